@@ -1,0 +1,27 @@
+"""Errors that tell a person what happened and what to do, sorted by who has to act."""
+
+from __future__ import annotations
+
+
+class BenchmarkError(Exception):
+    """A fault with a message (expected / got) and a hint (what to do); shown without a traceback."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+class UserError(BenchmarkError):
+    """The command, a suite file or a path is wrong: whoever typed it acts."""
+
+
+class SubmissionError(BenchmarkError):
+    """A protection broke its contract: its author acts, and the fault counts against it."""
+
+
+class InfrastructureError(BenchmarkError):
+    """Disk, memory or device failed: the cell is tried again and never scored."""

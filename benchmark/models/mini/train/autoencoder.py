@@ -1,0 +1,69 @@
+"""Training of the autoencoder: L1, squared error and LPIPS (AlexNet), so that the latent has to carry texture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lpips
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmark.models.mini import architecture
+from benchmark.models.mini.train.data import Pictures
+from benchmark.models.mini.train.loop import Recipe, train
+
+RECIPE = Recipe(steps=5000, batch=16, lr=1e-3, muon_lr=6e-3, seed=11, decay_share=0.6)
+KL_WEIGHT = 1e-5
+PERCEPTUAL_WEIGHT = 0.8
+CUT_OUT_SHARE = 0.7
+
+
+def perceptual() -> nn.Module:
+    """Returns LPIPS v0.1 on AlexNet; torchvision downloads the backbone or finds it under `TORCH_HOME`."""
+    return lpips.LPIPS(net="alex", verbose=False).eval().requires_grad_(False)
+
+
+def _view(pictures: Pictures, rows: NDArray[np.intp], step: int) -> Tensor:
+    """Returns whole pictures late in training, before that 64-pixel cut-outs of four times as many (same cost)."""
+    if step < CUT_OUT_SHARE * RECIPE.steps:
+        x = pictures.batch(rows)
+        top, left = np.random.default_rng([RECIPE.seed, step, 1]).integers(0, 65, 2)
+        x = x[:, :, top : top + 64, left : left + 64]
+    else:
+        x = pictures.batch(rows[: len(rows) // 4])
+    x = x.flip(-1) if step % 2 else x
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def train_vae(pictures: Pictures, checkpoint: Path, recipe: Recipe = RECIPE) -> AutoencoderKL:
+    """Returns the trained autoencoder with `scaling_factor` set to one over the latents' standard deviation."""
+    torch.manual_seed(recipe.seed)
+    vae = architecture.vae().to(memory_format=torch.channels_last)
+    nn.init.constant_(vae.quant_conv.bias[4:], -5.0)  # type: ignore[union-attr, index]
+    distance = perceptual()
+
+    def loss(rows: NDArray[np.intp], step: int, generator: torch.Generator) -> Tensor:
+        x = _view(pictures, rows, step)
+        with torch.autocast("cpu", torch.bfloat16):
+            posterior = vae.encode(x).latent_dist
+            y = vae.decode(posterior.sample(generator)).sample
+            seen = distance(y, x).mean()
+        error = (y.float() - x).abs().mean() + 1.0 * (y.float() - x).square().mean()
+        kl = 0.5 * (posterior.mean.float().square() + posterior.var.float() - 1 - posterior.logvar.float()).mean()
+        return error + PERCEPTUAL_WEIGHT * seen.float() + KL_WEIGHT * kl
+
+    average = train(vae, recipe, len(pictures.style), loss, checkpoint)
+    assert isinstance(average, AutoencoderKL)
+    average.register_to_config(scaling_factor=round(1 / latent_deviation(average, pictures), 5))
+    return average.eval()
+
+
+@torch.no_grad()
+def latent_deviation(vae: AutoencoderKL, pictures: Pictures) -> float:
+    """Returns the standard deviation of posterior means over 256 pictures, all channels together."""
+    rows = np.linspace(0, len(pictures.style) - 1, 256).astype(np.intp)
+    means = [vae.encode(pictures.batch(part)).latent_dist.mean for part in np.split(rows, 16)]
+    return float(torch.cat(means).std())

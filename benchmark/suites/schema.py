@@ -1,0 +1,139 @@
+"""The suite: a frozen, versioned protocol, read from TOML with errors that say where and what."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Scalar = bool | int | float | str
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AttackSpec(_Frozen):
+    """One attack: what cleans the image, what learns from it, on which base model."""
+
+    name: str
+    countermeasure: str | None = None
+    mimicry: str
+    model: str
+
+
+class Seeds(_Frozen):
+    """How many attack seeds each arm gets; seed 0 is shared by all, so that arms pair."""
+
+    protected: int = Field(ge=1)
+    controls: int = Field(ge=1)
+    """For `identity`, `placebo` and `floor`."""
+
+
+class Sampling(_Frozen):
+    """How the mimic generates: prompts are filled with the learned token."""
+
+    prompts: list[str] = Field(min_length=1)
+    per_prompt: int = Field(ge=1)
+    steps: int = Field(ge=1)
+    guidance: float = Field(ge=1)
+    scheduler: Literal["dpm++", "ddim"] = "dpm++"
+
+
+class Metrics(_Frozen):
+    """Names from the metric catalogue; `primary` is the distance D that scores are made of."""
+
+    primary: str
+    quality: list[str]
+    generation: list[str]
+    sets: list[str]
+
+
+class Suite(_Frozen):
+    """A suite as its TOML file says it; nothing in it has a hidden default that changes a number."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    version: int = Field(ge=1)
+    title: str
+    description: str
+    banner: str = ""
+    demonstration: bool = False
+    dataset: Literal["mini", "folder"]
+    artists: list[str] = []
+    """Empty for `folder`: one per sub-folder of the images."""
+    images_per_artist: int = Field(ge=1)
+    class_word: str
+    token: str
+    """Rare token that stands for the artist in captions."""
+    caption: str
+    """Training caption; `{token}` is filled in."""
+    surrogate: str
+    """Model alias that protections may look into."""
+    budget_255: int = Field(ge=1, le=255)
+    strengths: list[float] = Field(min_length=1)
+    seeds: Seeds
+    attacks: list[AttackSpec] = Field(min_length=1)
+    countermeasures: dict[str, dict[str, Scalar]] = {}
+    mimicry: dict[str, dict[str, Scalar]]
+    sampling: Sampling
+    metrics: Metrics
+    rank_by: str
+    """Attack whose protection P at the middle strength carries the rank, or `worst-case`."""
+    protect_seed: int = 0
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    threads: int | None = None
+    """Threads of a worker on a CPU: part of the environment class."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Suite:
+        for strength in self.strengths:
+            if not 0 < strength <= 1:
+                raise ValueError(f"strengths must lie in (0, 1], got {strength}")
+        names = [attack.name for attack in self.attacks]
+        if len(set(names)) != len(names):
+            raise ValueError(f"attack names must be unique, got {names}")
+        for attack in self.attacks:
+            if attack.mimicry not in self.mimicry:
+                raise ValueError(f"attack {attack.name!r} needs a table [mimicry.{attack.mimicry}]")
+            if attack.countermeasure is not None and attack.countermeasure not in self.countermeasures:
+                raise ValueError(f"attack {attack.name!r} needs a table [countermeasures.{attack.countermeasure}]")
+        return self
+
+    def attack(self, name: str) -> AttackSpec:
+        """Returns the attack called `name`; raises KeyError where the suite has none."""
+        return {attack.name: attack for attack in self.attacks}[name]
+
+
+class MetricFacts(_Frozen):
+    """What a metric is: shown on pages, never guessed from its name."""
+
+    name: str
+    version: int
+    level: Literal["quality", "generation", "set"]
+    """Per protected image, per generated image, or one value for all generations of a cell."""
+    unit: str
+    low: float | None
+    high: float | None
+    higher_is_better: bool
+    """Better for the artist: a less visible protection, or a mimic that fails more."""
+    summary: str
+
+
+class AttackExplained(_Frozen):
+    """One attack with its settings and what it does, in words."""
+
+    name: str
+    summary: str
+    countermeasure: str | None
+    mimicry: str
+    model: str
+    parameters: dict[str, dict[str, Scalar]]
+    """Settings by stage name."""
+
+
+class SuiteFacts(_Frozen):
+    """What a run copies into its store, so that pages explain themselves from records alone."""
+
+    suite: Suite
+    attacks: list[AttackExplained]
+    metrics: list[MetricFacts]
