@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import lpips
@@ -15,9 +16,11 @@ from benchmark.models.mini import architecture
 from benchmark.models.mini.train.data import Pictures
 from benchmark.models.mini.train.loop import Recipe, train
 
-RECIPE = Recipe(steps=5000, batch=16, lr=1e-3, muon_lr=6e-3, seed=11, decay_share=0.6)
+RECIPE = Recipe(steps=2900, batch=16, lr=1e-3, muon_lr=6e-3, seed=11, decay_share=0.4)
+DECODER_RECIPE = Recipe(steps=250, batch=8, lr=2e-4, muon_lr=1e-3, seed=12, warmup=20)
 KL_WEIGHT = 1e-5
-PERCEPTUAL_WEIGHT = 0.8
+PERCEPTUAL_FROM = 1660
+"""Step from which LPIPS leads: it makes the latent carry texture, which is what a protection can attack."""
 CUT_OUT_SHARE = 0.7
 
 
@@ -51,9 +54,13 @@ def train_vae(pictures: Pictures, checkpoint: Path, recipe: Recipe = RECIPE) -> 
             posterior = vae.encode(x).latent_dist
             y = vae.decode(posterior.sample(generator)).sample
             seen = distance(y, x).mean()
-        error = (y.float() - x).abs().mean() + 1.0 * (y.float() - x).square().mean()
+        late = step >= PERCEPTUAL_FROM
+        error = (0.5 if late else 1.0) * (y.float() - x).abs().mean()
+        error = error + (1.25 if late else 0.8) * seen.float()
+        if not late:
+            error = error + (y.float() - x).square().mean()
         kl = 0.5 * (posterior.mean.float().square() + posterior.var.float() - 1 - posterior.logvar.float()).mean()
-        return error + PERCEPTUAL_WEIGHT * seen.float() + KL_WEIGHT * kl
+        return error + KL_WEIGHT * kl
 
     average = train(vae, recipe, len(pictures.style), loss, checkpoint)
     assert isinstance(average, AutoencoderKL)
@@ -67,3 +74,22 @@ def latent_deviation(vae: AutoencoderKL, pictures: Pictures) -> float:
     rows = np.linspace(0, len(pictures.style) - 1, 256).astype(np.intp)
     means = [vae.encode(pictures.batch(part)).latent_dist.mean for part in np.split(rows, 16)]
     return float(torch.cat(means).std())
+
+
+def finetune_decoder(vae: AutoencoderKL, pictures: Pictures, checkpoint: Path) -> AutoencoderKL:
+    """Returns the autoencoder with its decoder trained on (as SD 2.x's was on SD 1.x's latents); the encoder is shared."""
+    other = copy.deepcopy(vae).to(memory_format=torch.channels_last)
+    other.requires_grad_(False)
+    other.decoder.requires_grad_(True)
+
+    def loss(rows: NDArray[np.intp], step: int, generator: torch.Generator) -> Tensor:
+        x = pictures.batch(rows).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                latents = other.encode(x).latent_dist.sample(generator)
+            y = other.decode(latents).sample
+        return (y.float() - x).square().mean() + 0.1 * (y.float() - x).abs().mean()
+
+    average = train(other, DECODER_RECIPE, len(pictures.style), loss, checkpoint)
+    assert isinstance(average, AutoencoderKL)
+    return average.eval()

@@ -1,0 +1,58 @@
+"""What a stage costs: wall time, processor or device time, peak memory."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from benchmark.cells.record import StageCost
+
+_CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+
+
+def _reset_peak() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        return
+    with contextlib.suppress(OSError):
+        _CLEAR.write_text("5")  # Linux: sets the peak of resident memory back to its present value
+
+
+def _peak_bytes() -> int:
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    with contextlib.suppress(OSError):
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+class Meter:
+    """Collects the cost of a cell's stages."""
+
+    def __init__(self) -> None:
+        self.costs: dict[str, StageCost] = {}
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measures the block; on a GPU, device time is wall time up to its synchronisation."""
+        _reset_peak()
+        wall, busy = time.monotonic(), time.process_time()
+        yield
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        spent = time.monotonic() - wall
+        device = spent if torch.cuda.is_available() else time.process_time() - busy
+        self.costs[name] = StageCost(
+            wall_s=round(spent, 4), device_s=round(device, 4), peak_bytes=_peak_bytes(), cached=False
+        )
+
+    def cached(self, name: str, cost: StageCost) -> None:
+        """Notes that a stage's output came from the store, with what it cost when it was made."""
+        self.costs[name] = cost.model_copy(update={"cached": True})

@@ -1,0 +1,62 @@
+"""Where cells run: recorded in every record, and the class within which arms may be paired."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from benchmark.cells.record import Environment
+
+PACKAGES = ("cloakbench", "torch", "diffusers", "transformers", "peft", "open_clip_torch", "pyiqa", "numpy", "scipy", "pillow")
+_DECISIVE = ("torch", "diffusers", "transformers", "peft")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _git(*arguments: str) -> str:
+    here = Path(__file__).parent
+    try:
+        result = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607 - git of the user's PATH
+    except OSError:
+        return ""
+    return result.stdout.strip() if result.returncode == 0 else ""
+
+
+def _processor() -> str:
+    """Returns the instruction set that PyTorch dispatches to: it decides rounding, as the processor's name does not."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability()
+
+
+@cache
+def current(device: str, threads: int) -> Environment:
+    """Returns this process's environment; `env_class` digests device kind, threads and the decisive packages."""
+    from PIL import features
+
+    packages = {name: _version(name) for name in PACKAGES}
+    if device == "cpu":
+        kind = f"cpu {platform.machine()} {_processor()}"
+    else:
+        import torch
+
+        kind = torch.cuda.get_device_name(device)
+    decisive = "|".join([kind, str(threads), *(f"{name}={packages[name]}" for name in _DECISIVE)])
+    return Environment(
+        env_class=hashlib.sha256(decisive.encode()).hexdigest()[:12],
+        device=kind,
+        threads=threads,
+        packages=packages,
+        libjpeg=str(features.version("jpg") or "unknown"),
+        commit=_git("rev-parse", "HEAD"),
+        dirty=bool(_git("status", "--porcelain", "--untracked-files=no")),
+    )

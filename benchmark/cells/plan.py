@@ -1,0 +1,231 @@
+"""The plan: every cell of a run with the key of each of its stages, known before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.attacks import catalogue
+from benchmark.cells import key, seeds
+from benchmark.cells.record import AttackFacts, ProtectionFacts
+from benchmark.contract import Protection
+from benchmark.datasets.artists import Artist
+from benchmark.errors import UserError
+from benchmark.metrics import catalogue as metrics
+from benchmark.suites.schema import AttackSpec, Suite
+
+SAMPLING_VERSION = 1
+GUARD_VERSION = 1
+REPEATED_CONTROLS = ("identity", "placebo", "floor")
+"""Roles that get the suite's `seeds.controls`: the arms that everything is compared with."""
+
+FLOOR = ProtectionFacts(
+    name="floor",
+    version="1",
+    distribution="cloakbench",
+    package_digest="",
+    role="floor",
+    budget="linf",
+    title="Base model that never saw the artist",
+    paper="",
+    licence="Apache-2.0",
+    deterministic=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of a board: its facts, and the instance that protects (None for the floor)."""
+
+    facts: ProtectionFacts
+    instance: Protection | None
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """SHA-256 of the weights that a suite touches: base models by alias, and the judge."""
+
+    models: Mapping[str, str]
+    judge: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The unit of work, of resume and of record; `keys` and `recipe` are by stage, `key` is that of the last."""
+
+    entry: Entry
+    strength: float
+    artist: Artist
+    attack: AttackSpec
+    seed: int
+    keys: Mapping[str, str]
+    recipes: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def key(self) -> str:
+        """The key that the record lies under."""
+        return self.keys["measure"]
+
+    @property
+    def label(self) -> str:
+        """What runs, for progress lines."""
+        at = f"@{self.strength:g}" if self.strength else ""
+        return f"{self.entry.facts.name}{at} {self.artist.name} {self.attack.name} seed {self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Turns a suite, its artists and the entries into cells."""
+
+    suite: Suite
+    digests: Digests
+    salt: str
+
+    def cells(self, entries: Sequence[Entry], artists: Sequence[Artist]) -> list[Cell]:
+        """Returns all cells, an artist after the other, controls first, so that an interrupted run is balanced."""
+        return [cell for artist in artists for entry in _controls_first(entries) for cell in self._of(entry, artist)]
+
+    def _of(self, entry: Entry, artist: Artist) -> Iterator[Cell]:
+        role, suite = entry.facts.role, self.suite
+        strengths = {"identity": [0.0], "floor": [0.0], "placebo": [1.0]}.get(role, list(suite.strengths))
+        count = suite.seeds.controls if role in REPEATED_CONTROLS else suite.seeds.protected
+        for strength in strengths:
+            for attack in suite.attacks:
+                if role == "floor" and attack.countermeasure is not None:
+                    continue
+                for seed in range(count):
+                    yield self.cell(entry, strength, artist, attack, seed)
+
+    def cell(self, entry: Entry, strength: float, artist: Artist, attack: AttackSpec, seed: int) -> Cell:
+        """Returns one cell with its recipes and keys."""
+        recipes: dict[str, dict[str, Any]] = {}
+        keys: dict[str, str] = {}
+
+        def stage(name: str, recipe: dict[str, Any], *parents: str) -> None:
+            recipes[name] = {"stage": name, **recipe, "parents": {p: keys[p] for p in parents}}
+            keys[name] = key.digest(recipes[name])
+
+        parents: list[str] = []
+        if entry.facts.role != "floor":
+            stage("protect", self._protect(entry.facts, strength, artist))
+            parents = ["protect"]
+            if attack.countermeasure is not None:
+                stage("countermeasure", self._countermeasure(attack, artist, seed), *parents)
+                parents = ["countermeasure"]
+            stage("personalise", self._personalise(attack, artist, seed), *parents)
+            parents = ["personalise"]
+        stage("generate", self._generate(attack, artist, seed), *parents)
+        stage("measure", self._measure(artist), *(p for p in ("protect", "generate") if p in keys))
+        return Cell(entry, strength, artist, attack, seed, keys, recipes)
+
+    def _protect(self, facts: ProtectionFacts, strength: float, artist: Artist) -> dict[str, Any]:
+        suite = self.suite
+        return {
+            "version": GUARD_VERSION,
+            "protection": facts.name,
+            "protection_version": facts.version,
+            "package": facts.package_digest,
+            "strength": strength,
+            "budget_255": suite.budget_255,
+            "images": artist.image_digests(),
+            "captions": list(artist.captions),
+            "class_word": suite.class_word,
+            "surrogate": self.digests.models[suite.surrogate],
+            "seed": suite.protect_seed,
+            "dtype": suite.dtype,
+        }
+
+    def _countermeasure(self, attack: AttackSpec, artist: Artist, seed: int) -> dict[str, Any]:
+        name = str(attack.countermeasure)
+        return {
+            "version": catalogue.find("countermeasure", name).version,
+            "name": name,
+            "parameters": self.suite.countermeasures[name],
+            "seed": self.seed(artist.name, seed, f"countermeasure:{name}"),
+        }
+
+    def _personalise(self, attack: AttackSpec, artist: Artist, seed: int) -> dict[str, Any]:
+        return {
+            "version": catalogue.find("mimicry", attack.mimicry).version,
+            "name": attack.mimicry,
+            "parameters": self.suite.mimicry[attack.mimicry],
+            "model": self.digests.models[attack.model],
+            "captions": list(artist.captions),
+            "seed": self.seed(artist.name, seed, f"personalise:{attack.mimicry}"),
+            "dtype": self.suite.dtype,
+        }
+
+    def _generate(self, attack: AttackSpec, artist: Artist, seed: int) -> dict[str, Any]:
+        return {
+            "version": SAMPLING_VERSION,
+            "sampling": self.suite.sampling.model_dump(),
+            "token": self.suite.token,
+            "model": self.digests.models[attack.model],
+            "mimicry": attack.mimicry,
+            "seed": self.seed(artist.name, seed, "generate"),
+            "dtype": self.suite.dtype,
+        }
+
+    def _measure(self, artist: Artist) -> dict[str, Any]:
+        chosen = self.suite.metrics
+        names = sorted({chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets})
+        return {
+            "metrics": metrics.versions(names),
+            "judge": self.digests.judge,
+            "references": artist.reference_digests(),
+        }
+
+    def seed(self, artist: str, index: int, stage: str, draw: int = 0) -> int:
+        """Returns the attack seed of a stage."""
+        return seeds.derive(self.salt, self.suite.name, artist, index, stage, draw)
+
+
+def attack_facts(attack: AttackSpec) -> AttackFacts:
+    """Returns what a record says about an attack."""
+    return AttackFacts(
+        name=attack.name,
+        countermeasure=attack.countermeasure,
+        mimicry=attack.mimicry,
+        model=attack.model,
+        versions=catalogue.versions(attack),
+    )
+
+
+def _controls_first(entries: Sequence[Entry]) -> list[Entry]:
+    order = ("identity", "floor", "placebo", "random-noise", "submission")
+    return sorted(entries, key=lambda entry: (order.index(entry.facts.role), entry.facts.name))
+
+
+SELECTABLE = ("protection", "artist", "attack", "seed", "strength")
+
+
+def select(cells: Sequence[Cell], only: Sequence[str], limit: int | None) -> list[Cell]:
+    """Returns the cells that match every `field=value` of `only` (values of one field are alternatives), at most `limit`.
+
+    Raises UserError for another field, and where a value matches nothing.
+    """
+    wanted: dict[str, set[str]] = {}
+    for part in only:
+        field, _, value = part.partition("=")
+        if field not in SELECTABLE or not value:
+            raise UserError(f"expected --only FIELD=VALUE with a field of {', '.join(SELECTABLE)}, got {part!r}", "")
+        wanted.setdefault(field, set()).add(value)
+    for field, values in wanted.items():
+        missing = values - {_value(cell, field) for cell in cells}
+        if missing:
+            known = ", ".join(sorted({_value(cell, field) for cell in cells}))
+            raise UserError(f"expected {field} of {known}, got {', '.join(sorted(missing))}", "Correct --only.")
+    chosen = [cell for cell in cells if all(_value(cell, field) in values for field, values in wanted.items())]
+    return chosen if limit is None else chosen[:limit]
+
+
+def _value(cell: Cell, field: str) -> str:
+    values = {
+        "protection": cell.entry.facts.name,
+        "artist": cell.artist.name,
+        "attack": cell.attack.name,
+        "seed": str(cell.seed),
+        "strength": f"{cell.strength:g}",
+    }
+    return values[field]

@@ -1,0 +1,152 @@
+"""The store: the one owner of paths, every write whole or not at all, every read checked."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from benchmark import images
+from benchmark.errors import InfrastructureError, UserError
+from benchmark.images import Pixels
+from benchmark.cells.record import Record
+from benchmark.suites.schema import SuiteFacts
+
+VARIABLE = "CLOAKBENCH_STORE"
+
+
+def default_root() -> Path:
+    """Returns the store's folder: `$CLOAKBENCH_STORE`, else `results` here."""
+    return Path(os.environ.get(VARIABLE, "results"))
+
+
+class Damaged(InfrastructureError):
+    """Something in the store does not match its digest or schema."""
+
+
+def to_json(value: Mapping[str, Any]) -> bytes:
+    """Returns readable canonical JSON: sorted keys, no NaN, newline at the end."""
+    return (json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+class Store:
+    """Records by key and environment class, images of stages, and the facts that pages need."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def prepare(self) -> None:
+        """Creates the store; raises UserError where it cannot be written."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"expected a writable store, got {self.root}: {error.strerror}",
+                f"Give another folder with --store or {VARIABLE}.",
+            ) from error
+
+    def record_path(self, key: str, env_class: str) -> Path:
+        """Returns where the record of a cell lies."""
+        return self.root / "records" / key[:2] / key / f"{env_class}.json"
+
+    def images_path(self, key: str, env_class: str) -> Path:
+        """Returns the folder of a stage's images."""
+        return self.root / "images" / key[:2] / key / env_class
+
+    def facts_path(self, suite: str, version: int) -> Path:
+        """Returns where a suite's facts lie."""
+        return self.root / "facts" / f"{suite}-{version}.json"
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Writes a file whole: temporary name, flush to disk, rename. A full disk leaves the old state."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(partial).replace(path)
+            except BaseException:
+                Path(partial).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            what = "no space is left" if full else str(error.strerror)
+            raise InfrastructureError(
+                f"could not write {path}: {what}", "Free space or choose another --store; finished cells are kept."
+            ) from error
+
+    def write_record(self, record: Record) -> None:
+        """Keeps a record."""
+        path = self.record_path(record.key, record.environment.env_class)
+        self._write(path, to_json(record.model_dump(mode="json")))
+
+    def read_record(self, key: str, env_class: str) -> Record | None:
+        """Returns a cell's record, None where there is none; raises Damaged for one that can't be read."""
+        path = self.record_path(key, env_class)
+        if not path.exists():
+            return None
+        try:
+            return Record.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
+            raise Damaged(f"the record {path} is damaged", "The cell runs again.") from error
+
+    def records(self) -> Iterator[Path]:
+        """Yields the path of every record, sorted."""
+        yield from sorted((self.root / "records").glob("*/*/*.json"))
+
+    def write_images(self, key: str, env_class: str, pixels: list[Pixels], facts: Mapping[str, Any]) -> None:
+        """Keeps a stage's images as PNGs; the manifest, written last, says that they are whole."""
+        folder = self.images_path(key, env_class)
+        for n, image in enumerate(pixels):
+            self._write(folder / f"{n:03d}.png", images.encode(image))
+        manifest = {"digests": [images.digest(p) for p in pixels], **facts}
+        self._write(folder / "manifest.json", to_json(manifest))
+
+    def read_images(self, key: str, env_class: str) -> tuple[list[Pixels], dict[str, Any]] | None:
+        """Returns a stage's images and facts, None where there are none; raises Damaged where a digest differs."""
+        folder = self.images_path(key, env_class)
+        if not (folder / "manifest.json").exists():
+            return None
+        try:
+            manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_bytes())
+            pixels = [images.decode((folder / f"{n:03d}.png").read_bytes()) for n in range(len(manifest["digests"]))]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Damaged(f"the images in {folder} are damaged", "The stage runs again.") from error
+        if [images.digest(p) for p in pixels] != manifest["digests"]:
+            raise Damaged(f"the images in {folder} do not match their digests", "The stage runs again.")
+        return pixels, manifest
+
+    def write_gallery(self, key: str, env_class: str, pixels: list[Pixels]) -> None:
+        """Keeps a few generations as one WebP strip for pages."""
+        from io import BytesIO
+
+        from PIL import Image
+
+        buffer = BytesIO()
+        Image.fromarray(np.concatenate(pixels, axis=1)).save(buffer, "WEBP", quality=80)
+        self._write(self.root / "gallery" / key[:2] / key / f"{env_class}.webp", buffer.getvalue())
+
+    def write_facts(self, facts: SuiteFacts) -> None:
+        """Keeps a suite's facts, so that pages explain themselves from the store alone."""
+        path = self.facts_path(facts.suite.name, facts.suite.version)
+        data = to_json(facts.model_dump(mode="json"))
+        if not path.exists() or path.read_bytes() != data:
+            self._write(path, data)
+
+
+def pixels_digest(digests: list[str]) -> str:
+    """Returns one digest for a list of image digests."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()

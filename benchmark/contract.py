@@ -1,0 +1,73 @@
+"""What a submitter imports: the class to write and what it is given."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Surrogate:
+    """The white-box diffusion model that a protection may look into; its weights are frozen.
+
+    `vae`, `unet`, `text_encoder`, `tokenizer` and `scheduler` are the diffusers and transformers objects of the
+    suite's surrogate model. `perceptual(x, y)` takes two image tensors `[B, 3, H, W]` in [0, 1] and returns a
+    differentiable distance `[B]` (mini-lpips on the mini suites, LPIPS elsewhere).
+    """
+
+    name: str
+    vae: Any
+    unet: Any
+    text_encoder: Any
+    tokenizer: Any
+    scheduler: Any
+    perceptual: Callable[[Tensor, Tensor], Tensor]
+    device: torch.device
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call's circumstances.
+
+    `strength` is in (0, 1]; `epsilon` is the L-infinity budget it stands for, in units of [0, 1] images (the
+    suite's largest budget times the strength). `generator` is a seeded CPU generator, the only source of randomness
+    allowed. `class_word` says what the images are ("painting"); `captions` has one caption an image.
+    """
+
+    strength: float
+    epsilon: float
+    surrogate: Surrogate
+    generator: torch.Generator
+    class_word: str
+    captions: Sequence[str]
+
+
+class Protection(ABC):
+    """A defense: subclass it, set the facts, write `protect`, and name the class in an entry point.
+
+    The entry-point group is `cloakbench.protections`. Keyword arguments of the constructor (JSON scalars) are the
+    protection's parameters: `name[steps=50]` on every command line builds `YourClass(steps=50)`.
+    """
+
+    title: ClassVar[str]
+    """Name as the field writes it, such as "PhotoGuard (encoder attack)"."""
+    paper: ClassVar[str] = ""
+    """Address of the paper."""
+    licence: ClassVar[str] = ""
+    budget: ClassVar[Literal["linf", "perceptual"]] = "linf"
+    """`linf`: every pixel stays within `Request.epsilon`; `perceptual`: no such limit, calibrated points only."""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """Of "surrogate", "mask", "gpu"."""
+    deterministic: ClassVar[bool] = True
+    """Whether the same generator state gives the same output on one machine."""
+
+    @abstractmethod
+    def protect(self, images: Tensor, request: Request) -> Tensor:
+        """Returns the protected images: same shape `[B, 3, H, W]`, values in [0, 1], B images of one artist."""

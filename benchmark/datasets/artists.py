@@ -1,0 +1,84 @@
+"""Artists: what a protection protects, what the mimic learns from, and references that neither ever sees."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark import images
+from benchmark.errors import UserError
+from benchmark.images import Pixels
+from benchmark.suites.schema import Suite
+
+MINI = Path(__file__).parent / "mini"
+
+
+@dataclass(frozen=True, slots=True)
+class Artist:
+    """One protected subject; `captions` has one entry an image, `references` are disjoint from `images`."""
+
+    name: str
+    images: tuple[Pixels, ...]
+    captions: tuple[str, ...]
+    references: tuple[Pixels, ...]
+
+    def image_digests(self) -> list[str]:
+        """Returns the digest of each protected image."""
+        return [images.digest(p) for p in self.images]
+
+    def reference_digests(self) -> list[str]:
+        """Returns the digest of each reference."""
+        return [images.digest(p) for p in self.references]
+
+
+def mini_artist(name: str, suite: Suite) -> Artist:
+    """Returns an artist that the package ships; raises UserError for a name it does not know."""
+    folder = MINI / name
+    if not folder.is_dir():
+        known = ", ".join(sorted(p.name for p in MINI.iterdir() if p.is_dir()))
+        raise UserError(f"expected a shipped artist ({known}), got {name!r}", "Correct `artists` in the suite file.")
+    shown = list(images.read_folder(folder / "images").values())[: suite.images_per_artist]
+    subjects: list[str] = json.loads((folder / "subjects.json").read_text())
+    texts = [_with_subject(suite, subject) for subject in subjects[: len(shown)]]
+    references = images.read_folder(folder / "references").values()
+    return Artist(name, tuple(shown), tuple(texts), tuple(references))
+
+
+def _with_subject(suite: Suite, subject: str) -> str:
+    return f"a {suite.class_word} of a {subject} in the style of {suite.token}"
+
+
+def folder_artists(folder: Path, suite: Suite, size: int) -> list[Artist]:
+    """Returns one artist per sub-folder; every third image becomes a reference, centre-cropped to `size` pixels."""
+    if not folder.is_dir():
+        raise UserError(f"expected a folder with one sub-folder per artist, got {folder}", "Give it with --images FOLDER.")
+    found = []
+    for sub in sorted(p for p in folder.iterdir() if p.is_dir()):
+        pixels = [images.fit_square(p, size) for p in images.read_folder(sub).values()]
+        if len(pixels) < 3:
+            raise UserError(
+                f"expected at least 3 images of an artist (2 to protect, 1 reference), got {len(pixels)} in {sub}",
+                "Add images or remove the folder.",
+            )
+        shown = [p for n, p in enumerate(pixels) if n % 3 != 2][: suite.images_per_artist]
+        caption = suite.caption.format(token=suite.token)
+        found.append(Artist(sub.name, tuple(shown), (caption,) * len(shown), tuple(pixels[2::3])))
+    if not found:
+        raise UserError(f"expected one sub-folder per artist in {folder}, found none", "Put each artist's images into one.")
+    return found
+
+
+def load(suite: Suite, folder: Path | None, size: int) -> list[Artist]:
+    """Returns the suite's artists: the shipped ones it names, or those of the user's `folder`."""
+    if suite.dataset == "mini":
+        return [mini_artist(name, suite) for name in suite.artists]
+    if folder is None:
+        raise UserError(f"suite {suite.name!r} needs images, got none", "Add --images FOLDER with one sub-folder per artist.")
+    return folder_artists(folder, suite, size)
+
+
+def names(artists: Iterable[Artist]) -> list[str]:
+    """Returns the artists' names in order."""
+    return [artist.name for artist in artists]

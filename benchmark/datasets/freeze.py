@@ -1,0 +1,40 @@
+"""`python -m benchmark.datasets.freeze`: draws the shipped artists' pictures, once; floating point differs between CPUs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from benchmark.datasets.artists import MINI
+from benchmark.datasets.procedural import scenes, styles
+from benchmark.images import encode
+
+IMAGES, REFERENCES = 8, 12
+_SHOWN, _REFERENCE = 1, 2
+"""First seed component: other than those of the training sets, so that no picture is in both."""
+
+
+def freeze(style: str, folder: Path) -> None:
+    """Writes `images/`, `references/` and `subjects.json` of one held-out style."""
+    index = styles.STYLES.index(styles.BY_NAME[style])
+    subjects = list(scenes.SUBJECTS)
+    for part, purpose, count in (("images", _SHOWN, IMAGES), ("references", _REFERENCE, REFERENCES)):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        for n in range(count):
+            subject = subjects[(index + n) % len(subjects)]
+            pixels = styles.paint(style, subject, [purpose, index, n])
+            (folder / part / f"{n:02d}.png").write_bytes(encode(pixels))
+    drawn = [subjects[(index + n) % len(subjects)] for n in range(IMAGES)]
+    (folder / "subjects.json").write_text(json.dumps(drawn) + "\n")
+
+
+def main() -> None:
+    """Draws every development and artists' style into the package."""
+    for style in [*styles.names("development"), *styles.names("artists")]:
+        freeze(style, MINI / style.replace(" ", "-"))
+        sys.stdout.write(f"{style}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Loads a base model: the parts of a Stable Diffusion pipeline, frozen and in evaluation mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionPipeline
+from torch import Tensor
+
+from benchmark.contract import Surrogate
+from benchmark.models import registry
+from benchmark.models.mini import perceptual
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A loaded base model; `digest` identifies its weights and configuration."""
+
+    name: str
+    digest: str
+    vae: Any
+    unet: Any
+    text_encoder: Any
+    tokenizer: Any
+    scheduler: Any
+    device: torch.device
+    dtype: torch.dtype
+
+    def tokens(self, texts: list[str]) -> Tensor:
+        """Returns token ids `[B, L]` of the texts, padded to the model's length."""
+        batch = self.tokenizer(
+            texts, padding="max_length", truncation=True, max_length=self.tokenizer.model_max_length, return_tensors="pt"
+        )
+        return torch.as_tensor(batch.input_ids).to(self.device)
+
+    @torch.no_grad()
+    def embed(self, texts: list[str]) -> Tensor:
+        """Returns the text encoder's last hidden states `[B, L, C]`."""
+        return torch.as_tensor(self.text_encoder(self.tokens(texts)).last_hidden_state)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor, chunk: int = 8) -> Tensor:
+        """Returns images `[B, 3, H, W]` in [0, 1] for scaled latents."""
+        scale = self.vae.config.scaling_factor
+        parts = [self.vae.decode(part / scale).sample for part in latents.split(chunk)]
+        return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
+
+    def surrogate(self) -> Surrogate:
+        """Returns what a protection may look into."""
+        return Surrogate(
+            self.name,
+            self.vae,
+            self.unet,
+            self.text_encoder,
+            self.tokenizer,
+            self.scheduler,
+            mini_lpips().to(self.device),
+            self.device,
+            self.dtype,
+        )
+
+
+@lru_cache(maxsize=1)
+def mini_lpips() -> perceptual.MiniLPIPS:
+    """Returns the shipped perceptual distance."""
+    return perceptual.load(registry.WEIGHTS / "mini-lpips.safetensors")
+
+
+@lru_cache(maxsize=2)
+def load(alias: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> BaseModel:
+    """Returns the model behind `alias` (or a local folder), its parameters frozen."""
+    path = registry.folder(alias)
+    pipe = StableDiffusionPipeline.from_pretrained(
+        path, torch_dtype=dtype, local_files_only=True, safety_checker=None, requires_safety_checker=False
+    )
+    for part in (pipe.vae, pipe.unet, pipe.text_encoder):
+        part.to(device).eval().requires_grad_(False)
+    if device == "cpu":
+        pipe.vae.to(memory_format=torch.channels_last)
+    return BaseModel(
+        registry.find(alias).name,
+        registry.digest(path),
+        pipe.vae,
+        pipe.unet,
+        pipe.text_encoder,
+        pipe.tokenizer,
+        pipe.scheduler,
+        torch.device(device),
+        dtype,
+    )

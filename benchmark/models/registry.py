@@ -1,0 +1,76 @@
+"""Model aliases: facts about every base model and where its weights lie, without importing torch."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from benchmark.errors import UserError
+
+WEIGHTS = Path(__file__).parent / "mini" / "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A base model by alias: `mirrors` are tried in order; empty for models that the package ships."""
+
+    name: str
+    version: int
+    summary: str
+    latent_family: str
+    image_size: int
+    licence: str
+    mirrors: tuple[str, ...] = ()
+
+
+MODELS: tuple[ModelFacts, ...] = (
+    ModelFacts(
+        "mini-a", 1, "Embedded white-box surrogate, epsilon prediction; stands in for SD v1.5", "mini", 128, "Apache-2.0"
+    ),
+    ModelFacts(
+        "mini-b", 1, "Embedded transfer target, v-prediction; stands in for SD v2.1", "mini", 128, "Apache-2.0"
+    ),
+)
+_FOLDERS_VARIABLE = "CLOAKBENCH_MODELS"
+
+
+def find(alias: str) -> ModelFacts:
+    """Returns the facts of `alias`, or of a local folder in diffusers layout; raises UserError for neither."""
+    for facts in MODELS:
+        if facts.name == alias:
+            return facts
+    if (Path(alias) / "model_index.json").is_file():
+        return ModelFacts(Path(alias).name, 1, f"Local folder {alias}", "unknown", 512, "unknown")
+    near = difflib.get_close_matches(alias, [m.name for m in MODELS], 1)
+    meant = f"Did you mean {near[0]!r}? " if near else ""
+    known = ", ".join(m.name for m in MODELS)
+    raise UserError(
+        f"expected a model alias ({known}) or a folder in diffusers layout, got {alias!r}",
+        f"{meant}`cloakbench list models` shows all.",
+    )
+
+
+def folder(alias: str) -> Path:
+    """Returns the folder that holds the weights of `alias`: `$CLOAKBENCH_MODELS/<alias>`, the package's, or itself."""
+    find(alias)
+    override = os.environ.get(_FOLDERS_VARIABLE)
+    if override and (Path(override) / alias / "model_index.json").is_file():
+        return Path(override) / alias
+    shipped = WEIGHTS / alias
+    path = shipped if shipped.is_dir() else Path(alias)
+    if not (path / "model_index.json").is_file():
+        raise UserError(f"the weights of {alias!r} are missing: expected {path}/model_index.json", "Reinstall the package.")
+    return path
+
+
+@cache
+def digest(path: Path) -> str:
+    """Returns the SHA-256 over a model folder's files (relative names and contents)."""
+    total = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file() and p.suffix in {".safetensors", ".json", ".txt", ".gz"}):
+        total.update(file.relative_to(path).as_posix().encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()

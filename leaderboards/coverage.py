@@ -1,0 +1,60 @@
+"""What is not there: cells that a suite asks of an entry and that are absent, failed or skipped, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from benchmark.suites.schema import Suite
+
+ABSENT = "absent"
+SUITE_ROLES = ("submission", "random-noise")
+"""Roles that run at the suite's strengths and protected seeds."""
+_PLACE = ["protection", "strength", "attack", "artist", "seed"]
+
+
+class Gap(NamedTuple):
+    """Cells of one protection and attack that lack a measurement for one reason."""
+
+    protection: str
+    attack: str
+    status: str
+    """Status of the record, or `absent`."""
+    reason: str
+    strengths: tuple[float, ...]
+    artists: tuple[str, ...]
+    cells: int
+
+
+def gaps(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> list[Gap]:
+    """Returns the gaps of all entries, sorted: what is recorded as not ok, and what the plan asks for in vain.
+
+    A control counts as planned only on attacks and strengths where it has been seen.
+    """
+    bad = cells[cells["status"] != "ok"]
+    found = [*zip(*(bad[column] for column in [*_PLACE, "status", "reason"]), strict=True)]
+    present = set(zip(*(cells[column] for column in _PLACE), strict=True))
+    missing = [(*place, ABSENT, "no record yet") for place in _planned(cells, suite, artists) if place not in present]
+    grouped: dict[tuple[str, str, str, str], list[tuple[float, str]]] = {}
+    for protection, strength, attack, artist, _, status, reason in [*found, *missing]:
+        grouped.setdefault((protection, attack, status, reason), []).append((strength, artist))
+    return [
+        Gap(*key, tuple(sorted({s for s, _ in places})), tuple(sorted({a for _, a in places})), len(places))
+        for key, places in sorted(grouped.items())
+    ]
+
+
+def _planned(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> Iterator[tuple[str, float, str, str, int]]:
+    for (protection, role), group in cells.groupby(["protection", "role"]):
+        if role in SUITE_ROLES:
+            points = [(strength, attack.name) for strength in suite.strengths for attack in suite.attacks]
+            seeds = suite.seeds.protected
+        else:
+            points = sorted(set(zip(group["strength"], group["attack"], strict=True)))
+            seeds = suite.seeds.controls
+        for strength, attack in points:
+            for artist in artists:
+                for seed in range(seeds):
+                    yield str(protection), float(strength), str(attack), artist, seed

@@ -1,0 +1,115 @@
+"""One section per attack: what the mimic does, the curve, and every number behind it."""
+
+from __future__ import annotations
+
+import math
+
+from benchmark.suites.schema import AttackExplained, AttackSpec
+from leaderboards import curves, text
+from leaderboards.evidence import Entry, Evidence
+from leaderboards.headline import p_cell
+from leaderboards.view import AttackSection, Cell, Column, Pair, Row, Table, estimate_cell, value_cell
+
+
+def attack_sections(evidence: Evidence) -> tuple[AttackSection, ...]:
+    """Returns the sections in the suite's order."""
+    explained = {each.name: each for each in evidence.facts.attacks}
+    axis = curves.span(evidence)
+    sections = []
+    for number, spec in enumerate(evidence.suite.attacks, start=1):
+        curve = curves.curve(evidence, spec.name, axis)
+        facts = explained.get(spec.name)
+        sections.append(
+            AttackSection(
+                anchor=f"attack-{number}",
+                name=text.name(spec.name),
+                summary=text.plain(facts.summary, 1000) if facts else "",
+                chain=_chain(spec),
+                settings=_settings(facts),
+                curve=curve,
+                no_curve="" if curve else _no_curve(evidence, spec.name),
+                table=_table(evidence, spec.name),
+            )
+        )
+    return tuple(sections)
+
+
+def _chain(spec: AttackSpec) -> str:
+    return " → ".join([spec.countermeasure or "no countermeasure", f"{spec.mimicry} on {spec.model}", "generate"])
+
+
+def _settings(facts: AttackExplained | None) -> tuple[Pair, ...]:
+    parameters = facts.parameters if facts else {}
+    return tuple(
+        Pair(text.name(stage), ", ".join(f"{key} {value}" for key, value in values.items()))
+        for stage, values in parameters.items()
+        if values
+    )
+
+
+def _no_curve(evidence: Evidence, attack: str) -> str:
+    reasons = sorted({point.reason for key, point in evidence.scores.points.items() if key[2] == attack})
+    return text.plain(next((reason for reason in reasons if reason), "no record of this attack yet"))
+
+
+def _table(evidence: Evidence, attack: str) -> Table:
+    chosen = evidence.suite.metrics
+    metrics = list(dict.fromkeys([chosen.primary, *chosen.generation, *chosen.sets]))
+    shown = chosen.quality[:1]
+    columns = (
+        Column("Strength"),
+        *(_column(evidence, name) for name in shown),
+        Column("P", "", "↑"),
+        Column("Effect", "", "↑"),
+        *(_column(evidence, name, "Δ to clean") for name in metrics),
+    )
+    rows = [
+        _row(evidence, entry, strength, attack, (shown, metrics))
+        for entry in evidence.entries
+        for strength in entry.strengths
+    ]
+    note = "Second line of a raw metric: the difference to clean images under the same attack and seed."
+    return Table(
+        f"Numbers against “{text.name(attack)}”: means over artists", "Protection", columns, tuple(rows), (note,)
+    )
+
+
+def _column(evidence: Evidence, name: str, detail: str = "") -> Column:
+    facts = evidence.metric(name)
+    arrow = "" if facts is None else "↑" if facts.higher_is_better else "↓"
+    unit = facts.unit if facts else ""
+    return Column(name, ", ".join(part for part in (unit, detail) if part), arrow)
+
+
+def _row(evidence: Evidence, entry: Entry, strength: float, attack: str, names: tuple[list[str], list[str]]) -> Row:
+    shown, metrics = names
+    point = evidence.scores.points.get((entry.name, strength, attack))
+    is_scored = point is not None and not point.reason
+    effect = estimate_cell(point.effect) if point is not None and is_scored else Cell(text.NONE)
+    if entry.facts.role == "floor":
+        p = Cell("1", 1.0, detail="by definition")
+    else:
+        p = p_cell(point, len(evidence.artists), evidence.suite.demonstration)
+    return Row(
+        entry.label,
+        "control" if entry.is_control else "",
+        entry.is_control,
+        (
+            Cell(f"{strength:g}" if strength else text.NONE, strength),
+            *(value_cell(evidence.quality.get((entry.name, strength, name))) for name in shown),
+            p,
+            effect,
+            *(_metric(evidence, entry, (entry.name, strength, attack, name)) for name in metrics),
+        ),
+    )
+
+
+def _metric(evidence: Evidence, entry: Entry, address: tuple[str, float, str, str]) -> Cell:
+    cell = value_cell(evidence.raw.get(address))
+    change = evidence.change.get(address)
+    if change is None or entry.facts.role == "identity" or not math.isfinite(change.value):
+        return cell
+    shift = text.number(change.value, change.half_width)
+    sign = "" if shift.startswith(text.MINUS) else "+"
+    detail = f"{sign}{shift} {text.interval(change.value, change.half_width)}".strip()
+    return Cell(cell.text, cell.value, detail=detail)

@@ -1,0 +1,101 @@
+"""Numbers and strangers' words as text that is safe to show: digits follow the noise, names stay short and inert."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import unicodedata
+from urllib.parse import urlsplit
+
+NONE = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+NAME_LIMIT = 48
+REASON_LIMIT = 300
+
+
+def number(value: float, half_width: float = math.nan) -> str:
+    """Returns the value with as many digits as its interval allows: two significant ones of the half-width, else three.
+
+    Example:
+        >>> number(0.34217, 0.0461)
+        '0.342'
+        >>> number(-12.345), number(0.000123), number(1234.5), number(0.0)
+        ('−12.3', '0.000123', '1234', '0')
+        >>> number(float("nan"))
+        '–'
+    """
+    if not math.isfinite(value):
+        return NONE
+    return _fixed(value, _decimals(value, half_width))
+
+
+def interval(value: float, half_width: float) -> str:
+    """Returns the half-width with the digits of `number`, behind its sign; empty where there is none.
+
+    Example:
+        >>> interval(0.34217, 0.0461)
+        '± 0.046'
+    """
+    return f"± {_fixed(half_width, _decimals(value, half_width))}" if math.isfinite(half_width) else ""
+
+
+def plain(text: str, limit: int = REASON_LIMIT) -> str:
+    r"""Returns one line without control or direction characters, cut with a mark of what was cut.
+
+    Example:
+        >>> plain("a\u202eb\nc")
+        'ab c'
+    """
+    spaced = " ".join(text.split())
+    kept = "".join(each for each in spaced if unicodedata.category(each)[0] != "C")
+    if len(kept) <= limit:
+        return kept
+    # Two long names that begin alike stay two names.
+    return f"{kept[:limit]}… ({hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:6]})"
+
+
+def name(text: str) -> str:
+    """Returns a name short enough for a table."""
+    return plain(text, NAME_LIMIT) or "(no name)"
+
+
+def link(text: str) -> str:
+    """Returns the address where it is a plain web link, else nothing: no other scheme is ever shown as a link.
+
+    Example:
+        >>> link("https://arxiv.org/abs/2302.06588")
+        'https://arxiv.org/abs/2302.06588'
+        >>> link("javascript:alert(1)")
+        ''
+    """
+    cleaned = plain(text, 2000)
+    try:
+        parts = urlsplit(cleaned)
+    except ValueError:
+        return ""
+    return cleaned if parts.scheme in ("http", "https") and parts.netloc and " " not in cleaned else ""
+
+
+def listed(items: list[str], limit: int = 8) -> str:
+    """Returns the items in one phrase, the rest counted.
+
+    Example:
+        >>> listed(["a", "b", "c"], limit=2)
+        'a, b and 1 more'
+    """
+    shown = ", ".join(items[:limit])
+    return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown
+
+
+def _decimals(value: float, half_width: float) -> int:
+    scale, digits = (half_width, 2) if math.isfinite(half_width) and half_width > 0 else (abs(value), 3)
+    if scale == 0:
+        return 0
+    return min(max(digits - 1 - math.floor(math.log10(scale)), 0), 8)
+
+
+def _fixed(value: float, decimals: int) -> str:
+    text = f"{value:.{decimals}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", MINUS)

@@ -1,0 +1,5 @@
+"""PhotoGuard's encoder attack as a cloakbench submission."""
+
+from cloakbench_photoguard.encoder import PhotoGuard
+
+__all__ = ["PhotoGuard"]

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import doctest
+import math
+import random
+
+import pytest
+import synthetic
+from synthetic import JPEG, LORA, PLAIN, arms, lost, record
+
+from benchmark.cells.record import Record, Status
+from benchmark.suites.schema import Suite
+from leaderboards import coverage, frames, statistics, text
+from leaderboards.scores import Point, Scores, score
+from leaderboards.selection import select
+
+TWO = synthetic.suite(["a", "b"])
+WITH_JPEG = synthetic.suite(["a"], (PLAIN, JPEG))
+
+# artist  clean  floor  denominator
+# a       0.4    0.8    0.4
+# b       0.3    0.9    0.6
+ARMS = [*arms("a", 0.4, 0.8), *arms("b", 0.3, 0.9)]
+
+
+def scored(records: list[Record], suite: Suite = TWO) -> Scores:
+    cells = frames.cells(select(records).records, suite.metrics.primary)
+    return score(cells, suite, suite.artists)
+
+
+def point(records: list[Record], suite: Suite = TWO, name: str = "x", attack: str = "dreambooth") -> Point:
+    return scored(records, suite).points[name, 1.0, attack]
+
+
+@pytest.mark.parametrize("module", [statistics, text])
+def test_examples_in_docstrings(module):
+    assert doctest.testmod(module).failed == 0
+
+
+def test_p_is_a_ratio_of_sums_over_artists():
+    found = point([*ARMS, record("x", "a", [0.4, 0.6]), record("x", "b", 0.6)])
+    # numerators 0.5 - 0.4 = 0.1 and 0.6 - 0.3 = 0.3; (0.1 + 0.3) / (0.4 + 0.6)
+    assert found.p.value == pytest.approx(0.4)
+    assert found.distance.value == pytest.approx(0.55)
+
+
+def test_p_counts_at_most_one_per_artist_and_keeps_negative_values():
+    found = point([*ARMS, record("x", "a", 0.3), record("x", "b", 1.2)])
+    # a: -0.1 / 0.4 stays; b: 0.9 / 0.6 counts as 1; (-0.1 + 0.6) / 1.0
+    assert found.p.value == pytest.approx(0.5)
+
+
+def test_effect_compares_under_the_same_countermeasure():
+    records = [*arms("a", 0.4, 0.8), record("identity", "a", 0.45, JPEG), record("x", "a", 0.55, JPEG)]
+    found = point(records, WITH_JPEG, attack="jpeg")
+    assert found.p.value == pytest.approx((0.55 - 0.40) / 0.4)
+    assert found.effect.value == pytest.approx((0.55 - 0.45) / 0.4)
+
+
+def test_arms_pair_by_seed_and_the_denominator_uses_all_shared_seeds():
+    suite = synthetic.suite(["a"])
+    records = [*arms("a", 0.4, 0.9, seed=0), *arms("a", 0.6, 0.9, seed=1), record("x", "a", 0.5)]
+    # denominator (0.5 + 0.3) / 2 = 0.4; numerator against seed 0 alone: 0.5 - 0.4
+    assert point(records, suite).p.value == pytest.approx(0.25)
+    signal = scored(records, suite).signals[0]
+    # sd 0.1414 / root 2 = 0.1; 0.4 - 2 * 0.1
+    assert (signal.denominator, signal.lower) == (pytest.approx(0.4), pytest.approx(0.2))
+
+
+@pytest.mark.parametrize(("moved", "has_signal"), [(0.13, True), (0.14, False)])
+def test_gate_asks_for_three_times_the_placebo_noise(moved, has_signal):
+    suite = synthetic.suite(["a"])
+    # one difference: its size is the noise; 3 * 0.13 = 0.39 < 0.4 < 0.42 = 3 * 0.14
+    found = point([*arms("a", 0.4, 0.8, placebo=0.4 + moved), record("x", "a", 0.5)], suite)
+    assert (found.reason == "") is has_signal
+    assert math.isnan(found.p.value) is not has_signal
+    assert has_signal or "did not learn" in found.reason
+
+
+def test_placebo_noise_pools_artists_and_seeds():
+    records = [each for n, d in enumerate([0.01, 0.02, 0.03]) for each in arms("abc"[n], 0.4, 0.8, placebo=0.4 + d)]
+    signals = scored(records, synthetic.suite(["a", "b", "c"])).signals
+    assert [each.noise for each in signals] == pytest.approx([0.01] * 3)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "reason"),
+    [("floor", "both clean and floor"), ("identity", "both clean and floor"), ("placebo", "no placebo")],
+)
+def test_without_an_arm_nothing_is_scored_and_the_reason_is_given(left_out, reason):
+    records = [each for each in arms("a", 0.4, 0.8) if each.protection.role != left_out]
+    found = point([*records, record("x", "a", 0.5)], synthetic.suite(["a"]))
+    assert math.isnan(found.p.value)
+    assert reason in found.reason
+
+
+def test_without_a_plain_attack_there_is_nothing_to_compare_with():
+    suite = synthetic.suite(["a"], (JPEG,))
+    found = point([*arms("a", 0.4, 0.8), record("x", "a", 0.5, JPEG)], suite, attack="jpeg")
+    assert "no attack without countermeasure" in found.reason
+
+
+def test_each_mimicry_has_a_denominator_of_its_own():
+    suite = synthetic.suite(["a"], (PLAIN, LORA))
+    lora = [
+        record("identity", "a", 0.2, LORA),
+        record("floor", "a", 0.4, LORA),
+        record("placebo", "a", 0.2, LORA, strength=0.0625),
+    ]
+    found = scored([*arms("a", 0.4, 0.8), *lora, record("x", "a", 0.3, LORA)], suite)
+    assert found.points["x", 1.0, "lora"].p.value == pytest.approx(0.1 / 0.2)
+
+
+@pytest.mark.parametrize("status", ["failed", "invalid_output", "timeout", "oom"])
+def test_a_submissions_own_fault_counts_as_no_protection(status):
+    found = point([*ARMS, record("x", "a", 0.5), lost("x", "b", Status(status), "it broke")])
+    # (0.1 + 0) / (0.4 + 0.6)
+    assert found.p.value == pytest.approx(0.1)
+    assert (found.failed, found.missing) == (("b",), ())
+
+
+def test_an_infrastructure_fault_is_missing_and_never_scored():
+    found = point([*ARMS, record("x", "a", 0.5), lost("x", "b", Status.INFRA_ERROR, "no space")])
+    assert found.p.value == pytest.approx(0.25)
+    assert (found.failed, found.missing) == ((), ("b",))
+
+
+def test_gaps_name_what_is_absent_and_what_failed():
+    records = [*ARMS, lost("x", "b", Status.FAILED, "it broke")]
+    cells = frames.cells(records, TWO.metrics.primary)
+    found = coverage.gaps(cells, TWO, TWO.artists)
+    assert [(gap.protection, gap.status, gap.reason, gap.artists) for gap in found] == [
+        ("x", "absent", "no record yet", ("a",)),
+        ("x", "failed", "it broke", ("b",)),
+    ]
+
+
+def test_interval_over_six_artists_and_none_below():
+    names = [f"artist{n}" for n in range(6)]
+    records = [each for name in names for each in arms(name, 0.0, 1.0)]
+    records += [record("x", name, (n + 1) / 10) for n, name in enumerate(names)]
+    six = point(records, synthetic.suite(names)).p
+    # all denominators 1, so the t-interval of 0.1 ... 0.6: 2.5706 * 0.18708 / root 6
+    assert (six.value, six.half_width) == (pytest.approx(0.35), pytest.approx(0.19633, abs=1e-4))
+    five = point(records, synthetic.suite(names[:5])).p
+    assert not five.has_interval
+    assert five.reason == "5 artists, an interval needs 6"
+
+
+def test_ratio_interval_by_linearisation():
+    y, w = [1, 2, 3, 3, 2, 1], [2, 4, 5, 5, 4, 4]
+    # r = 12 / 24 = 0.5, e = 0, 0, 0.5, 0.5, 0, -1, sum(e^2) = 1.5; se = root(6 / 5 * 1.5) / 24
+    assert statistics.ratio(y, w).half_width == pytest.approx(2.5706 * math.sqrt(1.8) / 24, rel=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_order_and_duplicates_change_nothing(seed):
+    facts, records = synthetic.demonstration(artists=3, seeds=2)
+    shuffled = [*records, *records[::3]]
+    random.Random(seed).shuffle(shuffled)
+    assert scored(shuffled, facts.suite) == scored(records, facts.suite)
+
+
+def test_another_entry_changes_nobodys_score():
+    facts, records = synthetic.demonstration(artists=3, seeds=2)
+    without = scored([each for each in records if each.protection.name != "impasto"], facts.suite)
+    everyone = scored(records, facts.suite)
+    assert without.points == {key: value for key, value in everyone.points.items() if key[0] != "impasto"}
+    assert len(everyone.points) > len(without.points)
+
+
+def test_selection_keeps_the_largest_environment_class_and_the_newest_version():
+    other = record("x", "a", 9.9).environment.model_copy(update={"env_class": "aaa-gpu"})
+    old = record("x", "a", 0.5).protection.model_copy(update={"version": "0.9"})
+    elsewhere = record("x", "b", 9.9, environment=other)
+    superseded = record("x", "b", 9.9, protection=old, created="2025-01-01T00:00:00+00:00", key="f" * 64)
+    found = select([*ARMS, record("x", "a", 0.5), elsewhere, superseded])
+    assert found.left_out == {"of another environment class or salt": 1, "of a superseded version": 1}
+    assert [each.artist for each in found.records if each.protection.name == "x"] == ["a"]
+
+
+def test_frames_hold_a_row_per_cell_image_and_generation():
+    records = [record("x", "a", [0.4, 0.6], strength=0.5)]
+    assert frames.cells(records, "style-distance")["distance"].tolist() == [0.5]
+    assert len(frames.images(records)) == 2 * 2
+    assert len(frames.generations(records)) == 2 * 2
+    values = frames.metrics(records).set_index("metric")["value"]
+    assert values["style-distance"] == 0.5
+    assert values["frechet"] == 5.0
+    quality = frames.quality(records, ["dreambooth"]).set_index("metric")["value"]
+    assert quality["mini-lpips"] == pytest.approx(0.15)

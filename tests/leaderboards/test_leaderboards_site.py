@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import html
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+import synthetic
+from synthetic import arms, record
+
+from benchmark.cells.record import Status
+from leaderboards import site
+from leaderboards.board import board
+from leaderboards.source import Loaded
+
+NAMES = [f"artist{n}" for n in range(6)]
+HOSTILE = "<script>alert(1)</script>\u202e\"'><img src=x onerror=alert(1)>" + "x" * 10_000
+
+
+class Page(HTMLParser):
+    """What a browser would see."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, tag: str, attribute: str) -> list[str]:
+        return [attrs[attribute] or "" for name, attrs in self.tags if name == tag and attribute in attrs]
+
+
+def six_artists(**changes):
+    records = [each for name in NAMES for each in arms(name, 0.0, 1.0)]
+    records += [record("x", name, (n + 1) / 10, **changes) for n, name in enumerate(NAMES)]
+    return records
+
+
+def loaded(records, **changes):
+    names = changes.pop("artists", NAMES)
+    return Loaded(synthetic.facts(synthetic.suite(names, **changes)), records, [])
+
+
+def row(view, name):
+    return next(each for each in view.headline.rows if each.head == name)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("board")
+    source = loaded(six_artists())
+    synthetic.save(folder / "store", source.facts, source.records)
+    page = site.build(folder / "store", folder / "site")
+    return page.parent
+
+
+def test_page_and_data_say_the_same(built):
+    page = Page((built / "index.html").read_text())
+    shown = html.unescape(" ".join(page.words))
+    data = json.loads((built / "board.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    tables = [data["headline"], *(attack["table"] for attack in data["attacks"])]
+    cells = [cell for table in tables for each in table["rows"] for cell in each["cells"]]
+    assert all(cell["text"] in shown and cell["detail"] in shown for cell in cells)
+    # P of x: mean of 0.1 ... 0.6 with the t-interval 0.196
+    p = next(each for each in data["headline"]["rows"] if each["head"] == "x")["cells"][1]
+    assert (p["text"], p["detail"], p["value"]) == ("0.35", "± 0.20", 0.35)
+    assert sorted(each.name for each in built.iterdir()) == ["board.json", "index.html", "style.css"]
+
+
+def test_page_needs_neither_network_nor_script(built):
+    source = (built / "index.html").read_text()
+    page = Page(source)
+    assert not [tag for tag, _ in page.tags if tag in ("script", "img", "iframe", "object", "use", "image")]
+    links = [*page.all("a", "href"), *page.all("link", "href")]
+    ids = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
+    for link in links:
+        assert link in ("style.css", "board.json") or link.startswith("https://") or link[1:] in ids
+    assert len(ids) == source.count(' id="')
+    assert all(attrs.get("scope") in ("col", "row") for tag, attrs in page.tags if tag == "th")
+    assert "Content-Security-Policy" in page.all("meta", "http-equiv")
+    assert all("P" in words for words in page.all("div", "aria-label") if words.startswith("Plot"))
+
+
+def test_same_records_same_bytes(built, tmp_path):
+    source = loaded(six_artists()[::-1])
+    synthetic.save(tmp_path / "store", source.facts, source.records)
+    site.build(tmp_path / "store", tmp_path / "site")
+    for name in ("index.html", "board.json", "style.css"):
+        assert (tmp_path / "site" / name).read_bytes() == (built / name).read_bytes()
+
+
+def test_hostile_words_are_inert():
+    facts = record("x", "a", 0.5).protection.model_copy(
+        update={"name": HOSTILE, "title": HOSTILE, "paper": "javascript:alert(1)", "licence": HOSTILE}
+    )
+    records = six_artists(protection=facts)
+    records.append(record("y", NAMES[0], [], status=Status.FAILED, reason=HOSTILE))
+    page = site.render(board(loaded(records, title=HOSTILE, banner=HOSTILE)))
+    tags = Page(page)
+    assert not [tag for tag, _ in tags.tags if tag in ("script", "img")]
+    assert not [attrs for _, attrs in tags.tags if any(name.startswith("on") for name in attrs)]
+    assert not re.search(r"x{2000}", page)
+    assert "\u202e" not in page
+    assert not [link for link in tags.all("a", "href") if "javascript" in link]
+
+
+def test_six_artists_carry_a_rank_and_five_do_not():
+    assert row(board(loaded(six_artists())), "x").cells[0].text == "1"
+    five = row(board(loaded(six_artists(), artists=NAMES[:5])), "x")
+    assert five.cells[0].value is None
+    assert five.cells[0].note == five.cells[1].note == "5 artists, an interval needs 6"
+    assert (five.cells[1].detail, five.cells[1].low) == ("", None)
+
+
+def test_a_demonstration_says_so():
+    view = board(loaded(six_artists(), artists=NAMES[:2], demonstration=True))
+    assert view.demonstration.startswith("Demonstration, no intervals: 2 artists")
+    assert row(view, "x").cells[0].note == "demonstration"
+
+
+def test_missing_artists_are_shown_and_leave_the_entry_unranked():
+    records = [each for each in six_artists() if (each.protection.name, each.artist) != ("x", NAMES[2])]
+    view = board(loaded(records))
+    cells = row(view, "x").cells
+    assert (cells[0].value, cells[1].detail) == (None, "1 missing")
+    assert [(gap.status, gap.where) for gap in view.gaps] == [("absent", f"1 cell at strength 1, {NAMES[2]}")]
+
+
+def test_controls_hold_by_definition_and_failures_are_counted():
+    records = six_artists()
+    records[-1] = synthetic.lost("x", NAMES[5], Status.TIMEOUT, "longer than 60 s")
+    view = board(loaded(records))
+    assert (row(view, "identity").cells[1].text, row(view, "floor").cells[1].text) == ("0", "1")
+    # (0.1 + 0.2 + 0.3 + 0.4 + 0.5 + 0) / 6
+    assert row(view, "x").cells[1].value == 0.25
+    assert row(view, "x").cells[-1].text == "1"
+    assert view.gaps[0].reason == "longer than 60 s"
+
+
+def test_raw_values_quality_and_cost():
+    view = board(loaded(six_artists()))
+    cells = dict(zip([column.label for column in view.headline.columns], row(view, "x").cells, strict=True))
+    # D: mean of 0.1 ... 0.6; Fréchet is ten times that; 4 s for 2 images
+    assert (cells["style-distance"].text, cells["frechet"].text) == ("0.350", "3.50")
+    assert (cells["mini-lpips"].text, cells["psnr"].text, cells["Protecting"].text) == ("0.300", "30.0", "2.00")
+    against_clean = row(view, "x")
+    table = view.attacks[0].table
+    change = next(each for each in table.rows if each.head == against_clean.head).cells[4]
+    assert change.detail == "+0.35 ± 0.20"
+
+
+def test_no_signal_is_shown_with_its_reason_and_has_no_curve():
+    records = [each for name in NAMES for each in [*arms(name, 0.5, 0.5), record("x", name, 0.6)]]
+    view = board(loaded(records))
+    assert row(view, "x").cells[1].text == "no signal"
+    assert view.attacks[0].curve is None
+    assert "did not learn" in view.attacks[0].no_curve
+    assert "did not learn" in view.no_signal[0].reason
+    assert "No curve" in site.render(view)
+
+
+def test_a_suite_that_ranks_by_the_worst_case_gets_no_rank_here():
+    view = board(loaded(six_artists(), rank_by="worst-case"))
+    assert row(view, "x").cells[0].note == "ranked by worst-case"
+    assert "no ranks" in view.headline.notes[0]
+
+
+def test_an_unfinished_page_never_replaces_the_old_one(built, tmp_path, monkeypatch):
+    out = tmp_path / "site"
+    out.mkdir()
+    (out / "index.html").write_text("old")
+    monkeypatch.setattr(site, "render", lambda view: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        site.build(built.parent / "store", out)
+    assert (out / "index.html").read_text() == "old"
+    assert [each.name for each in out.iterdir()] == ["index.html"]

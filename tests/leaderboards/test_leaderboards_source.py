@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import synthetic
+from synthetic import arms, record
+
+from benchmark.errors import UserError
+from leaderboards.source import export_reference, load
+
+FACTS = synthetic.facts(synthetic.suite(["a"]))
+RECORDS = [*arms("a", 0.4, 0.8), record("x", "a", 0.5)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return synthetic.save(tmp_path / "a store", FACTS, RECORDS)
+
+
+def test_store_and_reference_hold_the_same(store, tmp_path):
+    exported = export_reference(store, None, tmp_path / "reference" / "mini")
+    again = load(tmp_path / "reference" / "mini", "mini")
+    assert again == exported
+    assert again == load(store, "mini")
+    assert [each.protection.name for each in again.records] == ["floor", "identity", "placebo", "x"]
+
+
+def test_export_leaves_tracebacks_at_home(tmp_path):
+    broken = record("x", "a", 0.5, traceback='File "somewhere.py"')
+    store = synthetic.save(tmp_path / "store", FACTS, [broken])
+    export_reference(store, None, tmp_path / "reference")
+    assert "somewhere" not in (tmp_path / "reference" / "records.jsonl").read_text()
+
+
+def test_damaged_records_are_listed_and_the_others_stay(store):
+    files = sorted((store / "records").rglob("*.json"))
+    files[0].write_text(files[0].read_text()[:100])
+    files[1].rename(files[1].with_name("elsewhere.json"))
+    text = files[2].read_text().replace('"style-distance":[', '"style-distance":[NaN,')
+    files[2].write_text(text)
+    found = load(store, None)
+    assert len(found.records) == 1
+    reasons = " | ".join(sorted(each.reason for each in found.damaged))
+    assert "differs from its address" in reasons
+    assert "not a number" in reasons
+    assert len(found.damaged) == 3
+
+
+def test_a_damaged_line_of_a_reference_is_named(store, tmp_path):
+    export_reference(store, None, tmp_path / "reference")
+    with (tmp_path / "reference" / "records.jsonl").open("a") as file:
+        file.write("{}\n")
+    assert [each.path for each in load(tmp_path / "reference").damaged] == ["records.jsonl:5"]
+
+
+def test_only_the_newest_version_of_a_suite_is_read(store):
+    newer = synthetic.suite(["a"], version=2)
+    synthetic.save(store, synthetic.facts(newer), [record("x", "a", 0.7, suite_version=2, key="b" * 64)])
+    found = load(store, "mini")
+    assert (found.facts.suite.version, len(found.records)) == (2, 1)
+
+
+def test_errors_say_what_is_there_and_what_to_do(store, tmp_path):
+    with pytest.raises(UserError, match="neither a store nor a reference"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="did you mean 'mini'"):
+        load(store, "minni")
+    synthetic.save(store, synthetic.facts(synthetic.suite(["a"], name="mini-quick")), [])
+    with pytest.raises(UserError, match="several suites: mini, mini-quick"):
+        load(store)
+    with pytest.raises(UserError, match="no record of suite 'mini-quick'"):
+        load(store, "mini-quick")
+
+
+def test_unreadable_facts_are_an_error(store):
+    next((store / "facts").iterdir()).write_text("{")
+    with pytest.raises(UserError, match="holds no suite facts"):
+        load(store)
+
+
+def test_leaderboards_never_import_torch():
+    code = "import sys, leaderboards.site; sys.exit('torch' in sys.modules or 'diffusers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from benchmark.errors import SubmissionError, UserError
+from benchmark.submissions.package import digest_of, package_digest
+
+FILES = {"pack/__init__.py": "x = 1\n", "pack/data/table.json": "{}\n", "pack/deep/code.py": "y = 2\n"}
+NOISE = {"pack/__pycache__/code.cpython-311.pyc": "?", "pack/old.pyc": "?", "pack/tests/test_x.py": "assert 1\n"}
+
+
+def expected(files: dict[str, str]) -> str:
+    lines = [f"{hashlib.sha256(text.encode()).hexdigest()}  {path}\n" for path, text in sorted(files.items())]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("editable", [False, True])
+def test_digest_covers_package_files_alone(environment, editable: bool) -> None:
+    owner = environment.install("pack", {"p": "pack:A"}, FILES | NOISE, editable=editable)
+    assert digest_of(owner) == expected(FILES)
+    (owner.root / "pack/deep/code.py").write_text("y = 3\n")
+    assert digest_of(owner) == expected(FILES | {"pack/deep/code.py": "y = 3\n"})
+
+
+def test_editable_sources_may_lie_in_src_or_be_one_module(environment) -> None:
+    nested = {f"src/{path}": text for path, text in FILES.items()}
+    owner = environment.install("nested", {"p": "pack.deep.code:A"}, nested | {"setup.py": "?"}, editable=True)
+    assert digest_of(owner) == expected(FILES)
+    single = environment.install("single", {"p": "only:A"}, {"only.py": "z = 1\n"}, editable=True)
+    assert digest_of(single) == expected({"only.py": "z = 1\n"})
+
+
+def test_scripts_and_installer_files_do_not_count(environment) -> None:
+    owner = environment.install("pack", {"p": "pack:A"}, FILES)
+    before = digest_of(owner)
+    owner.texts["RECORD"] += "../../../bin/pack,,\npack-1.0.dist-info/INSTALLER,,\npack/gone.py,,\n"
+    assert digest_of(owner) == before
+
+
+def test_nothing_found_is_said(environment) -> None:
+    owner = environment.install("hollow", {"p": "no_such_package_anywhere:A"})
+    with pytest.raises(SubmissionError, match=r"files of hollow 1\.0, found none"):
+        digest_of(owner)
+    with pytest.raises(UserError, match="got 'absent'"):
+        package_digest("absent", environment)
+    with pytest.raises(UserError, match="got 'no-such-distribution-here'"):
+        package_digest("no-such-distribution-here")
+
+
+def test_installed_baselines_have_a_digest() -> None:
+    assert len(package_digest("cloakbench-controls")) == 64
+    assert package_digest("cloakbench-controls") != package_digest("cloakbench-photoguard")
