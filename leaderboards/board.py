@@ -53,14 +53,15 @@ def board(loaded: Loaded) -> Board:
 
 def _explanation(evidence: Evidence) -> tuple[str, ...]:
     suite = evidence.suite
-    models = text.listed(sorted({attack.model for attack in suite.attacks}))
+    names = sorted({attack.model for attack in suite.attacks})
+    models = f"base model{'s' * (len(names) > 1)} {text.listed(names)}"
     return (
         "A protection changes an artist's images a little; a mimic may clean them, fine-tunes a diffusion model on "
         "them and generates images in the artist's style.",
         "P says how much of what the mimic learns is taken away: 0 as from clean images, 1 as if the model had never "
         "seen the artist, below 0 closer to the artist than from clean images.",
         f"Measured on {len(evidence.artists)} artists with {suite.images_per_artist} images each, "
-        f"{len(suite.attacks)} attacks and the base models {models}; every protected image is judged as the saved "
+        f"{len(suite.attacks)} attacks and the {models}; every protected image is judged as the saved "
         "8-bit file.",
     )
 

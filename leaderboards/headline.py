@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-from leaderboards import text
+from leaderboards import statistics, text
 from leaderboards.evidence import Entry, Evidence
 from leaderboards.scores import OWN_FAULT, Point
+from leaderboards.statistics import MIN_ARTISTS
 from leaderboards.view import Bar, Cell, Column, Row, Table, estimate_cell, value_cell
 
 BY_DEFINITION = {"identity": (0.0, "0"), "floor": (1.0, "1")}
@@ -75,9 +77,11 @@ def _head_detail(entry: Entry) -> str:
 def _notes(evidence: Evidence) -> tuple[str, ...]:
     middle = f"{evidence.middle:g}"
     notes = [
-        f"Raw values and effect stand at strength {middle}; a control with a strength of its own at that one.",
+        f"Raw values and effect stand at strength {middle}; identity, placebo and floor have no strengths.",
         "± is the half-width of the 95 % interval over artists; digits are rounded to it.",
     ]
+    if len(evidence.artists) < MIN_ARTISTS:
+        notes[1] = f"No intervals and no ranks: {statistics.too_few(len(evidence.artists))}."
     if evidence.suite.rank_by == evidence.rank_attack:
         notes.insert(0, f"Ranked by P against “{evidence.rank_attack}” at strength {middle}; controls carry no rank.")
     else:
@@ -131,7 +135,7 @@ def p_cell(point: Point | None, artists: int, is_demonstration: bool = False) ->
     if not flags:
         return cell
     detail = " · ".join([cell.detail, *flags] if cell.detail else flags)
-    return Cell(cell.text, cell.value, cell.low, cell.high, detail, cell.note, kind="warning")
+    return replace(cell, detail=detail, kind="warning")
 
 
 def _p_cells(evidence: Evidence, entry: Entry) -> tuple[Cell, ...]:
@@ -141,11 +145,10 @@ def _p_cells(evidence: Evidence, entry: Entry) -> tuple[Cell, ...]:
     if fixed and (entry.facts.role == "floor" or evidence.rank_attack in plain):
         return (Cell(fixed[1], fixed[0], detail="by definition", span=len(suite.strengths)),)
     points = evidence.scores.points
-    if not set(entry.strengths) & set(suite.strengths):
+    if entry.facts.role in ("identity", "placebo"):
         own = entry.strengths[0]
         cell = p_cell(points.get((entry.name, own, evidence.rank_attack)), count, suite.demonstration)
-        detail = " · ".join(part for part in (cell.detail, f"at {own:g}" if own else "") if part)
-        return (Cell(cell.text, cell.value, cell.low, cell.high, detail, cell.note, len(suite.strengths), cell.kind),)
+        return (replace(cell, span=len(suite.strengths)),)
     return tuple(
         p_cell(points.get((entry.name, strength, evidence.rank_attack)), count, suite.demonstration)
         for strength in sorted(suite.strengths)

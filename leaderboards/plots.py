@@ -78,7 +78,9 @@ def _styles(curve: Curve) -> dict[str, Any]:
         colours.append(palette[position % len(palette)])
         shapes.append(SHAPES[(position + position // len(palette)) % len(SHAPES)])
         dashes.append(list(DASHES[(2 if series.is_control else position // len(palette)) % len(DASHES)]))
-    legend = alt.Legend(title=None, symbolStrokeWidth=2, labelLimit=240)
+    legend = alt.Legend(
+        title=None, symbolStrokeWidth=2, labelLimit=240, columns=6 if max(map(len, labels)) <= 14 else 3
+    )
     return {
         "color": alt.Color("label:N", sort=labels, scale=alt.Scale(domain=labels, range=colours), legend=legend),
         "shape": alt.Shape("label:N", sort=labels, scale=alt.Scale(domain=labels, range=shapes), legend=legend),
@@ -105,7 +107,6 @@ def _look() -> dict[str, Any]:
             "labelColor": INK,
             "labelFontSize": 12,
             "orient": "bottom",
-            "columns": 5,
             "columnPadding": 18,
             "symbolSize": 80,
             "symbolOpacity": 1,

@@ -95,13 +95,19 @@ def _row(evidence: Evidence, entry: Entry, strength: float, attack: str, names: 
         "control" if entry.is_control else "",
         entry.is_control,
         (
-            Cell(f"{strength:g}" if strength else text.NONE, strength),
+            _strength(entry, strength),
             *(value_cell(evidence.quality.get((entry.name, strength, name))) for name in shown),
             p,
             effect,
             *(_metric(evidence, entry, (entry.name, strength, attack, name)) for name in metrics),
         ),
     )
+
+
+def _strength(entry: Entry, strength: float) -> Cell:
+    # The placebo's noise is 1/255 whatever its strength says.
+    is_fixed = entry.facts.role in ("identity", "placebo", "floor")
+    return Cell(text.NONE) if is_fixed else Cell(f"{strength:g}", strength)
 
 
 def _metric(evidence: Evidence, entry: Entry, address: tuple[str, float, str, str]) -> Cell:

@@ -10,6 +10,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from benchmark.errors import UserError
 from leaderboards import plots
 from leaderboards.board import board
 from leaderboards.source import load, write_whole
@@ -27,10 +28,13 @@ def build(source: Path, out: Path, suite: str | None = None) -> Path:
     """
     view = board(load(source, suite))
     page, data = render(view), serialise(view)
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / STYLE, (resources.files("leaderboards") / "static" / STYLE).read_text("utf-8"))
-    write_whole(out / DATA, data)
-    write_whole(out / PAGE, page)
+    style = (resources.files("leaderboards") / "static" / STYLE).read_text("utf-8")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in ((STYLE, style), (DATA, data), (PAGE, page)):
+            write_whole(out / name, content)
+    except OSError as error:
+        raise UserError(f"the board cannot be written to {out}: {error.strerror}", "choose another --out") from error
     return out / PAGE
 
 

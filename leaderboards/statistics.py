@@ -63,10 +63,20 @@ def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Estimat
         return Estimate(math.nan, math.nan, 0, "no artist")
     value = float(y.sum() / w.sum())
     if n < MIN_ARTISTS:
-        return Estimate(value, math.nan, n, f"{n} artist{'s' * (n > 1)}, an interval needs {MIN_ARTISTS}")
+        return Estimate(value, math.nan, n, too_few(n))
     residuals = y - value * w
     error = math.sqrt(n / (n - 1) * float(residuals @ residuals)) / abs(float(w.sum()))
     return Estimate(value, float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error, n, "")
+
+
+def too_few(artists: int) -> str:
+    """Returns why there is no interval over so few artists.
+
+    Example:
+        >>> too_few(1)
+        '1 artist, an interval needs 6'
+    """
+    return f"{artists} artist{'s' * (artists != 1)}, an interval needs {MIN_ARTISTS}"
 
 
 def noise(differences: Sequence[float]) -> float:

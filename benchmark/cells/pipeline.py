@@ -55,6 +55,7 @@ class Pipeline:
         self.environment = environment
         self.keep_images = keep_images
         self._faults: dict[str, guard.SubmissionFault] = {}
+        self._quality: dict[str, dict[str, list[float]]] = {}
 
     def run(self, cell: Cell) -> Record:
         """Returns the cell's record, after it has been kept; a submission's fault becomes its status.
@@ -110,17 +111,14 @@ class Pipeline:
         if name in self._faults:
             raise self._faults[name]
 
-        def make() -> tuple[list[Pixels], dict[str, Any]]:
-            made = self._ask(cell)
-            values = quality.measure(self.suite.metrics.quality, made, cell.artist.images)
-            return made, {"quality": values}
-
         try:
-            work.protected, facts = self._stage_images(work, "protect", make)
+            work.protected = self._stage_images(work, "protect", lambda: self._ask(cell))
         except guard.SubmissionFault as fault:
             self._faults[name] = fault
             raise
-        work.quality = facts["quality"]
+        if name not in self._quality:
+            self._quality[name] = quality.measure(self.suite.metrics.quality, work.protected, cell.artist.images)
+        work.quality = self._quality[name]
 
     def _ask(self, cell: Cell) -> list[Pixels]:
         """Returns protected images; the identity control is the clean arm and is never asked."""
@@ -147,13 +145,10 @@ class Pipeline:
             for n in range(len(work.protected))
         ]
         stage = catalogue.find("countermeasure", name).build(self.suite.countermeasures[name])
-        cleaned, _ = self._stage_images(work, "countermeasure", lambda: (stage.apply(work.protected, drawn), {}))
-        return cleaned
+        return self._stage_images(work, "countermeasure", lambda: stage.apply(work.protected, drawn))
 
-    def _stage_images(
-        self, work: Work, stage: str, make: Callable[[], tuple[list[Pixels], dict[str, Any]]]
-    ) -> tuple[list[Pixels], dict[str, Any]]:
-        """Returns a stage's images and facts: from the store, or made now and kept."""
+    def _stage_images(self, work: Work, stage: str, make: Callable[[], list[Pixels]]) -> list[Pixels]:
+        """Returns a stage's images: from the store, or made now and kept with what they cost."""
         name, where = work.cell.keys[stage], self.environment.env_class
         try:
             found = self.store.read_images(name, where)
@@ -162,14 +157,13 @@ class Pipeline:
             found = None
         if found is None:
             with work.meter.stage(stage):
-                pixels, facts = make()
-            facts = {**facts, "cost": work.meter.costs[stage].model_dump()}
-            self.store.write_images(name, where, pixels, facts)
+                pixels = make()
+            self.store.write_images(name, where, pixels, {"cost": work.meter.costs[stage].model_dump()})
         else:
             pixels, facts = found
             work.meter.cached(stage, StageCost.model_validate(facts["cost"]))
         work.digests[stage] = [images.digest(p) for p in pixels]
-        return pixels, facts
+        return pixels
 
     def _measure(self, work: Work) -> None:
         chosen, artist = self.suite.metrics, work.cell.artist

@@ -44,10 +44,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """SHA-256 of the weights that a suite touches: base models by alias, and the judge."""
+    """SHA-256 of the weights that a suite touches: base models by alias, the judge, the perceptual distance."""
 
     models: Mapping[str, str]
     judge: str
+    perceptual: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class Planner:
             "captions": list(artist.captions),
             "class_word": suite.class_word,
             "surrogate": self.digests.models[suite.surrogate],
+            "perceptual": self.digests.perceptual,
             "seed": suite.protect_seed,
             "dtype": suite.dtype,
         }
@@ -173,6 +175,7 @@ class Planner:
         return {
             "metrics": metrics.versions(names),
             "judge": self.digests.judge,
+            "perceptual": self.digests.perceptual,
             "references": artist.reference_digests(),
         }
 

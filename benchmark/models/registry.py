@@ -74,3 +74,11 @@ def digest(path: Path) -> str:
     for file in sorted(p for p in path.rglob("*") if p.is_file() and p.suffix in {".safetensors", ".json", ".txt", ".gz"}):
         total.update(file.relative_to(path).as_posix().encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()
+
+
+@cache
+def file_digest(path: Path) -> str:
+    """Returns the SHA-256 of one file; raises UserError where it is missing."""
+    if not path.is_file():
+        raise UserError(f"expected weights at {path}, found none", "Reinstall the package.")
+    return hashlib.sha256(path.read_bytes()).hexdigest()

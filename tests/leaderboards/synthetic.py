@@ -121,6 +121,7 @@ def record(
 ) -> Record:
     role = ROLES.get(entry, "submission")
     strength = (0.0 if role in ("identity", "floor") else 1.0) if strength is None else strength
+    visible = 0.06 if role == "placebo" else strength
     values = [distances] if isinstance(distances, float | int) else distances
     mean = sum(values) / len(values) if values else 0.0
     parts = [entry, artist, attack.name, attack.mimicry, strength, seed]
@@ -144,7 +145,7 @@ def record(
         "reason": "",
         "traceback": "",
         "components": {"parts": parts},
-        "quality": {} if role == "floor" else {"mini-lpips": [0.3 * strength] * 2, "psnr": [45 - 15 * strength] * 2},
+        "quality": {} if role == "floor" else {"mini-lpips": [0.3 * visible] * 2, "psnr": [45 - 15 * visible] * 2},
         "generations": {"style-distance": values, "accuracy": [max(0.0, 1 - mean)] * len(values)},
         "sets": {"frechet": 10 * mean, "kid": mean / 100},
         "digests": {},
@@ -166,7 +167,7 @@ def arms(artist: str, clean: float, floor: float, placebo: float | None = None, 
     return [
         record("identity", artist, clean, seed=seed),
         record("floor", artist, floor, attack=FLOOR, seed=seed),
-        record("placebo", artist, clean if placebo is None else placebo, strength=0.0625, seed=seed),
+        record("placebo", artist, clean if placebo is None else placebo, seed=seed),
     ]
 
 
@@ -202,7 +203,7 @@ def demonstration(artists: int = 8, seeds: int = 3) -> tuple[SuiteFacts, list[Re
                 clean = base + 0.01 * seed + (0.03 if attack.countermeasure else 0)
                 made.append(record("identity", artist, clean, attack, seed=seed))
                 moved = clean + _spread("placebo", a, seed, attack.name)
-                made.append(record("placebo", artist, moved, attack, strength=0.0625, seed=seed))
+                made.append(record("placebo", artist, moved, attack, seed=seed))
             for name in ("random-noise", "photoguard", "impasto", "glaze", "mist"):
                 for strength in plan.strengths:
                     gain = power[name] * keeps[attack.name] * strength**0.7 * reach

@@ -105,7 +105,7 @@ def test_each_mimicry_has_a_denominator_of_its_own():
     lora = [
         record("identity", "a", 0.2, LORA),
         record("floor", "a", 0.4, LORA),
-        record("placebo", "a", 0.2, LORA, strength=0.0625),
+        record("placebo", "a", 0.2, LORA),
     ]
     found = scored([*arms("a", 0.4, 0.8), *lora, record("x", "a", 0.3, LORA)], suite)
     assert found.points["x", 1.0, "lora"].p.value == pytest.approx(0.1 / 0.2)

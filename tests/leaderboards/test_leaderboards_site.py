@@ -10,6 +10,7 @@ import synthetic
 from synthetic import arms, record
 
 from benchmark.cells.record import Status
+from benchmark.errors import UserError
 from leaderboards import site
 from leaderboards.board import board
 from leaderboards.source import Loaded
@@ -131,6 +132,18 @@ def test_missing_artists_are_shown_and_leave_the_entry_unranked():
     cells = row(view, "x").cells
     assert (cells[0].value, cells[1].detail) == (None, "1 missing")
     assert [(gap.status, gap.where) for gap in view.gaps] == [("absent", f"1 cell at strength 1, {NAMES[2]}")]
+
+
+def test_placebo_has_one_value_over_all_strengths():
+    view = board(loaded(six_artists(), strengths=(0.5, 1.0)))
+    cells = row(view, "placebo").cells
+    assert (cells[1].span, cells[1].text) == (2, "0")
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(built, tmp_path):
+    (tmp_path / "site").write_text("a file")
+    with pytest.raises(UserError, match="cannot be written"):
+        site.build(built.parent / "store", tmp_path / "site")
 
 
 def test_controls_hold_by_definition_and_failures_are_counted():

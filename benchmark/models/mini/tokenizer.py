@@ -8,8 +8,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from open_clip.tokenizer import bytes_to_unicode
 from transformers import CLIPTokenizer
-from transformers.models.gpt2.tokenization_gpt2 import bytes_to_unicode
 
 from benchmark.models.mini.architecture import TOKENS
 

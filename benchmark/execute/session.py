@@ -1,0 +1,111 @@
+"""A run from names to records: what the CLI's `run` and `status` do, callable from Python."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmark import submissions
+from benchmark.cells import environment, pipeline
+from benchmark.cells.plan import FLOOR, Cell, Digests, Entry, Planner, select
+from benchmark.cells.record import Environment, Record, Status
+from benchmark.cells.store import Store
+from benchmark.datasets import artists
+from benchmark.execute.inline import Executor, InlineExecutor
+from benchmark.execute.progress import Reporter, reporter
+from benchmark.models import registry
+from benchmark.suites import load as suites
+from benchmark.suites.schema import Suite
+
+CONTROLS = ("identity", "placebo", "random-noise")
+PUBLIC_SALT = "public"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a user asked for; the controls always come along."""
+
+    suite: str
+    protections: Sequence[str] = ()
+    """Empty: every installed one."""
+    images: Path | None = None
+    only: Sequence[str] = ()
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A planned run: its suite, its cells, and which of them the store already holds."""
+
+    suite: Suite
+    planner: Planner
+    cells: list[Cell]
+    store: Store
+    environment: Environment
+
+    def missing(self) -> list[Cell]:
+        """Returns the cells without a usable record in this environment class."""
+        return [c for c in self.cells if not pipeline.is_done(self.store, c, self.environment.env_class)]
+
+    def counts(self) -> dict[str, Counter[str]]:
+        """Returns for each protection how many cells have which status; `missing` where there is no record."""
+        found: dict[str, Counter[str]] = {}
+        for cell in self.cells:
+            tally = found.setdefault(cell.entry.facts.name, Counter())
+            done = pipeline.is_done(self.store, cell, self.environment.env_class)
+            record = self.store.read_record(cell.key, self.environment.env_class) if done else None
+            tally[str(record.status) if record else "missing"] += 1
+        return found
+
+
+def plan(choice: Choice, root: Path) -> Session:
+    """Returns the planned run; nothing is computed but digests. Raises UserError for anything unknown."""
+    suite = suites.load(choice.suite)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu" and suite.threads is not None:
+        torch.set_num_threads(suite.threads)
+    size = registry.find(suite.surrogate).image_size
+    loaded = artists.load(suite, choice.images, size)
+    planner = Planner(suite, digests(suite), PUBLIC_SALT)
+    cells = select(planner.cells(entries(choice.protections), loaded), choice.only, choice.limit)
+    return Session(suite, planner, cells, Store(root), environment.current(device, torch.get_num_threads()))
+
+
+def entries(names: Sequence[str]) -> list[Entry]:
+    """Returns the entries of a run: the controls, the floor, and the named (or all installed) protections."""
+    wanted = names or [offer.name for offer in submissions.discover().offers]
+    spellings = dict.fromkeys([*CONTROLS, *(submissions.parse(name).identity for name in wanted)])
+    loaded = [submissions.load(spelling) for spelling in spellings]
+    return [Entry(FLOOR, None), *(Entry(one.facts(), one.instance) for one in loaded)]
+
+
+def digests(suite: Suite) -> Digests:
+    """Returns the digests of all weights that the suite touches."""
+    aliases = {suite.surrogate, *(attack.model for attack in suite.attacks)}
+    return Digests(
+        {alias: registry.digest(registry.folder(alias)) for alias in sorted(aliases)},
+        registry.digest(registry.WEIGHTS / "mini-clip"),
+        registry.file_digest(registry.WEIGHTS / "mini-lpips.safetensors"),
+    )
+
+
+def run(
+    session: Session, executor: Executor | None = None, report: Reporter | None = None, keep_images: bool = False
+) -> list[Record]:
+    """Runs what is missing and returns the new records; finished cells are never run again."""
+    session.store.prepare()
+    session.store.write_facts(suites.facts(session.suite))
+    missing = session.missing()
+    if not missing:
+        return []
+    work = pipeline.Pipeline(session.planner, session.store, session.environment, keep_images)
+    return (executor or InlineExecutor()).run(missing, work.run, report or reporter())
+
+
+def failed(records: Sequence[Record]) -> list[Record]:
+    """Returns the records of cells that did not end `ok`."""
+    return [record for record in records if record.status is not Status.OK]

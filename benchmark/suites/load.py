@@ -1,0 +1,83 @@
+"""Reads suites: those of the package by name, others by path; every error says where, what was expected and got."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from benchmark.attacks import catalogue
+from benchmark.errors import UserError
+from benchmark.metrics import catalogue as metrics
+from benchmark.models import registry
+from benchmark.suites.schema import AttackExplained, Suite, SuiteFacts
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Returns the names of the package's suites."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load(name: str) -> Suite:
+    """Returns the suite called `name`, or read from a TOML file of that path; raises UserError where it is not valid."""
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        path = Path(name)
+    if path.suffix != ".toml" or not path.is_file():
+        near = difflib.get_close_matches(name, names(), 1)
+        meant = f"Did you mean {near[0]!r}? " if near else ""
+        raise UserError(
+            f"expected a suite ({', '.join(names())}) or a path to a .toml file, got {name!r}",
+            f"{meant}`cloakbench list suites` shows all.",
+        )
+    try:
+        suite = Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"expected TOML in {path}, got: {error}", "Correct the file.") from error
+    except ValidationError as error:
+        raise UserError(f"suite {path} is not valid:\n{_explained(error)}", "Correct the file.") from error
+    check(suite)
+    return suite
+
+
+def _explained(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"]) or "the file"
+        got = f" (got {fault['input']!r:.80})" if fault["type"] not in {"missing", "value_error"} else ""
+        lines.append(f"  {where}: {fault['msg']}{got}")
+    return "\n".join(lines)
+
+
+def check(suite: Suite) -> None:
+    """Raises UserError where the suite names an unknown attack stage, metric or model."""
+    for attack in suite.attacks:
+        catalogue.find("mimicry", attack.mimicry)
+        if attack.countermeasure is not None:
+            catalogue.find("countermeasure", attack.countermeasure)
+        registry.find(attack.model)
+    registry.find(suite.surrogate)
+    for name in [suite.metrics.primary, *suite.metrics.quality, *suite.metrics.generation, *suite.metrics.sets]:
+        metrics.find(name)
+
+
+def facts(suite: Suite) -> SuiteFacts:
+    """Returns what pages need to explain a suite."""
+    explained = [
+        AttackExplained(
+            name=attack.name,
+            summary=catalogue.explain(attack),
+            countermeasure=attack.countermeasure,
+            mimicry=attack.mimicry,
+            model=attack.model,
+            parameters=catalogue.parameters(attack, suite),
+        )
+        for attack in suite.attacks
+    ]
+    chosen = suite.metrics
+    ordered = dict.fromkeys([chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets])
+    return SuiteFacts(suite=suite, attacks=explained, metrics=[metrics.find(name) for name in ordered])
