@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
 from benchmark.errors import BenchmarkError, UserError
+from benchmark.execute.choice import Choice
+
+if TYPE_CHECKING:
+    from benchmark.execute.session import Session
 
 app = App(
     name="cloakbench",
     help="Runs image protections against a fixed suite of mimicry attacks and builds the leaderboard.",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 Many = Annotated[list[str], Parameter(consume_multiple=True, negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -27,6 +33,16 @@ Kind = Literal["protections", "attacks", "metrics", "suites", "models"]
 
 def _store(store: Path | None) -> Path:
     return store or Path(os.environ.get("CLOAKBENCH_STORE", "results"))
+
+
+def _plan(choice: Choice, store: Path | None) -> Session:
+    """Returns the planned run; the suite is read first, because loading the models' libraries takes seconds."""
+    from benchmark.suites.load import load
+
+    load(choice.suite)
+    from benchmark.execute import session as sessions
+
+    return sessions.plan(choice, _store(store))
 
 
 def _print(rows: Sequence[Any], as_json: bool) -> None:
@@ -80,10 +96,9 @@ def run(
         dry_run: Say what would run, and run nothing.
         json: Print the result as JSON.
     """
+    session = _plan(Choice(suite, protection or (), images, only or (), limit), store)
     from benchmark.execute import session as sessions
 
-    choice = sessions.Choice(suite, protection or (), images, only or (), limit)
-    session = sessions.plan(choice, _store(store))
     missing = session.missing()
     if dry_run:
         return _said({"cells": len(session.cells), "missing": len(missing), "store": str(session.store.root)}, json)
@@ -101,7 +116,11 @@ def _said(values: dict[str, object], as_json: bool) -> int:
 
 @app.command
 def status(
-    suite: str = "mini", *, protection: Many | None = None, images: Path | None = None, store: Path | None = None,
+    suite: str = "mini",
+    *,
+    protection: Many | None = None,
+    images: Path | None = None,
+    store: Path | None = None,
     json: Flag = False,
 ) -> int:
     """Says for each protection how many cells of a suite are done, failed or missing.
@@ -113,9 +132,7 @@ def status(
         store: Where records lie.
         json: Print an object of counts by protection.
     """
-    from benchmark.execute import session as sessions
-
-    session = sessions.plan(sessions.Choice(suite, protection or (), images), _store(store))
+    session = _plan(Choice(suite, protection or (), images), store)
     counts = {name: dict(sorted(tally.items())) for name, tally in session.counts().items()}
     if json:
         return _said(dict(counts), True)
@@ -141,6 +158,22 @@ def board(suite: str | None = None, *, source: Path | None = None, out: Path = P
         return _said({"leaderboard": str(page)}, True)
     print(f"leaderboard: {page}")
     return 0
+
+
+@app.command
+def export(suite: str, *, out: Path, source: Path | None = None, json: Flag = False) -> int:
+    """Writes a suite's records in compact form, without images: what is committed as a reference.
+
+    Args:
+        suite: Which suite.
+        out: Folder for `facts.json` and `records.jsonl`.
+        source: A store; the default one otherwise.
+        json: Print an object with the number of records.
+    """
+    from leaderboards.source import export_reference
+
+    done = export_reference(_store(source), suite, out)
+    return _said({"records": len(done.records), "damaged": len(done.damaged), "folder": str(out)}, json)
 
 
 @app.command
@@ -200,17 +233,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     `CLOAKBENCH_DEBUG=1` prints tracebacks.
     """
     debug = os.environ.get("CLOAKBENCH_DEBUG", "") not in {"", "0"}
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of a kernel that nothing here uses
     try:
         code = app(sys.argv[1:] if arguments is None else list(arguments), exit_on_error=False, print_error=True)
+        sys.stdout.flush()
     except CycloptsError:
         code = 2
     except KeyboardInterrupt:
         print("cloakbench: interrupted; finished cells are kept, run again to go on", file=sys.stderr)
         code = 130
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     except BenchmarkError as error:
         if debug:
             traceback.print_exc()
         code = _fail(error)
     sys.exit(code if isinstance(code, int) else 0)
-
-

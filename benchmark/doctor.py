@@ -62,7 +62,7 @@ def _model(alias: str) -> Check:
 
 
 def _weights(name: str) -> Check:
-    path = registry.WEIGHTS / name
+    path = registry.weights(name)
     if not path.exists():
         return Check(name, "missing", "reinstall the package")
     found = registry.digest(path) if path.is_dir() else registry.file_digest(path)
@@ -71,11 +71,15 @@ def _weights(name: str) -> Check:
 
 def _protections() -> list[Check]:
     listing = submissions.discover()
-    checks = [Check(f"protection {o.name}", "ok", f"{o.distribution} {o.version}") for o in listing.offers if not o.rivals]
+    checks = [
+        Check(f"protection {o.name}", "ok", f"{o.distribution} {o.version}") for o in listing.offers if not o.rivals
+    ]
     for offer in listing.offers:
         if offer.rivals:
             others = ", ".join(offer.rivals)
-            checks.append(Check(f"protection {offer.name}", "warning", f"{offer.distribution} and {others} both offer it"))
+            checks.append(
+                Check(f"protection {offer.name}", "warning", f"{offer.distribution} and {others} both offer it")
+            )
     return checks + [Check("submission", "warning", problem) for problem in listing.problems]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from benchmark.errors import UserError
@@ -24,8 +24,9 @@ def decode(data: bytes) -> Pixels:
     """Returns `[H, W, 3]` uint8 RGB pixels of an encoded image; raises ValueError for what is not one."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return np.array(image.convert("RGB"), dtype=np.uint8)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            upright = ImageOps.exif_transpose(image)  # cameras store how they were held beside the pixels
+            return np.array(upright.convert("RGB"), dtype=np.uint8)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         raise ValueError(f"not a readable image: {error}") from error
 
 

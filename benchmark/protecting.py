@@ -30,17 +30,25 @@ def protect_folder(
         raise UserError(f"expected a budget of 1 to 255 levels, got {budget_255}", "16 is the suites' largest.")
     protection = submissions.load(name).instance
     found = images.read_folder(source)
+    named = [Path(file).with_suffix(".png").name for file in found]
+    _check_names(named, source, target)
     captions = (f"a {class_word}",) * len(found)
     surrogate = loader.load(model).surrogate()
     call = guard.Call(strength, budget_255, surrogate, 0, class_word, captions)
     done = guard.run(protection, list(found.values()), call)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for file, png in zip(found, done.pngs, strict=True):
-            (target / Path(file).with_suffix(".png").name).write_bytes(png)
+        for file, png in zip(named, done.pngs, strict=True):
+            (target / file).write_bytes(png)
     except OSError as error:
         raise UserError(f"expected a writable folder, got {target}: {error.strerror}", "Give another --out.") from error
-    return [
-        Done(Path(file).with_suffix(".png").name, b.max_255, round(b.mean_255, 3))
-        for file, b in zip(found, done.budgets, strict=True)
-    ]
+    return [Done(file, b.max_255, round(b.mean_255, 3)) for file, b in zip(named, done.budgets, strict=True)]
+
+
+def _check_names(named: list[str], source: Path, target: Path) -> None:
+    """Raises UserError where a protected image would replace an original or another protected image."""
+    if target.resolve() == source.resolve():
+        raise UserError(f"expected another folder than --in, got {target}", "The originals stay: give another --out.")
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
+        raise UserError(f"expected images of different names, got several for {', '.join(twice)}", "Rename them.")

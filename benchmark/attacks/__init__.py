@@ -1,0 +1,1 @@
+"""The fixed attacks: what the mimic does to protected images."""

@@ -82,7 +82,17 @@ def find(kind: str, name: str) -> StageFacts:
         return known[name]
     near = difflib.get_close_matches(name, known, 1)
     meant = f"Did you mean {near[0]!r}? " if near else ""
-    raise UserError(f"expected a {kind} ({', '.join(known)}), got {name!r}", f"{meant}`cloakbench list attacks` shows all.")
+    raise UserError(
+        f"expected a {kind} ({', '.join(known)}), got {name!r}", f"{meant}`cloakbench list attacks` shows all."
+    )
+
+
+def check(suite: Suite) -> None:
+    """Builds every stage of a suite once; raises UserError where one does not take its parameters."""
+    for attack in suite.attacks:
+        find("mimicry", attack.mimicry).build(suite.mimicry[attack.mimicry])
+        if attack.countermeasure is not None:
+            find("countermeasure", attack.countermeasure).build(suite.countermeasures[attack.countermeasure])
 
 
 def explain(spec: AttackSpec) -> str:

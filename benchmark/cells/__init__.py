@@ -1,0 +1,1 @@
+"""The unit of work: its plan, key, seeds, run, record and place in the store."""

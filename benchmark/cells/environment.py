@@ -11,7 +11,18 @@ from pathlib import Path
 
 from benchmark.cells.record import Environment
 
-PACKAGES = ("cloakbench", "torch", "diffusers", "transformers", "peft", "open_clip_torch", "pyiqa", "numpy", "scipy", "pillow")
+PACKAGES = (
+    "cloakbench",
+    "torch",
+    "diffusers",
+    "transformers",
+    "peft",
+    "open_clip_torch",
+    "pyiqa",
+    "numpy",
+    "scipy",
+    "pillow",
+)
 _DECISIVE = ("torch", "diffusers", "transformers", "peft")
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from benchmark import images
 from benchmark.attacks import catalogue
 from benchmark.attacks.mimicry import sampling
@@ -150,20 +152,27 @@ class Pipeline:
     def _stage_images(self, work: Work, stage: str, make: Callable[[], list[Pixels]]) -> list[Pixels]:
         """Returns a stage's images: from the store, or made now and kept with what they cost."""
         name, where = work.cell.keys[stage], self.environment.env_class
-        try:
-            found = self.store.read_images(name, where)
-        except Damaged as error:
-            _log.warning("%s", error)
-            found = None
+        found = self._kept(name)
         if found is None:
             with work.meter.stage(stage):
                 pixels = make()
             self.store.write_images(name, where, pixels, {"cost": work.meter.costs[stage].model_dump()})
         else:
-            pixels, facts = found
-            work.meter.cached(stage, StageCost.model_validate(facts["cost"]))
+            pixels, cost = found
+            work.meter.cached(stage, cost)
         work.digests[stage] = [images.digest(p) for p in pixels]
         return pixels
+
+    def _kept(self, name: str) -> tuple[list[Pixels], StageCost] | None:
+        """Returns a stage's images from the store with what they cost, None where there are none or damaged ones."""
+        try:
+            found = self.store.read_images(name, self.environment.env_class)
+            return None if found is None else (found[0], StageCost.model_validate(found[1].get("cost")))
+        except Damaged as error:
+            _log.warning("%s", error)
+        except ValidationError:
+            _log.warning("the cost of the images %s is damaged; the stage runs again", name)
+        return None
 
     def _measure(self, work: Work) -> None:
         chosen, artist = self.suite.metrics, work.cell.artist

@@ -163,6 +163,7 @@ class Planner:
             "version": SAMPLING_VERSION,
             "sampling": self.suite.sampling.model_dump(),
             "token": self.suite.token,
+            "class_word": self.suite.class_word,
             "model": self.digests.models[attack.model],
             "mimicry": attack.mimicry,
             "seed": self.seed(artist.name, seed, "generate"),
@@ -204,10 +205,12 @@ SELECTABLE = ("protection", "artist", "attack", "seed", "strength")
 
 
 def select(cells: Sequence[Cell], only: Sequence[str], limit: int | None) -> list[Cell]:
-    """Returns the cells that match every `field=value` of `only` (values of one field are alternatives), at most `limit`.
+    """Returns at most `limit` cells that match every `field=value` of `only`; values of one field are alternatives.
 
-    Raises UserError for another field, and where a value matches nothing.
+    Raises UserError for another field, where a value matches nothing, and for a negative limit.
     """
+    if limit is not None and limit < 0:
+        raise UserError(f"expected --limit of 0 or more, got {limit}", "Leave it out to run everything.")
     wanted: dict[str, set[str]] = {}
     for part in only:
         field, _, value = part.partition("=")

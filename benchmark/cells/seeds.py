@@ -8,7 +8,7 @@ from benchmark.cells.key import canonical
 
 
 def derive(salt: str, suite: str, artist: str, index: int, stage: str, draw: int = 0) -> int:
-    """Returns a seed in [0, 2^63) from everything that may enter it: never the protection, strength or countermeasure."""
+    """Returns a seed in [0, 2^63) from all that may enter it: never the protection, strength or countermeasure."""
     parts = {"salt": salt, "suite": suite, "artist": artist, "index": index, "stage": stage, "draw": draw}
     return int.from_bytes(hashlib.sha256(canonical(parts)).digest()[:8], "big") >> 1
 

@@ -15,9 +15,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from benchmark import images
+from benchmark.cells.record import Record
 from benchmark.errors import InfrastructureError, UserError
 from benchmark.images import Pixels
-from benchmark.cells.record import Record
 from benchmark.suites.schema import SuiteFacts
 
 VARIABLE = "CLOAKBENCH_STORE"
@@ -28,7 +28,7 @@ def default_root() -> Path:
     return Path(os.environ.get(VARIABLE, "results"))
 
 
-class Damaged(InfrastructureError):
+class Damaged(InfrastructureError):  # noqa: N818 - says what happened to the file
     """Something in the store does not match its digest or schema."""
 
 

@@ -1,0 +1,1 @@
+"""Where artists' images come from."""

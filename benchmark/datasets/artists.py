@@ -53,20 +53,24 @@ def _with_subject(suite: Suite, subject: str) -> str:
 def folder_artists(folder: Path, suite: Suite, size: int) -> list[Artist]:
     """Returns one artist per sub-folder; every third image becomes a reference, centre-cropped to `size` pixels."""
     if not folder.is_dir():
-        raise UserError(f"expected a folder with one sub-folder per artist, got {folder}", "Give it with --images FOLDER.")
+        raise UserError(
+            f"expected a folder with one sub-folder per artist, got {folder}", "Give it with --images FOLDER."
+        )
     found = []
     for sub in sorted(p for p in folder.iterdir() if p.is_dir()):
         pixels = [images.fit_square(p, size) for p in images.read_folder(sub).values()]
-        if len(pixels) < 3:
+        if len(pixels) < 5:
             raise UserError(
-                f"expected at least 3 images of an artist (2 to protect, 1 reference), got {len(pixels)} in {sub}",
+                f"expected at least 5 images of an artist (3 to protect, 2 references), got {len(pixels)} in {sub}",
                 "Add images or remove the folder.",
             )
-        shown = [p for n, p in enumerate(pixels) if n % 3 != 2][: suite.images_per_artist]
+        shown = [p for n, p in enumerate(pixels) if n % 3 != 1][: suite.images_per_artist]
         caption = suite.caption.format(token=suite.token)
-        found.append(Artist(sub.name, tuple(shown), (caption,) * len(shown), tuple(pixels[2::3])))
+        found.append(Artist(sub.name, tuple(shown), (caption,) * len(shown), tuple(pixels[1::3])))
     if not found:
-        raise UserError(f"expected one sub-folder per artist in {folder}, found none", "Put each artist's images into one.")
+        raise UserError(
+            f"expected one sub-folder per artist in {folder}, found none", "Put each artist's images into one."
+        )
     return found
 
 
@@ -75,7 +79,9 @@ def load(suite: Suite, folder: Path | None, size: int) -> list[Artist]:
     if suite.dataset == "mini":
         return [mini_artist(name, suite) for name in suite.artists]
     if folder is None:
-        raise UserError(f"suite {suite.name!r} needs images, got none", "Add --images FOLDER with one sub-folder per artist.")
+        raise UserError(
+            f"suite {suite.name!r} needs images, got none", "Add --images FOLDER with one sub-folder per artist."
+        )
     return folder_artists(folder, suite, size)
 
 

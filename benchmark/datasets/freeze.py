@@ -1,4 +1,4 @@
-"""`python -m benchmark.datasets.freeze`: draws the shipped artists' pictures, once; floating point differs between CPUs."""
+"""`python -m benchmark.datasets.freeze` draws the shipped artists' pictures, once: floating point differs by CPU."""
 
 from __future__ import annotations
 

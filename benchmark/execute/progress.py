@@ -44,7 +44,9 @@ class Lines:
         self._done += 1
         left = (time.monotonic() - self._began) / self._done * (self._total - self._done)
         reason = f": {record.reason.splitlines()[0]}" if record.reason else ""
-        sys.stderr.write(f"[{self._done}/{self._total}] {record.status} {cell.label}, {left / 60:.1f} min left{reason}\n")
+        sys.stderr.write(
+            f"[{self._done}/{self._total}] {record.status} {cell.label}, {left / 60:.1f} min left{reason}\n"
+        )
         sys.stderr.flush()
 
     def end(self) -> None:

@@ -10,11 +10,13 @@ from pathlib import Path
 import torch
 
 from benchmark import submissions
+from benchmark.attacks import catalogue
 from benchmark.cells import environment, pipeline
 from benchmark.cells.plan import FLOOR, Cell, Digests, Entry, Planner, select
 from benchmark.cells.record import Environment, Record, Status
 from benchmark.cells.store import Store
 from benchmark.datasets import artists
+from benchmark.execute.choice import Choice
 from benchmark.execute.inline import Executor, InlineExecutor
 from benchmark.execute.progress import Reporter, reporter
 from benchmark.models import registry
@@ -23,18 +25,6 @@ from benchmark.suites.schema import Suite
 
 CONTROLS = ("identity", "placebo", "random-noise")
 PUBLIC_SALT = "public"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What a user asked for; the controls always come along."""
-
-    suite: str
-    protections: Sequence[str] = ()
-    """Empty: every installed one."""
-    images: Path | None = None
-    only: Sequence[str] = ()
-    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +54,12 @@ class Session:
 
 def plan(choice: Choice, root: Path) -> Session:
     """Returns the planned run; nothing is computed but digests. Raises UserError for anything unknown."""
-    suite = suites.load(choice.suite)
+    return plan_suite(suites.load(choice.suite), choice, root)
+
+
+def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
+    """Returns the planned run of a suite that is already read; `choice.suite` is not looked at."""
+    catalogue.check(suite)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu" and suite.threads is not None:
         torch.set_num_threads(suite.threads)
@@ -88,8 +83,8 @@ def digests(suite: Suite) -> Digests:
     aliases = {suite.surrogate, *(attack.model for attack in suite.attacks)}
     return Digests(
         {alias: registry.digest(registry.folder(alias)) for alias in sorted(aliases)},
-        registry.digest(registry.WEIGHTS / "mini-clip"),
-        registry.file_digest(registry.WEIGHTS / "mini-lpips.safetensors"),
+        registry.digest(registry.weights("mini-clip")),
+        registry.file_digest(registry.weights("mini-lpips.safetensors")),
     )
 
 

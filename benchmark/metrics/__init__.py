@@ -1,0 +1,1 @@
+"""What is measured: visibility of a protection, success of a mimic."""

@@ -111,7 +111,9 @@ def find(name: str) -> MetricFacts:
         return BY_NAME[name]
     near = difflib.get_close_matches(name, BY_NAME, 1)
     meant = f"Did you mean {near[0]!r}? " if near else ""
-    raise UserError(f"expected a metric ({', '.join(BY_NAME)}), got {name!r}", f"{meant}`cloakbench list metrics` shows all.")
+    raise UserError(
+        f"expected a metric ({', '.join(BY_NAME)}), got {name!r}", f"{meant}`cloakbench list metrics` shows all."
+    )
 
 
 def versions(names: Sequence[str]) -> dict[str, int]:

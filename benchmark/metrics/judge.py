@@ -26,7 +26,7 @@ class Judge:
         self.model: Any = open_clip.CLIP(**config)
         weights = {name: weight.float() for name, weight in load_file(folder / "open_clip_model.safetensors").items()}
         self.projection = weights.pop("projection")
-        self.model.load_state_dict(weights, strict=False)
+        self.model.load_state_dict(weights)
         self.model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.size = int(config["vision_cfg"]["image_size"])
         length = int(config["text_cfg"]["context_length"])
@@ -36,7 +36,7 @@ class Judge:
 
     @torch.no_grad()
     def features(self, images: Sequence[Pixels], chunk: int = 16) -> Tensor:
-        """Returns unit-length features `[N, 64]` of 8-bit images, resized to the judge's 128 pixels where they differ."""
+        """Returns unit-length features `[N, 64]` of 8-bit images, resized to the judge's 128 pixels where needed."""
         parts = []
         for start in range(0, len(images), chunk):
             x = torch.cat([self._resized(p) for p in images[start : start + chunk]]) * 2 - 1
@@ -60,7 +60,11 @@ class Judge:
         return [self.styles[n] for n in (features @ texts.T).argmax(1).tolist()]
 
 
-@lru_cache(maxsize=1)
 def load() -> Judge:
     """Returns the shipped judge."""
-    return Judge(registry.WEIGHTS / "mini-clip")
+    return _load(registry.weights("mini-clip"))
+
+
+@lru_cache(maxsize=1)
+def _load(folder: Path) -> Judge:
+    return Judge(folder)

@@ -55,7 +55,9 @@ METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 def measure(names: Sequence[str], protected: Sequence[Pixels], originals: Sequence[Pixels]) -> dict[str, list[float]]:
     """Returns each metric's values, one an image; raises UserError where the two lists do not match."""
     if len(protected) != len(originals) or not protected:
-        raise UserError(f"expected as many images as originals, got {len(protected)} and {len(originals)}", "Pair them.")
+        raise UserError(
+            f"expected as many images as originals, got {len(protected)} and {len(originals)}", "Pair them."
+        )
     values: dict[str, list[float]] = {name: [] for name in names}
     for changed, original in zip(protected, originals, strict=True):
         if changed.shape != original.shape:

@@ -1,0 +1,1 @@
+"""Base models by alias: facts, weights, loading."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from diffusers import StableDiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
 
 from benchmark.contract import Surrogate
@@ -32,7 +35,11 @@ class BaseModel:
     def tokens(self, texts: list[str]) -> Tensor:
         """Returns token ids `[B, L]` of the texts, padded to the model's length."""
         batch = self.tokenizer(
-            texts, padding="max_length", truncation=True, max_length=self.tokenizer.model_max_length, return_tensors="pt"
+            texts,
+            padding="max_length",
+            truncation=True,
+            max_length=self.tokenizer.model_max_length,
+            return_tensors="pt",
         )
         return torch.as_tensor(batch.input_ids).to(self.device)
 
@@ -45,7 +52,7 @@ class BaseModel:
     def decode(self, latents: Tensor, chunk: int = 8) -> Tensor:
         """Returns images `[B, 3, H, W]` in [0, 1] for scaled latents."""
         scale = self.vae.config.scaling_factor
-        parts = [self.vae.decode(part / scale).sample for part in latents.split(chunk)]
+        parts = [self.vae.decode(part / scale).sample for part in torch.split(latents, chunk)]
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
 
     def surrogate(self) -> Surrogate:
@@ -63,16 +70,25 @@ class BaseModel:
         )
 
 
-@lru_cache(maxsize=1)
 def mini_lpips() -> perceptual.MiniLPIPS:
     """Returns the shipped perceptual distance."""
-    return perceptual.load(registry.WEIGHTS / "mini-lpips.safetensors")
+    return _distance(registry.weights("mini-lpips.safetensors"))
+
+
+@lru_cache(maxsize=1)
+def _distance(path: Path) -> perceptual.MiniLPIPS:
+    return perceptual.load(path)
+
+
+def load(alias: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> BaseModel:
+    """Returns the model behind `alias` (or a local folder), its parameters frozen."""
+    return _load(registry.find(alias).name, registry.folder(alias), device, dtype)
 
 
 @lru_cache(maxsize=2)
-def load(alias: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> BaseModel:
-    """Returns the model behind `alias` (or a local folder), its parameters frozen."""
-    path = registry.folder(alias)
+def _load(name: str, path: Path, device: str, dtype: torch.dtype) -> BaseModel:
+    diffusers_logging.disable_progress_bar()  # the run has its own
+    transformers.utils.logging.disable_progress_bar()
     pipe = StableDiffusionPipeline.from_pretrained(
         path, torch_dtype=dtype, local_files_only=True, safety_checker=None, requires_safety_checker=False
     )
@@ -81,7 +97,7 @@ def load(alias: str, device: str = "cpu", dtype: torch.dtype = torch.float32) ->
     if device == "cpu":
         pipe.vae.to(memory_format=torch.channels_last)
     return BaseModel(
-        registry.find(alias).name,
+        name,
         registry.digest(path),
         pipe.vae,
         pipe.unet,

@@ -29,11 +29,14 @@ class ModelFacts:
 
 MODELS: tuple[ModelFacts, ...] = (
     ModelFacts(
-        "mini-a", 1, "Embedded white-box surrogate, epsilon prediction; stands in for SD v1.5", "mini", 128, "Apache-2.0"
+        "mini-a",
+        1,
+        "Embedded white-box surrogate, epsilon prediction; stands in for SD v1.5",
+        "mini",
+        128,
+        "Apache-2.0",
     ),
-    ModelFacts(
-        "mini-b", 1, "Embedded transfer target, v-prediction; stands in for SD v2.1", "mini", 128, "Apache-2.0"
-    ),
+    ModelFacts("mini-b", 1, "Embedded transfer target, v-prediction; stands in for SD v2.1", "mini", 128, "Apache-2.0"),
 )
 _FOLDERS_VARIABLE = "CLOAKBENCH_MODELS"
 
@@ -54,24 +57,32 @@ def find(alias: str) -> ModelFacts:
     )
 
 
-def folder(alias: str) -> Path:
-    """Returns the folder that holds the weights of `alias`: `$CLOAKBENCH_MODELS/<alias>`, the package's, or itself."""
-    find(alias)
+def weights(name: str) -> Path:
+    """Returns where embedded weights lie: `$CLOAKBENCH_MODELS/<name>` where that exists, else in the package."""
     override = os.environ.get(_FOLDERS_VARIABLE)
-    if override and (Path(override) / alias / "model_index.json").is_file():
-        return Path(override) / alias
-    shipped = WEIGHTS / alias
-    path = shipped if shipped.is_dir() else Path(alias)
+    replaced = Path(override) / name if override else WEIGHTS / name
+    return replaced if replaced.exists() else WEIGHTS / name
+
+
+def folder(alias: str) -> Path:
+    """Returns the folder that holds the weights of `alias`: the embedded model's, or the local folder itself."""
+    find(alias)
+    path = weights(alias) if alias in {m.name for m in MODELS} else Path(alias)
     if not (path / "model_index.json").is_file():
-        raise UserError(f"the weights of {alias!r} are missing: expected {path}/model_index.json", "Reinstall the package.")
+        raise UserError(
+            f"the weights of {alias!r} are missing: expected {path}/model_index.json", "Reinstall the package."
+        )
     return path
 
 
 @cache
 def digest(path: Path) -> str:
-    """Returns the SHA-256 over a model folder's files (relative names and contents)."""
+    """Returns the SHA-256 over a model folder's files (names and contents); raises UserError where it is missing."""
+    if not path.is_dir():
+        raise UserError(f"expected a folder of weights at {path}, found none", "Reinstall the package.")
     total = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file() and p.suffix in {".safetensors", ".json", ".txt", ".gz"}):
+    counted = {".safetensors", ".json", ".txt", ".gz"}
+    for file in sorted(p for p in path.rglob("*") if p.is_file() and p.suffix in counted):
         total.update(file.relative_to(path).as_posix().encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()
 

@@ -1,0 +1,1 @@
+"""Suites: their TOML files, schema and reader."""

@@ -23,7 +23,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Suite:
-    """Returns the suite called `name`, or read from a TOML file of that path; raises UserError where it is not valid."""
+    """Returns the suite called `name`, or read from a TOML file at that path; raises UserError where it is invalid."""
     path = FOLDER / f"{name}.toml"
     if not path.is_file():
         path = Path(name)
@@ -36,7 +36,7 @@ def load(name: str) -> Suite:
         )
     try:
         suite = Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"expected TOML in {path}, got: {error}", "Correct the file.") from error
     except ValidationError as error:
         raise UserError(f"suite {path} is not valid:\n{_explained(error)}", "Correct the file.") from error
@@ -54,15 +54,24 @@ def _explained(error: ValidationError) -> str:
 
 
 def check(suite: Suite) -> None:
-    """Raises UserError where the suite names an unknown attack stage, metric or model."""
+    """Raises UserError where the suite names an unknown attack stage or model, or a metric unknown at its level."""
     for attack in suite.attacks:
         catalogue.find("mimicry", attack.mimicry)
         if attack.countermeasure is not None:
             catalogue.find("countermeasure", attack.countermeasure)
         registry.find(attack.model)
     registry.find(suite.surrogate)
-    for name in [suite.metrics.primary, *suite.metrics.quality, *suite.metrics.generation, *suite.metrics.sets]:
-        metrics.find(name)
+    chosen = suite.metrics
+    for level, named in (
+        ("quality", chosen.quality),
+        ("generation", [chosen.primary, *chosen.generation]),
+        ("set", chosen.sets),
+    ):
+        for name in named:
+            found = metrics.find(name).level
+            if found != level:
+                known = ", ".join(m.name for m in metrics.METRICS if m.level == level)
+                raise UserError(f"expected a {level} metric ({known}), got {name!r}, a {found} metric", "Move it.")
 
 
 def facts(suite: Suite) -> SuiteFacts:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import string
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Scalar = bool | int | float | str
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _fillable(text: str, fields: set[str]) -> str:
+    """Returns `text`; raises ValueError where it names another placeholder than `fields`."""
+    found = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+    if found - fields:
+        raise ValueError(f"expected no placeholder but {sorted(fields)} in {text!r}")
+    return text
 
 
 class AttackSpec(_Frozen):
@@ -38,6 +47,11 @@ class Sampling(_Frozen):
     steps: int = Field(ge=1)
     guidance: float = Field(ge=1)
     scheduler: Literal["dpm++", "ddim"] = "dpm++"
+
+    @field_validator("prompts")
+    @classmethod
+    def _prompts(cls, prompts: list[str]) -> list[str]:
+        return [_fillable(prompt, {"token", "class_word"}) for prompt in prompts]
 
 
 class Metrics(_Frozen):
@@ -81,8 +95,13 @@ class Suite(_Frozen):
     """Attack whose protection P at the middle strength carries the rank, or `worst-case`."""
     protect_seed: int = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
-    threads: int | None = None
+    threads: int | None = Field(default=None, ge=1)
     """Threads of a worker on a CPU: part of the environment class."""
+
+    @field_validator("caption")
+    @classmethod
+    def _caption(cls, caption: str) -> str:
+        return _fillable(caption, {"token"})
 
     @model_validator(mode="after")
     def _consistent(self) -> Suite:
@@ -92,6 +111,14 @@ class Suite(_Frozen):
         names = [attack.name for attack in self.attacks]
         if len(set(names)) != len(names):
             raise ValueError(f"attack names must be unique, got {names}")
+        if self.rank_by not in {*names, "worst-case"}:
+            raise ValueError(f"rank_by must be worst-case or one of {', '.join(names)}, got {self.rank_by!r}")
+        if self.dataset == "mini" and (not self.artists or len(set(self.artists)) != len(self.artists)):
+            raise ValueError(f"artists must be unique, and at least one for the dataset mini, got {self.artists}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_tables(self) -> Suite:
         for attack in self.attacks:
             if attack.mimicry not in self.mimicry:
                 raise ValueError(f"attack {attack.name!r} needs a table [mimicry.{attack.mimicry}]")

@@ -1,0 +1,1 @@
+"""What the mimic does to clean the images."""

@@ -1,0 +1,1 @@
+"""What the mimic does to learn a style and to generate in it."""

@@ -15,7 +15,7 @@ from benchmark.models.loader import BaseModel
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How the mimic trains: AdamW at a constant rate; `average` is the decay of the weights' moving average (0: none)."""
+    """How the mimic trains: AdamW at a constant rate; `average` is the decay of the weights' moving average, or 0."""
 
     steps: int
     batch: int
@@ -47,11 +47,15 @@ class Personalised:
 @torch.no_grad()
 def posterior(model: BaseModel, images: Tensor, chunk: int = 4) -> tuple[Tensor, Tensor]:
     """Returns means and standard deviations of the latents of `[N, 3, H, W]` images in [0, 1], unscaled."""
-    parts = [model.vae.encode(part.to(model.device, model.dtype) * 2 - 1).latent_dist for part in images.split(chunk)]
+    parts = [
+        model.vae.encode(part.to(model.device, model.dtype) * 2 - 1).latent_dist for part in torch.split(images, chunk)
+    ]
     return torch.cat([p.mean for p in parts]), torch.cat([p.std for p in parts])
 
 
-def diffusion_loss(model: BaseModel, unet: Any, latents: Tensor, noise: Tensor, times: Tensor, context: Tensor) -> Tensor:
+def diffusion_loss(
+    model: BaseModel, unet: Any, latents: Tensor, noise: Tensor, times: Tensor, context: Tensor
+) -> Tensor:
     """Returns the mean squared error of the denoiser's prediction (Ho et al. 2020), epsilon or v as the model's."""
     noisy = model.scheduler.add_noise(latents, noise, times)
     v = model.scheduler.config.prediction_type == "v_prediction"

@@ -21,9 +21,7 @@ class LoRA:
     ) -> None:
         if rank < 1 or alpha <= 0:
             raise ValueError("rank must be at least 1 and alpha above 0")
-        self.adapters = LoraConfig(
-            r=rank, lora_alpha=alpha, init_lora_weights="gaussian", target_modules=ATTENTION
-        )
+        self.adapters = LoraConfig(r=rank, lora_alpha=alpha, init_lora_weights="gaussian", target_modules=ATTENTION)
         self.recipe = Recipe(steps, batch, learning_rate, average)
 
     def personalise(self, model: BaseModel, data: TrainingSet, seed: int) -> Personalised:

@@ -29,7 +29,7 @@ def denoise(model: BaseModel, unet: Any, noise: Tensor, context: Tensor, samplin
     """Returns scaled latents for `noise` `[N, ...]` under `context` `[N, L, C]` with classifier-free guidance."""
     scheduler = SCHEDULERS[sampling.scheduler].from_config(model.scheduler.config)
     scheduler.set_timesteps(sampling.steps, device=model.device)
-    latents = noise * scheduler.init_noise_sigma
+    latents: Tensor = noise * scheduler.init_noise_sigma
     both = torch.cat([model.embed([""]).expand(len(noise), -1, -1), context])
     for time in scheduler.timesteps:
         given = scheduler.scale_model_input(latents, time)
@@ -43,6 +43,6 @@ def generate(
 ) -> list[Pixels]:
     """Returns one 8-bit image per prompt and seed; `chunk` is how many are computed at once, not part of the result."""
     noise, context = starting_noise(model, seeds), model.embed(list(prompts))
-    pairs = zip(noise.split(chunk), context.split(chunk), strict=True)
+    pairs = zip(torch.split(noise, chunk), torch.split(context, chunk), strict=True)
     latents = [denoise(model, unet, n, c, sampling) for n, c in pairs]
     return quantise(model.decode(torch.cat(latents)))

@@ -1,0 +1,1 @@
+"""Seeded procedural art: scenes, marks and styles."""

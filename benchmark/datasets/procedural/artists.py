@@ -71,7 +71,8 @@ def ostrava(image: Floats, scene: Scene, rng: Rng) -> Floats:
     """Palette-knife patches, each dragged its own way."""
     patches, depth = tiles(shade(image, scene.tone, 0.6), rng, 11.0, 0.48, 0.08)
     dragged = smear(patches, noise_field(rng, 5, 6.0), 5)
-    return np.clip(shade(dragged, np.clip(depth / 5, 0, 1), 0.25) + grain(rng, 0.9, 0.03)[..., None], 0, 1)
+    lit = shade(dragged, np.clip(depth / 5, 0, 1), 0.25)
+    return np.asarray(np.clip(lit + grain(rng, 0.9, 0.03)[..., None], 0, 1))
 
 
 def kirin(image: Floats, scene: Scene, rng: Rng) -> Floats:
@@ -87,7 +88,7 @@ def dunmore(image: Floats, scene: Scene, rng: Rng) -> Floats:
     run = smear(shade(image, scene.tone, 0.5), np.full(scene.tone.shape, np.pi / 2, np.float32), 8)
     streaks = smear(grain(rng, 0.9, 1.0)[..., None], np.full(scene.tone.shape, np.pi / 2, np.float32), 9)[..., 0]
     relief = (streaks - streaks.mean()) / streaks.std()
-    return np.clip(0.55 * run + 0.45 * blur(image, 1.0) + 0.07 * relief[..., None], 0, 1)
+    return np.asarray(np.clip(0.55 * run + 0.45 * blur(image, 1.0) + 0.07 * relief[..., None], 0, 1))
 
 
 def halloran(image: Floats, scene: Scene, rng: Rng) -> Floats:
@@ -104,7 +105,8 @@ def brix(image: Floats, scene: Scene, rng: Rng) -> Floats:
     rows = np.arange(128) // 9
     offset = np.where(rows % 2 == 0, 0, 9)
     column = (np.arange(128)[None, :] + offset[:, None]) // 18
-    mortar = ((np.arange(128) % 9 == 0)[:, None] | ((np.arange(128)[None, :] + offset[:, None]) % 18 == 0)).astype(np.float32)
+    lines = (np.arange(128) % 9 == 0)[:, None] | ((np.arange(128)[None, :] + offset[:, None]) % 18 == 0)
+    mortar = lines.astype(np.float32)
     tint = rng.normal(0, 0.07, (20, 12)).astype(np.float32)[rows[:, None].clip(0, 19), column.clip(0, 11)]
     return mix(np.clip(blur(flat, 1.2) + tint[..., None], 0, 1), _CREAM, 0.8 * blur(mortar, 0.5))
 

@@ -27,12 +27,13 @@ def neon(image: Floats, scene: Scene, _rng: Rng) -> Floats:
     """Glowing outlines on a dark ground."""
     glow = np.clip(blur(scene.edges, 0.8) * 1.6, 0, 1) + 0.8 * np.clip(blur(scene.edges, 4.0) * 2, 0, 1)
     bright = image / (image.max(-1, keepdims=True) + 1e-3)
-    return np.clip(0.35 * image + blur(bright, 2.0) * glow[..., None], 0, 1)
+    return np.asarray(np.clip(0.35 * image + blur(bright, 2.0) * glow[..., None], 0, 1))
 
 
 def duotone(image: Floats, scene: Scene, rng: Rng) -> Floats:
     """Tone mapped onto two strong colours."""
-    stops = rng.random((2, 3)).astype(np.float32) * np.array([[0.35], [0.3]], np.float32) + np.array([[0.0], [0.7]], np.float32)
+    span, base = np.array([[0.35], [0.3]], np.float32), np.array([[0.0], [0.7]], np.float32)
+    stops = rng.random((2, 3)).astype(np.float32) * span + base
     return ramp(np.clip(luma(shade(image, scene.tone, 0.8)) * 1.1, 0, 1), stops)
 
 
@@ -54,7 +55,7 @@ def contour(image: Floats, scene: Scene, rng: Rng) -> Floats:
 def gouache(image: Floats, scene: Scene, rng: Rng) -> Floats:
     """Opaque matt paint, slightly uneven."""
     uneven = blur(posterise(shade(image, scene.tone, 0.35), 7), 0.7)
-    return np.clip(uneven + grain(rng, 2.0, 0.02)[..., None], 0, 1)
+    return np.asarray(np.clip(uneven + grain(rng, 2.0, 0.02)[..., None], 0, 1))
 
 
 def blueprint(image: Floats, scene: Scene, _rng: Rng) -> Floats:

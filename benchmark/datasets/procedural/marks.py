@@ -1,4 +1,4 @@
-"""Mark-making: pure functions from an image `[128, 128, 3]` in [0, 1] to an image, each one way of putting paint down."""
+"""Mark-making: pure functions from image `[128, 128, 3]` in [0, 1] to image, each one way of putting paint down."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def waves(angle: float, period: float, phase: float = 0.0, bend: Floats | None =
     along = np.cos(angle) * _X + np.sin(angle) * _Y
     if bend is not None:
         along = along + bend
-    return (0.5 + 0.5 * np.sin(2 * np.pi * along / period + phase)).astype(np.float32)
+    return np.asarray(0.5 + 0.5 * np.sin(2 * np.pi * along / period + phase), np.float32)
 
 
 def ink(lines: Floats, darkness: Floats, softness: float = 0.12) -> Floats:
     """Returns line coverage in [0, 1]: a grating thresholded so that lines widen with `darkness`."""
-    return np.clip((darkness - lines) / softness + 0.5, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((darkness - lines) / softness + 0.5, 0, 1), np.float32)
 
 
 def dots(pitch: float, angle: float, darkness: Floats) -> Floats:
@@ -54,34 +54,42 @@ def dots(pitch: float, angle: float, darkness: Floats) -> Floats:
 
 
 def cells(rng: np.random.Generator, pitch: float, jitter: float) -> tuple[NDArray[np.intp], Floats, NDArray[np.intp]]:
-    """Returns for each pixel its Voronoi cell, its depth in the cell (pixels to the border) and each cell's centre pixel."""
+    """Returns each pixel's Voronoi cell and its depth in it (pixels to the border), and each cell's centre pixel."""
     ticks = np.arange(-pitch, SIZE + pitch, pitch)
     seeds = np.stack(np.meshgrid(ticks, ticks, indexing="ij"), -1).reshape(-1, 2)
     seeds = seeds + rng.uniform(-jitter * pitch, jitter * pitch, seeds.shape)
     distance, index = cKDTree(seeds).query(np.stack([_Y, _X], -1).reshape(-1, 2), k=2)
+    distance, index = np.asarray(distance), np.asarray(index)
     depth = ((distance[:, 1] - distance[:, 0]) / 2).reshape(SIZE, SIZE).astype(np.float32)
     centre = np.clip(seeds, 0, SIZE - 1).astype(np.intp)
     return index[:, 0].reshape(SIZE, SIZE), depth, centre
 
 
 def tiles(image: Floats, rng: np.random.Generator, pitch: float, jitter: float, spread: float) -> tuple[Floats, Floats]:
-    """Returns the image in single-coloured cells, and each pixel's depth in its cell; `spread` varies colour by cell."""
+    """Returns the image in single-coloured cells and each pixel's depth in its cell; `spread` varies their colour."""
     index, depth, centre = cells(rng, pitch, jitter)
-    colours = blur(image, pitch / 4)[centre[:, 0], centre[:, 1]]
-    colours = colours + rng.normal(0, spread, (len(colours), 1)) + rng.normal(0, spread / 2, colours.shape)
+    plain = blur(image, pitch / 4)[centre[:, 0], centre[:, 1]]
+    colours = plain + rng.normal(0, spread, (len(plain), 1)) + rng.normal(0, spread / 2, plain.shape)
     return np.clip(colours[index], 0, 1).astype(np.float32), depth
+
+
+def _pixel(position: Floats) -> NDArray[np.intp]:
+    """Returns the nearest row or column of each position."""
+    return np.asarray(np.clip(np.rint(position), 0, SIZE - 1), np.intp)
 
 
 def smear(image: Floats, angle: Floats, length: int) -> Floats:
     """Returns the image averaged along a direction field (radians), `length` steps both ways: brush strokes."""
-    total, step_x, step_y = image.copy(), np.cos(angle), np.sin(angle)
+    step_x: Floats = np.cos(angle)
+    step_y: Floats = np.sin(angle)
+    total = image.copy()
     for sign in (1.0, -1.0):
-        x, y = _X.copy(), _Y.copy()
+        x: Floats = _X.copy()
+        y: Floats = _Y.copy()
         for _ in range(length):
-            row = np.clip(np.rint(y), 0, SIZE - 1).astype(np.intp)
-            column = np.clip(np.rint(x), 0, SIZE - 1).astype(np.intp)
+            row, column = _pixel(y), _pixel(x)
             x, y = x + sign * step_x[row, column], y + sign * step_y[row, column]
-            total += image[np.clip(np.rint(y), 0, SIZE - 1).astype(np.intp), np.clip(np.rint(x), 0, SIZE - 1).astype(np.intp)]
+            total += image[_pixel(y), _pixel(x)]
     return (total / (2 * length + 1)).astype(np.float32)
 
 
@@ -89,7 +97,8 @@ def strokes(image: Floats, angle: Floats, rng: np.random.Generator, length: int,
     """Returns the image painted in strokes along `angle`: colour smeared, with the relief of bristles on it."""
     bristles = smear(grain(rng, 0.9, 1.0)[..., None], angle, length)[..., 0]
     relief = (bristles - bristles.mean()) / (bristles.std() + 1e-6)
-    return np.clip(smear(image, angle, length) + amount * relief[..., None], 0, 1).astype(np.float32)
+    painted = np.clip(smear(image, angle, length) + amount * relief[..., None], 0, 1)
+    return np.asarray(painted, np.float32)
 
 
 def swirl_field(rng: np.random.Generator, centres: int) -> Floats:
@@ -123,7 +132,7 @@ def posterise(image: Floats, levels: int) -> Floats:
 def grain(rng: np.random.Generator, sigma: float, amount: float) -> Floats:
     """Returns blurred noise `[128, 128]` with standard deviation `amount`: paper, dust or chalk."""
     noise = blur(rng.standard_normal((SIZE, SIZE)).astype(np.float32), sigma)
-    return (noise / noise.std() * amount).astype(np.float32)
+    return np.asarray(noise / noise.std() * amount, np.float32)
 
 
 def ramp(value: Floats, stops: Floats) -> Floats:
@@ -135,4 +144,4 @@ def ramp(value: Floats, stops: Floats) -> Floats:
 def radius(rng: np.random.Generator) -> Floats:
     """Returns each pixel's distance (pixels) to a random point near the middle."""
     cy, cx = rng.uniform(0.3 * SIZE, 0.7 * SIZE, 2)
-    return np.hypot(_Y - cy, _X - cx).astype(np.float32)
+    return np.asarray(np.hypot(_Y - cy, _X - cx), np.float32)

@@ -66,7 +66,9 @@ class _Canvas:
 
     def disc(self, x: float, y: float, radius: float, slot: int) -> None:
         side = SIZE * _SUPER
-        self._draw.ellipse(((x - radius) * side, (y - radius) * side, (x + radius) * side, (y + radius) * side), fill=slot)
+        self._draw.ellipse(
+            ((x - radius) * side, (y - radius) * side, (x + radius) * side, (y + radius) * side), fill=slot
+        )
 
 
 def _boat(c: _Canvas) -> None:
@@ -207,10 +209,10 @@ def _light(slots: NDArray[np.uint8], rng: np.random.Generator) -> Floats:
     turn = rng.uniform(-1, 1, 5).astype(np.float32)
     per_slot = turn[slots[::_SUPER, ::_SUPER]]
     tone = 0.5 + 0.22 * ramp * np.where(per_slot > 0, 1, -1) + 0.12 * per_slot + 0.3 * (smooth_noise(rng, 4) - 0.5)
-    return np.clip(tone, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(tone, 0, 1), np.float32)
 
 
 def colour_slots(scene: Scene, palette: Floats) -> Floats:
     """Returns the scene flat-coloured: `palette` `[5, 3]` in [0, 1] gives an antialiased image `[128, 128, 3]`."""
     image = palette[scene.slots].reshape(SIZE, _SUPER, SIZE, _SUPER, 3)
-    return image.mean((1, 3)).astype(np.float32)
+    return np.asarray(image.mean((1, 3)), np.float32)

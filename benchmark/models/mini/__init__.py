@@ -1,0 +1,1 @@
+"""The embedded models: architecture, tokenizer, perceptual distance, weights, training."""

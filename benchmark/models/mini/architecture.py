@@ -84,4 +84,3 @@ def scheduler(base: Base) -> DDIMScheduler:
         steps_offset=1,
         prediction_type=base.prediction,
     )
-

@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 from open_clip.tokenizer import bytes_to_unicode
@@ -31,7 +32,7 @@ def learn_merges(words: list[str]) -> list[tuple[str, str]]:
     pieces = {word: (*word[:-1], word[-1] + "</w>") for word in words}
     merges: list[tuple[str, str]] = []
     while True:
-        pairs = Counter(pair for parts in pieces.values() for pair in zip(parts, parts[1:], strict=False))
+        pairs = Counter(pair for parts in pieces.values() for pair in pairwise(parts))
         if not pairs:
             return merges
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))

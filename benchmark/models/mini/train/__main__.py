@@ -1,4 +1,4 @@
-"""`python -m benchmark.models.mini.train`: draws the data and trains every embedded model, resuming where it stopped."""
+"""`python -m benchmark.models.mini.train` draws the data and trains every embedded model, resuming where it stopped."""
 
 from __future__ import annotations
 

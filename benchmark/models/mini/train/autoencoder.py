@@ -26,7 +26,8 @@ CUT_OUT_SHARE = 0.7
 
 def perceptual() -> nn.Module:
     """Returns LPIPS v0.1 on AlexNet; torchvision downloads the backbone or finds it under `TORCH_HOME`."""
-    return lpips.LPIPS(net="alex", verbose=False).eval().requires_grad_(False)
+    distance: nn.Module = lpips.LPIPS(net="alex", verbose=False)
+    return distance.eval().requires_grad_(False)
 
 
 def _view(pictures: Pictures, rows: NDArray[np.intp], step: int) -> Tensor:
@@ -45,7 +46,7 @@ def train_vae(pictures: Pictures, checkpoint: Path, recipe: Recipe = RECIPE) -> 
     """Returns the trained autoencoder with `scaling_factor` set to one over the latents' standard deviation."""
     torch.manual_seed(recipe.seed)
     vae = architecture.vae().to(memory_format=torch.channels_last)
-    nn.init.constant_(vae.quant_conv.bias[4:], -5.0)  # type: ignore[union-attr, index]
+    nn.init.constant_(vae.quant_conv.bias[4:], -5.0)
     distance = perceptual()
 
     def loss(rows: NDArray[np.intp], step: int, generator: torch.Generator) -> Tensor:
@@ -60,7 +61,7 @@ def train_vae(pictures: Pictures, checkpoint: Path, recipe: Recipe = RECIPE) -> 
         if not late:
             error = error + (y.float() - x).square().mean()
         kl = 0.5 * (posterior.mean.float().square() + posterior.var.float() - 1 - posterior.logvar.float()).mean()
-        return error + KL_WEIGHT * kl
+        return torch.as_tensor(error + KL_WEIGHT * kl)
 
     average = train(vae, recipe, len(pictures.style), loss, checkpoint)
     assert isinstance(average, AutoencoderKL)
@@ -77,7 +78,7 @@ def latent_deviation(vae: AutoencoderKL, pictures: Pictures) -> float:
 
 
 def finetune_decoder(vae: AutoencoderKL, pictures: Pictures, checkpoint: Path) -> AutoencoderKL:
-    """Returns the autoencoder with its decoder trained on (as SD 2.x's was on SD 1.x's latents); the encoder is shared."""
+    """Returns the autoencoder with its decoder trained on, as SD 2.x's was on SD 1.x's latents; same encoder."""
     other = copy.deepcopy(vae).to(memory_format=torch.channels_last)
     other.requires_grad_(False)
     other.decoder.requires_grad_(True)
@@ -88,7 +89,7 @@ def finetune_decoder(vae: AutoencoderKL, pictures: Pictures, checkpoint: Path) -
             with torch.no_grad():
                 latents = other.encode(x).latent_dist.sample(generator)
             y = other.decode(latents).sample
-        return (y.float() - x).square().mean() + 0.1 * (y.float() - x).abs().mean()
+        return torch.as_tensor((y.float() - x).square().mean() + 0.1 * (y.float() - x).abs().mean())
 
     average = train(other, DECODER_RECIPE, len(pictures.style), loss, checkpoint)
     assert isinstance(average, AutoencoderKL)

@@ -19,8 +19,8 @@ from benchmark.models.mini.train.data import Pictures
 from benchmark.models.mini.train.loop import Recipe, train
 
 RECIPES = {
-    "mini-a": Recipe(steps=3000, batch=32, lr=1e-3, muon_lr=4e-3, seed=21, decay_share=0.6, average=0.998),
-    "mini-b": Recipe(steps=2400, batch=32, lr=1e-3, muon_lr=4e-3, seed=22, decay_share=0.6, average=0.998),
+    "mini-a": Recipe(steps=2400, batch=32, lr=1e-3, muon_lr=4e-3, seed=21, decay_share=0.6, average=0.998),
+    "mini-b": Recipe(steps=2000, batch=32, lr=1e-3, muon_lr=4e-3, seed=22, decay_share=0.6, average=0.998),
 }
 EMPTY_SHARE = 0.1
 _TEMPLATES = ("a painting of a {subject} in the style of {style}",) * 4 + (
@@ -69,9 +69,7 @@ def tokens(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
     return torch.tensor(tokenizer(texts, padding="max_length", truncation=True).input_ids)
 
 
-def train_base(
-    base: Base, vae: AutoencoderKL, tokenizer: CLIPTokenizer, pictures: Pictures, work: Path
-) -> Model:
+def train_base(base: Base, vae: AutoencoderKL, tokenizer: CLIPTokenizer, pictures: Pictures, work: Path) -> Model:
     """Returns the trained text encoder and denoiser of `base`."""
     recipe = RECIPES[base.name]
     torch.manual_seed(recipe.seed)

@@ -51,7 +51,11 @@ def shift(vae: AutoencoderKL, x: Tensor, y: Tensor) -> float:
 
 
 def measure(
-    vae: AutoencoderKL, pictures: Pictures, distance: Callable[[Tensor, Tensor], Tensor], attacked: set[str], count: int = 4
+    vae: AutoencoderKL,
+    pictures: Pictures,
+    distance: Callable[[Tensor, Tensor], Tensor],
+    attacked: set[str],
+    count: int = 4,
 ) -> list[StyleGate]:
     """Returns each style's figures over `count` unseen pictures; only styles in `attacked` pay for the attack."""
     rows = []

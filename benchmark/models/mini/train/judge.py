@@ -18,8 +18,8 @@ from benchmark.models.mini.architecture import TOKENS
 from benchmark.models.mini.train.data import Pictures
 from benchmark.models.mini.train.loop import Recipe, train
 
-RECIPE = Recipe(steps=1500, batch=48, lr=1e-3, muon_lr=3e-3, seed=31, decay_share=0.6, average=0.995)
-RECONSTRUCTED = 3000
+RECIPE = Recipe(steps=1000, batch=40, lr=1e-3, muon_lr=3e-3, seed=31, decay_share=0.6, average=0.995)
+RECONSTRUCTED = 2400
 """Pictures that the judge also sees after the autoencoder, since generations come through it."""
 
 

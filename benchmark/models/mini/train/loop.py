@@ -61,12 +61,7 @@ def train(
     ]
     average, start = copy.deepcopy(module).requires_grad_(False), 0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        module.load_state_dict(state["module"])
-        average.load_state_dict(state["average"])
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        start = int(state["step"])
+        start = _restore(checkpoint, module, average, optimizers)
     began = saved_at = time.monotonic()
     running = 0.0
     for step, rows in enumerate(batches(count, recipe, start), start):
@@ -92,8 +87,22 @@ def train(
     return average
 
 
-def _save(path: Path, module: nn.Module, average: nn.Module, optimizers: list[torch.optim.Optimizer], step: int) -> None:
+def _restore(path: Path, module: nn.Module, average: nn.Module, optimizers: list[torch.optim.Optimizer]) -> int:
+    """Loads a checkpoint into all of them and returns the step to go on with."""
+    state = torch.load(path, weights_only=True)
+    module.load_state_dict(state["module"])
+    average.load_state_dict(state["average"])
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    return int(state["step"])
+
+
+def _save(
+    path: Path, module: nn.Module, average: nn.Module, optimizers: list[torch.optim.Optimizer], step: int
+) -> None:
     partial = path.with_suffix(".partial")
     states = [optimizer.state_dict() for optimizer in optimizers]
-    torch.save({"module": module.state_dict(), "average": average.state_dict(), "optimizers": states, "step": step}, partial)
+    torch.save(
+        {"module": module.state_dict(), "average": average.state_dict(), "optimizers": states, "step": step}, partial
+    )
     partial.replace(path)

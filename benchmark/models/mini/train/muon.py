@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Returns a matrix near the closest semi-orthogonal one, by the quintic Newton-Schulz iteration (Jordan et al. 2024)."""
+    """Returns a matrix near the closest semi-orthogonal one: quintic Newton-Schulz iteration (Jordan et al. 2024)."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix / (matrix.norm() + 1e-7)
+    x: Tensor = matrix / (matrix.norm() + 1e-7)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     for _ in range(steps):
@@ -21,7 +21,7 @@ def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised per weight (convolutions flattened to `[out, in * k * k]`), scaled to unit RMS."""
+    """Nesterov momentum, orthogonalised per weight (convolutions as `[out, in * k * k]`), scaled to unit RMS."""
 
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
@@ -43,7 +43,8 @@ class Muon(torch.optim.Optimizer):
 
 def split(module: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     """Returns a module's weights as (matrices and convolutions, everything else: embeddings, norms, biases, ends)."""
-    matrices, others = [], []
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
     for name, weight in module.named_parameters():
         ends = any(end in name for end in ("embedding", "conv_in", "conv_out", "time_emb", "proj_out_final"))
         (others if weight.ndim < 2 or ends else matrices).append(weight)

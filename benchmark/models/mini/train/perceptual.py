@@ -70,11 +70,12 @@ def train_distance(pictures: Pictures, work: Path) -> MiniLPIPS:
     def follow(rows: NDArray[np.intp], step: int, generator: torch.Generator) -> Tensor:
         rng = np.random.default_rng([WEIGHTS.seed, step])
         x = pictures.batch(rows) / 2 + 0.5
-        y = torch.cat([distort(part, rng, generator) for part in x.split(4)])
+        y = torch.cat([distort(part, rng, generator) for part in torch.split(x, 4)])
         with torch.no_grad():
             wanted = teacher(x * 2 - 1, y * 2 - 1).flatten()
         got = distance(x, y)
-        return (got.clamp_min(1e-4).log() - wanted.clamp_min(1e-4).log()).abs().mean() + 3 * F.l1_loss(got, wanted)
+        ratio = (got.clamp_min(1e-4).log() - wanted.clamp_min(1e-4).log()).abs().mean()
+        return torch.as_tensor(ratio + 3 * F.l1_loss(got, wanted))
 
     average = train(distance, WEIGHTS, len(style), follow, work / "mini-lpips.pt")
     assert isinstance(average, MiniLPIPS)

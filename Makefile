@@ -1,0 +1,44 @@
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+SUBMISSIONS := $(dir $(wildcard submissions/*/pyproject.toml))
+PACKAGES := $(filter-out %/tests,$(patsubst %/__init__.py,%,$(wildcard submissions/*/*/__init__.py)))
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
+
+export HF_HUB_OFFLINE = 1
+
+.PHONY: help install demo board test test-long lint
+
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## create .venv with the project and the baseline submissions
+
+$(STAMP): pyproject.toml constraints.txt $(SUBMISSIONS:=pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "expected Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+		exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt setuptools
+	$(BIN)/pip install -c constraints.txt -e '.[test]'
+	$(BIN)/pip install -q --no-deps --no-build-isolation $(SUBMISSIONS:%=-e %)
+	@touch $@
+
+demo: install ## controls and PhotoGuard through mini-quick, then the page
+	@$(BIN)/cloakbench run mini-quick --protection photoguard
+	@$(BIN)/cloakbench board mini-quick --out site/mini-quick
+
+board: install ## render the committed records of the full mini run
+	@$(BIN)/cloakbench board --source leaderboards/reference/mini --out site/mini
+
+test: install lint ## everything but the long checks
+	$(PYTEST) -n 2 --dist loadfile -m 'not long'
+
+test-long: install ## the long checks
+	$(PYTEST) -m long
+
+lint: install ## style, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --strict $(PACKAGES)

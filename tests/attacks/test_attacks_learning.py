@@ -1,0 +1,48 @@
+"""That mimicry learns, on the trained embedded model; one training serves all of these tests."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmark.attacks.mimicry.sampling import generate
+from benchmark.images import to_tensor
+from benchmark.metrics.protection import style_distance
+
+PROMPTS = 6
+
+
+@pytest.fixture(scope="module")
+def distances(mimicry):
+    """Mean style distance to the artist's references: of the base model's images, and of the mimic's."""
+    suite = mimicry.suite
+    prompts = [p.format(token=suite.token, class_word=suite.class_word) for p in suite.sampling.prompts[:PROMPTS]]
+    references = mimicry.judge.features(mimicry.artist.references)
+    found = {}
+    for arm, unet in (("floor", mimicry.model.unet), ("mimic", mimicry.learned.unet)):
+        made = generate(mimicry.model, unet, prompts, list(range(len(prompts))), suite.sampling)
+        found[arm] = float(style_distance(mimicry.judge.features(made), references).mean())
+    own = mimicry.judge.features(mimicry.artist.images)
+    found["artist"] = float(style_distance(own, references).mean())
+    return found
+
+
+def test_the_denoiser_fits_the_artist_better_than_before(mimicry):
+    assert mimicry.loss(mimicry.learned.unet) < mimicry.loss(mimicry.model.unet)
+
+
+def test_the_base_model_is_as_it_was(mimicry):
+    now = mimicry.model.unet.state_dict()
+    assert all(torch.equal(now[name], weight) for name, weight in mimicry.before.items())
+
+
+def test_the_mimic_comes_nearer_to_the_artist(distances):
+    assert distances["artist"] < distances["mimic"] < distances["floor"]
+
+
+def test_the_autoencoder_knows_the_artists_images(mimicry):
+    images = to_tensor(mimicry.artist.images)
+    with torch.no_grad():
+        latents = mimicry.model.vae.encode(images * 2 - 1).latent_dist.mean * mimicry.model.vae.config.scaling_factor
+    error = (mimicry.model.decode(latents) - images).square().mean()
+    assert float(-10 * error.log10()) > 18  # dB; the models' own gates are measured where they are trained

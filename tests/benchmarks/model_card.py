@@ -1,0 +1,103 @@
+"""Measures the embedded models for the model card: `python tests/benchmarks/model_card.py --work FOLDER [--part ...]`.
+
+Needs the training folder (its unseen check pictures) and LPIPS's AlexNet (torchvision's, see `TORCH_HOME`). Prints
+markdown tables; `samples` writes `benchmark/models/mini/samples.png`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pyiqa
+import torch
+from PIL import Image
+from scipy import stats
+
+from benchmark.attacks.mimicry.sampling import generate
+from benchmark.datasets.procedural import scenes, styles
+from benchmark.metrics import judge as judges
+from benchmark.models import loader, registry
+from benchmark.models.mini.train import data, gates
+from benchmark.models.mini.train.autoencoder import perceptual
+from benchmark.models.mini.train.perceptual import distort
+from benchmark.suites import load as suites
+
+
+def autoencoder(work: Path) -> None:
+    """Prints the gates of the shipped autoencoder, a row a style and the means."""
+    vae = loader.load("mini-a").vae
+    held = {style.name for style in styles.STYLES if style.group != "training"}
+    rows = gates.measure(vae, data.check(work), perceptual(), held, count=4)
+    print("| style | group | PSNR dB | LPIPS | shift by attack | shift by noise |\n|---|---|---|---|---|---|")
+    for r in rows:
+        moved = f"{r.attack_shift:.2f} | {r.noise_shift:.3f}" if r.style in held else "| "
+        print(f"| {r.style} | {r.group} | {r.psnr:.1f} | {r.lpips:.3f} | {moved} |")
+    for name, chosen in (("training", False), ("held-out", True)):
+        part = [r for r in rows if (r.style in held) == chosen]
+        psnr, seen = np.mean([r.psnr for r in part]), np.mean([r.lpips for r in part])
+        print(f"mean {name}: PSNR {psnr:.2f} dB, LPIPS {seen:.3f}")
+    part = [r for r in rows if r.style in held]
+    shift, noise = np.mean([r.attack_shift for r in part]), np.mean([r.noise_shift for r in part])
+    print(f"mean shift held-out: attack {shift:.3f}, noise {noise:.3f}, ratio {shift / noise:.1f}")
+
+
+def distance(work: Path) -> None:
+    """Prints Spearman's rank correlation of mini-lpips with LPIPS and DISTS on distorted unseen pictures."""
+    pictures = data.check(work)
+    rng, generator = np.random.default_rng(5), torch.Generator().manual_seed(5)
+    x = pictures.batch(rng.choice(len(pictures.style), 160, replace=False)) / 2 + 0.5
+    with torch.no_grad():
+        y = torch.cat([distort(part, rng, generator) for part in x.split(2)])
+        ours = loader.mini_lpips()(x, y).numpy()
+        theirs = perceptual()(x * 2 - 1, y * 2 - 1).flatten().numpy()
+        dists = pyiqa.create_metric("dists", device="cpu")(y, x).flatten().numpy()
+    for name, values in (("LPIPS (AlexNet)", theirs), ("DISTS", dists)):
+        print(
+            f"Spearman correlation of mini-lpips with {name}, 160 pairs: {stats.spearmanr(ours, values).statistic:.3f}"
+        )
+
+
+def judge(work: Path) -> None:
+    """Prints how often the judge names the style of unseen pictures, by group."""
+    pictures, one = data.check(work), judges.load()
+    named = np.array(one.named_style(one.features(list(pictures.images))))
+    truth = np.array([styles.STYLES[n].name for n in pictures.style])
+    for group in ("training", "development", "artists"):
+        rows = np.isin(truth, styles.names(group))
+        print(f"judge, {group}: {np.mean(named[rows] == truth[rows]):.3f} of {rows.sum()} unseen pictures named right")
+
+
+def samples(_work: Path) -> None:
+    """Writes a grid of generations: a row a training style, a column a subject."""
+    model, plan = loader.load("mini-a"), suites.load("mini").sampling
+    subjects = list(scenes.SUBJECTS)
+    names = styles.names("training")
+    prompts = [f"a painting of a {subject} in the style of {style}" for style in names for subject in subjects]
+    made = generate(model, model.unet, prompts, range(len(prompts)), plan, chunk=20)
+    rows = [np.concatenate(made[n : n + len(subjects)], 1) for n in range(0, len(made), len(subjects))]
+    path = registry.WEIGHTS.parent / "samples.png"
+    grid = Image.fromarray(np.concatenate(rows)).resize((64 * len(subjects), 64 * len(names)), Image.Resampling.LANCZOS)
+    grid.quantize(128).save(path, optimize=True)
+    one = judges.load()
+    named = one.named_style(one.features(made))
+    right = np.mean([a == b for a, b in zip(named, np.repeat(names, len(subjects)), strict=True)])
+    print(f"mini-a: the judge names the prompted style in {right:.3f} of {len(made)} generations")
+
+
+PARTS = {"autoencoder": autoencoder, "distance": distance, "judge": judge, "samples": samples}
+
+
+def main() -> None:
+    """Runs the parts named, all by default."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("training"))
+    parser.add_argument("--part", nargs="*", choices=list(PARTS), default=list(PARTS))
+    arguments = parser.parse_args()
+    for part in arguments.part:
+        PARTS[part](arguments.work)
+
+
+if __name__ == "__main__":
+    main()

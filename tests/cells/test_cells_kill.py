@@ -1,0 +1,113 @@
+"""A real run, killed at several moments and taken up again, against one that nobody disturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny
+
+from benchmark.cells.record import Status
+from benchmark.execute import session as sessions
+from benchmark.images import decode, digest
+
+COMMAND = [sys.executable, "-c", "from benchmark.cli import main; main()"]
+PATIENCE_S = 120
+
+
+class Runs:
+    """Starts `cloakbench run` on one suite file with the stand-in weights."""
+
+    def __init__(self, suite: Path, weights: Path) -> None:
+        self.suite = suite
+        self.environment = {**os.environ, "CLOAKBENCH_MODELS": str(weights)}
+
+    def start(self, store: Path) -> subprocess.Popen[str]:
+        arguments = ["run", str(self.suite), "--protection", "placebo", "--store", str(store), "--keep", "images"]
+        return subprocess.Popen(
+            [*COMMAND, *arguments, "--json"],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(self, store: Path) -> dict[str, object]:
+        process = self.start(store)
+        out, err = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, err
+        return json.loads(out)
+
+    def stop(self, store: Path, pattern: str, count: int, how: signal.Signals) -> tuple[int, str]:
+        """Sends `how` as soon as the store holds `count` files of `pattern`; returns the exit code and what was said."""
+        process = self.start(store)
+        until = time.monotonic() + PATIENCE_S
+        while len(list(store.glob(pattern))) < count:
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < until, f"never saw {count} of {pattern}"
+            time.sleep(0.002)
+        process.send_signal(how)
+        _, err = process.communicate(timeout=PATIENCE_S)
+        return process.returncode, err
+
+
+def undisturbed(suite, store):
+    return sessions.run(tiny.session(suite, store), keep_images=True)
+
+
+@pytest.fixture(scope="module")
+def runs(weights, tmp_path_factory):
+    path = tmp_path_factory.mktemp("suite") / "tiny.toml"
+    path.write_text(tiny.TEXT)
+    return Runs(path, weights)
+
+
+def records(store):
+    found = {}
+    for path in sorted((store / "records").glob("*/*/*.json")):
+        document = json.loads(path.read_bytes())
+        for field in ("cost", "created"):
+            del document[field]
+        # The checkout that the tests run in may be edited meanwhile.
+        document["environment"].pop("commit")
+        document["environment"].pop("dirty")
+        found[path.relative_to(store).as_posix()] = document
+    return found
+
+
+def pictures(store):
+    return {p.relative_to(store).as_posix(): digest(decode(p.read_bytes())) for p in sorted(store.rglob("*.png"))}
+
+
+MOMENTS = [
+    ("images/*/*/*/*.png", 1, signal.SIGKILL),  # while the first images are written
+    ("records/*/*/*.json", 2, signal.SIGKILL),  # just after a record
+    ("records/*/*/*.json", 4, signal.SIGINT),
+    ("images/*/*/*/manifest.json", 11, signal.SIGKILL),  # between the images of a cell and its record
+]
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_run_stopped_at_any_moment_ends_as_an_undisturbed_one(runs, tmp_path):
+    calm, rough = tmp_path / "calm", tmp_path / "rough"
+    assert {record.status for record in undisturbed(runs.suite, calm)} == {Status.OK}
+    kept = 0
+    for pattern, count, how in MOMENTS:
+        before = {path: path.read_bytes() for path in (rough / "records").glob("*/*/*.json")}
+        code, err = runs.stop(rough, pattern, count, how)
+        assert code == (130 if how is signal.SIGINT else -how), err
+        assert "Traceback" not in err
+        assert ("finished cells are kept, run again to go on" in err) == (how is signal.SIGINT)
+        assert all(path.read_bytes() == data for path, data in before.items())
+        kept = len(records(rough))
+        assert kept < 7, "it was over before it could be stopped"
+    assert kept > 0
+    assert runs.finish(rough) == {"cells": 7, "failed": 0, "ran": 7 - kept, "store": str(rough)}
+    assert records(rough) == records(calm)
+    assert pictures(rough) == pictures(calm)

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+from typing import NamedTuple
+
+import pytest
+import tiny
+import torch
+
+from benchmark import Protection
+from benchmark.cells import pipeline
+from benchmark.cells.record import Status
+from benchmark.execute import session as sessions
+from benchmark.errors import InfrastructureError, UserError
+from benchmark.metrics import protection as protection_metrics
+
+pytestmark = pytest.mark.usefixtures("stand_ins")
+DIFFERENT = ("cost", "created")
+"""Fields in which two runs of one cell may differ."""
+
+
+class Quiet:
+    def begin(self, total): ...
+    def start(self, cell): ...
+    def finish(self, cell, record): ...
+    def end(self): ...
+
+
+def run(session, keep_images=False):
+    return sessions.run(session, report=Quiet(), keep_images=keep_images)
+
+
+def told(store):
+    """Every record as its file says it, by key, but for times."""
+    found = {}
+    for path in store.records():
+        document = json.loads(path.read_bytes())
+        found[document["key"]] = {name: value for name, value in document.items() if name not in DIFFERENT}
+    return found
+
+
+def of(session, name, attack="dreambooth"):
+    [cell] = [c for c in session.cells if c.entry.facts.name == name and c.attack.name == attack]
+    return cell
+
+
+def record_of(session, name, attack="dreambooth"):
+    return session.store.read_record(of(session, name, attack).key, session.environment.env_class)
+
+
+class Broken(Protection):
+    """Does what the test says."""
+
+    title = "Broken"
+
+    def __init__(self, act):
+        self.act = act
+
+    def protect(self, images, request):
+        return self.act(images)
+
+
+def raising(_images):
+    raise RuntimeError("the plan is missing")
+
+
+def out_of_memory(_images):
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+class Fault(NamedTuple):
+    act: object
+    status: Status
+    reason: str
+
+
+FAULTS = {
+    "shape": Fault(lambda x: x[..., :-8], Status.INVALID_OUTPUT, "expected the shape of the images"),
+    "nan": Fault(lambda x: x * float("nan"), Status.INVALID_OUTPUT, "expected finite values"),
+    "range": Fault(lambda x: x + 1, Status.INVALID_OUTPUT, "expected values in [0, 1]"),
+    "budget": Fault(lambda x: (x + 0.2).clamp(0, 1), Status.INVALID_OUTPUT, "within 8 levels"),
+    "nothing": Fault(lambda _: None, Status.INVALID_OUTPUT, "expected a torch.Tensor"),
+    "raises": Fault(raising, Status.FAILED, "RuntimeError: the plan is missing"),
+    "memory": Fault(out_of_memory, Status.OOM, "OutOfMemoryError"),
+}
+
+
+def faulty():
+    return [tiny.entry(name, Broken(fault.act)) for name, fault in FAULTS.items()]
+
+
+@pytest.fixture(scope="module")
+def good_run(weights, tmp_path_factory):
+    """One run of the controls and a good protection: the session (its store is read, never written, by the tests)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLOAKBENCH_MODELS", str(weights))
+        folder = tmp_path_factory.mktemp("good")
+        (folder / "tiny.toml").write_text(tiny.TEXT)
+        session = tiny.session(folder / "tiny.toml", folder / "store", [tiny.entry("good")])
+        run(session, keep_images=True)
+        return session
+
+
+def test_every_arm_ends_well_and_is_measured(good_run):
+    assert [pipeline.is_done(good_run.store, c, good_run.environment.env_class) for c in good_run.cells] == [True] * 9
+    for cell in good_run.cells:
+        record = good_run.store.read_record(cell.key, good_run.environment.env_class)
+        assert (record.status, record.reason, record.traceback) == (Status.OK, "", "")
+        assert {name: len(values) for name, values in record.generations.items()} == {
+            "style-distance": 2,
+            "style-accuracy": 2,
+        }
+        assert set(record.sets) == {"frechet", "kid"}
+        expected = {} if cell.entry.instance is None else {"mini-lpips": 3, "psnr": 3, "linf": 3}
+        assert {name: len(values) for name, values in record.quality.items()} == expected
+        assert record.components == json.loads(json.dumps(cell.recipes))
+        assert set(record.cost) >= {"generate", "measure"}
+
+
+def test_quality_is_that_of_the_saved_images(good_run):
+    assert record_of(good_run, "identity").quality == {"mini-lpips": [0.0] * 3, "psnr": [80.0] * 3, "linf": [0.0] * 3}
+    assert record_of(good_run, "placebo").quality["linf"] == [1.0] * 3
+    assert record_of(good_run, "random-noise").quality["linf"] == [8.0] * 3
+    assert record_of(good_run, "good").quality["linf"] == [8.0] * 3
+
+
+def test_arms_pair_and_protection_changes_the_result(good_run):
+    clean, other = record_of(good_run, "identity"), record_of(good_run, "good")
+    assert clean.components["generate"]["seed"] == other.components["generate"]["seed"]
+    assert clean.digests["protect"] != other.digests["protect"]
+    assert clean.digests["generate"] != other.digests["generate"]
+
+
+def test_one_protection_is_asked_once_for_all_attacks(good_run):
+    first, second = record_of(good_run, "good"), record_of(good_run, "good", "noise")
+    assert first.digests["protect"] == second.digests["protect"]
+    assert (first.cost["protect"].cached, second.cost["protect"].cached) == (False, True)
+
+
+def test_kept_images_are_the_generated_ones(good_run):
+    cell = of(good_run, "good")
+    pixels, facts = good_run.store.read_images(cell.keys["generate"], good_run.environment.env_class)
+    assert facts["digests"] == record_of(good_run, "good").digests["generate"]
+    assert len(pixels) == 2
+    assert len(list((good_run.store.root / "gallery").rglob("*.webp"))) == 9
+
+
+def test_two_runs_give_the_same_records(good_run, tiny_suite, tmp_path):
+    again = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
+    assert [c.key for c in again.cells] == [c.key for c in good_run.cells]
+    run(again)
+    assert told(again.store) == told(good_run.store)
+
+
+def test_a_second_run_runs_nothing(good_run, monkeypatch):
+    monkeypatch.setattr(pipeline.Pipeline, "run", lambda *_: pytest.fail("a finished cell ran again"))
+    assert good_run.missing() == []
+    assert run(good_run) == []
+    assert sum(good_run.counts()["good"].values()) == good_run.counts()["good"]["ok"] == 2
+
+
+def test_a_bad_protection_counts_against_itself_alone(good_run, tiny_suite, tmp_path):
+    mixed = tiny.session(tiny_suite, tmp_path / "store", [*faulty(), tiny.entry("good")])
+    bad = sessions.failed(run(mixed))
+    assert {(r.protection.name, r.attack.name): r.status for r in bad} == {
+        (name, attack): fault.status for name, fault in FAULTS.items() for attack in ("dreambooth", "noise")
+    }
+    for record in bad:
+        assert FAULTS[record.protection.name].reason in record.reason
+        assert record.generations == {}
+        assert ("the plan is missing" in record.traceback) == (record.protection.name == "raises")
+    others = {key: r for key, r in told(mixed.store).items() if r["protection"]["name"] not in FAULTS}
+    assert others == told(good_run.store)
+    assert run(mixed) == []  # faults of a submission are kept, not tried again
+
+
+def test_an_interruption_keeps_what_is_finished(good_run, tiny_suite, tmp_path, monkeypatch):
+    session = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
+    generate, calls = pipeline.sampling.generate, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return generate(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pipeline.sampling, "generate", interrupted)
+        run(session)
+    kept = {path: path.read_bytes() for path in session.store.records()}
+    assert len(kept) == 4
+    assert [c.key for c in session.missing()] == [c.key for c in session.cells[4:]]
+    run(session)
+    assert all(path.read_bytes() == before for path, before in kept.items())
+    assert told(session.store) == told(good_run.store)
+
+
+def test_an_infrastructure_fault_is_tried_again_and_never_scored(good_run, tiny_suite, tmp_path, monkeypatch):
+    session = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.sampling, "generate", lambda *_: (_ for _ in ()).throw(RuntimeError("device lost")))
+        records = run(session)
+    assert {r.status for r in records} == {Status.INFRA_ERROR}
+    assert all("RuntimeError: device lost" in r.reason and not r.generations for r in records)
+    assert len(session.missing()) == len(session.cells)
+    assert session.counts()["good"] == {"missing": 2}
+    assert {r.status for r in run(session)} == {Status.OK}
+    assert told(session.store) == told(good_run.store)
+
+
+def damage_record(session, cell):
+    path = session.store.record_path(cell.key, session.environment.env_class)
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def damage_png(session, cell):
+    path = session.store.images_path(cell.keys["protect"], session.environment.env_class) / "001.png"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(bytes(data))
+    session.store.record_path(cell.key, session.environment.env_class).unlink()
+
+
+def lose_manifest(session, cell):
+    (session.store.images_path(cell.keys["protect"], session.environment.env_class) / "manifest.json").unlink()
+    session.store.record_path(cell.key, session.environment.env_class).unlink()
+
+
+def spoil_cost(session, cell):
+    path = session.store.images_path(cell.keys["protect"], session.environment.env_class) / "manifest.json"
+    path.write_text(path.read_text().replace('"cost"', '"cast"'))
+    session.store.record_path(cell.key, session.environment.env_class).unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "warning"),
+    [
+        (damage_record, "the record .* is damaged"),
+        (damage_png, "are damaged|do not match their digests"),
+        (lose_manifest, ""),
+        (spoil_cost, "the cost of the images .* is damaged"),
+    ],
+)
+def test_what_is_damaged_is_made_again_with_a_warning(
+    good_run, tiny_suite, tmp_path, caplog, damage, warning
+):
+    shutil.copytree(good_run.store.root, tmp_path / "store")
+    session = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
+    damage(session, of(session, "good"))
+    with caplog.at_level("WARNING"):
+        again = run(session)
+    assert [(r.status, r.protection.name, r.attack.name) for r in again] == [(Status.OK, "good", "dreambooth")]
+    assert re.search(warning, caplog.text) if warning else not caplog.records
+    assert told(session.store) == told(good_run.store)
+
+
+def test_a_full_disk_ends_the_run_and_keeps_finished_cells(good_run, tiny_suite, tmp_path, monkeypatch):
+    session = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
+    sync = os.fsync
+
+    def fills_up(handle):
+        if len(list(session.store.records())) >= 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fills_up)
+        with pytest.raises(InfrastructureError, match="no space is left"):
+            run(session)
+    assert len(list(session.store.records())) == 3
+    assert len(run(session)) == len(session.cells) - 3
+    assert told(session.store) == told(good_run.store)
+
+
+def test_a_store_in_the_place_of_a_file_is_refused_before_anything_runs(tiny_suite, tmp_path):
+    (tmp_path / "store").write_text("")
+    session = tiny.session(tiny_suite, tmp_path / "store")
+    with pytest.raises(UserError, match="expected a writable store"):
+        run(session)
+
+
+def test_wrong_settings_of_an_attack_are_refused_before_anything_runs(tmp_path):
+    path = tmp_path / "wrong.toml"
+    for wrong, message in (("sigma = -1.0", "sigma must be above 0"), ("strength = 1", "unexpected keyword")):
+        path.write_text(tiny.TEXT.replace("sigma = 0.05", wrong))
+        with pytest.raises(UserError, match=f"countermeasure 'noise' does not take .*{message}"):
+            tiny.session(path, tmp_path / "store")
+
+
+def test_the_judge_knows_nothing_of_an_artist_it_never_saw(monkeypatch):
+    from benchmark.metrics import judge
+
+    features = torch.nn.functional.normalize(torch.randn(2, 16, generator=torch.Generator().manual_seed(0)))
+    names = ["style-distance", "style-accuracy"]
+    found = protection_metrics.measure_generations(names, judge.load(), features, features, "van-gogh")
+    assert list(found) == ["style-distance"]

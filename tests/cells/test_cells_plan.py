@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import tiny
+
+from benchmark.cells.plan import select
+from benchmark.errors import UserError
+
+ENTRIES = [
+    tiny.entry("good"),
+    tiny.entry("random-noise", role="random-noise"),
+    tiny.entry("placebo", role="placebo"),
+    tiny.FLOOR_ENTRY,
+    tiny.entry("identity", role="identity"),
+]
+
+
+def planned(**changes):
+    changes = {"seeds": {"protected": 1, "controls": 3}, "strengths": [0.25, 1.0], **changes}
+    return tiny.planner(**changes).cells(ENTRIES, [tiny.artist("vellmar"), tiny.artist("kirin")])
+
+
+def test_every_role_gets_its_seeds_and_strengths():
+    # artists x strengths x attacks x seeds: two artists, attacks dreambooth and noise + dreambooth
+    counts = Counter(cell.entry.facts.role for cell in planned())
+    assert counts == {
+        "identity": 2 * 1 * 2 * 3,
+        "floor": 2 * 1 * 1 * 3,
+        "placebo": 2 * 1 * 2 * 3,
+        "random-noise": 2 * 2 * 2 * 1,
+        "submission": 2 * 2 * 2 * 1,
+    }
+
+
+def test_controls_come_first_and_artists_one_after_the_other():
+    cells = planned()
+    order = list(dict.fromkeys((c.artist.name, c.entry.facts.role) for c in cells))
+    roles = ["identity", "floor", "placebo", "random-noise", "submission"]
+    assert order == [(artist, role) for artist in ("vellmar", "kirin") for role in roles]
+
+
+def test_the_floor_is_never_cleaned_nor_protected():
+    for cell in planned():
+        if cell.entry.facts.role == "floor":
+            assert cell.attack.countermeasure is None
+            assert list(cell.recipes) == ["generate", "measure"]
+
+
+def test_keys_are_unique_and_repeat_themselves():
+    keys = [cell.key for cell in planned()]
+    assert len(set(keys)) == len(keys)
+    assert [cell.key for cell in planned()] == keys
+
+
+def test_all_arms_share_their_attack_seeds():
+    """The same artist, seed index and stage: one seed, whatever the protection, strength or countermeasure."""
+    found: dict[tuple[str, int, str], set[int]] = {}
+    for cell in planned():
+        for stage in ("personalise", "generate"):
+            if stage in cell.recipes:
+                found.setdefault((cell.artist.name, cell.seed, stage), set()).add(cell.recipes[stage]["seed"])
+    assert len(found) == 2 * 3 * 2
+    assert all(len(seeds) == 1 for seeds in found.values())
+    assert len(set.union(*found.values())) == len(found)
+
+
+def test_the_seed_of_a_countermeasure_does_not_depend_on_the_protection():
+    cells = [c for c in planned() if c.attack.name == "noise" and c.artist.name == "kirin" and c.seed == 0]
+    assert len({c.recipes["countermeasure"]["seed"] for c in cells}) == 1
+    assert len({c.entry.facts.name for c in cells}) == 4
+
+
+def test_attacks_with_one_mimicry_share_seeds_and_differ_in_parents():
+    cells = {c.attack.name: c for c in planned() if c.entry.facts.role == "identity" and c.seed == 0}
+    plain, cleaned = cells["dreambooth"], cells["noise"]
+    assert plain.recipes["personalise"]["seed"] == cleaned.recipes["personalise"]["seed"]
+    assert plain.keys["protect"] == cleaned.keys["protect"]
+    assert plain.keys["personalise"] != cleaned.keys["personalise"]
+
+
+def test_selection_is_by_alternatives_within_a_field_and_all_fields():
+    chosen = select(planned(), ["artist=kirin", "protection=good", "protection=placebo", "strength=1"], None)
+    assert {(c.artist.name, c.entry.facts.name, c.strength) for c in chosen} == {
+        ("kirin", "good", 1.0),
+        ("kirin", "placebo", 1.0),
+    }
+
+
+@pytest.mark.parametrize("limit", [0, 3, 10**6])
+def test_a_limit_keeps_the_first_cells(limit):
+    cells = planned()
+    assert select(cells, [], limit) == cells[:limit]
+
+
+@pytest.mark.parametrize(
+    ("only", "limit", "message"),
+    [
+        (["colour=red"], None, "field of protection, artist, attack, seed, strength, got 'colour=red'"),
+        (["artist"], None, "expected --only FIELD=VALUE"),
+        (["artist="], None, "expected --only FIELD=VALUE"),
+        (["artist=nobody"], None, "expected artist of kirin, vellmar, got nobody"),
+        (["attack=noise", "attack=zap"], None, "got zap"),
+        ([], -1, "--limit of 0 or more, got -1"),
+    ],
+)
+def test_a_wrong_selection_is_explained(only, limit, message):
+    with pytest.raises(UserError, match=message):
+        select(planned(), only, limit)

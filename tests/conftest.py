@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> Path:
+    """A folder of untrained stand-ins for all embedded weights."""
+    import stand_in
+
+    return stand_in.write(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture
+def stand_ins(weights, monkeypatch) -> Path:
+    """Makes every alias mean its untrained stand-in."""
+    monkeypatch.setenv("CLOAKBENCH_MODELS", str(weights))
+    return weights
+
+
+@pytest.fixture
+def model(stand_ins):
+    from benchmark.models import loader
+
+    return loader.load("mini-a")
+
+
+@pytest.fixture
+def tiny_suite(tmp_path) -> Path:
+    """Path of a suite file that runs in a second on the stand-ins."""
+    import tiny
+
+    path = tmp_path / "tiny.toml"
+    path.write_text(tiny.TEXT)
+    return path
+
+
+class Told(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cloakbench(capsys) -> Callable[..., Told]:
+    """Runs the command line in this process."""
+    from benchmark import cli
+
+    def run(*arguments: object) -> Told:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(a) for a in arguments])
+        said = capsys.readouterr()
+        return Told(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def python(weights) -> Callable[[str], str]:
+    """Runs a few lines in a fresh interpreter and returns what they print."""
+
+    def run(code: str) -> str:
+        environment = {**os.environ, "CLOAKBENCH_MODELS": str(weights)}
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def mimicry():
+    """One real mimicry of a shipped artist on the trained mini-a: what tests of learning share."""
+    import learned
+
+    if not learned.present():
+        pytest.skip("the trained weights of mini-a and mini-clip are not in the package yet")
+    return learned.mimicry()

@@ -1,0 +1,58 @@
+"""One real DreamBooth on the trained embedded model, for the tests that need a denoiser that has learned something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark.attacks.mimicry.dreambooth import DreamBooth
+from benchmark.attacks.mimicry.finetune import Personalised, TrainingSet, diffusion_loss, posterior
+from benchmark.datasets.artists import Artist, mini_artist
+from benchmark.images import to_tensor
+from benchmark.metrics.judge import Judge
+from benchmark.models import loader, registry
+from benchmark.models.loader import BaseModel
+from benchmark.suites import load as suites
+from benchmark.suites.schema import Suite
+
+ARTIST = "stencil"  # a development style: the eight artists are looked at once
+STEPS = 60
+
+
+@dataclass(frozen=True)
+class Mimicry:
+    suite: Suite
+    artist: Artist
+    model: BaseModel
+    before: dict[str, Tensor]
+    """The base denoiser's weights before the training."""
+    learned: Personalised
+    judge: Judge
+
+    def loss(self, unet: Any) -> float:
+        """The diffusion loss on the artist's images, at fixed noise and times."""
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            latents = posterior(self.model, to_tensor(self.artist.images))[0] * self.model.vae.config.scaling_factor
+            latents = latents.repeat(4, 1, 1, 1)
+            noise = torch.randn(latents.shape, generator=generator)
+            times = torch.randint(0, 1000, (len(latents),), generator=generator)
+            context = self.model.embed(list(self.artist.captions)).repeat(4, 1, 1)
+            return diffusion_loss(self.model, unet, latents, noise, times, context).item()
+
+
+def present() -> bool:
+    return all((registry.WEIGHTS / name).exists() for name in ("mini-a/model_index.json", "mini-clip/styles.json"))
+
+
+def mimicry() -> Mimicry:
+    suite = suites.load("mini")
+    artist = mini_artist(ARTIST, suite)
+    model = loader.load(str(registry.WEIGHTS / "mini-a"))
+    before = {name: weight.clone() for name, weight in model.unet.state_dict().items()}
+    attack = DreamBooth(**{**suite.mimicry["dreambooth"], "steps": STEPS})
+    learned = attack.personalise(model, TrainingSet(to_tensor(artist.images), artist.captions), 7)
+    return Mimicry(suite, artist, model, before, learned, Judge(registry.WEIGHTS / "mini-clip"))

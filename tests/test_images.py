@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from benchmark import images
+from benchmark.errors import UserError
+
+pictures = hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))
+
+
+@given(pictures)
+def test_png_keeps_every_pixel(pixels):
+    assert np.array_equal(images.decode(images.encode(pixels)), pixels)
+
+
+@given(pictures)
+def test_tensors_keep_every_pixel(pixels):
+    tensor = images.to_tensor([pixels])
+    assert tensor.shape == (1, 3, *pixels.shape[:2])
+    assert np.array_equal(images.quantise(tensor)[0], pixels)
+
+
+@pytest.mark.parametrize(
+    ("value", "level"),
+    [(0, 0), (1, 255), (-0.2, 0), (1.2, 255), (10.49 / 255, 10), (10.51 / 255, 11), (254.6 / 255, 255)],
+)
+def test_quantise_rounds_to_the_nearest_level(value, level):
+    assert images.quantise(torch.full((1, 3, 2, 2), value))[0].tolist() == [[[level] * 3] * 2] * 2
+
+
+def test_a_digest_is_of_pixels_and_shape_only():
+    pixels = tiny.picture(0)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=9, pnginfo=None)
+    assert buffer.getvalue() != images.encode(pixels)
+    assert images.digest(images.decode(buffer.getvalue())) == images.digest(pixels)
+    assert images.digest(pixels.reshape(64, 256, 3)) != images.digest(pixels)
+    changed = pixels.copy()
+    changed[5, 5, 1] ^= 1
+    assert images.digest(changed) != images.digest(pixels)
+    assert images.digest(pixels.transpose(1, 0, 2)) == images.digest(np.ascontiguousarray(pixels.transpose(1, 0, 2)))
+
+
+def test_grey_and_transparent_images_become_rgb():
+    for mode in ("L", "RGBA", "P"):
+        buffer = io.BytesIO()
+        Image.new(mode, (4, 6)).save(buffer, "PNG")
+        assert images.decode(buffer.getvalue()).shape == (6, 4, 3)
+
+
+def test_photos_are_held_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: a viewer shows the picture rotated by 90 degrees
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 20)).save(buffer, "JPEG", exif=exif)
+    assert images.decode(buffer.getvalue()).shape == (40, 20, 3)
+
+
+def test_no_damage_of_a_png_goes_unnoticed_as_another_error():
+    """Any byte flipped: either a ValueError, or pixels (which the digest then judges)."""
+    data = images.encode(tiny.picture(0, 6, 6))
+    refused = 0
+    for place in range(len(data)):
+        damaged = bytearray(data)
+        damaged[place] ^= 0xFF
+        try:
+            images.decode(bytes(damaged))
+        except ValueError:
+            refused += 1
+    assert refused > len(data) / 2
+
+
+def test_a_folder_is_read_in_order_and_other_files_are_left(tmp_path):
+    for name in ("b.png", "a.PNG", "c.jpg"):
+        (tmp_path / name).write_bytes(images.encode(tiny.picture(0, 8, 8)))
+    (tmp_path / "notes.txt").write_text("not an image")
+    (tmp_path / "d.png").mkdir()
+    assert list(images.read_folder(tmp_path)) == ["a.PNG", "b.png", "c.jpg"]
+
+
+def test_a_wrong_folder_is_explained(tmp_path):
+    with pytest.raises(UserError, match="expected a folder of images, got .*nowhere"):
+        images.read_folder(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="found none"):
+        images.read_folder(tmp_path)
+    (tmp_path / "x.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"expected an image, got .*x\.png"):
+        images.read_folder(tmp_path)
+
+
+def test_fit_square_takes_the_middle():
+    pixels = np.zeros((30, 90, 3), np.uint8)
+    pixels[:, 30:60] = 200
+    assert (images.fit_square(pixels, 30) == 200).all()
+    assert images.fit_square(pixels.transpose(1, 0, 2), 16).shape == (16, 16, 3)
+    odd = images.fit_square(tiny.picture(1, 93, 131), 128)
+    assert odd.shape == (128, 128, 3)
+
+
+def test_a_square_of_the_right_size_is_left_alone():
+    pixels = tiny.picture(2, 32, 32)
+    assert np.array_equal(images.fit_square(pixels, 32), pixels)
+
+
+def test_budget_by_hand():
+    #  changes: +3, -4, 255 in three of the twelve values
+    before = np.zeros((2, 2, 3), np.uint8)
+    before[0, 0] = [10, 10, 0]
+    after = before.copy()
+    after[0, 0] = [13, 6, 255]
+    budget = images.measure_budget(before, after)
+    assert budget.max_255 == 255
+    assert budget.mean_255 == pytest.approx((3 + 4 + 255) / 12)
+    assert budget.l2_255 == pytest.approx((9 + 16 + 255**2) ** 0.5)
+    assert images.measure_budget(after, before) == budget
