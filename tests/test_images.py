@@ -88,7 +88,7 @@ def test_a_folder_is_read_in_order_and_other_files_are_left(tmp_path):
 
 
 def test_a_wrong_folder_is_explained(tmp_path):
-    with pytest.raises(UserError, match="expected a folder of images, got .*nowhere"):
+    with pytest.raises(UserError, match=r"expected a folder of images, got .*nowhere"):
         images.read_folder(tmp_path / "nowhere")
     with pytest.raises(UserError, match="found none"):
         images.read_folder(tmp_path)

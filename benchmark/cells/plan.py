@@ -84,8 +84,14 @@ class Planner:
     salt: str
 
     def cells(self, entries: Sequence[Entry], artists: Sequence[Artist]) -> list[Cell]:
-        """Returns all cells, an artist after the other, controls first, so that an interrupted run is balanced."""
-        return [cell for artist in artists for entry in _controls_first(entries) for cell in self._of(entry, artist)]
+        """Returns all cells: first seeds before later ones, an attack after the other, controls before protections.
+
+        So an interrupted run already holds a balanced part of the board.
+        """
+        ordered = _controls_first(entries)
+        cells = [cell for artist in artists for entry in ordered for cell in self._of(entry, artist)]
+        position = {attack.name: n for n, attack in enumerate(self.suite.attacks)}
+        return sorted(cells, key=lambda cell: (cell.seed, position[cell.attack.name]))
 
     def _of(self, entry: Entry, artist: Artist) -> Iterator[Cell]:
         role, suite = entry.facts.role, self.suite

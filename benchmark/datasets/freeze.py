@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmark.datasets.artists import MINI
 from benchmark.datasets.procedural import scenes, styles
-from benchmark.images import encode
+from benchmark.images import decode, digest, encode
 
 IMAGES, REFERENCES = 8, 12
 _SHOWN, _REFERENCE = 1, 2
@@ -29,11 +29,18 @@ def freeze(style: str, folder: Path) -> None:
     (folder / "subjects.json").write_text(json.dumps(drawn) + "\n")
 
 
+def digests() -> dict[str, str]:
+    """Returns the digest of every shipped picture's pixels, by path."""
+    paths = sorted(MINI.rglob("*.png"))
+    return {path.relative_to(MINI).as_posix(): digest(decode(path.read_bytes())) for path in paths}
+
+
 def main() -> None:
-    """Draws every development and artists' style into the package."""
+    """Draws every development and artists' style into the package, and writes the pictures' digests."""
     for style in [*styles.names("development"), *styles.names("artists")]:
         freeze(style, MINI / style.replace(" ", "-"))
         sys.stdout.write(f"{style}\n")
+    (MINI / "digests.json").write_text(json.dumps(digests(), indent=1) + "\n")
 
 
 if __name__ == "__main__":

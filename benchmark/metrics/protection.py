@@ -70,7 +70,7 @@ def measure_sets(names: Sequence[str], judge: Judge, features: Tensor, reference
     x, y = features.double(), references.double()
     low = judge.projection.double()
     known: dict[str, Callable[[], float]] = {
-        "frechet": lambda: frechet((x @ low).numpy() * 10, (y @ low).numpy() * 10),
+        "frechet": lambda: frechet((x @ low).numpy(), (y @ low).numpy()),
         "kid": lambda: kid(x.numpy() * x.shape[1] ** 0.5, y.numpy() * y.shape[1] ** 0.5),
     }
     return {name: known[name]() for name in names}

@@ -31,10 +31,8 @@ def alphas(model):
 def loss_by_hand(model, unet, latents, noise, times, context):
     a = alphas(model)[times].view(-1, 1, 1, 1)
     noisy = a.sqrt() * latents + (1 - a).sqrt() * noise
-    if model.name == "mini-b":
-        target = a.sqrt() * noise - (1 - a).sqrt() * latents
-    else:
-        target = noise
+    velocity = a.sqrt() * noise - (1 - a).sqrt() * latents
+    target = velocity if model.name == "mini-b" else noise
     predicted = unet(noisy, times, encoder_hidden_states=context).sample
     return ((predicted - target) ** 2).mean()
 

@@ -80,7 +80,7 @@ def test_the_key_of_images_is_their_pixels_not_their_files(tmp_path):
     for prefix, age in (("scan-", 0), ("photo ", 86400)):
         folder = tmp_path / prefix.strip() / "someone"
         folder.mkdir(parents=True)
-        for n in range(3):
+        for n in range(5):
             path = folder / f"{prefix}{n}.png"
             path.write_bytes(encode(tiny.picture(n)))
             os.utime(path, (age, age))

@@ -45,7 +45,7 @@ class Runs:
         return json.loads(out)
 
     def stop(self, store: Path, pattern: str, count: int, how: signal.Signals) -> tuple[int, str]:
-        """Sends `how` as soon as the store holds `count` files of `pattern`; returns the exit code and what was said."""
+        """Sends `how` as soon as the store holds `count` files of `pattern`; returns the exit code and what it said."""
         process = self.start(store)
         until = time.monotonic() + PATIENCE_S
         while len(list(store.glob(pattern))) < count:

@@ -14,8 +14,8 @@ import torch
 from benchmark import Protection
 from benchmark.cells import pipeline
 from benchmark.cells.record import Status
-from benchmark.execute import session as sessions
 from benchmark.errors import InfrastructureError, UserError
+from benchmark.execute import session as sessions
 from benchmark.metrics import protection as protection_metrics
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
@@ -188,9 +188,10 @@ def test_an_interruption_keeps_what_is_finished(good_run, tiny_suite, tmp_path, 
             raise KeyboardInterrupt
         return generate(*arguments)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(pipeline.sampling, "generate", interrupted)
-        run(session)
+        with pytest.raises(KeyboardInterrupt):
+            run(session)
     kept = {path: path.read_bytes() for path in session.store.records()}
     assert len(kept) == 4
     assert [c.key for c in session.missing()] == [c.key for c in session.cells[4:]]
@@ -245,9 +246,7 @@ def spoil_cost(session, cell):
         (spoil_cost, "the cost of the images .* is damaged"),
     ],
 )
-def test_what_is_damaged_is_made_again_with_a_warning(
-    good_run, tiny_suite, tmp_path, caplog, damage, warning
-):
+def test_what_is_damaged_is_made_again_with_a_warning(good_run, tiny_suite, tmp_path, caplog, damage, warning):
     shutil.copytree(good_run.store.root, tmp_path / "store")
     session = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
     damage(session, of(session, "good"))

@@ -25,9 +25,7 @@ def store(tmp_path):
 
 
 def record(key="a" * 64, **changes):
-    environment = Environment(
-        env_class=WHERE, device="cpu", threads=1, packages={}, libjpeg="", commit="", dirty=False
-    )
+    environment = Environment(env_class=WHERE, device="cpu", threads=1, packages={}, libjpeg="", commit="", dirty=False)
     values = {
         "key": key,
         "suite": "tiny",

@@ -34,7 +34,9 @@ def test_features_do_not_depend_on_company(shown):
 
 
 def test_the_named_style_is_that_of_the_nearest_text(shown, monkeypatch):
-    texts = torch.nn.functional.normalize(torch.randn(len(shown.styles), 16, generator=torch.Generator().manual_seed(0)))
+    texts = torch.nn.functional.normalize(
+        torch.randn(len(shown.styles), 16, generator=torch.Generator().manual_seed(0))
+    )
     asked = []
     monkeypatch.setattr(shown, "text_features", lambda names: asked.extend(names) or texts)
     assert shown.named_style(texts[[3, 0, 7]]) == [shown.styles[3], shown.styles[0], shown.styles[7]]

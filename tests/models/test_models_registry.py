@@ -13,7 +13,9 @@ def test_aliases_are_unique_and_found():
 
 
 def test_an_unknown_model_names_the_nearest():
-    with pytest.raises(UserError, match=r"expected a model alias \(mini-a.*or a folder in diffusers layout.*'mini-aa'") as e:
+    with pytest.raises(
+        UserError, match=r"expected a model alias \(mini-a.*or a folder in diffusers layout.*'mini-aa'"
+    ) as e:
         registry.find("mini-aa")
     assert "Did you mean 'mini-a'?" in e.value.hint
 

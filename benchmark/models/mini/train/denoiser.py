@@ -19,8 +19,8 @@ from benchmark.models.mini.train.data import Pictures
 from benchmark.models.mini.train.loop import Recipe, train
 
 RECIPES = {
-    "mini-a": Recipe(steps=2400, batch=32, lr=1e-3, muon_lr=4e-3, seed=21, decay_share=0.6, average=0.998),
-    "mini-b": Recipe(steps=2000, batch=32, lr=1e-3, muon_lr=4e-3, seed=22, decay_share=0.6, average=0.998),
+    "mini-a": Recipe(steps=1500, batch=32, lr=1e-3, muon_lr=4e-3, seed=21, decay_share=0.6, average=0.998),
+    "mini-b": Recipe(steps=1500, batch=32, lr=1e-3, muon_lr=4e-3, seed=22, decay_share=0.6, average=0.998),
 }
 EMPTY_SHARE = 0.1
 _TEMPLATES = ("a painting of a {subject} in the style of {style}",) * 4 + (

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tiny
+
+from benchmark.datasets import artists, freeze
+from benchmark.datasets.procedural import scenes, styles
+from benchmark.errors import UserError
+from benchmark.images import decode, digest, encode
+from benchmark.suites import load as suites
+
+SHIPPED = sorted(path.name for path in artists.MINI.iterdir() if path.is_dir())
+
+
+def test_every_held_out_style_is_shipped():
+    held_out = [*styles.names("development"), *styles.names("artists")]
+    assert sorted(style.replace(" ", "-") for style in held_out) == SHIPPED
+    assert len(styles.names("development")) >= 4
+    assert len(styles.names("artists")) >= 8
+    assert len(styles.names("training")) >= 16
+
+
+def test_groups_of_styles_are_disjoint():
+    groups = [set(styles.names(group)) for group in ("training", "development", "artists")]
+    assert sum(len(group) for group in groups) == len(set.union(*groups)) == len(styles.STYLES)
+
+
+def test_the_suites_artists_are_of_the_artists_group():
+    assert {name.replace("-", " ") for name in suites.load("mini").artists} <= set(styles.names("artists"))
+
+
+def test_shipped_pictures_are_the_committed_ones():
+    """The digests are of pixels, so that another PNG encoder would not matter, another picture would."""
+    found = {
+        p.relative_to(artists.MINI).as_posix(): digest(decode(p.read_bytes())) for p in artists.MINI.rglob("*.png")
+    }
+    assert found == json.loads((artists.MINI / "digests.json").read_text())
+    assert freeze.digests() == found
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_an_artist_has_images_and_references_apart(name):
+    artist = artists.mini_artist(name, suites.load("mini"))
+    assert len(artist.images) == len(artist.captions) == 8
+    assert len(artist.references) == 12
+    assert {p.shape for p in (*artist.images, *artist.references)} == {(128, 128, 3)}
+    every = artist.image_digests() + artist.reference_digests()
+    assert len(set(every)) == 20
+
+
+def test_no_picture_belongs_to_two_artists():
+    suite = suites.load("mini")
+    every = [
+        d for n in SHIPPED for a in [artists.mini_artist(n, suite)] for d in a.image_digests() + a.reference_digests()
+    ]
+    assert len(set(every)) == len(every)
+
+
+def test_captions_name_the_subject_and_the_token_never_the_style():
+    artist = artists.mini_artist("stained-glass", suites.load("mini"))
+    for caption in artist.captions:
+        subject = caption.removeprefix("a painting of a ").removesuffix(" in the style of sks")
+        assert subject in scenes.SUBJECTS
+        assert "glass" not in caption
+
+
+def test_a_suite_may_ask_for_fewer_images():
+    artist = artists.mini_artist("vellmar", tiny.suite())
+    assert len(artist.images) == len(artist.captions) == 3
+
+
+def test_an_unknown_artist_is_explained():
+    with pytest.raises(UserError, match=r"expected a shipped artist \(brix, .*got 'nobody'"):
+        artists.mini_artist("nobody", tiny.suite())
+
+
+def fill(folder, count, size=(150, 140)):
+    folder.mkdir(parents=True)
+    for n in range(count):
+        (folder / f"{n:02d}.png").write_bytes(encode(tiny.picture(n, *size)))
+
+
+def test_of_a_folder_every_third_image_is_a_reference(tmp_path):
+    fill(tmp_path / "van gogh", 7)
+    fill(tmp_path / "a dog", 5)
+    (tmp_path / "notes.txt").write_text("left alone")
+    suite = tiny.suite(dataset="folder", artists=[], images_per_artist=8)
+    dog, gogh = artists.folder_artists(tmp_path, suite, 64)
+    assert (dog.name, gogh.name) == ("a dog", "van gogh")
+    expected = [artists.images.fit_square(tiny.picture(n, 150, 140), 64) for n in range(7)]
+    assert all(np.array_equal(a, expected[n]) for a, n in zip(gogh.images, (0, 2, 3, 5, 6), strict=True))
+    assert all(np.array_equal(a, expected[n]) for a, n in zip(gogh.references, (1, 4), strict=True))
+    assert set(gogh.captions) == {"a painting in the style of sks"}
+    assert (len(dog.images), len(dog.references)) == (3, 2)
+
+
+def test_the_limit_of_images_spares_the_references(tmp_path):
+    fill(tmp_path / "one", 9)
+    [artist] = artists.folder_artists(tmp_path, tiny.suite(dataset="folder", artists=[], images_per_artist=2), 64)
+    assert (len(artist.images), len(artist.captions), len(artist.references)) == (2, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda folder: None, "expected a folder with one sub-folder per artist, got .*photos"),
+        (lambda folder: folder.mkdir(), "expected one sub-folder per artist in .*photos, found none"),
+        (lambda folder: fill(folder / "few", 4), "at least 5 images of an artist .* got 4 in .*few"),
+        (lambda folder: (folder / "empty").mkdir(parents=True), "expected images .*empty, found none"),
+    ],
+)
+def test_a_wrong_folder_is_explained(tmp_path, prepare, message):
+    prepare(tmp_path / "photos")
+    with pytest.raises(UserError, match=message):
+        artists.folder_artists(tmp_path / "photos", tiny.suite(), 64)
+
+
+def test_the_folder_suite_asks_for_images():
+    with pytest.raises(UserError, match="needs images, got none") as caught:
+        artists.load(tiny.suite(dataset="folder", artists=[]), None, 64)
+    assert "--images FOLDER" in caught.value.hint
+
+
+def test_a_picture_is_drawn_from_its_seed_alone():
+    style = styles.names("artists")[0]
+    first, again, other = (styles.paint(style, "boat", seed) for seed in ([9, 1, 2], [9, 1, 2], [9, 1, 3]))
+    assert first.shape == (128, 128, 3)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)

@@ -1,0 +1,123 @@
+"""Fingerprints of the code behind every versioned stage and metric; `python -m tests.fingerprints` refreshes them."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmark.attacks import catalogue as attacks
+from benchmark.cells import plan
+from benchmark.metrics import catalogue as metrics
+
+ROOT = Path(__file__).parents[1]
+COMMITTED = Path(__file__).with_name("fingerprints.json")
+REFRESH = "python -m tests.fingerprints"
+COUNTED = (
+    "benchmark.attacks",
+    "benchmark.metrics",
+    "benchmark.models.loader",
+    "benchmark.models.mini.perceptual",
+    "benchmark.submissions.guard",
+    "benchmark.submissions.state",
+    "benchmark.images",
+)
+"""Packages and modules whose code makes numbers; the catalogues hold the versions themselves."""
+LEFT_OUT = ("benchmark.attacks.catalogue", "benchmark.metrics.catalogue")
+MODULES = {"quality": "benchmark.metrics.quality", "generation": "benchmark.metrics.protection"}
+MODULES["set"] = MODULES["generation"]
+
+
+class Versioned(NamedTuple):
+    """Something with a version: its name, the version, and the module its code starts in."""
+
+    name: str
+    version: int
+    module: str
+
+
+class Fingerprint(NamedTuple):
+    version: int
+    digest: str
+
+
+def versioned() -> list[Versioned]:
+    stages = [Versioned(f"{s.kind} {s.name}", s.version, s.target.partition(":")[0]) for s in attacks.STAGES]
+    measures = [Versioned(f"metric {m.name}", m.version, MODULES[m.level]) for m in metrics.METRICS]
+    harness = [
+        Versioned("stage protect", plan.GUARD_VERSION, "benchmark.submissions.guard"),
+        Versioned("stage generate", plan.SAMPLING_VERSION, "benchmark.attacks.mimicry.sampling"),
+    ]
+    return [*stages, *measures, *harness]
+
+
+def path_of(module: str) -> Path:
+    return ROOT / f"{module.replace('.', '/')}.py"
+
+
+def counts(module: str) -> bool:
+    inside = any(module == name or module.startswith(f"{name}.") for name in COUNTED)
+    return inside and module not in LEFT_OUT and path_of(module).is_file()
+
+
+def imported(module: str) -> Iterator[str]:
+    """Yields the project modules that a module's source imports, wherever in it."""
+    for node in ast.walk(ast.parse(path_of(module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def closure(module: str) -> list[str]:
+    """Returns a module and all counted modules it imports, directly or not, sorted."""
+    found, waiting = set(), [module]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += [other for other in imported(one) if counts(other)]
+    return sorted(found)
+
+
+def digest(module: str) -> str:
+    total = hashlib.sha256()
+    for one in closure(module):
+        total.update(f"{one} {hashlib.sha256(path_of(one).read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def current() -> dict[str, Fingerprint]:
+    return {one.name: Fingerprint(one.version, digest(one.module)) for one in versioned()}
+
+
+def committed() -> dict[str, Fingerprint]:
+    return {name: Fingerprint(**fields) for name, fields in json.loads(COMMITTED.read_text()).items()}
+
+
+def faults(before: Mapping[str, Fingerprint], now: Mapping[str, Fingerprint]) -> list[str]:
+    """Returns what is wrong, one sentence each: a change of code without one of version, or a stale file."""
+    found = [f"{name} is gone: refresh the fingerprints ({REFRESH})" for name in sorted(before.keys() - now.keys())]
+    for name, fingerprint in now.items():
+        known = before.get(name)
+        if known is None or known.version != fingerprint.version:
+            found.append(f"{name} is new or has a new version: refresh the fingerprints ({REFRESH})")
+        elif known.digest != fingerprint.digest:
+            found.append(
+                f"the code of {name} changed and its version did not: bump the version of {name}, "
+                f"or, where no number can change, refresh the fingerprint ({REFRESH})"
+            )
+    return found
+
+
+def main() -> None:
+    values = {name: fingerprint._asdict() for name, fingerprint in current().items()}
+    COMMITTED.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

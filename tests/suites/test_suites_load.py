@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+import tiny
+
+from benchmark.attacks import catalogue
+from benchmark.errors import UserError
+from benchmark.metrics import catalogue as metrics
+from benchmark.suites import load as suites
+
+
+class Wrong(NamedTuple):
+    old: str
+    new: str
+    message: str
+
+
+WRONG = {
+    "unknown key": Wrong('title = "Tiny"', 'title = "Tiny"\ncolour = 1', r"colour: Extra inputs .*got 1"),
+    "key of a table": Wrong("per_prompt = 2", "per_prompts = 2", r"sampling\.per_prompt: Field required"),
+    "type": Wrong("budget_255 = 16", 'budget_255 = "much"', r"budget_255: .*valid integer.*got 'much'"),
+    "range": Wrong("budget_255 = 16", "budget_255 = 256", r"budget_255: .*less than or equal to 255 \(got 256\)"),
+    "threads": Wrong("threads = 1", "threads = 0", r"threads: .*greater than or equal to 1 \(got 0\)"),
+    "strength": Wrong("strengths = [0.5]", "strengths = [1.5]", r"strengths must lie in \(0, 1\], got 1.5"),
+    "no attack": Wrong("[[attacks]]", "[[offences]]", r"attacks: Field required"),
+    "same name": Wrong('name = "noise"', 'name = "dreambooth"', "attack names must be unique"),
+    "no table": Wrong("[mimicry.dreambooth]", "[mimicry.lora]", r"needs a table \[mimicry.dreambooth\]"),
+    "no cleaning": Wrong("[countermeasures.noise]", "[countermeasures.blur]", r"a table \[countermeasures.noise\]"),
+    "rank": Wrong('rank_by = "dreambooth"', 'rank_by = "dream"', "worst-case or one of dreambooth, noise, got 'dream'"),
+    "no artist": Wrong('artists = ["vellmar"]', "artists = []", "artists must be unique, and at least one"),
+    "two artists": Wrong('["vellmar"]', '["vellmar", "vellmar"]', "artists must be unique"),
+    "prompt": Wrong("of a boat in the style of {token}", "of {thing}", r"sampling\.prompts: .*\{thing\}"),
+    "brace": Wrong("of a boat in the style of {token}", "of {", r"sampling\.prompts: "),
+    "caption": Wrong('caption = "a painting in', 'caption = "a {subject} in', r"caption: .*\{subject\}"),
+    "dataset": Wrong(
+        'dataset = "mini"', 'dataset = "coco"', r"dataset: Input should be 'mini' or 'folder' \(got 'coco'"
+    ),
+    "scheduler": Wrong("guidance = 3.0", 'guidance = 3.0\nscheduler = "euler"', r"sampling\.scheduler: .*got 'euler'"),
+    "mimicry": Wrong('mimicry = "dreambooth"', 'mimicry = "dream-booth"', "needs a table"),
+    "stage": Wrong("dreambooth", "dreamboth", r"expected a mimicry \(dreambooth, lora.*got 'dreamboth'"),
+    "model": Wrong('surrogate = "mini-a"', 'surrogate = "mini-x"', "expected a model alias .*got 'mini-x'"),
+    "attack's model": Wrong('model = "mini-a"', 'model = "mini-x"', "expected a model alias .*got 'mini-x'"),
+    "metric": Wrong('"psnr"', '"psnrr"', r"expected a metric \(mini-lpips.*got 'psnrr'"),
+    "metric's place": Wrong('"psnr"', '"kid"', "expected a quality metric .*got 'kid', a set metric"),
+    "primary": Wrong('primary = "style-distance"', 'primary = "frechet"', "expected a generation metric"),
+    "not TOML": Wrong('name = "tiny"', "name = tiny", "expected TOML in .*line 2"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_suite_says_where_what_was_expected_and_got(tmp_path, cloakbench, case):
+    wrong = WRONG[case]
+    assert wrong.old in tiny.TEXT
+    path = tmp_path / "wrong.toml"
+    path.write_text(tiny.TEXT.replace(wrong.old, wrong.new))
+    with pytest.raises(UserError, match=wrong.message):
+        suites.load(str(path))
+    told = cloakbench("run", path, "--dry-run")
+    assert (told.code, told.out) == (2, "")
+    assert "Traceback" not in told.err
+    assert told.err.startswith("cloakbench: ")
+
+
+def test_bytes_that_are_no_text_are_explained(tmp_path):
+    path = tmp_path / "wrong.toml"
+    path.write_bytes(b"\xff\xfe" + tiny.TEXT.encode())
+    with pytest.raises(UserError, match=r"expected TOML in .*decode"):
+        suites.load(str(path))
+
+
+@pytest.mark.parametrize(("name", "near"), [("mini-quik", "mini-quick"), ("minni", "mini"), ("folders", "folder")])
+def test_an_unknown_suite_names_the_nearest(name, near):
+    with pytest.raises(UserError, match=r"expected a suite \(.*mini.*\) or a path to a \.toml file, got ") as caught:
+        suites.load(name)
+    assert f"Did you mean {near!r}?" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["nowhere.toml", "pyproject", "/", ""])
+def test_no_suite_at_a_path_is_explained(name):
+    with pytest.raises(UserError, match="expected a suite"):
+        suites.load(name)
+
+
+def test_the_issues_suites_are_shipped():
+    assert {"mini", "mini-quick", "folder"} <= set(suites.names())
+
+
+@pytest.mark.parametrize("name", suites.names())
+def test_every_shipped_suite_loads_and_its_stages_take_their_settings(name):
+    suite = suites.load(name)
+    assert suite.name == name
+    catalogue.check(suite)
+    facts = suites.facts(suite)
+    assert [attack.name for attack in facts.attacks] == [attack.name for attack in suite.attacks]
+    assert all(attack.summary and attack.parameters for attack in facts.attacks)
+    chosen = suite.metrics
+    assert {m.name for m in facts.metrics} == {chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets}
+    assert all(metrics.find(m.name) == m for m in facts.metrics)
+
+
+def test_the_demonstration_is_small():
+    quick = suites.load("mini-quick")
+    assert quick.demonstration
+    assert (len(quick.artists), quick.images_per_artist) == (2, 6)
+    assert quick.seeds.controls == quick.seeds.protected == 1
+
+
+def test_mini_is_what_the_protocol_says():
+    suite = suites.load("mini")
+    assert (suite.budget_255, suite.strengths) == (16, [0.25, 0.5, 1.0])
+    assert (suite.seeds.protected, suite.seeds.controls) == (1, 3)
+    assert [attack.name for attack in suite.attacks] == ["dreambooth", "jpeg", "blur", "noise", "lora"]
+    assert len(suite.artists) == 8

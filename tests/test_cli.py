@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from benchmark import submissions
+from benchmark.execute import session as sessions
+from benchmark.images import decode, encode
+from benchmark.listing import KINDS
+
+HEAVY = ("torch", "diffusers", "transformers", "peft", "open_clip", "pyiqa", "pandas", "scipy", "sklearn")
+RUN = ("--protection", "placebo", "--store")
+
+
+def test_kinds_are_listed_with_name_and_version(cloakbench):
+    for kind in ("protections", "attacks", "metrics", "suites", "models"):
+        told = cloakbench("list", kind, "--json")
+        items = json.loads(told.out)
+        assert told.code == 0
+        assert items
+        assert all({"name", "version"} <= item.keys() and item["name"] and item["version"] for item in items)
+        assert [item["name"] for item in items] == [item.name for item in KINDS[kind]()]
+        plain = cloakbench("list", kind)
+        assert all(item["name"] in plain.out for item in items)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("protections", {"identity", "placebo", "random-noise", "photoguard"}),
+        ("attacks", {"dreambooth", "lora", "jpeg", "blur", "noise"}),
+        ("metrics", {"mini-lpips", "ssim", "psnr", "gmsd", "style-distance", "style-accuracy", "frechet", "kid"}),
+        ("suites", {"mini", "mini-quick", "folder"}),
+        ("models", {"mini-a", "mini-b"}),
+    ],
+)
+def test_what_the_issue_asks_for_is_listed(cloakbench, kind, names):
+    assert names <= {item["name"] for item in json.loads(cloakbench("list", kind, "--json").out)}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["list"], ["list", "suites"], ["list", "models", "--json"], ["list", "attacks"], ["list", "metrics"]],
+)
+def test_help_and_lists_import_nothing_heavy(python, arguments):
+    found = python(
+        "import sys, json, io, contextlib\n"
+        "from benchmark.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        f"    main({arguments!r})\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    assert not set(json.loads(found)) & {*HEAVY, "numpy", "PIL"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "mini", "--protection", "photogard"], "Did you mean photoguard"),
+        (["run", "mini", "--protection", "photoguard[stepz=3]"], "It takes: "),
+        (["run", "mini", "--protection", "photoguard[steps"], "photoguard[steps"),
+        (["run", "minni"], "Did you mean 'mini'"),
+        (["status", "minni"], "Did you mean 'mini'"),
+        (["doctor", "--suite", "minni"], "Did you mean 'mini'"),
+        (["list", "protection"], "protections"),
+        (["run", "mini", "--limit", "few"], "few"),
+        (["run", "mini", "--limit", "-1", "--dry-run"], "--limit of 0 or more"),
+        (["run", "mini", "--only", "artist=nobody", "--dry-run"], "expected artist of brix"),
+        (["run", "mini", "--only", "colour=red", "--dry-run"], "expected --only FIELD=VALUE"),
+        (["run", "mini", "--keep", "everything"], "images"),
+        (["run", "folder"], "--images FOLDER"),
+        (["run", "folder", "--images", "nowhere"], "expected a folder with one sub-folder per artist"),
+        (["protect", "placebo", "--in", "nowhere", "--out", "x"], "expected a folder of images, got nowhere"),
+        (["protect", "placebo", "--in", "nowhere", "--out", "x", "--strength", "1.5"], "(0, 1], got 1.5"),
+        (["protect", "placebo", "--in", "nowhere", "--out", "x", "--budget", "0"], "1 to 255 levels, got 0"),
+        (["board", "--source", "nowhere", "--out", "x"], "nowhere"),
+        (["frobnicate"], "frobnicate"),
+        (["run", "mini", "--frobnicate"], "--frobnicate"),
+    ],
+)
+@pytest.mark.usefixtures("stand_ins")
+def test_wrong_usage_ends_with_2_and_says_why(cloakbench, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    told = cloakbench(*arguments)
+    assert told.code == 2
+    assert said in " ".join(told.err.split())
+    assert "Traceback" not in told.err
+    assert told.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_store_that_cannot_be_written_ends_with_2(cloakbench, tiny_suite, tmp_path):
+    (tmp_path / "results").write_text("")
+    told = cloakbench("run", tiny_suite, *RUN, tmp_path / "results")
+    assert told.code == 2
+    assert "expected a writable store" in told.err
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_dry_run_knows_the_cells_and_runs_nothing(cloakbench, tiny_suite, tmp_path):
+    told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--dry-run", "--json")
+    assert told.code == 0
+    found = json.loads(told.out)
+    assert (found["cells"], found["missing"], found["store"]) == (7, 7, str(tmp_path / "store"))
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_run_is_taken_up_counted_and_shown(cloakbench, python, tiny_suite, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLOAKBENCH_STORE", str(tmp_path / "a store"))
+    started = cloakbench("run", tiny_suite, "--protection", "placebo", "--limit", "2", "--json")
+    assert started.code == 0
+    assert json.loads(started.out) == {"cells": 2, "failed": 0, "ran": 2, "store": str(tmp_path / "a store")}
+    assert "[2/2] ok" in started.err
+    counts = json.loads(cloakbench("status", tiny_suite, "--protection", "placebo", "--json").out)
+    assert sum(tally.get("ok", 0) for tally in counts.values()) == 2
+    assert sum(tally.get("missing", 0) for tally in counts.values()) == 5
+    ended = cloakbench("run", tiny_suite, "--protection", "placebo", "--json")
+    assert json.loads(ended.out)["ran"] == 5
+    assert json.loads(cloakbench("run", tiny_suite, "--protection", "placebo", "--json").out)["ran"] == 0
+    assert "identity: 2 ok" in cloakbench("status", tiny_suite, "--protection", "placebo").out
+    board = cloakbench("board", "--out", tmp_path / "site", "--json")
+    assert board.code == 0
+    assert json.loads(board.out) == {"leaderboard": str(tmp_path / "site" / "index.html")}
+    assert (tmp_path / "site" / "board.json").is_file()
+    shown = python(
+        "import contextlib, sys\n"
+        "from benchmark.cli import main\n"
+        "with contextlib.suppress(SystemExit):\n"
+        f"    main(['board', '--out', {str(tmp_path / 'site')!r}])\n"
+        "print(sorted({'torch', 'diffusers', 'transformers'} & set(sys.modules)))"
+    )
+    assert shown.splitlines()[-2:] == [f"leaderboard: {tmp_path / 'site' / 'index.html'}", "[]"]
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_failed_cells_end_with_1_and_the_others_are_kept(cloakbench, tiny_suite, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "cloakbench_controls.Placebo.protect", lambda *_: (_ for _ in ()).throw(RuntimeError("no idea")), raising=True
+    )
+    told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--json")
+    assert told.code == 1
+    found = json.loads(told.out)
+    assert (found["ran"], found["failed"]) == (7, 2)
+    assert "failed placebo@1 vellmar dreambooth seed 0" in told.err
+    assert "RuntimeError: no idea" in told.err
+    counts = json.loads(cloakbench("status", tiny_suite, *RUN, tmp_path / "store", "--json").out)
+    assert counts["placebo"] == {"failed": 2}
+    assert counts["identity"] == {"ok": 2}
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_fault_of_the_disk_ends_with_1(cloakbench, tiny_suite, tmp_path, monkeypatch):
+    def full(_handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store")
+    assert told.code == 1
+    assert "no space is left" in told.err
+    assert "finished cells are kept" in told.err
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_ctrl_c_ends_with_130(cloakbench, tiny_suite, tmp_path, monkeypatch):
+    monkeypatch.setattr(sessions, "run", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store")
+    assert told.code == 130
+    assert "finished cells are kept, run again to go on" in told.err
+
+
+def test_a_reader_who_stops_early_is_no_fault():
+    command = "from benchmark.cli import main; main(['list', 'metrics', '--json'])"
+    process = subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 0
+    assert err == b""
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_the_doctor_names_what_is_there_and_what_is_not(cloakbench, tmp_path, weights, monkeypatch):
+    told = cloakbench("doctor", "--suite", "mini", "--store", tmp_path / "store", "--json")
+    checks = {check["name"]: check for check in json.loads(told.out)}
+    assert told.code == 0
+    assert all({"name", "state", "detail"} == check.keys() for check in checks.values())
+    assert {"python", "torch", "model mini-a", "mini-clip", "protection photoguard", "store"} <= checks.keys()
+    shutil.copytree(weights, tmp_path / "half")
+    shutil.rmtree(tmp_path / "half" / "mini-clip")
+    monkeypatch.setenv("CLOAKBENCH_MODELS", str(tmp_path / "half"))
+    monkeypatch.setattr("benchmark.models.registry.WEIGHTS", tmp_path / "nowhere")
+    told = cloakbench("doctor", "--suite", "mini", "--store", tmp_path / "store", "--json")
+    assert told.code == 1
+    states = {check["name"]: check["state"] for check in json.loads(told.out)}
+    assert (states["model mini-a"], states["mini-clip"]) == ("ok", "missing")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "my photos"
+    folder.mkdir()
+    (folder / "odd.png").write_bytes(encode(tiny.picture(0, 93, 131)))
+    (folder / "tiny.png").write_bytes(encode(tiny.picture(1, 9, 17)))
+    Image.fromarray(tiny.picture(2, 64, 64)).save(folder / "Photo.JPG", "JPEG")
+    return folder
+
+
+@pytest.mark.parametrize(("name", "strength", "levels"), [("random-noise", 0.5, 8), ("photoguard[steps=2]", 1.0, 16)])
+@pytest.mark.usefixtures("stand_ins")
+def test_own_images_keep_their_size_and_the_budget(cloakbench, photos, tmp_path, name, strength, levels):
+    if name.startswith("photoguard"):
+        (photos / "tiny.png").unlink()
+    out = tmp_path / "protected" / "here"
+    told = cloakbench("protect", name, "--in", photos, "--out", out, "--strength", strength, "--json")
+    assert told.code == 0, told.err
+    done = {item["file"]: item for item in json.loads(told.out)}
+    originals = {path.with_suffix(".png").name: decode(path.read_bytes()) for path in photos.iterdir()}
+    assert done.keys() == originals.keys() == {path.name for path in out.iterdir()}
+    for file, before in originals.items():
+        after = decode((out / file).read_bytes())
+        assert after.shape == before.shape
+        change = np.abs(after.astype(int) - before)
+        assert 0 < change.max() <= levels
+        assert done[file]["max_255"] == change.max()
+        assert done[file]["mean_255"] == pytest.approx(change.mean(), abs=1e-3)
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_protecting_again_gives_the_same_bytes(cloakbench, photos, tmp_path):
+    for out in ("one", "two"):
+        assert cloakbench("protect", "random-noise", "--in", photos, "--out", tmp_path / out).code == 0
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_originals_are_never_replaced(cloakbench, photos):
+    before = {path.name: path.read_bytes() for path in photos.iterdir()}
+    told = cloakbench("protect", "placebo", "--in", photos, "--out", photos)
+    assert (told.code, "expected another folder than --in" in told.err) == (2, True)
+    assert {path.name: path.read_bytes() for path in photos.iterdir()} == before
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_two_images_that_would_get_one_name_are_refused(cloakbench, photos, tmp_path):
+    (photos / "odd.bmp").write_bytes((photos / "odd.png").read_bytes())
+    told = cloakbench("protect", "placebo", "--in", photos, "--out", tmp_path / "out")
+    assert (told.code, "several for odd.png" in told.err) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_controls_come_along_and_a_name_counts_once():
+    names = [entry.facts.name for entry in sessions.entries(["photoguard", "identity", "photoguard[steps=3]"])]
+    assert names == ["floor", "identity", "placebo", "random-noise", "photoguard", "photoguard[steps=3]"]
+    everything = {entry.facts.name for entry in sessions.entries([])}
+    assert everything == {"floor", *submissions.discover().names}
