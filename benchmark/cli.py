@@ -99,13 +99,12 @@ def run(
     session = _plan(Choice(suite, protection or (), images, only or (), limit), store)
     from benchmark.execute import session as sessions
 
-    missing = session.missing()
+    plan: dict[str, object] = {"cells": len(session.cells), "store": str(session.store.root)}
     if dry_run:
-        return _said({"cells": len(session.cells), "missing": len(missing), "store": str(session.store.root)}, json)
+        return _said({**plan, "missing": len(session.missing())}, json)
     records = sessions.run(session, keep_images=keep == "images")
-    bad = sessions.failed(records)
-    told = {"cells": len(session.cells), "ran": len(records), "failed": len(bad), "store": str(session.store.root)}
-    _said(told, json)
+    bad = sessions.failed(session)
+    _said({**plan, "ran": len(records), "failed": bad}, json)
     return 1 if bad else 0
 
 

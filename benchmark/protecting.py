@@ -33,7 +33,7 @@ def protect_folder(
     named = [Path(file).with_suffix(".png").name for file in found]
     _check_names(named, source, target)
     captions = (f"a {class_word}",) * len(found)
-    surrogate = loader.load(model).surrogate()
+    surrogate = loader.load(model, loader.default_device()).surrogate()
     call = guard.Call(strength, budget_255, surrogate, 0, class_word, captions)
     done = guard.run(protection, list(found.values()), call)
     try:

@@ -119,7 +119,7 @@ def test_a_run_is_taken_up_counted_and_shown(cloakbench, python, tiny_suite, tmp
     monkeypatch.setenv("CLOAKBENCH_STORE", str(tmp_path / "a store"))
     started = cloakbench("run", tiny_suite, "--protection", "placebo", "--limit", "2", "--json")
     assert started.code == 0
-    assert json.loads(started.out) == {"cells": 2, "failed": 0, "ran": 2, "store": str(tmp_path / "a store")}
+    assert json.loads(started.out) == {"cells": 7, "failed": 0, "ran": 2, "store": str(tmp_path / "a store")}
     assert "[2/2] ok" in started.err
     counts = json.loads(cloakbench("status", tiny_suite, "--protection", "placebo", "--json").out)
     assert sum(tally.get("ok", 0) for tally in counts.values()) == 2

@@ -50,11 +50,14 @@ class Work:
 class Pipeline:
     """Runs cells of one plan in one process; models stay loaded from cell to cell."""
 
-    def __init__(self, planner: Planner, store: Store, environment: Environment, keep_images: bool = False) -> None:
+    def __init__(
+        self, planner: Planner, store: Store, environment: Environment, device: str = "cpu", keep_images: bool = False
+    ) -> None:
         self.planner = planner
         self.suite = planner.suite
         self.store = store
         self.environment = environment
+        self.device = device
         self.keep_images = keep_images
         self._faults: dict[str, guard.SubmissionFault] = {}
         self._quality: dict[str, dict[str, list[float]]] = {}
@@ -83,7 +86,7 @@ class Pipeline:
 
     def _stages(self, work: Work) -> None:
         cell, suite = work.cell, self.suite
-        model = loader.load(cell.attack.model)
+        model = loader.load(cell.attack.model, self.device)
         unet: Any = model.unet
         if cell.entry.instance is not None:
             self._protect(work)
@@ -130,7 +133,7 @@ class Pipeline:
         call = guard.Call(
             strength=cell.strength,
             budget_255=self.suite.budget_255,
-            surrogate=loader.load(self.suite.surrogate).surrogate(),
+            surrogate=loader.load(self.suite.surrogate, self.device).surrogate(),
             seed=self.suite.protect_seed,
             class_word=self.suite.class_word,
             captions=cell.artist.captions,

@@ -210,13 +210,11 @@ def _controls_first(entries: Sequence[Entry]) -> list[Entry]:
 SELECTABLE = ("protection", "artist", "attack", "seed", "strength")
 
 
-def select(cells: Sequence[Cell], only: Sequence[str], limit: int | None) -> list[Cell]:
-    """Returns at most `limit` cells that match every `field=value` of `only`; values of one field are alternatives.
+def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
+    """Returns the cells that match every `field=value` of `only`; values of one field are alternatives.
 
-    Raises UserError for another field, where a value matches nothing, and for a negative limit.
+    Raises UserError for another field, and where a value matches nothing.
     """
-    if limit is not None and limit < 0:
-        raise UserError(f"expected --limit of 0 or more, got {limit}", "Leave it out to run everything.")
     wanted: dict[str, set[str]] = {}
     for part in only:
         field, _, value = part.partition("=")
@@ -228,8 +226,7 @@ def select(cells: Sequence[Cell], only: Sequence[str], limit: int | None) -> lis
         if missing:
             known = ", ".join(sorted({_value(cell, field) for cell in cells}))
             raise UserError(f"expected {field} of {known}, got {', '.join(sorted(missing))}", "Correct --only.")
-    chosen = [cell for cell in cells if all(_value(cell, field) in values for field, values in wanted.items())]
-    return chosen if limit is None else chosen[:limit]
+    return [cell for cell in cells if all(_value(cell, field) in values for field, values in wanted.items())]
 
 
 def _value(cell: Cell, field: str) -> str:

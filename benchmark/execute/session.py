@@ -16,10 +16,11 @@ from benchmark.cells.plan import FLOOR, Cell, Digests, Entry, Planner, select
 from benchmark.cells.record import Environment, Record, Status
 from benchmark.cells.store import Store
 from benchmark.datasets import artists
+from benchmark.errors import UserError
 from benchmark.execute.choice import Choice
 from benchmark.execute.inline import Executor, InlineExecutor
 from benchmark.execute.progress import Reporter, reporter
-from benchmark.models import registry
+from benchmark.models import loader, registry
 from benchmark.suites import load as suites
 from benchmark.suites.schema import Suite
 
@@ -36,10 +37,16 @@ class Session:
     cells: list[Cell]
     store: Store
     environment: Environment
+    device: str
+    limit: int | None = None
 
     def missing(self) -> list[Cell]:
         """Returns the cells without a usable record in this environment class."""
         return [c for c in self.cells if not pipeline.is_done(self.store, c, self.environment.env_class)]
+
+    def todo(self) -> list[Cell]:
+        """Returns the missing cells that this run takes on: all, or the first `limit`."""
+        return self.missing()[: self.limit]
 
     def counts(self) -> dict[str, Counter[str]]:
         """Returns for each protection how many cells have which status; `missing` where there is no record."""
@@ -60,14 +67,17 @@ def plan(choice: Choice, root: Path) -> Session:
 def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
     """Returns the planned run of a suite that is already read; `choice.suite` is not looked at."""
     catalogue.check(suite)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if choice.limit is not None and choice.limit < 0:
+        raise UserError(f"expected --limit of 0 or more, got {choice.limit}", "Leave it out to run everything.")
+    device = loader.default_device()
     if device == "cpu" and suite.threads is not None:
         torch.set_num_threads(suite.threads)
     size = registry.find(suite.surrogate).image_size
     loaded = artists.load(suite, choice.images, size)
     planner = Planner(suite, digests(suite), PUBLIC_SALT)
-    cells = select(planner.cells(entries(choice.protections), loaded), choice.only, choice.limit)
-    return Session(suite, planner, cells, Store(root), environment.current(device, torch.get_num_threads()))
+    cells = select(planner.cells(entries(choice.protections), loaded), choice.only)
+    where = environment.current(device, torch.get_num_threads())
+    return Session(suite, planner, cells, Store(root), where, device, choice.limit)
 
 
 def entries(names: Sequence[str]) -> list[Entry]:
@@ -94,13 +104,14 @@ def run(
     """Runs what is missing and returns the new records; finished cells are never run again."""
     session.store.prepare()
     session.store.write_facts(suites.facts(session.suite))
-    missing = session.missing()
-    if not missing:
+    todo = session.todo()
+    if not todo:
         return []
-    work = pipeline.Pipeline(session.planner, session.store, session.environment, keep_images)
-    return (executor or InlineExecutor()).run(missing, work.run, report or reporter())
+    work = pipeline.Pipeline(session.planner, session.store, session.environment, session.device, keep_images)
+    return (executor or InlineExecutor()).run(todo, work.run, report or reporter())
 
 
-def failed(records: Sequence[Record]) -> list[Record]:
-    """Returns the records of cells that did not end `ok`."""
-    return [record for record in records if record.status is not Status.OK]
+def failed(session: Session) -> int:
+    """Returns how many cells of the plan have a record that is not `ok`, from this run or an earlier one."""
+    good = (str(Status.OK), "missing")
+    return sum(n for tally in session.counts().values() for state, n in tally.items() if state not in good)

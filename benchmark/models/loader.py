@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -64,7 +65,7 @@ class BaseModel:
             self.text_encoder,
             self.tokenizer,
             self.scheduler,
-            mini_lpips().to(self.device),
+            copy.deepcopy(mini_lpips()).to(self.device),
             self.device,
             self.dtype,
         )
@@ -73,6 +74,11 @@ class BaseModel:
 def mini_lpips() -> perceptual.MiniLPIPS:
     """Returns the shipped perceptual distance."""
     return _distance(registry.weights("mini-lpips.safetensors"))
+
+
+def default_device() -> str:
+    """Returns `cuda` where there is a GPU, else `cpu`."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @lru_cache(maxsize=1)

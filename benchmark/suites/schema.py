@@ -94,7 +94,7 @@ class Suite(_Frozen):
     rank_by: str
     """Attack whose protection P at the middle strength carries the rank, or `worst-case`."""
     protect_seed: int = 0
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["float32"] = "float32"
     threads: int | None = Field(default=None, ge=1)
     """Threads of a worker on a CPU: part of the environment class."""
 

@@ -62,7 +62,7 @@ def restricted(suite: Suite, chosen: Sequence[str]) -> Suite:
 def run(session: Session) -> None:
     """Runs what is missing. The suite's facts are left alone: those of the whole suite belong into the store."""
     session.store.prepare()
-    work = pipeline.Pipeline(session.planner, session.store, session.environment)
+    work = pipeline.Pipeline(session.planner, session.store, session.environment, session.device)
     InlineExecutor().run(session.missing(), work.run, reporter())
 
 

@@ -87,30 +87,23 @@ def test_attacks_with_one_mimicry_share_seeds_and_differ_in_parents():
 
 
 def test_selection_is_by_alternatives_within_a_field_and_all_fields():
-    chosen = select(planned(), ["artist=kirin", "protection=good", "protection=placebo", "strength=1"], None)
+    chosen = select(planned(), ["artist=kirin", "protection=good", "protection=placebo", "strength=1"])
     assert {(c.artist.name, c.entry.facts.name, c.strength) for c in chosen} == {
         ("kirin", "good", 1.0),
         ("kirin", "placebo", 1.0),
     }
 
 
-@pytest.mark.parametrize("limit", [0, 3, 10**6])
-def test_a_limit_keeps_the_first_cells(limit):
-    cells = planned()
-    assert select(cells, [], limit) == cells[:limit]
-
-
 @pytest.mark.parametrize(
-    ("only", "limit", "message"),
+    ("only", "message"),
     [
-        (["colour=red"], None, "field of protection, artist, attack, seed, strength, got 'colour=red'"),
-        (["artist"], None, "expected --only FIELD=VALUE"),
-        (["artist="], None, "expected --only FIELD=VALUE"),
-        (["artist=nobody"], None, "expected artist of kirin, vellmar, got nobody"),
-        (["attack=noise", "attack=zap"], None, "got zap"),
-        ([], -1, "--limit of 0 or more, got -1"),
+        (["colour=red"], "field of protection, artist, attack, seed, strength, got 'colour=red'"),
+        (["artist"], "expected --only FIELD=VALUE"),
+        (["artist="], "expected --only FIELD=VALUE"),
+        (["artist=nobody"], "expected artist of kirin, vellmar, got nobody"),
+        (["attack=noise", "attack=zap"], "got zap"),
     ],
 )
-def test_a_wrong_selection_is_explained(only, limit, message):
+def test_a_wrong_selection_is_explained(only, message):
     with pytest.raises(UserError, match=message):
-        select(planned(), only, limit)
+        select(planned(), only)
