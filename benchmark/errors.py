@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class BenchmarkError(Exception):
     """A fault with a message (expected / got) and a hint (what to do); shown without a traceback."""
@@ -25,3 +28,18 @@ class SubmissionError(BenchmarkError):
 
 class InfrastructureError(BenchmarkError):
     """Disk, memory or device failed: the cell is tried again and never scored."""
+
+
+def unknown(expected: str, name: str, known: Iterable[str], kind: str) -> UserError:
+    """Returns the error for a name that is not `known`: what there is, the nearest name, and where all are listed.
+
+    Example:
+        >>> print(unknown("a metric", "ssin", ["psnr", "ssim"], "metrics"))
+        expected a metric (psnr, ssim), got 'ssin'
+          Did you mean 'ssim'? `cloakbench list metrics` shows all.
+    """
+    names = list(known)
+    near = difflib.get_close_matches(name, names, 1)
+    meant = f"Did you mean {near[0]!r}? " if near else ""
+    message = f"expected {expected} ({', '.join(names)}), got {name!r}"
+    return UserError(message, f"{meant}`cloakbench list {kind}` shows all.")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from benchmark.suites.schema import AttackSpec, Scalar, Suite
@@ -80,11 +79,7 @@ def find(kind: str, name: str) -> StageFacts:
     known = {stage.name: stage for stage in STAGES if stage.kind == kind}
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, 1)
-    meant = f"Did you mean {near[0]!r}? " if near else ""
-    raise UserError(
-        f"expected a {kind} ({', '.join(known)}), got {name!r}", f"{meant}`cloakbench list attacks` shows all."
-    )
+    raise unknown(f"a {kind}", name, known, "attacks")
 
 
 def check(suite: Suite) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
-from benchmark.errors import UserError
+from benchmark.errors import unknown
 from benchmark.suites.schema import MetricFacts
 
 METRICS: tuple[MetricFacts, ...] = (
@@ -109,11 +108,7 @@ def find(name: str) -> MetricFacts:
     """Returns a metric's facts; raises UserError with the nearest name for an unknown one."""
     if name in BY_NAME:
         return BY_NAME[name]
-    near = difflib.get_close_matches(name, BY_NAME, 1)
-    meant = f"Did you mean {near[0]!r}? " if near else ""
-    raise UserError(
-        f"expected a metric ({', '.join(BY_NAME)}), got {name!r}", f"{meant}`cloakbench list metrics` shows all."
-    )
+    raise unknown("a metric", name, BY_NAME, "metrics")
 
 
 def versions(names: Sequence[str]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -95,9 +96,11 @@ def load(alias: str, device: str = "cpu", dtype: torch.dtype = torch.float32) ->
 def _load(name: str, path: Path, device: str, dtype: torch.dtype) -> BaseModel:
     diffusers_logging.disable_progress_bar()  # the run has its own
     transformers.utils.logging.disable_progress_bar()
-    pipe = StableDiffusionPipeline.from_pretrained(
-        path, torch_dtype=dtype, local_files_only=True, safety_checker=None, requires_safety_checker=False
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is the name that old and new diffusers know
+        pipe = StableDiffusionPipeline.from_pretrained(
+            path, torch_dtype=dtype, local_files_only=True, safety_checker=None, requires_safety_checker=False
+        )
     for part in (pipe.vae, pipe.unet, pipe.text_encoder):
         part.to(device).eval().requires_grad_(False)
     if device == "cpu":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, unknown
 
 WEIGHTS = Path(__file__).parent / "mini" / "weights"
 
@@ -36,9 +35,17 @@ MODELS: tuple[ModelFacts, ...] = (
         128,
         "Apache-2.0",
     ),
-    ModelFacts("mini-b", 1, "Embedded transfer target, v-prediction; stands in for SD v2.1", "mini", 128, "Apache-2.0"),
+    ModelFacts(
+        "mini-b",
+        1,
+        "Embedded transfer target, v-prediction; stands in for SD v2.1; weights not shipped yet",
+        "mini",
+        128,
+        "Apache-2.0",
+    ),
 )
 _FOLDERS_VARIABLE = "CLOAKBENCH_MODELS"
+REPAIR = "Reinstall the package; `python -m benchmark.models.mini.train` makes embedded weights from nothing."
 
 
 def find(alias: str) -> ModelFacts:
@@ -48,13 +55,7 @@ def find(alias: str) -> ModelFacts:
             return facts
     if (Path(alias) / "model_index.json").is_file():
         return ModelFacts(Path(alias).name, 1, f"Local folder {alias}", "unknown", 512, "unknown")
-    near = difflib.get_close_matches(alias, [m.name for m in MODELS], 1)
-    meant = f"Did you mean {near[0]!r}? " if near else ""
-    known = ", ".join(m.name for m in MODELS)
-    raise UserError(
-        f"expected a model alias ({known}) or a folder in diffusers layout, got {alias!r}",
-        f"{meant}`cloakbench list models` shows all.",
-    )
+    raise unknown("a folder in diffusers layout or a model alias", alias, [m.name for m in MODELS], "models")
 
 
 def weights(name: str) -> Path:
@@ -69,9 +70,7 @@ def folder(alias: str) -> Path:
     find(alias)
     path = weights(alias) if alias in {m.name for m in MODELS} else Path(alias)
     if not (path / "model_index.json").is_file():
-        raise UserError(
-            f"the weights of {alias!r} are missing: expected {path}/model_index.json", "Reinstall the package."
-        )
+        raise UserError(f"the weights of {alias!r} are missing: expected {path}/model_index.json", REPAIR)
     return path
 
 
@@ -79,7 +78,7 @@ def folder(alias: str) -> Path:
 def digest(path: Path) -> str:
     """Returns the SHA-256 over a model folder's files (names and contents); raises UserError where it is missing."""
     if not path.is_dir():
-        raise UserError(f"expected a folder of weights at {path}, found none", "Reinstall the package.")
+        raise UserError(f"expected a folder of weights at {path}, found none", REPAIR)
     total = hashlib.sha256()
     counted = {".safetensors", ".json", ".txt", ".gz"}
     for file in sorted(p for p in path.rglob("*") if p.is_file() and p.suffix in counted):
@@ -91,5 +90,5 @@ def digest(path: Path) -> str:
 def file_digest(path: Path) -> str:
     """Returns the SHA-256 of one file; raises UserError where it is missing."""
     if not path.is_file():
-        raise UserError(f"expected weights at {path}, found none", "Reinstall the package.")
+        raise UserError(f"expected weights at {path}, found none", REPAIR)
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from benchmark.attacks import catalogue
-from benchmark.errors import UserError
+from benchmark.errors import UserError, unknown
 from benchmark.metrics import catalogue as metrics
 from benchmark.models import registry
 from benchmark.suites.schema import AttackExplained, Suite, SuiteFacts
@@ -28,12 +27,7 @@ def load(name: str) -> Suite:
     if not path.is_file():
         path = Path(name)
     if path.suffix != ".toml" or not path.is_file():
-        near = difflib.get_close_matches(name, names(), 1)
-        meant = f"Did you mean {near[0]!r}? " if near else ""
-        raise UserError(
-            f"expected a suite ({', '.join(names())}) or a path to a .toml file, got {name!r}",
-            f"{meant}`cloakbench list suites` shows all.",
-        )
+        raise unknown("the path of a .toml file or a suite", name, names(), "suites")
     try:
         suite = Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -40,8 +40,8 @@ WRONG = {
     "scheduler": Wrong("guidance = 3.0", 'guidance = 3.0\nscheduler = "euler"', r"sampling\.scheduler: .*got 'euler'"),
     "mimicry": Wrong('mimicry = "dreambooth"', 'mimicry = "dream-booth"', "needs a table"),
     "stage": Wrong("dreambooth", "dreamboth", r"expected a mimicry \(dreambooth, lora.*got 'dreamboth'"),
-    "model": Wrong('surrogate = "mini-a"', 'surrogate = "mini-x"', "expected a model alias .*got 'mini-x'"),
-    "attack's model": Wrong('model = "mini-a"', 'model = "mini-x"', "expected a model alias .*got 'mini-x'"),
+    "model": Wrong('surrogate = "mini-a"', 'surrogate = "mini-x"', "or a model alias .*got 'mini-x'"),
+    "attack's model": Wrong('model = "mini-a"', 'model = "mini-x"', "or a model alias .*got 'mini-x'"),
     "metric": Wrong('"psnr"', '"psnrr"', r"expected a metric \(mini-lpips.*got 'psnrr'"),
     "metric's place": Wrong('"psnr"', '"kid"', "expected a quality metric .*got 'kid', a set metric"),
     "primary": Wrong('primary = "style-distance"', 'primary = "frechet"', "expected a generation metric"),
@@ -72,14 +72,14 @@ def test_bytes_that_are_no_text_are_explained(tmp_path):
 
 @pytest.mark.parametrize(("name", "near"), [("mini-quik", "mini-quick"), ("minni", "mini"), ("folders", "folder")])
 def test_an_unknown_suite_names_the_nearest(name, near):
-    with pytest.raises(UserError, match=r"expected a suite \(.*mini.*\) or a path to a \.toml file, got ") as caught:
+    with pytest.raises(UserError, match=r"expected the path of a \.toml file or a suite \(.*mini.*\), got ") as caught:
         suites.load(name)
     assert f"Did you mean {near!r}?" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["nowhere.toml", "pyproject", "/", ""])
 def test_no_suite_at_a_path_is_explained(name):
-    with pytest.raises(UserError, match="expected a suite"):
+    with pytest.raises(UserError, match="or a suite"):
         suites.load(name)
 
 
