@@ -176,6 +176,23 @@ def export(suite: str, *, out: Path, source: Path | None = None, json: Flag = Fa
 
 
 @app.command
+def adopt(source: Path, *, suite: str | None = None, store: Path | None = None, json: Flag = False) -> int:
+    """Takes over the records of another store or a reference folder, so that a run goes on from them.
+
+    Args:
+        source: A store, or a folder of reference records.
+        suite: Which suite, where the source holds several.
+        store: Where the records go; ./results or $CLOAKBENCH_STORE by default.
+        json: Print an object with how many records were added and known.
+    """
+    from benchmark.adopting import adopt as take
+    from benchmark.cells.store import Store
+
+    done = take(source, suite, Store(_store(store)))
+    return _said({"added": done.added, "known": done.known}, json)
+
+
+@app.command
 def doctor(*, suite: str | None = None, store: Path | None = None, json: Flag = False) -> int:
     """Says what a run needs and what of it is here.
 

@@ -12,11 +12,14 @@ import tiny
 import torch
 
 from benchmark import Protection
+from benchmark.adopting import Adopted, adopt
 from benchmark.cells import pipeline
 from benchmark.cells.record import Status
+from benchmark.cells.store import Store
 from benchmark.errors import InfrastructureError, UserError
 from benchmark.execute import session as sessions
 from benchmark.metrics import protection as protection_metrics
+from leaderboards.source import export_reference
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 DIFFERENT = ("cost", "created")
@@ -298,3 +301,22 @@ def test_the_judge_knows_nothing_of_an_artist_it_never_saw(monkeypatch):
     names = ["style-distance", "style-accuracy"]
     found = protection_metrics.measure_generations(names, judge.load(), features, features, "van-gogh")
     assert list(found) == ["style-distance"]
+
+
+def test_a_store_goes_on_from_adopted_records(good_run, tiny_suite, tmp_path):
+    export_reference(good_run.store.root, None, tmp_path / "reference")
+    fresh = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
+    count = len(fresh.cells)
+    assert adopt(tmp_path / "reference", None, fresh.store) == Adopted(added=count, known=0)
+    assert fresh.missing() == []
+    assert told(fresh.store) == told(good_run.store)
+    assert adopt(good_run.store.root, None, fresh.store) == Adopted(added=0, known=count)
+
+
+def test_another_result_for_the_same_cell_is_not_adopted(good_run, tmp_path):
+    record = record_of(good_run, "good")
+    other = Store(tmp_path / "store")
+    other.write_record(record.model_copy(update={"sets": {"kid": 7.0}}))
+    with pytest.raises(UserError, match=r"expected one result for the cell .*got two"):
+        adopt(good_run.store.root, None, other)
+    assert len(list(other.records())) == 1
