@@ -17,7 +17,22 @@ from benchmark.cells.record import Status
 from benchmark.execute import session as sessions
 from benchmark.images import decode, digest
 
-COMMAND = [sys.executable, "-c", "from benchmark.cli import main; main()"]
+SLOWED = """
+import time
+from benchmark.cells.store import Store
+
+def slowed(write):
+    def wrapper(*arguments):
+        write(*arguments)
+        time.sleep(0.25)
+    return wrapper
+
+Store.write_record, Store.write_images = slowed(Store.write_record), slowed(Store.write_images)
+from benchmark.cli import main
+main()
+"""
+"""The command line with a pause after each write: on a busy machine a tiny run would end before it can be stopped."""
+COMMAND = [sys.executable, "-c", SLOWED]
 PATIENCE_S = 120
 
 
