@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import tempfile
@@ -145,8 +144,3 @@ class Store:
         data = to_json(facts.model_dump(mode="json"))
         if not path.exists() or path.read_bytes() != data:
             self._write(path, data)
-
-
-def pixels_digest(digests: list[str]) -> str:
-    """Returns one digest for a list of image digests."""
-    return hashlib.sha256("".join(digests).encode()).hexdigest()

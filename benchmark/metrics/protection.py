@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.images import Pixels
 from benchmark.metrics.judge import Judge
 
 Doubles = NDArray[np.float64]
@@ -74,9 +72,3 @@ def measure_sets(names: Sequence[str], judge: Judge, features: Tensor, reference
         "kid": lambda: kid(x.numpy() * x.shape[1] ** 0.5, y.numpy() * y.shape[1] ** 0.5),
     }
     return {name: known[name]() for name in names}
-
-
-@torch.no_grad()
-def reference_features(judge: Judge, references: Sequence[Pixels]) -> Tensor:
-    """Returns the features `[M, 64]` of an artist's references."""
-    return judge.features(references)
