@@ -1,4 +1,4 @@
-"""Whether everything a run needs is here: versions, devices, weights, submissions, the store."""
+"""Whether everything a run needs is here: versions, devices, weights, images, submissions, the store."""
 
 from __future__ import annotations
 
@@ -11,29 +11,41 @@ from typing import Literal
 
 from benchmark import submissions
 from benchmark.cells.store import Store
+from benchmark.datasets import manifest
 from benchmark.errors import BenchmarkError
-from benchmark.models import registry
+from benchmark.models import hub, lock, registry
+from benchmark.models.registry import ModelFacts
 from benchmark.suites import load as suites
+from benchmark.suites.schema import Suite
 
 _PACKAGES = ("torch", "torchvision", "diffusers", "transformers", "peft", "open_clip_torch", "pyiqa", "lpips")
 
 
+State = Literal["ok", "warning", "unverified", "missing", "wrong"]
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding."""
+    """One finding; `unverified` weights are here, and the first load will lock them."""
 
     name: str
-    state: Literal["ok", "warning", "missing"]
+    state: State
     detail: str
 
 
-def examine(store: Path, suite: str | None = None) -> list[Check]:
-    """Returns all findings; with `suite`, also whether each model it names is present."""
+def examine(
+    store: Path, suite: str | None = None, images: Path | None = None, fetch: hub.Fetch = hub.cached
+) -> list[Check]:
+    """Returns all findings; with `suite`, only about its models, and whether its `images` are here.
+
+    Nothing is downloaded. Without `suite`, a hub model that is not here is no fault: the embedded suites need none.
+    """
     checks = [Check("python", "ok", sys.version.split()[0]), *(_package(name) for name in _PACKAGES), _device()]
     wanted = [suites.load(suite)] if suite else [suites.load(name) for name in suites.names()]
     aliases = {alias for one in wanted for alias in (one.surrogate, *(a.model for a in one.attacks))}
-    checks += [_model(alias) for alias in sorted(aliases)]
+    checks += [_model(alias, "missing" if suite else "warning", fetch) for alias in sorted(aliases)]
     checks += [_weights("mini-clip"), _weights("mini-lpips.safetensors")]
+    checks += [_images(one, images) for one in wanted if suite and one.dataset != "mini"]
     checks += _protections()
     return [*checks, _store(store)]
 
@@ -53,12 +65,40 @@ def _device() -> Check:
     return Check("device", "warning", f"no GPU: {torch.get_num_threads()} CPU threads; enough for the mini suites")
 
 
-def _model(alias: str) -> Check:
+def _model(alias: str, absent: State, fetch: hub.Fetch) -> Check:
+    name = f"model {alias}"
+    facts = registry.find(alias)
     try:
-        path = registry.folder(alias)
+        located = registry.locate(alias, fetch)
     except BenchmarkError as error:
-        return Check(f"model {alias}", "missing", str(error).replace("\n", " "))
-    return Check(f"model {alias}", "ok", f"sha256 {registry.digest(path)[:16]}")
+        return Check(name, absent if facts.mirrors else "missing", _one_line(error))
+    try:
+        registry.verify(facts, located)
+    except BenchmarkError as error:
+        return Check(name, "wrong", _one_line(error))
+    return _verified(name, facts, located.folder)
+
+
+def _verified(name: str, facts: ModelFacts, folder: Path) -> Check:
+    found = f"sha256 {registry.digest(folder)[:16]}"
+    if facts.mirrors and not facts.digest and facts.name not in lock.read():
+        return Check(name, "unverified", f"{found} in {folder}; nobody has verified it, the first load locks it")
+    return Check(name, "ok", found)
+
+
+def _one_line(error: BenchmarkError) -> str:
+    return "; ".join(line.strip() for line in str(error).splitlines()).replace(":; ", ": ")
+
+
+def _images(suite: Suite, folder: Path | None) -> Check:
+    name = f"images of {suite.name}"
+    if suite.dataset == "folder":
+        given = folder is not None and folder.is_dir()
+        return Check(name, "ok" if given else "missing", str(folder) if given else "give a folder with --images")
+    try:
+        return Check(name, "ok", f"{manifest.check(folder, suite)} in {folder}, all as their manifest says")
+    except BenchmarkError as error:
+        return Check(name, "missing", _one_line(error))
 
 
 def _weights(name: str) -> Check:

@@ -6,6 +6,7 @@ from collections import Counter
 
 from leaderboards import text
 from leaderboards.coverage import Gap
+from leaderboards.editing import editing
 from leaderboards.evidence import CONTROLS, Evidence, gather
 from leaderboards.headline import headline
 from leaderboards.sections import attack_sections
@@ -13,7 +14,12 @@ from leaderboards.signal import Signal
 from leaderboards.source import Loaded
 from leaderboards.view import Board, GapView, MetricView, Pair, ProtectionView
 
-LEVELS = {"quality": "protected image", "generation": "generated image", "set": "set of generations"}
+LEVELS = {
+    "quality": "protected image",
+    "generation": "generated image",
+    "set": "set of generations",
+    "edit": "edited image",
+}
 CONTROL_WORDS = {
     "identity": "The images as they are: the clean arm that all is compared with. P is 0 without countermeasure.",
     "placebo": "Noise of 1/255, which protects nobody: what it moves is the noise of the measurement.",
@@ -40,6 +46,7 @@ def board(loaded: Loaded) -> Board:
         explanation=_explanation(evidence),
         headline=headline(evidence),
         attacks=attack_sections(evidence),
+        editing=editing(evidence),
         protections=_protections(evidence),
         controls=tuple(Pair(role, CONTROL_WORDS[role]) for role in CONTROLS),
         gaps=tuple(_gap(gap) for gap in evidence.gaps),
@@ -61,8 +68,8 @@ def _explanation(evidence: Evidence) -> tuple[str, ...]:
         "P says how much of what the mimic learns is taken away: 0 as from clean images, 1 as if the model had never "
         "seen the artist, below 0 closer to the artist than from clean images.",
         f"Measured on {len(evidence.artists)} artists with {suite.images_per_artist} images each, "
-        f"{len(suite.attacks)} attacks and the {models}; every protected image is judged as the saved "
-        "8-bit file.",
+        f"{len(evidence.ranked)} attacks{', editing' * bool(evidence.edits)} and the {models}; "
+        "every protected image is judged as the saved 8-bit file.",
     )
 
 
@@ -111,7 +118,7 @@ def _no_signal(signals: list[Signal]) -> tuple[GapView, ...]:
 def _metrics(evidence: Evidence) -> tuple[MetricView, ...]:
     chosen = evidence.suite.metrics
     primary = "the distance D that P is made of"
-    used = {chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets}
+    used = {chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets, *chosen.edit}
     return tuple(
         MetricView(
             name=metric.name,

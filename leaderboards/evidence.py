@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 import pandas as pd
 
 from benchmark.cells.record import ProtectionFacts, Record
-from benchmark.suites.schema import MetricFacts, Suite, SuiteFacts
+from benchmark.suites.schema import AttackSpec, MetricFacts, Suite, SuiteFacts
 from leaderboards import coverage, frames, statistics, text
 from leaderboards.coverage import Gap
 from leaderboards.scores import Scores, score
@@ -62,9 +62,19 @@ class Evidence:
         return self.facts.suite
 
     @property
+    def ranked(self) -> list[AttackSpec]:
+        """The attacks that imitate the style: scores are made of them."""
+        return _ranked(self.facts)
+
+    @property
+    def edits(self) -> list[AttackSpec]:
+        """The attacks that edit images, which no score is made of."""
+        return [attack for attack in self.suite.attacks if attack not in self.ranked]
+
+    @property
     def rank_attack(self) -> str:
         """The attack that the headline shows: the suite's own choice, or its first where it ranks by the worst case."""
-        names = [attack.name for attack in self.suite.attacks]
+        names = [attack.name for attack in self.ranked]
         return self.suite.rank_by if self.suite.rank_by in names else names[0]
 
     @property
@@ -87,7 +97,7 @@ def gather(loaded: Loaded) -> Evidence:
     suite = loaded.facts.suite
     cells = frames.cells(chosen.records, suite.metrics.primary)
     artists = tuple(suite.artists or sorted({each.artist for each in chosen.records}))
-    scores = score(cells, suite, artists)
+    scores = score(cells, _ranked(loaded.facts), artists)
     values = _addressed(cells, frames.metrics(chosen.records), suite)
     quality = frames.quality(chosen.records, [attack.name for attack in suite.attacks])
     return Evidence(
@@ -106,6 +116,11 @@ def gather(loaded: Loaded) -> Evidence:
             for place, group in quality.groupby(["protection", "strength", "metric"])
         },
     )
+
+
+def _ranked(facts: SuiteFacts) -> list[AttackSpec]:
+    beside = {attack.name for attack in facts.attacks if not attack.ranked}
+    return [attack for attack in facts.suite.attacks if attack.name not in beside]
 
 
 def _addressed(cells: pd.DataFrame, metrics: pd.DataFrame, suite: Suite) -> pd.DataFrame:

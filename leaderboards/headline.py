@@ -140,7 +140,7 @@ def p_cell(point: Point | None, artists: int, is_demonstration: bool = False) ->
 
 def _p_cells(evidence: Evidence, entry: Entry) -> tuple[Cell, ...]:
     suite, count = evidence.suite, len(evidence.artists)
-    plain = {attack.name for attack in suite.attacks if attack.countermeasure is None}
+    plain = {attack.name for attack in evidence.ranked if attack.countermeasure is None}
     fixed = BY_DEFINITION.get(entry.facts.role)
     if fixed and (entry.facts.role == "floor" or evidence.rank_attack in plain):
         return (Cell(fixed[1], fixed[0], detail="by definition", span=len(suite.strengths)),)

@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 
 import pandas as pd
 
-from benchmark.suites.schema import Suite
+from benchmark.suites.schema import AttackSpec
 from leaderboards import statistics
 from leaderboards.signal import PAIR, Signal, clean, signals
 from leaderboards.statistics import Estimate
@@ -65,16 +65,16 @@ class Scores(NamedTuple):
     """By protection, strength, attack."""
 
 
-def score(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> Scores:
-    """Returns the scores of every entry with cells on the suite's attacks; no entry's score depends on another's."""
-    found = signals(cells, suite.attacks, artists)
-    known = cells[cells["attack"].isin([attack.name for attack in suite.attacks]) & (cells["role"] != "floor")]
-    rows = _artist_scores(_paired(known, suite), {each[:3]: each for each in found})
+def score(cells: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence[str]) -> Scores:
+    """Returns the scores of every entry with cells on these attacks; no entry's score depends on another's."""
+    found = signals(cells, attacks, artists)
+    known = cells[cells["attack"].isin([attack.name for attack in attacks]) & (cells["role"] != "floor")]
+    rows = _artist_scores(_paired(known, attacks), {each[:3]: each for each in found})
     groups: dict[tuple[str, float, str], list[ArtistScore]] = {}
     for row in rows:
         groups.setdefault((row.protection, row.strength, row.attack), []).append(row)
     blocked = {each[:3]: each.reason for each in found if each.reason}
-    arms = {attack.name: (attack.mimicry, attack.model) for attack in suite.attacks}
+    arms = {attack.name: (attack.mimicry, attack.model) for attack in attacks}
     points = {}
     for key, group in sorted(groups.items()):
         dead = {artist: blocked[artist, *arms[key[2]]] for artist in artists if (artist, *arms[key[2]]) in blocked}
@@ -82,10 +82,10 @@ def score(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> Scores:
     return Scores(found, rows, points)
 
 
-def _paired(cells: pd.DataFrame, suite: Suite) -> pd.DataFrame:
+def _paired(cells: pd.DataFrame, attacks: Sequence[AttackSpec]) -> pd.DataFrame:
     same = cells[(cells["role"] == "identity") & cells["distance"].notna()]
     same = same.drop_duplicates(["artist", "attack", "seed"])[["artist", "attack", "seed", "distance"]]
-    paired = cells.merge(clean(cells, suite.attacks), on=PAIR, how="left").merge(
+    paired = cells.merge(clean(cells, attacks), on=PAIR, how="left").merge(
         same.rename(columns={"distance": "clean_same"}), on=["artist", "attack", "seed"], how="left"
     )
     fault = paired["status"].isin(OWN_FAULT)

@@ -1,4 +1,4 @@
-"""One section per attack: what the mimic does, the curve, and every number behind it."""
+"""One section per attack that imitates: what the mimic does, the curve, and every number behind it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def attack_sections(evidence: Evidence) -> tuple[AttackSection, ...]:
     explained = {each.name: each for each in evidence.facts.attacks}
     axis = curves.span(evidence)
     sections = []
-    for number, spec in enumerate(evidence.suite.attacks, start=1):
+    for number, spec in enumerate(evidence.ranked, start=1):
         curve = curves.curve(evidence, spec.name, axis)
         facts = explained.get(spec.name)
         sections.append(
@@ -24,8 +24,8 @@ def attack_sections(evidence: Evidence) -> tuple[AttackSection, ...]:
                 anchor=f"attack-{number}",
                 name=text.name(spec.name),
                 summary=text.plain(facts.summary, 1000) if facts else "",
-                chain=_chain(spec),
-                settings=_settings(facts),
+                chain=chain(spec, "generate"),
+                settings=settings(facts),
                 curve=curve,
                 no_curve="" if curve else _no_curve(evidence, spec.name),
                 table=_table(evidence, spec.name),
@@ -34,11 +34,14 @@ def attack_sections(evidence: Evidence) -> tuple[AttackSection, ...]:
     return tuple(sections)
 
 
-def _chain(spec: AttackSpec) -> str:
-    return " → ".join([spec.countermeasure or "no countermeasure", f"{spec.mimicry} on {spec.model}", "generate"])
+def chain(spec: AttackSpec, *then: str) -> str:
+    """Returns the stages of an attack in one line."""
+    cleaned = spec.countermeasures or ["no countermeasure"]
+    return " → ".join([*cleaned, f"{spec.mimicry} on {spec.model}", *then])
 
 
-def _settings(facts: AttackExplained | None) -> tuple[Pair, ...]:
+def settings(facts: AttackExplained | None) -> tuple[Pair, ...]:
+    """Returns the settings of each stage of an attack."""
     parameters = facts.parameters if facts else {}
     return tuple(
         Pair(text.name(stage), ", ".join(f"{key} {value}" for key, value in values.items()))
@@ -58,10 +61,10 @@ def _table(evidence: Evidence, attack: str) -> Table:
     shown = chosen.quality[:1]
     columns = (
         Column("Strength"),
-        *(_column(evidence, name) for name in shown),
+        *(metric_column(evidence, name) for name in shown),
         Column("P", "", "↑"),
         Column("Effect", "", "↑"),
-        *(_column(evidence, name, "Δ to clean") for name in metrics),
+        *(metric_column(evidence, name, "Δ to clean") for name in metrics),
     )
     rows = [
         _row(evidence, entry, strength, attack, (shown, metrics))
@@ -74,7 +77,8 @@ def _table(evidence: Evidence, attack: str) -> Table:
     )
 
 
-def _column(evidence: Evidence, name: str, detail: str = "") -> Column:
+def metric_column(evidence: Evidence, name: str, detail: str = "") -> Column:
+    """Returns the column of a metric: its unit, and which way is better for the artist."""
     facts = evidence.metric(name)
     arrow = "" if facts is None else "↑" if facts.higher_is_better else "↓"
     unit = facts.unit if facts else ""
@@ -95,7 +99,7 @@ def _row(evidence: Evidence, entry: Entry, strength: float, attack: str, names: 
         "control" if entry.is_control else "",
         entry.is_control,
         (
-            _strength(entry, strength),
+            strength_cell(entry, strength),
             *(value_cell(evidence.quality.get((entry.name, strength, name))) for name in shown),
             p,
             effect,
@@ -104,7 +108,8 @@ def _row(evidence: Evidence, entry: Entry, strength: float, attack: str, names: 
     )
 
 
-def _strength(entry: Entry, strength: float) -> Cell:
+def strength_cell(entry: Entry, strength: float) -> Cell:
+    """Returns the strength, or a dash for a control that has none."""
     # The placebo's noise is 1/255 whatever its strength says.
     is_fixed = entry.facts.role in ("identity", "placebo", "floor")
     return Cell(text.NONE) if is_fixed else Cell(f"{strength:g}", strength)

@@ -57,5 +57,6 @@ def render(view: Board) -> str:
 
 
 def serialise(view: Board) -> str:
-    """Returns the board as canonical JSON: exactly what the page shows."""
-    return json.dumps(asdict(view), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    """Returns the board as canonical JSON: exactly what the page shows, without sections that it does not have."""
+    shown = {name: value for name, value in asdict(view).items() if value is not None}
+    return json.dumps(shown, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1) + "\n"

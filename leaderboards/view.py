@@ -131,6 +131,26 @@ class AttackSection:
 
 
 @dataclass(frozen=True, slots=True)
+class EditSection:
+    """One attack that edits images: what the mimic does, how much of the edit protections left."""
+
+    anchor: str
+    name: str
+    summary: str
+    chain: str
+    settings: tuple[Pair, ...]
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Editing:
+    """What stands beside the ranking: edits of single images, where nothing is learned."""
+
+    explanation: tuple[str, ...]
+    attacks: tuple[EditSection, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProtectionView:
     """Metadata of an entry."""
 
@@ -185,6 +205,8 @@ class Board:
     explanation: tuple[str, ...]
     headline: Table
     attacks: tuple[AttackSection, ...]
+    editing: Editing | None
+    """None where the suite edits nothing."""
     protections: tuple[ProtectionView, ...]
     controls: tuple[Pair, ...]
     gaps: tuple[GapView, ...]

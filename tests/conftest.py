@@ -25,6 +25,23 @@ def stand_ins(weights, monkeypatch) -> Path:
     return weights
 
 
+@pytest.fixture(scope="session")
+def sd_weights(tmp_path_factory) -> Path:
+    """A folder of stand-ins for all weights, those of Stable Diffusion too."""
+    import sd_shaped
+    import stand_in
+
+    return sd_shaped.write(stand_in.write(tmp_path_factory.mktemp("sd")))
+
+
+@pytest.fixture
+def sd_stand_ins(sd_weights, tmp_path, monkeypatch) -> Path:
+    """Makes every alias mean its stand-in, with a lock file of the test's own."""
+    monkeypatch.setenv("CLOAKBENCH_MODELS", str(sd_weights))
+    monkeypatch.setenv("CLOAKBENCH_LOCK", str(tmp_path / "lock.json"))
+    return sd_weights
+
+
 @pytest.fixture
 def model(stand_ins):
     from benchmark.models import loader

@@ -28,7 +28,7 @@ COUNTED = (
 """Packages and modules whose code makes numbers; the catalogues hold the versions themselves."""
 LEFT_OUT = ("benchmark.attacks.catalogue", "benchmark.metrics.catalogue")
 MODULES = {"quality": "benchmark.metrics.quality", "generation": "benchmark.metrics.protection"}
-MODULES["set"] = MODULES["generation"]
+MODULES |= {"set": MODULES["generation"], "edit": "benchmark.metrics.editing"}
 
 
 class Versioned(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import open_clip
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import save_file
 
 from benchmark.datasets.procedural import styles
@@ -24,13 +24,14 @@ BASES = (
 
 
 def write(root: Path) -> Path:
-    """Writes mini-a, mini-b, mini-clip and mini-lpips below `root`, in the layout of the package's weights."""
+    """Writes stand-ins for all of the package's weights below `root`, in their layout."""
     words = root / "words"
     tokenizer.write(words, ["painting", "style", "boat", "sks"])
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for base in BASES:
             _base(base, words, root / base.name)
+        _independent_vae(root / "mini-vae-c")
         _judge(words, root / "mini-clip")
         save_file(MiniLPIPS().state_dict(), root / "mini-lpips.safetensors")
     shutil.rmtree(words)
@@ -53,6 +54,11 @@ def _base(base: Base, words: Path, folder: Path) -> None:
     ).save_pretrained(folder, safe_serialization=True)
     for name in ("vocab.json", "merges.txt"):
         shutil.copy(words / name, folder / "tokenizer" / name)
+
+
+def _independent_vae(folder: Path) -> None:
+    small = {"encoder_block_out_channels": (8, 8, 8), "decoder_block_out_channels": (8, 8, 8)}
+    AutoencoderTiny.from_config({**architecture.independent_vae().config, **small}).save_pretrained(folder)
 
 
 def _judge(words: Path, folder: Path) -> None:

@@ -38,8 +38,8 @@ def test_kinds_are_listed_with_name_and_version(cloakbench):
         ("protections", {"identity", "placebo", "random-noise", "photoguard"}),
         ("attacks", {"dreambooth", "lora", "jpeg", "blur", "noise"}),
         ("metrics", {"mini-lpips", "ssim", "psnr", "gmsd", "style-distance", "style-accuracy", "frechet", "kid"}),
-        ("suites", {"mini", "mini-quick", "folder"}),
-        ("models", {"mini-a", "mini-b"}),
+        ("suites", {"mini", "mini-quick", "folder", "painting"}),
+        ("models", {"mini-a", "mini-b", "sd15", "sd21-base", "sd21", "sd15-inpaint"}),
     ],
 )
 def test_what_the_issue_asks_for_is_listed(cloakbench, kind, names):
@@ -48,7 +48,15 @@ def test_what_the_issue_asks_for_is_listed(cloakbench, kind, names):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["list"], ["list", "suites"], ["list", "models", "--json"], ["list", "attacks"], ["list", "metrics"]],
+    [
+        ["--help"],
+        ["list"],
+        ["list", "suites"],
+        ["list", "models", "--json"],
+        ["list", "attacks"],
+        ["list", "metrics"],
+        ["dataset", "freeze", "--help"],
+    ],
 )
 def test_help_and_lists_import_nothing_heavy(python, arguments):
     found = python(
@@ -81,6 +89,11 @@ def test_help_and_lists_import_nothing_heavy(python, arguments):
         (["protect", "placebo", "--in", "nowhere", "--out", "x"], "expected a folder of images, got nowhere"),
         (["protect", "placebo", "--in", "nowhere", "--out", "x", "--strength", "1.5"], "(0, 1], got 1.5"),
         (["protect", "placebo", "--in", "nowhere", "--out", "x", "--budget", "0"], "1 to 255 levels, got 0"),
+        (["dataset", "freeze", "mini", "--from", "nowhere", "--out", "x"], "whose dataset is a manifest, got 'mini'"),
+        (["dataset", "freeze", "painting", "--from", "nowhere", "--out", "x"], "expected a folder of paintings"),
+        (["dataset", "freeze", "painting"], "--from"),
+        (["dataset", "thaw"], "thaw"),
+        (["run", "painting"], "needs a folder with a manifest.json, got none"),
         (["board", "--source", "nowhere", "--out", "x"], "nowhere"),
         (["frobnicate"], "frobnicate"),
         (["run", "mini", "--frobnicate"], "--frobnicate"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,70 +12,110 @@ from benchmark.errors import UserError, unknown
 if TYPE_CHECKING:
     from benchmark.suites.schema import AttackSpec, Scalar, Suite
 
+Kind = Literal["countermeasure", "mimicry", "editing"]
+CHAIN = "+"
+"""Joins countermeasures that follow one another: `noise+impress`."""
+
 
 @dataclass(frozen=True, slots=True)
 class StageFacts:
-    """One countermeasure or mimicry; `version` is bumped by hand whenever its numbers can change."""
+    """One stage of an attack; `version` is bumped by hand whenever its numbers can change."""
 
     name: str
-    kind: Literal["countermeasure", "mimicry"]
+    kind: Kind
     version: int
     summary: str
     target: str
     """`module:Class`, imported only when the stage runs."""
+    models: tuple[str, ...] = ()
+    """Parameters whose value is the alias of a model that the stage uses."""
+    perceptual: bool = False
+    """Whether it uses the suite's perceptual distance."""
 
-    def build(self, parameters: dict[str, Scalar]) -> Any:
+    def build(self, parameters: Mapping[str, Scalar]) -> Any:
         """Returns the stage with its parameters; raises UserError where it does not take one of them."""
         module, _, name = self.target.partition(":")
         try:
             return getattr(importlib.import_module(module), name)(**parameters)
         except (TypeError, ValueError) as error:
             raise UserError(
-                f"{self.kind} {self.name!r} does not take {parameters}: {error}", "Correct its table in the suite file."
+                f"{self.kind} {self.name!r} does not take {dict(parameters)}: {error}",
+                "Correct its table in the suite file.",
             ) from error
 
 
-_HERE = "benchmark.attacks"
+def _countermeasure(name: str, summary: str, kind: str, *models: str, perceptual: bool = False) -> StageFacts:
+    target = f"benchmark.attacks.countermeasures.{name.replace('-', '_')}:{kind}"
+    return StageFacts(name, "countermeasure", 1, summary, target, models, perceptual)
+
+
+def _mimicry(name: str, module: str, kind: str, summary: str) -> StageFacts:
+    return StageFacts(name, "mimicry", 1, summary, f"benchmark.attacks.mimicry.{module}:{kind}")
+
+
 STAGES: tuple[StageFacts, ...] = (
-    StageFacts(
-        "jpeg",
-        "countermeasure",
-        1,
-        "The mimic saves the images as JPEG, which drops fine detail.",
-        f"{_HERE}.countermeasures.jpeg:Jpeg",
+    _countermeasure("jpeg", "The mimic saves the images as JPEG, which drops fine detail.", "Jpeg"),
+    _countermeasure("blur", "The mimic blurs the images with a small Gaussian.", "Blur"),
+    _countermeasure("noise", "The mimic adds Gaussian noise that drowns the perturbation.", "Noise"),
+    _countermeasure("resize", "The mimic shrinks the images and enlarges them again.", "Resize"),
+    _countermeasure(
+        "impress",
+        "The mimic optimises the images until an autoencoder reconstructs them again (IMPRESS).",
+        "Impress",
+        "model",
+        perceptual=True,
     ),
-    StageFacts(
-        "blur",
-        "countermeasure",
-        1,
-        "The mimic blurs the images with a small Gaussian.",
-        f"{_HERE}.countermeasures.blur:Blur",
+    _countermeasure(
+        "diffpure",
+        "The mimic adds noise to the images' latents and has the diffusion model take it off again.",
+        "DiffPure",
+        "model",
     ),
-    StageFacts(
-        "noise",
-        "countermeasure",
-        1,
-        "The mimic adds Gaussian noise that drowns the perturbation.",
-        f"{_HERE}.countermeasures.noise:Noise",
+    _countermeasure(
+        "vae-trans", "The mimic encodes and decodes the images by an autoencoder of another family.", "VaeTrans", "vae"
     ),
-    StageFacts(
+    _countermeasure(
+        "noisy-upscale",
+        "The mimic adds noise to the images and has a diffusion model clear them up under their captions.",
+        "NoisyUpscale",
+        "model",
+        "upscaler",
+    ),
+    _mimicry(
         "dreambooth",
-        "mimicry",
-        1,
+        "dreambooth",
+        "DreamBooth",
         "The mimic fine-tunes the whole denoiser on the images, with a rare token in the captions.",
-        f"{_HERE}.mimicry.dreambooth:DreamBooth",
+    ),
+    _mimicry(
+        "lora",
+        "lora",
+        "LoRA",
+        "The mimic trains low-rank adapters on the denoiser's attention and leaves the rest alone.",
+    ),
+    _mimicry(
+        "textual-inversion",
+        "inversion",
+        "TextualInversion",
+        "The mimic trains the embedding of one new word and leaves every weight alone.",
+    ),
+    _mimicry(
+        "dreamstyler",
+        "inversion",
+        "DreamStyler",
+        "The mimic trains the embeddings of several new words, each in charge of one stretch of the denoising.",
     ),
     StageFacts(
-        "lora",
-        "mimicry",
+        "edit",
+        "editing",
         1,
-        "The mimic trains low-rank adapters on the denoiser's attention and leaves the rest alone.",
-        f"{_HERE}.mimicry.lora:LoRA",
+        "The mimic edits each image by image-to-image; the result is compared with the same edit of the clean image.",
+        "benchmark.attacks.editing.edit:Edit",
     ),
 )
 
 
-def find(kind: str, name: str) -> StageFacts:
+def find(kind: Kind, name: str) -> StageFacts:
     """Returns the facts of a stage; raises UserError with the nearest name for an unknown one."""
     known = {stage.name: stage for stage in STAGES if stage.kind == kind}
     if name in known:
@@ -82,33 +123,62 @@ def find(kind: str, name: str) -> StageFacts:
     raise unknown(f"a {kind}", name, known, "attacks")
 
 
+def chain(countermeasure: str | None) -> list[StageFacts]:
+    """Returns the countermeasures of an attack in their order: none, one, or those that `+` joins."""
+    return [find("countermeasure", name) for name in countermeasure.split(CHAIN)] if countermeasure else []
+
+
+def imitation(spec: AttackSpec) -> StageFacts:
+    """Returns the stage that imitates: a mimicry, or the editing."""
+    edits = {stage.name for stage in STAGES if stage.kind == "editing"}
+    return find("editing" if spec.mimicry in edits else "mimicry", spec.mimicry)
+
+
+def is_ranked(spec: AttackSpec) -> bool:
+    """Returns whether an attack is scored by imitation of the style; editing has columns of its own."""
+    return imitation(spec).kind == "mimicry"
+
+
+def stages(spec: AttackSpec) -> list[StageFacts]:
+    """Returns the stages of an attack: its countermeasures, then what imitates."""
+    return [*chain(spec.countermeasure), imitation(spec)]
+
+
+def settings(stage: StageFacts, suite: Suite) -> dict[str, Scalar]:
+    """Returns a suite's parameters of a stage."""
+    tables = suite.countermeasures if stage.kind == "countermeasure" else suite.mimicry
+    return dict(tables[stage.name])
+
+
+def attack_models(spec: AttackSpec, suite: Suite) -> set[str]:
+    """Returns the aliases of all models that an attack uses: the one it imitates with, those of its countermeasures."""
+    chosen = [(stage, settings(stage, suite)) for stage in stages(spec)]
+    named = {str(values[name]) for stage, values in chosen for name in stage.models if values.get(name)}
+    return {spec.model, *named}
+
+
+def models(suite: Suite) -> set[str]:
+    """Returns the aliases of all models that a suite's surrogate and attacks use."""
+    return {suite.surrogate}.union(*(attack_models(attack, suite) for attack in suite.attacks))
+
+
 def check(suite: Suite) -> None:
     """Builds every stage of a suite once; raises UserError where one does not take its parameters."""
     for attack in suite.attacks:
-        find("mimicry", attack.mimicry).build(suite.mimicry[attack.mimicry])
-        if attack.countermeasure is not None:
-            find("countermeasure", attack.countermeasure).build(suite.countermeasures[attack.countermeasure])
+        for stage in stages(attack):
+            stage.build(settings(stage, suite))
 
 
 def explain(spec: AttackSpec) -> str:
     """Returns in words what an attack of a suite does."""
-    parts = [find("mimicry", spec.mimicry).summary]
-    if spec.countermeasure is not None:
-        parts.insert(0, find("countermeasure", spec.countermeasure).summary)
-    return " ".join(parts)
+    return " ".join(stage.summary for stage in stages(spec))
 
 
 def versions(spec: AttackSpec) -> dict[str, int]:
     """Returns the version of each stage of an attack, by stage name."""
-    stages = [find("mimicry", spec.mimicry)]
-    if spec.countermeasure is not None:
-        stages.append(find("countermeasure", spec.countermeasure))
-    return {stage.name: stage.version for stage in stages}
+    return {stage.name: stage.version for stage in stages(spec)}
 
 
 def parameters(spec: AttackSpec, suite: Suite) -> dict[str, dict[str, Scalar]]:
     """Returns the suite's settings of each stage of an attack, by stage name."""
-    found = {spec.mimicry: dict(suite.mimicry[spec.mimicry])}
-    if spec.countermeasure is not None:
-        found[spec.countermeasure] = dict(suite.countermeasures[spec.countermeasure])
-    return found
+    return {stage.name: settings(stage, suite) for stage in stages(spec)}

@@ -99,10 +99,9 @@ class Planner:
         count = suite.seeds.controls if role in REPEATED_CONTROLS else suite.seeds.protected
         for strength in strengths:
             for attack in suite.attacks:
-                if role == "floor" and attack.countermeasure is not None:
-                    continue
-                for seed in range(count):
-                    yield self.cell(entry, strength, artist, attack, seed)
+                if _applies(role, attack):
+                    for seed in range(count):
+                        yield self.cell(entry, strength, artist, attack, seed)
 
     def cell(self, entry: Entry, strength: float, artist: Artist, attack: AttackSpec, seed: int) -> Cell:
         """Returns one cell with its recipes and keys."""
@@ -113,17 +112,19 @@ class Planner:
             recipes[name] = {"stage": name, **recipe, "parents": {p: keys[p] for p in parents}}
             keys[name] = key.digest(recipes[name])
 
+        edits = not catalogue.is_ranked(attack)
         parents: list[str] = []
         if entry.facts.role != "floor":
             stage("protect", self._protect(entry.facts, strength, artist))
             parents = ["protect"]
             if attack.countermeasure is not None:
-                stage("countermeasure", self._countermeasure(attack, artist, seed), *parents)
+                stage("countermeasure", self._countermeasure(attack, artist), *parents)
                 parents = ["countermeasure"]
-            stage("personalise", self._personalise(attack, artist, seed), *parents)
-            parents = ["personalise"]
-        stage("generate", self._generate(attack, artist, seed), *parents)
-        stage("measure", self._measure(artist), *(p for p in ("protect", "generate") if p in keys))
+            if not edits:
+                stage("personalise", self._personalise(attack, artist, seed), *parents)
+                parents = ["personalise"]
+        stage("generate", (self._edit if edits else self._generate)(attack, artist, seed), *parents)
+        stage("measure", self._measure(artist, edits), *(p for p in ("protect", "generate") if p in keys))
         return Cell(entry, strength, artist, attack, seed, keys, recipes)
 
     def _protect(self, facts: ProtectionFacts, strength: float, artist: Artist) -> dict[str, Any]:
@@ -144,23 +145,52 @@ class Planner:
             "dtype": suite.dtype,
         }
 
-    def _countermeasure(self, attack: AttackSpec, artist: Artist, seed: int) -> dict[str, Any]:
-        name = str(attack.countermeasure)
-        return {
-            "version": catalogue.find("countermeasure", name).version,
-            "name": name,
-            "parameters": self.suite.countermeasures[name],
-            "seed": self.seed(artist.name, seed, f"countermeasure:{name}"),
+    def _countermeasure(self, attack: AttackSpec, artist: Artist) -> dict[str, Any]:
+        parts = [self._part(stage, artist) for stage in catalogue.chain(attack.countermeasure)]
+        return parts[0] if len(parts) == 1 else {"chain": parts}
+
+    def _part(self, stage: catalogue.StageFacts, artist: Artist) -> dict[str, Any]:
+        """Returns one countermeasure's recipe: its seed is the first one's, so that all seeds share the images."""
+        settings = catalogue.settings(stage, self.suite)
+        recipe = {
+            "version": stage.version,
+            "name": stage.name,
+            "parameters": settings,
+            "seed": self.seed(artist.name, 0, f"countermeasure:{stage.name}"),
         }
+        used = {name: self.digests.models[str(settings[name])] for name in stage.models if settings.get(name)}
+        if used:
+            recipe |= {"models": used, "captions": list(artist.captions), "dtype": self.suite.dtype}
+        if stage.perceptual:
+            recipe["perceptual"] = self.digests.perceptual
+        return recipe
 
     def _personalise(self, attack: AttackSpec, artist: Artist, seed: int) -> dict[str, Any]:
-        return {
-            "version": catalogue.find("mimicry", attack.mimicry).version,
+        suite, stage = self.suite, catalogue.find("mimicry", attack.mimicry)
+        settings = catalogue.settings(stage, suite)
+        recipe = {
+            "version": stage.version,
             "name": attack.mimicry,
-            "parameters": self.suite.mimicry[attack.mimicry],
+            "parameters": settings,
             "model": self.digests.models[attack.model],
             "captions": list(artist.captions),
             "seed": self.seed(artist.name, seed, f"personalise:{attack.mimicry}"),
+            "dtype": suite.dtype,
+        }
+        if settings.get("prior_weight"):
+            recipe["class"] = {"word": suite.class_word, "sampling": suite.sampling.model_dump()}
+        return recipe
+
+    def _edit(self, attack: AttackSpec, artist: Artist, seed: int) -> dict[str, Any]:
+        stage = catalogue.imitation(attack)
+        return {
+            "version": stage.version,
+            "name": stage.name,
+            "parameters": catalogue.settings(stage, self.suite),
+            "prompts": self.suite.edit_prompts,
+            "class_word": self.suite.class_word,
+            "model": self.digests.models[attack.model],
+            "seed": self.seed(artist.name, seed, stage.name),
             "dtype": self.suite.dtype,
         }
 
@@ -176,8 +206,11 @@ class Planner:
             "dtype": self.suite.dtype,
         }
 
-    def _measure(self, artist: Artist) -> dict[str, Any]:
+    def _measure(self, artist: Artist, edits: bool) -> dict[str, Any]:
         chosen = self.suite.metrics
+        if edits:
+            names = sorted({*chosen.quality, *chosen.edit})
+            return {"metrics": metrics.versions(names), "perceptual": self.digests.perceptual}
         names = sorted({chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets})
         return {
             "metrics": metrics.versions(names),
@@ -200,6 +233,16 @@ def attack_facts(attack: AttackSpec) -> AttackFacts:
         model=attack.model,
         versions=catalogue.versions(attack),
     )
+
+
+def _applies(role: str, attack: AttackSpec) -> bool:
+    """Returns whether an arm runs an attack.
+
+    The floor has no images to clean or to edit, and the clean arm's edit is what all others are compared with.
+    """
+    if not catalogue.is_ranked(attack):
+        return role not in ("floor", "identity")
+    return role != "floor" or attack.countermeasure is None
 
 
 def _controls_first(entries: Sequence[Entry]) -> list[Entry]:

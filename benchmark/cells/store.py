@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,24 +15,14 @@ from pydantic import ValidationError
 from benchmark import images
 from benchmark.cells.record import Record
 from benchmark.errors import InfrastructureError, UserError
+from benchmark.files import to_json, write_whole
 from benchmark.images import Pixels
+from benchmark.places import STORE_VARIABLE
 from benchmark.suites.schema import SuiteFacts
-
-VARIABLE = "CLOAKBENCH_STORE"
-
-
-def default_root() -> Path:
-    """Returns the store's folder: `$CLOAKBENCH_STORE`, else `results` here."""
-    return Path(os.environ.get(VARIABLE, "results"))
 
 
 class Damaged(InfrastructureError):  # noqa: N818 - says what happened to the file
     """Something in the store does not match its digest or schema."""
-
-
-def to_json(value: Mapping[str, Any]) -> bytes:
-    """Returns readable canonical JSON: sorted keys, no NaN, newline at the end."""
-    return (json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False, indent=1) + "\n").encode()
 
 
 class Store:
@@ -51,7 +40,7 @@ class Store:
         except OSError as error:
             raise UserError(
                 f"expected a writable store, got {self.root}: {error.strerror}",
-                f"Give another folder with --store or {VARIABLE}.",
+                f"Give another folder with --store or {STORE_VARIABLE}.",
             ) from error
 
     def record_path(self, key: str, env_class: str) -> Path:
@@ -69,17 +58,7 @@ class Store:
     def _write(self, path: Path, data: bytes) -> None:
         """Writes a file whole: temporary name, flush to disk, rename. A full disk leaves the old state."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(partial).replace(path)
-            except BaseException:
-                Path(partial).unlink(missing_ok=True)
-                raise
+            write_whole(path, data)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             what = "no space is left" if full else str(error.strerror)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import images
+from benchmark.datasets import manifest
 from benchmark.errors import UserError
 from benchmark.images import Pixels
 from benchmark.suites.schema import Suite
@@ -75,9 +76,11 @@ def folder_artists(folder: Path, suite: Suite, size: int) -> list[Artist]:
 
 
 def load(suite: Suite, folder: Path | None, size: int) -> list[Artist]:
-    """Returns the suite's artists: the shipped ones it names, or those of the user's `folder`."""
+    """Returns the suite's artists: those it names, shipped or frozen in `folder`, or all of the user's `folder`."""
     if suite.dataset == "mini":
         return [mini_artist(name, suite) for name in suite.artists]
+    if suite.dataset == "manifest":
+        return [Artist(*chosen) for chosen in manifest.load(folder, suite, size)]
     if folder is None:
         raise UserError(
             f"suite {suite.name!r} needs images, got none", "Add --images FOLDER with one sub-folder per artist."

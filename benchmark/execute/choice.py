@@ -17,3 +17,5 @@ class Choice:
     images: Path | None = None
     only: Sequence[str] = ()
     limit: int | None = None
+    model: str | None = None
+    """Base model instead of the suite's; for the user's own images only."""

@@ -61,7 +61,8 @@ class Session:
 
 def plan(choice: Choice, root: Path) -> Session:
     """Returns the planned run; nothing is computed but digests. Raises UserError for anything unknown."""
-    return plan_suite(suites.load(choice.suite), choice, root)
+    suite = suites.load(choice.suite)
+    return plan_suite(suites.on_model(suite, choice.model) if choice.model else suite, choice, root)
 
 
 def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
@@ -90,9 +91,8 @@ def entries(names: Sequence[str]) -> list[Entry]:
 
 def digests(suite: Suite) -> Digests:
     """Returns the digests of all weights that the suite touches."""
-    aliases = {suite.surrogate, *(attack.model for attack in suite.attacks)}
     return Digests(
-        {alias: registry.digest(registry.folder(alias)) for alias in sorted(aliases)},
+        {alias: registry.digest(registry.folder(alias)) for alias in sorted(catalogue.models(suite))},
         registry.digest(registry.weights("mini-clip")),
         registry.file_digest(registry.weights("mini-lpips.safetensors")),
     )

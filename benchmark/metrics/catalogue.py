@@ -100,6 +100,39 @@ METRICS: tuple[MetricFacts, ...] = (
         summary="Kernel distance (Binkowski et al. 2018): unbiased squared MMD with the cubic kernel on mini-clip "
         "features, over all pairs; it may be slightly negative.",
     ),
+    MetricFacts(
+        name="edit-ssim",
+        version=1,
+        level="edit",
+        unit="similarity",
+        low=-1.0,
+        high=1.0,
+        higher_is_better=False,
+        summary="Structural similarity (Wang et al. 2004), by pyiqa, on the Y channel, of the edit of the protected "
+        "image to the same edit of the clean one.",
+    ),
+    MetricFacts(
+        name="edit-psnr",
+        version=1,
+        level="edit",
+        unit="dB",
+        low=0.0,
+        high=80.0,
+        higher_is_better=False,
+        summary="Peak signal-to-noise ratio over RGB, by pyiqa, of the edit of the protected image against the same "
+        "edit of the clean one; 80 dB stands for equal edits.",
+    ),
+    MetricFacts(
+        name="edit-vif",
+        version=1,
+        level="edit",
+        unit="fidelity",
+        low=0.0,
+        high=None,
+        higher_is_better=False,
+        summary="Visual information fidelity in its pixel-domain form VIF-p (Sheikh and Bovik 2006), mean over R, G "
+        "and B: how much of the clean image's edit an eye finds in the protected one's. 1 for equal edits.",
+    ),
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
 

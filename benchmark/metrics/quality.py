@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.images import Pixels, measure_budget, to_tensor
+from benchmark.images import Pixels, to_tensor
 from benchmark.models.loader import mini_lpips
 
+Measure = Callable[[Tensor, Tensor], Tensor]
+"""Takes two tensors `[B, 3, H, W]` in [0, 1], the changed one first, and returns `[B]`."""
 PSNR_CAP = 80.0
 
 
@@ -22,7 +24,7 @@ def _pyiqa(name: str) -> Any:
     return pyiqa.create_metric(name, device="cpu")
 
 
-def _by_pyiqa(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+def _by_pyiqa(name: str) -> Measure:
     def measure(protected: Tensor, original: Tensor) -> Tensor:
         return torch.as_tensor(_pyiqa(name)(protected, original)).flatten()
 
@@ -41,34 +43,32 @@ def _linf(protected: Tensor, original: Tensor) -> Tensor:
     return ((protected - original).abs().amax((1, 2, 3)) * 255).round()
 
 
-METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+METRICS: dict[str, Measure] = {
     "mini-lpips": _mini_lpips,
     "ssim": _by_pyiqa("ssim"),
     "psnr": _psnr,
     "gmsd": _by_pyiqa("gmsd"),
     "linf": _linf,
 }
-"""Each takes two tensors `[B, 3, H, W]` in [0, 1] (protected, original) and returns `[B]`."""
+
+
+def measure(names: Sequence[str], protected: Sequence[Pixels], originals: Sequence[Pixels]) -> dict[str, list[float]]:
+    """Returns each metric's values, one an image; raises UserError where the two lists do not match."""
+    return compare({name: METRICS[name] for name in names}, protected, originals)
 
 
 @torch.no_grad()
-def measure(names: Sequence[str], protected: Sequence[Pixels], originals: Sequence[Pixels]) -> dict[str, list[float]]:
-    """Returns each metric's values, one an image; raises UserError where the two lists do not match."""
-    if len(protected) != len(originals) or not protected:
-        raise UserError(
-            f"expected as many images as originals, got {len(protected)} and {len(originals)}", "Pair them."
-        )
-    values: dict[str, list[float]] = {name: [] for name in names}
-    for changed, original in zip(protected, originals, strict=True):
-        if changed.shape != original.shape:
-            raise UserError(f"expected images of one size, got {changed.shape} and {original.shape}", "Resize one.")
-        pair = to_tensor([changed]), to_tensor([original])
-        for name in names:
-            values[name].append(float(METRICS[name](*pair)))
+def compare(
+    metrics: Mapping[str, Measure], changed: Sequence[Pixels], originals: Sequence[Pixels]
+) -> dict[str, list[float]]:
+    """Returns each metric's values over pairs of images; raises UserError where the two lists do not match."""
+    if len(changed) != len(originals) or not changed:
+        raise UserError(f"expected as many images as originals, got {len(changed)} and {len(originals)}", "Pair them.")
+    values: dict[str, list[float]] = {name: [] for name in metrics}
+    for one, other in zip(changed, originals, strict=True):
+        if one.shape != other.shape:
+            raise UserError(f"expected images of one size, got {one.shape} and {other.shape}", "Resize one.")
+        pair = to_tensor([one]), to_tensor([other])
+        for name, metric in metrics.items():
+            values[name].append(float(metric(*pair)))
     return values
-
-
-def mean_change(protected: Sequence[Pixels], originals: Sequence[Pixels]) -> float:
-    """Returns the mean absolute change over all images, in levels of 1/255."""
-    changes = [measure_budget(o, p).mean_255 for p, o in zip(protected, originals, strict=True)]
-    return sum(changes) / len(changes)

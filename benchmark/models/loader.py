@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,13 +12,20 @@ from typing import Any
 
 import torch
 import transformers
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionInpaintPipeline, StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
 
 from benchmark.contract import Surrogate
-from benchmark.models import registry
+from benchmark.errors import UserError
+from benchmark.models import hub, registry
 from benchmark.models.mini import perceptual
+from benchmark.models.registry import Located, ModelFacts
+
+_PIPELINES: dict[str, Any] = {
+    "StableDiffusionPipeline": StableDiffusionPipeline,
+    "StableDiffusionInpaintPipeline": StableDiffusionInpaintPipeline,
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class BaseModel:
     scheduler: Any
     device: torch.device
     dtype: torch.dtype
+    facts: ModelFacts
 
     def tokens(self, texts: list[str]) -> Tensor:
         """Returns token ids `[B, L]` of the texts, padded to the model's length."""
@@ -87,27 +96,32 @@ def _distance(path: Path) -> perceptual.MiniLPIPS:
     return perceptual.load(path)
 
 
-def load(alias: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> BaseModel:
-    """Returns the model behind `alias` (or a local folder), its parameters frozen."""
-    return _load(registry.find(alias).name, registry.folder(alias), device, dtype)
+def load(
+    alias: str, device: str = "cpu", dtype: torch.dtype = torch.float32, fetch: hub.Fetch = hub.download
+) -> BaseModel:
+    """Returns the model behind `alias` (or a local folder), its parameters frozen.
+
+    A hub model is checked against the lock file and written into it by its first load. Raises UserError where the
+    weights are missing or changed, are no Stable Diffusion pipeline, or predict something else than the alias says.
+    """
+    facts, located = registry.find(alias), registry.locate(alias, fetch)
+    registry.verify(facts, located)
+    model = _load(facts, located, device, dtype)
+    registry.remember(facts, located)
+    return model
 
 
 @lru_cache(maxsize=2)
-def _load(name: str, path: Path, device: str, dtype: torch.dtype) -> BaseModel:
-    diffusers_logging.disable_progress_bar()  # the run has its own
-    transformers.utils.logging.disable_progress_bar()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is the name that old and new diffusers know
-        pipe = StableDiffusionPipeline.from_pretrained(
-            path, torch_dtype=dtype, local_files_only=True, safety_checker=None, requires_safety_checker=False
-        )
+def _load(facts: ModelFacts, located: Located, device: str, dtype: torch.dtype) -> BaseModel:
+    pipe = _pipeline(facts.name, located.folder, dtype)
+    _check_prediction(facts, located.folder, pipe.scheduler.config.prediction_type)
     for part in (pipe.vae, pipe.unet, pipe.text_encoder):
         part.to(device).eval().requires_grad_(False)
     if device == "cpu":
         pipe.vae.to(memory_format=torch.channels_last)
     return BaseModel(
-        name,
-        registry.digest(path),
+        facts.name,
+        registry.digest(located.folder),
         pipe.vae,
         pipe.unet,
         pipe.text_encoder,
@@ -115,4 +129,38 @@ def _load(name: str, path: Path, device: str, dtype: torch.dtype) -> BaseModel:
         pipe.scheduler,
         torch.device(device),
         dtype,
+        facts,
     )
+
+
+def _pipeline(name: str, folder: Path, dtype: torch.dtype) -> Any:
+    diffusers_logging.disable_progress_bar()  # the run has its own
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        kind = json.loads((folder / "model_index.json").read_bytes())["_class_name"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is the name that old and new diffusers know
+            return _PIPELINES[kind].from_pretrained(
+                folder,
+                torch_dtype=dtype,
+                local_files_only=True,
+                use_safetensors=True,  # other weights are pickles, which may run code
+                safety_checker=None,
+                feature_extractor=None,
+                image_encoder=None,
+                requires_safety_checker=False,
+            )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"expected a {' or '.join(_PIPELINES)} in {folder}, got one that does not load: "
+            f"{type(error).__name__}: {error}",
+            f"{name!r} must be what `save_pretrained` of diffusers writes, weights as .safetensors.",
+        ) from error
+
+
+def _check_prediction(facts: ModelFacts, folder: Path, found: str) -> None:
+    if facts.prediction is not None and found != facts.prediction:
+        raise UserError(
+            f"expected {facts.name!r} to predict {facts.prediction}, got {found} by {folder}/scheduler",
+            "The folder holds another model: replace it by the right one.",
+        )

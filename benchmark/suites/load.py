@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -48,24 +49,65 @@ def _explained(error: ValidationError) -> str:
 
 
 def check(suite: Suite) -> None:
-    """Raises UserError where the suite names an unknown attack stage or model, or a metric unknown at its level."""
+    """Raises UserError for an unknown stage or model, a metric unknown at its level, an edit without what it needs."""
     for attack in suite.attacks:
-        catalogue.find("mimicry", attack.mimicry)
-        if attack.countermeasure is not None:
-            catalogue.find("countermeasure", attack.countermeasure)
+        catalogue.stages(attack)
         registry.find(attack.model)
     registry.find(suite.surrogate)
+    _check_editing(suite)
     chosen = suite.metrics
     for level, named in (
         ("quality", chosen.quality),
         ("generation", [chosen.primary, *chosen.generation]),
         ("set", chosen.sets),
+        ("edit", chosen.edit),
     ):
         for name in named:
             found = metrics.find(name).level
             if found != level:
                 known = ", ".join(m.name for m in metrics.METRICS if m.level == level)
                 raise UserError(f"expected a {level} metric ({known}), got {name!r}, a {found} metric", "Move it.")
+
+
+def _check_editing(suite: Suite) -> None:
+    ranked = [attack.name for attack in suite.attacks if catalogue.is_ranked(attack)]
+    if not ranked or suite.rank_by not in {*ranked, "worst-case"}:
+        known = ", ".join(ranked) or "none here"
+        raise UserError(
+            f"expected rank_by to name an attack that imitates the style ({known}), got {suite.rank_by!r}",
+            "Rank by another attack: editing has columns of its own beside the ranking.",
+        )
+    edits = [attack.name for attack in suite.attacks if attack.name not in ranked]
+    for key, values in (("edit_prompts", suite.edit_prompts), ("metrics.edit", suite.metrics.edit)):
+        if edits and not values:
+            raise UserError(f"expected {key} for the attack {edits[0]!r}, got none", "Add it to the suite.")
+
+
+def on_model(suite: Suite, model: str) -> Suite:
+    """Returns a suite of the user's own images with another base model, under a name of its own.
+
+    Attacks that need a further model (transfer, an autoencoder of another family) fall away. Raises UserError for a
+    suite with images of its own: its model is part of the protocol.
+    """
+    if suite.dataset != "folder":
+        raise UserError(
+            f"expected no --model for suite {suite.name!r}, got {model!r}", "Only `folder` takes any model."
+        )
+    found = registry.find(model)
+    slug = re.sub(r"[^a-z0-9]+", "-", found.name.lower()).strip("-")
+    kept = [attack for attack in suite.attacks if catalogue.attack_models(attack, suite) == {suite.surrogate}]
+    tables = {
+        name: {key: model if value == suite.surrogate else value for key, value in table.items()}
+        for name, table in suite.countermeasures.items()
+    }
+    changes = {
+        "name": f"{suite.name}-{slug}",
+        "title": f"{suite.title} on {found.name}",
+        "surrogate": model,
+        "attacks": [attack.model_copy(update={"model": model}) for attack in kept],
+        "countermeasures": tables,
+    }
+    return suite.model_copy(update=changes)
 
 
 def facts(suite: Suite) -> SuiteFacts:
@@ -78,9 +120,10 @@ def facts(suite: Suite) -> SuiteFacts:
             mimicry=attack.mimicry,
             model=attack.model,
             parameters=catalogue.parameters(attack, suite),
+            ranked=catalogue.is_ranked(attack),
         )
         for attack in suite.attacks
     ]
     chosen = suite.metrics
-    ordered = dict.fromkeys([chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets])
+    ordered = dict.fromkeys([chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets, *chosen.edit])
     return SuiteFacts(suite=suite, attacks=explained, metrics=[metrics.find(name) for name in ordered])

@@ -30,6 +30,11 @@ class AttackSpec(_Frozen):
     mimicry: str
     model: str
 
+    @property
+    def countermeasures(self) -> list[str]:
+        """The countermeasures in their order; `noise+impress` is a chain of two."""
+        return self.countermeasure.split("+") if self.countermeasure else []
+
 
 class Seeds(_Frozen):
     """How many attack seeds each arm gets; seed 0 is shared by all, so that arms pair."""
@@ -39,14 +44,19 @@ class Seeds(_Frozen):
     """For `identity`, `placebo` and `floor`."""
 
 
-class Sampling(_Frozen):
+class Diffusing(_Frozen):
+    """How a diffusion model is run: steps, classifier-free guidance, named scheduler."""
+
+    steps: int = Field(ge=1)
+    guidance: float = Field(ge=1)
+    scheduler: Literal["dpm++", "ddim"] = "dpm++"
+
+
+class Sampling(Diffusing):
     """How the mimic generates: prompts are filled with the learned token."""
 
     prompts: list[str] = Field(min_length=1)
     per_prompt: int = Field(ge=1)
-    steps: int = Field(ge=1)
-    guidance: float = Field(ge=1)
-    scheduler: Literal["dpm++", "ddim"] = "dpm++"
 
     @field_validator("prompts")
     @classmethod
@@ -61,6 +71,8 @@ class Metrics(_Frozen):
     quality: list[str]
     generation: list[str]
     sets: list[str]
+    edit: list[str] = []
+    """Of each edited image against the same edit of the clean image."""
 
 
 class Suite(_Frozen):
@@ -72,7 +84,10 @@ class Suite(_Frozen):
     description: str
     banner: str = ""
     demonstration: bool = False
-    dataset: Literal["mini", "folder"]
+    dataset: Literal["mini", "folder", "manifest"]
+    """`manifest`: a folder that `cloakbench dataset freeze` wrote by the rule `selection`."""
+    selection: str = ""
+    """Which file of `datasets/` says how the images of a manifest were chosen."""
     artists: list[str] = []
     """Empty for `folder`: one per sub-folder of the images."""
     images_per_artist: int = Field(ge=1)
@@ -90,13 +105,20 @@ class Suite(_Frozen):
     countermeasures: dict[str, dict[str, Scalar]] = {}
     mimicry: dict[str, dict[str, Scalar]]
     sampling: Sampling
+    edit_prompts: list[str] = []
+    """What the attack `edit` asks for; every image is edited under each."""
     metrics: Metrics
     rank_by: str
     """Attack whose protection P at the middle strength carries the rank, or `worst-case`."""
     protect_seed: int = 0
-    dtype: Literal["float32"] = "float32"
+    dtype: Literal["float32", "bfloat16"] = "float32"
     threads: int | None = Field(default=None, ge=1)
     """Threads of a worker on a CPU: part of the environment class."""
+
+    @field_validator("edit_prompts")
+    @classmethod
+    def _edit_prompts(cls, prompts: list[str]) -> list[str]:
+        return [_fillable(prompt, {"class_word"}) for prompt in prompts]
 
     @field_validator("caption")
     @classmethod
@@ -113,8 +135,12 @@ class Suite(_Frozen):
             raise ValueError(f"attack names must be unique, got {names}")
         if self.rank_by not in {*names, "worst-case"}:
             raise ValueError(f"rank_by must be worst-case or one of {', '.join(names)}, got {self.rank_by!r}")
-        if self.dataset == "mini" and (not self.artists or len(set(self.artists)) != len(self.artists)):
-            raise ValueError(f"artists must be unique, and at least one for the dataset mini, got {self.artists}")
+        if self.dataset != "folder" and (not self.artists or len(set(self.artists)) != len(self.artists)):
+            raise ValueError(
+                f"artists must be unique, and at least one for the dataset {self.dataset}, got {self.artists}"
+            )
+        if (self.dataset == "manifest") != bool(self.selection):
+            raise ValueError(f"selection belongs to the dataset manifest, and only to it, got {self.selection!r}")
         return self
 
     @model_validator(mode="after")
@@ -122,8 +148,9 @@ class Suite(_Frozen):
         for attack in self.attacks:
             if attack.mimicry not in self.mimicry:
                 raise ValueError(f"attack {attack.name!r} needs a table [mimicry.{attack.mimicry}]")
-            if attack.countermeasure is not None and attack.countermeasure not in self.countermeasures:
-                raise ValueError(f"attack {attack.name!r} needs a table [countermeasures.{attack.countermeasure}]")
+            for name in attack.countermeasures:
+                if name not in self.countermeasures:
+                    raise ValueError(f"attack {attack.name!r} needs a table [countermeasures.{name}]")
         return self
 
     def attack(self, name: str) -> AttackSpec:
@@ -136,8 +163,8 @@ class MetricFacts(_Frozen):
 
     name: str
     version: int
-    level: Literal["quality", "generation", "set"]
-    """Per protected image, per generated image, or one value for all generations of a cell."""
+    level: Literal["quality", "generation", "set", "edit"]
+    """Per protected image, per generated image, one value for all generations of a cell, or per edited image."""
     unit: str
     low: float | None
     high: float | None
@@ -156,6 +183,8 @@ class AttackExplained(_Frozen):
     model: str
     parameters: dict[str, dict[str, Scalar]]
     """Settings by stage name."""
+    ranked: bool = True
+    """Whether scores are made of it; editing has columns of its own."""
 
 
 class SuiteFacts(_Frozen):

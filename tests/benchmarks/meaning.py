@@ -20,12 +20,12 @@ import pandas as pd
 from benchmark.cells import pipeline
 from benchmark.cells.plan import Cell
 from benchmark.cells.record import Status
-from benchmark.cells.store import default_root
 from benchmark.execute import session as sessions
 from benchmark.execute.choice import Choice
 from benchmark.execute.inline import InlineExecutor
 from benchmark.execute.progress import reporter
 from benchmark.execute.session import Session
+from benchmark.places import default_store
 from benchmark.suites import load
 from benchmark.suites.schema import Seeds, Suite
 from leaderboards import statistics
@@ -145,7 +145,7 @@ def main() -> None:
     """Runs what is missing and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--artists", nargs="+", default=[], help="only these, such as `vellmar ostrava`")
-    parser.add_argument("--store", type=Path, default=default_root())
+    parser.add_argument("--store", type=Path, default=default_store())
     parser.add_argument("--table", action="store_true", help="run nothing, print what the store holds")
     arguments = parser.parse_args()
     suite = load.load("mini")

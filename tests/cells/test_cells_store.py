@@ -9,8 +9,9 @@ import tiny
 
 from benchmark.cells.plan import attack_facts
 from benchmark.cells.record import Environment, Record, Status
-from benchmark.cells.store import Damaged, Store, to_json
+from benchmark.cells.store import Damaged, Store
 from benchmark.errors import InfrastructureError, UserError
+from benchmark.files import to_json
 from benchmark.images import digest
 from benchmark.suites import load as suites
 

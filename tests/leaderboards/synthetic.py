@@ -23,6 +23,15 @@ JPEG = AttackSpec(name="jpeg", countermeasure="jpeg", mimicry="dreambooth", mode
 BLUR = AttackSpec(name="blur", countermeasure="blur", mimicry="dreambooth", model="mini-a")
 NOISE = AttackSpec(name="noise", countermeasure="noise", mimicry="dreambooth", model="mini-a")
 LORA = AttackSpec(name="lora", mimicry="lora", model="mini-a")
+TRANSFER = AttackSpec(name="sd21-transfer", mimicry="dreambooth", model="mini-b")
+EDIT = AttackSpec(name="edit", mimicry="edit", model="mini-a")
+EDIT_METRICS = Metrics(
+    primary="style-distance",
+    quality=["mini-lpips", "psnr"],
+    generation=["style-distance", "accuracy"],
+    sets=["frechet", "kid"],
+    edit=["edit-ssim", "edit-psnr"],
+)
 ALL_ATTACKS = (PLAIN, JPEG, BLUR, NOISE, LORA)
 ROLES = {"identity": "identity", "placebo": "placebo", "random-noise": "random-noise", "floor": "floor"}
 FLOOR = AttackSpec(name="floor", mimicry="dreambooth", model="mini-a")
@@ -51,7 +60,7 @@ def suite(
         "strengths": list(strengths),
         "seeds": Seeds(protected=1, controls=1),
         "attacks": list(attacks),
-        "countermeasures": {a.countermeasure: {"quality": 75} for a in attacks if a.countermeasure},
+        "countermeasures": {name: {"quality": 75} for a in attacks for name in a.countermeasures},
         "mimicry": {a.mimicry: {"steps": 200, "learning_rate": 1e-4} for a in attacks},
         "sampling": Sampling(prompts=["a boat in the style of {token}"], per_prompt=4, steps=20, guidance=3),
         "metrics": Metrics(
@@ -93,9 +102,10 @@ def facts(suite: Suite) -> SuiteFacts:
                 mimicry=a.mimicry,
                 model=a.model,
                 parameters={
-                    **({a.countermeasure: suite.countermeasures[a.countermeasure]} if a.countermeasure else {}),
+                    **{name: suite.countermeasures[name] for name in a.countermeasures},
                     a.mimicry: suite.mimicry[a.mimicry],
                 },
+                ranked=a.mimicry != "edit",
             )
             for a in suite.attacks
         ],
@@ -106,6 +116,11 @@ def facts(suite: Suite) -> SuiteFacts:
             metric("accuracy", "generation", "", False, "Share of generations that the judge gives to the artist."),
             metric("frechet", "set", "", True, "Fréchet distance over a fixed projection of the judge's features."),
             metric("kid", "set", "", True, "Kernel inception distance on the judge's features."),
+            *(
+                metric(name, "edit", unit, False, "The protected image's edit against the clean one's.")
+                for name, unit in (("edit-ssim", ""), ("edit-psnr", "dB"))
+                if name in suite.metrics.edit
+            ),
         ],
     )
 
@@ -156,6 +171,12 @@ def record(
     return Record.model_validate(fields | changes)
 
 
+def edited(entry: str, artist: str, similarities: list[float], **place: Any) -> Record:
+    """A cell of the attack that edits: one value an edit, no distance, no set."""
+    values = {"edit-ssim": similarities, "edit-psnr": [20 + 40 * value for value in similarities]}
+    return record(entry, artist, [], place.pop("attack", EDIT), generations=values, sets={}, **place)
+
+
 def lost(entry: str, artist: str, status: Status, reason: str, **place: Any) -> Record:
     """A cell that left no measurement."""
     empty = {"quality": {}, "generations": {}, "sets": {}}
@@ -181,6 +202,25 @@ def save(folder: Path, facts: SuiteFacts, records: list[Record]) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(each.model_dump_json(), encoding="utf-8")
     return folder
+
+
+def with_edits(facts_: SuiteFacts, records: list[Record]) -> tuple[SuiteFacts, list[Record]]:
+    """The same board with an attack that edits beside its others."""
+    old = facts_.suite
+    plan = old.model_copy(
+        update={
+            "attacks": [*old.attacks, EDIT],
+            "mimicry": {**old.mimicry, "edit": {"strength": 0.5, "steps": 20}},
+            "edit_prompts": ["a painting of a boat at night", "a painting of a boat in snow"],
+            "metrics": EDIT_METRICS,
+        }
+    )
+    cells = sorted({(r.protection.name, r.artist, r.strength, r.seed) for r in records if r.strength})
+    made = [
+        edited(name, artist, [_similarity(name, artist, strength, n) for n in range(2)], strength=strength, seed=seed)
+        for name, artist, strength, seed in cells
+    ]
+    return facts(plan), [*records, *made]
 
 
 def demonstration(artists: int = 8, seeds: int = 3) -> tuple[SuiteFacts, list[Record]]:
@@ -211,6 +251,10 @@ def demonstration(artists: int = 8, seeds: int = 3) -> tuple[SuiteFacts, list[Re
                     value = clean + gain + 3 * _spread(name, a, strength, attack.name)
                     made.append(record(name, artist, value, attack, strength=strength))
     return facts(plan), made
+
+
+def _similarity(name: str, artist: str, strength: float, index: int) -> float:
+    return 1 - (0.03 if name == "placebo" else 0.4 * strength) + _spread(name, artist, index)
 
 
 def _spread(*parts: object) -> float:

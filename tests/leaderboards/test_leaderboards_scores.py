@@ -6,7 +6,7 @@ import random
 
 import pytest
 import synthetic
-from synthetic import JPEG, LORA, PLAIN, arms, lost, record
+from synthetic import EDIT, JPEG, LORA, PLAIN, TRANSFER, arms, edited, lost, record
 
 from benchmark.cells.record import Record, Status
 from benchmark.suites.schema import Suite
@@ -25,7 +25,7 @@ ARMS = [*arms("a", 0.4, 0.8), *arms("b", 0.3, 0.9)]
 
 def scored(records: list[Record], suite: Suite = TWO) -> Scores:
     cells = frames.cells(select(records).records, suite.metrics.primary)
-    return score(cells, suite, suite.artists)
+    return score(cells, [attack for attack in suite.attacks if attack.mimicry != "edit"], suite.artists)
 
 
 def point(records: list[Record], suite: Suite = TWO, name: str = "x", attack: str = "dreambooth") -> Point:
@@ -111,6 +111,47 @@ def test_each_mimicry_has_a_denominator_of_its_own():
     assert found.points["x", 1.0, "lora"].p.value == pytest.approx(0.1 / 0.2)
 
 
+JPEG_TRANSFER = JPEG.model_copy(update={"name": "jpeg-transfer", "model": "mini-b"})
+
+
+def test_each_base_model_has_a_denominator_of_its_own():
+    suite = synthetic.suite(["a"], (PLAIN, JPEG, TRANSFER, JPEG_TRANSFER))
+    other = [
+        record("identity", "a", 0.1, TRANSFER),
+        record("floor", "a", 0.3, TRANSFER),
+        record("placebo", "a", 0.1, TRANSFER),
+    ]
+    other += [record("x", "a", 0.2, TRANSFER), record("x", "a", 0.15, JPEG_TRANSFER), record("x", "a", 0.6, JPEG)]
+    other += [record("identity", "a", 0.12, JPEG_TRANSFER), record("identity", "a", 0.5, JPEG)]
+    found = scored([*arms("a", 0.4, 0.8), *other], suite)
+    assert [(each.model, each.denominator) for each in found.signals] == [
+        ("mini-a", pytest.approx(0.4)),
+        ("mini-b", pytest.approx(0.2)),
+    ]
+    p = {attack: each.p.value for (name, _, attack), each in found.points.items() if name == "x"}
+    # clean, floor of mini-b: 0.1, 0.3; of mini-a: 0.4, 0.8; a cleaned attack takes those of its own model
+    assert p == {
+        "sd21-transfer": pytest.approx((0.2 - 0.1) / 0.2),
+        "jpeg-transfer": pytest.approx((0.15 - 0.1) / 0.2),
+        "jpeg": pytest.approx((0.6 - 0.4) / 0.4),
+    }
+    assert found.points["x", 1.0, "jpeg-transfer"].effect.value == pytest.approx((0.15 - 0.12) / 0.2)
+
+
+@pytest.mark.parametrize("left_out", ["identity", "floor", "placebo"])
+def test_an_arm_of_another_base_model_never_stands_in(left_out):
+    suite = synthetic.suite(["a"], (PLAIN, TRANSFER))
+    other = [
+        record("identity", "a", 0.1, TRANSFER),
+        record("floor", "a", 0.3, TRANSFER),
+        record("placebo", "a", 0.1, TRANSFER),
+    ]
+    kept = [each for each in other if each.protection.role != left_out]
+    found = scored([*arms("a", 0.4, 0.8), *kept, record("x", "a", 0.5), record("x", "a", 0.2, TRANSFER)], suite)
+    assert math.isnan(found.points["x", 1.0, "sd21-transfer"].p.value)
+    assert found.points["x", 1.0, "dreambooth"].p.value == pytest.approx(0.25)
+
+
 @pytest.mark.parametrize("status", ["failed", "invalid_output", "timeout", "oom"])
 def test_a_submissions_own_fault_counts_as_no_protection(status):
     found = point([*ARMS, record("x", "a", 0.5), lost("x", "b", Status(status), "it broke")])
@@ -133,6 +174,14 @@ def test_gaps_name_what_is_absent_and_what_failed():
         ("x", "absent", "no record yet", ("a",)),
         ("x", "failed", "it broke", ("b",)),
     ]
+
+
+def test_an_edit_is_asked_of_those_that_protect_and_of_no_other_arm():
+    suite = synthetic.suite(["a"], (PLAIN, EDIT), rank_by="dreambooth")
+    records = [*arms("a", 0.4, 0.8), record("x", "a", 0.5), record("y", "a", 0.5), edited("y", "a", [0.9])]
+    records += [edited("placebo", "a", [1.0]), record("random-noise", "a", 0.4)]
+    found = coverage.gaps(frames.cells(records, suite.metrics.primary), suite, suite.artists)
+    assert [(gap.protection, gap.attack) for gap in found] == [("random-noise", "edit"), ("x", "edit")]
 
 
 def test_interval_over_six_artists_and_none_below():

@@ -171,8 +171,3 @@ def test_every_image_gets_its_own_value():
     found = quality.measure(["psnr", "linf"], changed, originals)
     assert found["linf"] == [measured("linf", c, o) for o, c in PAIRS]
     assert len(set(found["psnr"])) == len(PAIRS)
-
-
-def test_mean_change_is_over_all_images():
-    flat = np.full((8, 8, 3), 100, np.uint8)
-    assert quality.mean_change([flat + 2, flat], [flat, flat]) == pytest.approx(1.0)

@@ -9,6 +9,7 @@ from benchmark.attacks import catalogue
 from benchmark.errors import UserError
 from benchmark.metrics import catalogue as metrics
 from benchmark.suites import load as suites
+from benchmark.suites.schema import AttackSpec
 
 
 class Wrong(NamedTuple):
@@ -35,7 +36,7 @@ WRONG = {
     "brace": Wrong("of a boat in the style of {token}", "of {", r"sampling\.prompts: "),
     "caption": Wrong('caption = "a painting in', 'caption = "a {subject} in', r"caption: .*\{subject\}"),
     "dataset": Wrong(
-        'dataset = "mini"', 'dataset = "coco"', r"dataset: Input should be 'mini' or 'folder' \(got 'coco'"
+        'dataset = "mini"', 'dataset = "coco"', r"dataset: Input should be 'mini', 'folder' or 'manifest' \(got 'coco'"
     ),
     "scheduler": Wrong("guidance = 3.0", 'guidance = 3.0\nscheduler = "euler"', r"sampling\.scheduler: .*got 'euler'"),
     "mimicry": Wrong('mimicry = "dreambooth"', 'mimicry = "dream-booth"', "needs a table"),
@@ -61,6 +62,83 @@ def test_a_wrong_suite_says_where_what_was_expected_and_got(tmp_path, cloakbench
     assert (told.code, told.out) == (2, "")
     assert "Traceback" not in told.err
     assert told.err.startswith("cloakbench: ")
+
+
+EDITING = """
+edit_prompts = ["an oil {class_word} of a boat at night"]
+rank_by = "dreambooth"
+"""
+EDIT_ATTACK = """
+[[attacks]]
+name = "edit"
+mimicry = "edit"
+model = "mini-a"
+
+[mimicry.edit]
+strength = 0.5
+steps = 2
+guidance = 3.0
+
+[countermeasures.noise]
+"""
+WITH_EDIT = (
+    tiny.TEXT.replace('rank_by = "dreambooth"\n', EDITING)
+    .replace("[countermeasures.noise]\n", EDIT_ATTACK)
+    .replace('sets = ["frechet", "kid"]', 'sets = ["frechet", "kid"]\nedit = ["edit-ssim", "edit-vif"]')
+)
+WRONG_EDIT = {
+    "no prompts": Wrong(EDITING, '\nrank_by = "dreambooth"\n', "expected edit_prompts for the attack 'edit', got none"),
+    "no metrics": Wrong(
+        'edit = ["edit-ssim", "edit-vif"]', "", "expected metrics.edit for the attack 'edit', got none"
+    ),
+    "metric's level": Wrong(
+        '"edit-ssim"', '"ssim"', r"expected a edit metric \(edit-ssim.*got 'ssim', a quality metric"
+    ),
+    "prompt": Wrong("oil {class_word}", "oil {token}", r"edit_prompts: .*\{token\}"),
+    "rank": Wrong(
+        'rank_by = "dreambooth"', 'rank_by = "edit"', r"that imitates the style \(dreambooth, noise\), got 'edit'"
+    ),
+    "chain's table": Wrong('countermeasure = "noise"', 'countermeasure = "noise+blur"', r"\[countermeasures.blur\]"),
+    "chain's stage": Wrong('"noise"\nmimicry', '"noise+noise2"\nmimicry', r"a table \[countermeasures.noise2\]"),
+}
+
+
+def test_a_suite_that_edits_loads_and_its_facts_say_what_is_ranked(tmp_path):
+    path = tmp_path / "edits.toml"
+    path.write_text(WITH_EDIT)
+    facts = suites.facts(suites.load(str(path)))
+    assert [(attack.name, attack.ranked) for attack in facts.attacks] == [
+        ("dreambooth", True),
+        ("noise", True),
+        ("edit", False),
+    ]
+    assert [m.name for m in facts.metrics if m.level == "edit"] == ["edit-ssim", "edit-vif"]
+
+
+@pytest.mark.parametrize("case", WRONG_EDIT)
+def test_a_wrong_suite_that_edits_is_explained(tmp_path, case):
+    wrong = WRONG_EDIT[case]
+    assert wrong.old in WITH_EDIT
+    path = tmp_path / "wrong.toml"
+    path.write_text(WITH_EDIT.replace(wrong.old, wrong.new))
+    with pytest.raises(UserError, match=wrong.message):
+        suites.load(str(path))
+
+
+def test_editing_alone_ranks_nobody():
+    edit = AttackSpec(name="edit", mimicry="edit", model="mini-a")
+    suite = tiny.suite(attacks=[edit], mimicry={"edit": {}}, edit_prompts=["a boat"], rank_by="worst-case")
+    with pytest.raises(UserError, match=r"imitates the style \(none here\), got 'worst-case'"):
+        suites.check(suite)
+
+
+def test_every_part_of_a_chain_needs_its_table_and_has_to_exist():
+    chained = AttackSpec(name="both", countermeasure="noise+blurr", mimicry="dreambooth", model="mini-a")
+    tables = {"noise": {"sigma": 0.05}, "blurr": {}}
+    suite = tiny.suite(attacks=[chained], countermeasures=tables, rank_by="both")
+    assert chained.countermeasures == ["noise", "blurr"]
+    with pytest.raises(UserError, match=r"expected a countermeasure .*got 'blurr'"):
+        suites.check(suite)
 
 
 def test_bytes_that_are_no_text_are_explained(tmp_path):
@@ -96,7 +174,8 @@ def test_every_shipped_suite_loads_and_its_stages_take_their_settings(name):
     assert [attack.name for attack in facts.attacks] == [attack.name for attack in suite.attacks]
     assert all(attack.summary and attack.parameters for attack in facts.attacks)
     chosen = suite.metrics
-    assert {m.name for m in facts.metrics} == {chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets}
+    named = {chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets, *chosen.edit}
+    assert {m.name for m in facts.metrics} == named
     assert all(metrics.find(m.name) == m for m in facts.metrics)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from benchmark.attacks.context import Context
 from benchmark.images import Pixels
 
 
@@ -22,7 +23,7 @@ class Blur:
         if self.kernel % 2 == 0 or self.kernel < 3 or self.sigma <= 0:
             raise ValueError("kernel must be odd and at least 3, sigma above 0")
 
-    def apply(self, images: Sequence[Pixels], _seeds: Sequence[int]) -> list[Pixels]:
+    def apply(self, images: Sequence[Pixels], _context: Context) -> list[Pixels]:
         """Returns the blurred images, same sizes."""
         half = self.kernel // 2
         offsets = np.arange(-half, half + 1)

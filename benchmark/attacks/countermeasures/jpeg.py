@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from benchmark.attacks.context import Context
 from benchmark.images import Pixels
 
 
@@ -23,7 +24,7 @@ class Jpeg:
         if not 1 <= self.quality <= 100 or self.subsampling not in (0, 1, 2):
             raise ValueError("quality must be 1 to 100 and subsampling 0, 1 or 2")
 
-    def apply(self, images: Sequence[Pixels], _seeds: Sequence[int]) -> list[Pixels]:
+    def apply(self, images: Sequence[Pixels], _context: Context) -> list[Pixels]:
         """Returns the images after compression, same sizes."""
         return [self._one(pixels) for pixels in images]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmark.attacks.context import Context
 from benchmark.images import Pixels
 
 
@@ -20,9 +21,9 @@ class Noise:
         if self.sigma <= 0:
             raise ValueError("sigma must be above 0")
 
-    def apply(self, images: Sequence[Pixels], seeds: Sequence[int]) -> list[Pixels]:
+    def apply(self, images: Sequence[Pixels], context: Context) -> list[Pixels]:
         """Returns the noisy images, clipped and rounded to 8 bit."""
-        return [self._one(pixels, seed) for pixels, seed in zip(images, seeds, strict=True)]
+        return [self._one(pixels, seed) for pixels, seed in zip(images, context.seeds, strict=True)]
 
     def _one(self, pixels: Pixels, seed: int) -> Pixels:
         drawn = np.random.default_rng(seed).standard_normal(pixels.shape) * self.sigma * 255

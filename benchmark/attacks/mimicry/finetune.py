@@ -1,16 +1,19 @@
-"""Fine-tuning shared by all mimicry that trains weights: the diffusion loss on cached latents."""
+"""Fine-tuning shared by all mimicry: the diffusion loss on cached latents, with the gradients of whatever trains."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.models.loader import BaseModel
+
+Contexts = Callable[[Tensor, Tensor], Tensor]
+"""Text contexts `[B, L, C]` for the drawn rows of a training set at the drawn times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,63 +32,110 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingSet:
-    """What the mimic has: images `[N, 3, H, W]` in [0, 1] and a caption for each."""
+class Examples:
+    """Images to learn from, as the latents' unscaled posterior `[N, C, h, w]`, and how their texts are embedded."""
 
-    images: Tensor
-    captions: Sequence[str]
+    mean: Tensor
+    deviation: Tensor
+    contexts: Contexts
+
+    def draw(self, model: BaseModel, count: int, generator: torch.Generator) -> Batch:
+        """Returns `count` examples drawn with replacement, each at its own time with its own noise."""
+        rows = torch.randint(0, len(self.mean), (count,), generator=generator)
+        times = torch.randint(0, model.scheduler.config.num_train_timesteps, (count,), generator=generator)
+        drawn, noise = torch.randn((2, count, *self.mean.shape[1:]), generator=generator).to(self.mean)
+        latents = (self.mean[rows] + self.deviation[rows] * drawn) * model.vae.config.scaling_factor
+        times = times.to(model.device)
+        return Batch(latents, noise, times, self.contexts(rows.to(model.device), times))
 
 
 @dataclass(frozen=True, slots=True)
-class Personalised:
-    """A denoiser that has learned an artist; the text encoder is the base model's. `losses` has one value a step."""
+class Batch:
+    """What one step learns from: scaled latents, noise `[B, C, h, w]`, times `[B]`, contexts `[B, L, C]`."""
 
-    unet: Any
-    losses: tuple[float, ...]
+    latents: Tensor
+    noise: Tensor
+    times: Tensor
+    context: Tensor
+
+    def joined(self, other: Batch) -> Batch:
+        """Returns both batches as one."""
+        mine = (self.latents, self.noise, self.times, self.context)
+        others = (other.latents, other.noise, other.times, other.context)
+        return Batch(*(torch.cat(pair) for pair in zip(mine, others, strict=True)))
 
 
 @torch.no_grad()
 def posterior(model: BaseModel, images: Tensor, chunk: int = 4) -> tuple[Tensor, Tensor]:
-    """Returns means and standard deviations of the latents of `[N, 3, H, W]` images in [0, 1], unscaled."""
+    """Returns means and standard deviations of the latents of `[N, 3, H, W]` images in [0, 1], unscaled, in float32."""
     parts = [
         model.vae.encode(part.to(model.device, model.dtype) * 2 - 1).latent_dist for part in torch.split(images, chunk)
     ]
-    return torch.cat([p.mean for p in parts]), torch.cat([p.std for p in parts])
+    return torch.cat([p.mean for p in parts]).float(), torch.cat([p.std for p in parts]).float()
 
 
-def diffusion_loss(
-    model: BaseModel, unet: Any, latents: Tensor, noise: Tensor, times: Tensor, context: Tensor
-) -> Tensor:
-    """Returns the mean squared error of the denoiser's prediction (Ho et al. 2020), epsilon or v as the model's."""
-    noisy = model.scheduler.add_noise(latents, noise, times)
+def fixed_contexts(model: BaseModel, texts: Sequence[str]) -> Contexts:
+    """Returns contexts embedded once: right as long as nothing of the text encoder trains."""
+    embedded = model.embed(list(texts))
+    return lambda rows, _times: embedded[rows]
+
+
+def live_contexts(model: BaseModel, texts: Sequence[str]) -> Contexts:
+    """Returns contexts embedded anew at every step, with gradients into the text encoder."""
+    ids = model.tokens(list(texts))
+    return lambda rows, _times: torch.as_tensor(model.text_encoder(ids[rows]).last_hidden_state)
+
+
+def trainable(part: nn.Module) -> nn.Module:
+    """Returns a copy in float32 whose weights train: AdamW's small steps would vanish in half precision."""
+    return copy.deepcopy(part).float().train().requires_grad_(True)
+
+
+def finished(part: nn.Module, model: BaseModel) -> nn.Module:
+    """Returns a trained part as the model's own are: frozen, in evaluation mode, in the model's precision."""
+    return part.to(model.dtype).eval().requires_grad_(False)
+
+
+def predict(model: BaseModel, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Returns the denoiser's prediction and what it should be, epsilon or v as the model's (Ho et al. 2020)."""
+    noisy = model.scheduler.add_noise(batch.latents, batch.noise, batch.times)
     v = model.scheduler.config.prediction_type == "v_prediction"
-    target = model.scheduler.get_velocity(latents, noise, times) if v else noise
-    predicted = unet(noisy, times, encoder_hidden_states=context).sample
-    return F.mse_loss(predicted.float(), target.float())
+    target = model.scheduler.get_velocity(batch.latents, batch.noise, batch.times) if v else batch.noise
+    with torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32):
+        predicted = model.unet(noisy, batch.times, encoder_hidden_states=batch.context).sample
+    return predicted.float(), target.float()
 
 
-def finetune(model: BaseModel, unet: nn.Module, data: TrainingSet, recipe: Recipe, seed: int) -> tuple[float, ...]:
-    """Trains the parameters of `unet` that require gradients, in place, and returns the loss of every step."""
-    weights = [p for p in unet.parameters() if p.requires_grad]
-    averages = [p.detach().clone() for p in weights]
-    optimizer = torch.optim.AdamW(weights, recipe.learning_rate, weight_decay=recipe.weight_decay)
+def diffusion_loss(model: BaseModel, batch: Batch) -> Tensor:
+    """Returns the mean squared error of the denoiser's prediction over a batch."""
+    return F.mse_loss(*predict(model, batch))
+
+
+def preserving_loss(model: BaseModel, batch: Batch, prior: Batch, weight: float) -> Tensor:
+    """Returns the loss on the artist's batch plus `weight` times that on the class's (Ruiz et al. 2023, eq. 2)."""
+    predicted, target = predict(model, batch.joined(prior))
+    count = len(batch.latents)
+    return F.mse_loss(predicted[:count], target[:count]) + weight * F.mse_loss(predicted[count:], target[count:])
+
+
+def finetune(
+    weights: Sequence[nn.Parameter], loss: Callable[[torch.Generator], Tensor], recipe: Recipe, seed: int
+) -> tuple[float, ...]:
+    """Trains `weights` in place on what `loss` draws from its generator; returns the loss of every step."""
+    averages = [p.detach().clone() for p in weights] if recipe.average else []
+    optimizer = torch.optim.AdamW(weights, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     generator = torch.Generator().manual_seed(seed)
-    mean, deviation = posterior(model, data.images)
-    context = model.embed(list(data.captions))
     losses = []
     for step in range(recipe.steps):
-        rows = torch.randint(0, len(mean), (recipe.batch,), generator=generator)
-        times = torch.randint(0, model.scheduler.config.num_train_timesteps, (recipe.batch,), generator=generator)
-        drawn, noise = torch.randn((2, recipe.batch, *mean.shape[1:]), generator=generator).to(mean)
-        latents = (mean[rows] + deviation[rows] * drawn) * model.vae.config.scaling_factor
-        loss = diffusion_loss(model, unet, latents, noise, times.to(model.device), context[rows])
+        value = loss(generator)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        keep = min(recipe.average, (step + 1) / (step + 10))
-        torch._foreach_lerp_(averages, [w.detach() for w in weights], 1 - keep)
-        losses.append(loss.item())
+        losses.append(value.detach())
+        if averages:
+            keep = min(recipe.average, (step + 1) / (step + 10))
+            torch._foreach_lerp_(averages, [w.detach() for w in weights], 1 - keep)
     with torch.no_grad():
-        for weight, average in zip(weights, averages, strict=True):
+        for weight, average in zip(weights, averages, strict=False):
             weight.copy_(average)
-    return tuple(losses)
+    return tuple(torch.stack(losses).tolist())

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import copy
+import json
+from dataclasses import replace
 
 import torch
-from peft import LoraConfig
+from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
+from diffusers.utils import convert_state_dict_to_diffusers
+from peft import LoraConfig, get_peft_model_state_dict
+from torch import nn
 
-from benchmark.attacks.mimicry.finetune import Personalised, Recipe, TrainingSet, finetune
+from benchmark.attacks.mimicry.finetune import (
+    Examples,
+    Recipe,
+    diffusion_loss,
+    finetune,
+    finished,
+    fixed_contexts,
+    posterior,
+)
+from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet
 from benchmark.models.loader import BaseModel
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -25,10 +39,32 @@ class LoRA:
         self.recipe = Recipe(steps, batch, learning_rate, average)
 
     def personalise(self, model: BaseModel, data: TrainingSet, seed: int) -> Personalised:
-        """Returns a copy of the model's denoiser with adapters that have learned `data`."""
-        unet = copy.deepcopy(model.unet)
+        """Returns the model with a copy of its denoiser whose adapters have learned `data`, and the adapters alone."""
+        learner = replace(model, unet=copy.deepcopy(model.unet))
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # peft draws the adapters from the global generator
-            unet.add_adapter(self.adapters)
-        losses = finetune(model, unet.train(), data, self.recipe, seed)
-        return Personalised(unet.eval().requires_grad_(False), losses)
+            learner.unet.add_adapter(self.adapters)
+        learner.unet.train()
+        weights = [p for p in learner.unet.parameters() if p.requires_grad]
+        for weight in weights:
+            weight.data = weight.data.float()
+        examples = Examples(*posterior(model, data.images), fixed_contexts(model, data.captions))
+        count = self.recipe.batch
+
+        def loss(generator: torch.Generator) -> torch.Tensor:
+            return diffusion_loss(learner, examples.draw(learner, count, generator))
+
+        losses = finetune(weights, loss, self.recipe, seed)
+        finished(learner.unet, model)
+        kept = {f"unet.{name}": t for name, t in self._state(learner.unet).items()}
+        return Personalised(learner, losses, kept=kept, metadata=self._metadata())
+
+    @staticmethod
+    def _state(unet: nn.Module) -> dict[str, torch.Tensor]:
+        return dict(convert_state_dict_to_diffusers(get_peft_model_state_dict(unet)))
+
+    def _metadata(self) -> dict[str, str]:
+        """Returns rank and alpha as diffusers reads them from a file; without it, it would take alpha for the rank."""
+        facts = {"r": self.adapters.r, "lora_alpha": self.adapters.lora_alpha, "target_modules": ATTENTION}
+        named = {f"unet.{name}": value for name, value in facts.items()}
+        return {"format": "pt", LORA_ADAPTER_METADATA_KEY: json.dumps(named, sort_keys=True)}

@@ -9,9 +9,10 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from torch import Tensor
 
+from benchmark.attacks.mimicry.personalised import Personalised
 from benchmark.images import Pixels, quantise
 from benchmark.models.loader import BaseModel
-from benchmark.suites.schema import Sampling
+from benchmark.suites.schema import Diffusing, Sampling
 
 SCHEDULERS = {"dpm++": DPMSolverMultistepScheduler, "ddim": DDIMScheduler}
 
@@ -19,30 +20,93 @@ SCHEDULERS = {"dpm++": DPMSolverMultistepScheduler, "ddim": DDIMScheduler}
 def starting_noise(model: BaseModel, seeds: Sequence[int]) -> Tensor:
     """Returns one latent of noise per seed, `[N, C, h, w]`, drawn on the CPU."""
     side = model.unet.config.sample_size
-    shape = (model.unet.config.in_channels, side, side)
-    drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    return seeded_noise(model, seeds, (model.unet.config.in_channels, side, side))
+
+
+def seeded_noise(model: BaseModel, seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
+    """Returns one draw of `shape` per seed, `[N, *shape]`: an item's noise depends on no other item."""
+    drawn = [torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return torch.stack(drawn).to(model.device, model.dtype)
 
 
+def schedule(model: BaseModel, settings: Diffusing) -> Any:
+    """Returns the named scheduler, set to the model's noise schedule and the settings' number of steps."""
+    scheduler = SCHEDULERS[settings.scheduler].from_config(model.scheduler.config)
+    scheduler.set_timesteps(settings.steps, device=model.device)
+    return scheduler
+
+
 @torch.no_grad()
-def denoise(model: BaseModel, unet: Any, noise: Tensor, context: Tensor, sampling: Sampling) -> Tensor:
-    """Returns scaled latents for `noise` `[N, ...]` under `context` `[N, L, C]` with classifier-free guidance."""
-    scheduler = SCHEDULERS[sampling.scheduler].from_config(model.scheduler.config)
-    scheduler.set_timesteps(sampling.steps, device=model.device)
-    latents: Tensor = noise * scheduler.init_noise_sigma
-    both = torch.cat([model.embed([""]).expand(len(noise), -1, -1), context])
-    for time in scheduler.timesteps:
+def denoise(
+    model: BaseModel, latents: Tensor, contexts: tuple[Tensor, Tensor], settings: Diffusing, begin: int = 0
+) -> Tensor:
+    """Returns scaled latents `[N, C, h, w]`, denoised from step `begin` on with classifier-free guidance.
+
+    `contexts` are those of the empty text `[S, 1, L, C]` and of the prompts `[S, N, L, C]`, one for each of S equal
+    stretches of the noise schedule, first the noisiest.
+    """
+    empty, guided = contexts
+    both = torch.cat([empty.expand(-1, len(latents), -1, -1), guided], dim=1)
+    scheduler = schedule(model, settings)
+    if begin:
+        scheduler.set_begin_index(begin)
+    length = model.scheduler.config.num_train_timesteps
+    for time in scheduler.timesteps[begin:]:
+        stretch = len(both) - 1 - int(time) * len(both) // length
         given = scheduler.scale_model_input(latents, time)
-        empty, guided = unet(torch.cat([given, given]), time, encoder_hidden_states=both).sample.chunk(2)
-        latents = scheduler.step(empty + sampling.guidance * (guided - empty), time, latents).prev_sample
+        doubled = model.unet(torch.cat([given, given]), time, encoder_hidden_states=both[stretch]).sample
+        without, towards = doubled.chunk(2)
+        latents = scheduler.step(without + settings.guidance * (towards - without), time, latents).prev_sample
     return latents
 
 
 def generate(
-    model: BaseModel, unet: Any, prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling, chunk: int = 16
+    mimic: Personalised, prompts: Sequence[str], seeds: Sequence[int], settings: Sampling, chunk: int = 16
 ) -> list[Pixels]:
     """Returns one 8-bit image per prompt and seed; `chunk` is how many are computed at once, not part of the result."""
-    noise, context = starting_noise(model, seeds), model.embed(list(prompts))
-    pairs = zip(torch.split(noise, chunk), torch.split(context, chunk), strict=True)
-    latents = [denoise(model, unet, n, c, sampling) for n, c in pairs]
+    model = mimic.model
+    noise, guided, empty = starting_noise(model, seeds), mimic.contexts(prompts), mimic.contexts([""])
+    noise = noise * schedule(model, settings).init_noise_sigma
+    pairs = zip(torch.split(noise, chunk), torch.split(guided, chunk, dim=1), strict=True)
+    latents = [denoise(model, part, (empty, context), settings) for part, context in pairs]
     return quantise(model.decode(torch.cat(latents)))
+
+
+@torch.no_grad()
+def image_to_image(
+    model: BaseModel,
+    images: Tensor,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    settings: Diffusing,
+    strength: float,
+    chunk: int = 8,
+) -> list[Pixels]:
+    """Returns each image after noising it to `strength` of the schedule and denoising it under its prompt (SDEdit).
+
+    `images` are `[N, 3, H, W]` in [0, 1] with sides that the autoencoder divides; a strength of 0 changes nothing but
+    what encoding and decoding change, 1 leaves nothing of the image. (Meng et al. 2022, arXiv 2108.01073.)
+    """
+    if not 0 <= strength <= 1:
+        raise ValueError(f"expected a strength in [0, 1], got {strength}")
+    contexts, empty = model.embed(list(prompts))[None], model.embed([""])[None]
+    made: list[Pixels] = []
+    for at in range(0, len(images), chunk):
+        rows = slice(at, at + chunk)
+        clean = model.vae.encode(images[rows].to(model.device, model.dtype) * 2 - 1).latent_dist.mode()
+        latents = clean * model.vae.config.scaling_factor
+        begin = settings.steps - round(settings.steps * strength)
+        if begin < settings.steps:
+            noise = seeded_noise(model, seeds[rows], latents.shape[1:])
+            latents = _noised(model, latents, noise, settings, begin)
+            latents = denoise(model, latents, (empty, contexts[:, rows]), settings, begin)
+        made += quantise(model.decode(latents))
+    return made
+
+
+def _noised(model: BaseModel, latents: Tensor, noise: Tensor, settings: Diffusing, begin: int) -> Tensor:
+    scheduler = schedule(model, settings)
+    if begin:
+        scheduler.set_begin_index(begin)
+    times = scheduler.timesteps[begin : begin + 1].expand(len(latents))
+    return torch.as_tensor(scheduler.add_noise(latents, noise, times))

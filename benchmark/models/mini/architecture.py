@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 TOKENS = 32
@@ -36,6 +36,19 @@ def vae() -> AutoencoderKL:
         latent_channels=4,
         norm_num_groups=8,
         sample_size=128,
+    )
+
+
+def independent_vae() -> AutoencoderTiny:
+    """Returns an untrained autoencoder of another family: 4 times smaller sides, 3 channels, no norms, no sampling."""
+    widths = (32, 32, 32)
+    return AutoencoderTiny(
+        encoder_block_out_channels=widths,
+        decoder_block_out_channels=widths,
+        num_encoder_blocks=(1, 3, 3),
+        num_decoder_blocks=(3, 3, 1),
+        latent_channels=3,
+        act_fn="relu",
     )
 
 

@@ -10,9 +10,9 @@ from diffusers import AutoencoderKL
 from benchmark.datasets.procedural import scenes, styles
 from benchmark.models.mini import tokenizer
 from benchmark.models.mini.architecture import MINI_A, MINI_B
-from benchmark.models.mini.train import autoencoder, data, denoiser, export, judge, perceptual
+from benchmark.models.mini.train import autoencoder, data, denoiser, export, independent, judge, perceptual
 
-STAGES = ("vae", "mini-lpips", "mini-clip", "mini-a", "decoder-b", "mini-b")
+STAGES = ("vae", "mini-lpips", "mini-clip", "mini-a", "decoder-b", "mini-b", "vae-c")
 
 
 def run(stage: str, work: Path, weights: Path) -> None:
@@ -24,6 +24,8 @@ def run(stage: str, work: Path, weights: Path) -> None:
     everything = data.joined(known, data.held_out(work))
     if stage == "vae":
         autoencoder.train_vae(everything, work / "vae.pt").save_pretrained(work / "vae")
+    elif stage == "vae-c":
+        export.autoencoder(independent.train_vae(everything, work / "vae-c.pt"), weights / "mini-vae-c")
     elif stage == "mini-lpips":
         export.distance(perceptual.train_distance(everything, work), weights)
     else:

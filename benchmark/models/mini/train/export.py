@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline
+from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
@@ -42,6 +42,12 @@ def base(which: Base, model: Model, vae: AutoencoderKL, words: Path, weights: Pa
     pipe.save_pretrained(folder, safe_serialization=True)
     for name in ("vocab.json", "merges.txt"):
         shutil.copy(words / name, folder / "tokenizer" / name)
+
+
+def autoencoder(model: AutoencoderTiny, folder: Path) -> None:
+    """Writes a folder that `AutoencoderTiny.from_pretrained` loads."""
+    shutil.rmtree(folder, ignore_errors=True)
+    model.half().save_pretrained(folder, safe_serialization=True)
 
 
 def distance(model: MiniLPIPS, weights: Path) -> None:

@@ -1,0 +1,37 @@
+"""What a stage of an attack may use beside the images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from benchmark.images import Pixels
+from benchmark.models.loader import BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A countermeasure's circumstances: one seed and one caption an image, models by alias, a perceptual distance.
+
+    `perceptual(x, y)` takes two tensors `[B, 3, H, W]` in [0, 1] and returns a differentiable distance `[B]`. `device`
+    and `dtype` are those that models other than `load`'s are to run in.
+    """
+
+    seeds: Sequence[int]
+    captions: Sequence[str]
+    load: Callable[[str], BaseModel]
+    perceptual: Callable[[Tensor, Tensor], Tensor]
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    dtype: torch.dtype = torch.float32
+
+
+class Countermeasure(Protocol):
+    """What the mimic does to clean the images."""
+
+    def apply(self, images: Sequence[Pixels], context: Context) -> list[Pixels]:
+        """Returns the cleaned images, same sizes; an image's result depends on no other image."""
+        ...

@@ -1,0 +1,38 @@
+"""Purification by diffusion (DiffPure, Nie et al. 2022, arXiv 2205.07460), here in the latent of the base model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from benchmark.attacks.context import Context
+from benchmark.attacks.countermeasures.framing import in_frames
+from benchmark.attacks.mimicry import sampling
+from benchmark.images import Pixels
+from benchmark.suites.schema import Diffusing
+
+
+class DiffPure:
+    """Noises the latent to `strength` of the schedule and denoises it under a neutral `prompt`, without guidance."""
+
+    def __init__(self, model: str, strength: float, steps: int, prompt: str, scheduler: str = "dpm++") -> None:
+        if not model:
+            raise ValueError("model must name a model")
+        if not 0 < strength <= 1 or round(strength * steps) < 1:
+            raise ValueError("strength must lie in (0, 1] and be at least one of the steps")
+        self.model = model
+        self.strength = strength
+        self.prompt = prompt
+        self.settings = Diffusing.model_validate({"steps": steps, "guidance": 1.0, "scheduler": scheduler})
+
+    def apply(self, images: Sequence[Pixels], context: Context) -> list[Pixels]:
+        """Returns the purified images, same sizes, each from its own seed."""
+        model = context.load(self.model)
+
+        def purify(batch: Tensor, rows: list[int]) -> list[Pixels]:
+            seeds = [context.seeds[n] for n in rows]
+            prompts = [self.prompt] * len(rows)
+            return sampling.image_to_image(model, batch, prompts, seeds, self.settings, self.strength)
+
+        return in_frames(images, 2 ** (len(model.vae.config.block_out_channels) - 1), purify)

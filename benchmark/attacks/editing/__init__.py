@@ -1,0 +1,1 @@
+"""What the mimic does to change an artist's image into another."""

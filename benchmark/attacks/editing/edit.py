@@ -1,0 +1,26 @@
+"""Image-to-image editing (Meng et al. 2022, arXiv 2108.01073): PhotoGuard's task (Salman et al. 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.attacks.mimicry import sampling
+from benchmark.images import Pixels, to_tensor
+from benchmark.models.loader import BaseModel
+from benchmark.suites.schema import Diffusing
+
+
+class Edit:
+    """Noises each image to `strength` of the schedule and denoises it under the prompt of the edit."""
+
+    def __init__(self, strength: float, steps: int, guidance: float, scheduler: str = "dpm++") -> None:
+        if not 0 < strength <= 1:
+            raise ValueError("strength must lie in (0, 1]")
+        self.strength = strength
+        self.settings = Diffusing.model_validate({"steps": steps, "guidance": guidance, "scheduler": scheduler})
+
+    def apply(
+        self, model: BaseModel, images: Sequence[Pixels], prompts: Sequence[str], seeds: Sequence[int]
+    ) -> list[Pixels]:
+        """Returns the edit of each image under its prompt, from its own seed."""
+        return sampling.image_to_image(model, to_tensor(images), prompts, seeds, self.settings, self.strength)

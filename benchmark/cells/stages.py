@@ -1,0 +1,178 @@
+"""The stages of a cell on images: protect, countermeasure, personalise and generate, or edit."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from pydantic import ValidationError
+
+from benchmark import images
+from benchmark.attacks import catalogue
+from benchmark.attacks.context import Context
+from benchmark.attacks.mimicry import sampling
+from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet
+from benchmark.cells import key
+from benchmark.cells.cost import Meter
+from benchmark.cells.plan import Cell, Planner
+from benchmark.cells.record import Environment, StageCost
+from benchmark.cells.store import Damaged, Store
+from benchmark.images import Pixels
+from benchmark.metrics import quality
+from benchmark.models import loader
+from benchmark.models.loader import BaseModel
+from benchmark.submissions import guard
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Work:
+    """What one cell has produced so far."""
+
+    cell: Cell
+    meter: Meter = field(default_factory=Meter)
+    protected: list[Pixels] = field(default_factory=list)
+    generated: list[Pixels] = field(default_factory=list)
+    quality: dict[str, list[float]] = field(default_factory=dict)
+    generations: dict[str, list[float]] = field(default_factory=dict)
+    sets: dict[str, float] = field(default_factory=dict)
+    digests: dict[str, list[str]] = field(default_factory=dict)
+
+
+class Stages:
+    """Runs the stages of a plan's cells in one process; what another cell has made already comes from the store."""
+
+    def __init__(self, planner: Planner, store: Store, environment: Environment, device: str) -> None:
+        self.planner = planner
+        self.suite = planner.suite
+        self.store = store
+        self.environment = environment
+        self.where = torch.device(device)
+        self.dtype: torch.dtype = getattr(torch, self.suite.dtype)
+        self.perceptual = copy.deepcopy(loader.mini_lpips()).to(self.where)
+        self._faults: dict[str, guard.SubmissionFault] = {}
+        self._quality: dict[str, dict[str, list[float]]] = {}
+
+    def model(self, alias: str) -> BaseModel:
+        """Returns the base model behind an alias on the run's device, in the suite's precision."""
+        return loader.load(alias, str(self.where), self.dtype)
+
+    def protect(self, work: Work) -> None:
+        """Fills in the protected images and how visible the protection is; raises SubmissionFault."""
+        cell = work.cell
+        name = cell.keys["protect"]
+        if name in self._faults:
+            raise self._faults[name]
+
+        try:
+            work.protected = self._stage_images(work, "protect", lambda: self._ask(cell))
+        except guard.SubmissionFault as fault:
+            self._faults[name] = fault
+            raise
+        if name not in self._quality:
+            self._quality[name] = quality.measure(self.suite.metrics.quality, work.protected, cell.artist.images)
+        work.quality = self._quality[name]
+
+    def _ask(self, cell: Cell) -> list[Pixels]:
+        """Returns protected images; the identity control is the clean arm and is never asked."""
+        instance = cell.entry.instance
+        if instance is None or cell.entry.facts.role == "identity":
+            return list(cell.artist.images)
+        call = guard.Call(
+            strength=cell.strength,
+            budget_255=self.suite.budget_255,
+            surrogate=self.model(self.suite.surrogate).surrogate(),
+            seed=self.suite.protect_seed,
+            class_word=self.suite.class_word,
+            captions=cell.artist.captions,
+        )
+        return list(guard.run(instance, cell.artist.images, call).images)
+
+    def clean(self, work: Work) -> list[Pixels]:
+        """Returns what the mimic learns from: the protected images after the attack's countermeasures."""
+        chain = catalogue.chain(work.cell.attack.countermeasure)
+        if not chain:
+            return work.protected
+        return self._stage_images(work, "countermeasure", lambda: self._cleaned(work, chain))
+
+    def _cleaned(self, work: Work, chain: Sequence[catalogue.StageFacts]) -> list[Pixels]:
+        pixels, artist = work.protected, work.cell.artist
+        for facts in chain:
+            kind = f"countermeasure:{facts.name}"
+            drawn = [self.planner.seed(artist.name, 0, kind, n) for n in range(len(pixels))]
+            context = Context(drawn, artist.captions, self.model, self.perceptual, self.where, self.dtype)
+            pixels = facts.build(catalogue.settings(facts, self.suite)).apply(pixels, context)
+        return pixels
+
+    def imitate(self, work: Work, cleaned: Sequence[Pixels]) -> None:
+        """Fills in what the mimic generates after learning from `cleaned`; the floor's has learned nothing."""
+        cell, suite = work.cell, self.suite
+        mimic = Personalised(self.model(cell.attack.model))
+        if "personalise" in cell.keys:
+            with work.meter.stage("personalise"):
+                facts = catalogue.imitation(cell.attack)
+                stage = facts.build(catalogue.settings(facts, suite))
+                captions, pixels = cell.artist.captions, images.to_tensor(cleaned)
+                data = TrainingSet(pixels, captions, suite.token, suite.class_word, suite.sampling)
+                mimic = stage.personalise(mimic.model, data, cell.recipes["personalise"]["seed"])
+        with work.meter.stage("generate"):
+            prompts, drawn = self._prompts(cell)
+            work.generated = sampling.generate(mimic, prompts, drawn, suite.sampling)
+            work.digests["generate"] = [images.digest(p) for p in work.generated]
+
+    def _prompts(self, cell: Cell) -> tuple[list[str], list[int]]:
+        plan = self.suite.sampling
+        filled = [p.format(token=self.suite.token, class_word=self.suite.class_word) for p in plan.prompts]
+        prompts = [prompt for prompt in filled for _ in range(plan.per_prompt)]
+        drawn = [self.planner.seed(cell.artist.name, cell.seed, "generate", n) for n in range(len(prompts))]
+        return prompts, drawn
+
+    def edit(self, work: Work, cleaned: Sequence[Pixels]) -> list[Pixels]:
+        """Fills in the edits of `cleaned`, and returns the same edits of the artist's clean images."""
+        cell = work.cell
+        recipe = {name: value for name, value in cell.recipes["generate"].items() if name != "parents"}
+        shared = key.digest({**recipe, "images": cell.artist.image_digests()})
+        with work.meter.stage("generate"):
+            work.generated = self._edited(cell, cleaned)
+            work.digests["generate"] = [images.digest(p) for p in work.generated]
+        return self._kept_or_made(work, "clean-edit", shared, lambda: self._edited(cell, cell.artist.images))
+
+    def _edited(self, cell: Cell, pixels: Sequence[Pixels]) -> list[Pixels]:
+        facts = catalogue.imitation(cell.attack)
+        wanted = [text.format(class_word=self.suite.class_word) for text in self.suite.edit_prompts]
+        repeated = [image for image in pixels for _ in wanted]
+        drawn = [self.planner.seed(cell.artist.name, cell.seed, facts.name, n) for n in range(len(repeated))]
+        stage = facts.build(catalogue.settings(facts, self.suite))
+        return list(stage.apply(self.model(cell.attack.model), repeated, wanted * len(pixels), drawn))
+
+    def _stage_images(self, work: Work, stage: str, make: Callable[[], list[Pixels]]) -> list[Pixels]:
+        return self._kept_or_made(work, stage, work.cell.keys[stage], make)
+
+    def _kept_or_made(self, work: Work, stage: str, name: str, make: Callable[[], list[Pixels]]) -> list[Pixels]:
+        """Returns a stage's images: from the store, or made now and kept with what they cost."""
+        where = self.environment.env_class
+        found = self._kept(name)
+        if found is None:
+            with work.meter.stage(stage):
+                pixels = make()
+            self.store.write_images(name, where, pixels, {"cost": work.meter.costs[stage].model_dump()})
+        else:
+            pixels, cost = found
+            work.meter.cached(stage, cost)
+        work.digests[stage] = [images.digest(p) for p in pixels]
+        return pixels
+
+    def _kept(self, name: str) -> tuple[list[Pixels], StageCost] | None:
+        """Returns a stage's images from the store with what they cost, None where there are none or damaged ones."""
+        try:
+            found = self.store.read_images(name, self.environment.env_class)
+            return None if found is None else (found[0], StageCost.model_validate(found[1].get("cost")))
+        except Damaged as error:
+            _log.warning("%s", error)
+        except ValidationError:
+            _log.warning("the cost of the images %s is damaged; the stage runs again", name)
+        return None

@@ -1,0 +1,106 @@
+"""Verbs that fill a store: run, status, adopt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from benchmark.commands.terminal import Flag, Many, print_values
+from benchmark.execute.choice import Choice
+from benchmark.places import default_store
+
+if TYPE_CHECKING:
+    from benchmark.execute.session import Session
+
+
+def run(
+    suite: str = "mini",
+    *,
+    protection: Many | None = None,
+    images: Path | None = None,
+    model: str | None = None,
+    store: Path | None = None,
+    only: Many | None = None,
+    limit: int | None = None,
+    keep: Literal["images"] | None = None,
+    dry_run: Flag = False,
+    json: Flag = False,
+) -> int:
+    """Runs what is missing of a suite; run it again to resume.
+
+    Args:
+        suite: Name of a suite, or path to its TOML file.
+        protection: Protections to run, such as `photoguard[steps=50]`; all installed by default. Controls come along.
+        images: Folder of images: one sub-folder per artist for the suite `folder`, a frozen dataset for `painting`.
+        model: Model alias (or folder in diffusers layout) for the suite `folder`, which takes any.
+        store: Where records go; ./results or $CLOAKBENCH_STORE by default.
+        only: Restrict to FIELD=VALUE with a field of protection, artist, attack, seed, strength.
+        limit: Run at most this many cells.
+        keep: `images` keeps every generated image.
+        dry_run: Say what would run, and run nothing.
+        json: Print the result as JSON.
+    """
+    session = _plan(Choice(suite, protection or (), images, only or (), limit, model), store)
+    from benchmark.execute import session as sessions
+
+    plan: dict[str, object] = {"cells": len(session.cells), "store": str(session.store.root)}
+    if dry_run:
+        return print_values({**plan, "missing": len(session.missing())}, json)
+    records = sessions.run(session, keep_images=keep == "images")
+    bad = sessions.failed(session)
+    print_values({**plan, "ran": len(records), "failed": bad}, json)
+    return 1 if bad else 0
+
+
+def status(
+    suite: str = "mini",
+    *,
+    protection: Many | None = None,
+    images: Path | None = None,
+    model: str | None = None,
+    store: Path | None = None,
+    json: Flag = False,
+) -> int:
+    """Says for each protection how many cells of a suite are done, failed or missing.
+
+    Args:
+        suite: Name of a suite, or path to its TOML file.
+        protection: Protections to count; all installed by default.
+        images: Folder of images, as for `run`.
+        model: Model alias or folder, as for `run`.
+        store: Where records lie.
+        json: Print an object of counts by protection.
+    """
+    session = _plan(Choice(suite, protection or (), images, model=model), store)
+    counts = {name: dict(sorted(tally.items())) for name, tally in session.counts().items()}
+    if json:
+        return print_values(dict(counts), True)
+    for name, tally in counts.items():
+        print(f"{name}: " + ", ".join(f"{n} {state}" for state, n in tally.items()))
+    return 0
+
+
+def adopt(source: Path, *, suite: str | None = None, store: Path | None = None, json: Flag = False) -> int:
+    """Takes over the records of another store or a reference folder, so that a run goes on from them.
+
+    Args:
+        source: A store, or a folder of reference records.
+        suite: Which suite, where the source holds several.
+        store: Where the records go; ./results or $CLOAKBENCH_STORE by default.
+        json: Print an object with how many records were added and known.
+    """
+    from benchmark.adopting import adopt as take
+    from benchmark.cells.store import Store
+
+    done = take(source, suite, Store(store or default_store()))
+    return print_values({"added": done.added, "known": done.known}, json)
+
+
+def _plan(choice: Choice, store: Path | None) -> Session:
+    """Returns the planned run; the suite is read first, because loading the models' libraries takes seconds."""
+    from benchmark.suites.load import load
+
+    load(choice.suite)
+    from benchmark.execute import session as sessions
+
+    return sessions.plan(choice, store or default_store())

@@ -1,0 +1,69 @@
+"""Countermeasures on a user's own images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmark import images
+from benchmark.attacks import catalogue
+from benchmark.attacks.context import Context
+from benchmark.errors import UserError
+from benchmark.images import Pixels
+from benchmark.models import loader
+from benchmark.own import folders
+from benchmark.suites import load as suites
+from benchmark.suites.schema import Scalar, Suite
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """One cleaned file with its measured change."""
+
+    file: str
+    max_255: float
+    mean_255: float
+
+
+def attack_folder(name: str, source: Path, target: Path, suite: str, model: str | None) -> list[Cleaned]:
+    """Writes a cleaned PNG for every image in `source`, with the settings of `suite`; returns what changed.
+
+    `name` is a countermeasure or a chain such as `noise+impress`; `model` takes the place of each base model that the
+    suite names for it. Raises UserError for an unknown name, and for one that the suite has no settings for.
+    """
+    chosen = suites.load(suite)
+    chain = catalogue.chain(name)
+    stages = [(facts, _settings(facts, chosen, model)) for facts in chain]
+    found = folders.read(source, target)
+    pixels = list(found.values())
+    context = _context(chosen, len(pixels))
+    for facts, settings in stages:
+        pixels = facts.build(settings).apply(pixels, context)
+    cleaned = dict(zip(found, pixels, strict=True))
+    folders.write(target, {file: images.encode(pixels) for file, pixels in cleaned.items()})
+    return [_change(file, found[file], cleaned[file]) for file in found]
+
+
+def _settings(facts: catalogue.StageFacts, suite: Suite, model: str | None) -> dict[str, Scalar]:
+    if facts.name not in suite.countermeasures:
+        known = ", ".join(sorted(suite.countermeasures))
+        raise UserError(
+            f"expected a countermeasure that suite {suite.name!r} has settings for ({known}), got {facts.name!r}",
+            "Choose another, or give a suite file of your own with --suite.",
+        )
+    settings = catalogue.settings(facts, suite)
+    return settings | ({"model": model} if model and "model" in facts.models else {})
+
+
+def _context(suite: Suite, count: int) -> Context:
+    device = loader.default_device()
+    captions = [f"a {suite.class_word}"] * count
+    perceptual = loader.mini_lpips().to(device)
+    return Context(range(count), captions, lambda alias: loader.load(alias, device), perceptual, torch.device(device))
+
+
+def _change(file: str, before: Pixels, after: Pixels) -> Cleaned:
+    change = images.measure_budget(before, after)
+    return Cleaned(file, change.max_255, round(change.mean_255, 3))

@@ -1,0 +1,87 @@
+"""The section on editing: how much of an edit protections leave, beside the ranking."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmark.suites.schema import AttackSpec
+from leaderboards import statistics, text
+from leaderboards.evidence import Entry, Evidence
+from leaderboards.sections import chain, metric_column, settings, strength_cell
+from leaderboards.statistics import MIN_ARTISTS
+from leaderboards.view import Cell, Column, Editing, EditSection, Pair, Row, Table, estimate_cell, value_cell
+
+EXPLANATION = (
+    "Here the mimic learns nothing: it edits each image under a prompt. The edit of the protected image is compared "
+    "with the edit of the clean image under the same prompt and seed.",
+    "A similarity of 1, or a PSNR of many decibels, means that the protection did not disturb the edit; the lower, the "
+    "more it did. None of the metrics says whether the other edit is a bad one.",
+    "The placebo's row is the noise floor: noise of 1/255 moves an edit as far as this. Editing takes no part in P nor "
+    "in the rank.",
+)
+NO_ARM = ("identity", "floor")
+"""The clean edit is what all are compared with, and the floor has no image to edit."""
+
+
+def editing(evidence: Evidence) -> Editing | None:
+    """Returns the section, or None where the suite edits nothing."""
+    explained = {each.name: each for each in evidence.facts.attacks}
+    sections = []
+    for number, spec in enumerate(evidence.edits, start=1):
+        facts = explained[spec.name]
+        prompts = Pair("prompts", text.plain("; ".join(evidence.suite.edit_prompts), 1000))
+        sections.append(
+            EditSection(
+                anchor=f"edit-{number}",
+                name=text.name(spec.name),
+                summary=text.plain(facts.summary, 1000),
+                chain=chain(spec, "compare with the clean edit"),
+                settings=(*settings(facts), prompts),
+                table=_table(evidence, spec),
+            )
+        )
+    return Editing(EXPLANATION, tuple(sections)) if sections else None
+
+
+def _table(evidence: Evidence, spec: AttackSpec) -> Table:
+    chosen = evidence.suite.metrics
+    shown = chosen.quality[:1]
+    rows = [
+        Row(
+            entry.label,
+            "control" if entry.is_control else "",
+            entry.is_control,
+            (
+                strength_cell(entry, strength),
+                *(value_cell(evidence.quality.get((entry.name, strength, name))) for name in shown),
+                *(_metric(evidence, entry, strength, (spec.name, name)) for name in chosen.edit),
+            ),
+        )
+        for entry in evidence.entries
+        if entry.facts.role not in NO_ARM
+        for strength in entry.strengths
+    ]
+    columns = (Column("Strength"), *(metric_column(evidence, name) for name in (*shown, *chosen.edit)))
+    caption = f"Edits by “{text.name(spec.name)}”, protected against clean: means over artists"
+    return Table(caption, "Protection", columns, tuple(rows), (_note(evidence),))
+
+
+def _note(evidence: Evidence) -> str:
+    if len(evidence.artists) < MIN_ARTISTS:
+        return f"No intervals: {statistics.too_few(len(evidence.artists))}."
+    return (
+        "± is the half-width of the 95 % interval over artists. A cell that failed or is absent enters no mean; an "
+        "artist without any is counted as missing."
+    )
+
+
+def _metric(evidence: Evidence, entry: Entry, strength: float, names: tuple[str, str]) -> Cell:
+    estimate = evidence.raw.get((entry.name, strength, *names))
+    if estimate is None:
+        return Cell(text.NONE, note="no measurement")
+    cell = estimate_cell(estimate, "" if evidence.suite.demonstration else estimate.reason)
+    absent = len(evidence.artists) - estimate.n
+    if absent <= 0:
+        return cell
+    detail = f"{absent} missing"
+    return replace(cell, detail=f"{cell.detail} · {detail}" if cell.detail else detail, kind="warning")

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import synthetic
+from synthetic import EDIT, EDIT_METRICS, JPEG, PLAIN, arms, edited, lost, record
+
+from benchmark.cells.record import Status
+from leaderboards import site, text
+from leaderboards.board import board
+from leaderboards.source import Loaded
+
+NAMES = [f"artist{n}" for n in range(6)]
+EDITING = {"metrics": EDIT_METRICS, "edit_prompts": ["a boat at night", "a boat in snow"], "rank_by": "dreambooth"}
+
+
+def edits(names=NAMES):
+    made = [edited("x", name, [n / 10, n / 10 + 0.2]) for n, name in enumerate(names)]
+    return [*made, *(edited("placebo", name, [0.98, 0.96]) for name in names)]
+
+
+def learned(names=NAMES):
+    return [each for name in names for each in [*arms(name, 0.0, 1.0), record("x", name, 0.5)]]
+
+
+def view(records, names=NAMES, attacks=(PLAIN, EDIT), **changes):
+    return board(Loaded(synthetic.facts(synthetic.suite(names, attacks, **{**EDITING, **changes})), records, []))
+
+
+def cells(table, head, strength=None):
+    labels = [column.label for column in table.columns]
+    [found] = [
+        dict(zip(labels, row.cells, strict=True))
+        for row in table.rows
+        if row.head == head and (strength is None or row.cells[0].value == strength)
+    ]
+    return found
+
+
+def test_means_over_artists_with_their_interval():
+    [section] = view([*learned(), *edits()]).editing.attacks
+    found = cells(section.table, "x")
+    # artists' means 0.1, 0.2 ... 0.6: mean 0.35, t(5) 2.5706 * sd 0.18708 / root 6
+    assert (found["edit-ssim"].value, found["edit-ssim"].detail) == (pytest.approx(0.35), "± 0.20")
+    assert found["edit-ssim"].low == pytest.approx(0.35 - 0.19633, abs=1e-4)
+    assert found["edit-psnr"].value == pytest.approx(20 + 40 * 0.35)
+    assert found["mini-lpips"].value == pytest.approx(0.3)
+    assert cells(section.table, "placebo")["edit-ssim"].value == pytest.approx(0.97)
+    assert [row.head for row in section.table.rows] == ["x", "placebo"]
+    assert [(c.label, c.better) for c in section.table.columns][2:] == [("edit-ssim", "↓"), ("edit-psnr", "↓")]
+
+
+def test_an_artist_weighs_the_same_however_many_seeds_it_has():
+    made = [edited("x", NAMES[0], [0.2]), edited("x", NAMES[0], [0.4], seed=1), edited("x", NAMES[1], [0.9])]
+    [section] = view([*learned(), *made]).editing.attacks
+    assert cells(section.table, "x")["edit-ssim"].value == pytest.approx((0.3 + 0.9) / 2)
+
+
+def test_below_six_artists_there_is_no_interval_and_the_reason_is_given():
+    few = NAMES[:5]
+    [section] = view([*learned(few), *edits(few)], few).editing.attacks
+    found = cells(section.table, "x")["edit-ssim"]
+    assert (found.low, found.detail, found.note) == (None, "", "5 artists, an interval needs 6")
+    assert section.table.notes == ("No intervals: 5 artists, an interval needs 6.",)
+
+
+def test_editing_moves_no_score_and_no_section():
+    facts, records = synthetic.demonstration(artists=6, seeds=2)
+    before, after = (board(Loaded(*each, [])) for each in ((facts, records), synthetic.with_edits(facts, records)))
+    assert before.editing is None
+    assert len(after.editing.attacks) == 1
+    for part in ("headline", "attacks", "no_signal", "gaps"):
+        assert getattr(before, part) == getattr(after, part)
+    assert "5 attacks, editing and" in after.explanation[-1]
+
+
+def test_an_entry_that_only_edits_has_no_score():
+    found = view([*learned(), *(edited("y", name, [0.5]) for name in NAMES)])
+    y = next(row for row in found.headline.rows if row.head == "y")
+    assert y.cells[0].value is None
+    assert (y.cells[1].text, y.cells[1].note) == (text.NONE, "no record")
+    assert all(point.label != "y" for point in found.attacks[0].curve.series)
+    assert cells(found.editing.attacks[0].table, "y")["edit-ssim"].value == 0.5
+
+
+def test_failed_and_absent_edits_are_gaps_and_counted_in_the_cell():
+    records = [*learned(), *edits()]
+    records[records.index(edited("x", NAMES[5], [0.5, 0.7]))] = lost(
+        "x", NAMES[5], Status.FAILED, "it broke", attack=EDIT
+    )
+    records.remove(edited("x", NAMES[4], [0.4, 0.6000000000000001]))
+    found = view(records)
+    x = cells(found.editing.attacks[0].table, "x")["edit-ssim"]
+    # 0.1 ... 0.4 are left
+    assert (x.value, x.detail, x.kind) == (pytest.approx(0.25), "2 missing", "warning")
+    assert x.note == "4 artists, an interval needs 6"
+    assert [(gap.what, gap.status, gap.reason) for gap in found.gaps] == [
+        ("x · edit", "absent", "no record yet"),
+        ("x · edit", "failed", "it broke"),
+    ]
+    # P of dreambooth stays whole
+    assert next(row for row in found.headline.rows if row.head == "x").cells[0].text == "1"
+
+
+def test_an_entry_without_an_edit_says_so():
+    [section] = view(learned()).editing.attacks
+    found = cells(section.table, "x")["edit-ssim"]
+    assert (found.text, found.note) == (text.NONE, "no measurement")
+
+
+def test_a_suite_that_ranks_by_the_worst_case_shows_its_first_ranked_attack():
+    found = view([*learned(), *edits()], attacks=(EDIT, PLAIN), rank_by="worst-case")
+    assert found.headline.caption == "All entries against “dreambooth”"
+    assert [section.name for section in found.attacks] == ["dreambooth"]
+
+
+def test_cleaning_before_the_edit_has_a_table_of_its_own():
+    cleaned = JPEG.model_copy(update={"name": "noise-jpeg-edit", "countermeasure": "noise+jpeg", "mimicry": "edit"})
+    records = [*learned(), *edits(), *(edited("x", name, [0.8], attack=cleaned) for name in NAMES)]
+    found = view(records, attacks=(PLAIN, EDIT, cleaned)).editing.attacks
+    assert [section.name for section in found] == ["edit", "noise-jpeg-edit"]
+    assert found[1].chain == "noise → jpeg → edit on mini-a → compare with the clean edit"
+    assert [cells(section.table, "x")["edit-ssim"].value for section in found] == [pytest.approx(0.35), 0.8]
+
+
+def test_page_and_data_show_the_section_only_where_there_is_one():
+    with_edits, without = (
+        view([*learned(), *edits()]),
+        board(Loaded(synthetic.facts(synthetic.suite(NAMES)), learned(), [])),
+    )
+    page = site.render(with_edits)
+    assert page.index('id="attacks"') < page.index('id="editing"') < page.index('id="protections"')
+    assert "did not disturb the edit" in page
+    assert "a boat at night; a boat in snow" in page
+    data = json.loads(site.serialise(with_edits))
+    assert data["editing"]["attacks"][0]["table"]["rows"][0]["head"] == "x"
+    assert [metric["kind"] for metric in data["metrics"] if metric["name"] == "edit-psnr"] == ["edited image"]
+    assert 'id="editing"' not in site.render(without)
+    assert 'href="#editing"' not in site.render(without)
+    assert "editing" not in json.loads(site.serialise(without))

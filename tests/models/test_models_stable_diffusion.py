@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import sd_shaped
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPTextModel
+
+from benchmark.errors import UserError
+from benchmark.models import loader, registry
+
+FAMILY = [facts for facts in registry.MODELS if facts.mirrors]
+
+
+def test_the_registry_states_what_the_issue_asks_for():
+    found = {m.name: (m.prediction, m.image_size) for m in FAMILY}
+    assert found == {
+        "sd15": ("epsilon", 512),
+        "sd15-inpaint": ("epsilon", 512),
+        "sd21-base": ("epsilon", 512),
+        "sd21": ("v_prediction", 768),
+    }
+    assert {m.latent_family for m in FAMILY} == {"sd-kl-f8"}
+    assert all(m.licence.startswith("CreativeML OpenRAIL") for m in FAMILY)
+    assert {m.name: m.licence for m in FAMILY}["sd21"].endswith("++-M")
+    removed = ("runwayml/", "stabilityai/stable-diffusion-2")
+    assert not [mirror for m in FAMILY for mirror in m.mirrors if mirror.startswith(removed)]
+
+
+def test_nothing_is_claimed_that_nobody_has_seen():
+    assert {(m.revision, m.digest) for m in registry.MODELS} == {("", "")}
+
+
+@pytest.mark.parametrize("shape", sd_shaped.SHAPES, ids=lambda s: s.alias)
+@pytest.mark.usefixtures("sd_stand_ins")
+def test_models_of_both_lines_load_and_go_round(shape):
+    model = loader.load(shape.alias)
+    parts = (model.vae, model.unet, model.text_encoder)
+    assert [type(part) for part in parts] == [AutoencoderKL, UNet2DConditionModel, CLIPTextModel]
+    assert not any(p.requires_grad for part in parts for p in part.parameters())
+    assert (model.name, model.facts) == (shape.alias, registry.find(shape.alias))
+    assert model.scheduler.config.prediction_type == shape.prediction
+    context = model.embed(["a painting of a boat in the style of sks"])
+    assert context.shape == (1, 77, sd_shaped.WIDTH)
+    noisy = torch.zeros((1, shape.channels, 16, 16))
+    predicted = model.unet(noisy, torch.tensor([5]), encoder_hidden_states=context).sample
+    assert predicted.shape == (1, 4, 16, 16)
+    assert predicted.isfinite().all()
+    assert model.decode(predicted.detach()).shape == (1, 3, 128, 128)
+
+
+@pytest.mark.usefixtures("sd_stand_ins")
+def test_weights_come_in_the_precision_asked_for():
+    half = loader.load("sd15", dtype=torch.bfloat16)
+    assert {p.dtype for part in (half.vae, half.unet, half.text_encoder) for p in part.parameters()} == {torch.bfloat16}
+    assert half.embed(["a boat"]).dtype == torch.bfloat16
+    assert loader.load("sd15").digest == half.digest
+
+
+@pytest.mark.usefixtures("sd_stand_ins")
+def test_surrogate_and_transfer_target_stay_loaded_together():
+    surrogate, target = loader.load("sd15"), loader.load("sd21-base")
+    assert loader.load("sd15") is surrogate
+    assert loader.load("sd21-base") is target
+
+
+def test_another_prediction_than_the_alias_has_is_refused(sd_stand_ins, tmp_path, monkeypatch):
+    shutil.copytree(sd_stand_ins / "sd21", tmp_path / "models" / "sd21-base")
+    monkeypatch.setenv("CLOAKBENCH_MODELS", str(tmp_path / "models"))
+    with pytest.raises(UserError, match="expected 'sd21-base' to predict epsilon, got v_prediction"):
+        loader.load("sd21-base")
+    assert not (tmp_path / "lock.json").exists()
+
+
+@pytest.mark.usefixtures("sd_stand_ins")
+def test_other_pipelines_and_pickled_weights_are_refused(sd_weights, tmp_path):
+    folder = tmp_path / "other"
+    shutil.copytree(sd_weights / "sd15", folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": "StableDiffusionXLPipeline"}))
+    with pytest.raises(UserError, match=r"expected a StableDiffusionPipeline or .* does not load: .*XLPipeline"):
+        loader.load(str(folder))
+    (folder / "model_index.json").write_text(json.dumps(index))
+    weights = next((folder / "vae").glob("*.safetensors"))
+    weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(UserError, match="does not load") as caught:
+        loader.load(str(folder))
+    assert "weights as .safetensors" in caught.value.hint

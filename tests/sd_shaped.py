@@ -1,0 +1,144 @@
+"""Pipelines with the classes and configuration keys of Stable Diffusion 1.5 and 2.1: narrow, random, quickly saved."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    PNDMScheduler,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from benchmark.models.mini import tokenizer
+
+
+class Shape(NamedTuple):
+    """What tells the models of the family apart."""
+
+    alias: str
+    second: bool
+    """Of the 2.x line: another text encoder, linear projections, heads by level."""
+    prediction: str
+    sample: int
+    channels: int = 4
+
+
+SHAPES = (
+    Shape("sd15", False, "epsilon", 64),
+    Shape("sd15-inpaint", False, "epsilon", 64, channels=9),
+    Shape("sd21-base", True, "epsilon", 64),
+    Shape("sd21", True, "v_prediction", 96),
+)
+WIDTH = 32
+
+
+def write(root: Path, shapes: tuple[Shape, ...] = SHAPES) -> Path:
+    """Writes a folder in diffusers layout for each shape below `root`, which it returns."""
+    words = root / "words"
+    tokenizer.write(words, ["painting", "style", "boat", "sks"])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for shape in shapes:
+            _save(shape, words, root / shape.alias)
+    shutil.rmtree(words)
+    return root
+
+
+def _save(shape: Shape, words: Path, folder: Path) -> None:
+    learned = _tokenizer(shape, words)
+    kind = StableDiffusionInpaintPipeline if shape.channels == 9 else StableDiffusionPipeline
+    kind(
+        vae=_vae(shape),
+        text_encoder=_text_encoder(shape, len(learned)),
+        tokenizer=learned,
+        unet=_unet(shape),
+        scheduler=_scheduler(shape),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder, safe_serialization=True)
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copy(words / name, folder / "tokenizer" / name)
+    _name_safety_checker(folder / "model_index.json")
+
+
+def _name_safety_checker(path: Path) -> None:
+    """Names parts that are not there, as the hub's index does; they are neither downloaded nor loaded."""
+    index = json.loads(path.read_text())
+    index["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+    index["feature_extractor"] = ["transformers", "CLIPImageProcessor"]
+    path.write_text(json.dumps(index))
+
+
+def _tokenizer(shape: Shape, words: Path) -> CLIPTokenizer:
+    vocabulary = json.loads((words / "vocab.json").read_text())
+    merges = [tuple(line.split()) for line in (words / "merges.txt").read_text().splitlines()[1:]]
+    padding = {"pad_token": "!"} if shape.second else {}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77, **padding)
+
+
+def _text_encoder(shape: Shape, vocabulary: int) -> CLIPTextModel:
+    config = CLIPTextConfig(
+        vocab_size=vocabulary,
+        hidden_size=WIDTH,
+        intermediate_size=2 * WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        hidden_act="gelu" if shape.second else "quick_gelu",
+        max_position_embeddings=77,
+        projection_dim=WIDTH // 2 if shape.second else WIDTH,
+        bos_token_id=0,
+        eos_token_id=2,  # wrong in the original files too
+        pad_token_id=1,
+    )
+    return CLIPTextModel(config)
+
+
+def _unet(shape: Shape) -> UNet2DConditionModel:
+    attention: dict[str, Any] = {"attention_head_dim": 8}
+    if shape.second:
+        attention = {"attention_head_dim": [2, 4, 4, 4], "use_linear_projection": True}
+        attention["upcast_attention"] = shape.prediction == "v_prediction"
+    return UNet2DConditionModel(
+        sample_size=shape.sample,
+        in_channels=shape.channels,
+        out_channels=4,
+        down_block_types=(*["CrossAttnDownBlock2D"] * 3, "DownBlock2D"),
+        up_block_types=("UpBlock2D", *["CrossAttnUpBlock2D"] * 3),
+        block_out_channels=(WIDTH, WIDTH, WIDTH, WIDTH),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        norm_num_groups=32,
+        flip_sin_to_cos=True,
+        freq_shift=0,
+        **attention,
+    )
+
+
+def _vae(shape: Shape) -> AutoencoderKL:
+    return AutoencoderKL(
+        down_block_types=["DownEncoderBlock2D"] * 4,
+        up_block_types=["UpDecoderBlock2D"] * 4,
+        block_out_channels=(8, 8, 8, 8),
+        layers_per_block=1,
+        norm_num_groups=8,
+        latent_channels=4,
+        sample_size=shape.sample * 8,
+        force_upcast=False,
+    )
+
+
+def _scheduler(shape: Shape) -> Any:
+    noise = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "set_alpha_to_one": False}
+    if shape.second:
+        return DDIMScheduler(**noise, clip_sample=False, steps_offset=1, prediction_type=shape.prediction)
+    return PNDMScheduler(**noise, skip_prk_steps=True, steps_offset=1)

@@ -1,0 +1,122 @@
+"""The verbs for a user's own images: attack and mimic (protect has its tests in test_cli.py)."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+from safetensors import safe_open
+
+from benchmark import images
+
+SUITE = tiny.TEXT.replace(
+    "[mimicry.dreambooth]",
+    """[countermeasures.jpeg]
+quality = 40
+
+[mimicry.lora]
+rank = 2
+alpha = 4.0
+steps = 1
+batch = 1
+learning_rate = 1e-3
+
+[mimicry.textual-inversion]
+initial = "painting"
+steps = 1
+batch = 1
+learning_rate = 1e-2
+
+[mimicry.dreambooth]""",
+)
+
+
+@pytest.fixture
+def suite(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(SUITE)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "one.png").write_bytes(images.encode(tiny.picture(1, 93, 131)))
+    (folder / "two.png").write_bytes(images.encode(tiny.picture(2)))
+    return folder
+
+
+def pixels(path):
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def as_jpeg(picture, quality):
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def test_a_countermeasure_cleans_own_images_of_any_size(cloakbench, photos, suite, tmp_path):
+    told = cloakbench("attack", "jpeg", "--in", photos, "--out", tmp_path / "out", "--suite", suite, "--json")
+    assert told.code == 0
+    assert [row["file"] for row in json.loads(told.out)] == ["one.png", "two.png"]
+    assert np.array_equal(pixels(tmp_path / "out" / "one.png"), as_jpeg(tiny.picture(1, 93, 131), 40))
+
+
+def test_a_chain_is_one_countermeasure_after_the_other(cloakbench, photos, suite, tmp_path):
+    for name, source in (("noise", photos), ("jpeg", tmp_path / "noise"), ("noise+jpeg", photos)):
+        told = cloakbench("attack", name, "--in", source, "--out", tmp_path / name, "--suite", suite)
+        assert told.code == 0, told.err
+    for file in ("one.png", "two.png"):
+        assert np.array_equal(pixels(tmp_path / "noise+jpeg" / file), pixels(tmp_path / "jpeg" / file))
+
+
+@pytest.mark.parametrize("name", ["lora", "textual-inversion", "dreambooth"])
+def test_a_mimic_learns_own_images_and_generates(cloakbench, stand_ins, photos, suite, tmp_path, name):
+    out = tmp_path / "out"
+    asked = ["--prompt", "a boat in the style of {token}", "a {class_word}", "--count", 2]
+    told = cloakbench("mimic", name, "--in", photos, "--out", out, *asked, "--suite", suite, "--json")
+    assert told.code == 0, told.err
+    rows = json.loads(told.out)
+    made = [row for row in rows if row["prompt"]]
+    assert [row["prompt"] for row in made] == ["a boat in the style of sks"] * 2 + ["a painting"] * 2
+    assert all(pixels(out / row["file"]).shape == (128, 128, 3) for row in made)
+    assert (out / "adapter.safetensors").exists() == (name != "dreambooth")
+    assert {row["file"] for row in rows} == {path.name for path in out.iterdir()}
+
+
+def test_an_adapter_says_its_rank_and_alpha(cloakbench, stand_ins, photos, suite, tmp_path):
+    asked = ["--prompt", "a boat", "--count", 1, "--suite", suite]
+    assert cloakbench("mimic", "lora", "--in", photos, "--out", tmp_path / "out", *asked).code == 0
+    with safe_open(tmp_path / "out" / "adapter.safetensors", "pt") as file:
+        said = json.loads(file.metadata()["lora_adapter_metadata"])
+    assert (said["unet.r"], said["unet.lora_alpha"]) == (2, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["attack", "jpg"], "Did you mean"),
+        (["attack", "blur"], "has settings for (jpeg, noise), got 'blur'"),
+        (["mimic", "loro", "--prompt", "x"], "Did you mean"),
+        (["mimic", "dreamstyler", "--prompt", "x"], "has settings for"),
+        (["mimic", "lora", "--prompt", "a {artist}"], "expected no placeholder but"),
+    ],
+)
+def test_wrong_names_and_prompts_end_with_2(cloakbench, photos, suite, tmp_path, arguments, said):
+    told = cloakbench(*arguments, "--in", photos, "--out", tmp_path / "out", "--suite", suite)
+    assert told.code == 2
+    assert said in told.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("verb", [["attack", "jpeg"], ["mimic", "lora", "--prompt", "x"]])
+def test_originals_are_never_replaced(cloakbench, photos, suite, verb):
+    told = cloakbench(*verb, "--in", photos, "--out", photos, "--suite", suite)
+    assert told.code == 2
+    assert "expected another folder than --in" in told.err
