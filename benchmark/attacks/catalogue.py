@@ -49,8 +49,8 @@ def _countermeasure(name: str, summary: str, kind: str, *models: str, perceptual
     return StageFacts(name, "countermeasure", 1, summary, target, models, perceptual)
 
 
-def _mimicry(name: str, module: str, kind: str, summary: str) -> StageFacts:
-    return StageFacts(name, "mimicry", 1, summary, f"benchmark.attacks.mimicry.{module}:{kind}")
+def _mimicry(name: str, module: str, kind: str, summary: str, version: int = 1) -> StageFacts:
+    return StageFacts(name, "mimicry", version, summary, f"benchmark.attacks.mimicry.{module}:{kind}")
 
 
 STAGES: tuple[StageFacts, ...] = (
@@ -92,6 +92,7 @@ STAGES: tuple[StageFacts, ...] = (
         "lora",
         "LoRA",
         "The mimic trains low-rank adapters on the denoiser's attention and leaves the rest alone.",
+        version=2,
     ),
     _mimicry(
         "textual-inversion",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from benchmark import images
 from benchmark.attacks import catalogue
 from benchmark.attacks.mimicry import sampling
-from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet
+from benchmark.attacks.mimicry.personalised import TrainingSet
 from benchmark.errors import UserError
 from benchmark.models import loader, registry
 from benchmark.own import folders
@@ -53,7 +52,7 @@ def mimic_folder(
     mimic = facts.build(catalogue.settings(facts, chosen)).personalise(base, data, seed)
     made = sampling.generate(mimic, texts, range(seed, seed + len(texts)), chosen.sampling)
     files = {f"{n:03d}.png": images.encode(pixels) for n, pixels in enumerate(made)}
-    adapter = {ADAPTER: _adapter(mimic)} if mimic.kept else {}
+    adapter = {ADAPTER: mimic.adapter()} if mimic.kept else {}
     folders.write(target, files | adapter)
     listed = [Imitation(file, text) for file, text in zip(files, texts, strict=True)]
     return [*listed, *(Imitation(file, "") for file in adapter)]
@@ -67,9 +66,3 @@ def _filled(prompts: Sequence[str], suite: Suite) -> list[str]:
             f"expected no placeholder but {{token}} and {{class_word}} in --prompt, got {list(prompts)}",
             "Write {{ and }} for braces.",
         ) from error
-
-
-def _adapter(mimic: Personalised) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        mimic.save(Path(folder) / ADAPTER)
-        return (Path(folder) / ADAPTER).read_bytes()

@@ -93,7 +93,9 @@ def trainable(part: nn.Module) -> nn.Module:
 
 def finished(part: nn.Module, model: BaseModel) -> nn.Module:
     """Returns a trained part as the model's own are: frozen, in evaluation mode, in the model's precision."""
-    return part.to(model.dtype).eval().requires_grad_(False)
+    if model.dtype != torch.float32:
+        part.to(model.dtype)
+    return part.eval().requires_grad_(False)
 
 
 def predict(model: BaseModel, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -135,6 +137,7 @@ def finetune(
         if averages:
             keep = min(recipe.average, (step + 1) / (step + 10))
             torch._foreach_lerp_(averages, [w.detach() for w in weights], 1 - keep)
+    optimizer.zero_grad(set_to_none=True)  # the gradients' memory is wanted for sampling
     with torch.no_grad():
         for weight, average in zip(weights, averages, strict=False):
             weight.copy_(average)

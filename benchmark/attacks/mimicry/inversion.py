@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.attacks.mimicry.finetune import Contexts, Examples, Recipe, diffusion_loss, finetune, posterior
-from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet
+from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet, with_word
 from benchmark.models.loader import BaseModel
 
 
@@ -40,7 +40,7 @@ class Inversion:
         """Returns the model with new words that have learned `data`, and their embeddings alone."""
         words = tuple(f"<{data.token}-{n}>" for n in range(self.stages))
         learner, vectors = with_words(model, words, self.initial)
-        texts = [[caption.replace(data.token, word) for caption in data.captions] for word in words]
+        texts = [with_word(data.captions, data.token, word) for word in words]
         examples = Examples(*posterior(model, data.images), staged_contexts(learner, texts))
         count = self.recipe.batch
 

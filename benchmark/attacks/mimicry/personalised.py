@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from benchmark.models.loader import BaseModel
 from benchmark.suites.schema import Sampling
+
+
+def with_word(texts: Sequence[str], token: str, word: str) -> list[str]:
+    """Returns the texts with `word` in place of `token`, where that stands alone: not inside another word."""
+    alone = re.compile(rf"(?<!\w){re.escape(token)}(?!\w)")
+    return [alone.sub(lambda _: word, text) for text in texts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +56,19 @@ class Personalised:
         """Returns the embedded texts `[S, N, L, C]`, one set for each of the S stretches of the denoising."""
         if not self.words:
             return self.model.embed(list(texts))[None]
-        filled = [[text.replace(self.token, word) for text in texts] for word in self.words]
+        filled = [with_word(texts, self.token, word) for word in self.words]
         return torch.stack([self.model.embed(one) for one in filled])
 
-    def save(self, path: Path) -> None:
-        """Writes the adapters or embeddings as safetensors; raises ValueError for a mimicry that keeps none."""
+    def adapter(self) -> bytes:
+        """Returns the adapters or embeddings as a safetensors file; raises ValueError for a mimicry that keeps none."""
         if not self.kept:
             raise ValueError("this mimicry keeps no adapters or embeddings")
-        save_file({name: t.contiguous().cpu() for name, t in self.kept.items()}, path, dict(self.metadata) or None)
+        tensors = {name: tensor.contiguous().cpu() for name, tensor in self.kept.items()}
+        return save(tensors, dict(self.metadata) or None)
+
+    def save(self, path: Path) -> None:
+        """Writes `adapter()` to a file."""
+        path.write_bytes(self.adapter())
 
 
 class Mimicry(Protocol):

@@ -29,10 +29,12 @@ def seeded_noise(model: BaseModel, seeds: Sequence[int], shape: Sequence[int]) -
     return torch.stack(drawn).to(model.device, model.dtype)
 
 
-def schedule(model: BaseModel, settings: Diffusing) -> Any:
-    """Returns the named scheduler, set to the model's noise schedule and the settings' number of steps."""
+def schedule(model: BaseModel, settings: Diffusing, begin: int = 0) -> Any:
+    """Returns the named scheduler, on the model's noise schedule, ready for its steps from `begin` on."""
     scheduler = SCHEDULERS[settings.scheduler].from_config(model.scheduler.config)
     scheduler.set_timesteps(settings.steps, device=model.device)
+    if hasattr(scheduler, "set_begin_index"):  # those that count their steps, other than DDIM
+        scheduler.set_begin_index(begin)
     return scheduler
 
 
@@ -43,20 +45,21 @@ def denoise(
     """Returns scaled latents `[N, C, h, w]`, denoised from step `begin` on with classifier-free guidance.
 
     `contexts` are those of the empty text `[S, 1, L, C]` and of the prompts `[S, N, L, C]`, one for each of S equal
-    stretches of the noise schedule, first the noisiest.
+    stretches of the noise schedule, first the noisiest. At a guidance of 1 the empty text plays no part.
     """
     empty, guided = contexts
-    both = torch.cat([empty.expand(-1, len(latents), -1, -1), guided], dim=1)
-    scheduler = schedule(model, settings)
-    if begin:
-        scheduler.set_begin_index(begin)
+    both = torch.cat([empty.expand(-1, len(latents), -1, -1), guided], dim=1) if settings.guidance != 1 else guided
+    scheduler = schedule(model, settings, begin)
     length = model.scheduler.config.num_train_timesteps
     for time in scheduler.timesteps[begin:]:
         stretch = len(both) - 1 - int(time) * len(both) // length
         given = scheduler.scale_model_input(latents, time)
-        doubled = model.unet(torch.cat([given, given]), time, encoder_hidden_states=both[stretch]).sample
-        without, towards = doubled.chunk(2)
-        latents = scheduler.step(without + settings.guidance * (towards - without), time, latents).prev_sample
+        repeated = given.repeat(both.shape[1] // len(given), 1, 1, 1)
+        predicted = model.unet(repeated, time, encoder_hidden_states=both[stretch]).sample
+        if settings.guidance != 1:
+            without, towards = predicted.chunk(2)
+            predicted = without + settings.guidance * (towards - without)
+        latents = scheduler.step(predicted, time, latents).prev_sample
     return latents
 
 
@@ -105,8 +108,6 @@ def image_to_image(
 
 
 def _noised(model: BaseModel, latents: Tensor, noise: Tensor, settings: Diffusing, begin: int) -> Tensor:
-    scheduler = schedule(model, settings)
-    if begin:
-        scheduler.set_begin_index(begin)
+    scheduler = schedule(model, settings, begin)
     times = scheduler.timesteps[begin : begin + 1].expand(len(latents))
     return torch.as_tensor(scheduler.add_noise(latents, noise, times))

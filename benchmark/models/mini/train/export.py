@@ -48,6 +48,9 @@ def autoencoder(model: AutoencoderTiny, folder: Path) -> None:
     """Writes a folder that `AutoencoderTiny.from_pretrained` loads."""
     shutil.rmtree(folder, ignore_errors=True)
     model.half().save_pretrained(folder, safe_serialization=True)
+    config = json.loads((folder / "config.json").read_text())
+    del config["block_out_channels"]  # the class writes it down and then warns that it does not know it
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def distance(model: MiniLPIPS, weights: Path) -> None:
