@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
-from benchmark.commands import dataset, images, reading, running
+from benchmark.commands import dataset, images, metrics, reading, running
 from benchmark.errors import BenchmarkError, UserError
 
 app = App(
@@ -31,6 +31,7 @@ for verb in (
     images.protect,
     images.attack,
     images.mimic,
+    metrics.measure,
 ):
     app.command(verb)
 datasets = App(name="dataset", help="Makes the image folders of suites that ship none.")

@@ -13,6 +13,7 @@ from benchmark import submissions
 from benchmark.cells.store import Store
 from benchmark.datasets import manifest
 from benchmark.errors import BenchmarkError
+from benchmark.metrics import weights
 from benchmark.models import hub, lock, registry
 from benchmark.models.registry import ModelFacts
 from benchmark.suites import load as suites
@@ -22,6 +23,7 @@ _PACKAGES = ("torch", "torchvision", "diffusers", "transformers", "peft", "open_
 
 
 State = Literal["ok", "warning", "unverified", "missing", "wrong"]
+_WORSE: tuple[State, ...] = ("ok", "warning", "unverified", "missing", "wrong")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Check:
 def examine(
     store: Path, suite: str | None = None, images: Path | None = None, fetch: hub.Fetch = hub.cached
 ) -> list[Check]:
-    """Returns all findings; with `suite`, only about its models, and whether its `images` are here.
+    """Returns all findings; with `suite`, only about its models and metrics, and whether its `images` are here.
 
     Nothing is downloaded. Without `suite`, a hub model that is not here is no fault: the embedded suites need none.
     """
@@ -45,6 +47,7 @@ def examine(
     aliases = {alias for one in wanted for alias in (one.surrogate, *(a.model for a in one.attacks))}
     checks += [_model(alias, "missing" if suite else "warning", fetch) for alias in sorted(aliases)]
     checks += [_weights("mini-clip"), _weights("mini-lpips.safetensors")]
+    checks += [_metric(name) for one in wanted if suite for name in one.metrics.every]
     checks += [_images(one, images) for one in wanted if suite and one.dataset != "mini"]
     checks += _protections()
     return [*checks, _store(store)]
@@ -107,6 +110,16 @@ def _weights(name: str) -> Check:
         return Check(name, "missing", "reinstall the package")
     found = registry.digest(path) if path.is_dir() else registry.file_digest(path)
     return Check(name, "ok", f"sha256 {found[:16]}")
+
+
+def _metric(name: str) -> Check:
+    """Returns whether the weights that a metric needs are here; the worst of its files decides."""
+    states = {file.name: weights.state(file) for file in weights.needed(name)}
+    known: list[State] = ["unverified" if state == "repacked" else state for state in states.values()]
+    worst: State = max(known, key=_WORSE.index, default="ok")
+    listed = ", ".join(f"{file}: {state}" for file, state in states.items())
+    hint = f"; {weights.how_to_get()}" if worst in {"missing", "wrong"} else ""
+    return Check(f"metric {name}", worst, (listed or "needs no weights") + hint)
 
 
 def _protections() -> list[Check]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmark.attacks.mimicry.dreambooth import DreamBooth
-from benchmark.attacks.mimicry.finetune import Personalised, TrainingSet, diffusion_loss, posterior
+from benchmark.attacks.mimicry.finetune import Batch, diffusion_loss, posterior
+from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet
 from benchmark.datasets.artists import Artist, mini_artist
 from benchmark.images import to_tensor
 from benchmark.metrics.judge import Judge
@@ -41,7 +42,7 @@ class Mimicry:
             noise = torch.randn(latents.shape, generator=generator)
             times = torch.randint(0, 1000, (len(latents),), generator=generator)
             context = self.model.embed(list(self.artist.captions)).repeat(4, 1, 1)
-            return diffusion_loss(self.model, unet, latents, noise, times, context).item()
+            return diffusion_loss(replace(self.model, unet=unet), Batch(latents, noise, times, context)).item()
 
 
 def present() -> bool:
@@ -54,5 +55,7 @@ def mimicry() -> Mimicry:
     model = loader.load(str(registry.WEIGHTS / "mini-a"))
     before = {name: weight.clone() for name, weight in model.unet.state_dict().items()}
     attack = DreamBooth(**{**suite.mimicry["dreambooth"], "steps": STEPS})
-    learned = attack.personalise(model, TrainingSet(to_tensor(artist.images), artist.captions), 7)
+    pixels = to_tensor(artist.images)
+    data = TrainingSet(pixels, artist.captions, suite.token, suite.class_word, suite.sampling)
+    learned = attack.personalise(model, data, 7)
     return Mimicry(suite, artist, model, before, learned, Judge(registry.WEIGHTS / "mini-clip"))

@@ -135,3 +135,18 @@ def test_the_suite_plans_on_frozen_images(cloakbench, painting, tmp_path):
     assert (told.code, json.loads(told.out or "{}").get("missing")) == (0, 7), told.err
     assert not (tmp_path / "lock.json").exists()
     assert suites.load(str(painting)).surrogate == "sd15"
+
+
+def test_the_weights_of_a_suites_metrics_are_told_one_by_one(nowhere, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(nowhere / "torch"))
+    path = nowhere / "tiny.toml"
+    path.write_text(tiny.TEXT.replace('"psnr", "linf"]', '"psnr", "dists"]'))
+    folder = nowhere / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "vgg16-397923af.pth").write_bytes(b"other")
+    checks = found(nowhere, str(path))
+    assert (checks["metric psnr"].state, checks["metric psnr"].detail) == ("ok", "needs no weights")
+    assert checks["metric mini-lpips"].detail == "mini-lpips.safetensors: ok"
+    assert checks["metric dists"].state == "missing"
+    assert "vgg16-397923af.pth: repacked, DISTS_weights-f5e65c96.pth: missing" in checks["metric dists"].detail
+    assert "TORCH_HOME" in checks["metric dists"].detail

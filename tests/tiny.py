@@ -72,6 +72,39 @@ generation = ["style-accuracy"]
 sets = ["frechet", "kid"]
 """
 
+WHOLE = f"""edit_prompts = ["an oil {{class_word}} of a boat", "a {{class_word}} of rain"]
+{TEXT}edit = ["edit-ssim", "edit-psnr"]
+
+[[attacks]]
+name = "chain"
+countermeasure = "noise+blur"
+mimicry = "lora"
+model = "mini-b"
+
+[[attacks]]
+name = "edit"
+mimicry = "edit"
+model = "mini-a"
+
+[countermeasures.blur]
+kernel = 3
+sigma = 0.8
+
+[mimicry.lora]
+rank = 2
+alpha = 4.0
+steps = 2
+batch = 2
+learning_rate = 1e-2
+
+[mimicry.edit]
+strength = 0.5
+steps = 2
+guidance = 2.0
+scheduler = "ddim"
+"""
+"""The tiny suite with a chain of countermeasures, adapters, and editing."""
+
 DIGESTS = Digests({"mini-a": "a" * 64, "mini-b": "b" * 64}, "c" * 64, "d" * 64)
 
 

@@ -71,7 +71,8 @@ class Pipeline:
         else:
             clean = self.stages.edit(work, cleaned)
             with work.meter.stage("measure"):
-                work.generations = editing.measure_edits(self.suite.metrics.edit, work.generated, clean)
+                names = self.stages.usable(self.suite.metrics.edit, work)
+                work.generations = editing.measure_edits(names, work.generated, clean, self.stages.where)
         self._keep(work)
 
     def _measure(self, work: Work) -> None:
@@ -79,9 +80,9 @@ class Pipeline:
         judge = judges.load()
         features = judge.features(work.generated)
         references = judge.features(artist.references)
-        names = [chosen.primary, *chosen.generation]
+        names = self.stages.usable([chosen.primary, *chosen.generation], work)
         work.generations = protection_metrics.measure_generations(names, judge, features, references, artist.name)
-        work.sets = protection_metrics.measure_sets(chosen.sets, judge, features, references)
+        work.sets = protection_metrics.measure_sets(self.stages.usable(chosen.sets, work), judge, features, references)
 
     def _keep(self, work: Work) -> None:
         cell, where = work.cell, self.environment.env_class
@@ -110,6 +111,7 @@ class Pipeline:
             quality=work.quality,
             generations=work.generations,
             sets=work.sets,
+            skipped=work.skipped,
             digests=work.digests,
             environment=self.environment,
             cost=work.meter.costs,

@@ -13,6 +13,7 @@ from benchmark.contract import Protection
 from benchmark.datasets.artists import Artist
 from benchmark.errors import UserError
 from benchmark.metrics import catalogue as metrics
+from benchmark.metrics import weights
 from benchmark.suites.schema import AttackSpec, Suite
 
 SAMPLING_VERSION = 1
@@ -136,7 +137,7 @@ class Planner:
             "package": facts.package_digest,
             "strength": strength,
             "budget_255": suite.budget_255,
-            "images": artist.image_digests(),
+            "images": artist.image_digests,
             "captions": list(artist.captions),
             "class_word": suite.class_word,
             "surrogate": self.digests.models[suite.surrogate],
@@ -210,18 +211,24 @@ class Planner:
         chosen = self.suite.metrics
         if edits:
             names = sorted({*chosen.quality, *chosen.edit})
-            return {"metrics": metrics.versions(names), "perceptual": self.digests.perceptual}
+            return {**_measured(names), "perceptual": self.digests.perceptual}
         names = sorted({chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets})
         return {
-            "metrics": metrics.versions(names),
+            **_measured(names),
             "judge": self.digests.judge,
             "perceptual": self.digests.perceptual,
-            "references": artist.reference_digests(),
+            "references": artist.reference_digests,
         }
 
     def seed(self, artist: str, index: int, stage: str, draw: int = 0) -> int:
         """Returns the attack seed of a stage."""
         return seeds.derive(self.salt, self.suite.name, artist, index, stage, draw)
+
+
+def _measured(names: Sequence[str]) -> dict[str, Any]:
+    """Returns the versions of metrics, and the digests of the weights that some need beside the embedded ones."""
+    used = weights.digests(names)
+    return {"metrics": metrics.versions(names)} | ({"weights": used} if used else {})
 
 
 def attack_facts(attack: AttackSpec) -> AttackFacts:

@@ -108,6 +108,8 @@ class Record(_Frozen):
     """Per generated image: metric name -> one value an image."""
     sets: dict[str, float]
     """Metrics of the whole set of generations."""
+    skipped: dict[str, str] = {}
+    """Metrics of the suite that have no value here, and why, such as weights that were missing."""
     digests: dict[str, list[str]]
     """Evidence: stage -> SHA-256 of each image's pixels."""
     environment: Environment

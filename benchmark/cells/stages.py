@@ -21,7 +21,7 @@ from benchmark.cells.plan import Cell, Planner
 from benchmark.cells.record import Environment, StageCost
 from benchmark.cells.store import Damaged, Store
 from benchmark.images import Pixels
-from benchmark.metrics import quality
+from benchmark.metrics import quality, weights
 from benchmark.models import loader
 from benchmark.models.loader import BaseModel
 from benchmark.submissions import guard
@@ -40,6 +40,7 @@ class Work:
     quality: dict[str, list[float]] = field(default_factory=dict)
     generations: dict[str, list[float]] = field(default_factory=dict)
     sets: dict[str, float] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
     digests: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -54,6 +55,7 @@ class Stages:
         self.where = torch.device(device)
         self.dtype: torch.dtype = getattr(torch, self.suite.dtype)
         self.perceptual = copy.deepcopy(loader.mini_lpips()).to(self.where)
+        self.metrics = weights.sort_out(self.suite.metrics.every)
         self._faults: dict[str, guard.SubmissionFault] = {}
         self._quality: dict[str, dict[str, list[float]]] = {}
 
@@ -73,9 +75,15 @@ class Stages:
         except guard.SubmissionFault as fault:
             self._faults[name] = fault
             raise
+        names = self.usable(self.suite.metrics.quality, work)
         if name not in self._quality:
-            self._quality[name] = quality.measure(self.suite.metrics.quality, work.protected, cell.artist.images)
+            self._quality[name] = quality.measure(names, work.protected, cell.artist.images, self.where)
         work.quality = self._quality[name]
+
+    def usable(self, metrics: Sequence[str], work: Work) -> list[str]:
+        """Returns those of the metrics whose weights are here, and notes in `work` why the others are skipped."""
+        work.skipped |= {name: self.metrics.skipped[name] for name in metrics if name in self.metrics.skipped}
+        return [name for name in metrics if name in self.metrics.usable]
 
     def _ask(self, cell: Cell) -> list[Pixels]:
         """Returns protected images; the identity control is the clean arm and is never asked."""
@@ -119,6 +127,8 @@ class Stages:
                 captions, pixels = cell.artist.captions, images.to_tensor(cleaned)
                 data = TrainingSet(pixels, captions, suite.token, suite.class_word, suite.sampling)
                 mimic = stage.personalise(mimic.model, data, cell.recipes["personalise"]["seed"])
+            if mimic.kept:
+                self.store.write_adapter(cell.keys["personalise"], self.environment.env_class, mimic.adapter())
         with work.meter.stage("generate"):
             prompts, drawn = self._prompts(cell)
             work.generated = sampling.generate(mimic, prompts, drawn, suite.sampling)
@@ -135,7 +145,7 @@ class Stages:
         """Fills in the edits of `cleaned`, and returns the same edits of the artist's clean images."""
         cell = work.cell
         recipe = {name: value for name, value in cell.recipes["generate"].items() if name != "parents"}
-        shared = key.digest({**recipe, "images": cell.artist.image_digests()})
+        shared = key.digest({**recipe, "images": cell.artist.image_digests})
         with work.meter.stage("generate"):
             work.generated = self._edited(cell, cleaned)
             work.digests["generate"] = [images.digest(p) for p in work.generated]

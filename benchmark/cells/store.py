@@ -117,6 +117,14 @@ class Store:
         Image.fromarray(np.concatenate(pixels, axis=1)).save(buffer, "WEBP", quality=80)
         self._write(self.root / "gallery" / key[:2] / key / f"{env_class}.webp", buffer.getvalue())
 
+    def adapter_path(self, key: str, env_class: str) -> Path:
+        """Returns where the adapters or embeddings of a personalised model lie."""
+        return self.root / "adapters" / key[:2] / key / f"{env_class}.safetensors"
+
+    def write_adapter(self, key: str, env_class: str, data: bytes) -> None:
+        """Keeps what small mimicry has learned, as a safetensors file that diffusers loads."""
+        self._write(self.adapter_path(key, env_class), data)
+
     def write_facts(self, facts: SuiteFacts) -> None:
         """Keeps a suite's facts, so that pages explain themselves from the store alone."""
         path = self.facts_path(facts.suite.name, facts.suite.version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from benchmark import images
@@ -16,7 +17,7 @@ from benchmark.suites.schema import Suite
 MINI = Path(__file__).parent / "mini"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Artist:
     """One protected subject; `captions` has one entry an image, `references` are disjoint from `images`."""
 
@@ -25,12 +26,14 @@ class Artist:
     captions: tuple[str, ...]
     references: tuple[Pixels, ...]
 
+    @cached_property
     def image_digests(self) -> list[str]:
-        """Returns the digest of each protected image."""
+        """The digest of each protected image, computed once: thousands of cells ask for it."""
         return [images.digest(p) for p in self.images]
 
+    @cached_property
     def reference_digests(self) -> list[str]:
-        """Returns the digest of each reference."""
+        """The digest of each reference."""
         return [images.digest(p) for p in self.references]
 
 

@@ -92,7 +92,7 @@ def entries(names: Sequence[str]) -> list[Entry]:
 def digests(suite: Suite) -> Digests:
     """Returns the digests of all weights that the suite touches."""
     return Digests(
-        {alias: registry.digest(registry.folder(alias)) for alias in sorted(catalogue.models(suite))},
+        {alias: registry.model_digest(alias) for alias in sorted(catalogue.models(suite))},
         registry.digest(registry.weights("mini-clip")),
         registry.file_digest(registry.weights("mini-lpips.safetensors")),
     )

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from benchmark.errors import UserError
 from benchmark.images import Pixels
 from benchmark.metrics import quality
-from benchmark.metrics.quality import Measure
+from benchmark.metrics.comparing import CHUNK, Metric, compare
 
 WINDOWS = (17, 9, 5, 3)
 """Side of the Gaussian at each scale of VIF-p, the finest first; its standard deviation is a fifth of that."""
@@ -26,12 +25,8 @@ def vif(edited: Tensor, clean: Tensor) -> Tensor:
 
     The pixel-domain form VIF-p (Sheikh and Bovik 2006) of each colour channel, averaged. It is 0 where nothing of the
     clean image is left and above 1 where contrast was gained without noise. A channel of one flat colour tells
-    nothing: it counts as 1 where the two are equal, else as 0. Raises UserError for images under 41 pixels a side.
+    nothing: it counts as 1 where the two are equal, else as 0. Images under 41 pixels a side have no room for it.
     """
-    if min(clean.shape[-2:]) < SMALLEST:
-        raise UserError(
-            f"expected images of at least {SMALLEST} pixels a side, got {min(clean.shape[-2:])}", "Use larger ones."
-        )
     x, y = ((images * 255).round().double().flatten(0, 1).unsqueeze(1) for images in (clean, edited))
     is_equal = (x == y).all((1, 2, 3), keepdim=True).double()
     kept, there = torch.zeros_like(is_equal), torch.zeros_like(is_equal)
@@ -75,15 +70,19 @@ def _blurred(images: Tensor, side: int) -> Tensor:
     return images
 
 
-METRICS: dict[str, Measure] = {
+METRICS: dict[str, Metric] = {
     "edit-ssim": quality.METRICS["ssim"],
     "edit-psnr": quality.METRICS["psnr"],
-    "edit-vif": vif,
+    "edit-vif": Metric(vif, SMALLEST),
 }
 
 
 def measure_edits(
-    names: Sequence[str], edited_protected: Sequence[Pixels], edited_clean: Sequence[Pixels]
+    names: Sequence[str],
+    edited_protected: Sequence[Pixels],
+    edited_clean: Sequence[Pixels],
+    device: str | torch.device = "cpu",
+    chunk: int = CHUNK,
 ) -> dict[str, list[float]]:
-    """Returns each metric's values, one an edit, in the order given; raises UserError where the lists do not match."""
-    return quality.compare({name: METRICS[name] for name in names}, edited_protected, edited_clean)
+    """Returns each metric's values, one an edit, in the order given; raises UserError as `compare` does."""
+    return compare({name: METRICS[name] for name in names}, edited_protected, edited_clean, device, chunk)

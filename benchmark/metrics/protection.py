@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmark.images import Pixels
+from benchmark.metrics import judge as judges
 from benchmark.metrics.judge import Judge
 
 Doubles = NDArray[np.float64]
@@ -72,3 +74,21 @@ def measure_sets(names: Sequence[str], judge: Judge, features: Tensor, reference
         "kid": lambda: kid(x.numpy() * x.shape[1] ** 0.5, y.numpy() * y.shape[1] ** 0.5),
     }
     return {name: known[name]() for name in names}
+
+
+def _features(images: Sequence[Pixels]) -> Tensor:
+    return judges.load().features(images)
+
+
+Measure = Callable[[Sequence[Pixels], Sequence[Pixels]], Sequence[float]]
+"""Takes images and references (none where the metric needs none); returns one value an image, or one for the set."""
+MEASURES: dict[str, Measure] = {
+    "style-distance": lambda images, references: style_distance(_features(images), _features(references)).tolist(),
+    "frechet": lambda images, references: [_of_sets("frechet", images, references)],
+    "kid": lambda images, references: [_of_sets("kid", images, references)],
+}
+"""What `cloakbench measure` can compute of images alone; metrics that need the artist's name are not among it."""
+
+
+def _of_sets(name: str, images: Sequence[Pixels], references: Sequence[Pixels]) -> float:
+    return measure_sets([name], judges.load(), _features(images), _features(references))[name]

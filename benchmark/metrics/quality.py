@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import copy
+import io
+import warnings
+from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pyiqa
@@ -11,64 +16,119 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.images import Pixels, to_tensor
+from benchmark.images import Pixels
+from benchmark.metrics import budget, weights
+from benchmark.metrics.comparing import CHUNK, Measure, Metric, compare
 from benchmark.models.loader import mini_lpips
 
-Measure = Callable[[Tensor, Tensor], Tensor]
-"""Takes two tensors `[B, 3, H, W]` in [0, 1], the changed one first, and returns `[B]`."""
 PSNR_CAP = 80.0
+PATCH = 64
+"""Side of PieAPP's patches."""
 
 
-@lru_cache(maxsize=8)
-def _pyiqa(name: str) -> Any:
-    return pyiqa.create_metric(name, device="cpu")
+def _paths(metric: str) -> tuple[Path, ...]:
+    """Returns where a metric's weights are; raises UserError where one is neither here nor to be had."""
+    if reason := weights.obtain(metric):
+        raise UserError(f"expected the weights of {metric!r}, got {reason}", weights.how_to_get())
+    return tuple(file.path for file in weights.needed(metric))
 
 
-def _by_pyiqa(name: str) -> Measure:
-    def measure(protected: Tensor, original: Tensor) -> Tensor:
-        return torch.as_tensor(_pyiqa(name)(protected, original)).flatten()
+def _made(name: str, device: torch.device, **options: Any) -> Any:
+    """Returns pyiqa's metric; what it prints while loading would spoil `--json`."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pyiqa.create_metric(name, device=device, **options)
+
+
+@lru_cache(maxsize=32)
+def _network(name: str, device: torch.device, paths: tuple[Path, ...]) -> Any:
+    """Returns pyiqa's network; the last of `paths` is the metric's own file, a backbone is found by torchvision."""
+    if name == "topiq_fr":
+        # The metric's file holds the trained ResNet-50 too, so that ImageNet's need not be downloaded.
+        metric = _made(name, device, pretrained=False, backbone_pretrain=False)
+        with contextlib.redirect_stdout(io.StringIO()):
+            metric.load_weights(str(paths[-1]))
+    else:
+        metric = _made(name, device, **({"pretrained_model_path": str(paths[-1])} if paths else {}))
+    return metric.net.eval().requires_grad_(False)
+
+
+def _by_pyiqa(name: str, metric: str = "") -> Measure:
+    """Returns the measure that pyiqa calls `name`; `metric` is our name where it needs weights."""
+
+    def measure(changed: Tensor, original: Tensor) -> Tensor:
+        network = _network(name, original.device, _paths(metric) if metric else ())
+        return torch.as_tensor(network(changed, original)).flatten()
 
     return measure
 
 
-def _psnr(protected: Tensor, original: Tensor) -> Tensor:
-    return _by_pyiqa("psnr")(protected, original).clamp(max=PSNR_CAP)
+def _psnr(changed: Tensor, original: Tensor) -> Tensor:
+    return _by_pyiqa("psnr")(changed, original).clamp(max=PSNR_CAP)
 
 
-def _mini_lpips(protected: Tensor, original: Tensor) -> Tensor:
-    return torch.as_tensor(mini_lpips()(protected, original))
+def _dists(changed: Tensor, original: Tensor) -> Tensor:
+    """Returns DISTS, 0 for equal images; rounding alone leaves them at -4e-7, and flat ones at up to 0.01."""
+    values = _by_pyiqa("dists", "dists")(changed, original).clamp(min=0)
+    return torch.where(_is_equal(changed, original), 0.0, values)
 
 
-def _linf(protected: Tensor, original: Tensor) -> Tensor:
-    return ((protected - original).abs().amax((1, 2, 3)) * 255).round()
+def _vif(changed: Tensor, original: Tensor) -> Tensor:
+    """Returns the wavelet VIF, 1 for equal images, also where they are flat.
+
+    One pair at a time: it inverts near-singular matrices in single precision, and in a batch they round otherwise.
+    """
+    pairs = zip(torch.split(changed, 1), torch.split(original, 1), strict=True)
+    values = torch.cat([_by_pyiqa("vif")(one, other) for one, other in pairs])
+    return torch.where(_is_equal(changed, original), 1.0, values)
 
 
-METRICS: dict[str, Measure] = {
-    "mini-lpips": _mini_lpips,
-    "ssim": _by_pyiqa("ssim"),
-    "psnr": _psnr,
-    "gmsd": _by_pyiqa("gmsd"),
-    "linf": _linf,
+def _is_equal(changed: Tensor, original: Tensor) -> Tensor:
+    return (changed == original).flatten(1).all(1)
+
+
+@lru_cache(maxsize=4)
+def _mini(path: Path, device: torch.device) -> Any:
+    return copy.deepcopy(mini_lpips()).to(device)
+
+
+def _mini_lpips(changed: Tensor, original: Tensor) -> Tensor:
+    [path] = _paths("mini-lpips")
+    return torch.as_tensor(_mini(path, original.device)(changed, original))
+
+
+METRICS: dict[str, Metric] = {
+    "mini-lpips": Metric(_mini_lpips),
+    "ssim": Metric(_by_pyiqa("ssim"), 11),
+    "psnr": Metric(_psnr),
+    "gmsd": Metric(_by_pyiqa("gmsd")),
+    "linf": Metric(budget.linf),
+    "mean-change": Metric(budget.mean_change),
+    "l2": Metric(budget.l2),
+    "low-frequency": Metric(budget.low_frequency),
+    "ciede2000": Metric(budget.ciede2000),
+    "dists": Metric(_dists, 16),
+    "pieapp": Metric(_by_pyiqa("pieapp", "pieapp"), PATCH),
+    "topiq-fr": Metric(_by_pyiqa("topiq_fr", "topiq-fr"), 32),
+    "lpips-alex": Metric(_by_pyiqa("lpips", "lpips-alex"), 31),
+    "lpips-vgg": Metric(_by_pyiqa("lpips-vgg", "lpips-vgg"), 16),
+    "ms-ssim": Metric(_by_pyiqa("ms_ssim"), 161),
+    "vif-wavelet": Metric(_vif, 65),
+    "fsim": Metric(_by_pyiqa("fsim"), 48),
 }
+"""Least sides: the window at the coarsest scale; for networks, what their strides leave one place of.
+
+`vif-wavelet` returns numbers below 65 pixels too, but its coarsest scale no longer counts then; `fsim`'s longest wave
+is 48 pixels.
+"""
 
 
-def measure(names: Sequence[str], protected: Sequence[Pixels], originals: Sequence[Pixels]) -> dict[str, list[float]]:
-    """Returns each metric's values, one an image; raises UserError where the two lists do not match."""
-    return compare({name: METRICS[name] for name in names}, protected, originals)
-
-
-@torch.no_grad()
-def compare(
-    metrics: Mapping[str, Measure], changed: Sequence[Pixels], originals: Sequence[Pixels]
+def measure(
+    names: Sequence[str],
+    protected: Sequence[Pixels],
+    originals: Sequence[Pixels],
+    device: str | torch.device = "cpu",
+    chunk: int = CHUNK,
 ) -> dict[str, list[float]]:
-    """Returns each metric's values over pairs of images; raises UserError where the two lists do not match."""
-    if len(changed) != len(originals) or not changed:
-        raise UserError(f"expected as many images as originals, got {len(changed)} and {len(originals)}", "Pair them.")
-    values: dict[str, list[float]] = {name: [] for name in metrics}
-    for one, other in zip(changed, originals, strict=True):
-        if one.shape != other.shape:
-            raise UserError(f"expected images of one size, got {one.shape} and {other.shape}", "Resize one.")
-        pair = to_tensor([one]), to_tensor([other])
-        for name, metric in metrics.items():
-            values[name].append(float(metric(*pair)))
-    return values
+    """Returns each metric's values, one an image, in the units of their facts; raises UserError as `compare` does."""
+    return compare({name: METRICS[name] for name in names}, protected, originals, device, chunk)

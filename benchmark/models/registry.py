@@ -53,7 +53,7 @@ MODELS: tuple[ModelFacts, ...] = (
     ModelFacts(
         "mini-b",
         1,
-        "Embedded transfer target, v-prediction; stands in for SD v2.1; weights not shipped yet",
+        "Embedded transfer target, v-prediction; stands in for SD v2.1",
         "mini",
         128,
         "Apache-2.0",

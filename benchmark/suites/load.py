@@ -124,6 +124,4 @@ def facts(suite: Suite) -> SuiteFacts:
         )
         for attack in suite.attacks
     ]
-    chosen = suite.metrics
-    ordered = dict.fromkeys([chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets, *chosen.edit])
-    return SuiteFacts(suite=suite, attacks=explained, metrics=[metrics.find(name) for name in ordered])
+    return SuiteFacts(suite=suite, attacks=explained, metrics=[metrics.find(name) for name in suite.metrics.every])

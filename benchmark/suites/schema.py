@@ -74,6 +74,11 @@ class Metrics(_Frozen):
     edit: list[str] = []
     """Of each edited image against the same edit of the clean image."""
 
+    @property
+    def every(self) -> list[str]:
+        """All named metrics, each once: the primary first, then by level."""
+        return list(dict.fromkeys([self.primary, *self.quality, *self.generation, *self.sets, *self.edit]))
+
 
 class Suite(_Frozen):
     """A suite as its TOML file says it; nothing in it has a hidden default that changes a number."""
@@ -171,6 +176,10 @@ class MetricFacts(_Frozen):
     higher_is_better: bool
     """Better for the artist: a less visible protection, or a mimic that fails more."""
     summary: str
+    needs_reference: bool = True
+    """Whether other images are needed to compare with: originals, the artist's references, clean edits."""
+    weights: tuple[str, ...] = ()
+    """Names of the weight files that it needs, as `metrics/weights.py` knows them; none for plain formulas."""
 
 
 class AttackExplained(_Frozen):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from benchmark.attacks.mimicry.personalised import Personalised
 from benchmark.attacks.mimicry.sampling import generate
 from benchmark.images import to_tensor
 from benchmark.metrics.protection import style_distance
@@ -19,8 +20,8 @@ def distances(mimicry):
     prompts = [p.format(token=suite.token, class_word=suite.class_word) for p in suite.sampling.prompts[:PROMPTS]]
     references = mimicry.judge.features(mimicry.artist.references)
     found = {}
-    for arm, unet in (("floor", mimicry.model.unet), ("mimic", mimicry.learned.unet)):
-        made = generate(mimicry.model, unet, prompts, list(range(len(prompts))), suite.sampling)
+    for arm, mimic in (("floor", Personalised(mimicry.model)), ("mimic", mimicry.learned)):
+        made = generate(mimic, prompts, list(range(len(prompts))), suite.sampling)
         found[arm] = float(style_distance(mimicry.judge.features(made), references).mean())
     own = mimicry.judge.features(mimicry.artist.images)
     found["artist"] = float(style_distance(own, references).mean())
@@ -28,7 +29,7 @@ def distances(mimicry):
 
 
 def test_the_denoiser_fits_the_artist_better_than_before(mimicry):
-    assert mimicry.loss(mimicry.learned.unet) < mimicry.loss(mimicry.model.unet)
+    assert mimicry.loss(mimicry.learned.model.unet) < mimicry.loss(mimicry.model.unet)
 
 
 def test_the_base_model_is_as_it_was(mimicry):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import formula
 import numpy as np
 import pytest
 import torch
 
+from benchmark.attacks.mimicry.personalised import Personalised
 from benchmark.attacks.mimicry.sampling import denoise, generate, starting_noise
 from benchmark.suites.schema import Sampling
 
@@ -17,6 +19,10 @@ def plan(scheduler="dpm++", steps=3, guidance=3.0):
     return Sampling(prompts=["x"], per_prompt=1, steps=steps, guidance=guidance, scheduler=scheduler)
 
 
+def contexts(model, *prompts):
+    return model.embed([""])[None], model.embed(list(prompts))[None]
+
+
 def test_noise_is_drawn_from_each_images_own_seed(model):
     noise = starting_noise(model, SEEDS)
     assert noise.shape == (5, 4, 16, 16)
@@ -26,17 +32,18 @@ def test_noise_is_drawn_from_each_images_own_seed(model):
 
 @pytest.mark.parametrize("scheduler", ["dpm++", "ddim"])
 def test_an_image_does_not_depend_on_its_company(model, scheduler):
-    noise, context = starting_noise(model, SEEDS), model.embed(PROMPTS)
-    together = denoise(model, model.unet, noise, context, plan(scheduler))
+    noise, (empty, guided) = starting_noise(model, SEEDS), contexts(model, *PROMPTS)
+    together = denoise(model, noise, (empty, guided), plan(scheduler))
     assert together.isfinite().all()
     for n in range(len(SEEDS)):
-        alone = denoise(model, model.unet, noise[n : n + 1], context[n : n + 1], plan(scheduler))
+        alone = denoise(model, noise[n : n + 1], (empty, guided[:, n : n + 1]), plan(scheduler))
         assert float((alone - together[n : n + 1]).abs().max()) < TOLERANCE
 
 
 def test_the_chunk_is_no_part_of_the_result(model):
-    whole = generate(model, model.unet, PROMPTS, SEEDS, plan(), chunk=16)
-    parts = generate(model, model.unet, PROMPTS, SEEDS, plan(), chunk=2)
+    mimic = Personalised(model)
+    whole = generate(mimic, PROMPTS, SEEDS, plan(), chunk=16)
+    parts = generate(mimic, PROMPTS, SEEDS, plan(), chunk=2)
     assert len(whole) == len(parts) == 5
     for a, b in zip(whole, parts, strict=True):
         assert a.shape == (128, 128, 3)
@@ -44,21 +51,54 @@ def test_the_chunk_is_no_part_of_the_result(model):
 
 
 def test_a_seed_gives_the_same_image_and_another_seed_another(model):
-    state = torch.get_rng_state()
-    first, again = (generate(model, model.unet, PROMPTS[:2], [7, 8], plan()) for _ in range(2))
+    mimic, state = Personalised(model), torch.get_rng_state()
+    first, again = (generate(mimic, PROMPTS[:2], [7, 8], plan()) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert torch.equal(torch.get_rng_state(), state)
-    [other] = generate(model, model.unet, PROMPTS[:1], [9], plan())
+    [other] = generate(mimic, PROMPTS[:1], [9], plan())
     assert not np.array_equal(other, first[0])
 
 
 def test_guidance_moves_away_from_the_empty_prompt(model):
-    noise, context = starting_noise(model, [1]), model.embed(["a painting of a boat"])
+    noise, (empty, guided) = starting_noise(model, [1]), contexts(model, "a painting of a boat")
 
-    def latents(guidance, embedded=context):
-        return denoise(model, model.unet, noise, embedded, plan(steps=1, guidance=guidance, scheduler="ddim"))
+    def latents(guidance, embedded=guided):
+        return denoise(model, noise, (empty, embedded), plan(steps=1, guidance=guidance, scheduler="ddim"))
 
     plain = latents(1.0)
-    empty = latents(1.0, model.embed([""]))
-    assert torch.allclose(latents(4.0) - empty, 4 * (plain - empty), atol=1e-3)
-    assert not torch.equal(plain, empty)
+    without = latents(1.0, empty)
+    assert torch.allclose(latents(4.0) - without, 4 * (plain - without), atol=1e-3)
+    assert not torch.equal(plain, without)
+
+
+def by_ddim(model, latents, empty, guided, times, guidance):
+    """Song et al. 2020, eq. 12 without noise, from time to time; the last step ends at the first of the schedule."""
+    a = formula.alphas()
+    for n, time in enumerate(times):
+        here, there = a[time], a[times[n + 1]] if n + 1 < len(times) else a[0]
+        without, towards = (model.unet(latents, time, encoder_hidden_states=c).sample for c in (empty, guided))
+        out = without + guidance * (towards - without)
+        if model.name == "mini-b":
+            clean, noise = here.sqrt() * latents - (1 - here).sqrt() * out, here.sqrt() * out
+            noise = noise + (1 - here).sqrt() * latents
+        else:
+            clean, noise = (latents - (1 - here).sqrt() * out) / here.sqrt(), out
+        latents = there.sqrt() * clean + (1 - there).sqrt() * noise
+    return latents
+
+
+def test_denoising_is_ddim_of_the_paper(base):
+    noise, (empty, guided) = starting_noise(base, [1]), contexts(base, "a painting of a boat")
+    found = denoise(base, noise, (empty, guided), plan("ddim", steps=4))
+    with torch.no_grad():
+        # Stable Diffusion counts its times from the end, one off: 1 + 250 n.
+        expected = by_ddim(base, noise, empty[0], guided[0], [751, 501, 251, 1], 3.0)
+    assert torch.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_denoising_may_begin_later(base):
+    noise, (empty, guided) = starting_noise(base, [1]), contexts(base, "a painting of a boat")
+    found = denoise(base, noise, (empty, guided), plan("ddim", steps=4), begin=2)
+    with torch.no_grad():
+        expected = by_ddim(base, noise, empty[0], guided[0], [251, 1], 3.0)
+    assert torch.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))

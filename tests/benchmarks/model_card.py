@@ -15,8 +15,10 @@ import torch
 from PIL import Image
 from scipy import stats
 
+from benchmark.attacks.mimicry.personalised import Personalised
 from benchmark.attacks.mimicry.sampling import generate
 from benchmark.datasets.procedural import scenes, styles
+from benchmark.images import Pixels
 from benchmark.metrics import judge as judges
 from benchmark.models import loader, registry
 from benchmark.models.mini.train import data, gates
@@ -70,20 +72,26 @@ def judge(work: Path) -> None:
 
 
 def samples(_work: Path) -> None:
-    """Writes a grid of generations: a row a training style, a column a subject."""
-    model, plan = loader.load("mini-a"), suites.load("mini").sampling
-    subjects = list(scenes.SUBJECTS)
-    names = styles.names("training")
-    prompts = [f"a painting of a {subject} in the style of {style}" for style in names for subject in subjects]
-    made = generate(model, model.unet, prompts, range(len(prompts)), plan, chunk=20)
+    """Writes a grid of mini-a's generations: a row a training style, a column a subject; both models are named."""
+    subjects, names = list(scenes.SUBJECTS), styles.names("training")
+    made = _generations("mini-a", subjects, names)
     rows = [np.concatenate(made[n : n + len(subjects)], 1) for n in range(0, len(made), len(subjects))]
     path = registry.WEIGHTS.parent / "samples.png"
     grid = Image.fromarray(np.concatenate(rows)).resize((64 * len(subjects), 64 * len(names)), Image.Resampling.LANCZOS)
     grid.quantize(128).save(path, optimize=True)
+    _generations("mini-b", subjects, names)
+
+
+def _generations(alias: str, subjects: list[str], names: list[str]) -> list[Pixels]:
+    """Returns a generation of each subject in each style, and prints how often the judge names the style."""
+    prompts = [f"a painting of a {subject} in the style of {style}" for style in names for subject in subjects]
+    plan = suites.load("mini").sampling
+    made = generate(Personalised(loader.load(alias)), prompts, range(len(prompts)), plan, chunk=20)
     one = judges.load()
     named = one.named_style(one.features(made))
     right = np.mean([a == b for a, b in zip(named, np.repeat(names, len(subjects)), strict=True)])
-    print(f"mini-a: the judge names the prompted style in {right:.3f} of {len(made)} generations")
+    print(f"{alias}: the judge names the prompted style in {right:.3f} of {len(made)} generations")
+    return made
 
 
 PARTS = {"autoencoder": autoencoder, "distance": distance, "judge": judge, "samples": samples}

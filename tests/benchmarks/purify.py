@@ -3,8 +3,8 @@
 Protects images of each development artist by PhotoGuard at 16/255 (50 steps), cleans them by every setting in turn, and
 prints markdown tables: how far the latent of mini-a still is from the clean image's (root mean square, in standard
 deviations of the latent), PSNR and mini-lpips against the clean image, PSNR of the clean image cleaned in the same way,
-seconds an image on one thread. `curves` prints IMPRESS's loss over the steps. Settings of the suites are chosen here,
-never on the artists of `mini`.
+processor seconds an image on one thread. `curves` prints IMPRESS's loss over the steps. Settings of the suites are
+chosen here, never on the artists of `mini`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from benchmark.submissions import guard
 from benchmark.suites import load as suites
 
 ARTISTS = ("swirl", "crosshatch", "stained-glass", "stencil")
-STEPS = (0, 10, 20, 30, 40, 60, 80, 120, 160)
+STEPS = (0, 10, 20, 30, 40, 60, 80, 120)
 """Where the loss is read; the last is how long it is optimised."""
-IMPRESS = [{"learning_rate": rate, "noise": noise} for rate, noise in ((0.01, 0.0), (0.03, 0.0), (0.01, 0.1))]
+IMPRESS = [{"learning_rate": rate, "noise": 0.0} for rate in (0.01, 0.03)]
 SETTINGS: dict[str, list[dict[str, float | int | str]]] = {
     "jpeg": [{"quality": 75}],
     "blur": [{"kernel": 5, "sigma": 0.8}],
@@ -46,15 +46,7 @@ SETTINGS: dict[str, list[dict[str, float | int | str]]] = {
         for s in (0.1, 0.2, 0.3)
     ],
     "impress": [
-        {"model": "mini-a", "steps": n, "learning_rate": rate, "noise": 0.0, "schedule": schedule}
-        for n, rate, schedule in (
-            (20, 0.01, "constant"),
-            (40, 0.01, "constant"),
-            (40, 0.01, "cosine"),
-            (80, 0.01, "constant"),
-            (20, 0.03, "constant"),
-            (40, 0.03, "constant"),
-        )
+        {"model": "mini-a", "steps": n, "learning_rate": rate, "noise": 0.0} for rate in (0.01, 0.03) for n in (20, 40)
     ],
 }
 
@@ -106,9 +98,9 @@ def rows(name: str, given: Sample) -> Iterator[str]:
     """Yields a table row for every setting of a countermeasure."""
     for parameters in SETTINGS[name]:
         stage = catalogue.find("countermeasure", name).build(parameters)
-        began = time.perf_counter()
+        began = time.process_time()
         cleaned = stage.apply(given.protected, given.context())
-        spent = (time.perf_counter() - began) / len(cleaned)
+        spent = (time.process_time() - began) / len(cleaned)
         hidden = {"model", "prompt"}
         told = ", ".join(f"{key} {value}" for key, value in parameters.items() if key not in hidden)
         kept = stage.apply(given.clean, given.context())
@@ -121,10 +113,10 @@ def curves(given: Sample) -> None:
     shown = [f"step {n}" for n in STEPS]
     print(f"| learning rate | noise | {' | '.join(shown)} | s per step and image |\n{'|---' * (len(shown) + 3)}|")
     for setting in IMPRESS:
-        began = time.perf_counter()
+        began = time.process_time()
         stage = Impress("mini-a", STEPS[-1] + 1, **setting)
         _, losses = stage.purify(to_tensor(given.protected), range(len(given.clean)), vae, loader.mini_lpips())
-        spent = (time.perf_counter() - began) / losses.numel()
+        spent = (time.process_time() - began) / losses.numel()
         read = " | ".join(f"{losses[n].mean():.4f}" for n in STEPS)
         print(f"| {setting['learning_rate']} | {setting['noise']} | {read} | {spent:.3f} |", flush=True)
 

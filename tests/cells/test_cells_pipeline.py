@@ -1,58 +1,21 @@
 from __future__ import annotations
 
-import errno
 import json
-import os
-import re
-import shutil
 from typing import NamedTuple
 
 import pytest
 import tiny
 import torch
+from running import of, record_of, run, told
 
 from benchmark import Protection
-from benchmark.adopting import Adopted, adopt
 from benchmark.cells import pipeline
 from benchmark.cells.record import Status
-from benchmark.cells.store import Store
-from benchmark.errors import InfrastructureError, UserError
+from benchmark.errors import UserError
 from benchmark.execute import session as sessions
 from benchmark.metrics import protection as protection_metrics
-from leaderboards.source import export_reference
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
-DIFFERENT = ("cost", "created")
-"""Fields in which two runs of one cell may differ."""
-
-
-class Quiet:
-    def begin(self, total): ...
-    def start(self, cell): ...
-    def finish(self, cell, record): ...
-    def end(self): ...
-
-
-def run(session, keep_images=False):
-    return sessions.run(session, report=Quiet(), keep_images=keep_images)
-
-
-def told(store):
-    """Every record as its file says it, by key, but for times."""
-    found = {}
-    for path in store.records():
-        document = json.loads(path.read_bytes())
-        found[document["key"]] = {name: value for name, value in document.items() if name not in DIFFERENT}
-    return found
-
-
-def of(session, name, attack="dreambooth"):
-    [cell] = [c for c in session.cells if c.entry.facts.name == name and c.attack.name == attack]
-    return cell
-
-
-def record_of(session, name, attack="dreambooth"):
-    return session.store.read_record(of(session, name, attack).key, session.environment.env_class)
 
 
 class Broken(Protection):
@@ -94,18 +57,6 @@ FAULTS = {
 
 def faulty():
     return [tiny.entry(name, Broken(fault.act)) for name, fault in FAULTS.items()]
-
-
-@pytest.fixture(scope="module")
-def good_run(weights, tmp_path_factory):
-    """One run of the controls and a good protection: the session (its store is read, never written, by the tests)."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CLOAKBENCH_MODELS", str(weights))
-        folder = tmp_path_factory.mktemp("good")
-        (folder / "tiny.toml").write_text(tiny.TEXT)
-        session = tiny.session(folder / "tiny.toml", folder / "store", [tiny.entry("good")])
-        run(session, keep_images=True)
-        return session
 
 
 def test_every_arm_ends_well_and_is_measured(good_run):
@@ -182,103 +133,6 @@ def test_a_bad_protection_counts_against_itself_alone(good_run, tiny_suite, tmp_
     assert run(mixed) == []  # faults of a submission are kept, not tried again
 
 
-def test_an_interruption_keeps_what_is_finished(good_run, tiny_suite, tmp_path, monkeypatch):
-    session = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
-    generate, calls = pipeline.sampling.generate, []
-
-    def interrupted(*arguments):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return generate(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(pipeline.sampling, "generate", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run(session)
-    kept = {path: path.read_bytes() for path in session.store.records()}
-    assert len(kept) == 4
-    assert [c.key for c in session.missing()] == [c.key for c in session.cells[4:]]
-    run(session)
-    assert all(path.read_bytes() == before for path, before in kept.items())
-    assert told(session.store) == told(good_run.store)
-
-
-def test_an_infrastructure_fault_is_tried_again_and_never_scored(good_run, tiny_suite, tmp_path, monkeypatch):
-    session = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
-    with monkeypatch.context() as patch:
-        patch.setattr(pipeline.sampling, "generate", lambda *_: (_ for _ in ()).throw(RuntimeError("device lost")))
-        records = run(session)
-    assert {r.status for r in records} == {Status.INFRA_ERROR}
-    assert all("RuntimeError: device lost" in r.reason and not r.generations for r in records)
-    assert len(session.missing()) == len(session.cells)
-    assert session.counts()["good"] == {"missing": 2}
-    assert {r.status for r in run(session)} == {Status.OK}
-    assert told(session.store) == told(good_run.store)
-
-
-def damage_record(session, cell):
-    path = session.store.record_path(cell.key, session.environment.env_class)
-    path.write_bytes(path.read_bytes()[:-40])
-
-
-def damage_png(session, cell):
-    path = session.store.images_path(cell.keys["protect"], session.environment.env_class) / "001.png"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    path.write_bytes(bytes(data))
-    session.store.record_path(cell.key, session.environment.env_class).unlink()
-
-
-def lose_manifest(session, cell):
-    (session.store.images_path(cell.keys["protect"], session.environment.env_class) / "manifest.json").unlink()
-    session.store.record_path(cell.key, session.environment.env_class).unlink()
-
-
-def spoil_cost(session, cell):
-    path = session.store.images_path(cell.keys["protect"], session.environment.env_class) / "manifest.json"
-    path.write_text(path.read_text().replace('"cost"', '"cast"'))
-    session.store.record_path(cell.key, session.environment.env_class).unlink()
-
-
-@pytest.mark.parametrize(
-    ("damage", "warning"),
-    [
-        (damage_record, "the record .* is damaged"),
-        (damage_png, "are damaged|do not match their digests"),
-        (lose_manifest, ""),
-        (spoil_cost, "the cost of the images .* is damaged"),
-    ],
-)
-def test_what_is_damaged_is_made_again_with_a_warning(good_run, tiny_suite, tmp_path, caplog, damage, warning):
-    shutil.copytree(good_run.store.root, tmp_path / "store")
-    session = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
-    damage(session, of(session, "good"))
-    with caplog.at_level("WARNING"):
-        again = run(session)
-    assert [(r.status, r.protection.name, r.attack.name) for r in again] == [(Status.OK, "good", "dreambooth")]
-    assert re.search(warning, caplog.text) if warning else not caplog.records
-    assert told(session.store) == told(good_run.store)
-
-
-def test_a_full_disk_ends_the_run_and_keeps_finished_cells(good_run, tiny_suite, tmp_path, monkeypatch):
-    session = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
-    sync = os.fsync
-
-    def fills_up(handle):
-        if len(list(session.store.records())) >= 3:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        sync(handle)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", fills_up)
-        with pytest.raises(InfrastructureError, match="no space is left"):
-            run(session)
-    assert len(list(session.store.records())) == 3
-    assert len(run(session)) == len(session.cells) - 3
-    assert told(session.store) == told(good_run.store)
-
-
 def test_a_store_in_the_place_of_a_file_is_refused_before_anything_runs(tiny_suite, tmp_path):
     (tmp_path / "store").write_text("")
     session = tiny.session(tiny_suite, tmp_path / "store")
@@ -301,22 +155,3 @@ def test_the_judge_knows_nothing_of_an_artist_it_never_saw(monkeypatch):
     names = ["style-distance", "style-accuracy"]
     found = protection_metrics.measure_generations(names, judge.load(), features, features, "van-gogh")
     assert list(found) == ["style-distance"]
-
-
-def test_a_store_goes_on_from_adopted_records(good_run, tiny_suite, tmp_path):
-    export_reference(good_run.store.root, None, tmp_path / "reference")
-    fresh = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
-    count = len(fresh.cells)
-    assert adopt(tmp_path / "reference", None, fresh.store) == Adopted(added=count, known=0)
-    assert fresh.missing() == []
-    assert told(fresh.store) == told(good_run.store)
-    assert adopt(good_run.store.root, None, fresh.store) == Adopted(added=0, known=count)
-
-
-def test_another_result_for_the_same_cell_is_not_adopted(good_run, tmp_path):
-    record = record_of(good_run, "good")
-    other = Store(tmp_path / "store")
-    other.write_record(record.model_copy(update={"sets": {"kid": 7.0}}))
-    with pytest.raises(UserError, match=r"expected one result for the cell .*got two"):
-        adopt(good_run.store.root, None, other)
-    assert len(list(other.records())) == 1

@@ -47,15 +47,13 @@ def test_an_artist_has_images_and_references_apart(name):
     assert len(artist.images) == len(artist.captions) == 8
     assert len(artist.references) == 12
     assert {p.shape for p in (*artist.images, *artist.references)} == {(128, 128, 3)}
-    every = artist.image_digests() + artist.reference_digests()
+    every = artist.image_digests + artist.reference_digests
     assert len(set(every)) == 20
 
 
 def test_no_picture_belongs_to_two_artists():
     suite = suites.load("mini")
-    every = [
-        d for n in SHIPPED for a in [artists.mini_artist(n, suite)] for d in a.image_digests() + a.reference_digests()
-    ]
+    every = [d for n in SHIPPED for a in [artists.mini_artist(n, suite)] for d in a.image_digests + a.reference_digests]
     assert len(set(every)) == len(every)
 
 

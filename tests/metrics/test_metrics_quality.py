@@ -4,28 +4,22 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from pairs import LARGE, PAIRS, noisy
 from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from benchmark.errors import UserError
 from benchmark.images import to_tensor
-from benchmark.metrics import catalogue, quality
+from benchmark.metrics import catalogue, quality, weights
 from benchmark.models.loader import mini_lpips
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
-
-
-def noisy(pixels, levels, seed=0):
-    moved = np.random.default_rng(seed).integers(-levels, levels, pixels.shape, endpoint=True)
-    return np.clip(pixels + moved, 0, 255).astype(np.uint8)
-
-
-PAIRS = [
-    (tiny.picture(0), noisy(tiny.picture(0), 4)),
-    (tiny.picture(1), noisy(tiny.picture(1), 40)),
-    (tiny.picture(2, 96, 130), noisy(tiny.picture(2, 96, 130), 16)),
-    (tiny.picture(3), np.roll(tiny.picture(3), 2, axis=0)),
-]
+PLAIN = [m.name for m in catalogue.METRICS if m.level == "quality" and set(m.weights) <= {"mini-lpips.safetensors"}]
+"""Metrics that need no weights but the package's."""
+NETWORKS = ["dists", "lpips-alex", "lpips-vgg"]
+"""Metrics whose weights the assets have; those of PieAPP and TOPIQ cannot be had."""
+IDEAL = {"psnr": 80.0, "ssim": 1.0, "ms-ssim": 1.0, "vif-wavelet": 1.0, "fsim": 1.0}
+"""The value for equal images; 0 for every other metric."""
 
 
 def measured(name, changed, original):
@@ -66,9 +60,6 @@ def test_ssim_is_wangs_on_luma_without_negative_structure(pair):
     """A Gaussian of 1.5 on 11 x 11 pixels, no padding; pyiqa puts 0 where the covariance term is negative."""
     x, y = (luma(pixels) for pixels in pair)
 
-    def soft(values):
-        return ndimage.gaussian_filter(values, 1.5, truncate=3.5)[5:-5, 5:-5]
-
     a, b = soft(x), soft(y)
     structure = (2 * (soft(x * y) - a * b) + 58.5225) / (soft(x * x) - a**2 + soft(y * y) - b**2 + 58.5225)
     expected = ((2 * a * b + 6.5025) / (a**2 + b**2 + 6.5025) * structure.clip(min=0)).mean()
@@ -88,36 +79,159 @@ def test_gmsd_is_the_papers(pair):
     assert measured("gmsd", changed, original) == pytest.approx(gmsd_by_hand(original, changed), rel=5e-3)
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_linf_is_the_largest_change(pair):
-    original, changed = pair
-    expected = int(np.abs(original.astype(int) - changed).max())
-    assert measured("linf", changed, original) == expected
+def test_ms_ssim_is_wangs_on_luma():
+    """Contrast and structure at five scales, luminance at the coarsest; means of 2 x 2 pixels between them."""
+    exponents = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+    original, changed = LARGE[1]
+    x, y = luma(original), luma(changed)
+    expected = 1.0
+    for scale, exponent in enumerate(exponents):
+        a, b = soft(x), soft(y)
+        structure = (2 * (soft(x * y) - a * b) + 58.5225) / (soft(x * x) - a**2 + soft(y * y) - b**2 + 58.5225)
+        values = structure.clip(min=0)
+        if scale == 4:
+            values = values * (2 * a * b + 6.5025) / (a**2 + b**2 + 6.5025)
+        expected *= values.mean() ** exponent
+        x, y = (halved(image) for image in (x, y))
+    assert measured("ms-ssim", changed, original) == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("psnr", 80.0), ("ssim", 1.0), ("gmsd", 0.0), ("mini-lpips", 0.0), ("linf", 0.0)]
-)
-def test_equal_images_get_the_best_value(name, value):
-    picture = tiny.picture(0)
-    assert measured(name, picture, picture) == pytest.approx(value, abs=1e-6)
+def soft(values):
+    return ndimage.gaussian_filter(values, 1.5, truncate=3.5)[5:-5, 5:-5]
 
 
-@pytest.mark.parametrize("name", sorted(quality.METRICS))
-def test_every_metric_falls_with_quality_as_its_facts_say(name):
-    picture = tiny.picture(0)
+def halved(image):
+    """Means of 2 x 2 pixels; an odd side gets a row of zeros on both ends first."""
+    image = np.pad(image, [(side % 2, side % 2) for side in image.shape])
+    height, width = (side // 2 * 2 for side in image.shape)
+    return image[:height, :width].reshape(height // 2, 2, width // 2, 2).mean((1, 3))
+
+
+def test_fsim_of_one_added_colour_by_hand():
+    """Structure is equal, so that the colour form is (S_I S_Q)^0.03 with constants of 200 (Zhang et al. 2011)."""
+    grey = noisy(tiny.picture(0), 20)[..., :1].repeat(3, 2)
+    added = np.array([10, -6, 5])
+    changed = (grey + added).astype(np.uint8)
+    i, q = added @ np.array([[0.5959, 0.2115], [-0.2746, -0.5227], [-0.3213, 0.3112]])
+    expected = (200 / (i**2 + 200) * 200 / (q**2 + 200)) ** 0.03
+    assert measured("fsim", changed, grey) == pytest.approx(expected, abs=1e-4)
+
+
+def test_wavelet_vif_follows_contrast():
+    """The gain is k everywhere and nothing is noise: between k^2 and 1 for less contrast, above 1 for more."""
+    original = noisy(tiny.picture(0), 60)
+    less = (128 + 0.5 * (original.astype(float) - 128)).round().astype(np.uint8)
+    assert 0.25 < measured("vif-wavelet", less, original) < 1
+    assert measured("vif-wavelet", original, less) > 1
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("flat", [False, True], ids=["picture", "flat"])
+def test_equal_images_get_the_best_value(name, flat):
+    picture = np.full_like(LARGE[0][0], 128) if flat else LARGE[0][0]
+    assert measured(name, picture, picture) == pytest.approx(IDEAL.get(name, 0.0), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("flat", [False, True], ids=["picture", "flat"])
+@pytest.mark.usefixtures("assets")
+def test_equal_images_are_at_no_distance(name, flat):
+    picture = np.full_like(LARGE[0][0], 128) if flat else LARGE[0][0]
+    assert measured(name, picture, picture) == pytest.approx(0, abs=1e-6)
+
+
+def falls(name):
+    picture = LARGE[0][0]
     little, much = (measured(name, noisy(picture, levels), picture) for levels in (4, 40))
-    assert (little > much) == catalogue.find(name).higher_is_better
+    return (little > much) == catalogue.find(name).higher_is_better
 
 
-@pytest.mark.parametrize("name", sorted(quality.METRICS))
-def test_every_metric_has_its_facts(name):
+@pytest.mark.parametrize("name", [name for name in PLAIN if name != "low-frequency"])
+def test_every_metric_falls_with_quality_as_its_facts_say(name):
+    """But for the share of low frequencies, which describes a change of any strength."""
+    assert falls(name)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.usefixtures("assets")
+def test_every_network_falls_with_quality_as_its_facts_say(name):
+    assert falls(name)
+
+
+def in_range(name):
     facts = catalogue.find(name)
-    assert facts.level == "quality"
-    for original, changed in PAIRS:
-        value = measured(name, changed, original)
-        assert value >= (float("-inf") if facts.low is None else facts.low)
-        assert value <= (float("inf") if facts.high is None else facts.high)
+    values = quality.measure([name], [c for _, c in LARGE], [o for o, _ in LARGE])[name]
+    low, high = (-np.inf if facts.low is None else facts.low), (np.inf if facts.high is None else facts.high)
+    return facts.level == "quality" and all(low <= value <= high for value in values)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_every_metric_has_its_facts(name):
+    assert in_range(name)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.usefixtures("assets")
+def test_every_network_has_its_facts(name):
+    assert in_range(name)
+
+
+def by_chunk(names):
+    """Values of pairs of two sizes, mixed."""
+    small = [(o[:168, :168], c[:168, :168]) for o, c in LARGE[:2]]
+    mixed = [LARGE[0], small[0], LARGE[1], LARGE[2], small[1], LARGE[3]]
+    return [quality.measure(names, [c for _, c in mixed], [o for o, _ in mixed], chunk=chunk) for chunk in (1, 3, 8)]
+
+
+def assert_chunk_changes_nothing(names):
+    alone, *others = by_chunk(names)
+    for other in others:
+        for name in names:
+            assert other[name] == pytest.approx(alone[name], rel=1e-5), name
+
+
+def test_the_chunk_changes_no_value():
+    assert_chunk_changes_nothing(PLAIN)
+
+
+@pytest.mark.usefixtures("assets")
+def test_the_chunk_changes_no_value_of_networks():
+    assert_chunk_changes_nothing(NETWORKS)
+
+
+@pytest.mark.usefixtures("no_weights")
+def test_a_metric_without_its_weights_says_which_and_how_to_get_them():
+    with pytest.raises(UserError, match=r"'pieapp', got weights missing: PieAPPv0.1-0937b014.pth.*(?s:.*)TORCH_HOME"):
+        measured("pieapp", *reversed(LARGE[0]))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "theirs", "options", "file"),
+    [
+        ("pieapp", "pieapp", {"pretrained": False}, "PieAPPv0.1-0937b014.pth"),
+        (
+            "topiq-fr",
+            "topiq_fr",
+            {"pretrained": False, "backbone_pretrain": False},
+            "cfanet_fr_kadid_res50-2c4cc61d.pth",
+        ),
+    ],
+)
+def test_weights_that_cannot_be_had_here_would_be_loaded(name, theirs, options, file, no_weights, monkeypatch):
+    """Random stand-ins in the published files' form: what is loaded computes what it computed when it was saved."""
+    import pyiqa
+
+    network = pyiqa.create_metric(theirs, device="cpu", **options).net
+    (no_weights / "pyiqa").mkdir(parents=True)
+    state = network.state_dict()
+    torch.save({"params": state} if name == "topiq-fr" else state, no_weights / "pyiqa" / file)
+    assert weights.state(weights.find(file)) == "repacked"
+    original, changed = LARGE[1]
+    with torch.no_grad():
+        expected = float(network(to_tensor([changed]), to_tensor([original])))
+    assert measured(name, changed, original) == pytest.approx(expected, rel=1e-5)
+    assert_chunk_changes_nothing([name])
 
 
 def test_all_quality_metrics_of_the_catalogue_are_there():

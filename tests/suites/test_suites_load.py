@@ -11,6 +11,10 @@ from benchmark.metrics import catalogue as metrics
 from benchmark.suites import load as suites
 from benchmark.suites.schema import AttackSpec
 
+CLEANED = ["jpeg", "blur", "noise", "resize", "impress", "diffpure", "vae-trans", "noisy-upscale"]
+LEARNED = ["lora", "textual-inversion", "dreamstyler", "sd21-transfer", "edit"]
+EVERY_ATTACK = ["dreambooth", *CLEANED, *LEARNED]
+
 
 class Wrong(NamedTuple):
     old: str
@@ -190,5 +194,40 @@ def test_mini_is_what_the_protocol_says():
     suite = suites.load("mini")
     assert (suite.budget_255, suite.strengths) == (16, [0.25, 0.5, 1.0])
     assert (suite.seeds.protected, suite.seeds.controls) == (1, 3)
-    assert [attack.name for attack in suite.attacks] == ["dreambooth", "jpeg", "blur", "noise", "lora"]
+    assert [attack.name for attack in suite.attacks] == EVERY_ATTACK
     assert len(suite.artists) == 8
+
+
+@pytest.mark.parametrize("name", ["folder", "painting"])
+def test_other_suites_run_the_attacks_of_mini(name):
+    suite, mini = suites.load(name), suites.load("mini")
+    assert [(a.name, a.countermeasure, a.mimicry) for a in suite.attacks] == [
+        (a.name, a.countermeasure, a.mimicry) for a in mini.attacks
+    ]
+
+
+def test_the_demonstration_runs_the_eight_of_the_field():
+    quick = suites.load("mini-quick")
+    wanted = {"dreambooth", "jpeg", "blur", "noise", "impress", "lora", "dreamstyler", "sd21-transfer"}
+    assert {attack.name for attack in quick.attacks} == wanted
+    assert (quick.seeds.protected, quick.seeds.controls, len(quick.artists)) == (1, 1, 2)
+
+
+def test_a_suite_of_own_images_takes_any_model(sd_stand_ins):
+    before = suites.load("folder")
+    after = suites.on_model(before, "sd15")
+    assert (after.name, after.surrogate) == ("folder-sd15", "sd15")
+    assert {attack.model for attack in after.attacks} == {"sd15"}
+    gone = {attack.name for attack in before.attacks} - {attack.name for attack in after.attacks}
+    assert gone == {"sd21-transfer", "vae-trans"}  # they need a further model
+    assert after.countermeasures["impress"]["model"] == "sd15"
+    assert catalogue.models(after) == {"sd15"}
+    folder = suites.on_model(before, str(sd_stand_ins / "mini-b"))
+    assert (folder.name, folder.surrogate) == ("folder-mini-b", str(sd_stand_ins / "mini-b"))
+
+
+def test_the_model_of_a_protocol_stays():
+    with pytest.raises(UserError, match="expected no --model for suite 'mini', got 'sd15'"):
+        suites.on_model(suites.load("mini"), "sd15")
+    with pytest.raises(UserError, match="a folder in diffusers layout or a model alias"):
+        suites.on_model(suites.load("folder"), "sd51")

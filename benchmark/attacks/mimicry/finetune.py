@@ -94,7 +94,7 @@ def trainable(part: nn.Module) -> nn.Module:
 def finished(part: nn.Module, model: BaseModel) -> nn.Module:
     """Returns a trained part as the model's own are: frozen, in evaluation mode, in the model's precision."""
     if model.dtype != torch.float32:
-        part.to(model.dtype)
+        nn.Module.to(part, model.dtype)  # the method of diffusers warns at every call
     return part.eval().requires_grad_(False)
 
 

@@ -65,18 +65,18 @@ class DreamStyler(Inversion):
 
 
 class Vocabulary(nn.Module):
-    """A token embedding with new rows behind the known ones, the only weights that train."""
+    """A token embedding whose ids from `first` on are new words, the only weights that train."""
 
-    def __init__(self, known: nn.Embedding, vectors: nn.Parameter) -> None:
+    def __init__(self, known: nn.Embedding, vectors: nn.Parameter, first: int) -> None:
         super().__init__()
         self.known = known
         self.vectors = vectors
+        self.first = first
 
     def forward(self, ids: Tensor) -> Tensor:
         """Returns embeddings `[..., C]` for token ids."""
-        count = self.known.num_embeddings
-        new = self.vectors[(ids - count).clamp(min=0)].to(self.known.weight.dtype)
-        return torch.where((ids >= count)[..., None], new, self.known(ids.clamp(max=count - 1)))
+        new = self.vectors[(ids - self.first).clamp(min=0)].to(self.known.weight.dtype)
+        return torch.where((ids >= self.first)[..., None], new, self.known(ids.clamp(max=self.first - 1)))
 
 
 def with_words(model: BaseModel, words: tuple[str, ...], initial: str) -> tuple[BaseModel, nn.Parameter]:
@@ -90,9 +90,9 @@ def with_words(model: BaseModel, words: tuple[str, ...], initial: str) -> tuple[
     start = tokenizer(initial, add_special_tokens=False).input_ids
     if tokenizer.add_tokens(list(words)) != len(words):
         raise ValueError(f"expected words that the tokenizer does not know, got {', '.join(words)}")
-    first = known.weight[start].float().mean(0)
-    vectors = nn.Parameter(first.repeat(len(words), 1))
-    encoder.set_input_embeddings(Vocabulary(known, vectors))
+    vectors = nn.Parameter(known.weight[start].float().mean(0).repeat(len(words), 1))
+    # The table of some models has more rows than their tokenizer has words.
+    encoder.set_input_embeddings(Vocabulary(known, vectors, len(tokenizer) - len(words)))
     return replace(model, tokenizer=tokenizer, text_encoder=encoder), vectors
 
 

@@ -1,0 +1,107 @@
+"""Half precision where it is safe, single precision where small steps would vanish; what is computed once."""
+
+from __future__ import annotations
+
+import formula
+import pytest
+import torch
+from transformers import CLIPTextModel
+
+from benchmark.attacks.mimicry import dreambooth
+from benchmark.attacks.mimicry.dreambooth import DreamBooth
+from benchmark.attacks.mimicry.inversion import TextualInversion
+from benchmark.attacks.mimicry.lora import LoRA
+from benchmark.models import loader
+
+DATA = formula.data()
+SMALL = 5e-7
+"""A learning rate of the papers: a sixtieth of the distance to the next number that bfloat16 has beyond 0.005."""
+ORDINARY = 0.005
+"""Weights of at least this size; bfloat16 does resolve steps of tiny weights."""
+
+
+@pytest.fixture
+def half(stand_ins):
+    return loader.load("mini-a", "cpu", torch.bfloat16)
+
+
+def moved(before, after):
+    """The share of ordinary weights that changed."""
+    pairs = [(new != old)[old.abs() > ORDINARY] for old, new in zip(before, after, strict=True)]
+    return torch.cat(pairs).float().mean().item()
+
+
+def test_a_small_learning_rate_changes_weights_of_a_bfloat16_model(half):
+    attack = DreamBooth(steps=2, batch=1, learning_rate=SMALL, train_text_encoder=True)
+    with formula.watching() as seen:
+        learned = attack.personalise(half, DATA, 1)
+    noted = [*seen.before[0], *seen.after[0], *seen.gradients[0], *seen.states[0]]
+    assert {tensor.dtype for tensor in noted} == {torch.float32}
+    for before, after in zip(seen.before, seen.after, strict=True):
+        assert moved(before, after) > 0.9
+    for part in (learned.model.unet, learned.model.text_encoder, half.unet, half.text_encoder):
+        assert {p.dtype for p in part.parameters()} == {torch.bfloat16}
+
+
+def test_the_same_learning_rate_changes_nothing_in_bfloat16_alone(half):
+    """So the test above can fail."""
+    unet = formula.copied(half.unet)
+    optimizer = torch.optim.AdamW(unet.parameters(), SMALL)
+    before = [p.detach().clone() for p in unet.parameters()]
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(2):
+        latents, noise = torch.randn((2, 1, 4, 16, 16), generator=generator, dtype=torch.bfloat16)
+        predicted = unet(latents, torch.tensor([400]), encoder_hidden_states=half.embed(["sks"])).sample
+        optimizer.zero_grad()
+        ((predicted - noise) ** 2).mean().backward()
+        optimizer.step()
+    assert moved(before, list(unet.parameters())) == 0
+
+
+def test_words_of_a_bfloat16_model_train_in_float32(half):
+    attack = TextualInversion(initial="boat", steps=2, batch=1, learning_rate=SMALL)
+    with formula.watching() as seen:
+        learned = attack.personalise(half, DATA, 1)
+    [kept] = learned.kept.values()
+    assert {tensor.dtype for tensor in [kept, *seen.gradients[0], *seen.states[0]]} == {torch.float32}
+    assert moved(seen.before[0], seen.after[-1]) > 0.9
+    assert learned.contexts(["sks"]).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("name", ["dreambooth", "with text encoder", "lora", "textual-inversion"])
+def test_bfloat16_trains_as_float32_but_for_rounding(stand_ins, name):
+    few = {"steps": 2, "batch": 2, "learning_rate": 1e-4}
+    attack = {
+        "dreambooth": DreamBooth(**few),
+        "with text encoder": DreamBooth(**few, train_text_encoder=True),
+        "lora": LoRA(rank=2, alpha=4.0, **few),
+        "textual-inversion": TextualInversion(initial="boat", **few),
+    }[name]
+    found = [
+        attack.personalise(loader.load("mini-b", "cpu", kind), DATA, 1).losses
+        for kind in (torch.bfloat16, torch.float32)
+    ]
+    assert found[0] == pytest.approx(found[1], rel=0.02)
+
+
+def test_images_are_encoded_once_and_a_new_latent_is_drawn_each_step(base, monkeypatch):
+    encoded, batches = [], []
+    monkeypatch.setattr(base.vae, "encode", formula.counting(base.vae.encode, encoded))
+    monkeypatch.setattr(dreambooth, "diffusion_loss", formula.counting(dreambooth.diffusion_loss, batches))
+    one = formula.data(1)
+    DreamBooth(steps=3, batch=1, learning_rate=1e-4).personalise(base, one, 1)
+    assert len(encoded) == 1
+    latents = [batch.latents for (_, batch), _ in batches]
+    generator = torch.Generator().manual_seed(1)
+    for found in latents:
+        assert torch.allclose(found, formula.draw(base, one.images, 1, generator).latents, atol=1e-5)
+    assert len({tuple(one.flatten().tolist()) for one in latents}) == 3
+
+
+@pytest.mark.parametrize(("trains", "calls"), [(False, 1), (True, 3)])
+def test_texts_are_embedded_once_unless_the_text_encoder_trains(model, monkeypatch, trains, calls):
+    seen = []
+    original = CLIPTextModel.forward
+    monkeypatch.setattr(CLIPTextModel, "forward", lambda self, ids: seen.append(ids) or original(self, ids))
+    DreamBooth(steps=3, batch=2, learning_rate=1e-4, train_text_encoder=trains).personalise(model, DATA, 1)
+    assert len(seen) == calls

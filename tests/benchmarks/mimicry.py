@@ -1,0 +1,207 @@
+"""How fast the mimic trains, against training loops as in the scripts of diffusers, and what a GPU makes of it.
+
+    python tests/benchmarks/mimicry.py [--model mini-a] [--steps 25] [--rounds 5] [--out FILE.json]
+    python tests/benchmarks/mimicry.py --sd15 --device cuda --out FILE.json
+    python tests/benchmarks/mimicry.py --sd15 --tiny
+
+Both arms take turns on the same model, pictures, batch, precision and threads, with the recipes of suite `mini`, those
+of `painting` with `--sd15`. Ours also keeps the average of the weights where the recipe has one. Charged with its
+set-up (copying the model, encoding pictures and captions once), ours pays it anew every 100 steps; the plain loop's
+is left out. On a CPU seconds are the process's own, so that other work on the machine counts little.
+
+`--sd15` takes Stable Diffusion 1.5 in its real size with random weights, in bfloat16, and adds what the device does:
+memory, share of its measured peak, sampling, one whole cell. `--tiny` runs the same on a narrow model, to try it out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import diffusers
+import torch
+from mimicry_bench import PLAIN, Bench, bench, mini, sd15
+from step_clock import Cost, Seconds, bf16_peak, middle, now, operations, peak, timed
+
+from benchmark.attacks.mimicry import sampling
+from benchmark.attacks.mimicry.personalised import Personalised
+from benchmark.images import Pixels
+from benchmark.models.loader import BaseModel
+
+
+class Extent(NamedTuple):
+    """How much of everything the device's measures do."""
+
+    images: int
+    sampling_steps: int
+    cell_steps: int
+    matrix: int
+    products: int
+
+
+FULL, TRIAL = Extent(64, 50, 1000, 8192, 50), Extent(4, 2, 4, 256, 4)
+
+
+def compare(given: Bench, name: str, steps: int, rounds: int) -> dict[str, Any]:
+    """Returns the speeds of both arms, taking turns; a first short turn of each is not counted."""
+    device = given.model.device
+    turns: list[tuple[Cost, Cost]] = []
+    for count in [2] + [steps] * rounds:
+        ours = timed(partial(given.ours, name, count), count, device)
+        turns.append((ours, timed(partial(given.plain, name, count), count, device)))
+    counted = turns[1:]
+    recipe = given.settings(name, steps)
+    told = {"batch": recipe["batch"], "average": recipe.get("average", 0.0), "steps": steps, "rounds": rounds}
+    return told | {
+        "own": speeds([(a.own, b.own) for a, b in counted]),
+        "clock": speeds([(a.wall, b.wall) for a, b in counted]),
+    }
+
+
+def speeds(turns: Sequence[tuple[Seconds, Seconds]]) -> dict[str, dict[str, float]]:
+    """Returns steps a second of ours and of the plain loop, and their ratios, over the turns."""
+    charged = [ours.step + ours.setup / 100 for ours, _ in turns]
+    return {
+        "ours": middle([1 / ours.step for ours, _ in turns]),
+        "ours_with_setup": middle([1 / seconds for seconds in charged]),
+        "plain": middle([1 / plain.step for _, plain in turns]),
+        "setup_seconds": middle([ours.setup for ours, _ in turns]),
+        "ratio": middle([plain.step / ours.step for ours, plain in turns]),
+        "ratio_with_setup": middle([plain.step / seconds for (_, plain), seconds in zip(turns, charged, strict=True)]),
+    }
+
+
+def use(given: Bench, name: str, rate: float, best: float) -> dict[str, Any]:
+    """Returns what of the device our training takes: memory, operations a step, share of its peak at `rate`."""
+    device = given.model.device
+    memory = {arm.__name__: peak(partial(arm, name, 3), device) for arm in (given.ours, given.plain)}
+    one, two = (operations(partial(given.ours, name, n)) for n in (1, 2))
+    return {"memory_gib": memory, "step_tflop": (two - one) / 1e12, "share_of_peak": (two - one) * rate / best}
+
+
+def generation(given: Bench, extent: Extent, best: float) -> dict[str, Any]:
+    """Returns images a second of sampling by the base model, its memory and its share of the device's peak."""
+    device = given.model.device
+    draw(given, Personalised(given.model), extent._replace(sampling_steps=2))
+    single = operations(lambda: draw(given, Personalised(given.model), extent._replace(images=1)))
+    began = now(device).wall
+    memory = peak(lambda: draw(given, Personalised(given.model), extent), device)
+    rate = extent.images / (now(device).wall - began)
+    return {
+        "images": extent.images,
+        "steps": extent.sampling_steps,
+        "images_per_second": rate,
+        "image_tflop": single / 1e12,
+        "share_of_peak": single * rate / best,
+        "memory_gib": memory,
+    }
+
+
+def draw(given: Bench, mimic: Personalised, extent: Extent) -> list[Pixels]:
+    """Generates as a cell of the suite does."""
+    settings = given.suite.sampling.model_copy(update={"steps": extent.sampling_steps})
+    prompts = [p.format(token=given.suite.token, class_word=given.suite.class_word) for p in settings.prompts]
+    return sampling.generate(
+        mimic, [prompts[n % len(prompts)] for n in range(extent.images)], range(extent.images), settings
+    )
+
+
+def cell(given: Bench, extent: Extent) -> dict[str, Any]:
+    """Returns seconds and memory of one DreamBooth and its images, where another cell has drawn the class pictures."""
+    device, marks = given.model.device, [now(given.model.device).wall]
+
+    def work() -> None:
+        learned = given.ours("dreambooth", extent.cell_steps)
+        marks.append(now(device).wall)
+        draw(given, learned, extent)
+        marks.append(now(device).wall)
+
+    memory = peak(work, device)
+    return {
+        "steps": extent.cell_steps,
+        "images": extent.images,
+        "personalise_seconds": marks[1] - marks[0],
+        "generate_seconds": marks[2] - marks[1],
+        "seconds": marks[2] - marks[0],
+        "memory_gib": memory,
+    }
+
+
+def measure(given: Bench, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yields the report as it grows."""
+    device = given.model.device
+    told: dict[str, Any] = {"environment": environment(given.model), "mimicry": {}}
+    for name in PLAIN:
+        told["mimicry"][name] = compare(given, name, arguments.steps, arguments.rounds)
+        yield told
+    if arguments.sd15:
+        extent = TRIAL if arguments.tiny else FULL
+        best = bf16_peak(device, extent.matrix, extent.products)
+        told["bf16_peak_tflops"] = best / 1e12
+        for name, found in told["mimicry"].items():
+            found.update(use(given, name, found["clock"]["ours"]["median"], best))
+            yield told
+        told["sampling"] = generation(given, extent, best)
+        yield told
+        told["cell"] = cell(given, extent)
+        yield told
+
+
+def environment(model: BaseModel) -> dict[str, Any]:
+    """Returns what the figures hold for."""
+    cuda = model.device.type == "cuda"
+    return {
+        "model": model.name,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": torch.cuda.get_device_name(model.device) if cuda else "cpu",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+    }
+
+
+def table(told: dict[str, Any]) -> str:
+    """Returns the comparison as a markdown table."""
+    titles = ("mimicry", "batch", "ours, steps/s", "plain, steps/s", "ratio", "set-up, s", "ratio with set-up")
+    lines = [" | ".join(titles), " | ".join(["---", *["---:"] * (len(titles) - 1)])]
+    for name, found in told["mimicry"].items():
+        speeds = found["own"]
+        ratios = [
+            f"{speeds[r]['median']:.2f} ({speeds[r]['least']:.2f} to {speeds[r]['most']:.2f})"
+            for r in ("ratio", "ratio_with_setup")
+        ]
+        rates = [f"{speeds[arm]['median']:.2f}" for arm in ("ours", "plain")]
+        setup = f"{speeds['setup_seconds']['median']:.2f}"
+        lines.append(" | ".join([f"`{name}`", str(found["batch"]), *rates, ratios[0], setup, ratios[1]]))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def main() -> None:
+    """Measures, prints the table and writes the report after each part, so that a run cut short leaves what it has."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--model", default="mini-a", help="an embedded model")
+    parser.add_argument("--sd15", action="store_true", help="Stable Diffusion 1.5 with random weights instead")
+    parser.add_argument("--tiny", action="store_true", help="with --sd15: narrow, and little of everything")
+    parser.add_argument("--steps", type=int, default=25, help="steps of a turn, at least 2")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each arm")
+    parser.add_argument("--threads", type=int, default=1, help="of a CPU")
+    parser.add_argument("--out", type=Path, help="a JSON file for all figures")
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    torch.set_num_threads(arguments.threads)
+    chosen = sd15(device, arguments.tiny) if arguments.sd15 else mini(arguments.model, device)
+    with bench(*chosen) as given:
+        for told in measure(given, arguments):
+            if arguments.out:
+                arguments.out.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    print(table(told))
+    print(json.dumps({name: told[name] for name in told if name != "mimicry"}, indent=1, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Editing, chains and adapters through the whole pipeline."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from running import of, record_of, run
+from safetensors.torch import load_file
+
+from benchmark import Protection
+from benchmark.attacks.context import Context
+from benchmark.attacks.countermeasures.blur import Blur
+from benchmark.attacks.countermeasures.noise import Noise
+from benchmark.attacks.mimicry import sampling
+from benchmark.cells.record import Status
+from benchmark.cells.store import Store
+from benchmark.images import digest, to_tensor
+from benchmark.models import loader
+from benchmark.suites.schema import Diffusing
+
+TWO_SEEDS = tiny.WHOLE.replace("controls = 1", "controls = 2")
+EDITED = [("placebo", 0), ("placebo", 1), ("random-noise", 0), ("same", 0), ("good", 0)]
+
+
+class Same(Protection):
+    """Protects nothing."""
+
+    title = "Same"
+
+    def protect(self, images, request):
+        return images
+
+
+def planned(folder):
+    (folder / "tiny.toml").write_text(TWO_SEEDS)
+    session = tiny.session(folder / "tiny.toml", folder / "store", [tiny.entry("same", Same()), tiny.entry("good")])
+    chosen = [c for c in session.cells if c.attack.name == "edit"]
+    chosen += [c for c in session.cells if c.attack.name == "chain" and c.entry.facts.name == "placebo"]
+    return replace(session, cells=chosen)
+
+
+@pytest.fixture(scope="module")
+def edited(weights, tmp_path_factory):
+    """A finished run, and how many images each call of the sampler was given to edit."""
+    calls = []
+    original = sampling.image_to_image
+
+    def noted(model, images, *others):
+        calls.append(len(images))
+        return original(model, images, *others)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLOAKBENCH_MODELS", str(weights))
+        patch.setattr(sampling, "image_to_image", noted)
+        session = planned(tmp_path_factory.mktemp("edit"))
+        run(session)
+    return session, calls
+
+
+def found(session, attack):
+    """Records by name of the protection and seed."""
+    cells = [c for c in session.cells if c.attack.name == attack]
+    kept = [session.store.read_record(c.key, session.environment.env_class) for c in cells]
+    return {(r.protection.name, r.seed): r for r in kept}
+
+
+def test_every_edit_is_compared_with_the_clean_one(edited):
+    session, _ = edited
+    records = found(session, "edit")
+    assert set(records) == set(EDITED)
+    for record in records.values():
+        assert (record.status, record.reason) == (Status.OK, "")
+        # Three images under two prompts.
+        assert {name: len(values) for name, values in record.generations.items()} == {"edit-ssim": 6, "edit-psnr": 6}
+        assert {name: len(values) for name, values in record.quality.items()} == dict.fromkeys(record.quality, 3)
+        assert record.sets == {}
+        assert "personalise" not in record.cost
+
+
+def test_the_edit_of_the_same_image_is_the_same(edited):
+    session, _ = edited
+    records = found(session, "edit")
+    same = records["same", 0]
+    assert same.generations["edit-ssim"] == pytest.approx([1.0] * 6)
+    assert same.generations["edit-psnr"] == pytest.approx([80.0] * 6)
+    assert same.digests["generate"] == same.digests["clean-edit"]
+    assert max(records["good", 0].generations["edit-ssim"]) < 1
+    assert set(records["good", 0].digests["generate"]).isdisjoint(same.digests["generate"])
+
+
+def test_the_clean_edit_is_made_once_for_an_artist_and_seed(edited):
+    session, calls = edited
+    records = found(session, "edit")
+    assert calls == [6] * (len(EDITED) + 2)
+    made = [place for place, record in records.items() if not record.cost["clean-edit"].cached]
+    assert sorted(seed for _, seed in made) == [0, 1]
+    for seed in (0, 1):
+        assert len({tuple(r.digests["clean-edit"]) for (_, s), r in records.items() if s == seed}) == 1
+    assert records["placebo", 0].digests["clean-edit"] != records["placebo", 1].digests["clean-edit"]
+
+
+def test_the_clean_edit_is_that_of_the_artists_images(edited, stand_ins):
+    session, _ = edited
+    cell = of(session, "same", "edit")
+    prompts = ["an oil painting of a boat", "a painting of rain"] * 3
+    pixels = [image for image in cell.artist.images for _ in range(2)]
+    seeds = [session.planner.seed(cell.artist.name, 0, "edit", n) for n in range(6)]
+    plan = Diffusing(steps=2, guidance=2.0, scheduler="ddim")
+    made = sampling.image_to_image(loader.load("mini-a"), to_tensor(pixels), prompts, seeds, plan, 0.5)
+    assert [digest(p) for p in made] == record_of(session, "same", "edit").digests["clean-edit"]
+
+
+def test_the_clean_edit_is_still_there_in_the_next_run(edited, stand_ins, tmp_path, monkeypatch):
+    shutil.copytree(edited[0].store.root, tmp_path / "store")
+    session = replace(edited[0], store=Store(tmp_path / "store"))
+    session.store.record_path(of(session, "good", "edit").key, session.environment.env_class).unlink()
+    calls = []
+    monkeypatch.setattr(
+        sampling, "image_to_image", lambda _m, images, *_: calls.append(1) or [np.zeros((128, 128, 3), np.uint8)] * 6
+    )
+    [record] = run(session)
+    assert calls == [1]
+    assert record.cost["clean-edit"].cached
+    assert record.digests["clean-edit"] == record_of(session, "same", "edit").digests["clean-edit"]
+
+
+def test_a_chain_applies_one_countermeasure_after_the_other(edited, stand_ins):
+    session, _ = edited
+    cells = [c for c in session.cells if c.attack.name == "chain"]
+    where = session.environment.env_class
+    protected, _ = session.store.read_images(cells[0].keys["protect"], where)
+    cleaned, _ = session.store.read_images(cells[0].keys["countermeasure"], where)
+    drawn = [session.planner.seed(cells[0].artist.name, 0, "countermeasure:noise", n) for n in range(3)]
+    around = Context(drawn, cells[0].artist.captions, loader.load, loader.mini_lpips())
+    expected = Blur(3, 0.8).apply(Noise(0.05).apply(protected, around), around)
+    assert all(np.array_equal(a, b) for a, b in zip(cleaned, expected, strict=True))
+
+
+def test_seeds_share_the_cleaned_images_and_learn_apart(edited):
+    session, _ = edited
+    records = found(session, "chain")
+    assert {record.status for record in records.values()} == {Status.OK}
+    first, second = records["placebo", 0], records["placebo", 1]
+    assert (first.cost["countermeasure"].cached, second.cost["countermeasure"].cached) == (False, True)
+    assert first.digests["countermeasure"] == second.digests["countermeasure"]
+    assert set(first.digests["generate"]).isdisjoint(second.digests["generate"])
+
+
+def test_the_adapters_of_each_mimic_are_kept(edited):
+    session, _ = edited
+    cells = [c for c in session.cells if c.attack.name == "chain"]
+    paths = [session.store.adapter_path(c.keys["personalise"], session.environment.env_class) for c in cells]
+    first, second = (load_file(path) for path in paths)
+    assert first.keys() == second.keys()
+    assert any("lora" in name for name in first)
+    assert any(not torch.equal(first[name], second[name]) for name in first)

@@ -1,0 +1,89 @@
+"""The suite painting, end to end, on small models of Stable Diffusion's shape: every attack, no real weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+from benchmark.cells.record import Status
+from benchmark.datasets import choosing
+from benchmark.execute import session as sessions
+from benchmark.execute.choice import Choice
+from benchmark.images import encode
+from benchmark.suites import load as suites
+from benchmark.suites.schema import Suite
+
+RULE = """
+name = "few"
+version = 1
+rule = "The first two are protected, the next two are references."
+protect = 2
+references = 2
+least_side = 40
+most_ratio = 2.0
+
+[artists]
+claude-monet = "tests"
+"""
+SHORT = {"steps": 1, "batch": 1, "class_images": 1}
+
+
+def shortened(rule: Path) -> Suite:
+    """The suite as it is, but for the number of images, of steps and of generations."""
+    suite = suites.load("painting")
+
+    def short(table):
+        return {name: SHORT.get(name, value) for name, value in table.items()}
+
+    tables = {"countermeasures": suite.countermeasures, "mimicry": suite.mimicry}
+    changes = {kind: {name: short(table) for name, table in found.items()} for kind, found in tables.items()}
+    for name in ("diffpure", "noisy-upscale"):
+        changes["countermeasures"][name] |= {"steps": 2, "strength": 0.5}
+    changes["mimicry"]["edit"] |= {"steps": 2}
+    few = {"selection": str(rule), "artists": ["claude-monet"], "images_per_artist": 2, "strengths": [1.0]}
+    seeds = suite.seeds.model_copy(update={"controls": 1})
+    sampling = suite.sampling.model_copy(update={"prompts": suite.sampling.prompts[:1], "per_prompt": 2, "steps": 2})
+    # bfloat16 is many times slower than float32 on processors without instructions for it.
+    return suite.model_copy(update={**changes, **few, "seeds": seeds, "sampling": sampling, "dtype": "float32"})
+
+
+@pytest.fixture
+def painting(sd_stand_ins, tmp_path):
+    """A planned run of the shortened suite on two frozen paintings, controls included."""
+    rule, source = tmp_path / "few.toml", tmp_path / "wikiart" / "claude-monet"
+    rule.write_text(RULE)
+    source.mkdir(parents=True)
+    for n in range(4):
+        (source / f"{n}.png").write_bytes(encode(tiny.picture(n, 60, 50 + n)))
+    suite = shortened(rule)
+    choosing.freeze(suite, str(tmp_path / "wikiart"), tmp_path / "frozen")
+    return sessions.plan_suite(suite, Choice("painting", ["placebo"], tmp_path / "frozen"), tmp_path / "store")
+
+
+def checked(records, suite):
+    assert {(r.status, r.reason) for r in records} == {(Status.OK, "")}
+    edits = {record.key for record in records if record.attack.name == "edit"}
+    for record in records:
+        values = record.generations["edit-ssim" if record.key in edits else "style-distance"]
+        assert len(values) == (2 * len(suite.edit_prompts) if record.key in edits else 2)
+        assert np.isfinite(values).all()
+
+
+def test_paintings_of_512_pixels_are_purified_learned_and_imitated(painting):
+    [cell] = [c for c in painting.cells if (c.entry.facts.name, c.attack.name) == ("placebo", "impress")]
+    records = sessions.run(replace(painting, cells=[cell]))
+    checked(records, painting.suite)
+    assert list(records[0].cost) == ["protect", "countermeasure", "personalise", "generate", "measure"]
+
+
+@pytest.mark.long
+def test_an_arm_goes_through_every_attack(painting):
+    chosen = [cell for cell in painting.cells if cell.entry.facts.name in ("placebo", "floor")]
+    assert {cell.attack.name for cell in chosen} == {attack.name for attack in painting.suite.attacks}
+    records = sessions.run(replace(painting, cells=chosen))
+    assert len(records) == len(chosen)
+    checked(records, painting.suite)

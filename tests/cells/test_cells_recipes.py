@@ -1,0 +1,160 @@
+"""What enters the keys of the attacks of Part 2: chains, models, class images, editing."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+
+import pytest
+import tiny
+
+from benchmark.cells.plan import Planner
+from benchmark.suites.schema import Suite
+
+ARTIST = tiny.artist()
+SD = {**tiny.DIGESTS.models, "mini-vae-c": "1" * 64, "other": "2" * 64}
+
+
+def planner(**changes):
+    document = tomllib.loads(tiny.WHOLE)
+    tables = {name: {**document[name], **changes.pop(name, {})} for name in ("countermeasures", "mimicry", "metrics")}
+    suite = Suite.model_validate({**document, **tables, **changes})
+    return Planner(suite, replace(tiny.DIGESTS, models=SD), "public")
+
+
+def attack(countermeasure=None, mimicry="dreambooth", model="mini-a", name="the-attack"):
+    return {"name": name, "countermeasure": countermeasure, "mimicry": mimicry, "model": model}
+
+
+def cell(countermeasure=None, mimicry="dreambooth", seed=0, role="submission", **changes):
+    """One planned cell of the whole tiny suite with one more attack."""
+    more = attack(countermeasure, mimicry)
+    attacks = [*tomllib.loads(tiny.WHOLE)["attacks"], more]
+    made = planner(attacks=attacks, **changes)
+    entry = tiny.FLOOR_ENTRY if role == "floor" else tiny.entry("x", role=role)
+    return made.cell(entry, 0.5, ARTIST, made.suite.attack("the-attack"), seed)
+
+
+BLUR = {"kernel": 3, "sigma": 0.8}
+IMPRESS = {"model": "mini-a", "steps": 2}
+UPSCALE = {"model": "mini-b", "upscaler": "", "sigma": 0.1, "strength": 0.5, "steps": 2, "guidance": 2.0}
+
+
+def test_a_chain_nests_the_recipes_of_its_parts():
+    chain = cell("noise+blur").recipes["countermeasure"]
+    parts = [cell(name).recipes["countermeasure"] for name in ("noise", "blur")]
+    assert set(chain) == {"stage", "chain", "parents"}
+    for part, alone in zip(chain["chain"], parts, strict=True):
+        assert part == {name: value for name, value in alone.items() if name not in ("stage", "parents")}
+    assert [part["name"] for part in chain["chain"]] == ["noise", "blur"]
+    assert chain["chain"][1]["parameters"] == BLUR
+    assert chain["parents"] == {"protect": cell("noise").keys["protect"]}
+
+
+def test_the_order_of_a_chain_is_part_of_its_key():
+    keys = {cell(name).keys["countermeasure"] for name in ("noise", "blur", "noise+blur", "blur+noise")}
+    assert len(keys) == 4
+
+
+@pytest.mark.parametrize("name", ["noise", "noise+blur", "impress"])
+def test_all_seeds_share_the_cleaned_images(name):
+    found = [cell(name, seed=seed, countermeasures={"impress": IMPRESS}) for seed in (0, 1, 2)]
+    assert len({one.keys["countermeasure"] for one in found}) == 1
+    assert len({one.keys["personalise"] for one in found}) == 3
+    assert len({one.key for one in found}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "used"),
+    [
+        ("impress", IMPRESS, {"model": "mini-a"}),
+        ("vae-trans", {"vae": "mini-vae-c"}, {"vae": "mini-vae-c"}),
+        ("noisy-upscale", UPSCALE, {"model": "mini-b"}),
+        ("noisy-upscale", {**UPSCALE, "upscaler": "other", "model": ""}, {"upscaler": "other"}),
+    ],
+)
+def test_the_digests_of_a_countermeasures_models_enter_its_key(name, settings, used):
+    tables = {name: settings}
+    made = cell(name, countermeasures=tables)
+    recipe = made.recipes["countermeasure"]
+    assert recipe["models"] == {parameter: SD[alias] for parameter, alias in used.items()}
+    assert recipe["captions"] == list(ARTIST.captions)
+    assert recipe["dtype"] == "float32"
+    assert ("perceptual" in recipe) == (name == "impress")
+    half = cell(name, countermeasures=tables, dtype="bfloat16")
+    assert half.recipes["countermeasure"] != recipe
+
+
+def test_other_weights_give_a_countermeasure_another_key(monkeypatch):
+    first = cell("vae-trans", countermeasures={"vae-trans": {"vae": "mini-vae-c"}})
+    monkeypatch.setitem(SD, "mini-vae-c", "3" * 64)
+    second = cell("vae-trans", countermeasures={"vae-trans": {"vae": "mini-vae-c"}})
+    assert first.keys["protect"] == second.keys["protect"]
+    assert first.keys["countermeasure"] != second.keys["countermeasure"]
+
+
+def test_a_countermeasure_without_models_knows_neither_captions_nor_weights():
+    assert set(cell("noise").recipes["countermeasure"]) == {
+        "stage",
+        "version",
+        "name",
+        "parameters",
+        "seed",
+        "parents",
+    }
+
+
+def test_prior_preservation_adds_how_the_class_is_drawn():
+    plain = cell(class_word="photo").recipes["personalise"]
+    settings = {**plain["parameters"], "prior_weight": 1.0, "class_images": 2}
+    made = planner(mimicry={"dreambooth": settings}, class_word="photo")
+    recipe = made.cell(tiny.entry("x"), 0.5, ARTIST, made.suite.attack("dreambooth"), 0).recipes["personalise"]
+    expected = {"word": "photo", "sampling": made.suite.sampling.model_dump()}
+    assert recipe == {**plain, "parameters": settings, "class": expected}
+
+
+def edits(**changes):
+    made = planner(seeds={"protected": 2, "controls": 3}, **changes)
+    roles = ("identity", "placebo", "random-noise", "submission")
+    entries = [tiny.FLOOR_ENTRY, *(tiny.entry(role, role=role) for role in roles)]
+    return [one for one in made.cells(entries, [ARTIST]) if one.attack.name == "edit"]
+
+
+def test_editing_is_for_what_protects_only():
+    """The clean arm's edit is what all are compared with, and the floor has nothing to edit."""
+    counted = {}
+    for one in edits():
+        counted[one.entry.facts.role] = counted.get(one.entry.facts.role, 0) + 1
+    assert counted == {"placebo": 3, "random-noise": 2, "submission": 2}
+
+
+def test_an_edit_learns_nothing_and_asks_no_judge():
+    for one in edits():
+        assert list(one.recipes) == ["protect", "generate", "measure"]
+        assert one.recipes["generate"]["parents"] == {"protect": one.keys["protect"]}
+        measure = one.recipes["measure"]
+        assert set(measure["metrics"]) == {"mini-lpips", "psnr", "linf", "edit-ssim", "edit-psnr"}
+        assert {"judge", "references"}.isdisjoint(measure)
+
+
+def test_an_edit_has_a_seed_of_its_own_that_all_arms_share():
+    found = edits()
+    assert len({one.recipes["generate"]["seed"] for one in found}) == 3
+    by_index = {(one.seed, one.recipes["generate"]["seed"]) for one in found}
+    assert len(by_index) == 3
+    assert len({one.key for one in found}) == len(found)
+
+
+def test_the_prompts_of_an_edit_are_part_of_its_key_and_of_no_others():
+    first, other = (planner(edit_prompts=[text]) for text in ("a {class_word} of rain", "a {class_word} of snow"))
+
+    def generated(made, name):
+        return made.cell(tiny.entry("x"), 0.5, ARTIST, made.suite.attack(name), 0).keys["generate"]
+
+    assert generated(first, "edit") != generated(other, "edit")
+    assert generated(first, "chain") == generated(other, "chain")
+
+
+def test_a_cleaned_edit_descends_from_the_cleaned_images():
+    made = cell("noise", "edit")
+    assert made.recipes["generate"]["parents"] == {"countermeasure": made.keys["countermeasure"]}

@@ -1,0 +1,137 @@
+"""What a run does about what is half there: interrupted, damaged, adopted."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+
+import pytest
+import tiny
+from running import of, record_of, run, told
+
+from benchmark.adopting import Adopted, adopt
+from benchmark.cells import stages
+from benchmark.cells.record import Status
+from benchmark.cells.store import Store
+from benchmark.errors import InfrastructureError, UserError
+from leaderboards.source import export_reference
+
+pytestmark = pytest.mark.usefixtures("stand_ins")
+
+
+def test_an_interruption_keeps_what_is_finished(good_run, tiny_suite, tmp_path, monkeypatch):
+    session = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
+    generate, calls = stages.sampling.generate, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return generate(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages.sampling, "generate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(session)
+    kept = {path: path.read_bytes() for path in session.store.records()}
+    assert len(kept) == 4
+    assert [c.key for c in session.missing()] == [c.key for c in session.cells[4:]]
+    run(session)
+    assert all(path.read_bytes() == before for path, before in kept.items())
+    assert told(session.store) == told(good_run.store)
+
+
+def test_an_infrastructure_fault_is_tried_again_and_never_scored(good_run, tiny_suite, tmp_path, monkeypatch):
+    session = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
+    with monkeypatch.context() as patch:
+        patch.setattr(stages.sampling, "generate", lambda *_: (_ for _ in ()).throw(RuntimeError("device lost")))
+        records = run(session)
+    assert {r.status for r in records} == {Status.INFRA_ERROR}
+    assert all("RuntimeError: device lost" in r.reason and not r.generations for r in records)
+    assert len(session.missing()) == len(session.cells)
+    assert session.counts()["good"] == {"missing": 2}
+    assert {r.status for r in run(session)} == {Status.OK}
+    assert told(session.store) == told(good_run.store)
+
+
+def damage_record(session, cell):
+    path = session.store.record_path(cell.key, session.environment.env_class)
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def damage_png(session, cell):
+    path = session.store.images_path(cell.keys["protect"], session.environment.env_class) / "001.png"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(bytes(data))
+    session.store.record_path(cell.key, session.environment.env_class).unlink()
+
+
+def lose_manifest(session, cell):
+    (session.store.images_path(cell.keys["protect"], session.environment.env_class) / "manifest.json").unlink()
+    session.store.record_path(cell.key, session.environment.env_class).unlink()
+
+
+def spoil_cost(session, cell):
+    path = session.store.images_path(cell.keys["protect"], session.environment.env_class) / "manifest.json"
+    path.write_text(path.read_text().replace('"cost"', '"cast"'))
+    session.store.record_path(cell.key, session.environment.env_class).unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "warning"),
+    [
+        (damage_record, "the record .* is damaged"),
+        (damage_png, "are damaged|do not match their digests"),
+        (lose_manifest, ""),
+        (spoil_cost, "the cost of the images .* is damaged"),
+    ],
+)
+def test_what_is_damaged_is_made_again_with_a_warning(good_run, tiny_suite, tmp_path, caplog, damage, warning):
+    shutil.copytree(good_run.store.root, tmp_path / "store")
+    session = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
+    damage(session, of(session, "good"))
+    with caplog.at_level("WARNING"):
+        again = run(session)
+    assert [(r.status, r.protection.name, r.attack.name) for r in again] == [(Status.OK, "good", "dreambooth")]
+    assert re.search(warning, caplog.text) if warning else not caplog.records
+    assert told(session.store) == told(good_run.store)
+
+
+def test_a_full_disk_ends_the_run_and_keeps_finished_cells(good_run, tiny_suite, tmp_path, monkeypatch):
+    session = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
+    sync = os.fsync
+
+    def fills_up(handle):
+        if len(list(session.store.records())) >= 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fills_up)
+        with pytest.raises(InfrastructureError, match="no space is left"):
+            run(session)
+    assert len(list(session.store.records())) == 3
+    assert len(run(session)) == len(session.cells) - 3
+    assert told(session.store) == told(good_run.store)
+
+
+def test_a_store_goes_on_from_adopted_records(good_run, tiny_suite, tmp_path):
+    export_reference(good_run.store.root, None, tmp_path / "reference")
+    fresh = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
+    count = len(fresh.cells)
+    assert adopt(tmp_path / "reference", None, fresh.store) == Adopted(added=count, known=0)
+    assert fresh.missing() == []
+    assert told(fresh.store) == told(good_run.store)
+    assert adopt(good_run.store.root, None, fresh.store) == Adopted(added=0, known=count)
+
+
+def test_another_result_for_the_same_cell_is_not_adopted(good_run, tmp_path):
+    record = record_of(good_run, "good")
+    other = Store(tmp_path / "store")
+    other.write_record(record.model_copy(update={"sets": {"kid": 7.0}}))
+    with pytest.raises(UserError, match=r"expected one result for the cell .*got two"):
+        adopt(good_run.store.root, None, other)
+    assert len(list(other.records())) == 1

@@ -1,0 +1,62 @@
+"""What a run does where the weights of a metric are missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+
+from benchmark.cells.record import Record, Status
+from benchmark.execute import session as sessions
+from benchmark.metrics import weights
+
+pytestmark = pytest.mark.usefixtures("stand_ins")
+WITH_DISTS = tiny.TEXT.replace('"psnr", "linf"]', '"psnr", "linf", "dists"]')
+REFERENCE = Path(__file__).parents[2] / "leaderboards" / "reference" / "mini" / "records.jsonl"
+
+
+class Quiet:
+    def begin(self, total): ...
+    def start(self, cell): ...
+    def finish(self, cell, record): ...
+    def end(self): ...
+
+
+@pytest.fixture
+def no_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def planned(tmp_path, text):
+    (tmp_path / "tiny.toml").write_text(text)
+    return tiny.session(tmp_path / "tiny.toml", tmp_path / "store")
+
+
+def test_a_metric_without_weights_has_no_value_but_a_reason(tmp_path, no_weights):
+    session = planned(tmp_path, WITH_DISTS)
+    cells = [c for c in session.cells if c.entry.facts.name == "placebo"]
+    for record in sessions.run(session, report=Quiet()):
+        assert record.status is Status.OK
+        if record.protection.name == "floor":
+            continue
+        assert set(record.quality) == {"mini-lpips", "psnr", "linf"}
+        assert record.skipped == {"dists": weights.missing("dists")}
+        assert "vgg16-397923af.pth" in record.skipped["dists"]
+    assert len(cells) == 2
+
+
+def test_keys_name_the_weights_that_metrics_need_and_only_those(tmp_path, no_weights):
+    [plain, wanting] = [planned(tmp_path, text).cells[0].recipes["measure"] for text in (tiny.TEXT, WITH_DISTS)]
+    assert "weights" not in plain
+    assert wanting["weights"] == weights.digests(["dists"])
+
+
+@pytest.mark.skipif(not REFERENCE.is_file(), reason="no committed records")
+def test_records_from_before_the_field_still_load():
+    with REFERENCE.open(encoding="utf-8") as lines:
+        document = json.loads(next(lines))
+    document.pop("skipped", None)
+    assert Record.model_validate(document).skipped == {}

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+import tiny
+from pairs import PAIRS
+from PIL import Image
+
+from benchmark.images import encode
+from benchmark.metrics import catalogue, measuring, protection, quality
+
+pytestmark = pytest.mark.usefixtures("stand_ins")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two folders of pairs; the originals end otherwise."""
+    for name in ("originals", "changed"):
+        (tmp_path / name).mkdir()
+    for n, (original, changed) in enumerate(PAIRS):
+        Image.fromarray(original).save(tmp_path / "originals" / f"{n}.bmp")
+        (tmp_path / "changed" / f"{n}.png").write_bytes(encode(changed))
+    return tmp_path / "changed", tmp_path / "originals"
+
+
+def test_folders_are_paired_by_name(folders, cloakbench):
+    told = cloakbench("measure", "psnr", "linf", "--image", folders[0], "--reference", folders[1], "--json")
+    found = json.loads(told.out)
+    expected = quality.measure(["psnr", "linf"], [c for _, c in PAIRS], [o for o, _ in PAIRS])
+    assert [(one["metric"], one["version"], one["n"]) for one in found] == [("psnr", 1, 4), ("linf", 1, 4)]
+    assert [one["value"] for one in found] == pytest.approx([np.mean(expected["psnr"]), np.mean(expected["linf"])])
+
+
+def test_two_images_are_a_pair_whatever_their_names(folders, cloakbench):
+    told = cloakbench("measure", "linf", "--image", folders[0] / "0.png", "--reference", folders[1] / "0.bmp")
+    assert told.out.split() == ["linf", "1", "4.0", "1"]
+
+
+def test_sets_need_no_pairs_and_keep_the_order_of_names(folders, cloakbench):
+    (folders[1] / "3.bmp").unlink()
+    told = cloakbench("measure", "kid", "style-distance", "--image", folders[0], "--reference", folders[1], "--json")
+    found = json.loads(told.out)
+    assert [(one["metric"], one["n"]) for one in found] == [("kid", 4), ("style-distance", 4)]
+    alone = measuring.measure_paths(["style-distance"], *folders)
+    assert found[1]["value"] == pytest.approx(alone[0].value)
+
+
+@pytest.mark.parametrize("name", sorted(measuring.PAIRED))
+def test_every_metric_of_pairs_has_facts(name):
+    assert catalogue.find(name).level in {"quality", "edit"}
+
+
+@pytest.mark.parametrize("name", sorted(protection.MEASURES))
+def test_every_metric_of_sets_has_facts(name):
+    assert catalogue.find(name).level in {"generation", "set"}
+
+
+def test_all_metrics_of_pairs_are_there():
+    assert set(measuring.PAIRED) == {m.name for m in catalogue.METRICS if m.level in {"quality", "edit"}}
+
+
+def transparent(path):
+    values = np.concatenate([tiny.picture(0), np.full((128, 128, 1), 9, np.uint8)], 2)
+    Image.fromarray(values).save(path)
+    return path
+
+
+def small(path):
+    path.write_bytes(encode(tiny.picture(0, 1, 1)))
+    return path
+
+
+def text(path):
+    path.write_text("no image")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("metrics", "image", "message"),
+    [
+        (["ssin"], "0.png", "got 'ssin'\n.*Did you mean 'ssim'"),
+        ([], "0.png", "expected at least one metric, got none"),
+        (["style-accuracy"], "0.png", "got 'style-accuracy'\n.*artist"),
+        (["psnr"], "none.png", "expected an image or a folder of images, got .*none.png"),
+        (["psnr"], transparent, "expected an opaque image, got alpha in"),
+        (["psnr"], text, "expected an image, got .*not a readable image"),
+        (["psnr"], ".", "expected two files or two folders"),
+        (["ms-ssim"], "0.png", "at least 161 pixels a side, got 128"),
+        (["psnr"], small, "at least 8 pixels a side, got 1"),
+        (["kid"], "0.png", "at least 2 images in each set for 'kid', got 1 and 1"),
+    ],
+)
+def test_what_cannot_be_measured_is_told(metrics, image, message, folders, tmp_path, cloakbench):
+    path = image(tmp_path / "given.png") if callable(image) else folders[0] / image
+    told = cloakbench("measure", *metrics, "--image", path, "--reference", folders[1] / "0.bmp")
+    assert told.code == 2
+    assert re.search(message, told.err)
+
+
+def test_a_missing_reference_is_told(folders, cloakbench):
+    told = cloakbench("measure", "psnr", "--image", folders[0])
+    assert (told.code, "expected --reference for psnr, got none" in told.err) == (2, True)
+
+
+def test_unpaired_names_are_told(folders, cloakbench):
+    (folders[1] / "3.bmp").rename(folders[1] / "4.bmp")
+    told = cloakbench("measure", "psnr", "--image", folders[0], "--reference", folders[1])
+    assert told.code == 2
+    assert "the same file names in both folders, got 3, 4 in one alone" in told.err
+
+
+@pytest.mark.usefixtures("no_weights")
+def test_missing_weights_are_told(folders, cloakbench):
+    told = cloakbench("measure", "pieapp", "--image", folders[0], "--reference", folders[1])
+    assert told.code == 2
+    assert "PieAPPv0.1-0937b014.pth" in told.err
+
+
+@pytest.mark.usefixtures("assets")
+def test_loading_real_weights_prints_nothing_into_json(folders, cloakbench):
+    told = cloakbench("measure", "lpips-alex", "--image", folders[0], "--reference", folders[1], "--json")
+    assert json.loads(told.out)[0]["metric"] == "lpips-alex"

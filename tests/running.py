@@ -1,0 +1,42 @@
+"""Runs planned sessions without progress lines, and reads what they left."""
+
+from __future__ import annotations
+
+import json
+
+from benchmark.execute import session as sessions
+
+DIFFERENT = ("cost", "created")
+"""Fields in which two runs of one cell may differ."""
+
+
+class Quiet:
+    def begin(self, total): ...
+    def start(self, cell): ...
+    def finish(self, cell, record): ...
+    def end(self): ...
+
+
+def run(session, keep_images=False):
+    return sessions.run(session, report=Quiet(), keep_images=keep_images)
+
+
+def told(store):
+    """Every record as its file says it, by key, but for times."""
+    found = {}
+    for path in store.records():
+        document = json.loads(path.read_bytes())
+        # The checkout that the tests run in may be edited meanwhile.
+        for field in ("commit", "dirty"):
+            document["environment"].pop(field)
+        found[document["key"]] = {name: value for name, value in document.items() if name not in DIFFERENT}
+    return found
+
+
+def of(session, name, attack="dreambooth"):
+    [cell] = [c for c in session.cells if c.entry.facts.name == name and c.attack.name == attack]
+    return cell
+
+
+def record_of(session, name, attack="dreambooth"):
+    return session.store.read_record(of(session, name, attack).key, session.environment.env_class)
