@@ -24,6 +24,7 @@ def write_whole(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        Path(partial).chmod(0o644)  # a temporary file is its owner's alone
         Path(partial).replace(path)
     except BaseException:
         Path(partial).unlink(missing_ok=True)

@@ -11,9 +11,10 @@ import jinja2
 from markupsafe import Markup
 
 from benchmark.errors import UserError
+from benchmark.files import write_whole
 from leaderboards import plots
 from leaderboards.board import board
-from leaderboards.source import load, write_whole
+from leaderboards.source import load
 from leaderboards.view import Board
 
 PAGE = "index.html"
@@ -32,7 +33,7 @@ def build(source: Path, out: Path, suite: str | None = None) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in ((STYLE, style), (DATA, data), (PAGE, page)):
-            write_whole(out / name, content)
+            write_whole(out / name, content.encode())
     except OSError as error:
         raise UserError(f"the board cannot be written to {out}: {error.strerror}", "choose another --out") from error
     return out / PAGE

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +12,7 @@ from pydantic import ValidationError
 
 from benchmark.cells.record import Record
 from benchmark.errors import UserError
+from benchmark.files import write_whole
 from benchmark.suites.schema import SuiteFacts
 
 FACTS_FILE = "facts.json"
@@ -68,24 +67,9 @@ def export_reference(store: Path, suite: str | None, folder: Path) -> Loaded:
     loaded = load(store, suite)
     records = [record.model_copy(update={"traceback": ""}) for record in loaded.records]
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / RECORDS_FILE, "".join(record.model_dump_json() + "\n" for record in records))
-    write_whole(folder / FACTS_FILE, loaded.facts.model_dump_json(indent=2) + "\n")
+    write_whole(folder / RECORDS_FILE, "".join(record.model_dump_json() + "\n" for record in records).encode())
+    write_whole(folder / FACTS_FILE, (loaded.facts.model_dump_json(indent=2) + "\n").encode())
     return Loaded(loaded.facts, records, loaded.damaged)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes `text` so that a reader sees the old file or the whole new one, never a part; returns nothing."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _all_facts(path: Path) -> list[SuiteFacts]:

@@ -48,6 +48,15 @@ class Session:
         """Returns the missing cells that this run takes on: all, or the first `limit`."""
         return self.missing()[: self.limit]
 
+    def take_over(self) -> None:
+        """Hands records of an older version of the suite on to this one: the same key is the same recipe and number."""
+        for cell in self.cells:
+            if not pipeline.is_done(self.store, cell, self.environment.env_class):
+                continue
+            record = self.store.read_record(cell.key, self.environment.env_class)
+            if record is not None and record.suite_version != self.suite.version:
+                self.store.write_record(record.model_copy(update={"suite_version": self.suite.version}))
+
     def counts(self) -> dict[str, Counter[str]]:
         """Returns for each protection how many cells have which status; `missing` where there is no record."""
         found: dict[str, Counter[str]] = {}
@@ -104,6 +113,7 @@ def run(
     """Runs what is missing and returns the new records; finished cells are never run again."""
     session.store.prepare()
     session.store.write_facts(suites.facts(session.suite))
+    session.take_over()
     todo = session.todo()
     if not todo:
         return []

@@ -47,8 +47,11 @@ def shortened(rule: Path) -> Suite:
     few = {"selection": str(rule), "artists": ["claude-monet"], "images_per_artist": 2, "strengths": [1.0]}
     seeds = suite.seeds.model_copy(update={"controls": 1})
     sampling = suite.sampling.model_copy(update={"prompts": suite.sampling.prompts[:1], "per_prompt": 2, "steps": 2})
+    metrics = suite.metrics.model_copy(update={"quality": ["dists", "psnr", "linf"]})
     # bfloat16 is many times slower than float32 on processors without instructions for it.
-    return suite.model_copy(update={**changes, **few, "seeds": seeds, "sampling": sampling, "dtype": "float32"})
+    return suite.model_copy(
+        update={**changes, **few, "seeds": seeds, "sampling": sampling, "dtype": "float32", "metrics": metrics}
+    )
 
 
 @pytest.fixture

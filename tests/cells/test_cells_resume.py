@@ -13,7 +13,7 @@ from running import of, record_of, run, told
 
 from benchmark.adopting import Adopted, adopt
 from benchmark.cells import stages
-from benchmark.cells.record import Status
+from benchmark.cells.record import Record, Status
 from benchmark.cells.store import Store
 from benchmark.errors import InfrastructureError, UserError
 from leaderboards.source import export_reference
@@ -135,3 +135,18 @@ def test_another_result_for_the_same_cell_is_not_adopted(good_run, tmp_path):
     with pytest.raises(UserError, match=r"expected one result for the cell .*got two"):
         adopt(good_run.store.root, None, other)
     assert len(list(other.records())) == 1
+
+
+def test_a_new_version_of_a_suite_takes_over_what_it_shares(good_run, tiny_suite, tmp_path):
+    shutil.copytree(good_run.store.root, tmp_path / "store")
+    before = {path: path.read_bytes() for path in Store(tmp_path / "store").records()}
+    tiny_suite.write_text(tiny.TEXT.replace("version = 1", "version = 2", 1).replace("sigma = 0.05", "sigma = 0.1"))
+    newer = tiny.session(tiny_suite, tmp_path / "store", [tiny.entry("good")])
+    ran = run(newer)
+    assert {record.attack.name for record in ran} == {"noise"}
+    where = newer.environment.env_class
+    shared = [newer.store.read_record(c.key, where) for c in newer.cells if c.attack.name == "dreambooth"]
+    assert {record.suite_version for record in shared} == {2}
+    older = {record.key: record for record in map(Record.model_validate_json, before.values())}
+    for record in shared:
+        assert record == older[record.key].model_copy(update={"suite_version": 2})

@@ -1,0 +1,102 @@
+"""Speed of metrics: one batch against the libraries one image at a time; `python -m tests.benchmarks.metrics`.
+
+Needs real weights where they are to count: `TORCH_HOME=<folder> HF_HUB_OFFLINE=1`. Metrics without theirs are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from pairs import noisy
+from tiny import picture
+
+from benchmark.images import Pixels, to_tensor
+from benchmark.metrics import quality, weights
+from benchmark.metrics.protection import frechet
+
+PYIQA = {"ssim": "ssim", "psnr": "psnr", "gmsd": "gmsd", "ms-ssim": "ms_ssim", "vif-wavelet": "vif", "fsim": "fsim"}
+PYIQA |= {"dists": "dists", "lpips-alex": "lpips", "lpips-vgg": "lpips-vgg"}
+PYIQA |= {"pieapp": "pieapp", "topiq-fr": "topiq_fr"}
+FEATURES = 2048
+"""Numbers that Inception gives an image, on which FID rests."""
+
+
+def seconds(work: Callable[[], object], device: str) -> float:
+    """Returns how long a call takes, the device's queue included."""
+    start = time.perf_counter()
+    work()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def one_by_one(name: str, changed: Sequence[Pixels], originals: Sequence[Pixels], device: str) -> None:
+    """Calls the library as its examples do; a metric of this project is called with one pair at a time."""
+    if name in PYIQA:
+        import pyiqa
+
+        metric = LOADED.setdefault(name, pyiqa.create_metric(PYIQA[name], device=torch.device(device)))
+        for one, other in zip(changed, originals, strict=True):
+            metric(to_tensor([one]), to_tensor([other]))
+    else:
+        for one, other in zip(changed, originals, strict=True):
+            quality.measure([name], [one], [other], device)
+
+
+LOADED: dict[str, object] = {}
+
+
+def measured(count: int, side: int, device: str, repeats: int, chunk: int) -> list[dict[str, object]]:
+    """Returns for each metric the best seconds a pair, in a batch and one by one."""
+    originals = [picture(n, side, side) for n in range(count)]
+    changed = [noisy(image, 8, n) for n, image in enumerate(originals)]
+    rows: list[dict[str, object]] = []
+    for name in sorted(weights.sort_out(quality.METRICS).usable):
+        ways = {
+            "batch_s": lambda name=name: quality.measure([name], changed, originals, device, chunk),
+            "alone_s": lambda name=name: one_by_one(name, changed, originals, device),
+        }
+        for work in ways.values():
+            work()
+        best = {way: min(seconds(work, device) for _ in range(repeats)) / count for way, work in ways.items()}
+        rows.append({"metric": name, **best, "ratio": best["alone_s"] / best["batch_s"]})
+    totals = {way: sum(float(str(row[way])) for row in rows) for way in ("batch_s", "alone_s")}
+    return [*rows, {"metric": "all", **totals, "ratio": totals["alone_s"] / totals["batch_s"]}]
+
+
+def distance(count: int) -> dict[str, object]:
+    """Returns the seconds of the Frechet distance of FID's features by the trace, and by clean-fid's matrix root."""
+    from cleanfid.fid import fid_from_feats
+
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(shift, 1, (count, FEATURES)) for shift in (0, 0.1))
+    trace, root = seconds(lambda: frechet(x, y), "cpu"), seconds(lambda: fid_from_feats(x, y), "cpu")
+    return {"metric": f"frechet of {count} images", "batch_s": trace, "alone_s": root, "ratio": root / trace}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=4)
+    parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--chunk", type=int, default=8)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--distance", type=int, default=0, help="images of the Frechet distance; 0 leaves it out")
+    options = parser.parse_args()
+    rows = measured(options.count, options.side, options.device, options.repeats, options.chunk)
+    rows += [distance(options.distance)] if options.distance else []
+    print(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
