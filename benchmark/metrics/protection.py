@@ -1,18 +1,57 @@
-"""What the mimic got: generated images against the artist's references, in the judge's features."""
+"""What the mimic got: generated images against the artist's references, one value an image or one for the set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmark.datasets.procedural import styles
+from benchmark.errors import UserError
 from benchmark.images import Pixels
-from benchmark.metrics import judge as judges
-from benchmark.metrics.judge import Judge
+from benchmark.metrics import classifier, clip, genres, judge, perceived, sets, weights
+from benchmark.metrics.sets import Doubles
+from benchmark.metrics.spaces import Absent, Pictures
+from benchmark.models.loader import BaseModel
 
-Doubles = NDArray[np.float64]
+
+class NotApplicable(UserError):  # noqa: N818 - says what is the matter
+    """A metric says nothing about this artist: the classifier does not know the class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is measured: generations, the references they are compared with, and whom they imitate."""
+
+    generated: Pictures
+    references: Pictures
+    artist: str = ""
+    load_model: Callable[[], BaseModel] | None = None
+    """Returns the clean base model, for the classifier that is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Values by metric, one an image or one for the set, and why the others have none."""
+
+    values: dict[str, list[float]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def measure(names: Sequence[str], subject: Subject) -> Measured:
+    """Returns the metrics called `names` in the units of their facts; one that cannot be had is skipped with a reason.
+
+    Reasons: a class that the classifier does not know, images too small or too few, weights or features missing.
+    """
+    found = Measured()
+    for name in names:
+        try:
+            found.values[name] = METRICS[name](subject)
+        except UserError as error:
+            found.skipped[name] = error.message
+    return found
 
 
 def style_distance(features: Tensor, references: Tensor) -> Tensor:
@@ -20,75 +59,97 @@ def style_distance(features: Tensor, references: Tensor) -> Tensor:
     return 1 - features @ references.mean(0)
 
 
-def frechet(x: Doubles, y: Doubles) -> float:
-    """Returns the Frechet distance of two sets `[n, d]`, `[m, d]` seen as Gaussians (Heusel et al. 2017).
-
-    The trace of the root of the covariances' product is the nuclear norm of A B^T, with A and B the centred features
-    over the root of n - 1, so that no matrix root is taken. Raises ValueError for fewer than two rows.
-    """
-    if min(len(x), len(y)) < 2:
-        raise ValueError(f"expected at least 2 images in each set, got {len(x)} and {len(y)}")
-    a, b = (x - x.mean(0)) / np.sqrt(len(x) - 1), (y - y.mean(0)) / np.sqrt(len(y) - 1)
-    spread = (a**2).sum() + (b**2).sum() - 2 * np.linalg.norm(a @ b.T, "nuc")
-    return float(max(((x.mean(0) - y.mean(0)) ** 2).sum() + spread, 0.0))
+def _style_distance(space: str, subject: Subject) -> list[float]:
+    values = style_distance(subject.generated.features(space), subject.references.features(space))
+    return [float(value) for value in values.tolist()]
 
 
-def kid(x: Doubles, y: Doubles) -> float:
-    """Returns the unbiased squared MMD of two sets with the kernel (x.y / d + 1)^3, over all pairs.
-
-    Raises ValueError for fewer than two rows.
-    """
-    if min(len(x), len(y)) < 2:
-        raise ValueError(f"expected at least 2 images in each set, got {len(x)} and {len(y)}")
-    d = x.shape[1]
-
-    def kernel(a: Doubles, b: Doubles) -> Doubles:
-        return np.asarray((a @ b.T / d + 1) ** 3)
-
-    def inside(k: Doubles) -> float:
-        n = len(k)
-        return float((k.sum() - np.trace(k)) / (n * (n - 1)))
-
-    return inside(kernel(x, x)) + inside(kernel(y, y)) - 2 * float(kernel(x, y).mean())
+def _style_accuracy(subject: Subject) -> list[float]:
+    asked, style = judge.load(), subject.artist.replace("-", " ")
+    if style not in asked.styles:
+        raise NotApplicable(f"mini-clip does not know the style of {subject.artist!r}")
+    return [float(named == style) for named in asked.named_style(subject.generated.features("mini-clip"))]
 
 
-def measure_generations(
-    names: Sequence[str], judge: Judge, features: Tensor, references: Tensor, artist: str
-) -> dict[str, list[float]]:
-    """Returns the per-generation metrics that apply; accuracy is left out for an artist the judge does not know."""
-    values: dict[str, list[float]] = {}
-    if "style-distance" in names:
-        values["style-distance"] = style_distance(features, references).tolist()
-    if "style-accuracy" in names and artist.replace("-", " ") in judge.styles:
-        hits = [named == artist.replace("-", " ") for named in judge.named_style(features)]
-        values["style-accuracy"] = [float(hit) for hit in hits]
-    return values
+def _clip_accuracy(subject: Subject) -> list[float]:
+    known = genres.load()
+    if subject.artist not in known.artists:
+        raise NotApplicable(f"no genre is known of {subject.artist!r}")
+    features = subject.generated.features("clip-b32")
+    texts = clip.load(weights.find("ViT-B-32.pt").path).text_features(known.clip_texts)
+    label = known.labels.index(known.artists[subject.artist])
+    return [float(hit) for hit in genres.named(features, texts, label, known.top)]
 
 
-def measure_sets(names: Sequence[str], judge: Judge, features: Tensor, references: Tensor) -> dict[str, float]:
-    """Returns the metrics of the whole set of generations."""
-    x, y = features.double(), references.double()
-    low = judge.projection.double()
-    known: dict[str, Callable[[], float]] = {
-        "frechet": lambda: frechet((x @ low).numpy(), (y @ low).numpy()),
-        "kid": lambda: kid(x.numpy() * x.shape[1] ** 0.5, y.numpy() * y.shape[1] ** 0.5),
-    }
-    return {name: known[name]() for name in names}
+def _diffusion_accuracy(subject: Subject) -> list[float]:
+    if subject.load_model is None:
+        raise Absent("expected the suite's base model, got none")
+    model = subject.load_model()
+    texts, label = _classes(model, subject.artist)
+    likeliest = classifier.most_likely(model, subject.generated.images, texts)
+    return [float(label in found) for found in likeliest]
 
 
-def _features(images: Sequence[Pixels]) -> Tensor:
-    return judges.load().features(images)
+def _classes(model: BaseModel, artist: str) -> tuple[list[str], int]:
+    """Returns the texts that a model chooses from, and which is the artist's: styles it learned, or genres."""
+    if model.facts.latent_family == "mini":
+        learned, style = styles.names("training"), artist.replace("-", " ")
+        if style not in learned:
+            raise NotApplicable(f"{model.name} has not learned the style of {artist!r}")
+        return [f"a painting in the style of {one}" for one in learned], learned.index(style)
+    known = genres.load()
+    if artist not in known.artists:
+        raise NotApplicable(f"no genre is known of {artist!r}")
+    return known.diffusion_texts, known.labels.index(known.artists[artist])
 
+
+def _of_sets(space: str, distance: Callable[[Doubles, Doubles], float], subject: Subject) -> list[float]:
+    x, y = (images.features(space).double().numpy() for images in (subject.generated, subject.references))
+    return [distance(x, y)]
+
+
+def _projected_frechet(subject: Subject) -> list[float]:
+    low = judge.load().projection.double()
+    x, y = (images.features("mini-clip").double() for images in (subject.generated, subject.references))
+    return [sets.frechet((x @ low).numpy(), (y @ low).numpy())]
+
+
+def _lengthened_kid(x: Doubles, y: Doubles) -> float:
+    """Returns the kernel distance of unit-length features at the length of the root of d, where the kernel bends."""
+    return sets.kid(x * x.shape[1] ** 0.5, y * y.shape[1] ** 0.5)
+
+
+def _perceived(name: str, subject: Subject) -> list[float]:
+    return perceived.perceived(name, subject.generated.images, subject.generated.device)
+
+
+Score = Callable[[Subject], list[float]]
+METRICS: dict[str, Score] = {
+    "style-distance": partial(_style_distance, "mini-clip"),
+    "clip-distance": partial(_style_distance, "clip-b32"),
+    "style-accuracy": _style_accuracy,
+    "clip-accuracy": _clip_accuracy,
+    "diffusion-accuracy": _diffusion_accuracy,
+    "niqe": partial(_perceived, "niqe"),
+    "brisque": partial(_perceived, "brisque"),
+    "clip-iqa": partial(_perceived, "clip-iqa"),
+    "frechet": _projected_frechet,
+    "kid": partial(_of_sets, "mini-clip", _lengthened_kid),
+    "precision": partial(_of_sets, "mini-clip", sets.precision),
+    "recall": partial(_of_sets, "mini-clip", sets.recall),
+    "fid": partial(_of_sets, "inception", sets.frechet),
+    "kid-inception": partial(_of_sets, "inception", sets.kid),
+    "cmmd": partial(_of_sets, "clip-l14-336", sets.cmmd),
+}
+ABOUT_AN_ARTIST = frozenset({"style-accuracy", "clip-accuracy", "diffusion-accuracy"})
 
 Measure = Callable[[Sequence[Pixels], Sequence[Pixels]], Sequence[float]]
 """Takes images and references (none where the metric needs none); returns one value an image, or one for the set."""
-MEASURES: dict[str, Measure] = {
-    "style-distance": lambda images, references: style_distance(_features(images), _features(references)).tolist(),
-    "frechet": lambda images, references: [_of_sets("frechet", images, references)],
-    "kid": lambda images, references: [_of_sets("kid", images, references)],
-}
+
+
+def _of_images(name: str, images: Sequence[Pixels], references: Sequence[Pixels]) -> list[float]:
+    return METRICS[name](Subject(Pictures(images), Pictures(references)))
+
+
+MEASURES: dict[str, Measure] = {name: partial(_of_images, name) for name in METRICS if name not in ABOUT_AN_ARTIST}
 """What `cloakbench measure` can compute of images alone; metrics that need the artist's name are not among it."""
-
-
-def _of_sets(name: str, images: Sequence[Pixels], references: Sequence[Pixels]) -> float:
-    return measure_sets([name], judges.load(), _features(images), _features(references))[name]

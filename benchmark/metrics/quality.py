@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import pyiqa
 import torch
 from torch import Tensor
 
-from benchmark.errors import UserError
 from benchmark.images import Pixels
-from benchmark.metrics import budget, weights
+from benchmark.metrics import budget
 from benchmark.metrics.comparing import CHUNK, Measure, Metric, compare
+from benchmark.metrics.loading import made, paths
 from benchmark.models.loader import mini_lpips
 
 PSNR_CAP = 80.0
@@ -26,30 +24,16 @@ PATCH = 64
 """Side of PieAPP's patches."""
 
 
-def _paths(metric: str) -> tuple[Path, ...]:
-    """Returns where a metric's weights are; raises UserError where one is neither here nor to be had."""
-    if reason := weights.obtain(metric):
-        raise UserError(f"expected the weights of {metric!r}, got {reason}", weights.how_to_get())
-    return tuple(file.path for file in weights.needed(metric))
-
-
-def _made(name: str, device: torch.device, **options: Any) -> Any:
-    """Returns pyiqa's metric; what it prints while loading would spoil `--json`."""
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pyiqa.create_metric(name, device=device, **options)
-
-
 @lru_cache(maxsize=32)
-def _network(name: str, device: torch.device, paths: tuple[Path, ...]) -> Any:
-    """Returns pyiqa's network; the last of `paths` is the metric's own file, a backbone is found by torchvision."""
+def _network(name: str, device: torch.device, files: tuple[Path, ...]) -> Any:
+    """Returns pyiqa's network; the last of `files` is the metric's own file, a backbone is found by torchvision."""
     if name == "topiq_fr":
         # The metric's file holds the trained ResNet-50 too, so that ImageNet's need not be downloaded.
-        metric = _made(name, device, pretrained=False, backbone_pretrain=False)
+        metric = made(name, device, pretrained=False, backbone_pretrain=False)
         with contextlib.redirect_stdout(io.StringIO()):
-            metric.load_weights(str(paths[-1]))
+            metric.load_weights(str(files[-1]))
     else:
-        metric = _made(name, device, **({"pretrained_model_path": str(paths[-1])} if paths else {}))
+        metric = made(name, device, **({"pretrained_model_path": str(files[-1])} if files else {}))
     return metric.net.eval().requires_grad_(False)
 
 
@@ -57,7 +41,7 @@ def _by_pyiqa(name: str, metric: str = "") -> Measure:
     """Returns the measure that pyiqa calls `name`; `metric` is our name where it needs weights."""
 
     def measure(changed: Tensor, original: Tensor) -> Tensor:
-        network = _network(name, original.device, _paths(metric) if metric else ())
+        network = _network(name, original.device, paths(metric) if metric else ())
         return torch.as_tensor(network(changed, original)).flatten()
 
     return measure
@@ -93,7 +77,7 @@ def _mini(path: Path, device: torch.device) -> Any:
 
 
 def _mini_lpips(changed: Tensor, original: Tensor) -> Tensor:
-    [path] = _paths("mini-lpips")
+    [path] = paths("mini-lpips")
     return torch.as_tensor(_mini(path, original.device)(changed, original))
 
 

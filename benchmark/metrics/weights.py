@@ -52,6 +52,12 @@ def _pyiqa(name: str, licence: str, origin: str, sha256: str = "") -> WeightFile
     return WeightFile(name, "pyiqa", licence, origin, url, sha256)
 
 
+def _openai(name: str, sha256: str) -> WeightFile:
+    """Returns a CLIP: the digest is part of the address that OpenAI gives."""
+    url = f"https://openaipublic.azureedge.net/clip/models/{sha256}/{name}"
+    return WeightFile(name, "clip", "MIT", "OpenAI, CLIP", url, sha256)
+
+
 FILES: tuple[WeightFile, ...] = (
     WeightFile("mini-lpips.safetensors", PACKAGE, "Apache-2.0", "this project"),
     WeightFile("mini-clip", PACKAGE, "Apache-2.0", "this project"),
@@ -82,6 +88,18 @@ FILES: tuple[WeightFile, ...] = (
         "Chen et al. 2024, on KADID-10k",
         "2c4cc61d",
     ),
+    _pyiqa("niqe_modelparameters.mat", "LIVE, for research", "Mittal et al. 2013, their parameters"),
+    _pyiqa("brisque_svm_weights.pth", "LIVE, for research", "Mittal et al. 2012, their support vectors"),
+    WeightFile(
+        "inception-2015-12-05.pt",
+        "cleanfid",
+        "Apache-2.0; NVIDIA's file",
+        "Inception-v3 of 2015 as TorchScript, by NVIDIA",
+        "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
+    ),
+    _openai("RN50.pt", "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"),
+    _openai("ViT-B-32.pt", "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"),
+    _openai("ViT-L-14-336px.pt", "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02"),
 )
 """Every file that a metric's facts name."""
 

@@ -1,0 +1,74 @@
+"""Spaces of features: which networks look at generations and references, each image once a space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmark.errors import UserError
+from benchmark.images import Pixels
+from benchmark.metrics import clip, inception, judge, weights
+from benchmark.models import registry
+
+
+class Absent(UserError):  # noqa: N818 - says what is the matter
+    """Neither the features nor the images that they are made of are here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """One network's features: its file of weights, and what returns `[N, d]` of images on a device."""
+
+    weights: str
+    extract: Callable[[Sequence[Pixels], str], Tensor]
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the weights that lie here; raises UserError where there are none."""
+        path = weights.find(self.weights).path
+        return registry.digest(path) if path.is_dir() else registry.file_digest(path)
+
+
+def _inception(images: Sequence[Pixels], device: str) -> Tensor:
+    return inception.features(images, weights.find("inception-2015-12-05.pt").path, device)
+
+
+def _clip(name: str) -> Callable[[Sequence[Pixels], str], Tensor]:
+    return lambda images, device: clip.load(weights.find(name).path, device).features(images)
+
+
+SPACES: dict[str, Space] = {
+    "mini-clip": Space("mini-clip", lambda images, _: judge.load().features(images)),
+    "inception": Space("inception-2015-12-05.pt", _inception),
+    "clip-b32": Space("ViT-B-32.pt", _clip("ViT-B-32.pt")),
+    "clip-l14-336": Space("ViT-L-14-336px.pt", _clip("ViT-L-14-336px.pt")),
+}
+
+
+class Pictures:
+    """Images that are looked at through spaces, each once; `known` holds the features there are."""
+
+    def __init__(
+        self, images: Sequence[Pixels] | None, device: str = "cpu", known: Mapping[str, Tensor] | None = None
+    ) -> None:
+        self._images = images
+        self.device = device
+        self.known: dict[str, Tensor] = dict(known or {})
+
+    @property
+    def images(self) -> Sequence[Pixels]:
+        """The images; raises Absent where only features were kept."""
+        if self._images is None:
+            raise Absent("expected the generated images, got none", "`cloakbench run --keep images` keeps them.")
+        return self._images
+
+    def features(self, space: str) -> Tensor:
+        """Returns the images' features `[N, d]`, float32 on the CPU; raises Absent, or UserError for bad images."""
+        if space not in self.known:
+            # Single precision as the references computed it: TF32 would change the third digit on a GPU.
+            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+                self.known[space] = SPACES[space].extract(self.images, self.device)
+        return self.known[space]
