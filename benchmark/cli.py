@@ -32,6 +32,7 @@ for verb in (
     images.attack,
     images.mimic,
     metrics.measure,
+    metrics.rescore,
 ):
     app.command(verb)
 datasets = App(name="dataset", help="Makes the image folders of suites that ship none.")

@@ -172,6 +172,16 @@ def test_failed_cells_end_with_1_and_the_others_are_kept(cloakbench, tiny_suite,
 
 
 @pytest.mark.usefixtures("stand_ins")
+def test_a_fault_of_the_harness_ends_with_1_and_is_tried_again(cloakbench, tiny_suite, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("benchmark.cells.stages.sampling.generate", lambda *_: 1 / 0)
+        told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--json")
+    assert (told.code, json.loads(told.out)["failed"]) == (1, 7)
+    told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--json")
+    assert (told.code, json.loads(told.out)["ran"]) == (0, 7)
+
+
+@pytest.mark.usefixtures("stand_ins")
 def test_a_fault_of_the_disk_ends_with_1(cloakbench, tiny_suite, tmp_path, monkeypatch):
     def full(_handle):
         raise OSError(28, "No space left on device")

@@ -6,17 +6,20 @@ import datetime
 import logging
 import traceback
 
+import numpy as np
+
 from benchmark.attacks import catalogue
 from benchmark.cells import seeds
+from benchmark.cells.features import Kept
 from benchmark.cells.plan import Cell, Planner, attack_facts
 from benchmark.cells.record import Environment, Record, Status
 from benchmark.cells.stages import Stages, Work
 from benchmark.cells.store import Store
 from benchmark.errors import BenchmarkError, InfrastructureError, UserError
 from benchmark.images import Pixels
-from benchmark.metrics import editing
-from benchmark.metrics import judge as judges
-from benchmark.metrics import protection as protection_metrics
+from benchmark.metrics import editing, protection
+from benchmark.metrics.protection import Subject
+from benchmark.metrics.spaces import SPACES, Pictures
 from benchmark.submissions import guard
 
 GALLERY = 4
@@ -36,6 +39,7 @@ class Pipeline:
         self.environment = environment
         self.keep_images = keep_images
         self.stages = Stages(planner, store, environment, device)
+        self._references: dict[str, Pictures] = {}
 
     def run(self, cell: Cell) -> Record:
         """Returns the cell's record, after it has been kept; a submission's fault becomes its status.
@@ -76,13 +80,17 @@ class Pipeline:
         self._keep(work)
 
     def _measure(self, work: Work) -> None:
-        chosen, artist = self.suite.metrics, work.cell.artist
-        judge = judges.load()
-        features = judge.features(work.generated)
-        references = judge.features(artist.references)
-        names = self.stages.usable([chosen.primary, *chosen.generation], work)
-        work.generations = protection_metrics.measure_generations(names, judge, features, references, artist.name)
-        work.sets = protection_metrics.measure_sets(self.stages.usable(chosen.sets, work), judge, features, references)
+        chosen, artist, device = self.suite.metrics, work.cell.artist, str(self.stages.where)
+        generated = Pictures(work.generated, device)
+        references = self._references.setdefault(artist.name, Pictures(artist.references, device))
+        subject = Subject(generated, references, artist.name, lambda: self.stages.model(self.suite.surrogate))
+        names = self.stages.usable([chosen.primary, *chosen.generation, *chosen.sets], work)
+        found = protection.measure(names, subject)
+        work.generations = {name: values for name, values in found.values.items() if name not in chosen.sets}
+        work.sets = {name: values[0] for name, values in found.values.items() if name in chosen.sets}
+        work.skipped |= found.skipped
+        generated.features("mini-clip")  # of use to later metrics, whatever the suite asks today
+        self.store.write_features(work.cell.keys["generate"], self.environment.env_class, rounded(generated))
 
     def _keep(self, work: Work) -> None:
         cell, where = work.cell, self.environment.env_class
@@ -117,6 +125,13 @@ class Pipeline:
             cost=work.meter.costs,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
+
+
+def rounded(pictures: Pictures) -> dict[str, Kept]:
+    """Returns the features that were computed of images, in half precision, as the store keeps them."""
+    return {
+        space: Kept(values.numpy().astype(np.float16), SPACES[space].digest) for space, values in pictures.known.items()
+    }
 
 
 def is_done(store: Store, cell: Cell, env_class: str) -> bool:

@@ -18,6 +18,8 @@ from benchmark.suites.schema import AttackSpec, Suite
 
 SAMPLING_VERSION = 1
 GUARD_VERSION = 1
+CLASSIFIED = "diffusion-accuracy"
+"""The metric that asks the suite's clean base model."""
 REPEATED_CONTROLS = ("identity", "placebo", "floor")
 """Roles that get the suite's `seeds.controls`: the arms that everything is compared with."""
 
@@ -213,12 +215,15 @@ class Planner:
             names = sorted({*chosen.quality, *chosen.edit})
             return {**_measured(names), "perceptual": self.digests.perceptual}
         names = sorted({chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets})
-        return {
+        recipe = {
             **_measured(names),
             "judge": self.digests.judge,
             "perceptual": self.digests.perceptual,
             "references": artist.reference_digests,
         }
+        if CLASSIFIED in names:
+            recipe["classifier"] = self.digests.models[self.suite.surrogate]
+        return recipe
 
     def seed(self, artist: str, index: int, stage: str, draw: int = 0) -> int:
         """Returns the attack seed of a stage."""

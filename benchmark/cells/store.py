@@ -13,6 +13,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from benchmark import images
+from benchmark.cells import features
+from benchmark.cells.features import Kept
 from benchmark.cells.record import Record
 from benchmark.errors import InfrastructureError, UserError
 from benchmark.files import to_json, write_whole
@@ -124,6 +126,24 @@ class Store:
     def write_adapter(self, key: str, env_class: str, data: bytes) -> None:
         """Keeps what small mimicry has learned, as a safetensors file that diffusers loads."""
         self._write(self.adapter_path(key, env_class), data)
+
+    def features_path(self, key: str, env_class: str) -> Path:
+        """Returns where the features of a cell's generations lie."""
+        return self.root / "features" / key[:2] / key / f"{env_class}.safetensors"
+
+    def write_features(self, key: str, env_class: str, kept: Mapping[str, Kept]) -> None:
+        """Keeps the features of a cell's generations by space, under the key of the stage `generate`."""
+        self._write(self.features_path(key, env_class), features.pack(kept))
+
+    def read_features(self, key: str, env_class: str) -> dict[str, Kept]:
+        """Returns the kept features by space, none where there is no file; raises Damaged where a digest differs."""
+        path = self.features_path(key, env_class)
+        if not path.exists():
+            return {}
+        try:
+            return features.unpack(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise Damaged(f"the features {path} are damaged: {error}", "They are not used.") from error
 
     def write_facts(self, facts: SuiteFacts) -> None:
         """Keeps a suite's facts, so that pages explain themselves from the store alone."""

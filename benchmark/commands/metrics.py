@@ -1,10 +1,12 @@
-"""Verbs for metrics: measure."""
+"""Verbs for metrics: measure, rescore."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
-from benchmark.commands.terminal import Flag, print_rows
+from benchmark.commands.terminal import Flag, print_rows, print_values
+from benchmark.places import default_store
 
 
 def measure(*metric: str, image: Path, reference: Path | None = None, json: Flag = False) -> int:
@@ -24,3 +26,26 @@ def measure(*metric: str, image: Path, reference: Path | None = None, json: Flag
 
     print_rows(measure_paths(metric, image, reference), json)
     return 0
+
+
+def rescore(suite: str = "mini", *, images: Path | None = None, store: Path | None = None, json: Flag = False) -> int:
+    """Brings records up to a suite's present metrics from what the store kept, without running an attack again.
+
+    Args:
+        suite: Name of a suite, or path to its TOML file.
+        images: Folder of images, as for `run`.
+        store: Where records lie; ./results or $CLOAKBENCH_STORE by default.
+        json: Print an object with written, current, other, damaged, and left: a list of metric, reason and records.
+    """
+    from benchmark.suites.load import load
+
+    load(suite)  # before the libraries load, which takes seconds
+    from benchmark.execute.rescoring import rescore as bring_up
+
+    done = bring_up(suite, store or default_store(), images)
+    left = [dataclasses.asdict(one) for one in done.left]
+    counts = {"written": done.written, "current": done.current, "other": done.other, "damaged": done.damaged}
+    print_values({**counts, "left": left} if json else counts, json)
+    if not json:
+        print_rows(done.left, False)
+    return 1 if left else 0

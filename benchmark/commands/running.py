@@ -47,7 +47,7 @@ def run(
     if dry_run:
         return print_values({**plan, "missing": len(session.missing())}, json)
     records = sessions.run(session, keep_images=keep == "images")
-    bad = sessions.failed(session)
+    bad = sessions.failed(session, records)
     print_values({**plan, "ran": len(records), "failed": bad}, json)
     return 1 if bad else 0
 

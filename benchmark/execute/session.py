@@ -121,7 +121,8 @@ def run(
     return (executor or InlineExecutor()).run(todo, work.run, report or reporter())
 
 
-def failed(session: Session) -> int:
-    """Returns how many cells of the plan have a record that is not `ok`, from this run or an earlier one."""
+def failed(session: Session, ran: Sequence[Record] = ()) -> int:
+    """Returns how many cells of the plan have no good record: faults of any run, and of `ran` what will be retried."""
     good = (str(Status.OK), "missing")
-    return sum(n for tally in session.counts().values() for state, n in tally.items() if state not in good)
+    faults = sum(n for tally in session.counts().values() for state, n in tally.items() if state not in good)
+    return faults + sum(record.status is Status.INFRA_ERROR for record in ran)

@@ -66,7 +66,8 @@ PROTECTION: tuple[MetricFacts, ...] = (
         low=0.0,
         high=1.0,
         higher_is_better=False,
-        summary="Whether CLIP ViT-B/32 has the artist's genre among its three likeliest of 39 (zero-shot; IMPRESS, after Glaze).",
+        summary="Whether CLIP ViT-B/32 has the artist's genre among its three likeliest of 39 (zero-shot; IMPRESS, "
+        "after Glaze).",
         needs_reference=False,
         weights=("ViT-B-32.pt",),
     ),
@@ -78,7 +79,8 @@ PROTECTION: tuple[MetricFacts, ...] = (
         low=0.0,
         high=1.0,
         higher_is_better=False,
-        summary="Whether the suite's clean base model has the artist's genre, or the style it learned, among its three likeliest (zero-shot; Li et al. 2023, rounds of IMPRESS).",
+        summary="Whether the suite's clean base model has the artist's genre, or the style it learned, among its "
+        "three likeliest (zero-shot; Li et al. 2023, rounds of IMPRESS).",
         needs_reference=False,
     ),
     MetricFacts(
@@ -89,7 +91,8 @@ PROTECTION: tuple[MetricFacts, ...] = (
         low=0.0,
         high=None,
         higher_is_better=True,
-        summary="Natural image quality evaluator (Mittal et al. 2013), by pyiqa, on Y: how far an image is from natural ones. Says nothing of style, and saturates; needs 192 pixels a side.",
+        summary="Natural image quality evaluator (Mittal et al. 2013), by pyiqa, on Y: how far an image is from "
+        "natural ones. Says nothing of style, and saturates; needs 192 pixels a side.",
         needs_reference=False,
         weights=("niqe_modelparameters.mat",),
     ),
@@ -101,7 +104,8 @@ PROTECTION: tuple[MetricFacts, ...] = (
         low=None,
         high=None,
         higher_is_better=True,
-        summary="Blind spatial quality evaluator (Mittal et al. 2012), by pyiqa, on Y; may be negative. Says nothing of style, and saturates.",
+        summary="Blind spatial quality evaluator (Mittal et al. 2012), by pyiqa, on Y; may be negative. Says nothing "
+        "of style, and saturates.",
         needs_reference=False,
         weights=("brisque_svm_weights.pth",),
     ),
@@ -113,7 +117,8 @@ PROTECTION: tuple[MetricFacts, ...] = (
         low=0.0,
         high=1.0,
         higher_is_better=False,
-        summary="CLIP-IQA (Wang et al. 2023), by pyiqa, RN50, five pairs of prompts: how good an image looks. Says nothing of style.",
+        summary="CLIP-IQA (Wang et al. 2023), by pyiqa, RN50, five pairs of prompts: how good an image looks. Says "
+        "nothing of style.",
         needs_reference=False,
         weights=("RN50.pt",),
     ),
@@ -125,7 +130,9 @@ PROTECTION: tuple[MetricFacts, ...] = (
         low=0.0,
         high=None,
         higher_is_better=True,
-        summary="Frechet Inception distance (Heusel et al. 2017) to the original artworks, clean-fid's features and resizing. Over fewer images than the 2048 feature dimensions it is biased upwards: compare equal numbers of images only, and read it with kid-inception or cmmd.",
+        summary="Frechet Inception distance (Heusel et al. 2017) to the original artworks, clean-fid's features and "
+        "resizing. Over fewer images than the 2048 feature dimensions it is biased upwards: compare equal "
+        "numbers of images only, and read it with kid-inception or cmmd.",
         weights=("inception-2015-12-05.pt",),
     ),
     MetricFacts(
@@ -136,7 +143,8 @@ PROTECTION: tuple[MetricFacts, ...] = (
         low=None,
         high=None,
         higher_is_better=True,
-        summary="Kernel Inception distance (Binkowski et al. 2018) on clean-fid's features: unbiased, over all pairs; it may be slightly negative.",
+        summary="Kernel Inception distance (Binkowski et al. 2018) on clean-fid's features: unbiased, over all pairs; "
+        "it may be slightly negative.",
         weights=("inception-2015-12-05.pt",),
     ),
     MetricFacts(
@@ -147,7 +155,8 @@ PROTECTION: tuple[MetricFacts, ...] = (
         low=0.0,
         high=None,
         higher_is_better=True,
-        summary="CLIP maximum mean discrepancy (Jayasumana et al. 2024): CLIP ViT-L/14 at 336 pixels, Gaussian kernel of sigma 10, times 1000.",
+        summary="CLIP maximum mean discrepancy (Jayasumana et al. 2024): CLIP ViT-L/14 at 336 pixels, Gaussian kernel "
+        "of sigma 10, times 1000.",
         weights=("ViT-L-14-336px.pt",),
     ),
     MetricFacts(
@@ -158,7 +167,8 @@ PROTECTION: tuple[MetricFacts, ...] = (
         low=0.0,
         high=1.0,
         higher_is_better=False,
-        summary="Share of generations on the manifold of the references (Kynkaanniemi et al. 2019), three neighbours, on mini-clip features.",
+        summary="Share of generations on the manifold of the references (Kynkaanniemi et al. 2019), three neighbours, "
+        "on mini-clip features.",
     ),
     MetricFacts(
         name="recall",
@@ -168,6 +178,7 @@ PROTECTION: tuple[MetricFacts, ...] = (
         low=0.0,
         high=1.0,
         higher_is_better=False,
-        summary="Share of references on the manifold of the generations (Kynkaanniemi et al. 2019), three neighbours, on mini-clip features; comparable between equal numbers of generations only.",
+        summary="Share of references on the manifold of the generations (Kynkaanniemi et al. 2019), three neighbours, "
+        "on mini-clip features; comparable between equal numbers of generations only.",
     ),
 )

@@ -40,4 +40,4 @@ def resized(pixels: Pixels, mode: str = "clean") -> Tensor:
 
 @lru_cache(maxsize=2)
 def _network(path: Path, device: str) -> Any:
-    return torch.jit.load(str(path), map_location=device).eval()
+    return torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]

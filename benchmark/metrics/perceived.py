@@ -26,9 +26,9 @@ def perceived(name: str, images: Sequence[Pixels], device: str = "cpu") -> list[
     """Returns `niqe`, `brisque` or `clip-iqa` of each 8-bit image, sizes may differ.
 
     NIQE (Mittal et al. 2013) and BRISQUE (Mittal et al. 2012) with the parameters of their authors, on Y: lower looks
-    more natural. CLIP-IQA (Wang et al. 2023) in [0, 1]: higher looks better. One image at a time, so that no image's value
-    depends on another. Raises UserError for missing weights, images too small, and where no value exists (NIQE of a flat
-    image).
+    more natural. CLIP-IQA (Wang et al. 2023) in [0, 1]: higher looks better. One image at a time, so that no image's
+    value depends on another. Raises UserError for missing weights, images too small, and where no value exists (NIQE
+    of a flat image).
     """
     pixels = checked(images, LEAST_SIDES[name], name)
     network = _network(name, torch.device(device), paths(name)[0])
@@ -36,7 +36,7 @@ def perceived(name: str, images: Sequence[Pixels], device: str = "cpu") -> list[
     for position, value in enumerate(values):
         if not math.isfinite(value):
             raise UserError(
-                f"expected an image with structure for {name!r}, got image {position} without", "Leave it out."
+                f"expected images with structure for {name!r}, got none in image {position}", "Leave it out."
             )
     return values
 
@@ -44,7 +44,7 @@ def perceived(name: str, images: Sequence[Pixels], device: str = "cpu") -> list[
 def _value(network: Any, pixels: Pixels, device: str) -> float:
     try:
         return float(network(to_tensor([pixels]).to(device)))
-    except torch.linalg.LinAlgError:  # NIQE of an image without structure
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # NIQE of an image without structure
         return math.nan
 
 
@@ -55,5 +55,5 @@ def _network(name: str, device: torch.device, path: Path) -> Any:
     except ModuleNotFoundError as error:  # pyiqa's CLIP imports pkg_resources, which newer setuptools lack
         raise UserError(
             f"expected the module {error.name!r} for {name!r}, got none",
-            "Install an older one: pip install 'setuptools<82'.",
+            "Install the last setuptools that has it: pip install 'setuptools<82'.",
         ) from error

@@ -11,9 +11,9 @@ from torch import Tensor
 from benchmark.datasets.procedural import styles
 from benchmark.errors import UserError
 from benchmark.images import Pixels
-from benchmark.metrics import classifier, clip, genres, judge, perceived, sets, weights
+from benchmark.metrics import classifier, genres, judge, perceived, sets
 from benchmark.metrics.sets import Doubles
-from benchmark.metrics.spaces import Absent, Pictures
+from benchmark.metrics.spaces import Absent, Pictures, load_clip
 from benchmark.models.loader import BaseModel
 
 
@@ -43,12 +43,15 @@ class Measured:
 def measure(names: Sequence[str], subject: Subject) -> Measured:
     """Returns the metrics called `names` in the units of their facts; one that cannot be had is skipped with a reason.
 
-    Reasons: a class that the classifier does not know, images too small or too few, weights or features missing.
+    Reasons: a class that the classifier does not know, images too small or too few, weights missing. Raises Absent
+    where only features were kept, and not those that a metric needs.
     """
     found = Measured()
     for name in names:
         try:
             found.values[name] = METRICS[name](subject)
+        except Absent:
+            raise
         except UserError as error:
             found.skipped[name] = error.message
     return found
@@ -76,7 +79,7 @@ def _clip_accuracy(subject: Subject) -> list[float]:
     if subject.artist not in known.artists:
         raise NotApplicable(f"no genre is known of {subject.artist!r}")
     features = subject.generated.features("clip-b32")
-    texts = clip.load(weights.find("ViT-B-32.pt").path).text_features(known.clip_texts)
+    texts = load_clip("ViT-B-32.pt", subject.generated.device).text_features(known.clip_texts)
     label = known.labels.index(known.artists[subject.artist])
     return [float(hit) for hit in genres.named(features, texts, label, known.top)]
 

@@ -49,8 +49,9 @@ def kid(x: Doubles, y: Doubles) -> float:
 def cmmd(x: Doubles, y: Doubles) -> float:
     """Returns 1000 times the squared MMD with the Gaussian kernel of sigma 10 (Jayasumana et al. 2024), from 0 up.
 
-    `x` and `y` are CLIP embeddings of unit length. As in the authors' code it is the biased estimator, which counts each
-    image's kernel with itself: 0 for equal sets. Raises UserError for sets of fewer than two images or of two widths.
+    `x` and `y` are CLIP embeddings of unit length. As in the authors' code it is the biased estimator, which counts
+    each image's kernel with itself: 0 for equal sets. Raises UserError for sets of fewer than two images or of two
+    widths.
     """
     _check(x, y, 2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from benchmark.errors import UserError
 from benchmark.images import Pixels
 from benchmark.metrics import clip, inception, judge, weights
+from benchmark.metrics.clip import Clip
 from benchmark.models import registry
 
 
@@ -28,16 +30,28 @@ class Space:
     @property
     def digest(self) -> str:
         """The SHA-256 of the weights that lie here; raises UserError where there are none."""
-        path = weights.find(self.weights).path
+        path = _path(self.weights)
         return registry.digest(path) if path.is_dir() else registry.file_digest(path)
 
 
 def _inception(images: Sequence[Pixels], device: str) -> Tensor:
-    return inception.features(images, weights.find("inception-2015-12-05.pt").path, device)
+    return inception.features(images, _path("inception-2015-12-05.pt"), device)
+
+
+def load_clip(name: str, device: str) -> Clip:
+    """Returns the CLIP in the file of weights called `name`; raises UserError where there is none."""
+    return clip.load(_path(name), device)
+
+
+def _path(name: str) -> Path:
+    file = weights.find(name)
+    if not file.is_here:
+        raise UserError(f"expected the weights {name}, found none in {file.path.parent}", weights.how_to_get())
+    return file.path
 
 
 def _clip(name: str) -> Callable[[Sequence[Pixels], str], Tensor]:
-    return lambda images, device: clip.load(weights.find(name).path, device).features(images)
+    return lambda images, device: load_clip(name, device).features(images)
 
 
 SPACES: dict[str, Space] = {

@@ -22,7 +22,7 @@ from tiny import picture
 
 from benchmark.images import Pixels, to_tensor
 from benchmark.metrics import quality, weights
-from benchmark.metrics.protection import frechet
+from benchmark.metrics.sets import frechet
 
 PYIQA = {"ssim": "ssim", "psnr": "psnr", "gmsd": "gmsd", "ms-ssim": "ms_ssim", "vif-wavelet": "vif", "fsim": "fsim"}
 PYIQA |= {"dists": "dists", "lpips-alex": "lpips", "lpips-vgg": "lpips-vgg"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,22 @@ def test_records_from_before_the_field_still_load():
         document = json.loads(next(lines))
     document.pop("skipped", None)
     assert Record.model_validate(document).skipped == {}
+
+
+WITH_CLASSIFIER = tiny.TEXT.replace('["style-accuracy"]', '["style-accuracy", "diffusion-accuracy"]')
+
+
+def test_a_class_that_the_model_does_not_know_is_a_reason(tmp_path):
+    session = planned(tmp_path, WITH_CLASSIFIER)
+    [record, *_] = sessions.run(replace(session, limit=1), report=Quiet())
+    assert (record.status, record.skipped) == (
+        Status.OK,
+        {"diffusion-accuracy": "mini-a has not learned the style of 'vellmar'"},
+    )
+    assert set(record.generations) == {"style-distance", "style-accuracy"}
+
+
+def test_keys_name_the_model_that_classifies_and_only_where_one_does(tmp_path):
+    [plain, asking] = [planned(tmp_path, text) for text in (tiny.TEXT, WITH_CLASSIFIER)]
+    assert "classifier" not in plain.cells[0].recipes["measure"]
+    assert asking.cells[0].recipes["measure"]["classifier"] == asking.planner.digests.models["mini-a"]

@@ -1,73 +1,25 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
+import tiny
 import torch
-from scipy.linalg import sqrtm
 
 from benchmark.errors import UserError
-from benchmark.metrics import catalogue, judge
-from benchmark.metrics.protection import frechet, kid, measure_generations, measure_sets, style_distance
+from benchmark.metrics import catalogue, genres, judge, protection, sets, spaces
+from benchmark.metrics.protection import Subject, measure, style_distance
+from benchmark.metrics.spaces import Absent, Pictures
+
+pytestmark = pytest.mark.usefixtures("stand_ins")
 
 
-def sample(n, d, seed, shift=0.0):
-    return np.random.default_rng(seed).normal(shift, 1.0 + 0.2 * seed, (n, d))
+def unit(n, d, seed=0):
+    return torch.nn.functional.normalize(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)))
 
 
-def frechet_by_sqrtm(x, y):
-    c, k = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
-    return float(((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(c + k - 2 * sqrtm(c @ k).real))
-
-
-@pytest.mark.parametrize(("n", "m", "d"), [(40, 30, 8), (24, 12, 8), (200, 100, 3)])
-def test_frechet_is_the_formula_with_a_matrix_root(n, m, d):
-    x, y = sample(n, d, 0), sample(m, d, 1, 0.5)
-    assert frechet(x, y) == pytest.approx(frechet_by_sqrtm(x, y), rel=1e-6)
-    assert frechet(y, x) == pytest.approx(frechet(x, y), rel=1e-9)
-
-
-def test_frechet_of_a_moved_set_is_the_squared_move():
-    x = sample(20, 4, 0)
-    assert frechet(x, x) == pytest.approx(0, abs=1e-9)
-    assert frechet(x, x + np.array([3.0, 0, 4.0, 0])) == pytest.approx(25)
-
-
-def test_frechet_needs_no_more_images_than_two():
-    # One dimension: means 1 and 5, deviations sqrt(2) and sqrt(8): 16 + (sqrt(8) - sqrt(2))^2 = 18
-    assert frechet(np.array([[0.0], [2.0]]), np.array([[3.0], [7.0]])) == pytest.approx(18)
-
-
-def kid_by_loops(x, y):
-    d = x.shape[1]
-
-    def k(a, b):
-        return (float(a @ b) / d + 1) ** 3
-
-    inside_x = [k(a, b) for i, a in enumerate(x) for j, b in enumerate(x) if i != j]
-    inside_y = [k(a, b) for i, a in enumerate(y) for j, b in enumerate(y) if i != j]
-    across = [k(a, b) for a in x for b in y]
-    return np.mean(inside_x) + np.mean(inside_y) - 2 * np.mean(across)
-
-
-@pytest.mark.parametrize(("n", "m", "d"), [(5, 7, 3), (24, 12, 64), (2, 2, 1)])
-def test_kid_is_the_double_loop(n, m, d):
-    x, y = sample(n, d, 0), sample(m, d, 1, 0.3)
-    assert kid(x, y) == pytest.approx(kid_by_loops(x, y), rel=1e-9)
-
-
-def test_kid_is_unbiased():
-    rng = np.random.default_rng(0)
-    values = [kid(rng.normal(size=(10, 4)), rng.normal(size=(12, 4))) for _ in range(400)]
-    assert abs(np.mean(values)) < 3 * np.std(values) / 400**0.5
-    assert min(values) < 0
-
-
-@pytest.mark.parametrize("metric", [frechet, kid])
-def test_one_image_is_no_set(metric):
-    with pytest.raises(ValueError, match="at least 2 images in each set, got 1 and 5"):
-        metric(sample(1, 3, 0), sample(5, 3, 1))
-    with pytest.raises(ValueError, match="got 5 and 1"):
-        metric(sample(5, 3, 0), sample(1, 3, 1))
+def subject(space="mini-clip", d=16, artist="swirl", **more):
+    """Five generations and twelve references as features that lie well apart; there are no images."""
+    made, references = unit(17, d).split([5, 12])
+    return Subject(Pictures(None, known={space: made}), Pictures(None, known={space: references}), artist, **more)
 
 
 def test_style_distance_by_hand():
@@ -77,33 +29,130 @@ def test_style_distance_by_hand():
     assert style_distance(features, references).tolist() == pytest.approx([0.5, 0.3, 1.5])
 
 
-@pytest.fixture
-def features(stand_ins):
-    """The judge, and five generations and twelve references as unit vectors that lie well apart."""
-    drawn = torch.randn(17, 16, generator=torch.Generator().manual_seed(0))
-    return judge.load(), *torch.nn.functional.normalize(drawn).split([5, 12])
-
-
-def test_per_image_metrics_follow_the_judges_answers(features, monkeypatch):
-    shown, made, references = features
-    monkeypatch.setattr(shown, "named_style", lambda _: ["stained glass", "swirl", "stained glass", "x", "y"])
-    names = ["style-distance", "style-accuracy"]
-    found = measure_generations(names, shown, made, references, "stained-glass")
+def test_per_image_metrics_follow_the_judges_answers(monkeypatch):
+    monkeypatch.setattr(judge.load(), "named_style", lambda _: ["stained glass", "swirl", "stained glass", "x", "y"])
+    known = subject(artist="stained-glass")
+    found = measure(["style-distance", "style-accuracy"], known).values
     assert found["style-accuracy"] == [1, 0, 1, 0, 0]
+    made, references = (images.features("mini-clip") for images in (known.generated, known.references))
     assert found["style-distance"] == style_distance(made, references).tolist()
-    assert measure_generations(["style-distance"], shown, made, references, "stained-glass").keys() == {
-        "style-distance"
+
+
+def test_what_the_judge_does_not_know_is_skipped_with_a_reason():
+    found = measure(["style-distance", "style-accuracy"], subject(artist="van-gogh"))
+    assert list(found.values) == ["style-distance"]
+    assert found.skipped == {"style-accuracy": "mini-clip does not know the style of 'van-gogh'"}
+
+
+def test_set_metrics_are_on_their_networks_features():
+    known = subject()
+    x, y = (images.features("mini-clip").double().numpy() for images in (known.generated, known.references))
+    low = judge.load().projection.double().numpy()
+    found = measure(["frechet", "kid", "precision", "recall"], known).values
+    assert found["frechet"] == [pytest.approx(sets.frechet(x @ low, y @ low), rel=1e-9)]
+    assert found["kid"] == [pytest.approx(sets.kid(4 * x, 4 * y), rel=1e-9)]  # 16 features: length 4 each
+    assert (found["precision"], found["recall"]) == ([sets.precision(x, y)], [sets.recall(x, y)])
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "distance"),
+    [("fid", "inception", sets.frechet), ("kid-inception", "inception", sets.kid), ("cmmd", "clip-l14-336", sets.cmmd)],
+)
+def test_published_distances_are_on_published_features(name, space, distance):
+    known = subject(space)
+    x, y = (images.features(space).double().numpy() for images in (known.generated, known.references))
+    assert measure([name], known).values == {name: [distance(x, y)]}
+
+
+SETS = ["frechet", "kid", "precision", "recall", "fid", "kid-inception", "cmmd"]
+SPACE = {"fid": "inception", "kid-inception": "inception", "cmmd": "clip-l14-336"}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_half_precision_changes_a_set_metric_little(name):
+    """What `rescore` computes from kept features, against the first measurement: relative, and to the sets' size."""
+    d = 2048 if "inception" in SPACE.get(name, "") else 16
+    space = SPACE.get(name, "mini-clip")
+    made, references = unit(40, d, 1).split([28, 12])
+    rounded = [features.half().float() for features in (made, references)]
+    first, second = (
+        protection.METRICS[name](Subject(Pictures(None, known={space: x}), Pictures(None, known={space: y})))
+        for x, y in ((made, references), rounded)
+    )
+    assert second == [pytest.approx(first[0], rel=1e-3, abs=1e-3 if name == "kid" else 1e-4)]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_one_generation_makes_no_set(name):
+    space = SPACE.get(name, "mini-clip")
+    one = Subject(Pictures(None, known={space: unit(1, 16)}), Pictures(None, known={space: unit(12, 16)}))
+    found = measure([name], one)
+    if name == "precision":  # a share of one image
+        assert found.values[name][0] in {0.0, 1.0}
+    else:
+        assert "expected at least" in found.skipped[name]
+
+
+def test_without_images_or_features_nothing_can_be_had():
+    for name in ("niqe", "cmmd"):
+        with pytest.raises(Absent, match="expected the generated images, got none") as caught:
+            protection.METRICS[name](subject())
+        assert "--keep images" in caught.value.hint
+
+
+def test_a_space_is_looked_at_once(monkeypatch):
+    asked = []
+    space = spaces.Space("mini-clip", lambda images, device: asked.append((len(images), device)) or unit(2, 4))
+    monkeypatch.setitem(spaces.SPACES, "mini-clip", space)
+    pictures = Pictures([tiny.picture(0), tiny.picture(1)])
+    assert pictures.features("mini-clip") is pictures.features("mini-clip")
+    assert asked == [(2, "cpu")]
+
+
+def test_clip_accuracy_is_whether_the_artists_genre_is_among_the_three_nearest(monkeypatch):
+    labels = genres.load().labels
+    texts = torch.eye(len(labels))
+
+    class Fake:
+        def text_features(self, asked):
+            assert asked == list(labels)
+            return texts
+
+    monkeypatch.setattr(protection, "load_clip", lambda name, device: Fake())
+    baroque = labels.index("Baroque")
+    nearest = torch.zeros(3, len(labels))
+    nearest[0, [baroque, 0, 1]] = torch.tensor([0.5, 0.6, 0.7])  # third
+    nearest[1, [baroque, 0, 1, 2]] = torch.tensor([0.1, 0.6, 0.7, 0.3])  # fourth
+    nearest[2, baroque] = 1.0
+    made = Subject(Pictures(None, known={"clip-b32": nearest}), Pictures(None), "rembrandt")
+    assert measure(["clip-accuracy"], made).values == {"clip-accuracy": [1.0, 0.0, 1.0]}
+    nobody = Subject(made.generated, made.references, "vellmar")
+    assert measure(["clip-accuracy"], nobody).skipped == {"clip-accuracy": "no genre is known of 'vellmar'"}
+
+
+def test_a_mini_model_classifies_only_the_styles_it_has_learned(monkeypatch, model):
+    asked = {}
+
+    def likeliest(used, images, texts):
+        asked.update(model=used, images=len(images), texts=texts)
+        return [[4, 0, 1], [2, 3, 0]]
+
+    monkeypatch.setattr(protection.classifier, "most_likely", likeliest)
+    images = Pictures([tiny.picture(0), tiny.picture(1)])
+    learned = protection.styles.names("training")
+    known = Subject(images, Pictures(None), learned[4].replace(" ", "-"), lambda: model)
+    assert measure(["diffusion-accuracy"], known).values == {"diffusion-accuracy": [1.0, 0.0]}
+    assert asked["texts"] == [f"a painting in the style of {style}" for style in learned]
+    held_out = Subject(images, Pictures(None), "vellmar", lambda: model)
+    assert measure(["diffusion-accuracy"], held_out).skipped == {
+        "diffusion-accuracy": "mini-a has not learned the style of 'vellmar'"
     }
 
 
-def test_set_metrics_are_on_the_judges_features(features):
-    shown, made, references = features
-    found = measure_sets(["frechet", "kid"], shown, made, references)
-    x, y, axes = (t.double().numpy() for t in (made, references, shown.projection))
-    assert found["frechet"] == pytest.approx(frechet_by_sqrtm(x @ axes, y @ axes), rel=1e-5)
-    assert found["frechet"] > 0.05
-    assert found["kid"] == pytest.approx(kid_by_loops(4 * x, 4 * y), abs=1e-9)  # 16 features: length 4 each
-    assert list(measure_sets([], shown, made, references)) == []
+def test_every_metric_of_generations_has_an_implementation():
+    assert set(protection.METRICS) == {m.name for m in catalogue.METRICS if m.level in {"generation", "set"}}
+    assert set(protection.ABOUT_AN_ARTIST) <= set(protection.METRICS)
+    assert {space.weights for space in spaces.SPACES.values()} >= {"mini-clip"}
 
 
 def test_an_unknown_metric_names_the_nearest():

@@ -1,0 +1,55 @@
+"""Kept features: what networks saw in a cell's generations, as bytes of a safetensors file that knows its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+Halves = NDArray[np.float16]
+
+METADATA = "cloakbench"
+"""Entry of the file's metadata that holds the networks' digests and the features' own."""
+
+
+class Kept(NamedTuple):
+    """The features `[N, d]` of N images in one space, and the SHA-256 of the network's weights."""
+
+    values: Halves
+    network: str
+
+
+def pack(features: Mapping[str, Kept]) -> bytes:
+    """Returns the features by space as a safetensors file."""
+    networks = {space: kept.network for space, kept in features.items()}
+    arrays = {space: np.ascontiguousarray(kept.values, np.float16) for space, kept in features.items()}
+    told = {"networks": networks, "sha256": _digest(arrays, networks)}
+    return save(arrays, {METADATA: json.dumps(told, sort_keys=True)})  # one entry: safetensors keeps no order
+
+
+def unpack(data: bytes) -> dict[str, Kept]:
+    """Returns the features by space; raises ValueError for bytes that are no such file or not what was written."""
+    try:
+        length = int.from_bytes(data[:8], "little")
+        told: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][METADATA])
+        networks: dict[str, str] = told["networks"]
+        arrays = load(data)
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ValueError(f"not a file of features: {error}") from error
+    if arrays.keys() != networks.keys() or _digest(arrays, networks) != told["sha256"]:
+        raise ValueError("the features do not match their digest")
+    return {space: Kept(arrays[space], networks[space]) for space in sorted(arrays)}
+
+
+def _digest(arrays: Mapping[str, Halves], networks: Mapping[str, str]) -> str:
+    total = hashlib.sha256()
+    for space in sorted(arrays):
+        values = arrays[space]
+        total.update(f"{space} {networks[space]} {values.dtype} {values.shape}\n".encode() + values.tobytes())
+    return total.hexdigest()
