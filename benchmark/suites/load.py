@@ -49,7 +49,7 @@ def _explained(error: ValidationError) -> str:
 
 
 def check(suite: Suite) -> None:
-    """Raises UserError for an unknown stage or model, a metric unknown at its level, an edit without what it needs."""
+    """Raises UserError for an unknown stage or model, a metric unknown at its level or left alone, an unready edit."""
     for attack in suite.attacks:
         catalogue.stages(attack)
         registry.find(attack.model)
@@ -67,6 +67,11 @@ def check(suite: Suite) -> None:
             if found != level:
                 known = ", ".join(m.name for m in metrics.METRICS if m.level == level)
                 raise UserError(f"expected a {level} metric ({known}), got {name!r}, a {found} metric", "Move it.")
+    if "fid" in chosen.sets and not {"kid-inception", "cmmd"} & set(chosen.sets):
+        raise UserError(
+            "expected kid-inception or cmmd beside fid in metrics.sets, got fid alone",
+            "Add one: over so few images FID is biased.",
+        )
 
 
 def _check_editing(suite: Suite) -> None:

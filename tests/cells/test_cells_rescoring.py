@@ -237,15 +237,16 @@ def test_a_damaged_record_is_counted_and_left(old, good_run, later):
 
 def test_missing_weights_skip_a_metric_until_they_are_here(old, good_run, tmp_path, no_weights, monkeypatch):
     path = tmp_path / "fid.toml"
-    path.write_text(tiny.TEXT.replace('sets = ["frechet", "kid"]', 'sets = ["frechet", "kid", "fid"]'))
+    path.write_text(tiny.TEXT.replace('sets = ["frechet", "kid"]', 'sets = ["frechet", "fid", "kid-inception"]'))
     done = rescore(str(path), old.root)
     reason = weights.missing("fid")
     assert done.written == len(good_run.cells)
-    assert done.left == [Left("fid", reason, len(good_run.cells))]
+    assert done.left == [Left(name, reason, len(good_run.cells)) for name in ("fid", "kid-inception")]
     new = [r for r in records(old).values() if "fid" in r.components["measure"]["metrics"]]
-    assert all(r.skipped == {"fid": reason} for r in new)
+    assert all(r.skipped == {"fid": reason, "kid-inception": reason} for r in new)
     monkeypatch.setattr(weights, "obtain", lambda metric: "")
-    monkeypatch.setitem(protection.METRICS, "fid", lambda subject: [7.0])
+    for name in ("fid", "kid-inception"):
+        monkeypatch.setitem(protection.METRICS, name, lambda subject: [7.0])
     assert rescore(str(path), old.root).written == len(good_run.cells)
     filled = [r for r in records(old).values() if "fid" in r.components["measure"]["metrics"]]
     assert {r.key for r in filled} == {r.key for r in new}

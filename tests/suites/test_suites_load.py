@@ -49,6 +49,7 @@ WRONG = {
     "attack's model": Wrong('model = "mini-a"', 'model = "mini-x"', "or a model alias .*got 'mini-x'"),
     "metric": Wrong('"psnr"', '"psnrr"', r"expected a metric \(mini-lpips.*got 'psnrr'"),
     "metric's place": Wrong('"psnr"', '"kid"', "expected a quality metric .*got 'kid', a set metric"),
+    "FID alone": Wrong('"kid"]', '"fid"]', "expected kid-inception or cmmd beside fid in metrics.sets, got fid alone"),
     "primary": Wrong('primary = "style-distance"', 'primary = "frechet"', "expected a generation metric"),
     "not TOML": Wrong('name = "tiny"', "name = tiny", "expected TOML in .*line 2"),
 }
