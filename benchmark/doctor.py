@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark import submissions
+from benchmark.attacks import catalogue
 from benchmark.cells.store import Store
 from benchmark.datasets import manifest
 from benchmark.errors import BenchmarkError
@@ -44,7 +45,7 @@ def examine(
     """
     checks = [Check("python", "ok", sys.version.split()[0]), *(_package(name) for name in _PACKAGES), _device()]
     wanted = [suites.load(suite)] if suite else [suites.load(name) for name in suites.names()]
-    aliases = {alias for one in wanted for alias in (one.surrogate, *(a.model for a in one.attacks))}
+    aliases = {alias for one in wanted for alias in catalogue.models(one)}
     checks += [_model(alias, "missing" if suite else "warning", fetch) for alias in sorted(aliases)]
     checks += [_weights("mini-clip"), _weights("mini-lpips.safetensors")]
     checks += [_metric(name) for one in wanted if suite for name in one.metrics.every]

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.errors import UserError, unknown
+from benchmark.suites.schema import links
 
 if TYPE_CHECKING:
     from benchmark.suites.schema import AttackSpec, Scalar, Suite
 
 Kind = Literal["countermeasure", "mimicry", "editing"]
-CHAIN = "+"
-"""Joins countermeasures that follow one another: `noise+impress`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ def find(kind: Kind, name: str) -> StageFacts:
 
 def chain(countermeasure: str | None) -> list[StageFacts]:
     """Returns the countermeasures of an attack in their order: none, one, or those that `+` joins."""
-    return [find("countermeasure", name) for name in countermeasure.split(CHAIN)] if countermeasure else []
+    return [find("countermeasure", name) for name in links(countermeasure)]
 
 
 def imitation(spec: AttackSpec) -> StageFacts:

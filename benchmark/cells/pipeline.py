@@ -134,11 +134,11 @@ def rounded(pictures: Pictures) -> dict[str, Kept]:
     }
 
 
-def is_done(store: Store, cell: Cell, env_class: str) -> bool:
-    """Returns whether a cell has a readable record that is not an infrastructure fault."""
+def finished(store: Store, cell: Cell, env_class: str) -> Record | None:
+    """Returns a cell's record, None where there is none, an unreadable one, or an infrastructure fault."""
     try:
         record = store.read_record(cell.key, env_class)
     except InfrastructureError as error:
         _log.warning("%s", error)
-        return False
-    return record is not None and record.status is not Status.INFRA_ERROR
+        return None
+    return None if record is None or record.status is Status.INFRA_ERROR else record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +53,7 @@ class Stages:
         self.environment = environment
         self.where = torch.device(device)
         self.dtype: torch.dtype = getattr(torch, self.suite.dtype)
-        self.perceptual = copy.deepcopy(loader.mini_lpips()).to(self.where)
+        self.perceptual = loader.mini_lpips(self.where)
         self.metrics = weights.sort_out(self.suite.metrics.every)
         self._faults: dict[str, guard.SubmissionFault] = {}
         self._quality: dict[str, dict[str, list[float]]] = {}

@@ -84,7 +84,8 @@ def check(folder: Path | None, suite: Suite) -> int:
     """Returns how many images of the suite are here and unchanged; raises UserError for the first that is not."""
     manifest = read(folder, suite)
     assert folder is not None
-    wanted = [item for name in suite.artists for role in _counts(suite) for item in _of(manifest, name, role, suite)]
+    counts = _counts(suite)
+    wanted = [item for name in suite.artists for role in counts for item in _of(manifest, name, role, counts, suite)]
     for item in wanted:
         _bytes(folder, item)
     return len(wanted)
@@ -97,11 +98,11 @@ def load(folder: Path | None, suite: Suite, size: int) -> list[Chosen]:
     """
     manifest = read(folder, suite)
     assert folder is not None
-    found = []
+    found, counts = [], _counts(suite)
     for name in suite.artists:
-        shown = _of(manifest, name, "protect", suite)
+        shown = _of(manifest, name, "protect", counts, suite)
         captions = tuple((item.caption or suite.caption).replace("{token}", suite.token) for item in shown)
-        others = _of(manifest, name, "reference", suite)
+        others = _of(manifest, name, "reference", counts, suite)
         drawn, references = (tuple(_pixels(folder, i, size) for i in group) for group in (shown, others))
         found.append(Chosen(name, drawn, captions, references))
     return found
@@ -111,9 +112,9 @@ def _counts(suite: Suite) -> dict[Role, int]:
     return {"protect": suite.images_per_artist, "reference": selection.load(suite.selection).references}
 
 
-def _of(manifest: Manifest, artist: str, role: Role, suite: Suite) -> list[Item]:
+def _of(manifest: Manifest, artist: str, role: Role, counts: dict[Role, int], suite: Suite) -> list[Item]:
     items = [item for item in manifest.items if (item.artist, item.role) == (artist, role)]
-    wanted = _counts(suite)[role]
+    wanted = counts[role]
     if len(items) < wanted:
         raise UserError(f"expected {wanted} images of {artist} to {role}, got {len(items)}", how_to_get(suite))
     return items[:wanted]

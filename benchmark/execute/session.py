@@ -40,9 +40,13 @@ class Session:
     device: str
     limit: int | None = None
 
+    def finished(self, cell: Cell) -> Record | None:
+        """Returns a cell's usable record in this environment class, None where it has to run."""
+        return pipeline.finished(self.store, cell, self.environment.env_class)
+
     def missing(self) -> list[Cell]:
         """Returns the cells without a usable record in this environment class."""
-        return [c for c in self.cells if not pipeline.is_done(self.store, c, self.environment.env_class)]
+        return [cell for cell in self.cells if self.finished(cell) is None]
 
     def todo(self) -> list[Cell]:
         """Returns the missing cells that this run takes on: all, or the first `limit`."""
@@ -51,9 +55,7 @@ class Session:
     def take_over(self) -> None:
         """Hands records of an older version of the suite on to this one: the same key is the same recipe and number."""
         for cell in self.cells:
-            if not pipeline.is_done(self.store, cell, self.environment.env_class):
-                continue
-            record = self.store.read_record(cell.key, self.environment.env_class)
+            record = self.finished(cell)
             if record is not None and record.suite_version != self.suite.version:
                 self.store.write_record(record.model_copy(update={"suite_version": self.suite.version}))
 
@@ -62,8 +64,7 @@ class Session:
         found: dict[str, Counter[str]] = {}
         for cell in self.cells:
             tally = found.setdefault(cell.entry.facts.name, Counter())
-            done = pipeline.is_done(self.store, cell, self.environment.env_class)
-            record = self.store.read_record(cell.key, self.environment.env_class) if done else None
+            record = self.finished(cell)
             tally[str(record.status) if record else "missing"] += 1
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,14 +97,18 @@ def compare(
     """
     _check_pairs(metrics, changed, originals)
     values = {name: [0.0] * len(changed) for name in metrics}
-    # Single precision as the references computed it: TF32 would change the third digit on a GPU.
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+    with full_precision():
         for places in _chunks(originals, chunk):
             one, other = (to_tensor([images[n] for n in places]).to(device) for images in (changed, originals))
             for name, metric in metrics.items():
                 for place, value in zip(places, metric.measure(one, other).flatten().tolist(), strict=True):
                     values[name][place] = value
     return values
+
+
+def full_precision() -> AbstractContextManager[None]:
+    """Returns the context of networks that references computed in single precision: TF32 changes the third digit."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 def _check_pairs(metrics: Mapping[str, Metric], changed: Sequence[Pixels], originals: Sequence[Pixels]) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from benchmark.errors import UserError
 from benchmark.images import Pixels
 from benchmark.metrics import clip, inception, judge, weights
 from benchmark.metrics.clip import Clip
+from benchmark.metrics.comparing import full_precision
 from benchmark.models import registry
 
 
@@ -82,7 +82,6 @@ class Pictures:
     def features(self, space: str) -> Tensor:
         """Returns the images' features `[N, d]`, float32 on the CPU; raises Absent, or UserError for bad images."""
         if space not in self.known:
-            # Single precision as the references computed it: TF32 would change the third digit on a GPU.
-            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            with full_precision():
                 self.known[space] = SPACES[space].extract(self.images, self.device)
         return self.known[space]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,8 @@ from torch import Tensor
 
 from benchmark.errors import UserError
 from benchmark.models import registry
+from benchmark.models.loader import autocast
+from benchmark.models.registry import Located, ModelFacts
 
 _KINDS: dict[str, Any] = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
 
@@ -33,7 +34,7 @@ class Autoencoder:
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Returns mean and standard deviation of the unscaled latents, `[B, C, h, w]` each; 0 for kinds without one."""
-        with self._precision():
+        with autocast(self.device, self.dtype):
             encoded = self.module.encode(images.to(self.dtype))
         if hasattr(encoded, "latent_dist"):
             return encoded.latent_dist.mean.float(), encoded.latent_dist.std.float()
@@ -45,11 +46,8 @@ class Autoencoder:
 
     def decode(self, latents: Tensor) -> Tensor:
         """Returns the images of unscaled latents, not clipped."""
-        with self._precision():
+        with autocast(self.device, self.dtype):
             return torch.as_tensor(self.module.decode(latents.to(self.dtype)).sample).float()
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
 
 def load(name: str, device: torch.device, dtype: torch.dtype) -> Autoencoder:
@@ -57,12 +55,12 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> Autoencoder:
 
     Raises UserError where the weights are missing or changed, or are no `AutoencoderKL` or `AutoencoderTiny`.
     """
-    facts, located = registry.find(name), registry.locate(name)
-    registry.verify(facts, located)
-    own = located.folder / "vae"
-    found = _load(own if own.is_dir() else located.folder, device, dtype)
-    registry.remember(facts, located)
-    return found
+
+    def open_own(_: ModelFacts, located: Located) -> Autoencoder:
+        own = located.folder / "vae"
+        return _load(own if own.is_dir() else located.folder, device, dtype)
+
+    return registry.opened(name, open_own)
 
 
 @lru_cache(maxsize=3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import warnings
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -66,6 +67,12 @@ class BaseModel:
         parts = [self.vae.decode(part / scale).sample for part in torch.split(latents, chunk)]
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
 
+    @property
+    def divisor(self) -> int:
+        """What the sides of an image must be multiples of."""
+        levels: int = len(self.vae.config.block_out_channels)
+        return 1 << (levels - 1)
+
     def surrogate(self) -> Surrogate:
         """Returns what a protection may look into."""
         return Surrogate(
@@ -75,15 +82,15 @@ class BaseModel:
             self.text_encoder,
             self.tokenizer,
             self.scheduler,
-            copy.deepcopy(mini_lpips()).to(self.device),
+            copy.deepcopy(mini_lpips(self.device)),
             self.device,
             self.dtype,
         )
 
 
-def mini_lpips() -> perceptual.MiniLPIPS:
-    """Returns the shipped perceptual distance."""
-    return _distance(registry.weights("mini-lpips.safetensors"))
+def mini_lpips(device: torch.device | str = "cpu") -> perceptual.MiniLPIPS:
+    """Returns the shipped perceptual distance, one for all callers on a device."""
+    return _distance(registry.weights("mini-lpips.safetensors"), torch.device(device))
 
 
 def default_device() -> str:
@@ -91,9 +98,14 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-@lru_cache(maxsize=1)
-def _distance(path: Path) -> perceptual.MiniLPIPS:
-    return perceptual.load(path)
+@lru_cache(maxsize=2)
+def _distance(path: Path, device: torch.device) -> perceptual.MiniLPIPS:
+    return perceptual.load(path).to(device)
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:
+    """Returns the context in which weights of single precision are computed with in `dtype`; nothing for float32."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
 def load(
@@ -104,11 +116,7 @@ def load(
     A hub model is checked against the lock file and written into it by its first load. Raises UserError where the
     weights are missing or changed, are no Stable Diffusion pipeline, or predict something else than the alias says.
     """
-    facts, located = registry.find(alias), registry.locate(alias, fetch)
-    registry.verify(facts, located)
-    model = _load(facts, located, device, dtype)
-    registry.remember(facts, located)
-    return model
+    return registry.opened(alias, lambda facts, located: _load(facts, located, device, dtype), fetch)
 
 
 @lru_cache(maxsize=2)

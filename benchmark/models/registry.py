@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from benchmark import places
 from benchmark.errors import UserError, unknown
 from benchmark.models import hub, lock
 
+_Made = TypeVar("_Made")
 WEIGHTS = Path(__file__).parent / "mini" / "weights"
 
 
@@ -189,6 +190,15 @@ def model_digest(alias: str) -> str:
     """
     locked = lock.read().get(alias) if find(alias).mirrors else None
     return locked.digest if locked is not None else digest(folder(alias))
+
+
+def opened(alias: str, load: Callable[[ModelFacts, Located], _Made], fetch: hub.Fetch = hub.download) -> _Made:
+    """Returns what `load` makes of the weights of `alias`: checked before, locked after; may raise UserError."""
+    facts, located = find(alias), locate(alias, fetch)
+    verify(facts, located)
+    made = load(facts, located)
+    remember(facts, located)
+    return made
 
 
 def verify(facts: ModelFacts, located: Located) -> None:

@@ -15,11 +15,7 @@ from benchmark.models import registry
 
 def load(name: str, device: torch.device, dtype: torch.dtype) -> Any:
     """Returns the pipeline behind an alias or folder, frozen; raises UserError where it is missing or is none."""
-    facts, located = registry.find(name), registry.locate(name)
-    registry.verify(facts, located)
-    found = _load(located.folder, device, dtype)
-    registry.remember(facts, located)
-    return found
+    return registry.opened(name, lambda _, located: _load(located.folder, device, dtype))
 
 
 @lru_cache(maxsize=1)

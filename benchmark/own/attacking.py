@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,23 +10,14 @@ from benchmark import images
 from benchmark.attacks import catalogue
 from benchmark.attacks.context import Context
 from benchmark.errors import UserError
-from benchmark.images import Pixels
 from benchmark.models import loader
 from benchmark.own import folders
+from benchmark.own.folders import Changed
 from benchmark.suites import load as suites
 from benchmark.suites.schema import Scalar, Suite
 
 
-@dataclass(frozen=True, slots=True)
-class Cleaned:
-    """One cleaned file with its measured change."""
-
-    file: str
-    max_255: float
-    mean_255: float
-
-
-def attack_folder(name: str, source: Path, target: Path, suite: str, model: str | None) -> list[Cleaned]:
+def attack_folder(name: str, source: Path, target: Path, suite: str, model: str | None) -> list[Changed]:
     """Writes a cleaned PNG for every image in `source`, with the settings of `suite`; returns what changed.
 
     `name` is a countermeasure or a chain such as `noise+impress`; `model` takes the place of each base model that the
@@ -43,7 +33,7 @@ def attack_folder(name: str, source: Path, target: Path, suite: str, model: str 
         pixels = facts.build(settings).apply(pixels, context)
     cleaned = dict(zip(found, pixels, strict=True))
     folders.write(target, {file: images.encode(pixels) for file, pixels in cleaned.items()})
-    return [_change(file, found[file], cleaned[file]) for file in found]
+    return [folders.changed(file, images.measure_budget(found[file], cleaned[file])) for file in found]
 
 
 def _settings(facts: catalogue.StageFacts, suite: Suite, model: str | None) -> dict[str, Scalar]:
@@ -60,10 +50,6 @@ def _settings(facts: catalogue.StageFacts, suite: Suite, model: str | None) -> d
 def _context(suite: Suite, count: int) -> Context:
     device = loader.default_device()
     captions = [f"a {suite.class_word}"] * count
-    perceptual = loader.mini_lpips().to(device)
-    return Context(range(count), captions, lambda alias: loader.load(alias, device), perceptual, torch.device(device))
-
-
-def _change(file: str, before: Pixels, after: Pixels) -> Cleaned:
-    change = images.measure_budget(before, after)
-    return Cleaned(file, change.max_255, round(change.mean_255, 3))
+    where = torch.device(device)
+    distance = loader.mini_lpips(where)
+    return Context(range(count), captions, lambda alias: loader.load(alias, device), distance, where)

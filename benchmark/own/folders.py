@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import images
 from benchmark.errors import UserError
 from benchmark.files import write_whole
-from benchmark.images import Pixels
+from benchmark.images import Budget, Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One written file with its measured change, in levels of 1/255."""
+
+    file: str
+    max_255: float
+    mean_255: float
+
+
+def changed(file: str, change: Budget) -> Changed:
+    """Returns what a listing says of a file."""
+    return Changed(file, change.max_255, round(change.mean_255, 3))
 
 
 def read(source: Path, target: Path) -> dict[str, Pixels]:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import submissions
 from benchmark.errors import UserError
 from benchmark.models import loader
 from benchmark.own import folders
+from benchmark.own.folders import Changed
 from benchmark.submissions import guard
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """One protected file with its measured change."""
-
-    file: str
-    max_255: float
-    mean_255: float
 
 
 def protect_folder(
     name: str, source: Path, target: Path, strength: float, model: str, budget_255: int, class_word: str
-) -> list[Done]:
+) -> list[Changed]:
     """Writes a protected PNG for every image in `source` and returns what changed, in levels of 1/255."""
     if not 0 < strength <= 1:
         raise UserError(f"expected a strength in (0, 1], got {strength:g}", "1 uses the whole budget.")
@@ -36,4 +27,4 @@ def protect_folder(
     call = guard.Call(strength, budget_255, surrogate, 0, class_word, captions)
     done = guard.run(protection, list(found.values()), call)
     folders.write(target, dict(zip(found, done.pngs, strict=True)))
-    return [Done(file, b.max_255, round(b.mean_255, 3)) for file, b in zip(found, done.budgets, strict=True)]
+    return [folders.changed(file, budget) for file, budget in zip(found, done.budgets, strict=True)]

@@ -22,6 +22,11 @@ def _fillable(text: str, fields: set[str]) -> str:
     return text
 
 
+def links(countermeasure: str | None) -> list[str]:
+    """Returns the countermeasures that `+` joins, in their order; `noise+impress` is a chain of two."""
+    return countermeasure.split("+") if countermeasure else []
+
+
 class AttackSpec(_Frozen):
     """One attack: what cleans the image, what learns from it, on which base model."""
 
@@ -32,8 +37,8 @@ class AttackSpec(_Frozen):
 
     @property
     def countermeasures(self) -> list[str]:
-        """The countermeasures in their order; `noise+impress` is a chain of two."""
-        return self.countermeasure.split("+") if self.countermeasure else []
+        """The countermeasures in their order."""
+        return links(self.countermeasure)
 
 
 class Seeds(_Frozen):

@@ -59,7 +59,7 @@ def faulty():
 
 
 def test_every_arm_ends_well_and_is_measured(good_run):
-    assert [pipeline.is_done(good_run.store, c, good_run.environment.env_class) for c in good_run.cells] == [True] * 9
+    assert [good_run.finished(c) is not None for c in good_run.cells] == [True] * 9
     for cell in good_run.cells:
         record = good_run.store.read_record(cell.key, good_run.environment.env_class)
         assert (record.status, record.reason, record.traceback) == (Status.OK, "", "")

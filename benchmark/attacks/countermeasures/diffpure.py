@@ -10,7 +10,6 @@ from benchmark.attacks.context import Context
 from benchmark.attacks.countermeasures.framing import in_frames
 from benchmark.attacks.mimicry import sampling
 from benchmark.images import Pixels
-from benchmark.suites.schema import Diffusing
 
 
 class DiffPure:
@@ -19,12 +18,10 @@ class DiffPure:
     def __init__(self, model: str, strength: float, steps: int, prompt: str, scheduler: str = "dpm++") -> None:
         if not model:
             raise ValueError("model must name a model")
-        if not 0 < strength <= 1 or round(strength * steps) < 1:
-            raise ValueError("strength must lie in (0, 1] and be at least one of the steps")
         self.model = model
         self.strength = strength
         self.prompt = prompt
-        self.settings = Diffusing.model_validate({"steps": steps, "guidance": 1.0, "scheduler": scheduler})
+        self.settings = sampling.redrawing(strength, steps, 1.0, scheduler)
 
     def apply(self, images: Sequence[Pixels], context: Context) -> list[Pixels]:
         """Returns the purified images, same sizes, each from its own seed."""
@@ -35,4 +32,4 @@ class DiffPure:
             prompts = [self.prompt] * len(rows)
             return sampling.image_to_image(model, batch, prompts, seeds, self.settings, self.strength)
 
-        return in_frames(images, 2 ** (len(model.vae.config.block_out_channels) - 1), purify)
+        return in_frames(images, model.divisor, purify)

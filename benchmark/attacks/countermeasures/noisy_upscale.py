@@ -16,7 +16,6 @@ from benchmark.attacks.countermeasures.noise import Noise
 from benchmark.attacks.mimicry import sampling
 from benchmark.images import Pixels, quantise, to_tensor
 from benchmark.models import upscalers
-from benchmark.suites.schema import Diffusing
 
 
 class NoisyUpscale:
@@ -39,8 +38,6 @@ class NoisyUpscale:
     ) -> None:
         if bool(model) == bool(upscaler):
             raise ValueError("one of model and upscaler must name a model")
-        if model and (not 0 < strength <= 1 or round(strength * steps) < 1):
-            raise ValueError("strength must lie in (0, 1] and be at least one of the steps")
         if noise_level < 0:
             raise ValueError("noise_level must be at least 0")
         self.noise = Noise(sigma)
@@ -48,7 +45,8 @@ class NoisyUpscale:
         self.strength = strength
         self.upscaler = upscaler
         self.noise_level = noise_level
-        self.settings = Diffusing.model_validate({"steps": steps, "guidance": guidance, "scheduler": scheduler})
+        # The upscaler starts from nothing but noise, as at full strength.
+        self.settings = sampling.redrawing(strength if model else 1.0, steps, guidance, scheduler)
 
     def apply(self, images: Sequence[Pixels], context: Context) -> list[Pixels]:
         """Returns the images after both, same sizes, each from its own seed."""
@@ -63,7 +61,7 @@ class NoisyUpscale:
             captions, seeds = [context.captions[n] for n in rows], [context.seeds[n] for n in rows]
             return sampling.image_to_image(model, batch, captions, seeds, self.settings, self.strength)
 
-        return in_frames(noisy, 2 ** (len(model.vae.config.block_out_channels) - 1), clear)
+        return in_frames(noisy, model.divisor, clear)
 
     def _upscaled(self, pipe: Any, pixels: Pixels, caption: str, seed: int) -> Pixels:
         made = pipe(

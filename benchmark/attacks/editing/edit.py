@@ -7,17 +7,14 @@ from collections.abc import Sequence
 from benchmark.attacks.mimicry import sampling
 from benchmark.images import Pixels, to_tensor
 from benchmark.models.loader import BaseModel
-from benchmark.suites.schema import Diffusing
 
 
 class Edit:
     """Noises each image to `strength` of the schedule and denoises it under the prompt of the edit."""
 
     def __init__(self, strength: float, steps: int, guidance: float, scheduler: str = "dpm++") -> None:
-        if not 0 < strength <= 1 or round(strength * steps) < 1:
-            raise ValueError("strength must lie in (0, 1] and be at least one of the steps")
         self.strength = strength
-        self.settings = Diffusing.model_validate({"steps": steps, "guidance": guidance, "scheduler": scheduler})
+        self.settings = sampling.redrawing(strength, steps, guidance, scheduler)
 
     def apply(
         self, model: BaseModel, images: Sequence[Pixels], prompts: Sequence[str], seeds: Sequence[int]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ from benchmark.attacks.mimicry import sampling
 from benchmark.attacks.mimicry.finetune import (
     Examples,
     Recipe,
-    diffusion_loss,
+    drawn_loss,
     finetune,
     finished,
     fixed_contexts,
@@ -58,20 +58,25 @@ class DreamBooth:
         if self.train_text_encoder:
             learner = replace(learner, text_encoder=trainable(model.text_encoder))
         examples = self._examples(learner, data.images, data.captions)
-        prior = self._prior(model, learner, data)
-        count = self.recipe.batch
-
-        def loss(generator: torch.Generator) -> Tensor:
-            batch = examples.draw(learner, count, generator)
-            if prior is None:
-                return diffusion_loss(learner, batch)
-            return preserving_loss(learner, batch, prior.draw(learner, count, generator), self.prior_weight)
-
+        loss = self._loss(learner, examples, self._prior(model, learner, data))
         weights = [p for part in (learner.unet, learner.text_encoder) for p in part.parameters() if p.requires_grad]
         losses = finetune(weights, loss, self.recipe, seed)
         finished(learner.unet, model)
         finished(learner.text_encoder, model)
         return Personalised(learner, losses)
+
+    def _loss(
+        self, learner: BaseModel, examples: Examples, prior: Examples | None
+    ) -> Callable[[torch.Generator], Tensor]:
+        count = self.recipe.batch
+        if prior is None:
+            return drawn_loss(learner, examples, count)
+
+        def loss(generator: torch.Generator) -> Tensor:
+            batch, others = (drawn.draw(learner, count, generator) for drawn in (examples, prior))
+            return preserving_loss(learner, batch, others, self.prior_weight)
+
+        return loss
 
     def _examples(self, learner: BaseModel, images: Tensor, captions: Sequence[str]) -> Examples:
         contexts = live_contexts if self.train_text_encoder else fixed_contexts

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.models.loader import BaseModel
+from benchmark.models.loader import BaseModel, autocast
 
 Contexts = Callable[[Tensor, Tensor], Tensor]
 """Text contexts `[B, L, C]` for the drawn rows of a training set at the drawn times."""
@@ -103,7 +103,7 @@ def predict(model: BaseModel, batch: Batch) -> tuple[Tensor, Tensor]:
     noisy = model.scheduler.add_noise(batch.latents, batch.noise, batch.times)
     v = model.scheduler.config.prediction_type == "v_prediction"
     target = model.scheduler.get_velocity(batch.latents, batch.noise, batch.times) if v else batch.noise
-    with torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32):
+    with autocast(model.device, model.dtype):
         predicted = model.unet(noisy, batch.times, encoder_hidden_states=batch.context).sample
     return predicted.float(), target.float()
 
@@ -111,6 +111,11 @@ def predict(model: BaseModel, batch: Batch) -> tuple[Tensor, Tensor]:
 def diffusion_loss(model: BaseModel, batch: Batch) -> Tensor:
     """Returns the mean squared error of the denoiser's prediction over a batch."""
     return F.mse_loss(*predict(model, batch))
+
+
+def drawn_loss(model: BaseModel, examples: Examples, count: int) -> Callable[[torch.Generator], Tensor]:
+    """Returns what `finetune` asks at each step: the loss on `count` freshly drawn examples."""
+    return lambda generator: diffusion_loss(model, examples.draw(model, count, generator))
 
 
 def preserving_loss(model: BaseModel, batch: Batch, prior: Batch, weight: float) -> Tensor:

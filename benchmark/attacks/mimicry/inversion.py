@@ -8,9 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from benchmark.attacks.mimicry.finetune import Contexts, Examples, Recipe, diffusion_loss, finetune, posterior
+from benchmark.attacks.mimicry.finetune import Contexts, Examples, Recipe, drawn_loss, finetune, posterior
 from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet, with_word
-from benchmark.models.loader import BaseModel
+from benchmark.models.loader import BaseModel, autocast
 
 
 class Inversion:
@@ -42,12 +42,7 @@ class Inversion:
         learner, vectors = with_words(model, words, self.initial)
         texts = [with_word(data.captions, data.token, word) for word in words]
         examples = Examples(*posterior(model, data.images), staged_contexts(learner, texts))
-        count = self.recipe.batch
-
-        def loss(generator: torch.Generator) -> Tensor:
-            return diffusion_loss(learner, examples.draw(learner, count, generator))
-
-        losses = finetune([vectors], loss, self.recipe, seed)
+        losses = finetune([vectors], drawn_loss(learner, examples, self.recipe.batch), self.recipe, seed)
         vectors.requires_grad_(False)
         kept = {word: vector.clone() for word, vector in zip(words, vectors, strict=True)}
         return Personalised(learner, losses, data.token, words, kept)
@@ -103,7 +98,7 @@ def staged_contexts(learner: BaseModel, texts: list[list[str]]) -> Contexts:
 
     def contexts(rows: Tensor, times: Tensor) -> Tensor:
         stretches = len(texts) - 1 - times * len(texts) // length
-        with torch.autocast(learner.device.type, learner.dtype, enabled=learner.dtype != torch.float32):
+        with autocast(learner.device, learner.dtype):
             return torch.as_tensor(learner.text_encoder(ids[stretches, rows]).last_hidden_state)
 
     return contexts

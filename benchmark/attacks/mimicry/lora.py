@@ -15,7 +15,7 @@ from torch import nn
 from benchmark.attacks.mimicry.finetune import (
     Examples,
     Recipe,
-    diffusion_loss,
+    drawn_loss,
     finetune,
     finished,
     fixed_contexts,
@@ -49,12 +49,7 @@ class LoRA:
         for weight in weights:
             weight.data = weight.data.float()
         examples = Examples(*posterior(model, data.images), fixed_contexts(model, data.captions))
-        count = self.recipe.batch
-
-        def loss(generator: torch.Generator) -> torch.Tensor:
-            return diffusion_loss(learner, examples.draw(learner, count, generator))
-
-        losses = finetune(weights, loss, self.recipe, seed)
+        losses = finetune(weights, drawn_loss(learner, examples, self.recipe.batch), self.recipe, seed)
         finished(learner.unet, model)
         kept = {f"unet.{name}": t for name, t in self._state(learner.unet).items()}
         return Personalised(learner, losses, kept=kept, metadata=self._metadata())

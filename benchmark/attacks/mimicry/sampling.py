@@ -17,6 +17,13 @@ from benchmark.suites.schema import Diffusing, Sampling
 SCHEDULERS = {"dpm++": DPMSolverMultistepScheduler, "ddim": DDIMScheduler}
 
 
+def redrawing(strength: float, steps: int, guidance: float, scheduler: str) -> Diffusing:
+    """Returns the settings of an image-to-image that does something; raises ValueError for one that does not."""
+    if not 0 < strength <= 1 or round(strength * steps) < 1:
+        raise ValueError("strength must lie in (0, 1] and be at least one of the steps")
+    return Diffusing.model_validate({"steps": steps, "guidance": guidance, "scheduler": scheduler})
+
+
 def starting_noise(model: BaseModel, seeds: Sequence[int]) -> Tensor:
     """Returns one latent of noise per seed, `[N, C, h, w]`, drawn on the CPU."""
     side = model.unet.config.sample_size
