@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 from cloakbench_photoguard import PhotoGuard
-from cloakbench_photoguard.encoder import latents
 from diffusers import AutoencoderKL
 
 from benchmark import Request, Surrogate
+from benchmark.whitebox import latent_means
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +40,13 @@ def ask(surrogate: Surrogate, strength: float = 1.0, seed: int = 5, budget_255: 
 
 def reach(images: torch.Tensor, goal: torch.Tensor, surrogate: Surrogate) -> torch.Tensor:
     with torch.no_grad():
-        return (latents(images, surrogate) - goal).flatten(1).norm(dim=1)
+        return (latent_means(surrogate, images) - goal).flatten(1).norm(dim=1)
 
 
 @pytest.mark.parametrize("target", ["zero", "gray"])
 def test_moves_to_the_target_far_beyond_random_noise(target: str, surrogate: Surrogate, images: torch.Tensor) -> None:
     with torch.no_grad():
-        grey = latents(torch.full_like(images[:1], 0.5), surrogate)
+        grey = latent_means(surrogate, torch.full_like(images[:1], 0.5))
     goal = grey if target == "gray" else torch.zeros_like(grey)
     before = reach(images, goal, surrogate)
     protected = PhotoGuard(steps=50, target=target).protect(images, ask(surrogate))

@@ -1,0 +1,34 @@
+"""Checks of a protection's parameters, in words that a command line can show.
+
+Public helpers of the submission contract: each returns the value, or raises ValueError with what it expected and got.
+"""
+
+from __future__ import annotations
+
+
+def whole(name: str, value: object, least: int = 1) -> int:
+    """Returns a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+    return value
+
+
+def positive(name: str, value: object) -> float:
+    """Returns a number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ValueError(f"{name}: expected a number above 0, got {value!r}")
+    return value
+
+
+def one_of(name: str, value: object, known: tuple[str, ...]) -> str:
+    """Returns a word of `known`."""
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
+    return value
+
+
+def flag(name: str, value: object) -> bool:
+    """Returns true or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}: expected true or false, got {value!r}")
+    return value

@@ -1,0 +1,86 @@
+"""The diffusion attack on the embedded models, at 64 pixels and few steps so that it takes seconds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from cloakbench_photoguard import PhotoGuardDiffusion
+from cloakbench_photoguard.diffusion import edited
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+from benchmark import Request, Surrogate, whitebox
+from benchmark.models import loader
+
+BUDGET = 16 / 255
+
+
+@pytest.fixture(scope="module")
+def surrogate() -> Surrogate:
+    return loader.load("mini-a").surrogate()
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    coarse = torch.rand((2, 3, 4, 4), generator=torch.Generator().manual_seed(1))
+    smooth = torch.nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear")
+    return (smooth * 255).round() / 255
+
+
+def ask(surrogate: Surrogate, strength: float = 1.0, seed: int = 5) -> Request:
+    generator = torch.Generator().manual_seed(seed)
+    return Request(strength, BUDGET * strength, surrogate, generator, "painting", ("a painting",) * 2)
+
+
+@torch.no_grad()
+def greyness(images: Tensor, surrogate: Surrogate) -> float:
+    """Mean norm of edits over noise that the attack has never drawn."""
+    scheduler = DDIMScheduler.from_config(surrogate.scheduler.config, clip_sample=False)
+    scheduler.set_timesteps(8)
+    times = [int(t) for t in scheduler.timesteps[-4:]]
+    context = whitebox.contexts(surrogate, [""])
+    generator = torch.Generator().manual_seed(77)
+    found = []
+    for _ in range(4):
+        noises = [torch.randn((len(images), 4, 8, 8), generator=generator) for _ in range(6)]
+        found.append(edited(surrogate, scheduler, times, context, images, noises).flatten(1).norm(dim=1).mean())
+    return float(torch.stack(found).mean())
+
+
+@pytest.mark.parametrize("model", ["mini-a", "mini-b"])  # one predicts epsilon, the other v
+def test_edits_turn_grey_far_beyond_random_noise(model: str, images: Tensor) -> None:
+    surrogate = loader.load(model).surrogate()
+    protected = PhotoGuardDiffusion(steps=8, alpha=0.25, chunk=2).protect(images, ask(surrogate))
+    signs = torch.randint(2, images.shape, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    noisy = (images + signs * BUDGET).clamp(0, 1)
+    before = greyness(images, surrogate)
+    assert greyness(protected, surrogate) < 0.9 * before
+    assert abs(greyness(noisy, surrogate) - before) < 0.25 * (before - greyness(protected, surrogate))
+
+
+def test_keeps_the_budget_in_whole_levels(surrogate: Surrogate, images: Tensor) -> None:
+    for strength in (0.25, 1.0):
+        moved = (
+            PhotoGuardDiffusion(steps=2, alpha=0.6, chunk=2).protect(images, ask(surrogate, strength)) - images
+        ) * 255
+        assert float(moved.abs().max()) == pytest.approx(16 * strength, abs=1e-3)
+        assert float((moved - moved.round()).abs().max()) < 1e-3
+
+
+def test_same_seed_same_bytes_whatever_the_chunk(surrogate: Surrogate, images: Tensor) -> None:
+    first, again, other = (PhotoGuardDiffusion(steps=2).protect(images, ask(surrogate, seed=s)) for s in (5, 5, 6))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    together = PhotoGuardDiffusion(steps=2, chunk=2).protect(images, ask(surrogate))
+    # Signs of gradients near zero may flip with the order of sums: a few values, never more than that.
+    assert float(((first - together).abs() > 0.5 / 255).float().mean()) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("parameters", "word"),
+    [({"steps": 0}, "steps"), ({"alpha": 0}, "alpha"), ({"denoising": 0}, "denoising"), ({"chunk": 1.5}, "chunk"),
+     ({"edit_strength": 0}, "edit_strength"), ({"draws": True}, "draws")],
+)  # fmt: skip
+def test_refuses_bad_parameters(parameters: dict[str, object], word: str) -> None:
+    with pytest.raises(ValueError, match=f"{word}: expected .* got"):
+        PhotoGuardDiffusion(**parameters)  # type: ignore[arg-type]
