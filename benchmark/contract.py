@@ -61,8 +61,9 @@ class Protection(ABC):
     paper: ClassVar[str] = ""
     """Address of the paper."""
     licence: ClassVar[str] = ""
-    budget: ClassVar[Literal["linf", "perceptual"]] = "linf"
-    """`linf`: every pixel stays within `Request.epsilon`; `perceptual`: no such limit, calibrated points only."""
+    budget: ClassVar[Literal["linf", "perceptual", "ready-made"]] = "linf"
+    """`linf`: every pixel stays within `Request.epsilon`; `perceptual`: no such limit, calibrated points only;
+    `ready-made`: no such limit either, images that exist at some strengths already, so never calibrated."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """Of "surrogate", "mask", "gpu"."""
     deterministic: ClassVar[bool] = True

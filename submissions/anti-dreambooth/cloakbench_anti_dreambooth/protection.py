@@ -1,0 +1,112 @@
+"""Anti-DreamBooth (Van Le et al., 2023): raise the diffusion loss of surrogates that are learning the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from benchmark import Protection, Request
+from benchmark.parameters import one_of, positive, whole
+from benchmark.pgd import Schedule, Step, by_autograd, descend
+from benchmark.streams import streams
+from benchmark.whitebox import contexts, diffusion_loss, sampled
+from cloakbench_anti_dreambooth.learner import Learner
+
+METHODS = ("aspl", "fsmg")
+TRAINING, ASCENT = 3, 6
+"""ASPL's steps in each round, the authors': training on clean images, ascent, training on protected images."""
+
+
+class AntiDreamBooth(Protection):
+    """Maximises `E || eps_theta(z_t, t, c) - eps ||^2` over `|delta|_inf <= epsilon`, theta having learned the images.
+
+    FSMG: theta is fine-tuned once on the clean images. ASPL: in turns, a copy of theta learns the clean images, the
+    perturbation ascends against the copy, and theta learns the protected images.
+
+    Args:
+        method: `aspl` or `fsmg`.
+        steps: Ascent steps; `aspl` takes six a round.
+        alpha: Step size as a share of epsilon. 1/10 is the authors' 0.005 of 0.05.
+        learning_rate: Of the surrogates' AdamW.
+        surrogate_steps: Training steps of the surrogate of `fsmg`.
+        chunk: Images that go through the model at once. It bounds the memory and does not change the result.
+    """
+
+    title = "Anti-DreamBooth"
+    paper = "https://arxiv.org/abs/2303.15433"
+    licence = "Apache-2.0"
+    needs = frozenset({"surrogate"})
+
+    def __init__(
+        self,
+        *,
+        method: str = "aspl",
+        steps: int = 60,
+        alpha: float = 1 / 10,
+        learning_rate: float = 3e-4,
+        surrogate_steps: int = 100,
+        chunk: int = 4,
+    ) -> None:
+        self.method = one_of("method", method, METHODS)
+        self.schedule = Schedule(steps, alpha, start="zero", keep="last")
+        self.learning_rate = positive("learning_rate", learning_rate)
+        self.surrogate_steps = whole("surrogate_steps", surrogate_steps)
+        self.chunk = whole("chunk", chunk)
+
+    def protect(self, images: Tensor, request: Request) -> Tensor:
+        """Returns the images plus the perturbation after the last step, in whole 8-bit levels within the budget."""
+        images = images.float()
+        own = streams(request.generator, len(images))
+        context = contexts(request.surrogate, [f"a {request.class_word}"])
+        learner = Learner(request.surrogate, context, self.learning_rate, self.chunk).copied()
+        step: Step
+        if self.method == "fsmg":
+            learner.train(images, self.surrogate_steps, request.generator)
+            step = ascent(learner, own)
+        else:
+            step = Alternation(learner, images, own, request.generator)
+        return descend(images, request.epsilon, step, self.schedule, own)
+
+
+def ascent(learner: Learner, own: Sequence[torch.Generator]) -> Step:
+    """Returns the step that raises the learner's diffusion loss, each image with the noise of its own stream."""
+    parts, chunk = learner.parts, learner.chunk
+
+    def step(images: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        found = []
+        for n in range(0, len(images), chunk):
+            generators = own[n : n + chunk]
+
+            def loss(some: Tensor, generators: Sequence[torch.Generator] = generators) -> Tensor:
+                return -diffusion_loss(parts, sampled(parts, some, generators), learner.context, generators)
+
+            found.append(by_autograd(loss)(images[n : n + chunk], number))
+        values, gradients = zip(*found, strict=True)
+        return torch.cat(values), torch.cat(gradients)
+
+    return step
+
+
+class Alternation:
+    """ASPL as a step of the descent: every sixth one first trains the surrogates on what the images have become."""
+
+    def __init__(
+        self, learner: Learner, clean: Tensor, own: Sequence[torch.Generator], generator: torch.Generator
+    ) -> None:
+        self.learner = learner
+        self.clean = clean
+        self.own = own
+        self.generator = generator
+        self.step = ascent(learner, own)
+
+    def __call__(self, images: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """Returns the value to lower `[B]` and its gradient, by the copy of the current round."""
+        if number % ASCENT == 0:
+            if number > 0:
+                self.learner.train(images, TRAINING, self.generator)
+            attacked = self.learner.copied()
+            attacked.train(self.clean, TRAINING, self.generator)
+            self.step = ascent(attacked, self.own)
+        return self.step(images, number)

@@ -1,0 +1,5 @@
+"""Score distillation (SDS) as a cloakbench submission."""
+
+from cloakbench_sds.protection import ScoreDistillation
+
+__all__ = ["ScoreDistillation"]
