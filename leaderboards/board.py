@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
-from leaderboards import text
+from leaderboards import equal, gold, noise, text
 from leaderboards.coverage import Gap
 from leaderboards.editing import editing
-from leaderboards.evidence import CONTROLS, Evidence, gather
+from leaderboards.evidence import Evidence, gather
 from leaderboards.headline import headline
 from leaderboards.sections import attack_sections
 from leaderboards.signal import Signal
 from leaderboards.source import Loaded
-from leaderboards.view import Board, GapView, MetricView, Pair, ProtectionView
+from leaderboards.standings import CONTROLS
+from leaderboards.statistics import MIN_ARTISTS, Estimate
+from leaderboards.tables import interval_of
+from leaderboards.view import Board, CheckView, EntryView, GapView, GoldRun, MetricView, Pair, PointView, ProtectionView
 
 LEVELS = {
     "quality": "protected image",
@@ -20,6 +24,8 @@ LEVELS = {
     "set": "set of generations",
     "edit": "edited image",
 }
+GOALS = (0.1, 0.05)
+"""Differences of P that the planner is asked for."""
 CONTROL_WORDS = {
     "identity": "The images as they are: the clean arm that all is compared with. P is 0 without countermeasure.",
     "placebo": "Noise of 1/255, which protects nobody: what it moves is the noise of the measurement.",
@@ -44,7 +50,11 @@ def board(loaded: Loaded) -> Board:
         demonstration=demonstration if suite.demonstration else "",
         updated=max(record.created for record in evidence.records)[:10],
         explanation=_explanation(evidence),
+        gold=_gold(evidence),
+        noise=_noise(evidence),
         headline=headline(evidence),
+        equal_strength=equal.at_strength(evidence),
+        equal_protection=equal.at_protection(evidence),
         attacks=attack_sections(evidence),
         editing=editing(evidence),
         protections=_protections(evidence),
@@ -55,6 +65,8 @@ def board(loaded: Loaded) -> Board:
         metrics=_metrics(evidence),
         environment=_environment(evidence),
         counts=_counts(evidence),
+        points=_points(evidence),
+        entries=_entries(evidence),
     )
 
 
@@ -71,6 +83,79 @@ def _explanation(evidence: Evidence) -> tuple[str, ...]:
         f"{len(evidence.ranked)} attacks{', editing' * bool(evidence.edits)} and the {models}; "
         "every protected image is judged as the saved 8-bit file.",
     )
+
+
+def _gold(evidence: Evidence) -> GoldRun | None:
+    if not gold.has_gold_run(evidence.suite):
+        return None
+    found = gold.checks(evidence)
+    failed = [check for check in found if not check.holds]
+    words = ", ".join(check.name.lower() for check in failed)
+    banner = f"Unofficial: {len(failed)} of {len(found)} conditions of the gold run fail ({words})." if failed else ""
+    shown = tuple(CheckView(c.name, "holds" if c.holds else "fails", text.plain(c.words)) for c in found)
+    return GoldRun(not failed, text.plain(banner, 2000), shown)
+
+
+def _noise(evidence: Evidence) -> tuple[Pair, ...]:
+    found = evidence.noise
+    if len(evidence.artists) < MIN_ARTISTS:
+        return ()
+    told = []
+    if math.isfinite(found.least_difference):
+        shown = f"{text.number(found.least_difference, found.least_difference)} of P, with {found.artists} artists"
+        needs = [(goal, noise.artists_needed(found, goal, found.seeds)) for goal in GOALS]
+        plan = ", ".join(f"{n} artists for {goal:g}" for goal, n in needs if n)
+        told.append(Pair("Least difference", f"{shown}; {plan}" if plan else shown))
+    if math.isfinite(found.placebo.value):
+        shown = f"{text.number(found.placebo.value, _half(found.placebo))} ({_interval(found.placebo)})"
+        told.append(Pair("Placebo", f"P {shown}: the noise floor under the same seeds"))
+    if math.isfinite(found.seed):
+        told.append(Pair("Another seed", f"moves an artist's share of P by {text.number(found.seed, found.seed)}"))
+    return tuple(told)
+
+
+def _points(evidence: Evidence) -> tuple[PointView, ...]:
+    quality: dict[tuple[str, float], dict[str, float]] = {}
+    for (name, strength, metric), estimate in evidence.quality.items():
+        quality.setdefault((name, strength), {})[metric] = float(f"{estimate.value:.10g}")
+    return tuple(
+        PointView(
+            protection=text.name(point.protection),
+            strength=point.strength,
+            attack=text.name(point.attack),
+            artists=point.p.n,
+            p=interval_of(point.p),
+            effect=interval_of(point.effect),
+            distance=interval_of(point.distance),
+            quality=quality.get((point.protection, point.strength), {}),
+        )
+        for point in evidence.scores.summary.values()
+    )
+
+
+def _entries(evidence: Evidence) -> tuple[EntryView, ...]:
+    found = evidence.standings
+    return tuple(
+        EntryView(
+            protection=text.name(name),
+            column=column.key,
+            found=interval_of(estimate),
+            artists=estimate.n,
+            state=value.state,
+            gate=value.gate,
+            note=text.plain("; ".join(value.lacks) or value.note),
+        )
+        for column in found.columns.values()
+        for name, value, estimate in zip(found.names, column.values, column.found, strict=True)
+    )
+
+
+def _half(estimate: Estimate) -> float:
+    return (estimate.high - estimate.low) / 2
+
+
+def _interval(estimate: Estimate) -> str:
+    return text.interval(estimate.low, estimate.high) or "no interval"
 
 
 def _protections(evidence: Evidence) -> tuple[ProtectionView, ...]:
@@ -97,7 +182,7 @@ def _protections(evidence: Evidence) -> tuple[ProtectionView, ...]:
 
 
 def _gap(gap: Gap) -> GapView:
-    strengths = text.listed([f"{strength:g}" for strength in gap.strengths])
+    strengths = text.listed(["to be sought" if math.isnan(each) else f"{each:g}" for each in gap.strengths])
     artists = text.listed([text.name(artist) for artist in gap.artists])
     count = f"{gap.cells} cell{'s' * (gap.cells != 1)}"
     where = f"{count} at strength {strengths}, {artists}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,10 @@ from benchmark.suites.schema import Suite
 ABSENT = "absent"
 SUITE_ROLES = ("submission", "random-noise")
 """Roles that run at the suite's strengths and protected seeds."""
+PERCEPTUAL = "perceptual"
+"""Budget without an L-infinity limit: such an entry runs at calibrated strengths only."""
+READY_MADE = "ready-made"
+"""Images that exist at some strengths already: never calibrated."""
 _PLACE = ["protection", "strength", "attack", "artist", "seed"]
 
 
@@ -24,6 +29,7 @@ class Gap(NamedTuple):
     """Status of the record, or `absent`."""
     reason: str
     strengths: tuple[float, ...]
+    """NaN for one that a run has yet to seek."""
     artists: tuple[str, ...]
     cells: int
 
@@ -40,16 +46,21 @@ def gaps(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> list[Gap]
     grouped: dict[tuple[str, str, str, str], list[tuple[float, str]]] = {}
     for protection, strength, attack, artist, _, status, reason in [*found, *missing]:
         grouped.setdefault((protection, attack, status, reason), []).append((strength, artist))
-    return [
-        Gap(*key, tuple(sorted({s for s, _ in places})), tuple(sorted({a for _, a in places})), len(places))
-        for key, places in sorted(grouped.items())
-    ]
+    gathered = []
+    for key, places in sorted(grouped.items()):
+        strengths = tuple(sorted({strength for strength, _ in places}, key=_nan_last))
+        gathered.append(Gap(*key, strengths, tuple(sorted({artist for _, artist in places})), len(places)))
+    return gathered
 
 
 def _planned(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> Iterator[tuple[str, float, str, str, int]]:
-    for (protection, role), group in cells.groupby(["protection", "role"]):
+    for (protection, role, budget), group in cells.groupby(["protection", "role", "budget"]):
         if role in SUITE_ROLES:
-            points = [(strength, attack.name) for strength in suite.strengths for attack in suite.attacks]
+            strengths = [] if budget == PERCEPTUAL else list(suite.strengths)
+            sought = group.dropna(subset="target").groupby("target")["strength"].first()
+            targets = [] if budget == READY_MADE else suite.calibrated
+            strengths += [float(sought.get(target, math.nan)) for target in targets]
+            points = [(strength, attack.name) for strength in strengths for attack in suite.attacks]
             seeds = suite.seeds.protected
         else:
             points = sorted(set(zip(group["strength"], group["attack"], strict=True)))
@@ -58,3 +69,7 @@ def _planned(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> Itera
             for artist in artists:
                 for seed in range(seeds):
                     yield str(protection), float(strength), str(attack), artist, seed
+
+
+def _nan_last(strength: float) -> tuple[bool, float]:
+    return (math.isnan(strength), strength)

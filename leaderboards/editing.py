@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from benchmark.suites.schema import AttackSpec
 from leaderboards import statistics, text
+from leaderboards.equal import metric_column
 from leaderboards.evidence import Entry, Evidence
-from leaderboards.sections import chain, metric_column, settings, strength_cell
+from leaderboards.sections import chain, settings, strength_cell
 from leaderboards.statistics import MIN_ARTISTS
-from leaderboards.view import Cell, Column, Editing, EditSection, Pair, Row, Table, estimate_cell, value_cell
+from leaderboards.tables import Cell, Column, Row, Table, estimate_cell, value_cell
+from leaderboards.view import Editing, EditSection, Pair
 
 EXPLANATION = (
     "Here the mimic learns nothing: it edits each image under a prompt. The edit of the protected image is compared "
@@ -70,7 +72,7 @@ def _note(evidence: Evidence) -> str:
     if len(evidence.artists) < MIN_ARTISTS:
         return f"No intervals: {statistics.too_few(len(evidence.artists))}."
     return (
-        "± is the half-width of the 95 % interval over artists. A cell that failed or is absent enters no mean; an "
+        "The second line is the 95 % interval over artists. A cell that failed or is absent enters no mean; an "
         "artist without any is counted as missing."
     )
 
@@ -81,7 +83,4 @@ def _metric(evidence: Evidence, entry: Entry, strength: float, names: tuple[str,
         return Cell(text.NONE, note="no measurement")
     cell = estimate_cell(estimate, "" if evidence.suite.demonstration else estimate.reason)
     absent = len(evidence.artists) - estimate.n
-    if absent <= 0:
-        return cell
-    detail = f"{absent} missing"
-    return replace(cell, detail=f"{cell.detail} · {detail}" if cell.detail else detail, kind="warning")
+    return replace(cell, flag=f"{absent} missing") if absent > 0 else cell

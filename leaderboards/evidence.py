@@ -12,14 +12,17 @@ from benchmark.cells.record import ProtectionFacts, Record
 from benchmark.suites.schema import AttackSpec, MetricFacts, Suite, SuiteFacts
 from leaderboards import coverage, frames, statistics, text
 from leaderboards.coverage import Gap
+from leaderboards.entries import Setting, Subject, protection
+from leaderboards.noise import Noise, measure
 from leaderboards.scores import Scores, score
 from leaderboards.selection import select
 from leaderboards.source import Damaged, Loaded
+from leaderboards.standings import CONTROLS, Standings, standings
 from leaderboards.statistics import Estimate
 
-CONTROLS = ("identity", "placebo", "random-noise", "floor")
 Address = tuple[str, float, str, str]
 """Protection, strength, attack, metric."""
+ADDRESS = ["protection", "strength", "attack", "metric"]
 
 
 class Entry(NamedTuple):
@@ -29,7 +32,13 @@ class Entry(NamedTuple):
     label: str
     """The name, safe and short enough for a table."""
     facts: ProtectionFacts
-    strengths: tuple[float, ...]
+    subject: Subject
+    """What its aggregates are worked out from."""
+
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """Where it was measured, rising."""
+        return self.subject.strengths
 
     @property
     def is_control(self) -> bool:
@@ -37,7 +46,21 @@ class Entry(NamedTuple):
         return self.facts.role in CONTROLS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
+class Levels:
+    """The board's numbers, one frame per level; nothing changes one after it is made."""
+
+    rows: pd.DataFrame
+    """One row per image, or generation, and metric."""
+    cells: pd.DataFrame
+    """One row per cell: what `rows` average to."""
+    points: pd.DataFrame
+    """One row per protection, strength, attack and artist: what `cells` average to, as P and effect."""
+    entries: pd.DataFrame
+    """One row per protection and number of the front page."""
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Immutable input of the pages."""
 
@@ -47,7 +70,12 @@ class Evidence:
     damaged: list[Damaged]
     artists: tuple[str, ...]
     entries: list[Entry]
+    levels: Levels
     scores: Scores
+    setting: Setting
+    """What the aggregates of all entries share."""
+    standings: Standings
+    noise: Noise
     gaps: list[Gap]
     raw: dict[Address, Estimate]
     """Mean over artists; the floor stands under every attack of its mimicry and model."""
@@ -74,8 +102,7 @@ class Evidence:
     @property
     def rank_attack(self) -> str:
         """The attack that the headline shows: the suite's own choice, or its first where it ranks by the worst case."""
-        names = [attack.name for attack in self.ranked]
-        return self.suite.rank_by if self.suite.rank_by in names else names[0]
+        return self.setting.attack.name
 
     @property
     def middle(self) -> float:
@@ -88,33 +115,45 @@ class Evidence:
 
     def focus(self, entry: Entry) -> float:
         """Returns the strength at which an entry's raw values stand in the headline: the middle, or its nearest."""
-        return min(entry.strengths, key=lambda strength: (abs(strength - self.middle), strength))
+        return min(entry.strengths, key=lambda strength: (abs(strength - self.middle), strength), default=self.middle)
 
 
 def gather(loaded: Loaded) -> Evidence:
     """Returns the evidence in a set of records; needs at least one."""
     chosen = select(loaded.records)
     suite = loaded.facts.suite
-    cells = frames.cells(chosen.records, suite.metrics.primary)
+    places, rows = frames.places(chosen.records), frames.rows(chosen.records)
+    cells = frames.cells(places, rows, suite.metrics.primary)
     artists = tuple(suite.artists or sorted({each.artist for each in chosen.records}))
     scores = score(cells, _ranked(loaded.facts), artists)
     values = _addressed(cells, frames.metrics(chosen.records), suite)
-    quality = frames.quality(chosen.records, [attack.name for attack in suite.attacks])
+    quality = frames.quality(places, rows[rows["level"] == "quality"], [attack.name for attack in suite.attacks])
+    found = over_artists(quality, ["protection", "strength", "metric"], "value")
+    setting = Setting(
+        suite=suite,
+        attacks=_ranked(loaded.facts),
+        grid=scores.grid,
+        quality={cast("tuple[str, float, str]", place): estimate.value for place, estimate in found.items()},
+        higher_is_better={each.name: each.higher_is_better for each in loaded.facts.metrics},
+    )
+    entries = _entries(chosen.records, suite)
+    standing = standings(setting, [entry.subject for entry in entries])
     return Evidence(
         facts=loaded.facts,
         records=chosen.records,
         left_out=chosen.left_out,
         damaged=loaded.damaged,
         artists=artists,
-        entries=_entries(chosen.records, scores, suite),
+        entries=_ordered(entries, standing),
+        levels=Levels(rows, cells, scores.points, standing.frame),
         scores=scores,
+        setting=setting,
+        standings=standing,
+        noise=_noise(setting, cells, standing, entries),
         gaps=coverage.gaps(cells, suite, artists),
-        raw=_over_artists(values, "value"),
-        change=_over_artists(_paired(values), "change"),
-        quality={
-            cast("tuple[str, float, str]", place): statistics.mean(group["value"].tolist())
-            for place, group in quality.groupby(["protection", "strength", "metric"])
-        },
+        raw=cast("dict[Address, Estimate]", over_artists(values, ADDRESS, "value")),
+        change=cast("dict[Address, Estimate]", over_artists(_paired(values), ADDRESS, "change")),
+        quality=cast("dict[tuple[str, float, str], Estimate]", found),
     )
 
 
@@ -127,10 +166,11 @@ def _addressed(cells: pd.DataFrame, metrics: pd.DataFrame, suite: Suite) -> pd.D
     attacks = pd.DataFrame(
         [(each.name, each.mimicry, each.model) for each in suite.attacks], columns=["attack", "mimicry", "model"]
     )
+    cells = cells.assign(cell=range(len(cells)))
     floor = cells[cells["role"] == "floor"].drop(columns="attack").merge(attacks, on=["mimicry", "model"])
     known = cells[(cells["role"] != "floor") & cells["attack"].isin(attacks["attack"])]
     both = pd.concat([known, floor[known.columns]], ignore_index=True)
-    return both[both["status"] == "ok"].merge(metrics, on="key")
+    return both[both["status"] == "ok"].merge(metrics, on="cell")
 
 
 def _paired(values: pd.DataFrame) -> pd.DataFrame:
@@ -140,28 +180,58 @@ def _paired(values: pd.DataFrame) -> pd.DataFrame:
     return paired.assign(change=paired["value"] - paired["clean"])
 
 
-def _over_artists(values: pd.DataFrame, column: str) -> dict[Address, Estimate]:
-    address = ["protection", "strength", "attack", "metric"]
-    means = values.groupby([*address, "artist"])[column].mean().reset_index()
-    return {cast("Address", place): statistics.mean(group[column].tolist()) for place, group in means.groupby(address)}
+def over_artists(values: pd.DataFrame, address: list[str], column: str) -> dict[tuple[object, ...], Estimate]:
+    """Returns the mean over artists at each address, of each artist the mean over its rows."""
+    means = values.groupby([*address, "artist"], observed=True)[column].mean().unstack("artist")
+    found = statistics.estimates(means.to_numpy(dtype=float))
+    return {cast("tuple[object, ...]", place): found.at(row) for row, place in enumerate(means.index)}
 
 
-def _entries(records: list[Record], scores: Scores, suite: Suite) -> list[Entry]:
+def _entries(records: list[Record], suite: Suite) -> list[Entry]:
     newest: dict[str, ProtectionFacts] = {}
     strengths: dict[str, set[float]] = {}
+    sought: dict[str, dict[float, float]] = {}
     for each in records:
-        newest[each.protection.name] = each.protection
-        strengths.setdefault(each.protection.name, set()).add(each.strength)
-    entries = [
-        Entry(name, text.name(name), facts, tuple(sorted(strengths[name]))) for name, facts in sorted(newest.items())
+        name = each.protection.name
+        newest[name] = each.protection
+        if each.target is not None:
+            sought.setdefault(name, {})[each.target] = each.strength
+        # Strength 0 beside a target: no strength of the protection meets it, so there is no such point.
+        strengths.setdefault(name, set()).update([each.strength] if each.target is None or each.strength else [])
+    return [
+        Entry(name, text.name(name), facts, _subject(facts, strengths[name], sought.get(name, {}), suite))
+        for name, facts in sorted(newest.items())
     ]
-    middle = sorted(suite.strengths)[len(suite.strengths) // 2]
+
+
+def _subject(facts: ProtectionFacts, strengths: set[float], sought: dict[float, float], suite: Suite) -> Subject:
+    is_swept = facts.role in coverage.SUITE_ROLES and facts.budget != coverage.PERCEPTUAL
+    planned = tuple(suite.strengths) if is_swept else ()
+    return Subject(facts.name, facts.role, tuple(sorted(strengths)), sought, planned)
+
+
+def _noise(setting: Setting, cells: pd.DataFrame, standing: Standings, entries: list[Entry]) -> Noise:
+    placebo = next((entry.subject for entry in entries if entry.facts.role == "placebo"), None)
+    own = [protection(setting, placebo, setting.attack.name, setting.middle).artists] if placebo else []
+    floor = statistics.estimates(own[0][None]).at(0) if own else statistics.mean([])
+    submissions = [entry.name for entry in entries if not entry.is_control]
+    whole = [
+        value.artists
+        for name, value in zip(standing.names, standing.carrier.values, strict=True)
+        if name in submissions and value.is_whole
+    ]
+    # One entry alone is told apart from the placebo.
+    return measure(setting, cells, floor, whole if len(whole) > 1 else [*whole, *own])
+
+
+def _ordered(entries: list[Entry], standing: Standings) -> list[Entry]:
+    """Returns submissions by the number that carries the rank, those without one last, then the controls."""
+    values = dict(zip(standing.names, (found.value for found in standing.carrier.found), strict=True))
 
     def order(entry: Entry) -> tuple[int, float, str]:
         if entry.is_control:
             return (1 + CONTROLS.index(entry.facts.role), 0.0, entry.name)
-        point = scores.points.get((entry.name, middle, suite.rank_by))
-        value = point.p.value if point else math.nan
+        value = values[entry.name]
         return (0, math.inf if math.isnan(value) else -value, entry.name)
 
     return sorted(entries, key=order)

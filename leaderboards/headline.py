@@ -1,209 +1,158 @@
-"""The headline table: what each entry takes from the mimic, at what cost to the image and to the clock."""
+"""The headline table: how entries compare, who is told apart from whom, and what protecting costs."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
-from leaderboards import statistics, text
+from leaderboards import standings, statistics, text
+from leaderboards.entries import CLEAN, FIXED
 from leaderboards.evidence import Entry, Evidence
-from leaderboards.scores import OWN_FAULT, Point
-from leaderboards.statistics import MIN_ARTISTS
-from leaderboards.view import Bar, Cell, Column, Row, Table, estimate_cell, value_cell
+from leaderboards.ranking import RATE
+from leaderboards.scores import OWN_FAULT
+from leaderboards.standings import WORST_CASE
+from leaderboards.statistics import MIN_ARTISTS, Estimate
+from leaderboards.tables import Bar, Cell, Column, Row, Table, estimate_cell
 
-BY_DEFINITION = {"identity": (0.0, "0"), "floor": (1.0, "1")}
+WORDS = ("not reached", "no signal")
+"""States that stand in a cell without a number; a dash for all others."""
+HINTS = {
+    "worst case": ("Worst case", "of countermeasures"),
+    "mean": ("Mean", "over attacks"),
+    "retention": ("Retention", "when cleaned"),
+    "area": ("Area", "under the curve"),
+}
 
 
 def headline(evidence: Evidence) -> Table:
-    """Returns one row per entry: rank, P at each strength, raw values at the middle strength, cost, failures."""
-    suite = evidence.suite
-    attack = evidence.rank_attack
-    ranks = _ranks(evidence)
-    scale = _scale(evidence)
-    metrics = _metric_names(evidence)
+    """Returns one row per entry: rank, tie group, P where entries are compared, aggregates, cost, failures."""
+    found = evidence.standings
+    scale = _scale(found.carrier.found)
     columns = (
-        Column("Rank"),
-        *(Column(f"P at {strength:g}", _levels(evidence, strength), "↑") for strength in sorted(suite.strengths)),
-        Column("P, drawn", f"at {evidence.middle:g}", kind="bar"),
-        Column("Effect", "", "↑"),
-        *(_metric_column(evidence, name) for name in (*metrics, *suite.metrics.quality)),
+        Column("Rank", "interval"),
+        Column("Tie", "group", kind="words"),
+        *(_column(evidence, key) for key in found.columns),
+        Column("Drawn", text.plain(found.carrier.title), kind="bar"),
+        Column("Front", "quality, P", kind="words"),
         Column("Protecting", "s / image", "↓"),
         Column("Failed", "cells", "↓"),
     )
     rows = tuple(
         Row(
             entry.label,
-            _head_detail(entry),
+            "control" if entry.is_control else text.plain(entry.facts.version, 20),
             entry.is_control,
             (
-                ranks[entry.name],
-                *_p_cells(evidence, entry),
+                *_place(evidence, entry),
+                *_numbers(evidence, entry),
                 _bar(evidence, entry, scale),
-                _effect(evidence, entry),
-                *(value_cell(evidence.raw.get((entry.name, evidence.focus(entry), attack, name))) for name in metrics),
-                *(
-                    value_cell(evidence.quality.get((entry.name, evidence.focus(entry), name)))
-                    for name in suite.metrics.quality
-                ),
+                _front(evidence, entry),
                 _seconds(evidence, entry),
                 _failures(evidence, entry),
             ),
         )
         for entry in evidence.entries
     )
-    return Table(f"All entries against “{text.name(attack)}”", "Protection", columns, rows, _notes(evidence))
+    at = "equal quality" if evidence.suite.matching else "equal strength"
+    caption = f"All entries at {at}, against “{text.name(evidence.rank_attack)}”"
+    return Table(caption, "Protection", columns, rows, _notes(evidence))
 
 
-def _levels(evidence: Evidence, strength: float) -> str:
-    return f"{strength * evidence.suite.budget_255:g}/255"
+def _column(evidence: Evidence, key: str) -> Column:
+    column = evidence.standings.columns[key]
+    kind = "carrier" if column is evidence.standings.carrier else "number"
+    if key in HINTS:
+        return Column(*HINTS[key], "↑", kind)
+    stop = next(stop for stop in evidence.setting.stops if standings.stop_key(stop) == key)
+    if stop.limits:
+        return Column(f"P at {stop.target:g}", next(iter(stop.limits)), "↑", kind)
+    return Column(f"P at {stop.label}", f"{stop.strength * evidence.suite.budget_255:g}/255", "↑", kind)
 
 
-def _metric_names(evidence: Evidence) -> list[str]:
-    chosen = evidence.suite.metrics
-    return list(dict.fromkeys([chosen.primary, *chosen.generation, *chosen.sets]))
+def _place(evidence: Evidence, entry: Entry) -> tuple[Cell, Cell]:
+    found = evidence.standings
+    place = found.places.get(entry.name)
+    if place is None:
+        note = text.plain(found.unranked.get(entry.name, "control"))
+        shown = "" if entry.is_control or evidence.suite.demonstration else "unranked"
+        return Cell(text.NONE, detail=shown, note=note), Cell(text.NONE, note=note, kind="words")
+    interval = f"{place.best} to {place.worst}" if place.best < place.worst else ""
+    note = "Nobody in a group is told apart from its first."
+    return Cell(str(place.rank), place.rank, detail=interval), Cell(place.group, note=note, kind="words")
 
 
-def _metric_column(evidence: Evidence, name: str) -> Column:
-    facts = evidence.metric(name)
-    if facts is None:
-        return Column(name)
-    return Column(name, facts.unit, "↑" if facts.higher_is_better else "↓")
+def _numbers(evidence: Evidence, entry: Entry) -> tuple[Cell, ...]:
+    keys = list(evidence.standings.columns)
+    if entry.facts.role == "floor":
+        return (Cell("1", 1.0, detail="by definition", span=len(keys)),)
+    if entry.facts.role not in FIXED:
+        return tuple(_number(evidence, entry, key) for key in keys)
+    # A control with one operating point has one P at all stops.
+    stops = len(evidence.setting.stops)
+    own = _number(evidence, entry, keys[0])
+    if entry.facts.role == CLEAN and not evidence.setting.attack.countermeasures:
+        own = Cell("0", 0.0, detail="by definition")
+    return (replace(own, span=stops), *(_number(evidence, entry, key) for key in keys[stops:]))
 
 
-def _head_detail(entry: Entry) -> str:
-    return "control" if entry.is_control else text.plain(entry.facts.version, 20)
-
-
-def _notes(evidence: Evidence) -> tuple[str, ...]:
-    middle = f"{evidence.middle:g}"
-    notes = [
-        f"Raw values and effect stand at strength {middle}; identity, placebo and floor have no strengths.",
-        "± is the half-width of the 95 % interval over artists; digits are rounded to it.",
-    ]
-    if len(evidence.artists) < MIN_ARTISTS:
-        notes[1] = f"No intervals and no ranks: {statistics.too_few(len(evidence.artists))}."
-    if evidence.suite.rank_by == evidence.rank_attack:
-        notes.insert(0, f"Ranked by P against “{evidence.rank_attack}” at strength {middle}; controls carry no rank.")
-    else:
-        notes.insert(0, f"The suite ranks by “{evidence.suite.rank_by}”, which this page does not hold: no ranks.")
-    return tuple(notes)
-
-
-def _ranks(evidence: Evidence) -> dict[str, Cell]:
-    cells: dict[str, Cell] = {}
-    place = 0
-    for entry in evidence.entries:
-        why = _unranked(evidence, entry)
-        if why:
-            cells[entry.name] = Cell(text.NONE, note=why)
-            continue
-        place += 1
-        cells[entry.name] = Cell(str(place), place)
-    return cells
-
-
-def _unranked(evidence: Evidence, entry: Entry) -> str:
-    if entry.is_control:
-        return "control"
-    if evidence.suite.rank_by != evidence.rank_attack:
-        return f"ranked by {evidence.suite.rank_by}"
-    if evidence.suite.demonstration:
-        return "demonstration"
-    point = evidence.scores.points.get((entry.name, evidence.middle, evidence.rank_attack))
-    if point is None:
-        return "no cell at the strength that carries the rank"
-    if point.reason or not point.p.has_interval:
-        return point.reason or point.p.reason
-    return f"{len(point.missing)} artists missing" if point.missing else ""
-
-
-def p_cell(point: Point | None, artists: int, is_demonstration: bool = False) -> Cell:
-    """Returns P with its interval, or the reason why there is none, and what is missing or failed."""
-    if point is None:
-        return Cell(text.NONE, note="no record")
-    if point.reason:
-        kind = "no signal" if len(point.no_signal) == artists else "missing"
-        return Cell(kind, note=text.plain(point.reason), kind="warning")
-    cell = estimate_cell(point.p, "" if is_demonstration else point.p.reason)
-    flags = []
-    if point.missing:
-        flags.append(f"{len(point.missing)} missing")
-    if point.failed:
-        flags.append(f"{len(point.failed)} failed = 0")
-    if point.no_signal:
-        flags.append(f"{len(point.no_signal)} no signal")
+def _number(evidence: Evidence, entry: Entry, key: str) -> Cell:
+    value, estimate = evidence.standings.value(key, entry.name)
+    if not math.isfinite(estimate.value):
+        words = value.state if value.state in WORDS else text.NONE
+        return Cell(words, note=text.plain("; ".join(dict.fromkeys((value.note, *value.lacks)))), kind="state")
+    told = "" if evidence.suite.demonstration else estimate.reason
+    cell = estimate_cell(estimate, text.plain("; ".join(part for part in (told, value.note, *value.lacks) if part)))
+    flags = ["over target"] if value.state == "over target" else []
+    flags += [f"{value.gate} binds"] if value.gate else []
+    flags += [_short(value.note, value.lacks)] if value.lacks else []
     if not flags:
         return cell
-    detail = " · ".join([cell.detail, *flags] if cell.detail else flags)
-    return replace(cell, detail=detail, kind="warning")
+    return replace(cell, flag=" · ".join(flags))
 
 
-def _p_cells(evidence: Evidence, entry: Entry) -> tuple[Cell, ...]:
-    suite, count = evidence.suite, len(evidence.artists)
-    plain = {attack.name for attack in evidence.ranked if attack.countermeasure is None}
-    fixed = BY_DEFINITION.get(entry.facts.role)
-    if fixed and (entry.facts.role == "floor" or evidence.rank_attack in plain):
-        return (Cell(fixed[1], fixed[0], detail="by definition", span=len(suite.strengths)),)
-    points = evidence.scores.points
-    if entry.facts.role in ("identity", "placebo"):
-        own = entry.strengths[0]
-        cell = p_cell(points.get((entry.name, own, evidence.rank_attack)), count, suite.demonstration)
-        return (replace(cell, span=len(suite.strengths)),)
-    return tuple(
-        p_cell(points.get((entry.name, strength, evidence.rank_attack)), count, suite.demonstration)
-        for strength in sorted(suite.strengths)
-    )
+def _short(note: str, lacks: tuple[str, ...]) -> str:
+    """Returns what a number lacks in a few words; all of it stands in the cell's note."""
+    if " of " in note:
+        return note
+    return lacks[0] if len(lacks) == 1 else f"{len(lacks)} blocks incomplete"
 
 
-def _scale(evidence: Evidence) -> tuple[float, float]:
-    points = [
-        point.p
-        for (name, strength, attack), point in evidence.scores.points.items()
-        if attack == evidence.rank_attack and not point.reason
-    ]
-    halves = [p.half_width if p.has_interval else 0.0 for p in points]
-    low = min([0.0, *(p.value - half for p, half in zip(points, halves, strict=True))])
-    high = max([1.0, *(p.value + half for p, half in zip(points, halves, strict=True))])
+def _scale(found: Sequence[Estimate]) -> tuple[float, float]:
+    known = [each for each in found if math.isfinite(each.value)]
+    low = min([0.0, *(each.low if each.has_interval else each.value for each in known)])
+    high = max([1.0, *(each.high if each.has_interval else each.value for each in known)])
     return low - 0.03, high + 0.03
 
 
 def _bar(evidence: Evidence, entry: Entry, scale: tuple[float, float]) -> Cell:
-    point = evidence.scores.points.get((entry.name, evidence.focus(entry), evidence.rank_attack))
-    if point is None or point.reason:
+    found = evidence.standings
+    if entry.name not in found.names:
+        return Cell("", kind="bar")
+    estimate = found.carrier.found[found.names.index(entry.name)]
+    if not math.isfinite(estimate.value):
         return Cell("", kind="bar")
 
     def place(value: float) -> float:
         return round(100 * (value - scale[0]) / (scale[1] - scale[0]), 2)
 
-    half = point.p.half_width if point.p.has_interval else 0.0
-    low = place(point.p.value - half)
-    width = round(place(point.p.value + half) - low, 2)
-    return Cell("", kind="bar", bar=Bar(place(0.0), place(1.0), place(point.p.value), low, width))
+    ends = (estimate.low, estimate.high) if estimate.has_interval else (estimate.value, estimate.value)
+    low, high = place(ends[0]), place(ends[1])
+    return Cell("", kind="bar", bar=Bar(place(0.0), place(1.0), place(estimate.value), low, round(high - low, 2)))
 
 
-def _effect(evidence: Evidence, entry: Entry) -> Cell:
-    point = evidence.scores.points.get((entry.name, evidence.focus(entry), evidence.rank_attack))
-    if point is None or point.reason or entry.facts.role == "identity":
-        return Cell(text.NONE)
-    return estimate_cell(point.effect)
+def _front(evidence: Evidence, entry: Entry) -> Cell:
+    if entry.is_control:
+        return Cell(text.NONE, kind="words")
+    return Cell("yes" if entry.name in evidence.standings.front else "no", kind="words")
 
 
 def _seconds(evidence: Evidence, entry: Entry) -> Cell:
-    if entry.facts.role in ("identity", "floor"):
+    cells = evidence.levels.cells
+    chosen = (cells["protection"] == entry.name) & (cells["strength"] == evidence.focus(entry))
+    value = cells[chosen].groupby("artist")["seconds"].mean().mean()
+    if entry.facts.role in (CLEAN, "floor") or not math.isfinite(value):
         return Cell(text.NONE)
-    strength = evidence.focus(entry)
-    found, cached = {}, False
-    for record in evidence.records:
-        cost = record.cost.get("protect")
-        if record.protection.name != entry.name or record.strength != strength or cost is None:
-            continue
-        cached = cached or cost.cached
-        images = len(next(iter(record.quality.values()), [])) or evidence.suite.images_per_artist
-        if not cost.cached:
-            found[record.artist] = cost.wall_s / images
-    if not found:
-        return Cell("cached" if cached else text.NONE, kind="words", note="taken from the store, not timed")
-    value = math.fsum(found.values()) / len(found)
     return Cell(text.number(value), float(f"{value:.10g}"))
 
 
@@ -213,3 +162,49 @@ def _failures(evidence: Evidence, entry: Entry) -> Cell:
     absent = sum(gap.cells for gap in own) - failed
     detail = f"{absent} missing" if absent else ""
     return Cell(str(failed), failed, detail=detail, kind="warning" if failed else "number")
+
+
+def _notes(evidence: Evidence) -> tuple[str, ...]:
+    found, suite = evidence.standings, evidence.suite
+    title = found.carrier.title
+    against = "" if suite.rank_by == WORST_CASE else f" against “{text.name(evidence.rank_attack)}”"
+    notes = [
+        f"Ranked by {title}{against}; other columns carry no rank, nor do controls.",
+        "The second line is the 95 % interval over artists; digits are rounded to it.",
+    ]
+    if len(evidence.artists) < MIN_ARTISTS:
+        notes[1] = f"No intervals and no ranks: {statistics.too_few(len(evidence.artists))}."
+    elif len(found.places) > 1:
+        notes.append(
+            "Ranks with an interval, and tie groups: entries are told apart by paired differences over artists, "
+            f"false discoveries kept to {RATE:.0%} of the pairs."
+        )
+    turned = [
+        f"{swapped} of {pairs} under {found.columns[key].title}"
+        for key, (swapped, pairs) in found.flips.items()
+        if swapped
+    ]
+    if turned:
+        notes.append(f"Pairs whose order turns round under another column: {'; '.join(turned)}.")
+    elif len(found.places) > 1:
+        notes.append("No pair turns its order round under another column.")
+    return (*notes, *_definitions(evidence))
+
+
+def _definitions(evidence: Evidence) -> list[str]:
+    middle, rules = evidence.setting.middle, evidence.suite.matching
+    at = middle.label if rules else f"strength {middle.label}"
+    notes = [
+        f"Worst case, mean and retention stand at {at}. Worst case: under the countermeasure that serves the mimic "
+        "best, chosen for each artist on one half of the generations and scored on the other.",
+    ]
+    if rules is None:
+        return notes
+    limits = "; ".join(f"{name} {', '.join(f'{value:g}' for value in gate)}" for name, gate in rules.gates.items())
+    notes.append(
+        f"Targets of {rules.metric}: {', '.join(f'{target:g}' for target in rules.targets)}"
+        + (f". Further limits at each: {limits}" if limits else "")
+        + ". “Not reached”: the measured curve ends before; nothing is extrapolated. Area: mean P from the images as "
+        f"they are to {rules.metric} {rules.targets[1]:g}."
+    )
+    return notes

@@ -41,15 +41,17 @@ def _chart(curve: Curve) -> alt.LayerChart:
         title=f"{curve.x_label}, more visible →",
         scale=alt.Scale(reverse=curve.x_reversed, zero=not curve.x_reversed, nice=True),
     )
-    y = alt.Y("y:Q", title="P, protection", scale=alt.Scale(domain=[curve.y_low, curve.y_high], nice=False))
+    y = alt.Y("y:Q", title=curve.y_label, scale=alt.Scale(domain=[curve.y_low, curve.y_high], nice=False))
     style = _styles(curve)
     base = alt.Chart(alt.InlineData(values=rows)).encode(color=style["color"])
-    bars = base.transform_filter("datum.low !== null").mark_rule(strokeWidth=1.6, opacity=0.55, aria=False)
+    bands = base.transform_filter("datum.low !== null").mark_area(opacity=0.1, aria=False)
+    bars = base.transform_filter("datum.low !== null").mark_rule(strokeWidth=1.4, opacity=0.5, aria=False)
     lines = base.mark_line(strokeWidth=2, aria=False).encode(
         x=x, y=y, strokeDash=style["dash"], order=alt.Order("strength:Q")
     )
     points = base.mark_point(filled=True, size=64, opacity=1, aria=False).encode(x=x, y=y, shape=style["shape"])
-    layers = [*_references(curve), bars.encode(x=x, y=alt.Y("low:Q"), y2="high:Q"), lines, points]
+    bands = bands.encode(x=x, y=alt.Y("low:Q"), y2="high:Q")
+    layers = [*_references(curve), bands, bars.encode(x=x, y=alt.Y("low:Q"), y2="high:Q"), lines, points]
     chart: alt.LayerChart = (
         alt.layer(*layers).properties(width=620, height=300, background="transparent").configure(**_look())
     )
@@ -57,6 +59,8 @@ def _chart(curve: Curve) -> alt.LayerChart:
 
 
 def _references(curve: Curve) -> list[alt.Chart]:
+    if not curve.y_low <= 0 <= curve.y_high:
+        return []
     levels = [{"y": 0, "words": "as from clean images"}]
     if curve.y_high >= 1:
         levels.append({"y": 1, "words": "as if never seen"})

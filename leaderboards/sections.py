@@ -6,9 +6,10 @@ import math
 
 from benchmark.suites.schema import AttackExplained, AttackSpec
 from leaderboards import curves, text
+from leaderboards.equal import metric_column, p_cell
 from leaderboards.evidence import Entry, Evidence
-from leaderboards.headline import p_cell
-from leaderboards.view import AttackSection, Cell, Column, Pair, Row, Table, estimate_cell, value_cell
+from leaderboards.tables import Cell, Column, Row, Table, estimate_cell, value_cell
+from leaderboards.view import AttackSection, Pair
 
 
 def attack_sections(evidence: Evidence) -> tuple[AttackSection, ...]:
@@ -17,7 +18,7 @@ def attack_sections(evidence: Evidence) -> tuple[AttackSection, ...]:
     axis = curves.span(evidence)
     sections = []
     for number, spec in enumerate(evidence.ranked, start=1):
-        curve = curves.curve(evidence, spec.name, axis)
+        curve, *more = curves.curves(evidence, spec.name, axis) or [None]
         facts = explained.get(spec.name)
         sections.append(
             AttackSection(
@@ -27,6 +28,7 @@ def attack_sections(evidence: Evidence) -> tuple[AttackSection, ...]:
                 chain=chain(spec, "generate"),
                 settings=settings(facts),
                 curve=curve,
+                more_curves=tuple(each for each in more if each),
                 no_curve="" if curve else _no_curve(evidence, spec.name),
                 table=_table(evidence, spec.name),
             )
@@ -51,7 +53,7 @@ def settings(facts: AttackExplained | None) -> tuple[Pair, ...]:
 
 
 def _no_curve(evidence: Evidence, attack: str) -> str:
-    reasons = sorted({point.reason for key, point in evidence.scores.points.items() if key[2] == attack})
+    reasons = sorted({point.reason for key, point in evidence.scores.summary.items() if key[2] == attack})
     return text.plain(next((reason for reason in reasons if reason), "no record of this attack yet"))
 
 
@@ -77,17 +79,9 @@ def _table(evidence: Evidence, attack: str) -> Table:
     )
 
 
-def metric_column(evidence: Evidence, name: str, detail: str = "") -> Column:
-    """Returns the column of a metric: its unit, and which way is better for the artist."""
-    facts = evidence.metric(name)
-    arrow = "" if facts is None else "↑" if facts.higher_is_better else "↓"
-    unit = facts.unit if facts else ""
-    return Column(name, ", ".join(part for part in (unit, detail) if part), arrow)
-
-
 def _row(evidence: Evidence, entry: Entry, strength: float, attack: str, names: tuple[list[str], list[str]]) -> Row:
     shown, metrics = names
-    point = evidence.scores.points.get((entry.name, strength, attack))
+    point = evidence.scores.summary.get((entry.name, strength, attack))
     is_scored = point is not None and not point.reason
     effect = estimate_cell(point.effect) if point is not None and is_scored else Cell(text.NONE)
     if entry.facts.role == "floor":
@@ -112,7 +106,8 @@ def strength_cell(entry: Entry, strength: float) -> Cell:
     """Returns the strength, or a dash for a control that has none."""
     # The placebo's noise is 1/255 whatever its strength says.
     is_fixed = entry.facts.role in ("identity", "placebo", "floor")
-    return Cell(text.NONE) if is_fixed else Cell(f"{strength:g}", strength)
+    detail = "calibrated" if strength in entry.subject.calibrations.values() else ""
+    return Cell(text.NONE) if is_fixed else Cell(f"{strength:g}", strength, detail=detail)
 
 
 def _metric(evidence: Evidence, entry: Entry, address: tuple[str, float, str, str]) -> Cell:
@@ -120,7 +115,8 @@ def _metric(evidence: Evidence, entry: Entry, address: tuple[str, float, str, st
     change = evidence.change.get(address)
     if change is None or entry.facts.role == "identity" or not math.isfinite(change.value):
         return cell
-    shift = text.number(change.value, change.half_width)
+    shift = text.number(change.value, (change.high - change.low) / 2)
     sign = "" if shift.startswith(text.MINUS) else "+"
-    detail = f"{sign}{shift} {text.interval(change.value, change.half_width)}".strip()
+    interval = text.interval(change.low, change.high)
+    detail = f"{sign}{shift}" + (f" ({interval})" if interval else "")
     return Cell(cell.text, cell.value, detail=detail)

@@ -59,8 +59,18 @@ def _age(record: Record) -> tuple[str, str]:
     return (record.created, record.key)
 
 
-def _cell(record: Record) -> tuple[str, float, str, str, str, str, int]:
+def _cell(record: Record) -> tuple[str, float, float, str, str, str, str, int]:
     attack = record.attack
     is_floor = record.protection.role == "floor"
     name = "" if is_floor else attack.name
-    return (record.protection.name, record.strength, record.artist, name, attack.mimicry, attack.model, record.seed)
+    target = -1.0 if record.target is None else record.target
+    return (
+        record.protection.name,
+        record.strength,
+        target,
+        record.artist,
+        name,
+        attack.mimicry,
+        attack.model,
+        record.seed,
+    )

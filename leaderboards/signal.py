@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmark.suites.schema import AttackSpec
 from leaderboards import statistics
-from leaderboards.frames import NO_COUNTERMEASURE
+from leaderboards.frames import HALVES, NO_COUNTERMEASURE
 
 ARM = ["mimicry", "model"]
 PAIR = ["artist", "mimicry", "model", "seed"]
@@ -32,8 +32,9 @@ class Signal(NamedTuple):
 
 
 def clean(cells: pd.DataFrame, attacks: Sequence[AttackSpec]) -> pd.DataFrame:
-    """Returns the clean arm without countermeasure: artist, mimicry, model, seed, `clean`."""
-    return _plain_arm(cells, "identity", attacks).rename(columns={"distance": "clean"})
+    """Returns the clean arm without countermeasure: artist, mimicry, model, seed, `clean` and its halves."""
+    names = {"distance": "clean", **{half: f"clean_{half}" for half in HALVES}}
+    return _plain_arm(cells, "identity", attacks).rename(columns=names)
 
 
 def signals(cells: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence[str]) -> list[Signal]:
@@ -96,4 +97,4 @@ def _plain_arm(cells: pd.DataFrame, role: str, attacks: Sequence[AttackSpec]) ->
         & cells["attack"].isin(list(order))
     ]
     chosen = chosen.assign(order=chosen["attack"].map(order)).sort_values(["order", "strength"], kind="stable")
-    return chosen.drop_duplicates(PAIR)[[*PAIR, "distance"]]
+    return chosen.drop_duplicates(PAIR)[[*PAIR, "distance", *HALVES]]

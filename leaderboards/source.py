@@ -59,6 +59,12 @@ def load(path: Path, suite: str | None = None) -> Loaded:
     return Loaded(facts, sorted(records, key=_order), damaged)
 
 
+def records(path: Path) -> Iterator[Record | Damaged]:
+    """Yields every record of a store or reference folder, of all suites and versions, and the damaged ones."""
+    for origin, text in _documents(path):
+        yield _parse(origin, text)
+
+
 def export_reference(store: Path, suite: str | None, folder: Path) -> Loaded:
     """Writes the compact form of one suite's records to `folder` and returns what it wrote.
 

@@ -29,14 +29,16 @@ def number(value: float, half_width: float = math.nan) -> str:
     return _fixed(value, _decimals(value, half_width))
 
 
-def interval(value: float, half_width: float) -> str:
-    """Returns the half-width with the digits of `number`, behind its sign; empty where there is none.
+def interval(low: float, high: float) -> str:
+    """Returns an interval with the digits of `number`; empty where there is none.
 
     Example:
-        >>> interval(0.34217, 0.0461)
-        '± 0.046'
+        >>> interval(0.2961, 0.3883), interval(-0.5, 0.5)
+        ('0.296 to 0.388', '−0.50 to 0.50')
     """
-    return f"± {_fixed(half_width, _decimals(value, half_width))}" if math.isfinite(half_width) else ""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"{number(low, (high - low) / 2)} to {number(high, (high - low) / 2)}"
 
 
 def plain(text: str, limit: int = REASON_LIMIT) -> str:

@@ -2,73 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from leaderboards import text
-from leaderboards.statistics import Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell of a table."""
-
-    text: str
-    value: float | None = None
-    low: float | None = None
-    """Limits of the 95 % interval, where there is one."""
-    high: float | None = None
-    detail: str = ""
-    """Second line, smaller: an interval, a difference, a caveat."""
-    note: str = ""
-    """Longer explanation."""
-    span: int = 1
-    kind: str = "number"
-    """`number`, `words`, `warning` or `bar`."""
-    bar: Bar | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """An interval drawn to scale, in per cent of its track."""
-
-    zero: float
-    one: float | None
-    value: float
-    low: float
-    width: float
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a table."""
-
-    label: str
-    detail: str = ""
-    better: str = ""
-    """`↑` or `↓`: which way is better for the artist."""
-    kind: str = "number"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row: its head, and the cells behind it."""
-
-    head: str
-    detail: str
-    is_control: bool
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One table with its caption; `head` names the column of row heads."""
-
-    caption: str
-    head: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...] = ()
+from leaderboards.tables import Interval, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +35,7 @@ class Curve:
     x_label: str
     x_reversed: bool
     """Whether the metric falls where the protection gets more visible."""
+    y_label: str
     y_low: float
     y_high: float
     series: tuple[Series, ...]
@@ -125,6 +62,9 @@ class AttackSection:
     """Countermeasure, mimicry and base model in one line."""
     settings: tuple[Pair, ...]
     curve: Curve | None
+    """P over the metric that entries are matched by."""
+    more_curves: tuple[Curve, ...]
+    """Other trade-offs of the same attack."""
     no_curve: str
     """Why there is no curve; empty where there is one."""
     table: Table
@@ -190,6 +130,58 @@ class GapView:
 
 
 @dataclass(frozen=True, slots=True)
+class PointView:
+    """One protection at one strength against one attack."""
+
+    protection: str
+    strength: float
+    attack: str
+    artists: int
+    p: Interval
+    effect: Interval
+    distance: Interval
+    """The raw primary distance."""
+    quality: dict[str, float]
+    """Mean over artists by metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryView:
+    """One number of one entry."""
+
+    protection: str
+    column: str
+    found: Interval
+    artists: int
+    state: str
+    """`calibrated`, `interpolated` or `measured`; else `over target`, `not reached`, `no signal`, `not defined` or
+    `missing`."""
+    gate: str
+    """The quality metric that stops it before the matched one; empty where none does."""
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckView:
+    """One condition of the gold run."""
+
+    name: str
+    verdict: str
+    """`holds` or `fails`."""
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoldRun:
+    """Whether the controls behave, so that the board is official."""
+
+    holds: bool
+    banner: str
+    """Which conditions fail; empty where all hold."""
+    checks: tuple[CheckView, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """The leaderboard of exactly one suite version."""
 
@@ -203,10 +195,14 @@ class Board:
     updated: str
     """Date of the newest record."""
     explanation: tuple[str, ...]
+    noise: tuple[Pair, ...]
+    """What the board can tell apart."""
     headline: Table
+    equal_strength: Table
+    """At equal strength, with raw values."""
+    equal_protection: Table
+    """Quality at equal protection."""
     attacks: tuple[AttackSection, ...]
-    editing: Editing | None
-    """None where the suite edits nothing."""
     protections: tuple[ProtectionView, ...]
     controls: tuple[Pair, ...]
     gaps: tuple[GapView, ...]
@@ -215,39 +211,11 @@ class Board:
     metrics: tuple[MetricView, ...]
     environment: tuple[Pair, ...]
     counts: tuple[Pair, ...]
-
-
-def estimate_cell(estimate: Estimate, note: str = "") -> Cell:
-    """Returns a number with its interval on the second line, rounded to its noise."""
-    if not math.isfinite(estimate.value):
-        return Cell(text.NONE, note=note or estimate.reason)
-    if not estimate.has_interval:
-        return Cell(text.number(estimate.value), _exact(estimate.value), note=note)
-    value, half = estimate.value, estimate.half_width
-    return Cell(
-        text.number(value, half),
-        _exact(value),
-        _exact(value - half),
-        _exact(value + half),
-        detail=text.interval(value, half) if half else "",
-        note=note,
-    )
-
-
-def value_cell(estimate: Estimate | None) -> Cell:
-    """Returns a raw mean to three digits, without its interval over artists: artists differ by nature."""
-    if estimate is None or not math.isfinite(estimate.value):
-        return Cell(text.NONE)
-    return Cell(text.number(estimate.value), _exact(estimate.value))
-
-
-def limits(estimate: Estimate) -> tuple[float | None, float | None]:
-    """Returns the interval's ends, or None twice."""
-    if not estimate.has_interval:
-        return None, None
-    return _exact(estimate.value - estimate.half_width), _exact(estimate.value + estimate.half_width)
-
-
-def _exact(value: float) -> float:
-    # Ten digits: the last bits of a sum differ between processors, and the page shows fewer anyway.
-    return float(f"{value:.10g}")
+    points: tuple[PointView, ...]
+    """Every operating point under every attack: all trade-off curves are drawn from these."""
+    entries: tuple[EntryView, ...]
+    """Every number of the headline."""
+    gold: GoldRun | None = None
+    """None where the suite has none: a demonstration, a folder of one's own images."""
+    editing: Editing | None = None
+    """None where the suite edits nothing."""

@@ -42,18 +42,26 @@ def doctor(
     return 1 if any(check.state in {"missing", "wrong"} for check in checks) else 0
 
 
-def board(suite: str | None = None, *, source: Path | None = None, out: Path = Path("site"), json: Flag = False) -> int:
+def board(
+    suite: str | None = None,
+    *,
+    source: Path | None = None,
+    out: Path = Path("site"),
+    unofficial: Flag = False,
+    json: Flag = False,
+) -> int:
     """Builds the leaderboard of a suite from records.
 
     Args:
         suite: Which suite, where the records hold several.
         source: A store, or a folder of reference records; the default store otherwise.
         out: Folder of the site.
+        unofficial: Build it though conditions of the gold run fail; the page says which.
         json: Print an object with the path of the page.
     """
     from leaderboards.site import build
 
-    page = build(source or default_store(), out, suite)
+    page = build(source or default_store(), out, suite, unofficial)
     if json:
         return print_values({"leaderboard": str(page)}, True)
     print(f"leaderboard: {page}")

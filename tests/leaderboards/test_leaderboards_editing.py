@@ -42,7 +42,7 @@ def test_means_over_artists_with_their_interval():
     [section] = view([*learned(), *edits()]).editing.attacks
     found = cells(section.table, "x")
     # artists' means 0.1, 0.2 ... 0.6: mean 0.35, t(5) 2.5706 * sd 0.18708 / root 6
-    assert (found["edit-ssim"].value, found["edit-ssim"].detail) == (pytest.approx(0.35), "± 0.20")
+    assert (found["edit-ssim"].value, found["edit-ssim"].detail) == (pytest.approx(0.35), "0.15 to 0.55")
     assert found["edit-ssim"].low == pytest.approx(0.35 - 0.19633, abs=1e-4)
     assert found["edit-psnr"].value == pytest.approx(20 + 40 * 0.35)
     assert found["mini-lpips"].value == pytest.approx(0.3)
@@ -79,7 +79,7 @@ def test_an_entry_that_only_edits_has_no_score():
     found = view([*learned(), *(edited("y", name, [0.5]) for name in NAMES)])
     y = next(row for row in found.headline.rows if row.head == "y")
     assert y.cells[0].value is None
-    assert (y.cells[1].text, y.cells[1].note) == (text.NONE, "no record")
+    assert (y.cells[2].text, y.cells[2].note) == (text.NONE, "no record at this strength")
     assert all(point.label != "y" for point in found.attacks[0].curve.series)
     assert cells(found.editing.attacks[0].table, "y")["edit-ssim"].value == 0.5
 
@@ -93,7 +93,7 @@ def test_failed_and_absent_edits_are_gaps_and_counted_in_the_cell():
     found = view(records)
     x = cells(found.editing.attacks[0].table, "x")["edit-ssim"]
     # 0.1 ... 0.4 are left
-    assert (x.value, x.detail, x.kind) == (pytest.approx(0.25), "2 missing", "warning")
+    assert (x.value, x.detail, x.flag) == (pytest.approx(0.25), "", "2 missing")
     assert x.note == "4 artists, an interval needs 6"
     assert [(gap.what, gap.status, gap.reason) for gap in found.gaps] == [
         ("x · edit", "absent", "no record yet"),
@@ -111,7 +111,7 @@ def test_an_entry_without_an_edit_says_so():
 
 def test_a_suite_that_ranks_by_the_worst_case_shows_its_first_ranked_attack():
     found = view([*learned(), *edits()], attacks=(EDIT, PLAIN), rank_by="worst-case")
-    assert found.headline.caption == "All entries against “dreambooth”"
+    assert found.headline.caption == "All entries at equal strength, against “dreambooth”"
     assert [section.name for section in found.attacks] == ["dreambooth"]
 
 

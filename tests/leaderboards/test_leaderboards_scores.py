@@ -4,12 +4,13 @@ import doctest
 import math
 import random
 
+import pandas as pd
 import pytest
 import synthetic
 from synthetic import EDIT, JPEG, LORA, PLAIN, TRANSFER, arms, edited, lost, record
 
 from benchmark.cells.record import Record, Status
-from benchmark.suites.schema import Suite
+from benchmark.suites.schema import Matching, Suite
 from leaderboards import coverage, frames, statistics, text
 from leaderboards.scores import Point, Scores, score
 from leaderboards.selection import select
@@ -23,13 +24,18 @@ WITH_JPEG = synthetic.suite(["a"], (PLAIN, JPEG))
 ARMS = [*arms("a", 0.4, 0.8), *arms("b", 0.3, 0.9)]
 
 
+def cells(records: list[Record]) -> pd.DataFrame:
+    return frames.cells(frames.places(records), frames.generations(records), "style-distance")
+
+
 def scored(records: list[Record], suite: Suite = TWO) -> Scores:
-    cells = frames.cells(select(records).records, suite.metrics.primary)
-    return score(cells, [attack for attack in suite.attacks if attack.mimicry != "edit"], suite.artists)
+    return score(
+        cells(select(records).records), [attack for attack in suite.attacks if attack.mimicry != "edit"], suite.artists
+    )
 
 
 def point(records: list[Record], suite: Suite = TWO, name: str = "x", attack: str = "dreambooth") -> Point:
-    return scored(records, suite).points[name, 1.0, attack]
+    return scored(records, suite).summary[name, 1.0, attack]
 
 
 @pytest.mark.parametrize("module", [statistics, text])
@@ -108,7 +114,7 @@ def test_each_mimicry_has_a_denominator_of_its_own():
         record("placebo", "a", 0.2, LORA),
     ]
     found = scored([*arms("a", 0.4, 0.8), *lora, record("x", "a", 0.3, LORA)], suite)
-    assert found.points["x", 1.0, "lora"].p.value == pytest.approx(0.1 / 0.2)
+    assert found.summary["x", 1.0, "lora"].p.value == pytest.approx(0.1 / 0.2)
 
 
 JPEG_TRANSFER = JPEG.model_copy(update={"name": "jpeg-transfer", "model": "mini-b"})
@@ -128,14 +134,14 @@ def test_each_base_model_has_a_denominator_of_its_own():
         ("mini-a", pytest.approx(0.4)),
         ("mini-b", pytest.approx(0.2)),
     ]
-    p = {attack: each.p.value for (name, _, attack), each in found.points.items() if name == "x"}
+    p = {attack: each.p.value for (name, _, attack), each in found.summary.items() if name == "x"}
     # clean, floor of mini-b: 0.1, 0.3; of mini-a: 0.4, 0.8; a cleaned attack takes those of its own model
     assert p == {
         "sd21-transfer": pytest.approx((0.2 - 0.1) / 0.2),
         "jpeg-transfer": pytest.approx((0.15 - 0.1) / 0.2),
         "jpeg": pytest.approx((0.6 - 0.4) / 0.4),
     }
-    assert found.points["x", 1.0, "jpeg-transfer"].effect.value == pytest.approx((0.15 - 0.12) / 0.2)
+    assert found.summary["x", 1.0, "jpeg-transfer"].effect.value == pytest.approx((0.15 - 0.12) / 0.2)
 
 
 @pytest.mark.parametrize("left_out", ["identity", "floor", "placebo"])
@@ -148,8 +154,8 @@ def test_an_arm_of_another_base_model_never_stands_in(left_out):
     ]
     kept = [each for each in other if each.protection.role != left_out]
     found = scored([*arms("a", 0.4, 0.8), *kept, record("x", "a", 0.5), record("x", "a", 0.2, TRANSFER)], suite)
-    assert math.isnan(found.points["x", 1.0, "sd21-transfer"].p.value)
-    assert found.points["x", 1.0, "dreambooth"].p.value == pytest.approx(0.25)
+    assert math.isnan(found.summary["x", 1.0, "sd21-transfer"].p.value)
+    assert found.summary["x", 1.0, "dreambooth"].p.value == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("status", ["failed", "invalid_output", "timeout", "oom"])
@@ -168,8 +174,7 @@ def test_an_infrastructure_fault_is_missing_and_never_scored():
 
 def test_gaps_name_what_is_absent_and_what_failed():
     records = [*ARMS, lost("x", "b", Status.FAILED, "it broke")]
-    cells = frames.cells(records, TWO.metrics.primary)
-    found = coverage.gaps(cells, TWO, TWO.artists)
+    found = coverage.gaps(cells(records), TWO, TWO.artists)
     assert [(gap.protection, gap.status, gap.reason, gap.artists) for gap in found] == [
         ("x", "absent", "no record yet", ("a",)),
         ("x", "failed", "it broke", ("b",)),
@@ -180,8 +185,33 @@ def test_an_edit_is_asked_of_those_that_protect_and_of_no_other_arm():
     suite = synthetic.suite(["a"], (PLAIN, EDIT), rank_by="dreambooth")
     records = [*arms("a", 0.4, 0.8), record("x", "a", 0.5), record("y", "a", 0.5), edited("y", "a", [0.9])]
     records += [edited("placebo", "a", [1.0]), record("random-noise", "a", 0.4)]
-    found = coverage.gaps(frames.cells(records, suite.metrics.primary), suite, suite.artists)
+    found = coverage.gaps(cells(records), suite, suite.artists)
     assert [(gap.protection, gap.attack) for gap in found] == [("random-noise", "edit"), ("x", "edit")]
+
+
+def of_budget(name: str, budget: str) -> dict[str, object]:
+    facts = record(name, "a", 0.5).protection
+    return {"protection": facts.model_copy(update={"budget": budget})}
+
+
+@pytest.mark.parametrize(
+    ("budget", "strengths"),
+    [("linf", [(0.5, 1.0), (math.nan,)]), ("perceptual", [(math.nan,)]), ("ready-made", [(0.5, 1.0)])],
+)
+def test_each_budget_is_asked_for_its_own_operating_points(budget, strengths):
+    rules = Matching(metric="mini-lpips", targets=[0.1, 0.2, 0.3], calibrated=[0.2], tolerance=0.01)
+    suite = synthetic.suite(["a"], strengths=(0.5, 1.0), matching=rules)
+    lone = record("x", "a", 0.5, strength=0.75, **of_budget("x", budget))
+    [gap] = coverage.gaps(cells([lone]), suite, suite.artists)
+    assert repr(gap.strengths) == repr(tuple(s for group in strengths for s in group))
+
+
+def test_a_strength_that_was_sought_is_asked_of_every_attack():
+    rules = Matching(metric="mini-lpips", targets=[0.1, 0.2, 0.3], calibrated=[0.2], tolerance=0.01)
+    suite = synthetic.suite(["a"], (PLAIN, JPEG), matching=rules)
+    facts = of_budget("x", "perceptual")
+    found = coverage.gaps(cells([record("x", "a", 0.5, strength=0.75, target=0.2, **facts)]), suite, suite.artists)
+    assert [(gap.attack, gap.strengths) for gap in found] == [("jpeg", (0.75,))]
 
 
 def test_interval_over_six_artists_and_none_below():
@@ -190,16 +220,33 @@ def test_interval_over_six_artists_and_none_below():
     records += [record("x", name, (n + 1) / 10) for n, name in enumerate(names)]
     six = point(records, synthetic.suite(names)).p
     # all denominators 1, so the t-interval of 0.1 ... 0.6: 2.5706 * 0.18708 / root 6
-    assert (six.value, six.half_width) == (pytest.approx(0.35), pytest.approx(0.19633, abs=1e-4))
+    assert (six.value, six.high - 0.35) == (pytest.approx(0.35), pytest.approx(0.19633, abs=1e-4))
+    assert six.low == pytest.approx(0.35 - 0.19633, abs=1e-4)
     five = point(records, synthetic.suite(names[:5])).p
     assert not five.has_interval
     assert five.reason == "5 artists, an interval needs 6"
 
 
 def test_ratio_interval_by_linearisation():
-    y, w = [1, 2, 3, 3, 2, 1], [2, 4, 5, 5, 4, 4]
-    # r = 12 / 24 = 0.5, e = 0, 0, 0.5, 0.5, 0, -1, sum(e^2) = 1.5; se = root(6 / 5 * 1.5) / 24
-    assert statistics.ratio(y, w).half_width == pytest.approx(2.5706 * math.sqrt(1.8) / 24, rel=1e-4)
+    y, w = [1, 3, 2, 2, 3, 1], [4, 4, 4, 4, 4, 4]
+    # r = 12 / 24 = 0.5, e = -1, 1, 0, 0, 1, -1, no skewness, sum(e^2) = 4; se = root(6 / 5 * 4) / 24
+    assert statistics.ratio(y, w).high - 0.5 == pytest.approx(2.5706 * math.sqrt(4.8) / 24, rel=1e-4)
+
+
+def test_a_skewed_sample_gets_an_interval_that_reaches_further_to_its_long_side():
+    found = statistics.mean([0, 0, 0, 0, 0, 6])
+    # mean 1, sd root(30 / 5) = 2.4495; population skewness 20 / 5^1.5 = 1.7889, times root(30) / 4 = 2.4495
+    # bound = 1 - sd * 3 / g * (cbrt(1 + g * (x - g / 36)) - 1), x = +-2.5706 / root 6 = +-1.04944
+    g, sd, x = 2.4495, 2.4495, 1.04944
+    low = 1 - sd * 3 / g * (math.cbrt(1 + g * (x - g / 36)) - 1)
+    high = 1 - sd * 3 / g * (math.cbrt(1 + g * (-x - g / 36)) - 1)
+    assert (found.low, found.high) == (pytest.approx(low, rel=1e-3), pytest.approx(high, rel=1e-3))
+    assert high - 1 > 4 * (1 - low)
+
+
+def test_values_that_differ_by_rounding_alone_have_no_width():
+    found = statistics.mean([0.1 + 0.2, 0.3, 0.3, 0.3, 0.3, 0.3])
+    assert found.high - found.low == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -207,15 +254,18 @@ def test_order_and_duplicates_change_nothing(seed):
     facts, records = synthetic.demonstration(artists=3, seeds=2)
     shuffled = [*records, *records[::3]]
     random.Random(seed).shuffle(shuffled)
-    assert scored(shuffled, facts.suite) == scored(records, facts.suite)
+    one, other = scored(shuffled, facts.suite), scored(records, facts.suite)
+    pd.testing.assert_frame_equal(one.points, other.points)
+    assert repr(one.summary) == repr(other.summary)
 
 
 def test_another_entry_changes_nobodys_score():
     facts, records = synthetic.demonstration(artists=3, seeds=2)
     without = scored([each for each in records if each.protection.name != "impasto"], facts.suite)
     everyone = scored(records, facts.suite)
-    assert without.points == {key: value for key, value in everyone.points.items() if key[0] != "impasto"}
-    assert len(everyone.points) > len(without.points)
+    others = {key: value for key, value in everyone.summary.items() if key[0] != "impasto"}
+    assert repr(without.summary) == repr(others)
+    assert len(everyone.summary) > len(without.summary)
 
 
 def test_selection_keeps_the_largest_environment_class_and_the_newest_version():
@@ -230,11 +280,13 @@ def test_selection_keeps_the_largest_environment_class_and_the_newest_version():
 
 def test_frames_hold_a_row_per_cell_image_and_generation():
     records = [record("x", "a", [0.4, 0.6], strength=0.5)]
-    assert frames.cells(records, "style-distance")["distance"].tolist() == [0.5]
+    found = cells(records).iloc[0]
+    assert (found["distance"], found["first"], found["second"]) == (0.5, 0.4, 0.6)
     assert len(frames.images(records)) == 2 * 2
     assert len(frames.generations(records)) == 2 * 2
     values = frames.metrics(records).set_index("metric")["value"]
     assert values["style-distance"] == 0.5
     assert values["frechet"] == 5.0
-    quality = frames.quality(records, ["dreambooth"]).set_index("metric")["value"]
+    quality = frames.quality(frames.places(records), frames.images(records), ["dreambooth"])
+    quality = quality.set_index("metric")["value"]
     assert quality["mini-lpips"] == pytest.approx(0.15)

@@ -4,13 +4,16 @@ import html
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
+import jsonschema
 import pytest
 import synthetic
-from synthetic import arms, record
+from synthetic import JPEG, PLAIN, arms, record
 
 from benchmark.cells.record import Status
 from benchmark.errors import UserError
+from benchmark.suites.schema import Matching
 from leaderboards import site
 from leaderboards.board import board
 from leaderboards.source import Loaded
@@ -58,7 +61,7 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("board")
     source = loaded(six_artists())
     synthetic.save(folder / "store", source.facts, source.records)
-    page = site.build(folder / "store", folder / "site")
+    page = site.build(folder / "store", folder / "site", unofficial=True)
     return page.parent
 
 
@@ -66,12 +69,17 @@ def test_page_and_data_say_the_same(built):
     page = Page((built / "index.html").read_text())
     shown = html.unescape(" ".join(page.words))
     data = json.loads((built / "board.json").read_text(), parse_constant=lambda name: pytest.fail(name))
-    tables = [data["headline"], *(attack["table"] for attack in data["attacks"])]
+    tables = [
+        data["headline"],
+        data["equal_strength"],
+        data["equal_protection"],
+        *(attack["table"] for attack in data["attacks"]),
+    ]
     cells = [cell for table in tables for each in table["rows"] for cell in each["cells"]]
-    assert all(cell["text"] in shown and cell["detail"] in shown for cell in cells)
-    # P of x: mean of 0.1 ... 0.6 with the t-interval 0.196
-    p = next(each for each in data["headline"]["rows"] if each["head"] == "x")["cells"][1]
-    assert (p["text"], p["detail"], p["value"]) == ("0.35", "± 0.20", 0.35)
+    assert all(all(cell[part] in shown for part in ("text", "detail", "flag")) for cell in cells)
+    # P of x: mean of 0.1 ... 0.6, the t-interval's half-width is 0.196
+    p = next(each for each in data["headline"]["rows"] if each["head"] == "x")["cells"][2]
+    assert (p["text"], p["detail"], p["value"]) == ("0.35", "0.15 to 0.55", 0.35)
     assert sorted(each.name for each in built.iterdir()) == ["board.json", "index.html", "style.css"]
 
 
@@ -92,7 +100,7 @@ def test_page_needs_neither_network_nor_script(built):
 def test_same_records_same_bytes(built, tmp_path):
     source = loaded(six_artists()[::-1])
     synthetic.save(tmp_path / "store", source.facts, source.records)
-    site.build(tmp_path / "store", tmp_path / "site")
+    site.build(tmp_path / "store", tmp_path / "site", unofficial=True)
     for name in ("index.html", "board.json", "style.css"):
         assert (tmp_path / "site" / name).read_bytes() == (built / name).read_bytes()
 
@@ -116,8 +124,8 @@ def test_six_artists_carry_a_rank_and_five_do_not():
     assert row(board(loaded(six_artists())), "x").cells[0].text == "1"
     five = row(board(loaded(six_artists(), artists=NAMES[:5])), "x")
     assert five.cells[0].value is None
-    assert five.cells[0].note == five.cells[1].note == "5 artists, an interval needs 6"
-    assert (five.cells[1].detail, five.cells[1].low) == ("", None)
+    assert five.cells[0].note == five.cells[2].note == "5 artists, an interval needs 6"
+    assert (five.cells[2].detail, five.cells[2].low) == ("", None)
 
 
 def test_a_demonstration_says_so():
@@ -130,59 +138,61 @@ def test_missing_artists_are_shown_and_leave_the_entry_unranked():
     records = [each for each in six_artists() if (each.protection.name, each.artist) != ("x", NAMES[2])]
     view = board(loaded(records))
     cells = row(view, "x").cells
-    assert (cells[0].value, cells[1].detail) == (None, "1 missing")
+    assert (cells[0].value, cells[0].note, cells[2].flag) == (None, "1 artist missing", "1 artist missing")
     assert [(gap.status, gap.where) for gap in view.gaps] == [("absent", f"1 cell at strength 1, {NAMES[2]}")]
 
 
 def test_placebo_has_one_value_over_all_strengths():
     view = board(loaded(six_artists(), strengths=(0.5, 1.0)))
     cells = row(view, "placebo").cells
-    assert (cells[1].span, cells[1].text) == (2, "0")
+    assert (cells[2].span, cells[2].text) == (2, "0")
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(built, tmp_path):
     (tmp_path / "site").write_text("a file")
     with pytest.raises(UserError, match="cannot be written"):
-        site.build(built.parent / "store", tmp_path / "site")
+        site.build(built.parent / "store", tmp_path / "site", unofficial=True)
 
 
 def test_controls_hold_by_definition_and_failures_are_counted():
     records = six_artists()
     records[-1] = synthetic.lost("x", NAMES[5], Status.TIMEOUT, "longer than 60 s")
     view = board(loaded(records))
-    assert (row(view, "identity").cells[1].text, row(view, "floor").cells[1].text) == ("0", "1")
+    assert (row(view, "identity").cells[2].text, row(view, "floor").cells[2].text) == ("0", "1")
     # (0.1 + 0.2 + 0.3 + 0.4 + 0.5 + 0) / 6
-    assert row(view, "x").cells[1].value == 0.25
+    assert row(view, "x").cells[2].value == 0.25
     assert row(view, "x").cells[-1].text == "1"
     assert view.gaps[0].reason == "longer than 60 s"
 
 
 def test_raw_values_quality_and_cost():
     view = board(loaded(six_artists()))
-    cells = dict(zip([column.label for column in view.headline.columns], row(view, "x").cells, strict=True))
+    strengths = next(each for each in view.equal_strength.rows if each.head == "x")
+    cells = dict(zip([column.label for column in view.equal_strength.columns], strengths.cells, strict=True))
+    assert row(view, "x").cells[-2].text == "2.00"
     # D: mean of 0.1 ... 0.6; Fréchet is ten times that; 4 s for 2 images
     assert (cells["style-distance"].text, cells["frechet"].text) == ("0.350", "3.50")
-    assert (cells["mini-lpips"].text, cells["psnr"].text, cells["Protecting"].text) == ("0.300", "30.0", "2.00")
+    assert (cells["mini-lpips"].text, cells["psnr"].text) == ("0.300", "30.0")
     against_clean = row(view, "x")
     table = view.attacks[0].table
     change = next(each for each in table.rows if each.head == against_clean.head).cells[4]
-    assert change.detail == "+0.35 ± 0.20"
+    assert change.detail == "+0.35 (0.15 to 0.55)"
 
 
 def test_no_signal_is_shown_with_its_reason_and_has_no_curve():
     records = [each for name in NAMES for each in [*arms(name, 0.5, 0.5), record("x", name, 0.6)]]
     view = board(loaded(records))
-    assert row(view, "x").cells[1].text == "no signal"
+    assert row(view, "x").cells[2].text == "no signal"
     assert view.attacks[0].curve is None
     assert "did not learn" in view.attacks[0].no_curve
     assert "did not learn" in view.no_signal[0].reason
     assert "No curve" in site.render(view)
 
 
-def test_a_suite_that_ranks_by_the_worst_case_gets_no_rank_here():
+def test_a_suite_may_rank_by_the_worst_case():
     view = board(loaded(six_artists(), rank_by="worst-case"))
-    assert row(view, "x").cells[0].note == "ranked by worst-case"
-    assert "no ranks" in view.headline.notes[0]
+    assert row(view, "x").cells[0].text == "1"
+    assert view.headline.notes[0].startswith("Ranked by worst case;")
 
 
 def test_an_unfinished_page_never_replaces_the_old_one(built, tmp_path, monkeypatch):
@@ -191,6 +201,91 @@ def test_an_unfinished_page_never_replaces_the_old_one(built, tmp_path, monkeypa
     (out / "index.html").write_text("old")
     monkeypatch.setattr(site, "render", lambda view: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        site.build(built.parent / "store", out)
+        site.build(built.parent / "store", out, unofficial=True)
     assert (out / "index.html").read_text() == "old"
     assert [each.name for each in out.iterdir()] == ["index.html"]
+
+
+MATCHED = Matching(metric="mini-lpips", targets=[0.15, 0.3, 0.45], tolerance=0.01, gates={"psnr": [44, 36, 20]})
+
+
+@pytest.mark.parametrize("changes", [{}, {"matching": MATCHED}, {"demonstration": True}])
+def test_data_follows_the_committed_schema(changes):
+    schema = Path(site.__file__).with_name("board.schema.json").read_text()
+    assert schema == site.schema()
+    data = json.loads(site.serialise(board(loaded(six_artists(), **changes))))
+    jsonschema.validate(data, json.loads(schema))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**data, "points": [{"p": 1}]}, json.loads(schema))
+
+
+def test_data_hold_every_point_and_every_number_of_the_headline():
+    view = board(loaded(six_artists(), matching=MATCHED))
+    points = {(each.protection, each.strength): each for each in view.points}
+    # P of x: mean of 0.1 ... 0.6
+    assert (points["x", 1.0].p.value, points["x", 1.0].quality["mini-lpips"]) == (0.35, 0.3)
+    found = {each.column: each for each in view.entries if each.protection == "x"}
+    # psnr falls from 45 to 30 over strength: 44 at 1 / 15 of it, 36 at 9 / 15, both before mini-lpips
+    first, middle = found["p at mini-lpips 0.15"], found["p at mini-lpips 0.3"]
+    assert (first.gate, first.found.value) == ("psnr", pytest.approx(0.35 / 15))
+    assert (middle.gate, middle.found.value) == ("psnr", pytest.approx(0.35 * 9 / 15))
+    assert found["p at mini-lpips 0.45"].state == "not reached"
+
+
+def test_the_page_shows_what_binds_and_what_is_not_reached():
+    view = board(loaded(six_artists(), matching=MATCHED))
+    labels = [column.label for column in view.headline.columns]
+    cells = dict(zip(labels, row(view, "x").cells, strict=True))
+    assert cells["P at 0.3"].flag == "psnr binds"
+    assert (cells["P at 0.45"].text, cells["P at 0.45"].kind) == ("not reached", "state")
+    assert cells["P at 0.45"].note == "the strongest point has mini-lpips 0.3"
+    # P 0.25 lies at 0.25 / 0.35 of the way to mini-lpips 0.3; 0.5 is never reached
+    quality = next(each for each in view.equal_protection.rows if each.head == "x").cells
+    assert quality[0].value == pytest.approx(0.3 * 0.25 / 0.35)
+    assert quality[-1].text == "not reached"
+
+
+def test_a_point_over_target_is_shown_and_carries_no_rank():
+    over = [
+        record("x", name, 0.5, strength=0.9, target=0.3, quality={"mini-lpips": [0.4] * 2, "psnr": [38.0] * 2})
+        for name in NAMES
+    ]
+    rules = MATCHED.model_copy(update={"calibrated": [0.3], "gates": {}})
+    view = board(loaded([*six_artists(), *over], matching=rules, rank_by="worst-case"))
+    cells = dict(zip([column.label for column in view.headline.columns], row(view, "x").cells, strict=True))
+    assert (cells["P at 0.3"].value, cells["P at 0.3"].flag) == (0.5, "over target")
+    assert (cells["Rank"].value, cells["Rank"].note, cells["Worst case"].flag) == (None, "over target", "over target")
+
+
+def test_a_perceptual_entry_stands_at_calibrated_points_alone():
+    facts = record("y", "a", 0.5).protection.model_copy(update={"budget": "perceptual"})
+    mine = [record("y", name, 0.5, strength=0.8, target=0.3, protection=facts) for name in NAMES]
+    rules = MATCHED.model_copy(update={"calibrated": [0.3], "targets": [0.1, 0.24, 0.3], "gates": {}})
+    view = board(loaded([*six_artists(), *mine], matching=rules, strengths=(0.5, 1.0)))
+    assert "y" in [each.head for each in view.headline.rows]
+    assert "y" not in [each.head for each in view.equal_strength.rows]
+    assert [row.cells[0].detail for row in view.attacks[0].table.rows if row.head == "y"] == ["calibrated"]
+    assert "to be sought" in next(gap.where for gap in view.gaps if gap.what.startswith("x"))
+
+
+def test_the_header_says_what_the_board_can_tell_apart():
+    records = [*six_artists(), *(record("y", name, 0.3) for name in NAMES)]
+    told = {pair.label: pair.words for pair in board(loaded(records)).noise}
+    # x - y has the sd of 0.1 ... 0.6, 0.18708: (t(0.975) 2.5706 + t(0.8) 0.9195) * 0.18708 / root 6 = 0.2666
+    assert told["Least difference"].startswith("0.27 of P, with 6 artists; 30 artists for 0.1")
+    assert "Another seed" not in told  # there is one seed
+    assert board(loaded(records, artists=NAMES[:5])).noise == ()
+
+
+def test_only_the_headlines_attack_draws_the_other_trade_offs():
+    records = [*six_artists(), *(record("identity", n, 0.0, JPEG) for n in NAMES)]
+    records += [record("x", n, 0.2, JPEG) for n in NAMES]
+    first, second = board(loaded(records, attacks=(PLAIN, JPEG))).attacks
+    assert [curve.title for curve in (first.curve, *first.more_curves)] == [
+        "Protection against “dreambooth” over mini-lpips",
+        "Effect against “dreambooth” over mini-lpips",
+        "Style-distance against “dreambooth” over mini-lpips",
+        "Protection against “dreambooth” over psnr",
+    ]
+    assert second.curve.series[-1].points[0].x == 0  # from the identity point
+    assert second.more_curves == ()

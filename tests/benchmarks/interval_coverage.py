@@ -1,0 +1,115 @@
+"""Whether the board's intervals and tie groups keep their word: simulation over truths that are known."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from leaderboards import ranking, statistics
+from leaderboards.statistics import LEVEL, Array
+
+ARTISTS = (8, 15)
+TRUTHS = 1000
+ENTRIES = (2, 5, 10)
+RESAMPLES = 999
+SPREAD = 0.3
+"""Standard deviation of P over artists."""
+
+
+class Covered(NamedTuple):
+    """How often intervals hold the truth, and how long they are."""
+
+    ours: float
+    t: float
+    bootstrap: float
+    longer: float
+    """Median length of ours over t's."""
+    endless: float
+    """Share of bootstrap intervals without end."""
+
+
+def draw(shape: str, size: tuple[int, ...], noise: np.random.Generator) -> Array:
+    """Returns values of mean 0 and variance 1: `normal`, `skewed` (exponential, skewness 2) or `capped`.
+
+    `capped` is what P is where a protection works on most artists: half of them share the highest value.
+    """
+    if shape == "normal":
+        return noise.normal(size=size)
+    if shape == "skewed":
+        return noise.exponential(size=size) - 1
+    return (np.minimum(noise.normal(size=size), 0) + 1 / math.sqrt(2 * math.pi)) / math.sqrt(0.5 - 0.5 / math.pi)
+
+
+def coverage(shape: str, artists: int, truths: int = TRUTHS) -> Covered:
+    """Returns how often the intervals of P hold its truth; artists differ in P and, apart from it, in denominator."""
+    noise = np.random.default_rng([artists, truths])
+    truth = noise.uniform(0, 0.8, (truths, 1))
+    p = truth + SPREAD * draw(shape, (truths, artists), noise)
+    weights = noise.uniform(0.4, 0.8, (truths, artists))
+    values = statistics.contributions(p * weights, weights)
+    found = statistics.estimates(values)
+    half = stats.t.ppf((1 + LEVEL) / 2, artists - 1) * values.std(1, ddof=1) / np.sqrt(artists)
+    low, high = bootstrap(values)
+
+    def holds(low: Array, high: Array) -> float:
+        return float(np.mean((low <= truth[:, 0]) & (truth[:, 0] <= high)))
+
+    return Covered(
+        ours=holds(found.low, found.high),
+        t=holds(found.value - half, found.value + half),
+        bootstrap=holds(low, high),
+        longer=float(np.median((found.high - found.low)[half > 0] / (2 * half[half > 0]))),
+        endless=float(np.mean(np.isinf(low) | np.isinf(high))),
+    )
+
+
+def bootstrap(values: Array) -> tuple[Array, Array]:
+    """Returns the limits of the bootstrap-t of each row: endless where resamples hold one value only."""
+    artists = values.shape[1]
+    counts = np.random.default_rng(0).multinomial(artists, [1 / artists] * artists, size=RESAMPLES)
+    mean = values.mean(1)
+    residuals = values - mean[:, None]
+    shift = residuals @ counts.T / artists
+    variance = np.maximum((residuals**2) @ counts.T / artists - shift**2, 0)
+    is_flat = variance < 1e-12
+    t = shift / np.sqrt(np.where(is_flat, 1.0, variance) / (artists - 1))
+    t[is_flat & (shift != 0)] *= np.inf
+    below, above = np.quantile(t, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="nearest")
+    error = values.std(1, ddof=1) / np.sqrt(artists)
+    return mean - above * error, mean - below * error
+
+
+def false_alarms(shape: str, artists: int, entries: int, truths: int = TRUTHS) -> float:
+    """Returns how often entries of equal truth are not all in one tie group; artists are shared."""
+    noise = np.random.default_rng([artists, entries, truths])
+    shared = draw(shape, (truths, 1, artists), noise)
+    values = shared + draw(shape, (truths, entries, artists), noise)
+    return float(np.mean([ranking.told_apart(each).any() for each in values]))
+
+
+def main() -> None:
+    """Prints both tables; false alarms over ten times as many truths, since they are judged by a limit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--truths", type=int, default=TRUTHS)
+    truths = parser.parse_args().truths
+    print("| truth | artists | board's interval | plain t | bootstrap-t | longer than t | bootstrap-t without end |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for shape in ("normal", "skewed", "capped"):
+        for artists in ARTISTS:
+            each = coverage(shape, artists, truths)
+            shares = f"{each.ours:.1%} | {each.t:.1%} | {each.bootstrap:.1%}"
+            print(f"| {shape} | {artists} | {shares} | {each.longer:.2f} | {each.endless:.1%} |")
+    print(f"\n| truth | artists | {' | '.join(f'{count} entries' for count in ENTRIES)} |")
+    print("|---|---:|---:|---:|---:|")
+    for shape in ("normal", "skewed"):
+        for artists in ARTISTS:
+            rates = [false_alarms(shape, artists, entries, 10 * truths) for entries in ENTRIES]
+            print(f"| {shape} | {artists} | {' | '.join(f'{rate:.1%}' for rate in rates)} |")
+
+
+if __name__ == "__main__":
+    main()

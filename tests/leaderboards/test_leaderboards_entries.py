@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import doctest
+import math
+import random
+
+import numpy as np
+import pytest
+import synthetic
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic import BLUR, FLOOR, JPEG, LORA, PLAIN, arms, record
+
+from benchmark.suites.schema import Matching
+from leaderboards import entries, noise, ranking, standings
+from leaderboards.evidence import Evidence, gather
+from leaderboards.source import Loaded
+from tests.benchmarks import growth
+
+TWO = ["a", "b"]
+SIX = [f"artist{n}" for n in range(6)]
+RULES = Matching(metric="mini-lpips", targets=[0.075, 0.15, 0.3], tolerance=0.01)
+
+# artist  clean  floor  denominator
+# a       0.4    0.8    0.4
+# b       0.3    0.9    0.6
+# mini-lpips of a synthetic record is 0.3 x strength: the targets are those of strengths 0.25, 0.5 and 1.
+CLEAN = {"a": 0.4, "b": 0.3}
+ARMS = [*arms("a", 0.4, 0.8), *arms("b", 0.3, 0.9)]
+
+
+def evidence(records, artists=TWO, attacks=(PLAIN,), strengths=(0.5, 1.0), **changes) -> Evidence:
+    plan = synthetic.suite(artists, attacks, strengths, **{"matching": RULES, **changes})
+    return gather(Loaded(synthetic.facts(plan), records, []))
+
+
+def number(found: Evidence, key: str, name: str = "x"):
+    value, estimate = found.standings.value(key, name)
+    return estimate.value, value.state
+
+
+def at(target: float) -> str:
+    return f"p at mini-lpips {target:g}"
+
+
+def test_examples_in_docstrings():
+    assert not sum(doctest.testmod(module).failed for module in (entries, standings, ranking, noise))
+
+
+def two_strengths(half=(0.5, 0.6), full=(0.6, 0.9)):
+    return [
+        record("x", name, each[i], strength=s) for s, each in ((0.5, half), (1.0, full)) for i, name in enumerate(TWO)
+    ]
+
+
+def test_p_at_three_targets_by_interpolation():
+    found = evidence([*ARMS, *two_strengths()])
+    # P at 0.5: (0.1 + 0.3) / 1.0 = 0.4; at 1: (0.2 + 0.6) / 1.0 = 0.8; at 0: 0
+    assert number(found, at(0.075)) == (pytest.approx(0.2), "interpolated")
+    assert number(found, at(0.15)) == (pytest.approx(0.4), "measured")
+    assert number(found, at(0.3)) == (pytest.approx(0.8), "measured")
+
+
+def test_a_target_beyond_the_strongest_point_is_not_reached():
+    found = evidence([*ARMS, *two_strengths()[:2]], strengths=(0.5,))
+    value, state = number(found, at(0.3))
+    assert (math.isnan(value), state) == (True, "not reached")
+
+
+def test_the_binding_gate_is_named():
+    # psnr of a synthetic record is 45 - 15 x strength, the clean arm's 45: 41.25 is met at strength 0.25
+    rules = RULES.model_copy(update={"gates": {"psnr": [44, 41.25, 30]}})
+    found = evidence([*ARMS, *two_strengths()], matching=rules)
+    value, _ = found.standings.value(at(0.15), "x")
+    assert (value.gate, number(found, at(0.15))[0]) == ("psnr", pytest.approx(0.2))
+    assert found.standings.value(at(0.3), "x")[0].gate == ""
+
+
+def calibrated(strength, lpips, distances=(0.48, 0.54)):
+    quality = {"mini-lpips": [lpips] * 2, "psnr": [40.0] * 2}
+    return [
+        record("x", name, distances[i], strength=strength, target=0.15, quality=quality) for i, name in enumerate(TWO)
+    ]
+
+
+RULES_CALIBRATED = RULES.model_copy(update={"calibrated": [0.15]})
+
+
+@pytest.mark.parametrize(("lpips", "state"), [(0.148, "calibrated"), (0.159, "calibrated"), (0.17, "over target")])
+def test_a_calibrated_point_wins_over_interpolation(lpips, state):
+    records = [*ARMS, *two_strengths(), *calibrated(0.4, lpips)]
+    found = evidence(records, matching=RULES_CALIBRATED)
+    # (0.08 + 0.24) / 1.0, not the 0.4 of the line
+    assert number(found, at(0.15)) == (pytest.approx(0.32), state)
+    assert found.standings.value(at(0.15), "x")[0].is_whole is (state == "calibrated")
+
+
+def test_where_no_strength_meets_the_target_it_is_not_reached():
+    skipped = [
+        record("x", name, [], strength=0.0, target=0.15, status="skipped", reason="past it", quality={}, sets={})
+        for name in TWO
+    ]
+    found = evidence([*ARMS, *two_strengths(), *skipped], matching=RULES_CALIBRATED)
+    assert number(found, at(0.15))[1] == "not reached"
+    assert ("x", 0.0, "dreambooth") not in found.scores.grid.rows
+
+
+FAMILY = (PLAIN, JPEG, BLUR)
+
+
+def halves(name, artist, first, second, attack=PLAIN):
+    """Two generations, so that each half is one value."""
+    return record(name, artist, [first, second], attack, strength=1.0 if name == "x" else None)
+
+
+def test_worst_case_is_chosen_on_one_half_and_scored_on_the_other():
+    clean = [halves("identity", "a", 0.4, 0.4, each) for each in FAMILY] + [record("floor", "a", 0.8, FLOOR)]
+    clean.append(halves("placebo", "a", 0.4, 0.4))
+    mine = [
+        halves("x", "a", 0.70, 0.60),  # P of the halves: 0.75, 0.5
+        halves("x", "a", 0.48, 0.56, JPEG),  # 0.2, 0.4
+        halves("x", "a", 0.52, 0.50, BLUR),  # 0.3, 0.25
+    ]
+    found = evidence([*clean, *mine], ["a"], FAMILY, (1.0,), matching=None)
+    # Least on the first half: jpeg, scored 0.4; least on the second: blur, scored 0.3. The plain minimum, of means
+    # 0.625, 0.3, 0.275, would say 0.275.
+    assert number(found, "worst case")[0] == pytest.approx((0.4 + 0.3) / 2)
+    # mean over the three attacks, and (0.3 + 0.275) / 2 over the plain 0.625
+    assert number(found, "mean")[0] == pytest.approx((0.625 + 0.3 + 0.275) / 3)
+    assert number(found, "retention")[0] == pytest.approx(0.2875 / 0.625)
+
+
+def test_a_missing_countermeasure_is_told_and_leaves_the_entry_unranked():
+    records = [each for name in SIX for each in [*arms(name, 0.0, 1.0), record("x", name, [0.5, 0.5])]]
+    found = evidence(records, SIX, FAMILY, (1.0,), matching=None, rank_by="worst-case")
+    value, estimate = found.standings.value("worst case", "x")
+    assert (value.note, estimate.value) == ("over 1 of 3 attacks", 0.5)
+    assert found.standings.unranked["x"] == "jpeg: no record at this strength; blur: no record at this strength"
+
+
+def test_an_attack_whose_curve_ends_before_the_others_leaves_the_mean_incomplete():
+    records = [*ARMS, *two_strengths(), *(record("identity", n, CLEAN[n], JPEG) for n in TWO)]
+    records += [record("x", n, CLEAN[n] + 0.1, JPEG, strength=0.25) for n in TWO]
+    found = evidence(records, attacks=(PLAIN, JPEG))
+    value, estimate = found.standings.value("mean", "x")
+    # jpeg was measured to mini-lpips 0.075 alone, the target is 0.15: only dreambooth's 0.4 is there
+    assert (value.lacks, estimate.value) == (("over 1 of 2 attacks; 1 not reached",), pytest.approx(0.4))
+    assert number(found, "worst case") == (pytest.approx(0.4), "not reached")
+
+
+def test_retention_needs_protection_without_countermeasure():
+    records = [*ARMS, *[record("identity", n, CLEAN[n], JPEG) for n in TWO]]
+    records += [record("x", n, CLEAN[n] - 0.1) for n in TWO] + [record("x", n, 0.6, JPEG) for n in TWO]
+    found = evidence(records, attacks=(PLAIN, JPEG), strengths=(1.0,), matching=None)
+    value, estimate = found.standings.value("retention", "x")
+    assert (math.isnan(estimate.value), value.state) == (True, "not defined")
+
+
+def test_area_is_the_mean_of_p_over_quality_to_the_middle_target():
+    found = evidence([*ARMS, *two_strengths()], strengths=(0.5, 1.0))
+    # From 0 at quality 0 to 0.4 at quality 0.15: mean 0.2
+    assert number(found, "area")[0] == pytest.approx(0.2)
+    beyond = evidence([*ARMS, *two_strengths()], matching=RULES.model_copy(update={"targets": [0.1, 0.4, 0.5]}))
+    assert number(beyond, "area")[1] == "not reached"
+
+
+def test_attacks_that_learn_from_other_artists_are_averaged_without_moving_their_ratios():
+    lora = [each for n, d in zip(SIX, (0.5, 0.5, 0.5, 0.5, 0.5, 0.0), strict=True) for each in learned(n, d)]
+    records = [each for name in SIX for each in [*arms(name, 0.0, 1.0), record("x", name, 0.2)]]
+    records += [*lora, *(record("x", name, 0.2, LORA) for name in SIX)]
+    found = evidence(records, SIX, (PLAIN, LORA), (1.0,), matching=None)
+    # dreambooth 0.2 over six artists, lora 0.2 / 0.5 = 0.4 over the five that it learned from
+    assert number(found, "mean")[0] == pytest.approx((0.2 + 0.4) / 2)
+
+
+def learned(artist, denominator):
+    floor = FLOOR.model_copy(update={"mimicry": "lora"})
+    return [
+        record("identity", artist, 0.0, LORA),
+        record("placebo", artist, 0.0, LORA),
+        record("floor", artist, denominator, floor),
+    ]
+
+
+def test_scores_start_from_frames_too():
+    found = growth.measure(2)
+    # 13 attacks, 15 artists, 3 seeds: 2 entries at 4 strengths, two controls, and the floor of 5 mimicries and models
+    assert found.cells == 15 * 3 * (13 * (2 * 4 + 2) + 5)
+    assert found.rows == found.cells * growth.GENERATIONS
+
+
+def test_placebos_worst_case_is_0_within_noise():
+    draw = random.Random(1)
+    names = [f"artist{n}" for n in range(30)]
+    records = [record("floor", name, 1.0, FLOOR) for name in names]
+    records += [
+        record(entry, name, [0.3 + draw.gauss(0, 0.05) for _ in range(20)], attack)
+        for name in names
+        for attack in FAMILY
+        for entry in ("identity", "placebo")
+    ]
+    found = evidence(records, names, FAMILY, (1.0,), matching=None)
+    _, estimate = found.standings.value("worst case", "placebo")
+    assert estimate.low < 0 < estimate.high
+    # A plain minimum over three noisy values would not be 0.
+    grid = found.scores.grid
+    plain = np.min([grid.p[grid.rows["placebo", 1.0, attack.name]] for attack in FAMILY], axis=0)
+    assert plain.mean() < -0.01
+
+
+DEMONSTRATION = synthetic.demonstration(artists=6, seeds=2)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_order_duplicates_and_labels_change_no_number(draw):
+    facts, records = DEMONSTRATION
+    base = gather(Loaded(facts, records, [])).standings.frame
+    shuffled = [*records, *records[::7]]
+    draw.shuffle(shuffled)
+    names = {name: f"z{name}" for name in ("impasto", "mist")}
+    renamed = [
+        each.model_copy(
+            update={
+                "key": each.key[::-1],
+                "protection": each.protection.model_copy(
+                    update={"name": names.get(each.protection.name, each.protection.name)}
+                ),
+            }
+        )
+        for each in shuffled
+    ]
+    again = gather(Loaded(facts, renamed, [])).standings.frame
+    again["protection"] = again["protection"].replace({new: old for old, new in names.items()})
+    order = ["protection", "column"]
+    assert again.sort_values(order).to_csv(index=False) == base.sort_values(order).to_csv(index=False)
+
+
+@pytest.mark.parametrize("left_out", ["impasto", "glaze"])
+def test_another_entry_changes_nobodys_numbers(left_out):
+    facts, records = DEMONSTRATION
+    everyone = gather(Loaded(facts, records, [])).standings.frame
+    without = gather(Loaded(facts, [r for r in records if r.protection.name != left_out], [])).standings.frame
+    others = everyone[everyone["protection"] != left_out]
+    assert without.to_csv(index=False) == others.to_csv(index=False)

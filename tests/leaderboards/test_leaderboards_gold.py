@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import pytest
+import synthetic
+from synthetic import FLOOR, PLAIN, TRANSFER, record
+
+from benchmark.errors import UserError
+from benchmark.suites.schema import Seeds
+from leaderboards import gold, site
+from leaderboards.evidence import gather
+from leaderboards.source import Loaded
+
+NAMES = [f"artist{n}" for n in range(6)]
+WOBBLE = [0.004, -0.004, 0.003, -0.003, 0.002, -0.002]
+"""Of each artist; its mean is 0."""
+
+
+def arms_of(number, seed, attack=PLAIN, **moved):
+    """The controls of one artist at one seed: clean 0.3, floor 1.0, placebo within noise of clean."""
+    floor = FLOOR.model_copy(update={"mimicry": attack.mimicry, "model": attack.model})
+    wobble = WOBBLE[number] * (1 if seed else -1)
+    placebo = 0.3 + wobble + moved.get("placebo", 0.0)
+    drawn = 1.0 + wobble + (moved.get("floor", 0.0) if seed else 0.0)
+    return [
+        record("identity", NAMES[number], moved.get("clean", 0.3), attack, seed=seed),
+        record("placebo", NAMES[number], placebo, attack, seed=seed),
+        record("floor", NAMES[number], drawn, floor, seed=seed),
+    ]
+
+
+def gold_run(**moved):
+    records = [each for n in range(6) for seed in range(2) for each in arms_of(n, seed, **moved)]
+    records += [record("random-noise", name, 0.3 + moved.get("noise", 0.07)) for name in NAMES]
+    return [*records, *(record("x", name, 0.6) for name in NAMES)]
+
+
+def suite(**changes):
+    fields = {"seeds": Seeds(protected=1, controls=2), "random_noise_band": (0.0, 0.2)}
+    return synthetic.suite(changes.pop("artists", NAMES), changes.pop("attacks", (PLAIN,)), **(fields | changes))
+
+
+def failed(records, plan=None):
+    found = gold.checks(gather(Loaded(synthetic.facts(plan or suite()), records, [])))
+    return {check.name: check.words for check in found if not check.holds}
+
+
+def refusal(tmp_path, records, plan=None):
+    store = synthetic.save(tmp_path / "store", synthetic.facts(plan or suite()), records)
+    with pytest.raises(UserError) as error:
+        site.build(store, tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+    page = site.build(store, tmp_path / "site", unofficial=True).read_text()
+    assert "Unofficial:" in page
+    return str(error.value)
+
+
+def test_a_gold_run_that_holds_makes_an_official_board(tmp_path):
+    assert failed(gold_run()) == {}
+    store = synthetic.save(tmp_path / "store", synthetic.facts(suite()), gold_run())
+    page = site.build(store, tmp_path / "site").read_text()
+    assert "All conditions hold" in page
+    assert "Unofficial" not in page
+
+
+def test_missing_controls_are_refused(tmp_path):
+    records = gold_run()
+    records.remove(next(r for r in records if r.protection.name == "placebo" and r.seed == 1))
+    assert failed(records) == {
+        "Controls complete": "Cells of the controls are missing, 1 in all: placebo against dreambooth."
+    }
+    assert "are missing, 1 in all" in refusal(tmp_path, records)
+
+
+def test_a_placebo_that_protects_is_refused(tmp_path):
+    # 0.05 / 0.7 = 0.07 on every artist, with a noise of 0.003: outside
+    records = gold_run(placebo=0.05)
+    assert list(failed(records)) == ["Placebo protects nobody"]
+    assert "not within noise of 0 against dreambooth" in refusal(tmp_path, records)
+
+
+def test_a_floor_that_comes_out_otherwise_is_refused(tmp_path):
+    records = gold_run(floor=0.1)
+    assert failed(records) == {"Floor drawn again": "2 of 2 draws are not within noise of 1."}
+    assert "draws are not within noise of 1" in refusal(tmp_path, records)
+
+
+def test_a_floor_drawn_once_is_refused():
+    once = suite(seeds=Seeds(protected=1, controls=1))
+    found = failed([each for each in gold_run() if each.seed == 0], once)
+    assert found == {"Floor drawn again": "It was drawn once only for dreambooth on mini-a."}
+
+
+@pytest.mark.parametrize(("band", "noise"), [((0.0, 0.2), 0.2), ((0.2, 0.3), 0.07)])
+def test_random_noise_outside_of_its_band_is_refused(tmp_path, band, noise):
+    # P = noise / 0.7: 0.286 and 0.1
+    records, plan = gold_run(noise=noise), suite(random_noise_band=band)
+    assert list(failed(records, plan)) == ["Random noise in its band"]
+    assert f"the band {band[0]:g} to {band[1]:g}" in refusal(tmp_path, records, plan)
+
+
+def test_a_suite_without_a_band_and_a_run_without_random_noise_are_refused():
+    assert failed(gold_run(), suite(random_noise_band=None)) == {
+        "Random noise in its band": "The suite records no band for it."
+    }
+    without = [each for each in gold_run() if each.protection.name != "random-noise"]
+    assert "was not measured" in failed(without)["Random noise in its band"]
+
+
+def test_an_attack_that_learns_from_few_is_refused(tmp_path):
+    # On mini-b the floor is where clean is, so that nothing was learned.
+    records = gold_run()
+    records += [each for n in range(6) for s in range(2) for each in arms_of(n, s, TRANSFER, clean=1.0, placebo=0.7)]
+    plan = suite(attacks=(PLAIN, TRANSFER))
+    assert failed(records, plan) == {
+        "Attacks learn": "Too few of 6 artists were learned from by dreambooth on mini-b (0)."
+    }
+    assert "dreambooth on mini-b (0)" in refusal(tmp_path, records, plan)
+
+
+@pytest.mark.parametrize("changes", [{"demonstration": True}, {"dataset": "folder", "artists": []}])
+def test_demonstrations_and_folders_have_no_gold_run(tmp_path, changes):
+    plan = suite(random_noise_band=None, **changes)
+    store = synthetic.save(tmp_path / "store", synthetic.facts(plan), gold_run())
+    assert 'id="gold"' not in site.build(store, tmp_path / "site").read_text()
+
+
+def test_below_six_artists_no_gold_run_holds():
+    few = [each for each in gold_run() if each.artist in NAMES[:5]]
+    assert "Attacks learn" in failed(few, suite(artists=NAMES[:5]))
