@@ -1,4 +1,4 @@
-"""Pipelines with the classes and configuration keys of Stable Diffusion 1.5 and 2.1: narrow, random, quickly saved."""
+"""Pipelines with the classes and configuration keys of Stable Diffusion's: narrow, random, quickly saved."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    DDPMScheduler,
     PNDMScheduler,
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
+    StableDiffusionUpscalePipeline,
     UNet2DConditionModel,
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -42,13 +44,15 @@ WIDTH = 32
 
 
 def write(root: Path, shapes: tuple[Shape, ...] = SHAPES) -> Path:
-    """Writes a folder in diffusers layout for each shape below `root`, which it returns."""
+    """Writes a folder in diffusers layout for each shape, the upscaler and SDXL's autoencoder below `root`."""
     words = root / "words"
     tokenizer.write(words, ["painting", "style", "boat", "sks"])
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for shape in shapes:
             _save(shape, words, root / shape.alias)
+        _save_upscaler(words, root / "sd-x4-upscaler")
+        _vae(Shape("", False, "epsilon", 128)).save_pretrained(root / "sdxl-vae")
     shutil.rmtree(words)
     return root
 
@@ -66,9 +70,52 @@ def _save(shape: Shape, words: Path, folder: Path) -> None:
         feature_extractor=None,
         requires_safety_checker=False,
     ).save_pretrained(folder, safe_serialization=True)
+    _add_words(words, folder)
+    _name_safety_checker(folder / "model_index.json")
+
+
+def _add_words(words: Path, folder: Path) -> None:
+    """Copies the tokenizer's two files in the form that the hub has them."""
     for name in ("vocab.json", "merges.txt"):
         shutil.copy(words / name, folder / "tokenizer" / name)
-    _name_safety_checker(folder / "model_index.json")
+
+
+def _save_upscaler(words: Path, folder: Path) -> None:
+    """As the x4 upscaler: an image of three channels beside the latents, told how noisy it is; latents of a quarter."""
+    shape = Shape("sd-x4-upscaler", True, "v_prediction", 128)
+    learned = _tokenizer(shape, words)
+    StableDiffusionUpscalePipeline(
+        vae=AutoencoderKL(
+            down_block_types=["DownEncoderBlock2D"] * 3,
+            up_block_types=["UpDecoderBlock2D"] * 3,
+            block_out_channels=(8, 8, 8),
+            layers_per_block=1,
+            norm_num_groups=8,
+            latent_channels=4,
+            scaling_factor=0.08333,
+            mid_block_add_attention=False,  # the original has some; over 512 x 512 latents it takes a CPU minutes
+        ),
+        text_encoder=_text_encoder(shape, len(learned)),
+        tokenizer=learned,
+        unet=UNet2DConditionModel(
+            sample_size=128,
+            in_channels=7,
+            out_channels=4,
+            down_block_types=("DownBlock2D", *["CrossAttnDownBlock2D"] * 3),
+            up_block_types=(*["CrossAttnUpBlock2D"] * 3, "UpBlock2D"),
+            only_cross_attention=[True, True, True, False],
+            block_out_channels=(8, 8, 8, 16),
+            layers_per_block=1,
+            norm_num_groups=8,
+            attention_head_dim=2,
+            use_linear_projection=True,
+            cross_attention_dim=WIDTH,
+            num_class_embeds=1000,
+        ),
+        low_res_scheduler=DDPMScheduler(beta_start=0.0001, beta_end=0.02, beta_schedule="scaled_linear"),
+        scheduler=DDIMScheduler(prediction_type="v_prediction", clip_sample=False),
+    ).save_pretrained(folder, safe_serialization=True)
+    _add_words(words, folder)
 
 
 def _name_safety_checker(path: Path) -> None:

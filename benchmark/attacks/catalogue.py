@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +30,8 @@ class StageFacts:
     """Parameters whose value is the alias of a model that the stage uses."""
     perceptual: bool = False
     """Whether it uses the suite's perceptual distance."""
+    needs_masks: bool = False
+    """Whether it needs a mask for each image, which only some collections have."""
 
     def build(self, parameters: Mapping[str, Scalar]) -> Any:
         """Returns the stage with its parameters; raises UserError where it does not take one of them."""
@@ -112,6 +114,14 @@ STAGES: tuple[StageFacts, ...] = (
         "The mimic edits each image by image-to-image; the result is compared with the same edit of the clean image.",
         "benchmark.attacks.editing.edit:Edit",
     ),
+    StageFacts(
+        "inpaint",
+        "editing",
+        1,
+        "The mimic repaints the masked part of each image; the result is compared with the same of the clean image.",
+        "benchmark.attacks.editing.inpaint:Inpaint",
+        needs_masks=True,
+    ),
 )
 
 
@@ -126,6 +136,11 @@ def find(kind: Kind, name: str) -> StageFacts:
 def chain(countermeasure: str | None) -> list[StageFacts]:
     """Returns the countermeasures of an attack in their order: none, one, or those that `+` joins."""
     return [find("countermeasure", name) for name in links(countermeasure)]
+
+
+def turns(chained: Sequence[StageFacts]) -> list[int]:
+    """Returns how often each countermeasure of a chain came before in it: a repeated one draws further seeds."""
+    return [chained[:n].count(facts) for n, facts in enumerate(chained)]
 
 
 def imitation(spec: AttackSpec) -> StageFacts:

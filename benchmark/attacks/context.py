@@ -12,13 +12,17 @@ from torch import Tensor
 from benchmark.images import Pixels
 from benchmark.models.loader import BaseModel
 
+PIXELS_AT_ONCE = 2**19
+"""32 images of 128 x 128, 2 of 512 x 512."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """A countermeasure's circumstances: one seed and one caption an image, models by alias, a perceptual distance.
 
     `perceptual(x, y)` takes two tensors `[B, 3, H, W]` in [0, 1] and returns a differentiable distance `[B]`. `device`
-    and `dtype` are those that models other than `load`'s are to run in.
+    and `dtype` are those that models other than `load`'s are to run in. `pixels_at_once` bounds how many images a model
+    computes together, at least one: memory follows it, results and keys do not.
     """
 
     seeds: Sequence[int]
@@ -27,6 +31,7 @@ class Context:
     perceptual: Callable[[Tensor, Tensor], Tensor]
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
+    pixels_at_once: int = PIXELS_AT_ONCE
 
 
 class Countermeasure(Protocol):

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from benchmark import images
-from benchmark.datasets import manifest
+from benchmark.datasets import manifest, masks
 from benchmark.errors import UserError
 from benchmark.images import Pixels
 from benchmark.suites.schema import Suite
@@ -25,6 +25,8 @@ class Artist:
     images: tuple[Pixels, ...]
     captions: tuple[str, ...]
     references: tuple[Pixels, ...]
+    masks: tuple[Pixels, ...] = ()
+    """Of each image `[H, W]`, 255 where it may be repainted; empty where the collection has none."""
 
     @cached_property
     def image_digests(self) -> list[str]:
@@ -35,6 +37,15 @@ class Artist:
     def reference_digests(self) -> list[str]:
         """The digest of each reference."""
         return [images.digest(p) for p in self.references]
+
+    @cached_property
+    def mask_digests(self) -> list[str]:
+        """The digest of each mask; raises UserError where there are none."""
+        if not self.masks:
+            raise UserError(
+                f"expected masks for the images of {self.name!r}, got none", f"{masks.HINT} Or run no inpainting."
+            )
+        return [images.digest(mask) for mask in self.masks]
 
 
 def mini_artist(name: str, suite: Suite) -> Artist:
@@ -62,15 +73,16 @@ def folder_artists(folder: Path, suite: Suite, size: int) -> list[Artist]:
         )
     found = []
     for sub in sorted(p for p in folder.iterdir() if p.is_dir()):
-        pixels = [images.fit_square(p, size) for p in images.read_folder(sub).values()]
+        pixels = {sub / file: images.fit_square(p, size) for file, p in images.read_folder(sub).items()}
         if len(pixels) < 5:
             raise UserError(
                 f"expected at least 5 images of an artist (3 to protect, 2 references), got {len(pixels)} in {sub}",
                 "Add images or remove the folder.",
             )
-        shown = [p for n, p in enumerate(pixels) if n % 3 != 1][: suite.images_per_artist]
+        files = [file for n, file in enumerate(pixels) if n % 3 != 1][: suite.images_per_artist]
+        shown, references = tuple(pixels[file] for file in files), tuple(pixels.values())[1::3]
         caption = suite.caption.format(token=suite.token)
-        found.append(Artist(sub.name, tuple(shown), (caption,) * len(shown), tuple(pixels[1::3])))
+        found.append(Artist(sub.name, shown, (caption,) * len(shown), references, masks.beside(files, size)))
     if not found:
         raise UserError(
             f"expected one sub-folder per artist in {folder}, found none", "Put each artist's images into one."
@@ -89,6 +101,15 @@ def load(suite: Suite, folder: Path | None, size: int) -> list[Artist]:
             f"suite {suite.name!r} needs images, got none", "Add --images FOLDER with one sub-folder per artist."
         )
     return folder_artists(folder, suite, size)
+
+
+def for_calibration(suite: Suite, folder: Path | None, size: int) -> list[Artist]:
+    """Returns the artists on whose images a run seeks strengths; none where the suite has nothing to seek."""
+    matching = suite.matching
+    if matching is None or not matching.calibrated:
+        return []
+    changes = {"artists": matching.artists, "images_per_artist": matching.images_per_artist}
+    return load(suite.model_copy(update=changes), folder, size)
 
 
 def names(artists: Iterable[Artist]) -> list[str]:

@@ -34,7 +34,7 @@ def freeze(suite: Suite, source: str, target: Path, rows: Callable[[], Rows] = c
     if suite.dataset != "manifest":
         raise UserError(f"expected a suite whose dataset is a manifest, got {suite.name!r}", "Freeze `painting`.")
     rule = selection.load(suite.selection)
-    unknown = sorted(set(suite.artists) - rule.artists.keys())
+    unknown = sorted(set(suite.collected) - rule.artists.keys())
     if unknown:
         raise UserError(
             f"expected artists of the selection {rule.name}, got {', '.join(unknown)}", "Correct `artists`."
@@ -46,7 +46,7 @@ def freeze(suite: Suite, source: str, target: Path, rows: Callable[[], Rows] = c
             return _freeze(suite, rule, Path(source), target)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".wikiart-") as folder:
-            collection.from_hub(Path(folder), suite.artists, rows)
+            collection.from_hub(Path(folder), suite.collected, rows)
             return _freeze(suite, rule, Path(folder), target)
     except OSError as error:
         raise UserError(
@@ -56,7 +56,7 @@ def freeze(suite: Suite, source: str, target: Path, rows: Callable[[], Rows] = c
 
 
 def _freeze(suite: Suite, rule: Selection, source: Path, target: Path) -> Manifest:
-    paintings = collection.local(source, suite.artists)
+    paintings = collection.local(source, suite.collected)
     chosen = {artist: _choose(rule, artist, found) for artist, found in sorted(paintings.items())}
     items = []
     for artist, usable in chosen.items():

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmark import images
-from benchmark.datasets import selection
+from benchmark.datasets import masks, selection
 from benchmark.errors import UserError
 from benchmark.images import Pixels
 from benchmark.suites.schema import Suite
@@ -46,12 +46,13 @@ class Manifest(BaseModel):
 
 
 class Chosen(NamedTuple):
-    """The images of one artist; `captions` has one entry for each of `images`."""
+    """The images of one artist; `captions` has one entry for each of `images`, `masks` too where there are any."""
 
     name: str
     images: tuple[Pixels, ...]
     captions: tuple[str, ...]
     references: tuple[Pixels, ...]
+    masks: tuple[Pixels, ...]
 
 
 def how_to_get(suite: Suite) -> str:
@@ -85,7 +86,7 @@ def check(folder: Path | None, suite: Suite) -> int:
     manifest = read(folder, suite)
     assert folder is not None
     counts = _counts(suite)
-    wanted = [item for name in suite.artists for role in counts for item in _of(manifest, name, role, counts, suite)]
+    wanted = [item for name in suite.collected for role in counts for item in _of(manifest, name, role, counts, suite)]
     for item in wanted:
         _bytes(folder, item)
     return len(wanted)
@@ -104,7 +105,8 @@ def load(folder: Path | None, suite: Suite, size: int) -> list[Chosen]:
         captions = tuple((item.caption or suite.caption).replace("{token}", suite.token) for item in shown)
         others = _of(manifest, name, "reference", counts, suite)
         drawn, references = (tuple(_pixels(folder, i, size) for i in group) for group in (shown, others))
-        found.append(Chosen(name, drawn, captions, references))
+        painted = masks.beside([folder / item.file for item in shown], size)
+        found.append(Chosen(name, drawn, captions, references, painted))
     return found
 
 

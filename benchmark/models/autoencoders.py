@@ -14,8 +14,8 @@ from torch import Tensor
 
 from benchmark.errors import UserError
 from benchmark.models import registry
-from benchmark.models.loader import autocast
 from benchmark.models.registry import Located, ModelFacts
+from benchmark.whitebox import autocast
 
 _KINDS: dict[str, Any] = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
 

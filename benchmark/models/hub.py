@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -12,8 +12,13 @@ from benchmark.errors import UserError
 
 PARTS = ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
 """What is loaded of a pipeline; the safety checker and single-file checkpoints stay where they are."""
+UPSCALER_PARTS = ("low_res_scheduler", *PARTS)
+"""The same of a diffusion upscaler."""
 WEIGHTED = ("text_encoder", "unet", "vae")
-_WANTED = ["model_index.json", *(f"{part}/*.{suffix}" for part in PARTS for suffix in ("json", "txt", "safetensors"))]
+BARE = ("config.json", "diffusion_pytorch_model.safetensors")
+"""The files of a part alone, as of a bare autoencoder."""
+_SUFFIXES = ("json", "txt", "safetensors")
+_WANTED = ["model_index.json", *(f"{part}/*.{suffix}" for part in UPSCALER_PARTS for suffix in _SUFFIXES), *BARE]
 _VARIANTS = ["*.fp16.*", "*.fp16-*", "*.non_ema.*", "*.non_ema-*"]
 
 
@@ -83,15 +88,17 @@ def _snapshot(mirror: str, revision: str, local: bool) -> Snapshot:
     return Snapshot(Path(folder), Path(folder).name)  # the cache names a snapshot's folder by its commit
 
 
-def lacking(folder: Path) -> list[str]:
-    """Returns what a folder in diffusers layout should hold and does not."""
-    wanted = ["model_index.json", *PARTS]
+def lacking(folder: Path, parts: Sequence[str] = PARTS) -> list[str]:
+    """Returns what a folder of a pipeline of these parts, or without any of a bare model, should hold and does not."""
+    wanted = ["model_index.json", *parts] if parts else BARE
     missing = [name for name in wanted if not (folder / name).exists()]
+    if not parts:
+        return missing
     bare = [part for part in WEIGHTED if part not in missing and not any((folder / part).glob("*.safetensors"))]
     return [*missing, *(f"{part}/*.safetensors" for part in bare)]
 
 
-def find(alias: str, sources: Iterable[Source], fetch: Fetch = download) -> Found:
+def find(alias: str, sources: Iterable[Source], fetch: Fetch = download, parts: Sequence[str] = PARTS) -> Found:
     """Returns the first source that answers with a whole model; raises UserError with each one's reason where none."""
     reasons = []
     for source in sources:
@@ -100,13 +107,13 @@ def find(alias: str, sources: Iterable[Source], fetch: Fetch = download) -> Foun
         except Exception as error:  # clients of a hub raise many kinds, and the next mirror may still answer
             reasons.append(f"{source.mirror}: {_brief(error)}")
             continue
-        missing = lacking(snapshot.folder)
+        missing = lacking(snapshot.folder, parts)
         if not missing:
             return Found(source.mirror, snapshot)
         reasons.append(f"{source.mirror}: lacks {', '.join(missing)}")
     tried = "".join(f"\n    {reason}" for reason in reasons)
     raise UserError(
-        f"expected the weights of {alias!r} from one of its mirrors, in this order:{tried}", how_to_get(alias)
+        f"expected the weights of {alias!r} from one of its mirrors, in this order:{tried}", how_to_get(alias, parts)
     )
 
 
@@ -115,11 +122,12 @@ def _brief(error: Exception) -> str:
     return first if isinstance(error, Absent) else f"{type(error).__name__}: {first}"
 
 
-def how_to_get(alias: str) -> str:
-    """Returns in words how to bring a hub model here, with and without a network."""
+def how_to_get(alias: str, parts: Sequence[str] = PARTS) -> str:
+    """Returns in words how to bring a hub model of these parts here, with and without a network."""
+    whole = f"model_index.json and the folders {', '.join(parts)}, weights as .safetensors"
+    layout = whole if parts else " and ".join(BARE)
     offline = "HF_HUB_OFFLINE is set and forbids it: unset it and " if is_offline() else ""
     return (
         f"To download it, {offline}connect to the hub and run what needs it. Without a network, put a folder in "
-        f"diffusers layout at ${places.MODELS_VARIABLE}/{alias}: model_index.json and the folders {', '.join(PARTS)}, "
-        "weights as .safetensors."
+        f"diffusers layout at ${places.MODELS_VARIABLE}/{alias}: {layout}."
     )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import transformers
@@ -17,6 +16,7 @@ from diffusers import StableDiffusionInpaintPipeline, StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
 
+from benchmark import whitebox
 from benchmark.contract import Surrogate
 from benchmark.errors import UserError
 from benchmark.models import hub, registry
@@ -43,22 +43,16 @@ class BaseModel:
     device: torch.device
     dtype: torch.dtype
     facts: ModelFacts
+    folder: Path | None = None
+    """Where its files lie; None for parts that were never saved."""
 
     def tokens(self, texts: list[str]) -> Tensor:
         """Returns token ids `[B, L]` of the texts, padded to the model's length."""
-        batch = self.tokenizer(
-            texts,
-            padding="max_length",
-            truncation=True,
-            max_length=self.tokenizer.model_max_length,
-            return_tensors="pt",
-        )
-        return torch.as_tensor(batch.input_ids).to(self.device)
+        return whitebox.tokens(self, texts)
 
-    @torch.no_grad()
     def embed(self, texts: list[str]) -> Tensor:
-        """Returns the text encoder's last hidden states `[B, L, C]`."""
-        return torch.as_tensor(self.text_encoder(self.tokens(texts)).last_hidden_state)
+        """Returns the text encoder's last hidden states `[B, L, C]`, without gradients."""
+        return whitebox.contexts(self, texts)
 
     @torch.no_grad()
     def decode(self, latents: Tensor, chunk: int = 8) -> Tensor:
@@ -66,6 +60,18 @@ class BaseModel:
         scale = self.vae.config.scaling_factor
         parts = [self.vae.decode(part / scale).sample for part in torch.split(latents, chunk)]
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
+
+    def in_single(self, name: Literal["unet", "text_encoder"]) -> Any:
+        """Returns a float32 copy of a part as it was loaded, with the file's weights where the model's are rounded."""
+        own = getattr(self, name)
+        if self.dtype == torch.float32 or self.folder is None:
+            return copy.deepcopy(own).float()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of `torch_dtype`, as for the pipeline
+            part = type(own).from_pretrained(
+                self.folder / name, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True
+            )
+        return part.to(self.device)
 
     @property
     def divisor(self) -> int:
@@ -103,11 +109,6 @@ def _distance(path: Path, device: torch.device) -> perceptual.MiniLPIPS:
     return perceptual.load(path).to(device)
 
 
-def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:
-    """Returns the context in which weights of single precision are computed with in `dtype`; nothing for float32."""
-    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
-
-
 def load(
     alias: str, device: str = "cpu", dtype: torch.dtype = torch.float32, fetch: hub.Fetch = hub.download
 ) -> BaseModel:
@@ -138,6 +139,7 @@ def _load(facts: ModelFacts, located: Located, device: str, dtype: torch.dtype) 
         torch.device(device),
         dtype,
         facts,
+        located.folder,
     )
 
 

@@ -37,6 +37,8 @@ class ModelFacts:
     """What the denoiser predicts; None where the weights alone say it."""
     revision: str = ""
     digest: str = ""
+    parts: tuple[str, ...] = hub.PARTS
+    """Folders of the pipeline; empty for a bare autoencoder."""
 
 
 _SD = "sd-kl-f8"
@@ -112,6 +114,26 @@ MODELS: tuple[ModelFacts, ...] = (
         ),
         "epsilon",
     ),
+    ModelFacts(
+        "sd-x4-upscaler",
+        1,
+        "Stable Diffusion's x4 upscaler, from a hub: for noisy-upscale",
+        "sd-x4-kl-f4",
+        512,
+        _OPENRAIL_PLUS,
+        ("stabilityai/stable-diffusion-x4-upscaler",),
+        parts=hub.UPSCALER_PARTS,
+    ),
+    ModelFacts(
+        "sdxl-vae",
+        1,
+        "Autoencoder of Stable Diffusion XL in its form for half precision, from a hub: for vae-trans",
+        "sdxl-kl-f8",
+        1024,
+        "MIT",
+        ("madebyollin/sdxl-vae-fp16-fix",),
+        parts=(),
+    ),
 )
 REPAIR = "Reinstall the package; `python -m benchmark.models.mini.train` makes embedded weights from nothing."
 
@@ -153,10 +175,12 @@ def locate(alias: str, fetch: hub.Fetch = hub.download) -> Located:
         return Located(_local(alias))
     replaced = places.model_folder(alias)
     if replaced is not None:
-        if missing := hub.lacking(replaced):
-            raise UserError(f"expected {', '.join(missing)} in {replaced}, found none", hub.how_to_get(alias))
+        if missing := hub.lacking(replaced, facts.parts):
+            raise UserError(
+                f"expected {', '.join(missing)} in {replaced}, found none", hub.how_to_get(alias, facts.parts)
+            )
         return Located(replaced)
-    found = hub.find(alias, _sources(facts), fetch)
+    found = hub.find(alias, _sources(facts), fetch, facts.parts)
     return Located(found.snapshot.folder, found.mirror, found.snapshot.revision)
 
 
@@ -209,7 +233,7 @@ def verify(facts: ModelFacts, located: Located) -> None:
     if facts.digest and facts.digest != found:
         raise UserError(
             f"expected weights of {facts.name!r} with sha256 {facts.digest}, got {found} in {located.folder}",
-            hub.how_to_get(facts.name),
+            hub.how_to_get(facts.name, facts.parts),
         )
     lock.verify(facts.name, found)
 
@@ -231,8 +255,8 @@ def require_lock(aliases: Iterable[str]) -> None:
 def digest(path: Path) -> str:
     """Returns the SHA-256 over a model folder's files (names and contents); raises UserError where it is missing.
 
-    Of a pipeline only what is loaded counts: not a safety checker, a half-precision copy or a single-file checkpoint
-    that happens to lie beside it.
+    Only what is loaded counts: not a safety checker, a half-precision copy or a single-file checkpoint that happens to
+    lie beside it.
     """
     if not path.is_dir():
         raise UserError(f"expected a folder of weights at {path}, found none", REPAIR)
@@ -245,8 +269,10 @@ def digest(path: Path) -> str:
 def _counted(path: Path) -> list[Path]:
     files = [p for p in path.rglob("*") if p.is_file() and p.suffix in {".safetensors", ".json", ".txt", ".gz"}]
     if (path / "model_index.json").is_file():
-        wanted = {path / "model_index.json", *(path / part for part in hub.PARTS)}
+        wanted = {path / "model_index.json", *(path / part for part in hub.UPSCALER_PARTS)}
         files = [p for p in files if (p in wanted or p.parent in wanted) and not _is_variant(p)]
+    elif not hub.lacking(path, ()):
+        files = [path / name for name in hub.BARE]
     return sorted(files)
 
 

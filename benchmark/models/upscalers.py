@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,18 @@ from benchmark.models import registry
 def load(name: str, device: torch.device, dtype: torch.dtype) -> Any:
     """Returns the pipeline behind an alias or folder, frozen; raises UserError where it is missing or is none."""
     return registry.opened(name, lambda _, located: _load(located.folder, device, dtype))
+
+
+def adding(pipe: Any, level: int) -> Any:
+    """Returns the pipeline such that it adds noise of `level` to an image, whatever level its denoiser is told."""
+    scheduler = copy.copy(pipe.low_res_scheduler)
+    scheduler.add_noise = lambda image, noise, told: pipe.low_res_scheduler.add_noise(
+        image, noise, torch.full_like(told, level)
+    )
+    parts = {**pipe.components, "low_res_scheduler": scheduler}
+    changed = type(pipe)(**parts, max_noise_level=pipe.config.max_noise_level)
+    changed.set_progress_bar_config(disable=True)
+    return changed
 
 
 @lru_cache(maxsize=1)

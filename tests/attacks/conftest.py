@@ -1,7 +1,11 @@
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+from purifying import ASSETS, TAESD
+
+from benchmark import images
 from benchmark.models import loader
 
 
@@ -9,3 +13,16 @@ from benchmark.models import loader
 def base(request, stand_ins):
     """A base model with epsilon prediction, and one with v prediction."""
     return loader.load(request.param)
+
+
+@pytest.fixture
+def upscaler(sd_weights):
+    """A folder with an untrained upscaler of the shape of Stable Diffusion's."""
+    return sd_weights / "sd-x4-upscaler"
+
+
+@pytest.fixture
+def painting(stand_ins):
+    if not (ASSETS / "images" / "van_gogh").is_dir() or not Path(TAESD).is_dir():
+        pytest.skip("the paintings and TAESD are not here: set CLOAKBENCH_ASSETS")
+    return next(iter(images.read_folder(ASSETS / "images" / "van_gogh").values()))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
+from safetensors.torch import load_file
 
 from benchmark.attacks.mimicry.inversion import DreamStyler, TextualInversion, staged_contexts, with_words
 from benchmark.attacks.mimicry.personalised import Personalised
@@ -193,6 +194,18 @@ def test_a_stock_pipeline_with_our_file_has_our_contexts_and_images(base, stand_
     ).images[0]
     [image] = generate(learned, ["a boat by sks"], [5], PLAN)
     assert np.abs(np.rint(theirs * 255) - image.astype(int)).max() <= 1
+
+
+def test_a_stock_pipeline_takes_each_word_of_a_file_with_several(base, stand_ins, tmp_path):
+    learned = DreamStyler(stages=3, **{**ONE_STEP, "steps": 3, "learning_rate": 0.5}).personalise(base, DATA, 3)
+    learned.save(tmp_path / "words.safetensors")
+    pipe = StableDiffusionPipeline.from_pretrained(stand_ins / base.name, safety_checker=None, local_files_only=True)
+    pipe.load_textual_inversion([{word: vector} for word, vector in load_file(tmp_path / "words.safetensors").items()])
+    ours = learned.contexts(["a painting of a boat by sks"])
+    for n, word in enumerate(learned.words):
+        context, _ = pipe.encode_prompt(f"a painting of a boat by {word}", "cpu", 1, False)
+        assert torch.allclose(context, ours[n], atol=1e-5)
+    assert len({tuple(one.flatten().tolist()) for one in ours}) == 3
 
 
 def test_a_word_the_tokenizer_knows_is_refused(model):

@@ -43,6 +43,17 @@ def test_a_small_learning_rate_changes_weights_of_a_bfloat16_model(half):
         assert {p.dtype for p in part.parameters()} == {torch.bfloat16}
 
 
+def test_a_bfloat16_model_trains_from_the_weights_of_its_file(half):
+    """Not from what loading in bfloat16 made of them."""
+    exact, attack = loader.load("mini-a"), DreamBooth(steps=1, batch=1, learning_rate=SMALL, train_text_encoder=True)
+    with formula.watching() as seen:
+        attack.personalise(half, DATA, 1)
+    stored = [*exact.unet.parameters(), *exact.text_encoder.parameters()]
+    rounded = [*half.unet.parameters(), *half.text_encoder.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(seen.before[0], stored, strict=True))
+    assert moved(stored, [weight.float() for weight in rounded]) > 0.9
+
+
 def test_the_same_learning_rate_changes_nothing_in_bfloat16_alone(half):
     """So the test above can fail."""
     unet = formula.copied(half.unet)

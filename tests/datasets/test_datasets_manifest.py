@@ -267,7 +267,7 @@ def test_the_hubs_rows_are_read_undecoded_and_by_name(monkeypatch):
 
 def test_the_painting_suite_and_its_rule_agree():
     suite, rule = suites.load("painting"), selection.load("painting")
-    assert set(suite.artists) == rule.artists.keys()
+    assert set(suite.collected) == rule.artists.keys()
     assert (len(suite.artists), suite.images_per_artist, rule.protect) == (15, 10, 10)
     assert sum("IMPRESS" in who for who in rule.artists.values()) == 8
     assert all(name == collection.slug(name) for name in suite.artists)
@@ -284,3 +284,20 @@ def test_every_value_of_painting_has_a_source():
             value, _, comment = rest.partition(" # ")
             if value[:1].isdigit() or name in {"surrogate", "class_word", "token", "rank_by", "dtype", "scheduler"}:
                 assert "methods" in comment or "project-defined" in comment or name == "version", line
+
+
+def test_masks_lie_beside_the_chosen_files(tmp_path):
+    chosen, made = frozen(tmp_path)
+    assert [artist.masks for artist in artists.load(chosen, tmp_path / "out", 32)] == [(), ()]
+    shown = [item for item in made.items if (item.artist, item.role) == ("paul-cezanne", "protect")]
+    for n, item in enumerate(shown):
+        path = (tmp_path / "out" / item.file).with_suffix(".png")
+        height, width = decode(path.read_bytes()).shape[:2]
+        masked = np.zeros((height, width), np.uint8)
+        masked[height // 2 :, n * 9 :] = 255
+        (path.parent / "masks").mkdir(exist_ok=True)
+        (path.parent / "masks" / path.name).write_bytes(encode(masked))
+    monet, cezanne = artists.load(chosen, tmp_path / "out", 32)
+    assert monet.masks == ()
+    assert [mask.shape for mask in cezanne.masks] == [(32, 32)] * 2
+    assert len(set(cezanne.mask_digests)) == 2

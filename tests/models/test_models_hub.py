@@ -39,7 +39,8 @@ def test_where_no_mirror_answers_all_are_named_with_the_way_out(bare, monkeypatc
         assert positions == sorted(positions)
         assert caught.value.message.count("RuntimeError: 404 Client Error.") == len(positions)
         assert said in caught.value.hint
-        assert f"$CLOAKBENCH_MODELS/{alias}: model_index.json and the folders" in caught.value.hint
+        first = "model_index.json and the folders" if registry.find(alias).parts else "config.json and diffusion_"
+        assert f"$CLOAKBENCH_MODELS/{alias}: {first}" in caught.value.hint
     assert not (bare / "lock.json").exists()
 
 

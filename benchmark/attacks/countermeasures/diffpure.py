@@ -32,4 +32,4 @@ class DiffPure:
             prompts = [self.prompt] * len(rows)
             return sampling.image_to_image(model, batch, prompts, seeds, self.settings, self.strength)
 
-        return in_frames(images, model.divisor, purify)
+        return in_frames(images, model.divisor, context.pixels_at_once, purify)

@@ -9,23 +9,21 @@ from torch import Tensor
 
 from benchmark.images import Pixels, to_tensor
 
-AT_ONCE = 2**19
-"""Pixels computed at once: 32 images of 128 x 128, 2 of 512 x 512."""
-
 
 def in_frames(
-    images: Sequence[Pixels], multiple: int, clean: Callable[[Tensor, list[int]], list[Pixels]]
+    images: Sequence[Pixels], multiple: int, at_once: int, clean: Callable[[Tensor, list[int]], list[Pixels]]
 ) -> list[Pixels]:
     """Returns each image after `clean`, at its own size.
 
     `clean` gets images `[B, 3, H, W]` in [0, 1], mirrored at the right and below to sides that `multiple` divides, and
-    which ones of `images` they are; it returns them in 8 bit. Only images of one size come together.
+    which ones of `images` they are; it returns them in 8 bit. Only images of one size come together, of no more than
+    `at_once` pixels in all, or one alone.
     """
     framed = [_framed(pixels, multiple) for pixels in images]
     found: dict[int, Pixels] = {}
     for shape in sorted({pixels.shape for pixels in framed}):
         rows = [n for n, pixels in enumerate(framed) if pixels.shape == shape]
-        count = max(1, AT_ONCE // (shape[0] * shape[1]))
+        count = max(1, at_once // (shape[0] * shape[1]))
         for at in range(0, len(rows), count):
             part = rows[at : at + count]
             found |= dict(zip(part, clean(to_tensor([framed[n] for n in part]), part), strict=True))

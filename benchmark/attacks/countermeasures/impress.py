@@ -62,7 +62,7 @@ class Impress:
             found, _ = self.purify(batch.to(vae.device), seeds, vae, context.perceptual)
             return quantise(found)
 
-        return in_frames(images, vae.divisor, purify)
+        return in_frames(images, vae.divisor, context.pixels_at_once, purify)
 
     def purify(
         self, protected: Tensor, seeds: Sequence[int], vae: Autoencoder, perceptual: Perceptual

@@ -21,8 +21,9 @@ from benchmark.models import upscalers
 class NoisyUpscale:
     """Adds Gaussian noise of `sigma` (of a [0, 1] image), then has each image cleared up under its caption.
 
-    By the diffusion upscaler `upscaler` where one is named (at `noise_level`, the result shrunk to the image's size),
-    else by image-to-image of `model`, noised to `strength` of the schedule.
+    By the diffusion upscaler `upscaler` where one is named, the result shrunk to the image's size: it is told that the
+    noise is of `noise_level`, and adds some of `added_level` itself, of the level told where none is named. Else by
+    image-to-image of `model`, noised to `strength` of the schedule.
     """
 
     def __init__(
@@ -35,16 +36,19 @@ class NoisyUpscale:
         scheduler: str = "dpm++",
         upscaler: str = "",
         noise_level: int = 20,
+        added_level: int | None = None,
     ) -> None:
         if bool(model) == bool(upscaler):
             raise ValueError("one of model and upscaler must name a model")
-        if noise_level < 0:
-            raise ValueError("noise_level must be at least 0")
+        added = noise_level if added_level is None else added_level
+        if min(noise_level, added) < 0:
+            raise ValueError("noise_level and added_level must be at least 0")
         self.noise = Noise(sigma)
         self.model = model
         self.strength = strength
         self.upscaler = upscaler
         self.noise_level = noise_level
+        self.added_level = added
         # The upscaler starts from nothing but noise, as at full strength.
         self.settings = sampling.redrawing(strength if model else 1.0, steps, guidance, scheduler)
 
@@ -52,7 +56,7 @@ class NoisyUpscale:
         """Returns the images after both, same sizes, each from its own seed."""
         noisy = self.noise.apply(images, context)
         if self.upscaler:
-            pipe = upscalers.load(self.upscaler, context.device, context.dtype)
+            pipe = upscalers.adding(upscalers.load(self.upscaler, context.device, context.dtype), self.added_level)
             drawn = zip(noisy, context.captions, context.seeds, strict=True)
             return [self._upscaled(pipe, *one) for one in drawn]
         model = context.load(self.model)
@@ -61,7 +65,7 @@ class NoisyUpscale:
             captions, seeds = [context.captions[n] for n in rows], [context.seeds[n] for n in rows]
             return sampling.image_to_image(model, batch, captions, seeds, self.settings, self.strength)
 
-        return in_frames(noisy, model.divisor, clear)
+        return in_frames(noisy, model.divisor, context.pixels_at_once, clear)
 
     def _upscaled(self, pipe: Any, pixels: Pixels, caption: str, seed: int) -> Pixels:
         made = pipe(

@@ -32,4 +32,4 @@ class VaeTrans:
         def project(batch: Tensor, _rows: list[int]) -> list[Pixels]:
             return quantise(vae.decode(vae.encode(batch.to(vae.device) * 2 - 1)) / 2 + 0.5)
 
-        return in_frames(images, vae.divisor, project)
+        return in_frames(images, vae.divisor, context.pixels_at_once, project)

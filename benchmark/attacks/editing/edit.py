@@ -17,7 +17,12 @@ class Edit:
         self.settings = sampling.redrawing(strength, steps, guidance, scheduler)
 
     def apply(
-        self, model: BaseModel, images: Sequence[Pixels], prompts: Sequence[str], seeds: Sequence[int]
+        self,
+        model: BaseModel,
+        images: Sequence[Pixels],
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        _masks: Sequence[Pixels] = (),
     ) -> list[Pixels]:
         """Returns the edit of each image under its prompt, from its own seed."""
         return sampling.image_to_image(model, to_tensor(images), prompts, seeds, self.settings, self.strength)

@@ -54,9 +54,9 @@ class DreamBooth:
 
     def personalise(self, model: BaseModel, data: TrainingSet, seed: int) -> Personalised:
         """Returns the model with copies of its trained parts that have learned `data`."""
-        learner = replace(model, unet=trainable(model.unet))
+        learner = replace(model, unet=trainable(model.in_single("unet")))
         if self.train_text_encoder:
-            learner = replace(learner, text_encoder=trainable(model.text_encoder))
+            learner = replace(learner, text_encoder=trainable(model.in_single("text_encoder")))
         examples = self._examples(learner, data.images, data.captions)
         loss = self._loss(learner, examples, self._prior(model, learner, data))
         weights = [p for part in (learner.unet, learner.text_encoder) for p in part.parameters() if p.requires_grad]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.models.loader import BaseModel, autocast
+from benchmark import whitebox
+from benchmark.models.loader import BaseModel
 
 Contexts = Callable[[Tensor, Tensor], Tensor]
 """Text contexts `[B, L, C]` for the drawn rows of a training set at the drawn times."""
@@ -68,10 +68,9 @@ class Batch:
 @torch.no_grad()
 def posterior(model: BaseModel, images: Tensor, chunk: int = 4) -> tuple[Tensor, Tensor]:
     """Returns means and standard deviations of the latents of `[N, 3, H, W]` images in [0, 1], unscaled, in float32."""
-    parts = [
-        model.vae.encode(part.to(model.device, model.dtype) * 2 - 1).latent_dist for part in torch.split(images, chunk)
-    ]
-    return torch.cat([p.mean for p in parts]).float(), torch.cat([p.std for p in parts]).float()
+    parts = [whitebox.posterior(model, part.to(model.device)) for part in torch.split(images, chunk)]
+    means, deviations = zip(*parts, strict=True)
+    return torch.cat(means), torch.cat(deviations)
 
 
 def fixed_contexts(model: BaseModel, texts: Sequence[str]) -> Contexts:
@@ -87,8 +86,8 @@ def live_contexts(model: BaseModel, texts: Sequence[str]) -> Contexts:
 
 
 def trainable(part: nn.Module) -> nn.Module:
-    """Returns a copy in float32 whose weights train: AdamW's small steps would vanish in half precision."""
-    return copy.deepcopy(part).float().train().requires_grad_(True)
+    """Returns the part, whose weights now train: float32 ones, as AdamW's small steps vanish in half precision."""
+    return part.train().requires_grad_(True)
 
 
 def finished(part: nn.Module, model: BaseModel) -> nn.Module:
@@ -99,13 +98,8 @@ def finished(part: nn.Module, model: BaseModel) -> nn.Module:
 
 
 def predict(model: BaseModel, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Returns the denoiser's prediction and what it should be, epsilon or v as the model's (Ho et al. 2020)."""
-    noisy = model.scheduler.add_noise(batch.latents, batch.noise, batch.times)
-    v = model.scheduler.config.prediction_type == "v_prediction"
-    target = model.scheduler.get_velocity(batch.latents, batch.noise, batch.times) if v else batch.noise
-    with autocast(model.device, model.dtype):
-        predicted = model.unet(noisy, batch.times, encoder_hidden_states=batch.context).sample
-    return predicted.float(), target.float()
+    """Returns the denoiser's prediction for a batch and what it should be, epsilon or v as the model's."""
+    return whitebox.predict(model, batch.latents, batch.noise, batch.times, batch.context)
 
 
 def diffusion_loss(model: BaseModel, batch: Batch) -> Tensor:

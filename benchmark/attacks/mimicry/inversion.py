@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from benchmark.attacks.mimicry.finetune import Contexts, Examples, Recipe, drawn_loss, finetune, posterior
 from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet, with_word
-from benchmark.models.loader import BaseModel, autocast
+from benchmark.models.loader import BaseModel
+from benchmark.whitebox import autocast
 
 
 class Inversion:

@@ -47,12 +47,18 @@ def schedule(model: BaseModel, settings: Diffusing, begin: int = 0) -> Any:
 
 @torch.no_grad()
 def denoise(
-    model: BaseModel, latents: Tensor, contexts: tuple[Tensor, Tensor], settings: Diffusing, begin: int = 0
+    model: BaseModel,
+    latents: Tensor,
+    contexts: tuple[Tensor, Tensor],
+    settings: Diffusing,
+    begin: int = 0,
+    **stepping: Any,
 ) -> Tensor:
     """Returns scaled latents `[N, C, h, w]`, denoised from step `begin` on with classifier-free guidance.
 
     `contexts` are those of the empty text `[S, 1, L, C]` and of the prompts `[S, N, L, C]`, one for each of S equal
-    stretches of the noise schedule, first the noisiest. At a guidance of 1 the empty text plays no part.
+    stretches of the noise schedule, first the noisiest. At a guidance of 1 the empty text plays no part. `stepping`
+    goes to every step of the scheduler, as DDIM's `eta`.
     """
     empty, guided = contexts
     both = torch.cat([empty.expand(-1, len(latents), -1, -1), guided], dim=1) if settings.guidance != 1 else guided
@@ -66,7 +72,7 @@ def denoise(
         if settings.guidance != 1:
             without, towards = predicted.chunk(2)
             predicted = without + settings.guidance * (towards - without)
-        latents = scheduler.step(predicted, time, latents).prev_sample
+        latents = scheduler.step(predicted, time, latents, **stepping).prev_sample
     return latents
 
 
