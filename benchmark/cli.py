@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
-from benchmark.commands import dataset, images, metrics, reading, running
+from benchmark.commands import dataset, images, keeping, metrics, reading, running, submitting
 from benchmark.errors import BenchmarkError, UserError
 
 app = App(
@@ -22,6 +22,11 @@ app = App(
 )
 app.command(reading.list_kind, name="list")
 for verb in (
+    submitting.new,
+    submitting.check,
+    keeping.verify,
+    keeping.merge,
+    keeping.gc,
     running.run,
     running.status,
     running.adopt,

@@ -30,6 +30,15 @@ def decode(data: bytes) -> Pixels:
         raise ValueError(f"not a readable image: {error}") from error
 
 
+def size(data: bytes) -> tuple[int, int]:
+    """Returns height and width that an encoded image says it has, undecoded; raises ValueError as `decode` does."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.height, image.width
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+        raise ValueError(f"not a readable image: {error}") from error
+
+
 def encode(pixels: Pixels) -> bytes:
     """Returns `[H, W, 3]` uint8 RGB pixels as PNG bytes."""
     buffer = io.BytesIO()

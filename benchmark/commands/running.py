@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.commands.terminal import Flag, Many, print_values
+from benchmark.errors import UserError
 from benchmark.execute.choice import Choice
 from benchmark.places import default_store
 
@@ -19,9 +20,11 @@ def run(
     protection: Many | None = None,
     images: Path | None = None,
     model: str | None = None,
+    salt_file: Path | None = None,
     store: Path | None = None,
     only: Many | None = None,
     limit: int | None = None,
+    workers: int = 1,
     keep: Literal["images"] | None = None,
     dry_run: Flag = False,
     json: Flag = False,
@@ -33,20 +36,28 @@ def run(
         protection: Protections to run, such as `photoguard[steps=50]`; all installed by default. Controls come along.
         images: Folder of images: one sub-folder per artist for the suite `folder`, a frozen dataset for `painting`.
         model: Model alias (or folder in diffusers layout) for the suite `folder`, which takes any.
+        salt_file: File with a secret salt: makes the run official, which needs all weights, locks and a clean commit.
         store: Where records go; ./results or $CLOAKBENCH_STORE by default.
-        only: Restrict to FIELD=VALUE with a field of protection, artist, attack, seed, strength.
+        only: Restrict to FIELD=VALUE with a field of protection, artist, attack, seed, strength, target.
         limit: Run at most this many cells.
+        workers: Processes that run cells side by side, each with the suite's threads.
         keep: `images` keeps every generated image.
         dry_run: Say what would run, and run nothing.
         json: Print the result as JSON.
     """
-    session = _plan(Choice(suite, protection or (), images, only or (), limit, model), store)
+    if workers < 1:
+        raise UserError(f"expected --workers of 1 or more, got {workers}", "One for every free core is a good number.")
+    choice = Choice(suite, protection or (), images, only or (), limit, model, salt_file)
+    session = _plan(choice, store)
     from benchmark.execute import session as sessions
+    from benchmark.execute.local import LocalExecutor
 
+    keep_images = keep == "images"
+    executor = LocalExecutor(choice, session.store.root, workers, keep_images) if workers > 1 else None
     plan: dict[str, object] = {"cells": len(session.cells), "store": str(session.store.root)}
     if dry_run:
         return print_values({**plan, "missing": len(session.missing())}, json)
-    records = sessions.run(session, keep_images=keep == "images")
+    records = sessions.run(session, executor, keep_images=keep_images)
     bad = sessions.failed(session, records)
     print_values({**plan, "ran": len(records), "failed": bad}, json)
     return 1 if bad else 0
@@ -58,6 +69,7 @@ def status(
     protection: Many | None = None,
     images: Path | None = None,
     model: str | None = None,
+    salt_file: Path | None = None,
     store: Path | None = None,
     json: Flag = False,
 ) -> int:
@@ -68,10 +80,11 @@ def status(
         protection: Protections to count; all installed by default.
         images: Folder of images, as for `run`.
         model: Model alias or folder, as for `run`.
+        salt_file: File with the salt of an official run.
         store: Where records lie.
         json: Print an object of counts by protection.
     """
-    session = _plan(Choice(suite, protection or (), images, model=model), store)
+    session = _plan(Choice(suite, protection or (), images, model=model, salt_file=salt_file), store)
     counts = {name: dict(sorted(tally.items())) for name, tally in session.counts().items()}
     if json:
         return print_values(dict(counts), True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -29,8 +30,9 @@ def attack_folder(name: str, source: Path, target: Path, suite: str, model: str 
     found = folders.read(source, target)
     pixels = list(found.values())
     context = _context(chosen, len(pixels))
-    for facts, settings in stages:
-        pixels = facts.build(settings).apply(pixels, context)
+    for (facts, settings), turn in zip(stages, catalogue.turns(chain), strict=True):
+        drawn = range(turn * len(pixels), (turn + 1) * len(pixels))
+        pixels = facts.build(settings).apply(pixels, replace(context, seeds=drawn))
     cleaned = dict(zip(found, pixels, strict=True))
     folders.write(target, {file: images.encode(pixels) for file, pixels in cleaned.items()})
     return [folders.changed(file, images.measure_budget(found[file], cleaned[file])) for file in found]
@@ -44,7 +46,7 @@ def _settings(facts: catalogue.StageFacts, suite: Suite, model: str | None) -> d
             "Choose another, or give a suite file of your own with --suite.",
         )
     settings = catalogue.settings(facts, suite)
-    return settings | ({"model": model} if model and "model" in facts.models else {})
+    return settings | ({"model": model} if model and settings.get("model") else {})
 
 
 def _context(suite: Suite, count: int) -> Context:

@@ -24,7 +24,9 @@ def protect_folder(
     found = folders.read(source, target)
     captions = (f"a {class_word}",) * len(found)
     surrogate = loader.load(model, loader.default_device()).surrogate()
-    call = guard.Call(strength, budget_255, surrogate, 0, class_word, captions)
+    call = guard.Call(
+        strength=strength, budget_255=budget_255, surrogate=surrogate, seed=0, class_word=class_word, captions=captions
+    )
     done = guard.run(protection, list(found.values()), call)
     folders.write(target, dict(zip(found, done.pngs, strict=True)))
     return [folders.changed(file, budget) for file, budget in zip(found, done.budgets, strict=True)]

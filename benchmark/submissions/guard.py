@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmark.cells.record import Status
 from benchmark.contract import Protection, Request, Surrogate
 from benchmark.errors import SubmissionError
-from benchmark.images import Budget, Pixels, decode, encode, measure_budget, quantise, to_tensor
+from benchmark.images import Budget, Pixels, decode, encode, measure_budget, quantise, size, to_tensor
 from benchmark.submissions.state import restored
 
 RANGE_TOLERANCE = 1e-4
@@ -31,14 +31,13 @@ class SubmissionFault(SubmissionError):  # noqa: N818 - a fault is what a record
         self.traceback = trace
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What one protection is asked for: the circumstances of all images of one artist."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What one protection is asked for: the circumstances of all images of one artist, as plain values."""
 
     strength: float
     budget_255: int
     """The suite's largest L-infinity budget, in levels."""
-    surrogate: Surrogate
     seed: int
     class_word: str
     captions: Sequence[str]
@@ -57,6 +56,13 @@ class Call:
     def levels(self) -> int:
         """By how many 8-bit levels a pixel of the saved PNG may differ."""
         return round(self.budget_255 * self.strength)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Order):
+    """An order with the surrogate in this process."""
+
+    surrogate: Surrogate
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +89,27 @@ def run(protection: Protection, images: Sequence[Pixels], call: Call) -> Protect
     for members in _by_size(images):
         changed = _protect_group(protection, [images[i] for i in members], call, [call.captions[i] for i in members])
         pngs |= {i: encode(pixels) for i, pixels in zip(members, changed, strict=True)}
-    ordered = tuple(pngs[i] for i in range(len(images)))
-    saved = tuple(decode(png) for png in ordered)
+    return accept(images, [pngs[i] for i in range(len(images))], call, protection.budget)
+
+
+def accept(images: Sequence[Pixels], pngs: Sequence[bytes], order: Order, budget: str) -> Protected:
+    """Returns what came back as PNGs, one an image; raises SubmissionFault for other sizes or more than the budget."""
+    saved = tuple(_decoded(png, before) for png, before in zip(pngs, images, strict=True))
     budgets = tuple(measure_budget(before, after) for before, after in zip(images, saved, strict=True))
-    if protection.budget == "linf":
-        _check_budget(budgets, call)
-    return Protected(saved, ordered, budgets)
+    if budget == "linf":
+        _check_budget(budgets, order)
+    return Protected(saved, tuple(pngs), budgets)
+
+
+def _decoded(png: bytes, original: Pixels) -> Pixels:
+    try:
+        height, width = size(png)  # of the header: a small file may claim to be a huge image
+        found = decode(png) if (height, width) == original.shape[:2] else None
+    except ValueError as error:
+        raise _invalid(f"expected a PNG, got {error}") from error
+    if found is None:
+        raise _invalid(f"expected an image of {original.shape[1]} x {original.shape[0]} pixels, got {width} x {height}")
+    return found
 
 
 def check_determinism(protection: Protection, images: Sequence[Pixels], call: Call) -> float:
@@ -139,13 +160,14 @@ def _ask(protection: Protection, images: Tensor, request: Request) -> Tensor:
     except (Exception, SystemExit) as error:
         status = Status.OOM if _is_out_of_memory(error) else Status.FAILED
         message = f"expected protected images, got {type(error).__name__}: {_first_line(error)}"
-        raise SubmissionFault(status, message, _HINTS[status], traceback.format_exc()) from error
+        raise SubmissionFault(status, message, HINTS[status], traceback.format_exc()) from error
     if received is None:
         raise _invalid(f"expected a torch.Tensor from protect, got {type(returned).__name__}")
     return received
 
 
-_HINTS = {
+HINTS = {
+    Status.TIMEOUT: "Make it faster, or ask for a longer limit.",
     Status.OOM: "Make it work on fewer images at once, or run where there is more memory.",
     Status.FAILED: "The traceback is kept with the record; the submission's author has to repair it.",
     Status.INVALID_OUTPUT: "See the contract in submissions/README.md.",
@@ -175,16 +197,17 @@ def _check(returned: Tensor, shape: torch.Size) -> None:
         raise _invalid(f"expected values in [0, 1], got {low:.6g} to {high:.6g}", "Clamp the result: x.clamp(0, 1).")
 
 
-def _check_budget(budgets: Sequence[Budget], call: Call) -> None:
+def _check_budget(budgets: Sequence[Budget], order: Order) -> None:
     for index, budget in enumerate(budgets):
-        if budget.max_255 > call.levels:
+        if budget.max_255 > order.levels:
             message = (
-                f"expected every pixel of the saved PNG within {call.levels} levels of the original (budget "
-                f"{call.budget_255}/255, strength {call.strength:g}), got {budget.max_255:.0f} levels in image {index}"
+                f"expected every pixel of the saved PNG within {order.levels} levels of the original "
+                f"(budget {order.budget_255}/255, strength {order.strength:g}), "
+                f"got {budget.max_255:.0f} levels in image {index}"
             )
             hint = "Round the perturbation to whole levels inside request.epsilon before returning."
             raise _invalid(message, hint)
 
 
-def _invalid(message: str, hint: str = _HINTS[Status.INVALID_OUTPUT]) -> SubmissionFault:
+def _invalid(message: str, hint: str = HINTS[Status.INVALID_OUTPUT]) -> SubmissionFault:
     return SubmissionFault(Status.INVALID_OUTPUT, message, hint)

@@ -6,6 +6,9 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from benchmark.cells.record import ProtectionFacts
 from benchmark.contract import Protection
@@ -16,6 +19,20 @@ from benchmark.submissions.package import package_digest
 
 CONTROLS = "cloakbench-controls"
 """The distribution whose protections may be controls; elsewhere the claim is ignored."""
+
+
+class Claims(BaseModel):
+    """What a protection's class says about itself; the harness believes none of it that it can measure."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    budget: Literal["linf", "perceptual", "ready-made"]
+    title: str
+    paper: str
+    licence: str
+    deterministic: bool
+    control: str | None
+    """Which control it wants to be; counts for the project's own distribution only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +49,22 @@ class LoadedProtection:
         """Canonical spelling: name and parameters."""
         return canonical(self.offer.name, self.parameters)
 
-    def facts(self) -> ProtectionFacts:
-        """Returns what records and pages say about it."""
+    def claims(self) -> Claims:
+        """Returns what the protection's class says about itself."""
         kind = type(self.instance)
-        return ProtectionFacts(
-            name=self.identity,
-            version=self.offer.version,
-            distribution=self.offer.distribution,
-            package_digest=self.package_digest,
-            role=_role(self.offer, kind),
+        control = getattr(kind, "control", None)
+        return Claims(
             budget=kind.budget,
             title=kind.title,
             paper=kind.paper,
             licence=kind.licence,
             deterministic=kind.deterministic,
+            control=control if isinstance(control, str) else None,
         )
+
+    def facts(self) -> ProtectionFacts:
+        """Returns what records and pages say about it."""
+        return facts(self.offer, self.parameters, self.package_digest, self.claims())
 
 
 def load(spelling: str, provider: Provider | None = None) -> LoadedProtection:
@@ -62,6 +80,12 @@ def load(spelling: str, provider: Provider | None = None) -> LoadedProtection:
     _check_facts(kind, offer)
     instance = _build(kind, offer, variant.parameters)
     return LoadedProtection(offer, variant.parameters, instance, package_digest(offer.distribution, provider))
+
+
+def needs_parameters(name: str, provider: Provider | None = None) -> bool:
+    """Returns whether the protection called `name` has a parameter without a default; raises as `load` does."""
+    parameters = inspect.signature(_import(find(name, provider))).parameters.values()
+    return any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
 
 
 def _import(offer: Offer) -> type[Protection]:
@@ -86,7 +110,7 @@ def _check_facts(kind: type[Protection], offer: Offer) -> None:
         "title": isinstance(getattr(kind, "title", None), str) and bool(getattr(kind, "title", "")),
         "paper": isinstance(kind.paper, str),
         "licence": isinstance(kind.licence, str),
-        "budget": kind.budget in ("linf", "perceptual"),
+        "budget": kind.budget in ("linf", "perceptual", "ready-made"),
         "deterministic": isinstance(kind.deterministic, bool),
     }
     for name, is_right in checks.items():
@@ -125,10 +149,17 @@ def _takes(kind: type[Protection]) -> str:
     return f"It takes: {', '.join(str(p) for p in parameters) or 'no parameters'}."
 
 
-def _role(offer: Offer, kind: type[Protection]) -> str:
-    control = getattr(kind, "control", None)
+def facts(offer: Offer, parameters: Mapping[str, Parameter], digest: str, claims: Claims) -> ProtectionFacts:
+    """Returns what records say about a protection: its claims, and what its installation says for itself."""
     is_ours = normalised(offer.distribution) == CONTROLS
-    return control if is_ours and isinstance(control, str) else "submission"
+    return ProtectionFacts(
+        name=canonical(offer.name, parameters),
+        version=offer.version,
+        distribution=offer.distribution,
+        package_digest=digest,
+        role=claims.control if is_ours and claims.control else "submission",
+        **claims.model_dump(exclude={"control"}),
+    )
 
 
 def _label(offer: Offer) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -24,8 +26,29 @@ def package_digest(name: str, provider: Provider | None = None) -> str:
 
     The digest is over lines `SHA-256  path` sorted by path. Caches, compiled files, tests and installer metadata are
     left out, so that an ordinary and an editable install of the same sources agree. Nothing is imported.
+
+    Where it requires other submissions, whose code it then uses, their digests are part of its own.
     """
-    return digest_of(_distribution(name, provider))
+    owner = _distribution(name, provider)
+    used = [digest_of(other) for other in _submissions_used(owner, provider)]
+    return digest_of(owner) if not used else hashlib.sha256("".join([digest_of(owner), *used]).encode()).hexdigest()
+
+
+def _submissions_used(owner: Distribution, provider: Provider | None) -> list[Distribution]:
+    """Returns the submissions that a distribution requires, directly or through others, by name."""
+    found: dict[str, Distribution] = {}
+    waiting = [owner]
+    while waiting:
+        for required in waiting.pop().requires or ():
+            name = normalised(re.split(r"[^A-Za-z0-9._-]", required, maxsplit=1)[0])
+            if name in found or name == normalised(owner.name):
+                continue
+            with contextlib.suppress(UserError):  # an extra's requirement need not be installed
+                other = _distribution(name, provider)
+                if GROUP in (other.read_text("entry_points.txt") or ""):
+                    found[name] = other
+                    waiting.append(other)
+    return [found[name] for name in sorted(found)]
 
 
 def digest_of(owner: Distribution) -> str:

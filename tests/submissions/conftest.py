@@ -108,6 +108,13 @@ def surrogate() -> Surrogate:
 def call(surrogate: Surrogate) -> Callable[..., Call]:
     def make(count: int, strength: float = 0.5, budget_255: int = 16, seed: int = 3) -> Call:
         captions = [f"painting {i}" for i in range(count)]
-        return Call(strength, budget_255, surrogate, seed, "painting", captions)
+        return Call(
+            strength=strength,
+            budget_255=budget_255,
+            surrogate=surrogate,
+            seed=seed,
+            class_word="painting",
+            captions=captions,
+        )
 
     return make

@@ -6,6 +6,7 @@ import pytest
 
 from benchmark.errors import SubmissionError, UserError
 from benchmark.submissions.package import digest_of, package_digest
+from tests.submissions.conftest import Environment
 
 FILES = {"pack/__init__.py": "x = 1\n", "pack/data/table.json": "{}\n", "pack/deep/code.py": "y = 2\n"}
 NOISE = {"pack/__pycache__/code.cpython-311.pyc": "?", "pack/old.pyc": "?", "pack/tests/test_x.py": "assert 1\n"}
@@ -52,3 +53,16 @@ def test_nothing_found_is_said(environment) -> None:
 def test_installed_baselines_have_a_digest() -> None:
     assert len(package_digest("cloakbench-controls")) == 64
     assert package_digest("cloakbench-controls") != package_digest("cloakbench-photoguard")
+
+
+def test_the_code_of_a_required_submission_is_part_of_the_digest(environment: Environment) -> None:
+    environment.install("base", {"base": "base:Base"}, {"base.py": "x = 1"})
+    user = environment.install("user", {"user": "user:User"}, {"user.py": "import base"})
+    package_digest.cache_clear()
+    alone = package_digest("user", environment)
+    user.texts["METADATA"] += "Requires-Dist: base>=1\nRequires-Dist: absent; extra == 'more'\n"
+    package_digest.cache_clear()
+    together = package_digest("user", environment)
+    (environment.root / "base" / "base.py").write_text("x = 2")
+    package_digest.cache_clear()
+    assert len({alone, together, package_digest("user", environment)}) == 3

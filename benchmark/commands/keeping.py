@@ -1,0 +1,64 @@
+"""Verbs that look after stores: verify, merge, gc."""
+
+from __future__ import annotations
+
+import json as jsons
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from benchmark.commands.terminal import Flag, print_values
+from benchmark.places import default_store
+
+
+def verify(source: Path, *, suite: str | None = None, json: Flag = False) -> int:
+    """Computes keys and digests of records again; 1 where something does not fit.
+
+    Args:
+        source: A store, or a folder of reference records.
+        suite: Which suite, where the source holds several.
+        json: Print an object with what was looked at and the problems.
+    """
+    from benchmark.verifying import verify as look
+
+    verdict = look(source, suite)
+    if json:
+        print(jsons.dumps(asdict(verdict), sort_keys=True))
+    else:
+        for problem in verdict.problems:
+            print(problem)
+        looked = f"{verdict.records} records and {verdict.images} images of {verdict.suite}"
+        print(f"{looked}: {f'{len(verdict.problems)} faults' if verdict.problems else 'all fit'}")
+    return 1 if verdict.problems else 0
+
+
+def merge(
+    sources: Annotated[list[Path], Parameter(negative="")], /, *, store: Path | None = None, json: Flag = False
+) -> int:
+    """Fills one store from several; each is verified first.
+
+    Args:
+        sources: Stores, or folders of reference records.
+        store: Where everything goes; ./results or $CLOAKBENCH_STORE by default.
+        json: Print an object with how many records and files came in.
+    """
+    from benchmark.cells.store import Store
+    from benchmark.merging import merge as take
+
+    return print_values(asdict(take(sources, Store(store or default_store()))), json)
+
+
+def gc(*, store: Path | None = None, dry_run: Flag = False, json: Flag = False) -> int:
+    """Removes images and features that no record refers to. Not while a run writes to the store.
+
+    Args:
+        store: The store; ./results or $CLOAKBENCH_STORE by default.
+        dry_run: Say how much it is, and remove nothing.
+        json: Print an object with how many stages and bytes were removed.
+    """
+    from benchmark.cells.store import Store
+    from benchmark.clearing import clear
+
+    return print_values(asdict(clear(Store(store or default_store()), dry_run)), json)

@@ -1,0 +1,45 @@
+"""Verbs for who submits a protection: new, check."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from json import dumps
+from pathlib import Path
+
+from benchmark.commands.terminal import Flag
+
+
+def new(name: str, *, out: Path = Path()) -> int:
+    """Writes a working package with a simple protection in it, to be replaced by yours.
+
+    Args:
+        name: Of the package and of the protection, such as `my-cloak`.
+        out: Folder in which the package's folder is made.
+    """
+    from benchmark.submissions.starting import start
+
+    for path in start(name, out):
+        print(path)
+    print(f"next: pip install -e {out / name} && cloakbench check {name}")
+    return 0
+
+
+def check(name: str, *, json: Flag = False) -> int:
+    """Says whether a protection holds the contract, measured on the embedded model; 1 if an official run refuses it.
+
+    Args:
+        name: The protection, such as `photoguard` or `photoguard[steps=200]`.
+        json: Print the score card as JSON.
+    """
+    from benchmark.submissions.checking import check as look
+
+    card = look(name)
+    if json:
+        print(dumps({**asdict(card), "accepted": card.accepted}, sort_keys=True))
+    else:
+        for line in card.checks:
+            mark = "ok  " if line.passed else ("FAIL" if line.required else "look")
+            print(f"{mark}  {line.name}: {line.found}")
+        verdict = "an official run would take it" if card.accepted else "an official run would refuse it"
+        print(f"{card.protection}: {verdict} (isolated by {card.isolation})")
+    return 0 if card.accepted else 1

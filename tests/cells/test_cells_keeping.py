@@ -1,0 +1,120 @@
+"""Verifying, merging and clearing stores, on a store that a run has made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from benchmark import cli
+from benchmark.cells.store import Store
+from benchmark.clearing import clear
+from benchmark.errors import UserError
+from benchmark.merging import merge
+from benchmark.verifying import verify
+from leaderboards.source import export_reference
+from tests.running import told
+
+
+@pytest.fixture
+def store(good_run, tmp_path):
+    shutil.copytree(good_run.store.root, tmp_path / "store")
+    return Store(tmp_path / "store")
+
+
+def spoil(store, change):
+    """Changes the first good record of the good protection in place."""
+    for path in store.records():
+        document = json.loads(path.read_bytes())
+        if document["protection"]["name"] == "good":
+            change(document)
+            path.write_text(json.dumps(document))
+            return
+    raise AssertionError("expected a record to spoil")
+
+
+def test_a_runs_own_store_and_its_reference_verify(good_run, tmp_path):
+    found = verify(good_run.store.root)
+    assert (found.suite, found.records, found.problems) == ("tiny", len(good_run.cells), [])
+    assert found.images > 0
+    export_reference(good_run.store.root, None, tmp_path / "reference")
+    assert verify(tmp_path / "reference").problems == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d["components"]["protect"].update(strength=0.25), "expected the parent 'protect'"),
+        (lambda d: d["components"]["measure"].update(judge="f" * 64), "expected the key of its recipe"),
+        (lambda d: d["generations"].pop("style-distance"), "expected the metric 'style-distance', got none"),
+        (lambda d: d.update(status="failed"), "expected a reason for the status failed"),
+        (lambda d: d["digests"].update(protect=["0" * 64] * 3), "expected the images of 'protect'"),
+    ],
+)
+def test_each_forgery_is_found(store, change, words):
+    spoil(store, change)
+    assert any(words in problem for problem in verify(store.root).problems)
+
+
+def test_a_changed_image_is_found(store):
+    picture = sorted(store.root.glob("images/*/*/*/000.png"))[0]
+    picture.write_bytes(picture.read_bytes()[:300])
+    assert any("are damaged" in problem for problem in verify(store.root).problems)
+
+
+def test_verify_ends_with_1_and_says_what(store, capsys):
+    spoil(store, lambda d: d["components"]["measure"].update(judge="f" * 64))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["verify", str(store.root)])
+    assert ended.value.code == 1
+    assert "1 faults" in capsys.readouterr().out
+
+
+def test_two_halves_merge_into_the_whole(good_run, store, tmp_path):
+    halves = [Store(tmp_path / name) for name in ("a", "b")]
+    for half in halves:
+        shutil.copytree(store.root, half.root)
+    for number, path in enumerate(sorted(store.records())):
+        (halves[number % 2].root / path.relative_to(store.root)).unlink()
+    whole = Store(tmp_path / "whole")
+    done = merge([half.root for half in halves], whole)
+    assert (done.records, done.known) == (len(good_run.cells), 0)
+    assert done.files > 0
+    assert told(whole) == told(good_run.store)
+    assert verify(whole.root).problems == []
+    again = merge([half.root for half in halves], whole)
+    assert (again.records, again.files) == (0, 0)
+
+
+def test_a_source_that_does_not_verify_is_refused_whole(good_run, store, tmp_path):
+    spoil(store, lambda d: d["components"]["measure"].update(judge="f" * 64))
+    target = Store(tmp_path / "target")
+    with pytest.raises(UserError, match="expected records that verify, got 1 faults"):
+        merge([good_run.store.root, store.root], target)
+    assert not list(target.records())
+
+
+def test_a_folder_without_records_is_refused(tmp_path):
+    with pytest.raises(UserError, match="expected a store or a reference folder"):
+        merge([tmp_path], Store(tmp_path / "target"))
+
+
+def test_clearing_removes_only_what_no_record_names(store):
+    before = told(store)
+    files = {path for path in store.root.rglob("*") if path.is_file()}
+    assert clear(store).stages == 0
+    assert {path for path in store.root.rglob("*") if path.is_file()} == files
+    stray = store.root / "images" / "ab" / ("ab" + "0" * 62) / "env" / "000.png"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"12345")
+    assert (clear(store, dry_run=True).stages, stray.exists()) == (1, True)
+    done = clear(store)
+    assert (done.stages, done.bytes, stray.exists()) == (1, 5, False)
+    assert told(store) == before
+
+
+def test_nothing_is_cleared_while_a_record_is_damaged(store):
+    next(iter(store.records())).write_text("{")
+    with pytest.raises(UserError, match="expected readable records"):
+        clear(store)

@@ -1,0 +1,170 @@
+"""A submission that misbehaves in the way its first caption names; written to disk as an installed distribution."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SOURCE = """
+import ctypes, os, pickle, random, socket, subprocess, sys, time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmark import Protection
+
+
+def fine(images, request):
+    return images
+
+
+def sleeps(images, request):
+    time.sleep(600)
+
+
+def spins(images, request):
+    while True:
+        pass
+
+
+def storms(images, request):
+    for _ in range(40):
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    time.sleep(600)
+
+
+def hogs(images, request):
+    kept = []
+    for _ in range(64):
+        kept.append(np.ones(32 << 20, dtype=np.uint8))
+        time.sleep(0.05)
+    time.sleep(600)
+
+
+def segfaults(images, request):
+    ctypes.string_at(0)
+
+
+def exits(images, request):
+    os._exit(0)
+
+
+def quits(images, request):
+    sys.exit(3)
+
+
+def deletes_inputs(images, request):
+    for path in Path.cwd().glob("call-*/in/*"):
+        path.unlink()
+    return images
+
+
+def writes_store(images, request):
+    Path(os.environ.get("PLACE") or request.captions[1], "stolen").write_text("x")
+    return images
+
+
+def reads_store(images, request):
+    Path(request.captions[1], "secret").read_text()
+    return images
+
+
+def connects(images, request):
+    with socket.create_connection(("127.0.0.1", int(request.captions[1])), timeout=2):
+        return images
+
+
+def patches(images, request):
+    import benchmark.submissions.guard as guard
+
+    torch.Tensor.clamp = lambda self, *a, **k: self
+    guard._check_budget = lambda *a: None
+    guard._check = lambda *a: None
+    return torch.ones_like(images)
+
+
+def grows(images, request):
+    return torch.zeros(len(images), 3, 512, 512)
+
+
+def wrong_dtype(images, request):
+    return (images * 255).to(torch.uint8)
+
+
+def nan(images, request):
+    return images * float("nan")
+
+
+def not_a_tensor(images, request):
+    return "images"
+
+
+def links(images, request):
+    out = next(Path.cwd().glob("call-*")) / "out"
+    out.mkdir()
+    Path("aside").write_bytes(b"")
+    (out / "0000.png").symlink_to(Path("aside").absolute())
+    return images
+
+
+def pickles(images, request):
+    out = next(Path.cwd().glob("call-*")) / "out"
+    out.mkdir()
+    (out / "9999.png").write_bytes(pickle.dumps(print))
+    (out / "model.pkl").write_bytes(pickle.dumps(print))
+    return images
+
+
+def prints(images, request):
+    for _ in range(20):
+        os.write(1, b"x" * (1 << 20))
+    return images
+
+
+def leaves_children(images, request):
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    return images
+
+
+def seeds(images, request):
+    random.seed(0), np.random.seed(0), torch.manual_seed(0), torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(1)
+    return images
+
+
+def forges(images, request):
+    for descriptor in range(3, 256):
+        try:
+            os.write(descriptor, b'{"found": {}, "attempts": [], "peak_bytes": 0}\\n')
+        except OSError:
+            pass
+    time.sleep(600)
+
+
+def babbles(images, request):
+    for descriptor in range(3, 256):
+        try:
+            os.write(descriptor, b"not json\\n")
+        except OSError:
+            pass
+    time.sleep(600)
+
+
+class Hostile(Protection):
+    title = '<script>alert("x")</script>'
+    licence = "none"
+
+    def protect(self, images, request):
+        return globals()[request.captions[0]](images, request)
+"""
+
+
+def install(folder: Path, name: str = "hostile", source: str = SOURCE) -> None:
+    """Writes the distribution into a folder that a search path can name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}_module.py").write_text(source)
+    facts = folder / f"{name}-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text(f"[cloakbench.protections]\n{name} = {name}_module:Hostile\n")
+    (facts / "RECORD").write_text(f"{name}_module.py,,\n")

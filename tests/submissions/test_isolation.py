@@ -1,0 +1,190 @@
+"""Hostile submissions: each ends as one explained status, and the harness goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from benchmark.cells.record import Status
+from benchmark.errors import SubmissionError, UserError
+from benchmark.submissions import isolation, processes
+from benchmark.submissions.guard import Order, Protected, SubmissionFault
+from benchmark.submissions.isolation import Limits, Worker
+from tests.submissions import hostile
+
+IMAGE = np.full((16, 24, 3), 120, dtype=np.uint8)
+LIMITS = Limits(seconds=20, memory_bytes=1200 << 20, processes=12)
+WALLS = ["process", pytest.param("bubblewrap", marks=pytest.mark.skipif(not shutil.which("bwrap"), reason="no bwrap"))]
+
+Misbehave = Callable[..., Protected]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("site")
+    hostile.install(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        path = os.pathsep.join([str(folder), str(Path(__file__).parents[2])])
+        patch.setenv("PYTHONPATH", path)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    (folder / "secret").write_text("another entry")
+    return folder
+
+
+@pytest.fixture(scope="module", params=WALLS)
+def worker(request: pytest.FixtureRequest, store: Path) -> Iterator[Worker]:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "process":
+            patch.setattr(shutil, "which", lambda _name: None)
+        with Worker("hostile", LIMITS, hidden=[store]) as started:
+            assert started.isolation == request.param
+            yield started
+
+
+def order(deed: str, *more: str) -> Order:
+    return Order(strength=1.0, budget_255=16, seed=0, class_word="painting", captions=[deed, *more])
+
+
+def misbehave(worker: Worker, deed: str, more: str = "") -> Protected:
+    """Two images, because a caption each carries what to do and with what."""
+    return worker.protect([IMAGE, IMAGE], order(deed, more))
+
+
+def fault(worker: Worker, deed: str, more: str = "") -> SubmissionFault:
+    with pytest.raises(SubmissionFault) as caught:
+        misbehave(worker, deed, more)
+    return caught.value
+
+
+def fine(worker: Worker) -> None:
+    assert (misbehave(worker, "fine").images[0] == IMAGE).all()
+
+
+def test_claims_come_back_as_text_and_are_only_claims(worker: Worker) -> None:
+    claims = worker.load()
+    assert claims.title.startswith("<script>")
+    assert claims.control is None
+
+
+@pytest.mark.parametrize(
+    ("deed", "status", "words"),
+    [
+        ("quits", Status.FAILED, "SystemExit"),
+        ("grows", Status.INVALID_OUTPUT, "expected the shape of the images"),
+        ("wrong_dtype", Status.INVALID_OUTPUT, "got torch.uint8"),
+        ("nan", Status.INVALID_OUTPUT, "NaN"),
+        ("not_a_tensor", Status.INVALID_OUTPUT, "got str"),
+        ("links", Status.INVALID_OUTPUT, "expected a protected image 0000.png"),
+    ],
+)
+def test_faults_that_leave_the_process_alive(worker: Worker, deed: str, status: Status, words: str) -> None:
+    found = fault(worker, deed)
+    assert (found.status, words in found.message) == (status, True)
+    fine(worker)
+
+
+@pytest.mark.parametrize("deed", ["deletes_inputs", "pickles", "prints", "seeds"])
+def test_mischief_without_effect(worker: Worker, deed: str) -> None:
+    assert (misbehave(worker, deed).images[1] == IMAGE).all()
+    fine(worker)
+
+
+def test_store_can_be_neither_read_nor_written(worker: Worker, store: Path) -> None:
+    for deed in ("writes_store", "reads_store"):
+        found = fault(worker, deed, str(store))
+        assert found.status is Status.FAILED
+        assert "Error" in found.message
+    assert sorted(path.name for path in store.iterdir()) == ["secret"]
+    assert any(str(store) in attempt for attempt in worker.attempts)
+
+
+def test_no_connection_to_a_socket_that_listens(worker: Worker) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.1)
+        assert fault(worker, "connects", str(listening.getsockname()[1])).status is Status.FAILED
+        with pytest.raises(TimeoutError):
+            listening.accept()
+    assert any("socket" in attempt for attempt in worker.attempts)
+
+
+@pytest.mark.parametrize(
+    ("deed", "status", "words"),
+    [
+        ("segfaults", Status.FAILED, "signal 11"),
+        ("exits", Status.FAILED, "exit code 0"),
+        ("babbles", Status.FAILED, "expected an answer of the worker, got b'not json"),
+        ("forges", Status.INVALID_OUTPUT, "expected a protected image 0000.png"),
+        ("patches", Status.INVALID_OUTPUT, "expected every pixel of the saved PNG within 16 levels"),
+        ("hogs", Status.OOM, "expected at most 1200 MiB of memory"),
+        ("storms", Status.FAILED, "expected at most 12 processes"),
+    ],
+)
+def test_faults_that_end_the_process_or_spoil_it(store: Path, deed: str, status: Status, words: str) -> None:
+    with Worker("hostile", LIMITS, hidden=[store]) as own:
+        found = fault(own, deed)
+        assert (found.status, found.message if words not in found.message else words) == (status, words)
+        if deed not in ("patches", "forges"):  # those leave a process that can't be trusted to be fine
+            fine(own)
+
+
+@pytest.mark.parametrize("deed", ["sleeps", "spins"])
+def test_no_end_is_a_timeout(store: Path, deed: str) -> None:
+    with Worker("hostile", Limits(seconds=60), hidden=[store]) as own:
+        own.load()
+        own.limits = Limits(seconds=1)
+        assert fault(own, deed).status is Status.TIMEOUT
+
+
+def test_children_left_behind_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    own = Worker("hostile", LIMITS)
+    misbehave(own, "leaves_children")
+    mark = own._box.name
+    alive = [p for p in psutil.process_iter() if _marked(p, mark)]
+    assert len(alive) == 2  # the worker and the child in a session of its own
+    own.close()
+    assert own.left_behind == 1
+    assert not [p for p in psutil.process_iter() if _marked(p, mark)]
+    assert not own._box.exists()
+
+
+def _marked(process: psutil.Process, mark: str) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.environ().get(processes.MARK) == mark)
+    except psutil.Error:
+        return False
+
+
+def test_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    found = isolation._environment(tmp_path)
+    assert "SECRET_TOKEN" not in found
+    assert "CLOAKBENCH_STORE" not in found
+    assert found["HOME"] == str(tmp_path)
+    assert found["HF_HUB_OFFLINE"] == "1"
+
+
+def test_entry_point_that_raises_at_import_is_a_submissions_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile.install(tmp_path / "broken", "broken", "raise RuntimeError('at import')")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'broken'}{os.pathsep}{os.environ['PYTHONPATH']}")
+    with Worker("broken") as own, pytest.raises(SubmissionError, match="got RuntimeError: at import"):
+        own.load()
+
+
+def test_unknown_name_is_the_users_error() -> None:
+    with Worker("hostil") as own, pytest.raises(UserError, match="expected an installed protection, got 'hostil'"):
+        own.load()
