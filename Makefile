@@ -25,11 +25,11 @@ $(STAMP): pyproject.toml constraints.txt $(SUBMISSIONS:=pyproject.toml)
 	@touch $@
 
 demo: install ## controls and PhotoGuard through mini-quick, then the page
-	@$(BIN)/cloakbench run mini-quick --protection photoguard
+	@$(BIN)/cloakbench run mini-quick --protection photoguard --workers 2
 	@$(BIN)/cloakbench board mini-quick --out site/mini-quick
 
 board: install ## render the committed records of the full mini run
-	@$(BIN)/cloakbench board --source leaderboards/reference/mini --out site/mini
+	@$(BIN)/cloakbench board --source leaderboards/reference/mini --out site/mini --unofficial
 
 test: install lint ## everything but the long checks
 	$(PYTEST) -n 2 --dist loadfile -m 'not long'

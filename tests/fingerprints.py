@@ -26,6 +26,9 @@ COUNTED = (
     "benchmark.submissions.guard",
     "benchmark.submissions.state",
     "benchmark.images",
+    "benchmark.pgd",
+    "benchmark.streams",
+    "benchmark.whitebox",
 )
 """Packages and modules whose code makes numbers; the catalogues hold the versions themselves."""
 LEFT_OUT = (
@@ -56,7 +59,9 @@ def versioned() -> list[Versioned]:
     stages = [Versioned(f"{s.kind} {s.name}", s.version, s.target.partition(":")[0]) for s in attacks.STAGES]
     measures = [Versioned(f"metric {m.name}", m.version, MODULES[m.level]) for m in metrics.METRICS]
     harness = [
+        Versioned("stage calibrate", plan.CALIBRATION_VERSION, "benchmark.cells.calibration"),
         Versioned("stage protect", plan.GUARD_VERSION, "benchmark.submissions.guard"),
+        Versioned("helpers of protections", plan.GUARD_VERSION, "benchmark.pgd"),
         Versioned("stage generate", plan.SAMPLING_VERSION, "benchmark.attacks.mimicry.sampling"),
     ]
     return [*stages, *measures, *harness]

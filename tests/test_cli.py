@@ -141,7 +141,11 @@ def test_a_run_is_taken_up_counted_and_shown(cloakbench, python, tiny_suite, tmp
     assert json.loads(ended.out)["ran"] == 5
     assert json.loads(cloakbench("run", tiny_suite, "--protection", "placebo", "--json").out)["ran"] == 0
     assert "identity: 2 ok" in cloakbench("status", tiny_suite, "--protection", "placebo").out
-    board = cloakbench("board", "--out", tmp_path / "site", "--json")
+    refused = cloakbench("board", "--out", tmp_path / "site")
+    assert refused.code == 2
+    assert "expected a gold run that holds" in refused.err
+    assert not (tmp_path / "site").exists()
+    board = cloakbench("board", "--out", tmp_path / "site", "--unofficial", "--json")
     assert board.code == 0
     assert json.loads(board.out) == {"leaderboard": str(tmp_path / "site" / "index.html")}
     assert (tmp_path / "site" / "board.json").is_file()
@@ -149,7 +153,7 @@ def test_a_run_is_taken_up_counted_and_shown(cloakbench, python, tiny_suite, tmp
         "import contextlib, sys\n"
         "from benchmark.cli import main\n"
         "with contextlib.suppress(SystemExit):\n"
-        f"    main(['board', '--out', {str(tmp_path / 'site')!r}])\n"
+        f"    main(['board', '--unofficial', '--out', {str(tmp_path / 'site')!r}])\n"
         "print(sorted({'torch', 'diffusers', 'transformers'} & set(sys.modules)))"
     )
     assert shown.splitlines()[-2:] == [f"leaderboard: {tmp_path / 'site' / 'index.html'}", "[]"]
@@ -286,4 +290,4 @@ def test_controls_come_along_and_a_name_counts_once():
     names = [entry.facts.name for entry in sessions.entries(["photoguard", "identity", "photoguard[steps=3]"])]
     assert names == ["floor", "identity", "placebo", "random-noise", "photoguard", "photoguard[steps=3]"]
     everything = {entry.facts.name for entry in sessions.entries([])}
-    assert everything == {"floor", *submissions.discover().names}
+    assert everything == {"floor", *submissions.discover().names} - {"images"}  # which has a parameter without default

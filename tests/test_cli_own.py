@@ -12,6 +12,9 @@ from PIL import Image
 from safetensors import safe_open
 
 from benchmark import images
+from benchmark.attacks import catalogue
+from benchmark.own import attacking
+from benchmark.suites import load as suites
 
 SUITE = tiny.TEXT.replace(
     "[mimicry.dreambooth]",
@@ -74,6 +77,23 @@ def test_a_chain_is_one_countermeasure_after_the_other(cloakbench, photos, suite
         assert told.code == 0, told.err
     for file in ("one.png", "two.png"):
         assert np.array_equal(pixels(tmp_path / "noise+jpeg" / file), pixels(tmp_path / "jpeg" / file))
+
+
+def test_another_model_takes_the_place_of_a_named_one_alone():
+    """The upscaler of noisy-upscale stays: beside it there is no room for a base model."""
+    suite = suites.load("painting")
+    for name, expected in (("impress", "mini-a"), ("noisy-upscale", None), ("vae-trans", None)):
+        assert attacking._settings(catalogue.find("countermeasure", name), suite, "mini-a").get("model") == expected
+
+
+def test_a_repeated_countermeasure_draws_anew(cloakbench, photos, suite, tmp_path):
+    for name, source in (("noise", photos), ("again", tmp_path / "noise"), ("noise+noise", photos)):
+        verb = "noise" if name == "again" else name
+        assert cloakbench("attack", verb, "--in", source, "--out", tmp_path / name, "--suite", suite).code == 0
+    chain, same = pixels(tmp_path / "noise+noise" / "two.png"), pixels(tmp_path / "again" / "two.png")
+    assert not np.array_equal(chain, same)
+    added = [np.asarray(p, float) - pixels(photos / "two.png") for p in (chain, same)]
+    assert added[0].std() == pytest.approx(added[1].std() / 2**0.5, rel=0.05)
 
 
 @pytest.mark.parametrize("name", ["lora", "textual-inversion", "dreambooth"])

@@ -5,14 +5,16 @@ from __future__ import annotations
 import datetime
 import logging
 import traceback
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from benchmark.attacks import catalogue
 from benchmark.cells import seeds
+from benchmark.cells.calibration import NotReached
 from benchmark.cells.features import Kept
-from benchmark.cells.plan import Cell, Planner, attack_facts
-from benchmark.cells.record import Environment, Record, Status
+from benchmark.cells.plan import Cell, Planner
+from benchmark.cells.record import AttackFacts, Environment, Record, Status
 from benchmark.cells.stages import Stages, Work
 from benchmark.cells.store import Store
 from benchmark.errors import BenchmarkError, InfrastructureError, UserError
@@ -21,6 +23,7 @@ from benchmark.metrics import editing, protection
 from benchmark.metrics.protection import Subject
 from benchmark.metrics.spaces import SPACES, Pictures
 from benchmark.submissions import guard
+from benchmark.suites.schema import AttackSpec
 
 GALLERY = 4
 """Generations of the first seed that a store keeps for pages."""
@@ -41,6 +44,20 @@ class Pipeline:
         self.stages = Stages(planner, store, environment, device)
         self._references: dict[str, Pictures] = {}
 
+    def calibrate(self, cells: Sequence[Cell], say: Callable[[str], None]) -> None:
+        """Seeks every strength that `cells` need, so that all is paid before any fine-tuning; `say` tells which.
+
+        A fault is left to the cells, whose records tell it. Raises UserError where the quality can't be measured.
+        """
+        for cell in {cell.keys["calibrate"]: cell for cell in cells if "calibrate" in cell.keys}.values():
+            say(f"calibrating {cell.entry.facts.name} to target {cell.target:g}")
+            try:
+                self.stages.calibrate(Work(cell))
+            except UserError:
+                raise
+            except Exception as error:
+                _log.debug("%s", error)
+
     def run(self, cell: Cell) -> Record:
         """Returns the cell's record, after it has been kept; a submission's fault becomes its status.
 
@@ -50,6 +67,8 @@ class Pipeline:
         status, reason, trace = Status.OK, "", ""
         try:
             self._stages(work)
+        except NotReached as why:
+            status, reason = Status.SKIPPED, why.message
         except guard.SubmissionFault as fault:
             status, reason, trace = fault.status, str(fault), fault.traceback
         except UserError:
@@ -65,6 +84,7 @@ class Pipeline:
 
     def _stages(self, work: Work) -> None:
         cleaned: list[Pixels] = []
+        self.stages.calibrate(work)
         if work.cell.entry.instance is not None:
             self.stages.protect(work)
             cleaned = self.stages.clean(work)
@@ -107,7 +127,9 @@ class Pipeline:
             suite=self.suite.name,
             suite_version=self.suite.version,
             protection=cell.entry.facts,
-            strength=cell.strength,
+            strength=work.strength,
+            target=cell.target,
+            calibration=work.calibration,
             artist=cell.artist.name,
             attack=attack_facts(cell.attack),
             seed=cell.seed,
@@ -125,6 +147,17 @@ class Pipeline:
             cost=work.meter.costs,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
+
+
+def attack_facts(attack: AttackSpec) -> AttackFacts:
+    """Returns what a record says about an attack."""
+    return AttackFacts(
+        name=attack.name,
+        countermeasure=attack.countermeasure,
+        mimicry=attack.mimicry,
+        model=attack.model,
+        versions=catalogue.versions(attack),
+    )
 
 
 def rounded(pictures: Pictures) -> dict[str, Kept]:

@@ -8,16 +8,16 @@ from typing import Any
 
 from benchmark.attacks import catalogue
 from benchmark.cells import key, seeds
-from benchmark.cells.record import AttackFacts, ProtectionFacts
+from benchmark.cells.record import ProtectionFacts
 from benchmark.contract import Protection
 from benchmark.datasets.artists import Artist
-from benchmark.errors import UserError
 from benchmark.metrics import catalogue as metrics
 from benchmark.metrics import weights
 from benchmark.suites.schema import AttackSpec, Suite
 
 SAMPLING_VERSION = 1
 GUARD_VERSION = 1
+CALIBRATION_VERSION = 1
 CLASSIFIED = "diffusion-accuracy"
 """The metric that asks the suite's clean base model."""
 REPEATED_CONTROLS = ("identity", "placebo", "floor")
@@ -59,12 +59,15 @@ class Cell:
     """The unit of work, of resume and of record; `keys` and `recipe` are by stage, `key` is that of the last."""
 
     entry: Entry
-    strength: float
+    strength: float | None
+    """None where it is sought: the cell is calibrated to `target`."""
     artist: Artist
     attack: AttackSpec
     seed: int
     keys: Mapping[str, str]
     recipes: Mapping[str, Mapping[str, Any]]
+    target: float | None = None
+    """Value of the suite's matching metric."""
 
     @property
     def key(self) -> str:
@@ -74,7 +77,7 @@ class Cell:
     @property
     def label(self) -> str:
         """What runs, for progress lines."""
-        at = f"@{self.strength:g}" if self.strength else ""
+        at = f"@{self.strength:g}" if self.strength else f"@target={self.target:g}" if self.target is not None else ""
         return f"{self.entry.facts.name}{at} {self.artist.name} {self.attack.name} seed {self.seed}"
 
 
@@ -85,6 +88,8 @@ class Planner:
     suite: Suite
     digests: Digests
     salt: str
+    calibration: Sequence[Artist] = ()
+    """On whose images strengths are sought."""
 
     def cells(self, entries: Sequence[Entry], artists: Sequence[Artist]) -> list[Cell]:
         """Returns all cells: first seeds before later ones, an attack after the other, controls before protections.
@@ -98,16 +103,32 @@ class Planner:
 
     def _of(self, entry: Entry, artist: Artist) -> Iterator[Cell]:
         role, suite = entry.facts.role, self.suite
-        strengths = {"identity": [0.0], "floor": [0.0], "placebo": [1.0]}.get(role, list(suite.strengths))
         count = suite.seeds.controls if role in REPEATED_CONTROLS else suite.seeds.protected
-        for strength in strengths:
+        for strength, target in self._points(entry.facts):
             for attack in suite.attacks:
                 if _applies(role, attack):
                     for seed in range(count):
-                        yield self.cell(entry, strength, artist, attack, seed)
+                        yield self.cell(entry, strength, artist, attack, seed, target)
 
-    def cell(self, entry: Entry, strength: float, artist: Artist, attack: AttackSpec, seed: int) -> Cell:
-        """Returns one cell with its recipes and keys."""
+    def _points(self, facts: ProtectionFacts) -> list[tuple[float | None, float | None]]:
+        """Returns the operating points of an entry: strengths without, and targets without strength."""
+        fixed = {"identity": 0.0, "floor": 0.0, "placebo": 1.0}
+        if facts.role in fixed:
+            return [(fixed[facts.role], None)]
+        strengths = [] if facts.budget == "perceptual" else self.suite.strengths
+        targets = [] if facts.budget == "ready-made" else self.suite.calibrated
+        return [*((strength, None) for strength in strengths), *((None, target) for target in targets)]
+
+    def cell(
+        self,
+        entry: Entry,
+        strength: float | None,
+        artist: Artist,
+        attack: AttackSpec,
+        seed: int,
+        target: float | None = None,
+    ) -> Cell:
+        """Returns one cell with its recipes and keys; without a strength it is sought for `target`."""
         recipes: dict[str, dict[str, Any]] = {}
         keys: dict[str, str] = {}
 
@@ -118,7 +139,12 @@ class Planner:
         edits = not catalogue.is_ranked(attack)
         parents: list[str] = []
         if entry.facts.role != "floor":
-            stage("protect", self._protect(entry.facts, strength, artist))
+            asked = self._protect(entry.facts, artist)
+            if strength is None:
+                stage("calibrate", self._calibrate(entry.facts, target))
+                stage("protect", asked, "calibrate")
+            else:
+                stage("protect", {**asked, "strength": strength})
             parents = ["protect"]
             if attack.countermeasure is not None:
                 stage("countermeasure", self._countermeasure(attack, artist), *parents)
@@ -128,16 +154,27 @@ class Planner:
                 parents = ["personalise"]
         stage("generate", (self._edit if edits else self._generate)(attack, artist, seed), *parents)
         stage("measure", self._measure(artist, edits), *(p for p in ("protect", "generate") if p in keys))
-        return Cell(entry, strength, artist, attack, seed, keys, recipes)
+        return Cell(entry, strength, artist, attack, seed, keys, recipes, target)
 
-    def _protect(self, facts: ProtectionFacts, strength: float, artist: Artist) -> dict[str, Any]:
+    def _calibrate(self, facts: ProtectionFacts, target: float | None) -> dict[str, Any]:
+        chosen = self.suite.matching
+        if chosen is None or target not in chosen.calibrated:
+            raise ValueError(f"expected a calibrated target of the suite {self.suite.name}, got {target}")
+        return {
+            "version": CALIBRATION_VERSION,
+            "asked": [self._protect(facts, artist) for artist in self.calibration],
+            **_measured([chosen.metric]),
+            "target": target,
+            "tolerance": chosen.tolerance,
+        }
+
+    def _protect(self, facts: ProtectionFacts, artist: Artist) -> dict[str, Any]:
         suite = self.suite
         return {
             "version": GUARD_VERSION,
             "protection": facts.name,
             "protection_version": facts.version,
             "package": facts.package_digest,
-            "strength": strength,
             "budget_255": suite.budget_255,
             "images": artist.image_digests,
             "captions": list(artist.captions),
@@ -149,17 +186,19 @@ class Planner:
         }
 
     def _countermeasure(self, attack: AttackSpec, artist: Artist) -> dict[str, Any]:
-        parts = [self._part(stage, artist) for stage in catalogue.chain(attack.countermeasure)]
+        chain = catalogue.chain(attack.countermeasure)
+        parts = [self._part(stage, artist, turn) for stage, turn in zip(chain, catalogue.turns(chain), strict=True)]
         return parts[0] if len(parts) == 1 else {"chain": parts}
 
-    def _part(self, stage: catalogue.StageFacts, artist: Artist) -> dict[str, Any]:
+    def _part(self, stage: catalogue.StageFacts, artist: Artist, turn: int) -> dict[str, Any]:
         """Returns one countermeasure's recipe: its seed is the first one's, so that all seeds share the images."""
+        first = turn * len(artist.images)
         settings = catalogue.settings(stage, self.suite)
         recipe = {
             "version": stage.version,
             "name": stage.name,
             "parameters": settings,
-            "seed": self.seed(artist.name, 0, f"countermeasure:{stage.name}"),
+            "seed": self.seed(artist.name, 0, f"countermeasure:{stage.name}", first),
         }
         used = {name: self.digests.models[str(settings[name])] for name in stage.models if settings.get(name)}
         if used:
@@ -195,7 +234,7 @@ class Planner:
             "model": self.digests.models[attack.model],
             "seed": self.seed(artist.name, seed, stage.name),
             "dtype": self.suite.dtype,
-        }
+        } | ({"masks": artist.mask_digests} if stage.needs_masks else {})
 
     def _generate(self, attack: AttackSpec, artist: Artist, seed: int) -> dict[str, Any]:
         return {
@@ -236,17 +275,6 @@ def _measured(names: Sequence[str]) -> dict[str, Any]:
     return {"metrics": metrics.versions(names)} | ({"weights": used} if used else {})
 
 
-def attack_facts(attack: AttackSpec) -> AttackFacts:
-    """Returns what a record says about an attack."""
-    return AttackFacts(
-        name=attack.name,
-        countermeasure=attack.countermeasure,
-        mimicry=attack.mimicry,
-        model=attack.model,
-        versions=catalogue.versions(attack),
-    )
-
-
 def _applies(role: str, attack: AttackSpec) -> bool:
     """Returns whether an arm runs an attack.
 
@@ -260,36 +288,3 @@ def _applies(role: str, attack: AttackSpec) -> bool:
 def _controls_first(entries: Sequence[Entry]) -> list[Entry]:
     order = ("identity", "floor", "placebo", "random-noise", "submission")
     return sorted(entries, key=lambda entry: (order.index(entry.facts.role), entry.facts.name))
-
-
-SELECTABLE = ("protection", "artist", "attack", "seed", "strength")
-
-
-def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
-    """Returns the cells that match every `field=value` of `only`; values of one field are alternatives.
-
-    Raises UserError for another field, and where a value matches nothing.
-    """
-    wanted: dict[str, set[str]] = {}
-    for part in only:
-        field, _, value = part.partition("=")
-        if field not in SELECTABLE or not value:
-            raise UserError(f"expected --only FIELD=VALUE with a field of {', '.join(SELECTABLE)}, got {part!r}", "")
-        wanted.setdefault(field, set()).add(value)
-    for field, values in wanted.items():
-        missing = values - {_value(cell, field) for cell in cells}
-        if missing:
-            known = ", ".join(sorted({_value(cell, field) for cell in cells}))
-            raise UserError(f"expected {field} of {known}, got {', '.join(sorted(missing))}", "Correct --only.")
-    return [cell for cell in cells if all(_value(cell, field) in values for field, values in wanted.items())]
-
-
-def _value(cell: Cell, field: str) -> str:
-    values = {
-        "protection": cell.entry.facts.name,
-        "artist": cell.artist.name,
-        "attack": cell.attack.name,
-        "seed": str(cell.seed),
-        "strength": f"{cell.strength:g}",
-    }
-    return values[field]

@@ -41,7 +41,7 @@ class ProtectionFacts(_Frozen):
     role: str
     """`submission`, or the control it is: `identity`, `placebo`, `random-noise`, `floor`."""
     budget: str
-    """`linf` or `perceptual`."""
+    """`linf`, `perceptual` or `ready-made`."""
     title: str
     paper: str
     licence: str
@@ -68,6 +68,14 @@ class StageCost(_Frozen):
     cached: bool
 
 
+class Calibration(_Frozen):
+    """The search for a strength as far as it has come; the strength follows from the tries."""
+
+    tries: list[tuple[float, float]] = []
+    """Each strength that was tried, with the matching metric's mean over the calibration images, in order."""
+    cost: StageCost = StageCost(wall_s=0, device_s=0, peak_bytes=0, cached=False)
+
+
 class Environment(_Frozen):
     """Where it ran; `env_class` groups records whose numbers may be paired."""
 
@@ -90,7 +98,11 @@ class Record(_Frozen):
     suite_version: int
     protection: ProtectionFacts
     strength: float
-    """In (0, 1]; 0 for `identity` and `floor`, which have none."""
+    """In (0, 1]; 0 for `identity` and `floor`, which have none, and where no strength meets `target`."""
+    target: float | None = None
+    """Value of the suite's matching metric that `strength` was sought for; None: the suite gives the strength."""
+    calibration: list[tuple[float, float]] = []
+    """The search for it: each strength that was tried, with the metric's mean over the calibration images."""
     artist: str
     attack: AttackFacts
     seed: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -14,11 +15,13 @@ from benchmark.attacks import catalogue
 from benchmark.attacks.context import Context
 from benchmark.attacks.mimicry import sampling
 from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet
-from benchmark.cells import key
+from benchmark.cells import calibration, key
+from benchmark.cells.calibration import Aim, Tries
 from benchmark.cells.cost import Meter
-from benchmark.cells.plan import Cell, Planner
-from benchmark.cells.record import Environment, StageCost
+from benchmark.cells.plan import Cell, Entry, Planner
+from benchmark.cells.record import Calibration, Environment, StageCost
 from benchmark.cells.store import Damaged, Store
+from benchmark.datasets.artists import Artist
 from benchmark.images import Pixels
 from benchmark.metrics import quality, weights
 from benchmark.models import loader
@@ -26,6 +29,7 @@ from benchmark.models.loader import BaseModel
 from benchmark.submissions import guard
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass
@@ -33,6 +37,8 @@ class Work:
     """What one cell has produced so far."""
 
     cell: Cell
+    strength: float = 0.0
+    calibration: list[tuple[float, float]] = field(default_factory=list)
     meter: Meter = field(default_factory=Meter)
     protected: list[Pixels] = field(default_factory=list)
     generated: list[Pixels] = field(default_factory=list)
@@ -62,18 +68,62 @@ class Stages:
         """Returns the base model behind an alias on the run's device, in the suite's precision."""
         return loader.load(alias, str(self.where), self.dtype)
 
+    def calibrate(self, work: Work) -> None:
+        """Fills in the strength of a cell, and the search for it where it is sought.
+
+        A search that the store holds is not repeated, one that was interrupted goes on. Raises NotReached where no
+        strength meets the target, and SubmissionFault.
+        """
+        cell, matching = work.cell, self.suite.matching
+        if cell.strength is not None:
+            work.strength = cell.strength
+            return
+        assert matching is not None
+        assert cell.target is not None
+        aim = Aim(matching.metric, cell.target, matching.tolerance)
+        tries = self._tries(cell, matching.metric)
+        known = len(tries.made.tries)
+        try:
+            work.strength = self._remembered(cell.keys["calibrate"], lambda: calibration.seek(aim, tries.measure))
+        finally:
+            work.calibration = tries.made.tries
+            work.meter.costs["calibrate"] = tries.made.cost.model_copy(
+                update={"cached": len(tries.made.tries) == known}
+            )
+
+    def _tries(self, cell: Cell, metric: str) -> Tries:
+        name, where = cell.keys["calibrate"], self.environment.env_class
+        try:
+            made = self.store.read_calibration(name, where)
+        except Damaged as error:
+            _log.warning("%s", error)
+            made = Calibration()
+        return Tries(
+            metric=metric,
+            artists=self.planner.calibration,
+            protect=lambda strength, artist: self._ask(cell.entry, strength, artist),
+            keep=lambda made: self.store.write_calibration(name, where, made),
+            where=self.where,
+            made=made,
+        )
+
+    def _remembered(self, name: str, ask: Callable[[], T]) -> T:
+        """Returns what `ask` does; a submission that failed at this key is not asked again."""
+        if name in self._faults:
+            raise self._faults[name]
+        try:
+            return ask()
+        except guard.SubmissionFault as fault:
+            self._faults[name] = fault
+            raise
+
     def protect(self, work: Work) -> None:
         """Fills in the protected images and how visible the protection is; raises SubmissionFault."""
         cell = work.cell
         name = cell.keys["protect"]
-        if name in self._faults:
-            raise self._faults[name]
-
-        try:
-            work.protected = self._stage_images(work, "protect", lambda: self._ask(cell))
-        except guard.SubmissionFault as fault:
-            self._faults[name] = fault
-            raise
+        work.protected = self._remembered(
+            name, lambda: self._stage_images(work, "protect", lambda: self._ask(cell.entry, work.strength, cell.artist))
+        )
         names = self.usable(self.suite.metrics.quality, work)
         if name not in self._quality:
             self._quality[name] = quality.measure(names, work.protected, cell.artist.images, self.where)
@@ -84,20 +134,19 @@ class Stages:
         work.skipped |= {name: self.metrics.skipped[name] for name in metrics if name in self.metrics.skipped}
         return [name for name in metrics if name in self.metrics.usable]
 
-    def _ask(self, cell: Cell) -> list[Pixels]:
+    def _ask(self, entry: Entry, strength: float, artist: Artist) -> list[Pixels]:
         """Returns protected images; the identity control is the clean arm and is never asked."""
-        instance = cell.entry.instance
-        if instance is None or cell.entry.facts.role == "identity":
-            return list(cell.artist.images)
+        if entry.instance is None or entry.facts.role == "identity":
+            return list(artist.images)
         call = guard.Call(
-            strength=cell.strength,
+            strength=strength,
             budget_255=self.suite.budget_255,
             surrogate=self.model(self.suite.surrogate).surrogate(),
             seed=self.suite.protect_seed,
             class_word=self.suite.class_word,
-            captions=cell.artist.captions,
+            captions=artist.captions,
         )
-        return list(guard.run(instance, cell.artist.images, call).images)
+        return list(guard.run(entry.instance, artist.images, call).images)
 
     def clean(self, work: Work) -> list[Pixels]:
         """Returns what the mimic learns from: the protected images after the attack's countermeasures."""
@@ -108,9 +157,9 @@ class Stages:
 
     def _cleaned(self, work: Work, chain: Sequence[catalogue.StageFacts]) -> list[Pixels]:
         pixels, artist = work.protected, work.cell.artist
-        for facts in chain:
-            kind = f"countermeasure:{facts.name}"
-            drawn = [self.planner.seed(artist.name, 0, kind, n) for n in range(len(pixels))]
+        for facts, turn in zip(chain, catalogue.turns(chain), strict=True):
+            kind, first = f"countermeasure:{facts.name}", turn * len(pixels)
+            drawn = [self.planner.seed(artist.name, 0, kind, first + n) for n in range(len(pixels))]
             context = Context(drawn, artist.captions, self.model, self.perceptual, self.where, self.dtype)
             pixels = facts.build(catalogue.settings(facts, self.suite)).apply(pixels, context)
         return pixels
@@ -154,9 +203,10 @@ class Stages:
         facts = catalogue.imitation(cell.attack)
         wanted = [text.format(class_word=self.suite.class_word) for text in self.suite.edit_prompts]
         repeated = [image for image in pixels for _ in wanted]
+        masks = [mask for mask in cell.artist.masks for _ in wanted] if facts.needs_masks else []
         drawn = [self.planner.seed(cell.artist.name, cell.seed, facts.name, n) for n in range(len(repeated))]
         stage = facts.build(catalogue.settings(facts, self.suite))
-        return list(stage.apply(self.model(cell.attack.model), repeated, wanted * len(pixels), drawn))
+        return list(stage.apply(self.model(cell.attack.model), repeated, wanted * len(pixels), drawn, masks))
 
     def _stage_images(self, work: Work, stage: str, make: Callable[[], list[Pixels]]) -> list[Pixels]:
         return self._kept_or_made(work, stage, work.cell.keys[stage], make)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from benchmark import images
 from benchmark.cells import features
 from benchmark.cells.features import Kept
-from benchmark.cells.record import Record
+from benchmark.cells.record import Calibration, Record
 from benchmark.errors import InfrastructureError, UserError
 from benchmark.files import to_json, write_whole
 from benchmark.images import Pixels
@@ -86,6 +86,24 @@ class Store:
     def records(self) -> Iterator[Path]:
         """Yields the path of every record, sorted."""
         yield from sorted((self.root / "records").glob("*/*/*.json"))
+
+    def calibration_path(self, key: str, env_class: str) -> Path:
+        """Returns where the search for a strength lies."""
+        return self.root / "calibrations" / key[:2] / key / f"{env_class}.json"
+
+    def write_calibration(self, key: str, env_class: str, made: Calibration) -> None:
+        """Keeps a search as far as it has come."""
+        self._write(self.calibration_path(key, env_class), to_json(made.model_dump(mode="json")))
+
+    def read_calibration(self, key: str, env_class: str) -> Calibration:
+        """Returns a search as far as it has come, one without tries where there is none; raises Damaged."""
+        path = self.calibration_path(key, env_class)
+        if not path.exists():
+            return Calibration()
+        try:
+            return Calibration.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
+            raise Damaged(f"the calibration {path} is damaged", "The strength is sought again.") from error
 
     def write_images(self, key: str, env_class: str, pixels: list[Pixels], facts: Mapping[str, Any]) -> None:
         """Keeps a stage's images as PNGs; the manifest, written last, says that they are whole."""

@@ -19,3 +19,5 @@ class Choice:
     limit: int | None = None
     model: str | None = None
     """Base model instead of the suite's; for the user's own images only."""
+    salt_file: Path | None = None
+    """Holds the secret salt of an official run; None: the public salt."""

@@ -14,7 +14,10 @@ from benchmark.cells.record import Record, Status
 
 
 class Reporter(Protocol):
-    """What an executor tells while it works."""
+    """What a run and its executor tell while they work."""
+
+    def say(self, text: str) -> None:
+        """Says what is done before the first cell."""
 
     def begin(self, total: int) -> None:
         """Says how many cells are to be run."""
@@ -32,6 +35,11 @@ class Reporter(Protocol):
 class Lines:
     """A line per finished cell, for logs."""
 
+    def say(self, text: str) -> None:
+        """Writes a line."""
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
     def begin(self, total: int) -> None:
         """Notes the start."""
         self._total, self._done, self._began = total, 0, time.monotonic()
@@ -44,10 +52,7 @@ class Lines:
         self._done += 1
         left = (time.monotonic() - self._began) / self._done * (self._total - self._done)
         reason = f": {record.reason.splitlines()[0]}" if record.reason else ""
-        sys.stderr.write(
-            f"[{self._done}/{self._total}] {record.status} {cell.label}, {left / 60:.1f} min left{reason}\n"
-        )
-        sys.stderr.flush()
+        self.say(f"[{self._done}/{self._total}] {record.status} {cell.label}, {left / 60:.1f} min left{reason}")
 
     def end(self) -> None:
         """Nothing to close."""
@@ -68,6 +73,10 @@ class Bar:
             console=Console(stderr=True),
         )
 
+    def say(self, text: str) -> None:
+        """Prints a line above the bar."""
+        self._bar.console.print(text, markup=False)
+
     def begin(self, total: int) -> None:
         """Shows the bar."""
         self._task = self._bar.add_task("", total=total)
@@ -82,7 +91,7 @@ class Bar:
         self._bar.advance(self._task)
         if record.status is not Status.OK:
             reason = record.reason.splitlines()[0] if record.reason else ""
-            self._bar.console.print(f"{record.status} {cell.label}: {reason}", markup=False)
+            self.say(f"{record.status} {cell.label}: {reason}")
 
     def end(self) -> None:
         """Leaves the finished bar."""

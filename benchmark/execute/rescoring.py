@@ -19,7 +19,8 @@ from benchmark.cells.record import Record, Status
 from benchmark.cells.store import Damaged, Store
 from benchmark.datasets import artists
 from benchmark.datasets.artists import Artist
-from benchmark.execute.session import PUBLIC_SALT, digests
+from benchmark.execute.official import PUBLIC_SALT
+from benchmark.execute.session import digests
 from benchmark.images import Pixels
 from benchmark.metrics import catalogue, protection, quality, weights
 from benchmark.metrics.protection import Subject
@@ -60,8 +61,10 @@ def rescore(name: str, root: Path, images: Path | None = None) -> Rescored:
     for an unknown suite, or for artists' images that are not here.
     """
     suite = suites.load(name)
-    loaded = artists.load(suite, images, registry.find(suite.surrogate).image_size)
-    work = _Rescoring(suite, Planner(suite, digests(suite), PUBLIC_SALT), {a.name: a for a in loaded}, Store(root))
+    size = registry.find(suite.surrogate).image_size
+    planner = Planner(suite, digests(suite), PUBLIC_SALT, artists.for_calibration(suite, images, size))
+    loaded = {artist.name: artist for artist in artists.load(suite, images, size)}
+    work = _Rescoring(suite, planner, loaded, Store(root))
     for path in list(work.store.records()):
         work.take(path)
     if work.counts["written"]:
@@ -114,8 +117,11 @@ class _Rescoring:
         artist = self.artists.get(record.artist)
         if artist is None or record.attack.name not in {attack.name for attack in self.suite.attacks}:
             return None
-        attack = self.suite.attack(record.attack.name)
-        cell = self.planner.cell(Entry(record.protection, None), record.strength, artist, attack, record.seed)
+        if record.target is not None and record.target not in self.suite.calibrated:
+            return None
+        attack, strength = self.suite.attack(record.attack.name), record.strength if record.target is None else None
+        entry = Entry(record.protection, None)
+        cell = self.planner.cell(entry, strength, artist, attack, record.seed, record.target)
         old = {stage: key.digest(recipe) for stage, recipe in record.components.items() if stage != "measure"}
         return cell if old == {stage: name for stage, name in cell.keys.items() if stage != "measure"} else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ import torch
 from benchmark import submissions
 from benchmark.attacks import catalogue
 from benchmark.cells import environment, pipeline
-from benchmark.cells.plan import FLOOR, Cell, Digests, Entry, Planner, select
+from benchmark.cells.plan import FLOOR, Cell, Digests, Entry, Planner
 from benchmark.cells.record import Environment, Record, Status
+from benchmark.cells.selecting import select
 from benchmark.cells.store import Store
 from benchmark.datasets import artists
 from benchmark.errors import UserError
+from benchmark.execute import official
 from benchmark.execute.choice import Choice
 from benchmark.execute.inline import Executor, InlineExecutor
 from benchmark.execute.progress import Reporter, reporter
@@ -24,8 +27,8 @@ from benchmark.models import loader, registry
 from benchmark.suites import load as suites
 from benchmark.suites.schema import Suite
 
+_log = logging.getLogger(__name__)
 CONTROLS = ("identity", "placebo", "random-noise")
-PUBLIC_SALT = "public"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +88,36 @@ def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
         torch.set_num_threads(suite.threads)
     size = registry.find(suite.surrogate).image_size
     loaded = artists.load(suite, choice.images, size)
-    planner = Planner(suite, digests(suite), PUBLIC_SALT)
-    cells = select(planner.cells(entries(choice.protections), loaded), choice.only)
+    seen = artists.for_calibration(suite, choice.images, size)
+    planner = Planner(suite, digests(suite), official.read_salt(choice.salt_file), seen)
+    cells = select(planner.cells(_fitting(suite, choice), loaded), choice.only)
     where = environment.current(device, torch.get_num_threads())
     return Session(suite, planner, cells, Store(root), where, device, choice.limit)
 
 
+def _fitting(suite: Suite, choice: Choice) -> list[Entry]:
+    """Returns the entries that the suite has operating points for; raises UserError where a named one has none."""
+    found = entries(choice.protections)
+    unbound = [entry for entry in found if entry.facts.budget == "perceptual"]
+    if suite.calibrated or not unbound:
+        return found
+    names = ", ".join(entry.facts.name for entry in unbound)
+    if choice.protections:
+        raise UserError(
+            f"expected a suite that calibrates strengths for {names}, got {suite.name!r}",
+            "A protection without an L-infinity limit is compared at matched quality only.",
+        )
+    _log.warning("left out, because %s calibrates no strengths: %s", suite.name, names)
+    return [entry for entry in found if entry not in unbound]
+
+
 def entries(names: Sequence[str]) -> list[Entry]:
-    """Returns the entries of a run: the controls, the floor, and the named (or all installed) protections."""
-    wanted = names or [offer.name for offer in submissions.discover().offers]
+    """Returns the entries of a run: the controls, the floor, and the named (or all installed) protections.
+
+    One that can't be built without parameters has to be named.
+    """
+    installed = [offer.name for offer in submissions.discover().offers] if not names else []
+    wanted = names or [name for name in installed if not submissions.needs_parameters(name)]
     spellings = dict.fromkeys([*CONTROLS, *(submissions.parse(name).identity for name in wanted)])
     loaded = [submissions.load(spelling) for spelling in spellings]
     return [Entry(FLOOR, None), *(Entry(one.facts(), one.instance) for one in loaded)]
@@ -111,19 +135,28 @@ def digests(suite: Suite) -> Digests:
 def run(
     session: Session, executor: Executor | None = None, report: Reporter | None = None, keep_images: bool = False
 ) -> list[Record]:
-    """Runs what is missing and returns the new records; finished cells are never run again."""
+    """Runs what is missing and returns the new records; finished cells are never run again.
+
+    Strengths are sought first. Raises UserError before anything runs where weights are missing that every score needs,
+    and in an official run where anything is missing.
+    """
     session.store.prepare()
     session.store.write_facts(suites.facts(session.suite))
     session.take_over()
     todo = session.todo()
     if not todo:
         return []
+    official.require_essential(session.suite, any(cell.target is not None for cell in todo))
+    if session.planner.salt != official.PUBLIC_SALT:
+        official.require(session.suite, session.environment)
     work = pipeline.Pipeline(session.planner, session.store, session.environment, session.device, keep_images)
-    return (executor or InlineExecutor()).run(todo, work.run, report or reporter())
+    told = report or reporter()
+    work.calibrate(todo, told.say)
+    return (executor or InlineExecutor()).run(todo, work.run, told)
 
 
 def failed(session: Session, ran: Sequence[Record] = ()) -> int:
     """Returns how many cells of the plan have no good record: faults of any run, and of `ran` what will be retried."""
-    good = (str(Status.OK), "missing")
+    good = (str(Status.OK), str(Status.SKIPPED), "missing")
     faults = sum(n for tally in session.counts().values() for state, n in tally.items() if state not in good)
     return faults + sum(record.status is Status.INFRA_ERROR for record in ran)

@@ -55,6 +55,7 @@ def check(suite: Suite) -> None:
         registry.find(attack.model)
     registry.find(suite.surrogate)
     _check_editing(suite)
+    _check_matching(suite)
     chosen = suite.metrics
     for level, named in (
         ("quality", chosen.quality),
@@ -71,6 +72,24 @@ def check(suite: Suite) -> None:
         raise UserError(
             "expected kid-inception or cmmd beside fid in metrics.sets, got fid alone",
             "Add one: over so few images FID is biased.",
+        )
+
+
+def _check_matching(suite: Suite) -> None:
+    matching = suite.matching
+    if matching is None:
+        return
+    for name, values in {matching.metric: matching.targets, **matching.gates}.items():
+        if values != sorted(values, reverse=metrics.find(name).higher_is_better):
+            better = "higher" if metrics.find(name).higher_is_better else "lower"
+            raise UserError(
+                f"expected values of {name} from better to worse ({better} is better), got {values}",
+                "Correct the table [matching].",
+            )
+    if matching.calibrated and (suite.dataset == "folder" or not matching.artists):
+        raise UserError(
+            f"expected matching.artists, whose images strengths are sought on, for the suite {suite.name!r}, got none",
+            "Name artists of the dataset that the suite does not protect; images of your own (`folder`) have none.",
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -85,6 +85,42 @@ class Metrics(_Frozen):
         return list(dict.fromkeys([self.primary, *self.quality, *self.generation, *self.sets, *self.edit]))
 
 
+Limits = Annotated[list[float], Field(min_length=3, max_length=3)]
+"""One value at each of the three targets."""
+
+
+class Matching(_Frozen):
+    """At which quality entries are compared, and where a strength is sought that meets it."""
+
+    metric: str
+    """The quality metric that is matched."""
+    targets: Limits
+    """From better to worse quality; the middle one carries the rank."""
+    calibrated: list[float] = []
+    """Those of `targets` for which a run seeks the strength of each protection."""
+    tolerance: float = Field(gt=0)
+    """How much better than the target the quality at the found strength may be, in the metric's unit."""
+    gates: dict[str, Limits] = {}
+    """Further quality metrics with the worst value allowed at each target."""
+    artists: list[str] = []
+    """On whose images strengths are sought: artists of the dataset that the suite does not protect."""
+    images_per_artist: int = Field(default=2, ge=1)
+    """How many images of each of these."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Matching:
+        for name, values in {"targets": self.targets, **self.gates}.items():
+            if values not in (sorted(values), sorted(values, reverse=True)):
+                raise ValueError(f"{name} must go from better to worse quality, got {values}")
+        if len(set(self.targets)) != len(self.targets):
+            raise ValueError(f"targets must differ, got {self.targets}")
+        if len(set(self.calibrated)) != len(self.calibrated) or set(self.calibrated) - set(self.targets):
+            raise ValueError(
+                f"calibrated must name some of the targets {self.targets}, each once, got {self.calibrated}"
+            )
+        return self
+
+
 class Suite(_Frozen):
     """A suite as its TOML file says it; nothing in it has a hidden default that changes a number."""
 
@@ -118,8 +154,13 @@ class Suite(_Frozen):
     edit_prompts: list[str] = []
     """What the attack `edit` asks for; every image is edited under each."""
     metrics: Metrics
+    matching: Matching | None = None
+    """None: entries are compared at equal strengths only."""
+    random_noise_band: tuple[float, float] | None = None
+    """Lowest and highest P that random noise at full strength may have in a gold run."""
     rank_by: str
-    """Attack whose protection P at the middle strength carries the rank, or `worst-case`."""
+    """Attack whose protection P at the middle strength carries the rank, or `worst-case`: over countermeasures, at the
+    middle quality target."""
     protect_seed: int = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
     threads: int | None = Field(default=None, ge=1)
@@ -162,6 +203,29 @@ class Suite(_Frozen):
                 if name not in self.countermeasures:
                     raise ValueError(f"attack {attack.name!r} needs a table [countermeasures.{name}]")
         return self
+
+    @model_validator(mode="after")
+    def _matches(self) -> Suite:
+        if self.matching is None:
+            return self
+        unmeasured = [name for name in (self.matching.metric, *self.matching.gates) if name not in self.metrics.quality]
+        if unmeasured:
+            known = ", ".join(self.metrics.quality)
+            raise ValueError(f"matching needs metrics of metrics.quality ({known}), got {', '.join(unmeasured)}")
+        shared = sorted(set(self.matching.artists) & set(self.artists))
+        if shared:
+            raise ValueError(f"matching.artists must not be among the suite's artists, got {', '.join(shared)}")
+        return self
+
+    @property
+    def collected(self) -> list[str]:
+        """The artists whose images are needed: those of the suite, and those on whose images strengths are sought."""
+        return [*self.artists, *(self.matching.artists if self.matching else [])]
+
+    @property
+    def calibrated(self) -> list[float]:
+        """The targets of quality for which a run seeks strengths; none without `matching`."""
+        return self.matching.calibrated if self.matching else []
 
     def attack(self, name: str) -> AttackSpec:
         """Returns the attack called `name`; raises KeyError where the suite has none."""

@@ -54,6 +54,7 @@ def restricted(suite: Suite, chosen: Sequence[str]) -> Suite:
         "artists": [artist for artist in suite.artists if not chosen or artist in chosen],
         "attacks": [suite.attack(ATTACK)],
         "strengths": STRENGTHS,
+        "matching": None,
         "seeds": Seeds(protected=SEEDS, controls=SEEDS),
     }
     return suite.model_copy(update=changes)
@@ -109,12 +110,12 @@ def table(frame: pd.DataFrame, digits: int, sign: str = "") -> list[str]:
 
 
 def estimate(values: list[float], digits: int, sign: str) -> str:
-    """Returns a mean with half of its interval, or without where there are too few artists."""
+    """Returns a mean with its interval, or without where there are too few artists."""
     if not values:
         return "-"
     found = statistics.mean(values)
-    half = f" ± {found.half_width:.{digits}f}" if found.has_interval else ""
-    return f"{found.value:{sign}.{digits}f}{half}"
+    interval = f" ({found.low:{sign}.{digits}f} to {found.high:{sign}.{digits}f})" if found.has_interval else ""
+    return f"{found.value:{sign}.{digits}f}{interval}"
 
 
 def report(session: Session) -> str:

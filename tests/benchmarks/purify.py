@@ -70,7 +70,9 @@ def sample(count: int) -> Sample:
     for name in ARTISTS:
         artist = mini_artist(name, suite)
         images, captions = artist.images[:count], artist.captions[:count]
-        call = guard.Call(1.0, 16, surrogate, 0, suite.class_word, captions)
+        call = guard.Call(
+            strength=1.0, budget_255=16, surrogate=surrogate, seed=0, class_word=suite.class_word, captions=captions
+        )
         found.clean.extend(images)
         found.captions.extend(captions)
         found.protected.extend(guard.run(submissions.load("photoguard[steps=50]").instance, images, call).images)

@@ -18,6 +18,7 @@ from benchmark.attacks.countermeasures.blur import Blur
 from benchmark.attacks.countermeasures.noise import Noise
 from benchmark.attacks.mimicry import sampling
 from benchmark.cells.record import Status
+from benchmark.cells.stages import Stages, Work
 from benchmark.cells.store import Store
 from benchmark.images import digest, to_tensor
 from benchmark.models import loader
@@ -139,6 +140,21 @@ def test_a_chain_applies_one_countermeasure_after_the_other(edited, stand_ins):
     around = Context(drawn, cells[0].artist.captions, loader.load, loader.mini_lpips())
     expected = Blur(3, 0.8).apply(Noise(0.05).apply(protected, around), around)
     assert all(np.array_equal(a, b) for a, b in zip(cleaned, expected, strict=True))
+
+
+def test_a_repeated_countermeasure_draws_further_noise(edited, tmp_path):
+    session, _ = edited
+    suite, cell = session.suite, of(session, "same", "edit")
+    twice = suite.attack("chain").model_copy(update={"countermeasure": "noise+noise"})
+    cell = session.planner.cell(cell.entry, 0.5, cell.artist, twice, 0)
+    stages = Stages(session.planner, Store(tmp_path), session.environment, "cpu")
+    found = stages.clean(Work(cell, protected=list(cell.artist.images)))
+    drawn = [session.planner.seed(cell.artist.name, 0, "countermeasure:noise", n) for n in range(6)]
+    first, second = (
+        Context(part, cell.artist.captions, loader.load, loader.mini_lpips()) for part in (drawn[:3], drawn[3:])
+    )
+    expected = Noise(0.05).apply(Noise(0.05).apply(cell.artist.images, first), second)
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_seeds_share_the_cleaned_images_and_learn_apart(edited):

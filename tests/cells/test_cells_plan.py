@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import tiny
 
-from benchmark.cells.plan import select
+from benchmark.cells.selecting import select
 from benchmark.errors import UserError
 
 ENTRIES = [
@@ -97,7 +97,7 @@ def test_selection_is_by_alternatives_within_a_field_and_all_fields():
 @pytest.mark.parametrize(
     ("only", "message"),
     [
-        (["colour=red"], "field of protection, artist, attack, seed, strength, got 'colour=red'"),
+        (["colour=red"], "field of protection, artist, attack, seed, strength, target, got 'colour=red'"),
         (["artist"], "expected --only FIELD=VALUE"),
         (["artist="], "expected --only FIELD=VALUE"),
         (["artist=nobody"], "expected artist of kirin, vellmar, got nobody"),

@@ -51,6 +51,13 @@ def test_a_chain_nests_the_recipes_of_its_parts():
     assert chain["parents"] == {"protect": cell("noise").keys["protect"]}
 
 
+def test_a_repeated_countermeasure_continues_the_draws_of_its_name():
+    parts = cell("noise+blur+noise").recipes["countermeasure"]["chain"]
+    drawn = [planner().seed(ARTIST.name, 0, "countermeasure:noise", n) for n in (0, len(ARTIST.images))]
+    assert [part["seed"] for part in parts[::2]] == drawn
+    assert parts[0] == cell("noise+blur").recipes["countermeasure"]["chain"][0]
+
+
 def test_the_order_of_a_chain_is_part_of_its_key():
     keys = {cell(name).keys["countermeasure"] for name in ("noise", "blur", "noise+blur", "blur+noise")}
     assert len(keys) == 4
@@ -158,3 +165,17 @@ def test_the_prompts_of_an_edit_are_part_of_its_key_and_of_no_others():
 def test_a_cleaned_edit_descends_from_the_cleaned_images():
     made = cell("noise", "edit")
     assert made.recipes["generate"]["parents"] == {"countermeasure": made.keys["countermeasure"]}
+
+
+def test_only_a_stage_with_masks_has_them_in_its_key():
+    table = {"inpaint": {"steps": 2, "guidance": 2.0}}
+    masked = replace(ARTIST, masks=tuple(picture[..., 0] for picture in ARTIST.images))
+    attacks = [*tomllib.loads(tiny.WHOLE)["attacks"], attack(mimicry="inpaint")]
+    made = planner(attacks=attacks, mimicry=table)
+    edit, inpaint = (
+        made.cell(tiny.entry("x"), 0.5, masked, made.suite.attack(name), 0).recipes["generate"]
+        for name in ("edit", "the-attack")
+    )
+    assert "masks" not in edit
+    assert inpaint["masks"] == masked.mask_digests
+    assert len(set(inpaint["masks"])) == 3

@@ -7,7 +7,7 @@ import os
 import pytest
 import tiny
 
-from benchmark.cells.plan import attack_facts
+from benchmark.cells.pipeline import attack_facts
 from benchmark.cells.record import Environment, Record, Status
 from benchmark.cells.store import Damaged, Store
 from benchmark.errors import InfrastructureError, UserError

@@ -232,3 +232,59 @@ def test_the_model_of_a_protocol_stays():
         suites.on_model(suites.load("mini"), "sd15")
     with pytest.raises(UserError, match="a folder in diffusers layout or a model alias"):
         suites.on_model(suites.load("folder"), "sd51")
+
+
+MATCHING = """
+[matching]
+metric = "mini-lpips"
+targets = [0.05, 0.1, 0.2]
+calibrated = [0.1]
+tolerance = 0.01
+artists = ["crosshatch"]
+
+[matching.gates]
+psnr = [40.0, 35.0, 35.0]
+"""
+WRONG_MATCHING = {
+    "metric": Wrong('"mini-lpips"', '"dists"', r"matching needs metrics of metrics.quality \(mini-lpips.*got dists"),
+    "gate": Wrong("psnr", "ssim", "matching needs metrics of metrics.quality .*got ssim"),
+    "two targets": Wrong("0.1, 0.2]", "0.1]", r"matching\.targets: .*at least 3 items"),
+    "same targets": Wrong("0.1, 0.2]", "0.1, 0.1]", r"targets must differ, got \[0.05, 0.1, 0.1\]"),
+    "mixed targets": Wrong("0.1, 0.2]", "0.1, 0.07]", "targets must go from better to worse quality"),
+    "mixed gate": Wrong("40.0, 35.0, 35.0", "40.0, 35.0, 36.0", "psnr must go from better to worse quality"),
+    "wrong way": Wrong("[0.05, 0.1, 0.2]", "[0.2, 0.1, 0.05]", r"mini-lpips from better to worse \(lower is better\)"),
+    "gate's wrong way": Wrong("40.0, 35.0, 35.0", "35.0, 35.0, 40.0", r"psnr from better to worse \(higher is better"),
+    "no target": Wrong(
+        "calibrated = [0.1]", "calibrated = [0.15]", r"some of the targets \[0.05, 0.1, 0.2\], .*got \[0.15\]"
+    ),
+    "tolerance": Wrong("tolerance = 0.01", "tolerance = 0.0", r"matching\.tolerance: .*greater than 0"),
+    "nobody": Wrong('artists = ["crosshatch"]', "", "expected matching.artists, whose images strengths are sought on"),
+    "protected": Wrong('["crosshatch"]', '["vellmar"]', "must not be among the suite's artists, got vellmar"),
+    "key": Wrong("tolerance", "tolerances", r"matching\.tolerances: Extra inputs"),
+}
+
+
+def test_a_suite_that_matches_quality_loads(tmp_path):
+    path = tmp_path / "matching.toml"
+    path.write_text(tiny.TEXT + MATCHING)
+    suite = suites.load(str(path))
+    assert suite.matching is not None
+    assert (suite.matching.targets, suite.calibrated) == ([0.05, 0.1, 0.2], [0.1])
+    assert tiny.suite().calibrated == []
+
+
+@pytest.mark.parametrize("case", WRONG_MATCHING)
+def test_a_wrong_table_of_matching_is_explained(tmp_path, case):
+    wrong = WRONG_MATCHING[case]
+    assert wrong.old in MATCHING
+    path = tmp_path / "wrong.toml"
+    path.write_text(tiny.TEXT + MATCHING.replace(wrong.old, wrong.new))
+    with pytest.raises(UserError, match=wrong.message):
+        suites.load(str(path))
+
+
+def test_images_of_your_own_cannot_be_calibrated_on(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text((tiny.TEXT + MATCHING).replace('dataset = "mini"', 'dataset = "folder"'))
+    with pytest.raises(UserError, match="images of your own"):
+        suites.load(str(path))

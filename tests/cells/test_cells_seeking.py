@@ -1,0 +1,74 @@
+"""The search for a strength: where it looks, and what it says where there is none."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.cells.calibration import GRID, Aim, NotReached, seek
+
+DISTANCE = Aim("mini-lpips", 0.1, 0.01)
+
+
+def searched(aim, quality):
+    """The strength that is found in sixty-fourths, and the tries that led there."""
+    tries = {}
+
+    def measure(strength):
+        tries[strength * GRID] = quality(strength)
+        return tries[strength * GRID]
+
+    return seek(aim, measure) * GRID, tries
+
+
+@pytest.mark.parametrize(
+    ("aim", "quality", "found", "tried"),
+    [
+        # 0.1 is met within 0.01 at 32/64 * 0.2 = 0.1
+        (DISTANCE, lambda s: 0.2 * s, 32, [64, 32]),
+        # 0.4 s: 16/64 gives 0.1 again, by way of 0.2
+        (DISTANCE, lambda s: 0.4 * s, 16, [64, 32, 16]),
+        # strength 1 is within the tolerance
+        (DISTANCE, lambda s: 0.095 * s, 64, [64]),
+        # steps of 0.05 a sixty-fourth: 2/64 hits, and float rounding does not lift it over
+        (DISTANCE, lambda s: 0.05 * s * 64, 2, [64, 32, 16, 8, 4, 2]),
+        # a jump from 0.02 to 0.3 between 40/64 and 41/64: no strength is within the tolerance, 40 is rounded down to
+        (DISTANCE, lambda s: 0.02 if s <= 40 / 64 else 0.3, 40, [64, 32, 48, 40, 44, 42, 41]),
+        # not monotone: worst in the middle
+        (DISTANCE, lambda s: 0.3 if 0.2 < s < 0.9 else 0.11 if s >= 0.9 else 0.4 * s, 12, [64, 32, 16, 8, 12, 14, 13]),
+        # decibels fall with strength: 40 - 10 s is at most 5 above 30 from 32/64 on
+        (Aim("psnr", 30.0, 5.0), lambda s: 40 - 12 * s, 32, [64, 32]),
+    ],
+)
+def test_the_search_bisects_on_the_grid(aim, quality, found, tried):
+    assert searched(aim, quality)[0] == found
+    assert list(searched(aim, quality)[1]) == tried
+
+
+@pytest.mark.parametrize(
+    ("aim", "quality", "reason"),
+    [
+        (DISTANCE, lambda s: 0.03 * s, "target 0.1 not reached: at strength 1 mini-lpips is 0.03"),
+        (DISTANCE, lambda s: 0.2, "target 0.1 not met: even at strength 1/64 mini-lpips is 0.2"),
+        (Aim("psnr", 30.0, 1.0), lambda s: 60.0, "target 30 not reached: at strength 1 psnr is 60"),
+    ],
+)
+def test_a_target_out_of_reach_says_so(aim, quality, reason):
+    with pytest.raises(NotReached) as told_:
+        searched(aim, quality)
+    assert told_.value.message == reason
+
+
+@given(st.lists(st.floats(0, 1), min_size=GRID, max_size=GRID), st.floats(0.01, 0.9), st.floats(0.001, 0.2))
+def test_whatever_the_curve_the_found_strength_was_measured_and_meets_the_target(values, target, tolerance):
+    aim = Aim("mini-lpips", target, tolerance)
+    try:
+        found, tries = searched(aim, lambda strength: values[int(strength * GRID) - 1])
+    except NotReached:
+        return
+    assert found in tries
+    assert found == int(found)
+    assert len(tries) <= 7
+    assert not aim.is_over(tries[found])
+    assert not aim.is_short(tries[found]) or aim.is_over(tries[found + 1])
