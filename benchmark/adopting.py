@@ -11,7 +11,7 @@ from benchmark.cells.store import Damaged, Store
 from benchmark.errors import UserError
 from leaderboards import source
 
-_CIRCUMSTANCES = {"cost", "created", "environment", "suite_version", "traceback"}
+_CIRCUMSTANCES = {"cost", "created", "environment", "isolation", "suite_version", "traceback"}
 """What may differ between two runs of one cell in one environment class."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import traceback
@@ -56,7 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     `CLOAKBENCH_DEBUG=1` prints tracebacks.
     """
     debug = os.environ.get("CLOAKBENCH_DEBUG", "") not in {"", "0"}
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of a kernel that nothing here uses
     try:
         code = app(sys.argv[1:] if arguments is None else list(arguments), exit_on_error=False, print_error=True)
         sys.stdout.flush()

@@ -15,6 +15,11 @@ def default_store() -> Path:
     return Path(os.environ.get(STORE_VARIABLE) or "results")
 
 
+def cache() -> Path:
+    """Returns where things lie that can be made again: `$XDG_CACHE_HOME/cloakbench`, else in `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cloakbench"
+
+
 def model_folder(name: str) -> Path | None:
     """Returns `$CLOAKBENCH_MODELS/<name>` where that exists, else None."""
     folder = os.environ.get(MODELS_VARIABLE)

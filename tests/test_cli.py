@@ -13,6 +13,7 @@ from PIL import Image
 
 from benchmark import submissions
 from benchmark.execute import session as sessions
+from benchmark.execute.entries import entries
 from benchmark.images import decode, encode
 from benchmark.listing import KINDS
 
@@ -286,8 +287,8 @@ def test_two_images_that_would_get_one_name_are_refused(cloakbench, photos, tmp_
     assert not (tmp_path / "out").exists()
 
 
-def test_controls_come_along_and_a_name_counts_once():
-    names = [entry.facts.name for entry in sessions.entries(["photoguard", "identity", "photoguard[steps=3]"])]
+def test_controls_come_along_and_a_name_counts_once(tmp_path):
+    names = [entry.facts.name for entry in entries(["photoguard", "identity", "photoguard[steps=3]"], tmp_path)]
     assert names == ["floor", "identity", "placebo", "random-noise", "photoguard", "photoguard[steps=3]"]
-    everything = {entry.facts.name for entry in sessions.entries([])}
+    everything = {entry.facts.name for entry in entries([], tmp_path)}
     assert everything == {"floor", *submissions.discover().names} - {"images"}  # which has a parameter without default

@@ -130,6 +130,7 @@ class Pipeline:
             strength=work.strength,
             target=cell.target,
             calibration=work.calibration,
+            isolation=cell.entry.isolation,
             artist=cell.artist.name,
             attack=attack_facts(cell.attack),
             seed=cell.seed,

@@ -13,6 +13,7 @@ from benchmark.contract import Protection
 from benchmark.datasets.artists import Artist
 from benchmark.metrics import catalogue as metrics
 from benchmark.metrics import weights
+from benchmark.submissions.isolation import Worker
 from benchmark.suites.schema import AttackSpec, Suite
 
 SAMPLING_VERSION = 1
@@ -39,10 +40,15 @@ FLOOR = ProtectionFacts(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of a board: its facts, and the instance that protects (None for the floor)."""
+    """One row of a board: its facts, and what protects: an object here, a process, or nothing for the floor."""
 
     facts: ProtectionFacts
-    instance: Protection | None
+    instance: Protection | Worker | None
+
+    @property
+    def isolation(self) -> str:
+        """How its code is kept apart, empty where it runs in the harness."""
+        return self.instance.isolation if isinstance(self.instance, Worker) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,8 @@ class Record(_Frozen):
     """In (0, 1]; 0 for `identity` and `floor`, which have none, and where no strength meets `target`."""
     target: float | None = None
     """Value of the suite's matching metric that `strength` was sought for; None: the suite gives the strength."""
+    isolation: str = ""
+    """How the submission's code was kept apart: `bubblewrap`, `process`, or empty where it ran in the harness."""
     calibration: list[tuple[float, float]] = []
     """The search for it: each strength that was tried, with the metric's mean over the calibration images."""
     artist: str

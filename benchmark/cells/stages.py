@@ -27,6 +27,7 @@ from benchmark.metrics import quality, weights
 from benchmark.models import loader
 from benchmark.models.loader import BaseModel
 from benchmark.submissions import guard
+from benchmark.submissions.isolation import Model, Worker
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -138,14 +139,18 @@ class Stages:
         """Returns protected images; the identity control is the clean arm and is never asked."""
         if entry.instance is None or entry.facts.role == "identity":
             return list(artist.images)
-        call = guard.Call(
+        suite = self.suite
+        order = guard.Order(
             strength=strength,
-            budget_255=self.suite.budget_255,
-            surrogate=self.model(self.suite.surrogate).surrogate(),
-            seed=self.suite.protect_seed,
-            class_word=self.suite.class_word,
+            budget_255=suite.budget_255,
+            seed=suite.protect_seed,
+            class_word=suite.class_word,
             captions=artist.captions,
         )
+        if isinstance(entry.instance, Worker):
+            model = Model.at(suite.surrogate, str(self.where), suite.dtype)
+            return list(entry.instance.protect(artist.images, order, model).images)
+        call = order.with_surrogate(self.model(suite.surrogate).surrogate())
         return list(guard.run(entry.instance, artist.images, call).images)
 
     def clean(self, work: Work) -> list[Pixels]:

@@ -145,14 +145,18 @@ def serve(line: Connection, choice: Choice, root: Path, keep_images: bool) -> No
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run that is interrupted ends its processes itself
     from benchmark.cells.pipeline import Pipeline
     from benchmark.execute import session as sessions
+    from benchmark.execute.entries import close
 
     session = sessions.plan(choice, root)
     cells = {cell.key: cell for cell in session.cells}
     work = Pipeline(session.planner, session.store, session.environment, session.device, keep_images)
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            key = line.recv()
-            try:
-                line.send(work.run(cells[key]))
-            except Exception as error:
-                line.send(error)
+    try:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                key = line.recv()
+                try:
+                    line.send(work.run(cells[key]))
+                except Exception as error:
+                    line.send(error)
+    finally:
+        close(cell.entry for cell in session.cells)

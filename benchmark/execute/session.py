@@ -10,10 +10,9 @@ from pathlib import Path
 
 import torch
 
-from benchmark import submissions
 from benchmark.attacks import catalogue
 from benchmark.cells import environment, pipeline
-from benchmark.cells.plan import FLOOR, Cell, Digests, Entry, Planner
+from benchmark.cells.plan import Cell, Digests, Entry, Planner
 from benchmark.cells.record import Environment, Record, Status
 from benchmark.cells.selecting import select
 from benchmark.cells.store import Store
@@ -21,6 +20,7 @@ from benchmark.datasets import artists
 from benchmark.errors import UserError
 from benchmark.execute import official
 from benchmark.execute.choice import Choice
+from benchmark.execute.entries import close, entries
 from benchmark.execute.inline import Executor, InlineExecutor
 from benchmark.execute.progress import Reporter, reporter
 from benchmark.models import loader, registry
@@ -28,7 +28,6 @@ from benchmark.suites import load as suites
 from benchmark.suites.schema import Suite
 
 _log = logging.getLogger(__name__)
-CONTROLS = ("identity", "placebo", "random-noise")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +89,14 @@ def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
     loaded = artists.load(suite, choice.images, size)
     seen = artists.for_calibration(suite, choice.images, size)
     planner = Planner(suite, digests(suite), official.read_salt(choice.salt_file), seen)
-    cells = select(planner.cells(_fitting(suite, choice), loaded), choice.only)
+    cells = select(planner.cells(_fitting(suite, choice, root), loaded), choice.only)
     where = environment.current(device, torch.get_num_threads())
     return Session(suite, planner, cells, Store(root), where, device, choice.limit)
 
 
-def _fitting(suite: Suite, choice: Choice) -> list[Entry]:
+def _fitting(suite: Suite, choice: Choice, root: Path) -> list[Entry]:
     """Returns the entries that the suite has operating points for; raises UserError where a named one has none."""
-    found = entries(choice.protections)
+    found = entries(choice.protections, root)
     unbound = [entry for entry in found if entry.facts.budget == "perceptual"]
     if suite.calibrated or not unbound:
         return found
@@ -109,18 +108,6 @@ def _fitting(suite: Suite, choice: Choice) -> list[Entry]:
         )
     _log.warning("left out, because %s calibrates no strengths: %s", suite.name, names)
     return [entry for entry in found if entry not in unbound]
-
-
-def entries(names: Sequence[str]) -> list[Entry]:
-    """Returns the entries of a run: the controls, the floor, and the named (or all installed) protections.
-
-    One that can't be built without parameters has to be named.
-    """
-    installed = [offer.name for offer in submissions.discover().offers] if not names else []
-    wanted = names or [name for name in installed if not submissions.needs_parameters(name)]
-    spellings = dict.fromkeys([*CONTROLS, *(submissions.parse(name).identity for name in wanted)])
-    loaded = [submissions.load(spelling) for spelling in spellings]
-    return [Entry(FLOOR, None), *(Entry(one.facts(), one.instance) for one in loaded)]
 
 
 def digests(suite: Suite) -> Digests:
@@ -151,8 +138,11 @@ def run(
         official.require(session.suite, session.environment)
     work = pipeline.Pipeline(session.planner, session.store, session.environment, session.device, keep_images)
     told = report or reporter()
-    work.calibrate(todo, told.say)
-    return (executor or InlineExecutor()).run(todo, work.run, told)
+    try:
+        work.calibrate(todo, told.say)
+        return (executor or InlineExecutor()).run(todo, work.run, told)
+    finally:
+        close(cell.entry for cell in session.cells)
 
 
 def failed(session: Session, ran: Sequence[Record] = ()) -> int:

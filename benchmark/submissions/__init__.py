@@ -4,7 +4,7 @@ Nothing here imports torch; `benchmark.submissions.guard` does, because it runs 
 """
 
 from benchmark.submissions.discovery import GROUP, Listing, Offer, discover, find
-from benchmark.submissions.loading import LoadedProtection, load, needs_parameters
+from benchmark.submissions.loading import LoadedProtection, load
 from benchmark.submissions.naming import Parameter, Variant, canonical, parse
 from benchmark.submissions.package import package_digest
 
@@ -19,7 +19,6 @@ __all__ = [
     "discover",
     "find",
     "load",
-    "needs_parameters",
     "package_digest",
     "parse",
 ]

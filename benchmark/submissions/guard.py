@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,6 +57,10 @@ class Order:
     def levels(self) -> int:
         """By how many 8-bit levels a pixel of the saved PNG may differ."""
         return round(self.budget_255 * self.strength)
+
+    def with_surrogate(self, surrogate: Surrogate) -> Call:
+        """Returns the order as a call in this process."""
+        return Call(surrogate=surrogate, **dataclasses.asdict(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,17 +26,12 @@ from benchmark import images
 from benchmark.cells.record import Status
 from benchmark.errors import InfrastructureError, SubmissionError, UserError
 from benchmark.images import Pixels
-from benchmark.submissions import guard, processes
+from benchmark.submissions import guard, processes, walls
 from benchmark.submissions.guard import Order, Protected, SubmissionFault
 from benchmark.submissions.loading import Claims
 
-PASSED_ON = (
-    "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS",
-    "HF_HOME", "TORCH_HOME", "XDG_CACHE_HOME", "CLOAKBENCH_MODELS", "CLOAKBENCH_LOCK",
-)  # fmt: skip
-"""Variables that a worker gets; everything else of the environment stays outside."""
 LOOK_EVERY_S = 0.2
-DISMISSED_S = 20.0
+DISMISSED_S = 8.0
 """How long an idle process may take to end by itself: its libraries take a second or two, on a busy machine more."""
 KEPT_OUTPUT = 200
 """Lines of a submission's own output that are kept for its traceback."""
@@ -53,11 +48,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Which surrogate the worker loads: an alias of the registry, on which device, in which precision."""
+    """Which surrogate the worker loads: an alias or a folder, on which device, in which precision."""
 
     alias: str
     device: str
     dtype: str
+
+    @classmethod
+    def at(cls, alias: str, device: str, dtype: str) -> Model:
+        """Returns the model with a folder's whole path, because a worker has a folder of its own."""
+        return cls(str(Path(alias).absolute()) if Path(alias).is_dir() else alias, device, dtype)
 
 
 class Worker:
@@ -78,13 +78,13 @@ class Worker:
         self._threads = threads
         self._hidden = [folder.absolute() for folder in hidden]
         self._running: _Running | None = None
-        self._box = Path(tempfile.mkdtemp(prefix="cloakbench-"))
+        self._box: Path | None = None
         self._calls = 0
 
     @property
     def isolation(self) -> str:
         """`bubblewrap`, or `process` where it is not installed."""
-        return "bubblewrap" if shutil.which("bwrap") else "process"
+        return walls.kind()
 
     def __enter__(self) -> Worker:
         return self
@@ -97,7 +97,9 @@ class Worker:
         if self._running is not None:
             self._running.dismiss()
         self._end()
-        shutil.rmtree(self._box, ignore_errors=True)
+        if self._box is not None:
+            shutil.rmtree(self._box, ignore_errors=True)
+            self._box = None
 
     def load(self) -> Claims:
         """Returns what the protection says about itself; raises UserError or SubmissionError as loading does."""
@@ -110,7 +112,7 @@ class Worker:
         """
         claims = self.load()
         self._calls += 1
-        folder = self._box / f"call-{self._calls}"
+        folder = self._folder() / f"call-{self._calls}"
         (folder / "in").mkdir(parents=True)
         for number, pixels in enumerate(originals):
             (folder / "in" / f"{number:04d}.png").write_bytes(images.encode(pixels))
@@ -122,9 +124,14 @@ class Worker:
             shutil.rmtree(folder, ignore_errors=True)
         return guard.accept(originals, pngs, order, claims.budget)
 
+    def _folder(self) -> Path:
+        if self._box is None:
+            self._box = Path(tempfile.mkdtemp(prefix="cloakbench-"))
+        return self._box
+
     def _started(self) -> dict[str, Any]:
         if self._running is None:
-            self._running = _Running(self._box, self._hidden)
+            self._running = _Running(self._folder(), self._hidden)
             asked = {"spelling": self.spelling, "threads": self._threads, "hidden": [str(f) for f in self._hidden]}
             self._running.claims = self._ask("load", asked)
         return self._running.claims
@@ -168,9 +175,9 @@ class _Running:
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, theirs)
             self._process = subprocess.Popen(  # noqa: S603 - our own worker, no shell
-                [*_wall(box, hidden), *command],
+                [*walls.wall(box, hidden), *command],
                 cwd=box,
-                env=_environment(box),
+                env=walls.environment(box),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -252,24 +259,6 @@ class _Running:
                 with contextlib.suppress(OSError):
                     pipe.close()
         return left
-
-
-def _environment(box: Path) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    own = {"HOME": str(box), "TMPDIR": str(box / "tmp"), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    return {**kept, **own, processes.MARK: box.name, "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def _wall(box: Path, hidden: Sequence[Path]) -> list[str]:
-    """Returns bubblewrap's part of the command: no network, nothing writable but the box, hidden folders empty."""
-    found = shutil.which("bwrap")
-    if found is None:
-        return []
-    empty = [part for folder in hidden if folder.is_dir() for part in ("--tmpfs", str(folder))]
-    return [
-        found, "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev",
-        "--proc", "/proc", *empty, "--bind", str(box), str(box), "--chdir", str(box), "--",
-    ]  # fmt: skip
 
 
 def _read(path: Path, original: Pixels) -> bytes:

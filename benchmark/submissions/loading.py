@@ -82,12 +82,6 @@ def load(spelling: str, provider: Provider | None = None) -> LoadedProtection:
     return LoadedProtection(offer, variant.parameters, instance, package_digest(offer.distribution, provider))
 
 
-def needs_parameters(name: str, provider: Provider | None = None) -> bool:
-    """Returns whether the protection called `name` has a parameter without a default; raises as `load` does."""
-    parameters = inspect.signature(_import(find(name, provider))).parameters.values()
-    return any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
-
-
 def _import(offer: Offer) -> type[Protection]:
     try:
         found = EntryPoint(offer.name, offer.value, GROUP).load()

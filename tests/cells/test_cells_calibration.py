@@ -282,7 +282,7 @@ def test_a_protection_that_cannot_meet_the_target_is_skipped(calibrated, levels,
 def test_a_suite_without_calibration_has_no_place_for_protections_without_a_limit(calibrated, tmp_path, monkeypatch):
     calibrated()
     free = Entry(tiny.entry("free").facts.model_copy(update={"budget": "perceptual"}), Fixed(8))
-    monkeypatch.setattr(sessions, "entries", lambda _: [tiny.FLOOR_ENTRY, free])
+    monkeypatch.setattr(sessions, "entries", lambda *_: [tiny.FLOOR_ENTRY, free])
     (tmp_path / "plain.toml").write_text(tiny.TEXT)
     with pytest.raises(UserError, match="expected a suite that calibrates strengths for free, got 'tiny'"):
         sessions.plan(Choice(str(tmp_path / "plain.toml"), ["free"]), tmp_path / "store")

@@ -154,8 +154,11 @@ class Hostile(Protection):
     title = '<script>alert("x")</script>'
     licence = "none"
 
+    def __init__(self, *, deed: str = ""):
+        self.deed = deed
+
     def protect(self, images, request):
-        return globals()[request.captions[0]](images, request)
+        return globals()[self.deed or request.captions[0]](images, request)
 """
 
 

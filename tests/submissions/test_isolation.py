@@ -14,7 +14,7 @@ import pytest
 
 from benchmark.cells.record import Status
 from benchmark.errors import SubmissionError, UserError
-from benchmark.submissions import isolation, processes
+from benchmark.submissions import processes, walls
 from benchmark.submissions.guard import Order, Protected, SubmissionFault
 from benchmark.submissions.isolation import Limits, Worker
 from tests.submissions import hostile
@@ -151,13 +151,14 @@ def test_children_left_behind_are_ended(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     own = Worker("hostile", LIMITS)
     misbehave(own, "leaves_children")
-    mark = own._box.name
+    box = own._folder()
+    mark = box.name
     alive = [p for p in psutil.process_iter() if _marked(p, mark)]
     assert len(alive) == 2  # the worker and the child in a session of its own
     own.close()
     assert own.left_behind == 1
     assert not [p for p in psutil.process_iter() if _marked(p, mark)]
-    assert not own._box.exists()
+    assert not box.exists()
 
 
 def _marked(process: psutil.Process, mark: str) -> bool:
@@ -169,7 +170,7 @@ def _marked(process: psutil.Process, mark: str) -> bool:
 
 def test_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "x")
-    found = isolation._environment(tmp_path)
+    found = walls.environment(tmp_path)
     assert "SECRET_TOKEN" not in found
     assert "CLOAKBENCH_STORE" not in found
     assert found["HOME"] == str(tmp_path)

@@ -1,0 +1,81 @@
+"""Who runs: entries from names. The controls are ours and run here; a submission's code gets a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+from benchmark import places, submissions
+from benchmark.cells.plan import FLOOR, Entry
+from benchmark.errors import BenchmarkError
+from benchmark.files import write_whole
+from benchmark.submissions import loading
+from benchmark.submissions.discovery import Offer, normalised
+from benchmark.submissions.isolation import Worker
+from benchmark.submissions.loading import Claims
+
+_log = logging.getLogger(__name__)
+CONTROLS = ("identity", "placebo", "random-noise")
+
+
+def entries(names: Sequence[str], store: Path) -> list[Entry]:
+    """Returns the entries of a run: the controls, the floor, and the named (or all installed) protections.
+
+    Without names, one that can't be built with its defaults is left out with a warning; a named one raises UserError or
+    SubmissionError. No submission's process sees the folder `store`.
+    """
+    found = [Entry(FLOOR, None), *(_entry(name, store) for name in CONTROLS)]
+    spellings = dict.fromkeys(submissions.parse(name).identity for name in names)
+    named = [_entry(spelling, store) for spelling in spellings if spelling not in CONTROLS]
+    return [*found, *(named if names else _all_others(store))]
+
+
+def close(entries: Iterable[Entry]) -> None:
+    """Ends the processes that submissions run in."""
+    for entry in entries:
+        if isinstance(entry.instance, Worker):
+            entry.instance.close()
+
+
+def _all_others(store: Path) -> list[Entry]:
+    found = []
+    for name in submissions.discover().names:
+        if name not in CONTROLS:
+            try:
+                found.append(_entry(name, store))
+            except BenchmarkError as error:
+                _log.warning("left out: %s", error.message)
+    return found
+
+
+def _entry(spelling: str, store: Path) -> Entry:
+    variant = submissions.parse(spelling)
+    offer = submissions.find(variant.name)
+    if normalised(offer.distribution) == loading.CONTROLS:
+        loaded = submissions.load(spelling)
+        return Entry(loaded.facts(), loaded.instance)
+    digest = submissions.package_digest(offer.distribution)
+    worker = Worker(spelling, threads=torch.get_num_threads(), hidden=[store])
+    claims = _claims(offer, spelling, digest, worker)
+    return Entry(loading.facts(offer, variant.parameters, digest, claims), worker)
+
+
+def _claims(offer: Offer, spelling: str, digest: str, worker: Worker) -> Claims:
+    """Returns what a protection says about itself; asked once for each state of its code, because it takes seconds."""
+    name = hashlib.sha256(f"{offer.value} {offer.version} {spelling} {digest}".encode()).hexdigest()
+    path = places.cache() / "claims" / f"{name}.json"
+    try:
+        return Claims.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        with worker:
+            claims = worker.load()
+    try:
+        write_whole(path, claims.model_dump_json().encode())
+    except OSError as error:
+        _log.debug("%s", error)
+    return claims

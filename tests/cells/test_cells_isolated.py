@@ -1,0 +1,81 @@
+"""Runs whose submissions sit in processes of their own: the same numbers, and a hostile one harms nobody else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from benchmark import submissions
+from benchmark.cells.record import Status
+from benchmark.execute import session as sessions
+from benchmark.execute.choice import Choice
+from tests import tiny
+from tests.running import run, told
+from tests.submissions import hostile
+
+PHOTOGUARD = "photoguard[steps=2]"
+
+
+@pytest.fixture
+def planned(weights, tmp_path, monkeypatch):
+    """Plans the tiny suite for the named protections, a hostile one among the installed."""
+    hostile.install(tmp_path / "site")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).parents[2])]))
+    monkeypatch.setenv("CLOAKBENCH_MODELS", str(weights))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "tiny.toml").write_text(tiny.TEXT)
+    return lambda name, *protections: sessions.plan(Choice(str(tmp_path / "tiny.toml"), protections), tmp_path / name)
+
+
+def kept(session):
+    """What the store holds, but for how the code was kept apart."""
+    return {key: {k: v for k, v in record.items() if k != "isolation"} for key, record in told(session.store).items()}
+
+
+def test_a_process_of_its_own_gives_the_bytes_of_the_harness(planned):
+    apart = planned("apart", PHOTOGUARD)
+    run(apart)
+    isolated = {record.isolation for record in map(apart.finished, apart.cells) if record.protection.name == PHOTOGUARD}
+    assert isolated <= {"bubblewrap", "process"}
+    assert isolated
+    together = planned("together", PHOTOGUARD)
+    instance = submissions.load(PHOTOGUARD).instance
+    for cell in together.cells:
+        if cell.entry.facts.name == PHOTOGUARD:
+            object.__setattr__(cell.entry, "instance", instance)
+    run(together)
+    assert kept(together) == kept(apart)
+
+
+def test_a_hostile_entry_ends_as_a_status_and_leaves_the_others_as_they_were(planned):
+    without = planned("without", PHOTOGUARD)
+    run(without)
+    names = [f"hostile[deed={deed}]" for deed in ("exits", "patches", "grows")]
+    among = planned("among", *names, PHOTOGUARD)
+    run(among)
+    found = told(among.store)
+    statuses = {r["protection"]["name"]: r["status"] for r in found.values() if r["protection"]["name"] in names}
+    assert list(map(statuses.get, names)) == [Status.FAILED, Status.INVALID_OUTPUT, Status.INVALID_OUTPUT]
+    assert {key: found[key] for key in told(without.store)} == told(without.store)
+    assert sessions.failed(among) == len([c for c in among.cells if c.entry.facts.name in names])
+
+
+def test_claims_are_asked_once_for_a_state_of_the_code(planned, monkeypatch):
+    planned("store", PHOTOGUARD)
+    monkeypatch.setattr("benchmark.submissions.isolation.Worker.load", lambda _: pytest.fail("asked again"))
+    [facts] = {c.entry.facts for c in planned("store", PHOTOGUARD).cells if c.entry.facts.name == PHOTOGUARD}
+    assert facts.title == "PhotoGuard (encoder attack)"
+
+
+def test_one_that_can_not_be_loaded_is_left_out_unless_it_is_named(planned, tmp_path, caplog, monkeypatch):
+    hostile.install(tmp_path / "site", "broken", "raise RuntimeError('at import')")
+    monkeypatch.setattr(submissions, "discover", lambda: SimpleNamespace(names=("broken",)))
+    session = planned("store")
+    assert "broken" not in {cell.entry.facts.name for cell in session.cells}
+    assert "at import" in caplog.text
+    with pytest.raises(Exception, match="at import"):
+        planned("store", "broken")
