@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -52,6 +54,9 @@ def run(
     from benchmark.execute import session as sessions
     from benchmark.execute.local import LocalExecutor
 
+    threads = session.environment.threads * workers
+    if workers > 1 and session.device == "cpu" and threads > (os.cpu_count() or threads):
+        print(f"{threads} threads on {os.cpu_count()} cores: fewer workers will be faster", file=sys.stderr)
     keep_images = keep == "images"
     executor = LocalExecutor(choice, session.store.root, workers, keep_images) if workers > 1 else None
     plan: dict[str, object] = {"cells": len(session.cells), "store": str(session.store.root)}
