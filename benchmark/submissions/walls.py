@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from benchmark.places import LOCK_VARIABLE, lock_file
@@ -20,8 +22,15 @@ PATHS = ("PYTHONPATH", "HF_HOME", "TORCH_HOME", "XDG_CACHE_HOME", "CLOAKBENCH_MO
 
 
 def kind() -> str:
-    """Returns `bubblewrap`, or `process` where it is not installed."""
-    return "bubblewrap" if shutil.which("bwrap") else "process"
+    """Returns `bubblewrap`, or `process` where it is not installed or not allowed to make namespaces."""
+    found = shutil.which("bwrap")
+    return "bubblewrap" if found and _works(found) else "process"
+
+
+@cache
+def _works(bwrap: str) -> bool:
+    tried = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev", "--proc", "/proc", "true"]
+    return subprocess.run(tried, capture_output=True, check=False).returncode == 0  # noqa: S603 - no foreign input
 
 
 def environment(box: Path) -> dict[str, str]:
@@ -37,7 +46,7 @@ def environment(box: Path) -> dict[str, str]:
 def wall(box: Path, hidden: Sequence[Path]) -> list[str]:
     """Returns bubblewrap's part of the command: no network, nothing writable but the box, hidden folders empty."""
     found = shutil.which("bwrap")
-    if found is None:
+    if found is None or not _works(found):
         return []
     empty = [part for folder in hidden if folder.is_dir() for part in ("--tmpfs", str(folder))]
     return [

@@ -21,7 +21,10 @@ from tests.submissions import hostile
 
 IMAGE = np.full((16, 24, 3), 120, dtype=np.uint8)
 LIMITS = Limits(seconds=20, memory_bytes=1200 << 20, processes=12)
-WALLS = ["process", pytest.param("bubblewrap", marks=pytest.mark.skipif(not shutil.which("bwrap"), reason="no bwrap"))]
+WALLS = [
+    "process",
+    pytest.param("bubblewrap", marks=pytest.mark.skipif(walls.kind() == "process", reason="no bubblewrap that works")),
+]
 
 Misbehave = Callable[..., Protected]
 
@@ -189,3 +192,12 @@ def test_entry_point_that_raises_at_import_is_a_submissions_error(
 def test_unknown_name_is_the_users_error() -> None:
     with Worker("hostil") as own, pytest.raises(UserError, match="expected an installed protection, got 'hostil'"):
         own.load()
+
+
+def test_a_bubblewrap_that_may_not_make_namespaces_is_no_wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = tmp_path / "bwrap"
+    refused.write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2\nexit 1\n")
+    refused.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda _name: str(refused))
+    assert walls.kind() == "process"
+    assert walls.wall(tmp_path, []) == []
