@@ -178,15 +178,11 @@ def split_half(first: Array, second: Array) -> Array:
 
 
 def retention(setting: Setting, subject: Subject, stop: Stop) -> Value:
-    """Returns the share of P that is left under countermeasures: their mean P over P without, where that is above 0.
-
-    Controls have none: a quotient of two noises says nothing.
-    """
-    if subject.role != "submission":
+    """Returns the share of P that is left under countermeasures: their mean P over P without, where that is above 0."""
+    if subject.role != "submission":  # a quotient of two noises says nothing
         return Value(_nothing(setting), "not defined", "a control protects nothing that could be retained")
     family = _live(setting, setting.family)
-    plain = [each for each in family if not each.countermeasures]
-    cleaned = [each for each in family if each.countermeasures]
+    plain, cleaned = ([each for each in family if bool(each.countermeasures) is wanted] for wanted in (False, True))
     if not plain or not cleaned:
         return Value(_nothing(setting), "missing", "the suite has no countermeasure in front of this mimicry")
     below = protection(setting, subject, plain[0].name, stop)
