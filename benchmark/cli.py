@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
+from benchmark import instructions
 from benchmark.commands import dataset, images, keeping, metrics, reading, running, submitting
 from benchmark.errors import BenchmarkError, UserError
 
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     `CLOAKBENCH_DEBUG=1` prints tracebacks.
     """
+    instructions.settle()
     debug = os.environ.get("CLOAKBENCH_DEBUG", "") not in {"", "0"}
     try:
         code = app(sys.argv[1:] if arguments is None else list(arguments), exit_on_error=False, print_error=True)

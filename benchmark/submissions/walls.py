@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from benchmark import instructions
 from benchmark.places import LOCK_VARIABLE, lock_file
 from benchmark.submissions import processes
 
 PASSED_ON = (
     "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS",
-    "HF_HOME", "TORCH_HOME", "XDG_CACHE_HOME", "CLOAKBENCH_MODELS", "CLOAKBENCH_IMAGES",
+    "HF_HOME", "TORCH_HOME", "XDG_CACHE_HOME", "CLOAKBENCH_MODELS", "CLOAKBENCH_IMAGES", *instructions.VARIABLES,
 )  # fmt: skip
 """Variables that a worker gets; everything else of the environment stays outside."""
 PATHS = ("PYTHONPATH", "HF_HOME", "TORCH_HOME", "XDG_CACHE_HOME", "CLOAKBENCH_MODELS", "CLOAKBENCH_IMAGES")
