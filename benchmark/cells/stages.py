@@ -197,12 +197,12 @@ class Stages:
     def edit(self, work: Work, cleaned: Sequence[Pixels]) -> list[Pixels]:
         """Fills in the edits of `cleaned`, and returns the same edits of the artist's clean images."""
         cell = work.cell
-        recipe = {name: value for name, value in cell.recipes["generate"].items() if name != "parents"}
-        shared = key.digest({**recipe, "images": cell.artist.image_digests})
         with work.meter.stage("generate"):
             work.generated = self._edited(cell, cleaned)
             work.digests["generate"] = [images.digest(p) for p in work.generated]
-        return self._kept_or_made(work, "clean-edit", shared, lambda: self._edited(cell, cell.artist.images))
+        return self._kept_or_made(
+            work, "clean-edit", clean_edit_key(cell), lambda: self._edited(cell, cell.artist.images)
+        )
 
     def _edited(self, cell: Cell, pixels: Sequence[Pixels]) -> list[Pixels]:
         facts = catalogue.imitation(cell.attack)
@@ -240,3 +240,9 @@ class Stages:
         except ValidationError:
             _log.warning("the cost of the images %s is damaged; the stage runs again", name)
         return None
+
+
+def clean_edit_key(cell: Cell) -> str:
+    """Returns where the store keeps the edits of the artist's clean images that an editing cell is compared with."""
+    recipe = {name: value for name, value in cell.recipes["generate"].items() if name != "parents"}
+    return key.digest({**recipe, "images": cell.artist.image_digests})

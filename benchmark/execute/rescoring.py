@@ -16,13 +16,14 @@ from torch import Tensor
 from benchmark.cells import key, pipeline
 from benchmark.cells.plan import Cell, Entry, Planner
 from benchmark.cells.record import Record, Status
+from benchmark.cells.stages import clean_edit_key
 from benchmark.cells.store import Damaged, Store
 from benchmark.datasets import artists
 from benchmark.datasets.artists import Artist
 from benchmark.execute.official import PUBLIC_SALT
 from benchmark.execute.session import digests
 from benchmark.images import Pixels
-from benchmark.metrics import catalogue, protection, quality, weights
+from benchmark.metrics import catalogue, editing, protection, quality, weights
 from benchmark.metrics.protection import Subject
 from benchmark.metrics.spaces import SPACES, Absent, Pictures
 from benchmark.models import loader, registry
@@ -173,7 +174,10 @@ class _Source:
             subject = Subject(self.generated, self.work.references[artist.name], artist.name, self.work.model)
             return protection.measure([name], subject)
         if level == "edit":
-            raise Absent("expected the edits of the clean images too, got none", "Run the cell again.")
+            clean = self._stored(clean_edit_key(self.cell))
+            if clean is None:
+                raise Absent("expected the edits of the clean images, got none", "Run the cell again.")
+            return protection.Measured(editing.measure_edits([name], self.generated.images, clean))
         protected = self._images("protect")
         if protected is None:
             raise Absent("expected the protected images, got none", "Run the cell again.")
@@ -196,9 +200,12 @@ class _Source:
         return {space: torch.from_numpy(kept[space].values).float() for space in same}
 
     def _images(self, stage: str) -> list[Pixels] | None:
-        """Returns a stage's kept images, None where there are none or they are damaged."""
+        return self._stored(self.cell.keys[stage])
+
+    def _stored(self, name: str) -> list[Pixels] | None:
+        """Returns the images kept under a key, None where there are none or they are damaged."""
         try:
-            found = self.work.store.read_images(self.cell.keys[stage], self.where)
+            found = self.work.store.read_images(name, self.where)
         except Damaged:
             return None
         return None if found is None else found[0]

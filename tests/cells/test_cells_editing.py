@@ -17,9 +17,10 @@ from benchmark.attacks.context import Context
 from benchmark.attacks.countermeasures.blur import Blur
 from benchmark.attacks.countermeasures.noise import Noise
 from benchmark.attacks.mimicry import sampling
-from benchmark.cells.record import Status
-from benchmark.cells.stages import Stages, Work
+from benchmark.cells.record import Record, Status
+from benchmark.cells.stages import Stages, Work, clean_edit_key
 from benchmark.cells.store import Store
+from benchmark.execute.rescoring import rescore
 from benchmark.images import digest, to_tensor
 from benchmark.models import loader
 from benchmark.suites.schema import Diffusing
@@ -59,8 +60,12 @@ def edited(weights, tmp_path_factory):
         patch.setenv("CLOAKBENCH_MODELS", str(weights))
         patch.setattr(sampling, "image_to_image", noted)
         session = planned(tmp_path_factory.mktemp("edit"))
-        run(session)
+        run(session, keep_images=True)
     return session, calls
+
+
+def read(path):
+    return Record.model_validate_json(path.read_bytes())
 
 
 def found(session, attack):
@@ -175,3 +180,46 @@ def test_the_adapters_of_each_mimic_are_kept(edited):
     assert first.keys() == second.keys()
     assert any("lora" in name for name in first)
     assert any(not torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture
+def later(edited, stand_ins, tmp_path):
+    """A copy of the run's store, and the suite's next version, which asks for one more metric of edits."""
+    shutil.copytree(edited[0].store.root, tmp_path / "store")
+    path = tmp_path / "later.toml"
+    text = TWO_SEEDS.replace("version = 1", "version = 2", 1)
+    path.write_text(text.replace('edit = ["edit-ssim", "edit-psnr"]', 'edit = ["edit-ssim", "edit-vif"]'))
+    return str(path), Store(tmp_path / "store")
+
+
+def test_a_new_metric_of_edits_comes_from_kept_images(edited, later):
+    suite, store = later
+    done = rescore(suite, store.root)
+    assert done.left == []
+    new = [r for r in map(read, store.records()) if r.suite_version == 2 and r.attack.name == "edit"]
+    assert len(new) == len(EDITED)
+    old = found(edited[0], "edit")
+    for record in new:
+        place = record.protection.name, record.seed
+        assert set(record.generations) == {"edit-ssim", "edit-vif"}
+        assert record.generations["edit-ssim"] == old[place].generations["edit-ssim"]
+        assert (record.generations["edit-vif"] == pytest.approx([1.0] * 6)) == (place[0] == "same")
+
+
+def test_edits_that_were_not_kept_are_told(edited, later):
+    suite, store = later
+    for cell in edited[0].cells:
+        if cell.attack.name == "edit":
+            shutil.rmtree(store.images_path(cell.keys["generate"], edited[0].environment.env_class))
+    [left] = [each for each in rescore(suite, store.root).left if each.metric == "edit-vif"]
+    assert left.records == len(EDITED)
+    assert "expected the generated images, got none" in left.reason
+
+
+def test_clean_edits_that_were_lost_are_told(edited, later):
+    suite, store = later
+    for key in {clean_edit_key(cell) for cell in edited[0].cells if cell.attack.name == "edit"}:
+        shutil.rmtree(store.images_path(key, edited[0].environment.env_class))
+    [left] = [each for each in rescore(suite, store.root).left if each.metric == "edit-vif"]
+    assert left.records == len(EDITED)
+    assert "expected the edits of the clean images, got none" in left.reason
