@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.adopting import adopt
+from benchmark.cells.paths import StorePaths
 from benchmark.cells.store import Store
 from benchmark.errors import UserError
 from benchmark.files import write_whole
@@ -51,7 +52,7 @@ def merge(sources: Sequence[Path], store: Store) -> Merged:
 def suites(path: Path) -> list[str]:
     """Returns the names of the suites that a folder holds; raises UserError where it holds none."""
     compact = path / "facts.json"
-    files = [compact] if compact.is_file() else sorted((path / "facts").glob("*.json"))
+    files = [compact] if compact.is_file() else StorePaths(path).facts()
     if not files:
         raise UserError(
             f"expected a store or a reference folder, got {path}", "Run a suite first, or correct the path."

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from benchmark.cells.paths import StorePaths
 from benchmark.cells.record import Record
 from benchmark.errors import UserError
 from benchmark.files import write_whole
@@ -80,7 +81,7 @@ def export_reference(store: Path, suite: str | None, folder: Path) -> Loaded:
 
 def _all_facts(path: Path) -> list[SuiteFacts]:
     compact = path / FACTS_FILE
-    files = [compact] if compact.is_file() else sorted((path / "facts").glob("*.json"))
+    files = [compact] if compact.is_file() else StorePaths(path).facts()
     if not files:
         raise UserError(
             f"{path} is neither a store nor a reference folder: expected facts/*.json or {FACTS_FILE}, got neither",
@@ -118,7 +119,7 @@ def _documents(path: Path) -> Iterator[tuple[Path, bytes | OSError]]:
             if line.strip():
                 yield Path(f"{RECORDS_FILE}:{number}"), line
         return
-    for file in sorted((path / "records").glob("??/*/*.json")):
+    for file in StorePaths(path).records():
         try:
             yield file.relative_to(path), file.read_bytes()
         except OSError as error:

@@ -1,11 +1,11 @@
-"""The store: the one owner of paths, every write whole or not at all, every read checked."""
+"""The store: every write whole or not at all, every read checked; `paths` says where things lie."""
 
 from __future__ import annotations
 
 import errno
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from benchmark import images
 from benchmark.cells import features
 from benchmark.cells.features import Kept
+from benchmark.cells.paths import MANIFEST, StorePaths
 from benchmark.cells.record import Calibration, Record
 from benchmark.errors import InfrastructureError, UserError
 from benchmark.files import to_json, write_whole
@@ -27,11 +28,8 @@ class Damaged(InfrastructureError):  # noqa: N818 - says what happened to the fi
     """Something in the store does not match its digest or schema."""
 
 
-class Store:
+class Store(StorePaths):
     """Records by key and environment class, images of stages, and the facts that pages need."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
 
     def prepare(self) -> None:
         """Creates the store; raises UserError where it cannot be written."""
@@ -44,18 +42,6 @@ class Store:
                 f"expected a writable store, got {self.root}: {error.strerror}",
                 f"Give another folder with --store or {STORE_VARIABLE}.",
             ) from error
-
-    def record_path(self, key: str, env_class: str) -> Path:
-        """Returns where the record of a cell lies."""
-        return self.root / "records" / key[:2] / key / f"{env_class}.json"
-
-    def images_path(self, key: str, env_class: str) -> Path:
-        """Returns the folder of a stage's images."""
-        return self.root / "images" / key[:2] / key / env_class
-
-    def facts_path(self, suite: str, version: int) -> Path:
-        """Returns where a suite's facts lie."""
-        return self.root / "facts" / f"{suite}-{version}.json"
 
     def _write(self, path: Path, data: bytes) -> None:
         """Writes a file whole: temporary name, flush to disk, rename. A full disk leaves the old state."""
@@ -83,14 +69,6 @@ class Store:
         except (ValidationError, OSError) as error:
             raise Damaged(f"the record {path} is damaged", "The cell runs again.") from error
 
-    def records(self) -> Iterator[Path]:
-        """Yields the path of every record, sorted."""
-        yield from sorted((self.root / "records").glob("*/*/*.json"))
-
-    def calibration_path(self, key: str, env_class: str) -> Path:
-        """Returns where the search for a strength lies."""
-        return self.root / "calibrations" / key[:2] / key / f"{env_class}.json"
-
     def write_calibration(self, key: str, env_class: str, made: Calibration) -> None:
         """Keeps a search as far as it has come."""
         self._write(self.calibration_path(key, env_class), to_json(made.model_dump(mode="json")))
@@ -109,18 +87,19 @@ class Store:
         """Keeps a stage's images as PNGs; the manifest, written last, says that they are whole."""
         folder = self.images_path(key, env_class)
         for n, image in enumerate(pixels):
-            self._write(folder / f"{n:03d}.png", images.encode(image))
+            self._write(self.image_path(key, env_class, n), images.encode(image))
         manifest = {"digests": [images.digest(p) for p in pixels], **facts}
-        self._write(folder / "manifest.json", to_json(manifest))
+        self._write(folder / MANIFEST, to_json(manifest))
 
     def read_images(self, key: str, env_class: str) -> tuple[list[Pixels], dict[str, Any]] | None:
         """Returns a stage's images and facts, None where there are none; raises Damaged where a digest differs."""
         folder = self.images_path(key, env_class)
-        if not (folder / "manifest.json").exists():
+        if not (folder / MANIFEST).exists():
             return None
         try:
-            manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_bytes())
-            pixels = [images.decode((folder / f"{n:03d}.png").read_bytes()) for n in range(len(manifest["digests"]))]
+            manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+            files = [self.image_path(key, env_class, n) for n in range(len(manifest["digests"]))]
+            pixels = [images.decode(file.read_bytes()) for file in files]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Damaged(f"the images in {folder} are damaged", "The stage runs again.") from error
         if [images.digest(p) for p in pixels] != manifest["digests"]:
@@ -135,19 +114,11 @@ class Store:
 
         buffer = BytesIO()
         Image.fromarray(np.concatenate(pixels, axis=1)).save(buffer, "WEBP", quality=80)
-        self._write(self.root / "gallery" / key[:2] / key / f"{env_class}.webp", buffer.getvalue())
-
-    def adapter_path(self, key: str, env_class: str) -> Path:
-        """Returns where the adapters or embeddings of a personalised model lie."""
-        return self.root / "adapters" / key[:2] / key / f"{env_class}.safetensors"
+        self._write(self.gallery_path(key, env_class), buffer.getvalue())
 
     def write_adapter(self, key: str, env_class: str, data: bytes) -> None:
         """Keeps what small mimicry has learned, as a safetensors file that diffusers loads."""
         self._write(self.adapter_path(key, env_class), data)
-
-    def features_path(self, key: str, env_class: str) -> Path:
-        """Returns where the features of a cell's generations lie."""
-        return self.root / "features" / key[:2] / key / f"{env_class}.safetensors"
 
     def write_features(self, key: str, env_class: str, kept: Mapping[str, Kept]) -> None:
         """Keeps the features of a cell's generations by space, under the key of the stage `generate`."""

@@ -1,0 +1,58 @@
+"""Where everything in a store lies; readable without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+MANIFEST = "manifest.json"
+
+
+class StorePaths:
+    """The one owner of a store's paths: by key of the stage that made a thing, then by environment class."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def record_path(self, key: str, env_class: str) -> Path:
+        """Returns where the record of a cell lies."""
+        return self._place("records", key) / f"{env_class}.json"
+
+    def records(self) -> Iterator[Path]:
+        """Yields the path of every record, sorted."""
+        yield from sorted((self.root / "records").glob("*/*/*.json"))
+
+    def facts_path(self, suite: str, version: int) -> Path:
+        """Returns where a suite's facts lie."""
+        return self.root / "facts" / f"{suite}-{version}.json"
+
+    def facts(self) -> list[Path]:
+        """Returns the path of the facts of every suite version, sorted."""
+        return sorted((self.root / "facts").glob("*.json"))
+
+    def images_path(self, key: str, env_class: str) -> Path:
+        """Returns the folder of a stage's images."""
+        return self._place("images", key) / env_class
+
+    def image_path(self, key: str, env_class: str, number: int) -> Path:
+        """Returns where one image of a stage lies, a PNG."""
+        return self.images_path(key, env_class) / f"{number:03d}.png"
+
+    def gallery_path(self, key: str, env_class: str) -> Path:
+        """Returns where the strip of a few generations lies, a WebP."""
+        return self._place("gallery", key) / f"{env_class}.webp"
+
+    def calibration_path(self, key: str, env_class: str) -> Path:
+        """Returns where the search for a strength lies."""
+        return self._place("calibrations", key) / f"{env_class}.json"
+
+    def adapter_path(self, key: str, env_class: str) -> Path:
+        """Returns where the adapters or embeddings of a personalised model lie."""
+        return self._place("adapters", key) / f"{env_class}.safetensors"
+
+    def features_path(self, key: str, env_class: str) -> Path:
+        """Returns where the features of a cell's generations lie."""
+        return self._place("features", key) / f"{env_class}.safetensors"
+
+    def _place(self, kind: str, key: str) -> Path:
+        return self.root / kind / key[:2] / key
