@@ -98,14 +98,9 @@ class Planner:
     """On whose images strengths are sought."""
 
     def cells(self, entries: Sequence[Entry], artists: Sequence[Artist]) -> list[Cell]:
-        """Returns all cells: first seeds before later ones, an attack after the other, controls before protections.
-
-        So an interrupted run already holds a balanced part of the board.
-        """
+        """Returns all cells, artist by artist, controls before protections; `ordering` says in which order they run."""
         ordered = _controls_first(entries)
-        cells = [cell for artist in artists for entry in ordered for cell in self._of(entry, artist)]
-        position = {attack.name: n for n, attack in enumerate(self.suite.attacks)}
-        return sorted(cells, key=lambda cell: (cell.seed, position[cell.attack.name]))
+        return [cell for artist in artists for entry in ordered for cell in self._of(entry, artist)]
 
     def _of(self, entry: Entry, artist: Artist) -> Iterator[Cell]:
         role, suite = entry.facts.role, self.suite

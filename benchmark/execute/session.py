@@ -12,6 +12,7 @@ import torch
 
 from benchmark.attacks import catalogue
 from benchmark.cells import environment, pipeline
+from benchmark.cells.ordering import arranged
 from benchmark.cells.plan import Cell, Digests, Entry, Planner
 from benchmark.cells.record import Environment, Record, Status
 from benchmark.cells.selecting import select
@@ -89,7 +90,7 @@ def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
     loaded = artists.load(suite, choice.images, size)
     seen = artists.for_calibration(suite, choice.images, size)
     planner = Planner(suite, digests(suite), official.read_salt(choice.salt_file), seen)
-    cells = select(planner.cells(_fitting(suite, choice, root), loaded), choice.only)
+    cells = arranged(select(planner.cells(_fitting(suite, choice, root), loaded), choice.only))
     where = environment.current(device, torch.get_num_threads())
     return Session(suite, planner, cells, Store(root), where, device, choice.limit)
 

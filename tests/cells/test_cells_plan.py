@@ -34,19 +34,6 @@ def test_every_role_gets_its_seeds_and_strengths():
     }
 
 
-def test_an_interrupted_run_is_balanced():
-    """First seeds before later ones, attack after attack, and controls before protections."""
-    cells = planned()
-    attacks, roles = ["dreambooth", "noise"], ["identity", "floor", "placebo", "random-noise", "submission"]
-    order = [(c.seed, attacks.index(c.attack.name)) for c in cells]
-    assert order == sorted(order)
-    for group in dict.fromkeys(order):
-        for artist in ("vellmar", "kirin"):
-            cells_of = [c for c, place in zip(cells, order, strict=True) if place == group and c.artist.name == artist]
-            found = [roles.index(c.entry.facts.role) for c in cells_of]
-            assert found == sorted(found)
-
-
 def test_the_floor_is_never_cleaned_nor_protected():
     for cell in planned():
         if cell.entry.facts.role == "floor":
