@@ -25,6 +25,7 @@ for verb in (
     submitting.new,
     submitting.check,
     keeping.verify,
+    keeping.sign,
     keeping.merge,
     keeping.gc,
     running.run,

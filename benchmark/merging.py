@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark import signing
 from benchmark.adopting import adopt
 from benchmark.cells.paths import StorePaths
 from benchmark.cells.store import Store
@@ -62,7 +63,7 @@ def suites(path: Path) -> list[str]:
 
 def _files(source: Path, target: Path) -> int:
     """Copies what lies beside the records; manifests last, because they say that the images are whole."""
-    found = [file for kind in KEPT for file in sorted((source / kind).rglob("*")) if file.is_file()]
+    found = [file for kind in (*KEPT, signing.FOLDER) for file in sorted((source / kind).rglob("*")) if file.is_file()]
     found.sort(key=lambda file: file.name == "manifest.json")
     copied = 0
     for file in found:

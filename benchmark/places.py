@@ -8,6 +8,7 @@ from pathlib import Path
 STORE_VARIABLE = "CLOAKBENCH_STORE"
 MODELS_VARIABLE = "CLOAKBENCH_MODELS"
 LOCK_VARIABLE = "CLOAKBENCH_LOCK"
+SIGNERS_VARIABLE = "CLOAKBENCH_SIGNERS"
 
 
 def default_store() -> Path:
@@ -30,3 +31,8 @@ def model_folder(name: str) -> Path | None:
 def lock_file() -> Path:
     """Returns where the digests of loaded models are written down: `$CLOAKBENCH_LOCK`, else a file here."""
     return Path(os.environ.get(LOCK_VARIABLE) or "cloakbench.lock.json")
+
+
+def signers_file() -> Path:
+    """Returns whose signatures count as the maintainers': `$CLOAKBENCH_SIGNERS`, else the package's own file."""
+    return Path(os.environ.get(SIGNERS_VARIABLE) or Path(__file__).with_name("allowed_signers"))

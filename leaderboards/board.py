@@ -176,6 +176,8 @@ def _protections(evidence: Evidence) -> tuple[ProtectionView, ...]:
                 licence=text.plain(facts.licence, 40),
                 budget=budget,
                 deterministic="yes" if facts.deterministic else "no",
+                trust=evidence.trust[entry.name].label,
+                evidence=text.plain(evidence.trust[entry.name].words, 200),
             )
         )
     return tuple(views)

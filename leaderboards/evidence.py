@@ -19,6 +19,7 @@ from leaderboards.selection import select
 from leaderboards.source import Damaged, Loaded
 from leaderboards.standings import CONTROLS, Standings, standings
 from leaderboards.statistics import Estimate
+from leaderboards.trust import Trust, labels
 
 Address = tuple[str, float, str, str]
 """Protection, strength, attack, metric."""
@@ -83,6 +84,8 @@ class Evidence:
     """Mean over artists of the paired difference to the clean arm on the same attack."""
     quality: dict[tuple[str, float, str], Estimate]
     """By protection, strength, metric."""
+    trust: dict[str, Trust]
+    """By protection: who vouches for its numbers, or how often they were reproduced."""
 
     @property
     def suite(self) -> Suite:
@@ -154,6 +157,7 @@ def gather(loaded: Loaded) -> Evidence:
         raw=cast("dict[Address, Estimate]", over_artists(values, ADDRESS, "value")),
         change=cast("dict[Address, Estimate]", over_artists(_paired(values), ADDRESS, "change")),
         quality=cast("dict[tuple[str, float, str], Estimate]", found),
+        trust=labels(loaded.records, loaded.signed, suite.metrics.primary),
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from benchmark import places, signing
 from benchmark.cells.paths import StorePaths
 from benchmark.cells.record import Record
 from benchmark.errors import UserError
@@ -34,6 +36,8 @@ class Loaded(NamedTuple):
     facts: SuiteFacts
     records: list[Record]
     damaged: list[Damaged]
+    signed: Mapping[str, str] = MappingProxyType({})
+    """Who of the allowed signers vouches for which record, by `benchmark.signing.digest`."""
 
 
 def load(path: Path, suite: str | None = None) -> Loaded:
@@ -57,7 +61,8 @@ def load(path: Path, suite: str | None = None) -> Loaded:
             + (f" ({len(damaged)} damaged)" if damaged else ""),
             f"run it first: cloakbench run --suite {facts.suite.name}",
         )
-    return Loaded(facts, sorted(records, key=_order), damaged)
+    signed = signing.signed(path, places.signers_file())
+    return Loaded(facts, sorted(records, key=_order), damaged, signed)
 
 
 def records(path: Path) -> Iterator[Record | Damaged]:
@@ -76,7 +81,9 @@ def export_reference(store: Path, suite: str | None, folder: Path) -> Loaded:
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / RECORDS_FILE, "".join(record.model_dump_json() + "\n" for record in records).encode())
     write_whole(folder / FACTS_FILE, (loaded.facts.model_dump_json(indent=2) + "\n").encode())
-    return Loaded(loaded.facts, records, loaded.damaged)
+    for file in sorted((store / signing.FOLDER).glob("*.manifest*")):
+        write_whole(folder / signing.FOLDER / file.name, file.read_bytes())
+    return loaded._replace(records=records)
 
 
 def _all_facts(path: Path) -> list[SuiteFacts]:

@@ -105,6 +105,10 @@ class ProtectionView:
     licence: str
     budget: str
     deterministic: str
+    trust: str
+    """`run by maintainers`, `reproduced in n environments` or `self-reported`."""
+    evidence: str
+    """What the trust rests on, in words."""
 
 
 @dataclass(frozen=True, slots=True)

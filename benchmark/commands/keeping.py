@@ -1,4 +1,4 @@
-"""Verbs that look after stores: verify, merge, gc."""
+"""Verbs that look after stores: verify, sign, merge, gc."""
 
 from __future__ import annotations
 
@@ -32,6 +32,22 @@ def verify(source: Path, *, suite: str | None = None, json: Flag = False) -> int
         looked = f"{verdict.records} records and {verdict.images} images of {verdict.suite}"
         print(f"{looked}: {f'{len(verdict.problems)} faults' if verdict.problems else 'all fit'}")
     return 1 if verdict.problems else 0
+
+
+def sign(source: Path, *, key: Path, suite: str | None = None, json: Flag = False) -> int:
+    """Vouches for records: writes a manifest of their digests beside them, signed by a key of OpenSSH.
+
+    Args:
+        source: A store, or a folder of reference records.
+        key: File of the private key; `ssh-keygen` asks for its passphrase.
+        suite: Which suite, where the source holds several.
+        json: Print an object with the manifest's path and the number of records.
+    """
+    from benchmark import signing
+    from leaderboards.source import load
+
+    records = load(source, suite).records
+    return print_values({"manifest": str(signing.sign(source, records, key)), "records": len(records)}, json)
 
 
 def merge(

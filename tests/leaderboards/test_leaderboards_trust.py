@@ -1,0 +1,133 @@
+"""Trust labels on signed, reproduced and plain records; signatures are made by a real ssh-keygen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+
+import pytest
+import synthetic
+
+from benchmark import signing
+from benchmark.cells.record import Status
+from leaderboards import source
+from leaderboards.trust import MAINTAINERS, SELF_REPORTED, labels
+
+NAMES = [f"artist-{n}" for n in range(1, 7)]
+PRIMARY = "style-distance"
+ELSEWHERE = "gpu-torch2.9-diffusers0.35-t1"
+
+needs_openssh = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="OpenSSH is not installed")
+
+
+def board(protected=0.6):
+    arms = [each for n, artist in enumerate(NAMES) for each in synthetic.arms(artist, 0.3 + n / 100, 0.8)]
+    return [*arms, *(synthetic.record("cloak", artist, protected) for artist in NAMES)]
+
+
+def moved(records, where=ELSEWHERE):
+    return [
+        r.model_copy(update={"environment": r.environment.model_copy(update={"env_class": where})}) for r in records
+    ]
+
+
+def signed_by(records, name="maintainer"):
+    return {signing.digest(record): name for record in records}
+
+
+def of(records, signed=None, name="cloak"):
+    return labels(records, signed or {}, PRIMARY)[name].label
+
+
+def test_records_that_nobody_signed_and_nobody_repeated_are_self_reported():
+    found = labels(board(), {}, PRIMARY)
+    assert {trust.label for trust in found.values()} == {SELF_REPORTED}
+    assert set(found) == {"identity", "placebo", "floor", "cloak"}
+
+
+def test_an_entry_is_the_maintainers_where_its_records_and_the_arms_are_signed():
+    records = board()
+    own = [r for r in records if r.protection.name == "cloak"]
+    arms = [r for r in records if r.protection.role in ("identity", "floor")]
+    assert of(records, signed_by([*own, *arms])) == MAINTAINERS
+    assert of(records, signed_by(arms)) == SELF_REPORTED
+    assert of(records, signed_by(own)) == SELF_REPORTED, "its P rests on arms that nobody vouches for"
+    assert of(records, signed_by([*own[:-1], *arms])) == SELF_REPORTED
+
+
+def test_a_changed_record_loses_its_signature_and_an_exported_one_keeps_it():
+    record = board()[-1]
+    assert signing.digest(record) == signing.digest(record.model_copy(update={"traceback": "x", "suite_version": 9}))
+    changed = {**record.generations, PRIMARY: [0.9]}
+    assert signing.digest(record) != signing.digest(record.model_copy(update={"generations": changed}))
+    assert signing.digest(record) != signing.digest(record.model_copy(update={"digests": {"protect": ["0" * 64]}}))
+
+
+def test_an_entry_is_reproduced_where_another_environment_holds_all_its_cells_and_agrees():
+    records = board(0.6)
+    assert of([*records, *moved(board(0.61))]) == "reproduced in 2 environments"
+    assert of([*records, *moved(board(0.61)), *moved(board(0.6), "third")]) == "reproduced in 3 environments"
+    assert of([*records, *moved(board(0.7))]) == SELF_REPORTED, "P is another one there"
+    assert of([*records, *moved(board(0.6)[:-1])]) == SELF_REPORTED, "a cell is missing there"
+
+
+def test_another_end_of_a_cell_is_no_reproduction():
+    failed = synthetic.lost("cloak", NAMES[0], Status.FAILED, "RuntimeError: no")
+    there = [r for r in board() if (r.protection.name, r.artist) != ("cloak", NAMES[0])]
+    assert of([*board(), *moved([*there, failed])]) == SELF_REPORTED
+
+
+@pytest.fixture
+def key(tmp_path):
+    path = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    return path
+
+
+@pytest.fixture
+def allowed(tmp_path, key, monkeypatch):
+    path = tmp_path / "allowed"
+    path.write_text(f"lead@example.org {key.with_suffix('.pub').read_text()}")
+    monkeypatch.setenv("CLOAKBENCH_SIGNERS", str(path))
+    return path
+
+
+@pytest.fixture
+def store(tmp_path):
+    return synthetic.save(tmp_path / "store", synthetic.facts(synthetic.suite(NAMES)), board())
+
+
+@needs_openssh
+def test_a_signature_by_an_allowed_key_counts_in_the_store_and_in_its_export(store, key, allowed, cloakbench, tmp_path):
+    told = cloakbench("sign", store, "--key", key, "--json")
+    assert (told.code, json.loads(told.out)["records"]) == (0, 24)
+    loaded = source.load(store)
+    assert of(loaded.records, loaded.signed) == MAINTAINERS
+    exported = source.load(tmp_path / "out") if source.export_reference(store, None, tmp_path / "out") else None
+    assert of(exported.records, exported.signed) == MAINTAINERS
+    assert "signed by lead@example.org" in labels(exported.records, exported.signed, PRIMARY)["cloak"].words
+
+
+@needs_openssh
+def test_a_foreign_key_a_changed_manifest_and_a_missing_signature_count_for_nothing(store, key, allowed, cloakbench):
+    cloakbench("sign", store, "--key", key)
+    [manifest] = (store / "signatures").glob("*.manifest")
+    whole = manifest.read_bytes()
+    manifest.write_bytes(whole.replace(whole[:4], b"0000"))
+    assert not source.load(store).signed
+    manifest.write_bytes(whole)
+    assert source.load(store).signed
+    allowed.write_text("")
+    assert not source.load(store).signed
+    manifest.with_suffix(".manifest.sig").unlink()
+    assert not source.load(store).signed
+
+
+@needs_openssh
+def test_a_file_that_is_no_key_is_told(store, tmp_path, cloakbench):
+    (tmp_path / "no-key").write_text("nothing")
+    told = cloakbench("sign", store, "--key", tmp_path / "no-key")
+    assert told.code == 2
+    assert "expected a private key of OpenSSH" in told.err
+    assert not list((store / "signatures").iterdir())
