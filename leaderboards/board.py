@@ -36,7 +36,11 @@ CONTROL_WORDS = {
 
 def board(loaded: Loaded) -> Board:
     """Returns the leaderboard of a suite; the same records give the same board in whatever order they come."""
-    evidence = gather(loaded)
+    return view(gather(loaded))
+
+
+def view(evidence: Evidence) -> Board:
+    """Returns the leaderboard in the evidence."""
     suite = evidence.suite
     demonstration = (
         f"Demonstration, no intervals: {len(evidence.artists)} artists show that the path works, not who is better."

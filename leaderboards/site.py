@@ -1,72 +1,75 @@
-"""The static page: `index.html`, `style.css` and `board.json`, opened from a folder without network or script."""
+"""The static site: pages, `board.json` and what they share, opened from a folder without network or script."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
-import jinja2
-from markupsafe import Markup
 from pydantic import TypeAdapter
 
 from benchmark.errors import UserError
-from benchmark.files import write_whole
-from leaderboards import plots
-from leaderboards.board import board
+from leaderboards.board import view
+from leaderboards.evidence import gather
+from leaderboards.pages import front
+from leaderboards.pages.page import INDEX, Asset, Kind, Material, Page
+from leaderboards.rendering import Renderer
 from leaderboards.source import load
-from leaderboards.view import Board, Curve
+from leaderboards.view import Board
+from leaderboards.writing import File, Written, publish
 
-PAGE = "index.html"
-STYLE = "style.css"
 DATA = "board.json"
+KINDS: tuple[Kind, ...] = (front.pages,)
+"""Every kind of page, in the order in which they are made."""
 
 
 def build(source: Path, out: Path, suite: str | None = None, unofficial: bool = False) -> Path:
-    """Builds the board of `suite` from a store or reference folder and returns the path of its page.
+    """Builds the board of `suite` from a store or reference folder and returns the path of its front page.
 
-    The page is replaced last and whole. Raises UserError where there is nothing to build from, or where conditions of
-    the gold run fail; an `unofficial` board is built nevertheless and says so.
+    The site takes the place of the old one whole; what has not changed is not written. Raises UserError where there is
+    nothing to build from, or where conditions of the gold run fail; an `unofficial` board is built nevertheless and
+    says so.
     """
-    view = board(load(source, suite))
-    if view.gold and not view.gold.holds and not unofficial:
-        failed = " ".join(f"{check.name}: {check.words}" for check in view.gold.checks if check.verdict == "fails")
+    evidence = gather(load(source, suite))
+    board = view(evidence)
+    if board.gold and not board.gold.holds and not unofficial:
+        failed = " ".join(f"{check.name}: {check.words}" for check in board.gold.checks if check.verdict == "fails")
         raise UserError(
             f"expected a gold run that holds, got conditions that fail. {failed}",
             "run what is missing, or build an unofficial board that says so: cloakbench board --unofficial",
         )
-    page, data = render(view), serialise(view)
-    style = (resources.files("leaderboards") / "static" / STYLE).read_text("utf-8")
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, content in ((STYLE, style), (DATA, data), (PAGE, page)):
-            write_whole(out / name, content.encode())
+        write(Material(evidence, board, source), out)
     except OSError as error:
         raise UserError(f"the board cannot be written to {out}: {error.strerror}", "choose another --out") from error
-    return out / PAGE
+    return out / INDEX
 
 
-def render(view: Board) -> str:
-    """Returns the page as HTML; everything from records is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("leaderboards", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    curves = [
-        (section.anchor, curve)
-        for section in view.attacks
-        for curve in (section.curve, *section.more_curves)
-        if curve is not None
-    ]
-    drawings: dict[str, list[tuple[Curve, Markup]]] = {}
-    for number, (anchor, curve) in enumerate(curves):
-        # Vega escapes every text in the SVG that it writes.
-        drawings.setdefault(anchor, []).append((curve, Markup(plots.svg(curve, number))))  # noqa: S704
-    return environment.get_template("board.html").render(board=view, drawings=drawings, data=DATA, style=STYLE) + "\n"
+def write(material: Material, out: Path, kinds: Iterable[Kind] = KINDS) -> Written:
+    """Writes the site of what is known to `out` and returns how much of it changed."""
+    return publish(out, files(material, kinds))
+
+
+def files(material: Material, kinds: Iterable[Kind] = KINDS) -> Iterator[File]:
+    """Yields every file of the site; a page is rendered only where the file is asked to be made."""
+    made = [each for kind in kinds for each in kind(material)]
+    renderer = Renderer(material.board, {each.path for each in made if isinstance(each, Page)})
+    for each in made:
+        if isinstance(each, Asset):
+            yield File(each.path, each.recipe, each.content)
+        else:
+            yield File(each.path, renderer.recipe(each), partial(renderer.html, each))
+    yield File(DATA, "", lambda: serialise(material.board).encode())
+    for name, content in _static():
+        yield File(f"static/{name}", "", content.read_bytes)
+
+
+def _static() -> list[tuple[str, Path]]:
+    folder = Path(str(resources.files("leaderboards") / "static"))
+    return [(file.name, file) for file in sorted(folder.iterdir()) if file.is_file()]
 
 
 def schema() -> str:

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import UserError
+from leaderboards import writing
+from leaderboards.pages.page import slug
+from leaderboards.writing import File, publish
+
+LONG_AGO = 1_000_000_000
+
+
+def plan(**contents):
+    return [File(name.replace("_", "/") + ".html", f"of {text}", text.encode) for name, text in contents.items()]
+
+
+def seen(folder):
+    return {each.relative_to(folder).as_posix(): each.read_text() for each in folder.rglob("*.html")}
+
+
+def age(folder):
+    for each in folder.rglob("*"):
+        os.utime(each, (LONG_AGO, LONG_AGO))
+
+
+def fails():
+    raise AssertionError("made though nothing changed")
+
+
+def test_only_what_changed_is_made_and_stale_files_go(tmp_path):
+    out = tmp_path / "site"
+    assert publish(out, plan(index="a", attacks_jpeg="b", gone="c")) == (3, 0, 0)
+    age(out)
+    again = [plan(index="a")[0]._replace(make=fails), *plan(attacks_jpeg="new")]
+    assert publish(out, again) == (1, 1, 1)
+    assert seen(out) == {"index.html": "a", "attacks/jpeg.html": "new"}
+    assert (out / "index.html").stat().st_mtime == LONG_AGO < (out / "attacks/jpeg.html").stat().st_mtime
+    assert [each.name for each in tmp_path.iterdir()] == ["site"]
+
+
+def test_same_bytes_of_another_recipe_keep_their_time(tmp_path):
+    publish(tmp_path / "site", plan(index="a"))
+    age(tmp_path / "site")
+    assert publish(tmp_path / "site", [File("index.html", "other code", "a".encode)]) == (0, 1, 0)
+    assert (tmp_path / "site/index.html").stat().st_mtime == LONG_AGO
+
+
+def test_a_page_that_someone_changed_is_made_again(tmp_path):
+    publish(tmp_path / "site", plan(index="a"))
+    (tmp_path / "site/index.html").write_text("broken")
+    assert publish(tmp_path / "site", plan(index="a")).made == 1
+    assert seen(tmp_path / "site") == {"index.html": "a"}
+
+
+def test_images_are_copied_once(tmp_path):
+    image = tmp_path / "image.webp"
+    image.write_bytes(b"picture")
+    file = File("images/x.webp", "", image)
+    assert [publish(tmp_path / "site", [file]).made for _ in range(2)] == [1, 0]
+    image.write_bytes(b"another")
+    os.utime(image, (LONG_AGO, LONG_AGO))
+    assert publish(tmp_path / "site", [file]).made == 1
+    assert (tmp_path / "site/images/x.webp").read_bytes() == b"another"
+
+
+def test_other_peoples_files_stay(tmp_path):
+    (tmp_path / "site/.git").mkdir(parents=True)
+    (tmp_path / "site/.git/HEAD").write_text("main")
+    (tmp_path / "site/CNAME").write_text("board.example")
+    for _ in range(2):
+        publish(tmp_path / "site", plan(index="a"))
+    assert (tmp_path / "site/.git/HEAD").read_text() == "main"
+    assert (tmp_path / "site/CNAME").read_text() == "board.example"
+
+
+@pytest.mark.parametrize("path", ["../x", "/x", "a/../../x", "", "a//b", "a\\b", "manifest.json"])
+def test_a_path_that_leaves_the_folder_is_refused(tmp_path, path):
+    with pytest.raises(ValueError, match="path"):
+        publish(tmp_path / "site", [File(path, "", bytes)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_files_of_one_path_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="two files"):
+        publish(tmp_path / "site", plan(index="a") * 2)
+
+
+def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="current folder"):
+        publish(tmp_path, plan(index="a"))
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_the_old_site_stays_until_the_new_one_is_whole(tmp_path, monkeypatch, can_exchange):
+    if not can_exchange:
+        monkeypatch.setattr(writing, "_exchange", lambda one, other: False)
+    out = tmp_path / "site"
+    publish(out, plan(index="old", gone="old"))
+    during = []
+
+    def made():
+        during.append(seen(out))
+        return b"new"
+
+    publish(out, [*plan(index="new"), File("b.html", "", made)])
+    assert during == [{"index.html": "old", "gone.html": "old"}]
+    assert seen(out) == {"index.html": "new", "b.html": "new"}
+    assert [each.name for each in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_killed_build_leaves_the_old_site_and_the_next_one_cleans_up(tmp_path):
+    out = tmp_path / "site"
+    publish(out, plan(index="old"))
+    program = (
+        "import os, signal, pathlib; from leaderboards.writing import File, publish\n"
+        "def die(): os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"publish(pathlib.Path({str(out)!r}), [File('index.html', 'new', 'new'.encode), File('b.html', 'b', die)])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=Path(writing.__file__).parents[1], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert seen(out) == {"index.html": "old"}
+    assert len(list(tmp_path.iterdir())) == 2
+    publish(out, plan(index="new"))
+    assert seen(out) == {"index.html": "new"}
+    assert [each.name for each in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_kill_between_two_renames_is_repaired(tmp_path):
+    out = tmp_path / "site"
+    publish(out, plan(index="old"))
+    out.rename(tmp_path / ".site-old")
+    publish(out, plan(index="old"))
+    assert seen(out) == {"index.html": "old"}
+    assert [each.name for each in tmp_path.iterdir()] == ["site"]
+
+
+HOSTILE = ["../../x", "a/b", "a\\b", "a b", "A", "ä", "con", "index", "", ".", "-", "x" * 10_000, "x" * 9_999, "\ud800"]
+
+
+def test_slugs_are_safe_and_differ():
+    names = [*HOSTILE, "impasto", "impasto[base=advdm]", "impasto[base=advdm,clip=false]", "impasto-base-advdm"]
+    names += [slug(name) for name in names]
+    found = {name: slug(name) for name in names}
+    assert len(set(found.values())) == len(found)
+    assert all(
+        len(each) <= 80 and each.strip("-").replace("-", "").isalnum() and each.isascii() for each in found.values()
+    )
+    assert found["impasto"] == "impasto"
