@@ -11,7 +11,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from benchmark import instructions
-from benchmark.commands import dataset, images, keeping, metrics, reading, running, submitting
+from benchmark.commands import dataset, images, keeping, metrics, reading, running, submitting, tracking
 from benchmark.errors import BenchmarkError, UserError
 
 app = App(
@@ -39,6 +39,7 @@ for verb in (
     images.mimic,
     metrics.measure,
     metrics.rescore,
+    tracking.canaries,
 ):
     app.command(verb)
 datasets = App(name="dataset", help="Makes the image folders of suites that ship none.")

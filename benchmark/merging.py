@@ -15,7 +15,7 @@ from benchmark.errors import UserError
 from benchmark.files import write_whole
 from benchmark.verifying import verify
 
-KEPT = ("images", "gallery", "adapters", "features", "calibrations")
+KEPT = ("images", "gallery", "adapters", "features", "calibrations", "canaries")
 """What lies beside records; each file's address holds the key of the stage that made it."""
 
 

@@ -20,6 +20,7 @@ from benchmark.suites.schema import SuiteFacts
 
 FACTS_FILE = "facts.json"
 RECORDS_FILE = "records.jsonl"
+CANARIES_FILE = "canaries.jsonl"
 
 
 class Damaged(NamedTuple):
@@ -71,6 +72,20 @@ def records(path: Path) -> Iterator[Record | Damaged]:
         yield _parse(origin, text)
 
 
+def canaries(path: Path) -> list[Record]:
+    """Returns the canaries of a store or reference folder: control cells that ran again, by when they did.
+
+    Damaged ones are left out: a canary is evidence, and its cell can run once more.
+    """
+    compact = path / CANARIES_FILE
+    if (path / FACTS_FILE).is_file():
+        texts = compact.read_bytes().splitlines() if compact.is_file() else []
+    else:
+        texts = [file.read_bytes() for file in StorePaths(path).canaries()]
+    parsed = [_parse(Path(CANARIES_FILE), text) for text in texts if text.strip()]
+    return sorted((each for each in parsed if isinstance(each, Record)), key=lambda each: (each.created, each.key))
+
+
 def export_reference(store: Path, suite: str | None, folder: Path) -> Loaded:
     """Writes the compact form of one suite's records to `folder` and returns what it wrote.
 
@@ -83,6 +98,9 @@ def export_reference(store: Path, suite: str | None, folder: Path) -> Loaded:
     write_whole(folder / FACTS_FILE, (loaded.facts.model_dump_json(indent=2) + "\n").encode())
     for file in sorted((store / signing.FOLDER).glob("*.manifest*")):
         write_whole(folder / signing.FOLDER / file.name, file.read_bytes())
+    again = [record for record in canaries(store) if record.suite == loaded.facts.suite.name]
+    if again:
+        write_whole(folder / CANARIES_FILE, "".join(record.model_dump_json() + "\n" for record in again).encode())
     return loaded._replace(records=records)
 
 

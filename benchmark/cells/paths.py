@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,15 @@ class StorePaths:
     def calibration_path(self, key: str, env_class: str) -> Path:
         """Returns where the search for a strength lies."""
         return self._place("calibrations", key) / f"{env_class}.json"
+
+    def canary_path(self, key: str, env_class: str, created: str) -> Path:
+        """Returns where the record of a control cell lies that ran again, filed by the time of that."""
+        ran = re.sub(r"[^0-9T]", "", created[:19])
+        return self._place("canaries", key) / env_class / f"{ran}.json"
+
+    def canaries(self) -> list[Path]:
+        """Returns the path of every canary, sorted."""
+        return sorted((self.root / "canaries").glob("*/*/*/*.json"))
 
     def adapter_path(self, key: str, env_class: str) -> Path:
         """Returns where the adapters or embeddings of a personalised model lie."""

@@ -69,6 +69,11 @@ class Store(StorePaths):
         except (ValidationError, OSError) as error:
             raise Damaged(f"the record {path} is damaged", "The cell runs again.") from error
 
+    def write_canary(self, record: Record) -> None:
+        """Keeps the record of a control cell that ran again beside the cell's own record, which stays as it is."""
+        path = self.canary_path(record.key, record.environment.env_class, record.created)
+        self._write(path, to_json(record.model_dump(mode="json")))
+
     def write_calibration(self, key: str, env_class: str, made: Calibration) -> None:
         """Keeps a search as far as it has come."""
         self._write(self.calibration_path(key, env_class), to_json(made.model_dump(mode="json")))

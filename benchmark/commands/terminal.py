@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 
+T = TypeVar("T")
 Many = Annotated[list[str], Parameter(consume_multiple=True, negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
 
@@ -28,3 +30,22 @@ def print_values(values: Mapping[str, object], as_json: bool) -> int:
     """Prints named values on one line, or as a JSON object; returns 0, the code of a verb that is done."""
     print(json.dumps(values, sort_keys=True) if as_json else ", ".join(f"{k}: {v}" for k, v in values.items()))
     return 0
+
+
+def print_told(found: Sequence[T], told: Callable[[T], str], as_json: bool) -> int:
+    """Prints a sentence for each dataclass, or all as a JSON list where what is no number is null; returns 0."""
+    if as_json:
+        print(json.dumps([_finite(dataclasses.asdict(one)) for one in found], sort_keys=True, indent=1))  # type: ignore[call-overload]
+    else:
+        for one in found:
+            print(told(one))
+    return 0
+
+
+def _finite(value: Any) -> Any:
+    """Returns a JSON value with None for what JSON has no number for."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
