@@ -47,11 +47,6 @@ def _referred(store: Store) -> set[str]:
             )
         named |= {key.digest(recipe) for recipe in record.components.values()}
         named |= set(record.components.get("generate", {}).get("parents", {}).values())
-        named.add(key.digest(_shared_edit(record.components, record.digests)))
+        if key.CLEAN_EDIT in record.digests:
+            named.add(key.clean_edit(record.components))
     return named
-
-
-def _shared_edit(components: dict[str, dict[str, object]], digests: dict[str, list[str]]) -> dict[str, object]:
-    """Returns the recipe under which the clean images' edits are kept, which editing cells share."""
-    recipe = {name: value for name, value in components.get("generate", {}).items() if name != "parents"}
-    return {**recipe, "images": components.get("protect", {}).get("images", [])} if "clean-edit" in digests else recipe

@@ -11,7 +11,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from benchmark import instructions
-from benchmark.commands import dataset, images, keeping, metrics, reading, running, submitting, tracking
+from benchmark.commands import dataset, forecasting, images, keeping, metrics, reading, running, submitting, tracking
 from benchmark.errors import BenchmarkError, UserError
 
 app = App(
@@ -30,6 +30,7 @@ for verb in (
     keeping.gc,
     running.run,
     running.status,
+    forecasting.plan,
     running.adopt,
     reading.doctor,
     reading.board,

@@ -108,4 +108,5 @@ def _sum(before: StageCost, now: StageCost) -> StageCost:
         device_s=round(before.device_s + now.device_s, 4),
         peak_bytes=max(before.peak_bytes, now.peak_bytes),
         cached=False,
+        energy_j=None if now.energy_j is None else round((before.energy_j or 0.0) + now.energy_j, 3),
     )

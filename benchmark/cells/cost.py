@@ -1,4 +1,4 @@
-"""What a stage costs: wall time, processor or device time, peak memory."""
+"""What a stage costs: wall time, processor or device time, peak memory, energy."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from benchmark.cells import energy
 from benchmark.cells.record import StageCost
 
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
@@ -43,14 +44,19 @@ class Meter:
     def stage(self, name: str) -> Iterator[None]:
         """Measures the block; on a GPU, device time is wall time up to its synchronisation."""
         _reset_peak()
-        wall, busy = time.monotonic(), time.process_time()
+        wall, busy, taken = time.monotonic(), time.process_time(), energy.joules()
         yield
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         spent = time.monotonic() - wall
         device = spent if torch.cuda.is_available() else time.process_time() - busy
+        now = energy.joules()
         self.costs[name] = StageCost(
-            wall_s=round(spent, 4), device_s=round(device, 4), peak_bytes=_peak_bytes(), cached=False
+            wall_s=round(spent, 4),
+            device_s=round(device, 4),
+            peak_bytes=_peak_bytes(),
+            cached=False,
+            energy_j=None if now is None or taken is None else round(now - taken, 3),
         )
 
     def cached(self, name: str, cost: StageCost) -> None:

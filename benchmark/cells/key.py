@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 KEY_VERSION = 1
+CLEAN_EDIT = "clean-edit"
+"""The same edit of an artist's clean images: no stage of its own, and all protections' edits are compared with it."""
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:
@@ -18,3 +20,9 @@ def canonical(value: Mapping[str, Any]) -> bytes:
 def digest(recipe: Mapping[str, Any]) -> str:
     """Returns the key of a recipe."""
     return hashlib.sha256(canonical({"key_version": KEY_VERSION, **recipe})).hexdigest()
+
+
+def clean_edit(recipes: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns the key of the edits of an artist's clean images, of the recipes of any cell that edits them."""
+    recipe = {name: value for name, value in recipes["generate"].items() if name != "parents"}
+    return digest({**recipe, "images": recipes["protect"]["images"]})

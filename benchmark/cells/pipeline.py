@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -44,12 +44,16 @@ class Pipeline:
         self.stages = Stages(planner, store, environment, device)
         self._references: dict[str, Pictures] = {}
 
-    def calibrate(self, cells: Sequence[Cell], say: Callable[[str], None]) -> None:
+    def calibrate(self, cells: Iterable[Cell], say: Callable[[str], None]) -> None:
         """Seeks every strength that `cells` need, so that all is paid before any fine-tuning; `say` tells which.
 
         A fault is left to the cells, whose records tell it. Raises UserError where the quality can't be measured.
         """
-        for cell in {cell.keys["calibrate"]: cell for cell in cells if "calibrate" in cell.keys}.values():
+        known: set[str] = set()
+        for cell in cells:  # one by one: whether there is time for the next is asked when its turn comes
+            if cell.keys.get("calibrate") in {None, *known}:
+                continue
+            known.add(cell.keys["calibrate"])
             say(f"calibrating {cell.entry.facts.name} to target {cell.target:g}")
             try:
                 self.stages.calibrate(Work(cell))

@@ -66,6 +66,10 @@ class StageCost(_Frozen):
     device_s: float
     peak_bytes: int
     cached: bool
+    energy_j: float | None = None
+    """Joules that the GPU took meanwhile, by NVML; None where there is no such counter."""
+    chunk: int | None = None
+    """How many images were computed at once in the end, where memory was too short for as many as usual."""
 
 
 class Calibration(_Frozen):

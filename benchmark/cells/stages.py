@@ -200,9 +200,8 @@ class Stages:
         with work.meter.stage("generate"):
             work.generated = self._edited(cell, cleaned)
             work.digests["generate"] = [images.digest(p) for p in work.generated]
-        return self._kept_or_made(
-            work, "clean-edit", clean_edit_key(cell), lambda: self._edited(cell, cell.artist.images)
-        )
+        shared = key.clean_edit(cell.recipes)
+        return self._kept_or_made(work, key.CLEAN_EDIT, shared, lambda: self._edited(cell, cell.artist.images))
 
     def _edited(self, cell: Cell, pixels: Sequence[Pixels]) -> list[Pixels]:
         facts = catalogue.imitation(cell.attack)
@@ -240,9 +239,3 @@ class Stages:
         except ValidationError:
             _log.warning("the cost of the images %s is damaged; the stage runs again", name)
         return None
-
-
-def clean_edit_key(cell: Cell) -> str:
-    """Returns where the store keeps the edits of the artist's clean images that an editing cell is compared with."""
-    recipe = {name: value for name, value in cell.recipes["generate"].items() if name != "parents"}
-    return key.digest({**recipe, "images": cell.artist.image_digests})

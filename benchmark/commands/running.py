@@ -50,7 +50,7 @@ def run(
     if workers < 1:
         raise UserError(f"expected --workers of 1 or more, got {workers}", "One for every free core is a good number.")
     choice = Choice(suite, protection or (), images, only or (), limit, model, salt_file)
-    session = _plan(choice, store)
+    session = planned(choice, store)
     from benchmark.execute import session as sessions
     from benchmark.execute.local import LocalExecutor
 
@@ -89,7 +89,7 @@ def status(
         store: Where records lie.
         json: Print an object of counts by protection.
     """
-    session = _plan(Choice(suite, protection or (), images, model=model, salt_file=salt_file), store)
+    session = planned(Choice(suite, protection or (), images, model=model, salt_file=salt_file), store)
     counts = {name: dict(sorted(tally.items())) for name, tally in session.counts().items()}
     if json:
         return print_values(dict(counts), True)
@@ -114,7 +114,7 @@ def adopt(source: Path, *, suite: str | None = None, store: Path | None = None, 
     return print_values({"added": done.added, "known": done.known}, json)
 
 
-def _plan(choice: Choice, store: Path | None) -> Session:
+def planned(choice: Choice, store: Path | None) -> Session:
     """Returns the planned run; the suite is read first, because loading the models' libraries takes seconds."""
     from benchmark.suites.load import load
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from benchmark.cells import key, pipeline
 from benchmark.cells.plan import Cell, Entry, Planner
 from benchmark.cells.record import Record, Status
-from benchmark.cells.stages import clean_edit_key
 from benchmark.cells.store import Damaged, Store
 from benchmark.datasets import artists
 from benchmark.datasets.artists import Artist
@@ -174,7 +173,7 @@ class _Source:
             subject = Subject(self.generated, self.work.references[artist.name], artist.name, self.work.model)
             return protection.measure([name], subject)
         if level == "edit":
-            clean = self._stored(clean_edit_key(self.cell))
+            clean = self._stored(key.clean_edit(self.cell.recipes))
             if clean is None:
                 raise Absent("expected the edits of the clean images, got none", "Run the cell again.")
             return protection.Measured(editing.measure_edits([name], self.generated.images, clean))

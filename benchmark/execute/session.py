@@ -12,6 +12,7 @@ import torch
 
 from benchmark.attacks import catalogue
 from benchmark.cells import environment, pipeline
+from benchmark.cells.costing import Step
 from benchmark.cells.ordering import arranged
 from benchmark.cells.plan import Cell, Digests, Entry, Planner
 from benchmark.cells.record import Environment, Record, Status
@@ -54,6 +55,13 @@ class Session:
     def todo(self) -> list[Cell]:
         """Returns the missing cells that this run takes on: all, or the first `limit`."""
         return self.missing()[: self.limit]
+
+    def is_made(self, step: Step) -> bool:
+        """Returns whether the output of a stage that cells share lies in the store."""
+        where = self.environment.env_class
+        if step.stage == "calibrate":
+            return self.store.calibration_path(step.key, where).exists()
+        return (self.store.images_path(step.key, where) / "manifest.json").exists()
 
     def take_over(self) -> None:
         """Hands records of an older version of the suite on to this one: the same key is the same recipe and number."""

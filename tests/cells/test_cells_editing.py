@@ -17,8 +17,9 @@ from benchmark.attacks.context import Context
 from benchmark.attacks.countermeasures.blur import Blur
 from benchmark.attacks.countermeasures.noise import Noise
 from benchmark.attacks.mimicry import sampling
+from benchmark.cells import key
 from benchmark.cells.record import Record, Status
-from benchmark.cells.stages import Stages, Work, clean_edit_key
+from benchmark.cells.stages import Stages, Work
 from benchmark.cells.store import Store
 from benchmark.execute.rescoring import rescore
 from benchmark.images import digest, to_tensor
@@ -218,8 +219,8 @@ def test_edits_that_were_not_kept_are_told(edited, later):
 
 def test_clean_edits_that_were_lost_are_told(edited, later):
     suite, store = later
-    for key in {clean_edit_key(cell) for cell in edited[0].cells if cell.attack.name == "edit"}:
-        shutil.rmtree(store.images_path(key, edited[0].environment.env_class))
+    for shared in {key.clean_edit(cell.recipes) for cell in edited[0].cells if cell.attack.name == "edit"}:
+        shutil.rmtree(store.images_path(shared, edited[0].environment.env_class))
     [left] = [each for each in rescore(suite, store.root).left if each.metric == "edit-vif"]
     assert left.records == len(EDITED)
     assert "expected the edits of the clean images, got none" in left.reason

@@ -1,0 +1,71 @@
+"""`cloakbench plan`: sums over what is known, and plain words about what is not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmark import planning
+from benchmark.execute import session as sessions
+from benchmark.execute.choice import Choice
+from tests.running import run
+
+
+@pytest.fixture
+def session(stand_ins, tiny_suite, tmp_path):
+    return sessions.plan(Choice(str(tiny_suite), ["placebo"], limit=2), tmp_path / "store")
+
+
+def lines(plan):
+    return {(line.stage, line.what): line for line in plan.lines}
+
+
+def test_without_records_everything_is_said_to_be_unknown(session):
+    plan = planning.forecast(session)
+    assert (plan.cells, plan.missing, plan.hours, plan.peak_gib, plan.disk_gib) == (7, 2, {1: 0.0}, None, None)
+    assert plan.unknown == ["protect identity", "personalise dreambooth", "generate dreambooth", "measure"]
+    assert all(line.unknown == line.runs for line in plan.lines)
+
+
+def test_what_is_recorded_is_summed_and_what_is_made_costs_nothing(session, tiny_suite):
+    run(session)
+    again = sessions.plan(Choice(str(tiny_suite), ["placebo"]), session.store.root)
+    plan = planning.forecast(again, workers=3)
+    found = lines(plan)
+    assert plan.missing == 5
+    assert ("protect", "identity") not in found  # its images lie in the store
+    assert found["protect", "placebo"].unknown == 1
+    assert found["personalise", "dreambooth"].unknown == 0
+    assert found["personalise", "dreambooth"].disk_mib == 0.0
+    assert found["generate", "dreambooth"].disk_mib > 0
+    assert plan.hours[1] == pytest.approx(sum(line.hours or 0 for line in plan.lines))
+    assert plan.hours[3] == pytest.approx(plan.hours[1] / 3)
+    assert plan.peak_gib > 0.05
+    [store] = [one for one in plan.sources if one.name == str(session.store.root)]
+    assert (store.records, store.used) == (2, 2)
+    whole = planning.forecast(again, is_whole=True)
+    assert whole.missing == 7
+    assert lines(whole)["protect", "identity"].runs == 1
+
+
+def test_strengths_are_sought_by_one_worker_alone():
+    found = [planning.Line("calibrate", "x", 1, 0, 7200.0, 2.0, None, None, None)]
+    found.append(planning.Line("protect", "x", 1, 0, 3600.0, 1.0, None, None, None))
+    assert planning._hours(found, 2) == pytest.approx(2.5)
+
+
+@pytest.mark.usefixtures("session")
+def test_the_command_tells_it_and_gives_json(cloakbench, tiny_suite, tmp_path):
+    arguments = (tiny_suite, "--protection", "placebo", "--store", tmp_path / "store", "--workers", 2)
+    told = cloakbench("plan", *arguments, "--json")
+    assert told.code == 0
+    assert json.loads(told.out)["hours"] == {"1": 0.0, "2": 0.0}
+    plain = cloakbench("plan", *arguments)
+    assert "7 of 7 cells to run" in plain.out
+    assert (
+        "unknown, in no sum, because nothing was recorded of it on this device: protect identity, placebo" in plain.out
+    )
+    assert not (tmp_path / "store").exists()
+    wrong = cloakbench("plan", tiny_suite, "--protection", "placebo", "--workers", "0")
+    assert (wrong.code, "--workers of 1 or more, got 0" in wrong.err) == (2, True)
