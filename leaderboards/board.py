@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from leaderboards import equal, gold, noise, text
+from leaderboards import coverage, equal, gold, noise, text
 from leaderboards.coverage import Gap
 from leaderboards.editing import editing
 from leaderboards.evidence import Evidence, gather
@@ -188,11 +188,8 @@ def _protections(evidence: Evidence) -> tuple[ProtectionView, ...]:
 
 
 def _gap(gap: Gap) -> GapView:
-    strengths = text.listed(["to be sought" if math.isnan(each) else f"{each:g}" for each in gap.strengths])
-    artists = text.listed([text.name(artist) for artist in gap.artists])
-    count = f"{gap.cells} cell{'s' * (gap.cells != 1)}"
-    where = f"{count} at strength {strengths}, {artists}"
-    return GapView(f"{text.name(gap.protection)} · {text.name(gap.attack)}", where, gap.status, text.plain(gap.reason))
+    what = f"{text.name(gap.protection)} · {text.name(gap.attack)}"
+    return GapView(what, coverage.where(gap), gap.status, text.plain(gap.reason))
 
 
 def _no_signal(signals: list[Signal]) -> tuple[GapView, ...]:
@@ -201,7 +198,7 @@ def _no_signal(signals: list[Signal]) -> tuple[GapView, ...]:
         if signal.reason:
             grouped.setdefault((signal.mimicry, signal.model, signal.reason), []).append(text.name(signal.artist))
     return tuple(
-        GapView(f"{mimicry} on {model}", text.listed(artists), "no signal", reason)
+        GapView(text.name(f"{mimicry} on {model}"), text.listed(artists), "no signal", text.plain(reason))
         for (mimicry, model, reason), artists in grouped.items()
     )
 
@@ -212,10 +209,10 @@ def _metrics(evidence: Evidence) -> tuple[MetricView, ...]:
     used = {chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets, *chosen.edit}
     return tuple(
         MetricView(
-            name=metric.name,
+            name=text.name(metric.name),
             version=str(metric.version),
             kind=f"{LEVELS[metric.level]}{f'; {primary}' if metric.name == chosen.primary else ''}",
-            unit=metric.unit or "none",
+            unit=text.plain(metric.unit, equal.UNIT_LIMIT) or "none",
             better="↑ higher" if metric.higher_is_better else "↓ lower",
             summary=text.plain(metric.summary, 1000),
         )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from benchmark.suites.schema import Suite
+from leaderboards import text
 
 ABSENT = "absent"
 SUITE_ROLES = ("submission", "random-noise")
@@ -51,6 +52,13 @@ def gaps(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> list[Gap]
         strengths = tuple(sorted({strength for strength, _ in places}, key=_nan_last))
         gathered.append(Gap(*key, strengths, tuple(sorted({artist for _, artist in places})), len(places)))
     return gathered
+
+
+def where(gap: Gap) -> str:
+    """Returns which cells a gap holds, in words."""
+    strengths = text.listed(["to be sought" if math.isnan(each) else f"{each:g}" for each in gap.strengths])
+    artists = text.listed([text.name(artist) for artist in gap.artists])
+    return f"{gap.cells} cell{'s' * (gap.cells != 1)} at strength {strengths}, {artists}"
 
 
 def _planned(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> Iterator[tuple[str, float, str, str, int]]:

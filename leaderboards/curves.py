@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from leaderboards import text
+from leaderboards.equal import UNIT_LIMIT
 from leaderboards.evidence import Entry, Evidence
 from leaderboards.statistics import Estimate
 from leaderboards.tables import limits
@@ -22,14 +23,13 @@ def curves(evidence: Evidence, attack: str, span: tuple[float, float]) -> tuple[
     The headline's attack also has effect and the raw distance over that metric, and P over every other quality metric.
     None at all where no entry has both a quality and a P.
     """
-    chosen = evidence.suite.metrics
-    first = evidence.suite.matching.metric if evidence.suite.matching else next(iter(chosen.quality), "")
+    chosen, first = evidence.suite.metrics, first_metric(evidence)
     shown = [(P, first)]
     if attack == evidence.rank_attack:
         others = [name for name in chosen.quality if name != first]
         shown += [(EFFECT, first), (chosen.primary, first), *((P, name) for name in others)]
-    found = [_curve(evidence, attack, measure, metric, span) for measure, metric in shown]
-    return tuple(curve for curve in found if curve is not None)
+    found = [curve(evidence, attack, measure, metric, span) for measure, metric in shown]
+    return tuple(each for each in found if each is not None)
 
 
 def span(evidence: Evidence) -> tuple[float, float]:
@@ -38,7 +38,17 @@ def span(evidence: Evidence) -> tuple[float, float]:
     return _span(found, [0.0, LEAST_RANGE])
 
 
-def _curve(evidence: Evidence, attack: str, measure: str, metric: str, span: tuple[float, float]) -> Curve | None:
+def first_metric(evidence: Evidence) -> str:
+    """Returns the quality metric that entries are matched by, else the suite's first; empty where it has none."""
+    suite = evidence.suite
+    return suite.matching.metric if suite.matching else next(iter(suite.metrics.quality), "")
+
+
+def curve(evidence: Evidence, attack: str, measure: str, metric: str, span: tuple[float, float]) -> Curve | None:
+    """Returns `P`, `effect` or the raw distance over a quality metric; None where no entry has both.
+
+    `span` is the axis of P.
+    """
     start = _start(evidence, attack, measure, metric)
     series = []
     for entry in evidence.entries:
@@ -54,11 +64,11 @@ def _curve(evidence: Evidence, attack: str, measure: str, metric: str, span: tup
         found = [_value(evidence, e.name, s, attack, measure) for e in evidence.entries for s in e.strengths]
         y = _span([each for each in found if each is not None], [0.0, LEAST_RANGE] if measure == EFFECT else [])
     facts = evidence.metric(metric)
-    unit = f" ({facts.unit})" if facts and facts.unit else ""
+    unit = f" ({text.plain(facts.unit, UNIT_LIMIT)})" if facts and facts.unit else ""
     title = {P: "Protection", EFFECT: "Effect"}.get(measure, text.plain(measure).capitalize())
     return Curve(
-        title=f"{title} against “{text.name(attack)}” over {metric}",
-        x_label=f"{metric}{unit}",
+        title=f"{title} against “{text.name(attack)}” over {text.name(metric)}",
+        x_label=f"{text.name(metric)}{unit}",
         x_reversed=bool(facts and facts.higher_is_better),
         y_label={P: "P, protection", EFFECT: "effect"}.get(measure, measure),
         y_low=y[0],

@@ -56,7 +56,7 @@ def _table(evidence: Evidence, spec: AttackSpec) -> Table:
             (
                 strength_cell(entry, strength),
                 *(value_cell(evidence.quality.get((entry.name, strength, name))) for name in shown),
-                *(_metric(evidence, entry, strength, (spec.name, name)) for name in chosen.edit),
+                *(metric_cell(evidence, entry, strength, (spec.name, name)) for name in chosen.edit),
             ),
         )
         for entry in evidence.entries
@@ -77,7 +77,8 @@ def _note(evidence: Evidence) -> str:
     )
 
 
-def _metric(evidence: Evidence, entry: Entry, strength: float, names: tuple[str, str]) -> Cell:
+def metric_cell(evidence: Evidence, entry: Entry, strength: float, names: tuple[str, str]) -> Cell:
+    """Returns a metric of edits with its interval; `names` are those of the attack and the metric."""
     estimate = evidence.raw.get((entry.name, strength, *names))
     if estimate is None:
         return Cell(text.NONE, note="no measurement")

@@ -12,6 +12,7 @@ from leaderboards.evidence import Entry, Evidence
 from leaderboards.scores import Point
 from leaderboards.tables import Cell, Column, Row, Table, estimate_cell, value_cell
 
+UNIT_LIMIT = 30
 LEVELS = (0.25, 0.5)
 """P at which quality is compared."""
 
@@ -76,8 +77,8 @@ def metric_column(evidence: Evidence, name: str, detail: str = "") -> Column:
     """Returns the column of a metric: its unit, and which way is better for the artist."""
     facts = evidence.metric(name)
     arrow = "" if facts is None else "↑" if facts.higher_is_better else "↓"
-    unit = facts.unit if facts else ""
-    return Column(name, ", ".join(part for part in (unit, detail) if part), arrow)
+    unit = text.plain(facts.unit, UNIT_LIMIT) if facts else ""
+    return Column(text.name(name), ", ".join(part for part in (unit, detail) if part), arrow)
 
 
 def p_cell(point: Point | None, artists: int, is_demonstration: bool = False) -> Cell:

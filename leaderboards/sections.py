@@ -29,7 +29,7 @@ def attack_sections(evidence: Evidence) -> tuple[AttackSection, ...]:
                 settings=settings(facts),
                 curve=curve,
                 more_curves=tuple(each for each in more if each),
-                no_curve="" if curve else _no_curve(evidence, spec.name),
+                no_curve="" if curve else no_curve(evidence, spec.name),
                 table=_table(evidence, spec.name),
             )
         )
@@ -39,20 +39,22 @@ def attack_sections(evidence: Evidence) -> tuple[AttackSection, ...]:
 def chain(spec: AttackSpec, *then: str) -> str:
     """Returns the stages of an attack in one line."""
     cleaned = spec.countermeasures or ["no countermeasure"]
-    return " → ".join([*cleaned, f"{spec.mimicry} on {spec.model}", *then])
+    stages = [*cleaned, f"{spec.mimicry} on {spec.model}", *then]
+    return " → ".join(text.name(stage) for stage in stages)
 
 
 def settings(facts: AttackExplained | None) -> tuple[Pair, ...]:
     """Returns the settings of each stage of an attack."""
     parameters = facts.parameters if facts else {}
     return tuple(
-        Pair(text.name(stage), ", ".join(f"{key} {value}" for key, value in values.items()))
+        Pair(text.name(stage), text.plain(", ".join(f"{key} {value}" for key, value in values.items()), 1000))
         for stage, values in parameters.items()
         if values
     )
 
 
-def _no_curve(evidence: Evidence, attack: str) -> str:
+def no_curve(evidence: Evidence, attack: str) -> str:
+    """Returns why there is nothing to draw of an attack."""
     reasons = sorted({point.reason for key, point in evidence.scores.summary.items() if key[2] == attack})
     return text.plain(next((reason for reason in reasons if reason), "no record of this attack yet"))
 
@@ -81,13 +83,6 @@ def _table(evidence: Evidence, attack: str) -> Table:
 
 def _row(evidence: Evidence, entry: Entry, strength: float, attack: str, names: tuple[list[str], list[str]]) -> Row:
     shown, metrics = names
-    point = evidence.scores.summary.get((entry.name, strength, attack))
-    is_scored = point is not None and not point.reason
-    effect = estimate_cell(point.effect) if point is not None and is_scored else Cell(text.NONE)
-    if entry.facts.role == "floor":
-        p = Cell("1", 1.0, detail="by definition")
-    else:
-        p = p_cell(point, len(evidence.artists), evidence.suite.demonstration)
     return Row(
         entry.label,
         "control" if entry.is_control else "",
@@ -95,11 +90,20 @@ def _row(evidence: Evidence, entry: Entry, strength: float, attack: str, names: 
         (
             strength_cell(entry, strength),
             *(value_cell(evidence.quality.get((entry.name, strength, name))) for name in shown),
-            p,
-            effect,
-            *(_metric(evidence, entry, (entry.name, strength, attack, name)) for name in metrics),
+            *scores(evidence, entry, strength, attack),
+            *(metric_cell(evidence, entry, (entry.name, strength, attack, name)) for name in metrics),
         ),
     )
+
+
+def scores(evidence: Evidence, entry: Entry, strength: float, attack: str) -> tuple[Cell, Cell]:
+    """Returns P and effect at an operating point, or why there is none."""
+    point = evidence.scores.summary.get((entry.name, strength, attack))
+    is_scored = point is not None and not point.reason
+    effect = estimate_cell(point.effect) if point is not None and is_scored else Cell(text.NONE)
+    if entry.facts.role == "floor":
+        return Cell("1", 1.0, detail="by definition"), effect
+    return p_cell(point, len(evidence.artists), evidence.suite.demonstration), effect
 
 
 def strength_cell(entry: Entry, strength: float) -> Cell:
@@ -110,7 +114,8 @@ def strength_cell(entry: Entry, strength: float) -> Cell:
     return Cell(text.NONE) if is_fixed else Cell(f"{strength:g}", strength, detail=detail)
 
 
-def _metric(evidence: Evidence, entry: Entry, address: tuple[str, float, str, str]) -> Cell:
+def metric_cell(evidence: Evidence, entry: Entry, address: tuple[str, float, str, str]) -> Cell:
+    """Returns a raw mean over artists, and on its second line the paired difference to the clean arm."""
     cell = value_cell(evidence.raw.get(address))
     change = evidence.change.get(address)
     if change is None or entry.facts.role == "identity" or not math.isfinite(change.value):

@@ -1,0 +1,211 @@
+"""One page per attack: what the attacker does, and how much every protection leaves him."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from benchmark.suites.schema import AttackSpec
+from leaderboards import coverage, curves, editing, sections, text
+from leaderboards.curves import EFFECT, P
+from leaderboards.equal import metric_column
+from leaderboards.evidence import Entry
+from leaderboards.pages import addresses, drawing
+from leaderboards.pages.drawing import Chart
+from leaderboards.pages.grid import Grid, Line
+from leaderboards.pages.later import Later, recipe
+from leaderboards.pages.lookup import Lookup
+from leaderboards.pages.page import Crumb, Page
+from leaderboards.tables import Cell, Column, estimate_cell
+from leaderboards.view import GapView, Pair
+
+EDIT_NOTE = "An edit learns nothing from the artist, so there is no P: the metrics compare two edits with each other."
+
+
+@dataclass(frozen=True, slots=True)
+class AttackView:
+    """What the page of an attack says."""
+
+    name: str
+    summary: str
+    chain: str
+    settings: tuple[Pair, ...]
+    note: str
+    charts: tuple[Chart, ...]
+    more: tuple[Chart, ...]
+    no_chart: str
+    """Why there is no plot; empty where there is one."""
+    legend: Mapping[str, str]
+    """Pages of protections by label."""
+    unnamed: str
+    """How many protections the plots do not name; empty where they name all."""
+    table: Grid
+    no_signal: tuple[GapView, ...]
+    gaps: tuple[GapView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One attack in the list of all."""
+
+    name: str
+    link: str
+    chain: str
+    summary: str
+    learned: str
+    """From how many artists it learned; empty for one that edits."""
+
+
+def pages(look: Lookup) -> Iterator[Page]:
+    """Yields the list of attacks and a page for each."""
+    listed = tuple(_listed(look, spec) for spec in look.attacks)
+    yield Page(addresses.ATTACKS, "attacks.html", "Attacks", {"attacks": listed}, section=addresses.ATTACKS)
+    crumbs = (Crumb("Attacks", addresses.ATTACKS),)
+    follows_from = recipe(look.basis, look.traces, look.span, look.evidence.gaps)
+    for spec in look.attacks:
+        made = Later(follows_from, partial(view, look, spec))
+        path = addresses.attack(spec.name)
+        yield Page(path, "attack.html", text.name(spec.name), {"made": made}, addresses.ATTACKS, crumbs)
+
+
+def view(look: Lookup, spec: AttackSpec) -> AttackView:
+    """Returns what the page of an attack says."""
+    facts = look.explained.get(spec.name)
+    is_edit = spec in look.evidence.edits
+    first = curves.first_metric(look.evidence)
+    others = [name for name in look.evidence.suite.metrics.quality if name != first]
+    charts = () if is_edit else _charts(look, spec, [first])
+    return AttackView(
+        name=text.name(spec.name),
+        summary=text.plain(facts.summary, 1000) if facts else "",
+        chain=sections.chain(spec, "compare with the clean edit" if is_edit else "generate"),
+        settings=_settings(look, spec),
+        note=EDIT_NOTE if is_edit else "",
+        charts=charts,
+        more=() if is_edit else _charts(look, spec, others),
+        no_chart="" if charts else EDIT_NOTE if is_edit else sections.no_curve(look.evidence, spec.name),
+        legend={entry.label: addresses.protection(entry.name) for entry in look.entries},
+        unnamed=_unnamed(look),
+        table=_table(look, spec),
+        no_signal=_no_signal(look, spec),
+        gaps=_gaps(look, spec),
+    )
+
+
+def _listed(look: Lookup, spec: AttackSpec) -> Listed:
+    facts = look.explained.get(spec.name)
+    artists = len(look.evidence.artists)
+    learned = f"{artists - len(look.no_signal(spec))} of {artists}"
+    is_edit = spec in look.evidence.edits
+    return Listed(
+        name=text.name(spec.name),
+        link=addresses.attack(spec.name),
+        chain=sections.chain(spec, "compare with the clean edit" if is_edit else "generate"),
+        summary=text.plain(facts.summary, 1000) if facts else "",
+        learned="" if is_edit else learned,
+    )
+
+
+def _settings(look: Lookup, spec: AttackSpec) -> tuple[Pair, ...]:
+    suite = look.evidence.suite
+    known = sections.settings(look.explained.get(spec.name))
+    if spec in look.evidence.edits:
+        return (*known, Pair("prompts", text.plain("; ".join(suite.edit_prompts), 1000)))
+    plan = suite.sampling
+    sampled = (
+        f"{plan.per_prompt} images for each of {len(plan.prompts)} prompts, {plan.scheduler}, {plan.steps} steps, "
+        f"guidance {plan.guidance:g}"
+    )
+    return (*known, Pair("generate", sampled), Pair("prompts", text.plain("; ".join(plan.prompts), 1000)))
+
+
+def _charts(look: Lookup, spec: AttackSpec, metrics: Sequence[str]) -> tuple[Chart, ...]:
+    """Returns P, effect and raw distance over each of the quality metrics."""
+    evidence, styles = look.evidence, styles_of(look)
+    drawn = [
+        curves.curve(evidence, spec.name, measure, metric, look.span)
+        for metric in metrics
+        for measure in (P, EFFECT, evidence.suite.metrics.primary)
+    ]
+    return tuple(drawing.chart(each, styles) for each in drawn if each is not None)
+
+
+def styles_of(look: Lookup) -> dict[str, str]:
+    """Returns how each entry is drawn, by label, the same in all plots of a page."""
+    drawn = [entry for entry in look.entries if entry.facts.role != "identity"]
+    own = [entry.label for entry in drawn if not entry.is_control]
+    return drawing.kinds(own, [entry.label for entry in drawn if entry.is_control])
+
+
+def _unnamed(look: Lookup) -> str:
+    count = sum(kind == "rest" for kind in styles_of(look).values())
+    return f"Thin grey lines: {count} more protections, ranked lower." if count else ""
+
+
+def _table(look: Lookup, spec: AttackSpec) -> Grid:
+    evidence, chosen = look.evidence, look.evidence.suite.metrics
+    is_edit = spec in evidence.edits
+    metrics = chosen.edit if is_edit else list(dict.fromkeys([chosen.primary, *chosen.generation, *chosen.sets]))
+    scores = () if is_edit else (Column("P", "", "↑"), Column("Effect", "", "↑"))
+    columns = (
+        Column("Strength"),
+        *scores,
+        *(metric_column(evidence, name, "" if is_edit else "Δ to clean") for name in metrics),
+        *(metric_column(evidence, name) for name in chosen.quality),
+    )
+    absent = editing.NO_ARM if is_edit else ()
+    lines = [
+        _line(look, entry, strength, spec, metrics)
+        for entry in evidence.entries
+        if entry.facts.role not in absent
+        for strength in entry.strengths
+    ]
+    note = (
+        "Second line of a raw metric: the difference to clean images under the same attack and seed, with its interval."
+    )
+    what = "Edits" if is_edit else "Numbers"
+    caption = f"{what} under “{text.name(spec.name)}”: means over artists, in the metrics' own units"
+    return Grid(caption, "Protection", columns, tuple(lines), () if is_edit else (note,))
+
+
+def _line(look: Lookup, entry: Entry, strength: float, spec: AttackSpec, metrics: list[str]) -> Line:
+    evidence = look.evidence
+    quality = [
+        estimate_cell(found) if (found := evidence.quality.get((entry.name, strength, name))) else Cell(text.NONE)
+        for name in evidence.suite.metrics.quality
+    ]
+    address = (entry.name, strength, spec.name)
+    if spec in evidence.edits:
+        scores: tuple[Cell, ...] = ()
+        raw = [editing.metric_cell(evidence, entry, strength, (spec.name, name)) for name in metrics]
+    else:
+        scores = sections.scores(evidence, entry, strength, spec.name)
+        raw = [sections.metric_cell(evidence, entry, (*address, name)) for name in metrics]
+    has_page = (entry.name, spec.name) in look.records
+    return Line(
+        entry.label,
+        addresses.cell(entry.name, spec.name) if has_page else "",
+        "control" if entry.is_control else "",
+        entry.is_control,
+        (sections.strength_cell(entry, strength), *scores, *raw, *quality),
+    )
+
+
+def _no_signal(look: Lookup, spec: AttackSpec) -> tuple[GapView, ...]:
+    grouped: dict[str, list[str]] = {}
+    for artist, reason in look.no_signal(spec).items() if spec in look.evidence.ranked else ():
+        grouped.setdefault(reason, []).append(text.name(artist))
+    return tuple(
+        GapView(text.name(f"{spec.mimicry} on {spec.model}"), text.listed(artists), "no signal", text.plain(reason))
+        for reason, artists in grouped.items()
+    )
+
+
+def _gaps(look: Lookup, spec: AttackSpec) -> tuple[GapView, ...]:
+    return tuple(
+        GapView(text.name(gap.protection), coverage.where(gap), gap.status, text.plain(gap.reason))
+        for (_, attack), gaps in look.gaps.items()
+        if attack == spec.name
+        for gap in gaps
+    )

@@ -1,0 +1,65 @@
+"""Where one entry stands: its rank and every number of the front page."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from leaderboards import text
+from leaderboards.entries import Value
+from leaderboards.evidence import Entry
+from leaderboards.pages.lookup import Lookup
+from leaderboards.statistics import Estimate
+from leaderboards.tables import Cell, estimate_cell
+
+WORDS = ("not reached", "no signal", "not defined")
+"""States that stand in place of a number; the others are a dash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number with its name."""
+
+    label: str
+    cell: Cell
+    is_carrier: bool
+    """Whether it carries the rank."""
+
+
+def numbers(look: Lookup, entry: Entry) -> tuple[Number, ...]:
+    """Returns the rank, then every column of the front page."""
+    found = look.evidence.standings
+    columns = {**found.columns, found.carrier.key: found.carrier}
+    return (
+        Number("Rank", _rank(look, entry), False),
+        *(
+            Number(column.title, number(*_pair(look, key, entry.name)), column is found.carrier)
+            for key, column in columns.items()
+        ),
+    )
+
+
+def number(value: Value, estimate: Estimate) -> Cell:
+    """Returns one number of an entry, or the state that keeps it from having one, with the reason."""
+    told = text.plain("; ".join(dict.fromkeys(part for part in (estimate.reason, value.note, *value.lacks) if part)))
+    if not math.isfinite(estimate.value):
+        return Cell(value.state if value.state in WORDS else text.NONE, note=told, kind="state")
+    flags = ["over target"] if value.state == "over target" else []
+    flags += [f"{value.gate} binds"] if value.gate else []
+    return replace(estimate_cell(estimate, told), flag=" · ".join([*flags, *value.lacks[:1]]))
+
+
+def _pair(look: Lookup, key: str, name: str) -> tuple[Value, Estimate]:
+    found = look.evidence.standings
+    place = found.names.index(name)
+    column = found.carrier if key == found.carrier.key else found.columns[key]
+    return column.values[place], column.found[place]
+
+
+def _rank(look: Lookup, entry: Entry) -> Cell:
+    found = look.evidence.standings
+    place = found.places.get(entry.name)
+    if place is None:
+        return Cell(text.NONE, detail="unranked", note=text.plain(found.unranked.get(entry.name, "control")))
+    interval = f"{place.best} to {place.worst}, " if place.best < place.worst else ""
+    return Cell(str(place.rank), float(place.rank), detail=f"{interval}tie group {place.group}")

@@ -1,0 +1,151 @@
+// Compares any protections of the board. What is chosen stands in the address, so that a view can be cited.
+"use strict";
+(() => {
+  const island = document.getElementById("comparison");
+  const section = document.getElementById("chooser");
+  if (!island || !section) return;
+  const data = JSON.parse(island.textContent);
+  const byKey = new Map(data.entries.map((entry) => [entry.key, entry]));
+  const chooser = section.querySelector(".chooser");
+  const result = section.querySelector(".result");
+
+  function element(name, words = "", attributes = {}) {
+    const made = document.createElement(name);
+    made.textContent = words;
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    return made;
+  }
+
+  // As statistics.estimates: t, corrected for skewness by Hall's transformation.
+  function estimate(values) {
+    const known = values.filter((value) => value !== null);
+    const n = known.length;
+    if (n === 0) return null;
+    const mean = known.reduce((sum, value) => sum + value, 0) / n;
+    const second = known.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+    const third = known.reduce((sum, value) => sum + (value - mean) ** 3, 0);
+    if (n < 6 || n !== values.length) return { mean, t: 0 };
+    if (second <= n * (1e-12 * Math.max(Math.abs(mean), 1e-12)) ** 2) return { mean, low: mean, high: mean, t: 0 };
+    const spread = Math.sqrt(second / (n - 1));
+    const skewness = (third / n / (second / n) ** 1.5) * Math.sqrt(n * (n - 1)) / (n - 2);
+    const reach = data.quantile / Math.sqrt(n);
+    const untransformed = (x) =>
+      Math.abs(skewness) > 1e-6 ? (3 / skewness) * (Math.cbrt(1 + skewness * (x - skewness / (6 * n))) - 1) : x;
+    return {
+      mean,
+      low: mean - spread * untransformed(reach),
+      high: mean - spread * untransformed(-reach),
+      t: Math.abs(mean) / (spread / Math.sqrt(n)),
+    };
+  }
+
+  function number(value, halfWidth) {
+    const scale = halfWidth > 0 ? halfWidth : Math.abs(value);
+    const digits = halfWidth > 0 ? 2 : 3;
+    const decimals = scale === 0 ? 0 : Math.min(Math.max(digits - 1 - Math.floor(Math.log10(scale)), 0), 8);
+    const words = value.toFixed(decimals);
+    return (Number(words) === 0 ? words.replace("-", "") : words).replace("-", "\u2212");
+  }
+
+  function words(found) {
+    if (!found) return "no artist in common";
+    if (found.low === undefined) return number(found.mean, 0);
+    const half = (found.high - found.low) / 2;
+    return `${number(found.mean, half)} (${number(found.low, half)} to ${number(found.high, half)})`;
+  }
+
+  function verdict(found, carries) {
+    if (!found || found.low === undefined) return "not told apart";
+    const apart = carries ? data.limit !== null && found.t >= data.limit : found.low > 0 || found.high < 0;
+    if (!apart) return "not told apart";
+    return found.mean > 0 ? "ahead" : "behind";
+  }
+
+  function table(chosen) {
+    const [first, ...others] = chosen;
+    const made = element("table");
+    made.append(element("caption", `${first.label} beside ${others.map((each) => each.label).join(", ")}`));
+    const head = element("tr");
+    head.append(element("th", "Number", { scope: "col" }), element("th", first.label, { scope: "col" }));
+    for (const other of others) {
+      head.append(
+        element("th", other.label, { scope: "col" }),
+        element("th", `${first.label} \u2212 ${other.label}`, { scope: "col" }),
+        element("th", `${first.label} is`, { scope: "col", class: "words" }),
+      );
+    }
+    const top = element("thead");
+    top.append(head);
+    const body = element("tbody");
+    data.columns.forEach((column, place) => {
+      const row = element("tr");
+      row.append(element("th", column.title + (column.carries ? " (carries the rank)" : ""), { scope: "row" }));
+      row.append(value(first.texts[place]));
+      for (const other of others) {
+        const found = estimate(
+          first.values[place].map((one, n) =>
+            one === null || other.values[place][n] === null ? null : one - other.values[place][n],
+          ),
+        );
+        row.append(value(other.texts[place]), element("td", words(found)));
+        row.append(element("td", verdict(found, column.carries), { class: "words" }));
+      }
+      body.append(row);
+    });
+    made.append(top, body);
+    const frame = element("div", "", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Comparison" });
+    frame.append(made);
+    return frame;
+  }
+
+  function value([text, detail]) {
+    const cell = element("td", text);
+    if (detail) cell.append(element("small", detail));
+    return cell;
+  }
+
+  function keys() {
+    const asked = decodeURIComponent(location.hash.slice(1)).split("&").filter((key) => byKey.has(key));
+    const unique = [...new Set(asked)];
+    for (const entry of data.entries) {
+      if (unique.length >= Math.min(2, data.entries.length)) break;
+      if (!unique.includes(entry.key)) unique.push(entry.key);
+    }
+    return unique;
+  }
+
+  function choose(chosen) {
+    history.replaceState(null, "", `#${chosen.join("&")}`);
+    show();
+  }
+
+  function show() {
+    const chosen = keys();
+    chooser.replaceChildren();
+    chosen.forEach((key, place) => {
+      const label = element("label", place ? "with " : "Compare ");
+      const select = element("select");
+      for (const entry of data.entries) select.append(element("option", entry.label, { value: entry.key }));
+      select.value = key;
+      select.addEventListener("change", () => choose(chosen.map((old, n) => (n === place ? select.value : old))));
+      label.append(select);
+      chooser.append(label);
+      if (place > 1) {
+        const remove = element("button", "remove", { type: "button", "aria-label": `remove ${byKey.get(key).label}` });
+        remove.addEventListener("click", () => choose(chosen.filter((old) => old !== key)));
+        chooser.append(remove);
+      }
+    });
+    const left = data.entries.filter((entry) => !chosen.includes(entry.key));
+    if (left.length) {
+      const add = element("button", "add another", { type: "button" });
+      add.addEventListener("click", () => choose([...chosen, left[0].key]));
+      chooser.append(add);
+    }
+    result.replaceChildren(chosen.length > 1 ? table(chosen.map((key) => byKey.get(key))) : "");
+  }
+
+  section.hidden = false;
+  window.addEventListener("hashchange", show);
+  show();
+})();

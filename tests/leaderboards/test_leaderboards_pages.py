@@ -1,0 +1,442 @@
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import re
+import shlex
+from html.parser import HTMLParser
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pytest
+import synthetic
+from PIL import Image
+from synthetic import JPEG, PLAIN, arms, record
+
+from benchmark.cells.paths import StorePaths
+from benchmark.cells.record import Status
+from benchmark.cells.seeds import salt_digest
+from benchmark.cells.selecting import SELECTABLE
+from leaderboards import ranking, site
+from leaderboards.board import view
+from leaderboards.evidence import gather
+from leaderboards.pages import addresses, commands, pictures, recipes
+from leaderboards.pages.differences import Differences
+from leaderboards.pages.method_tables import STATUSES
+from leaderboards.pages.page import Material
+from leaderboards.source import Loaded
+from leaderboards.writing import publish
+
+NAMES = [f"artist{n}" for n in range(6)]
+TRICKS = "<script>alert(1)</script>\u202e\"'><img src=x onerror=alert(1)>../../../etc/passwd{{ 7*7 }}"
+HOSTILE = TRICKS + "x" * 10_000
+STAGES = ("protect", "countermeasure", "generate")
+KINDS = {
+    "index.html",
+    "attacks/index.html",
+    "attacks/",
+    "protections/index.html",
+    "protections/",
+    "cells/",
+    "compare.html",
+    "compare/",
+    "method.html",
+}
+
+
+class Seen(HTMLParser):
+    """What a browser would see."""
+
+    VOID = ("meta", "link", "img", "br", "path", "circle", "input", "hr")
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.broken: list[str] = []
+        self.feed(source)
+        self.broken += self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.broken.append(tag)
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, *attributes: str) -> list[str]:
+        return [attrs[each] or "" for _, attrs in self.tags for each in attributes if each in attrs]
+
+
+def made(facts, records, source=Path("nowhere")):
+    evidence = gather(Loaded(facts, records, []))
+    return {each.path: each for each in site.files(Material(evidence, view(evidence), source))}
+
+
+def pages(files):
+    return {path: Seen(each.make().decode()) for path, each in files.items() if path.endswith(".html")}
+
+
+def kind(path):
+    return path if path in KINDS else f"{PurePosixPath(path).parts[0]}/"
+
+
+def words(page):
+    return " ".join(" ".join(page.words).split())
+
+
+@pytest.fixture(scope="module")
+def board():
+    facts, records = synthetic.with_edits(*synthetic.demonstration(artists=6, seeds=2))
+    records = [r for r in records if not (r.protection.name == "glaze" and r.artist == "artist-1")]
+    records += [
+        synthetic.lost("glaze", "artist-1", Status.FAILED, "RuntimeError: no gradient", strength=1.0),
+        synthetic.lost("glaze", "artist-1", Status.SKIPPED, "no strength meets it", attack=JPEG, strength=1.0),
+    ]
+    return facts, records
+
+
+@pytest.fixture(scope="module")
+def whole(board):
+    return pages(made(*board))
+
+
+def test_every_kind_of_page_is_there(whole):
+    assert {kind(path) for path in whole} == KINDS
+    assert len([path for path in whole if path.startswith("cells/")]) == 7 * 6 - 1  # no clean arm of edits
+
+
+def test_every_link_leads_somewhere(whole, board):
+    files = set(made(*board))
+    ids = {path: {attrs["id"] for _, attrs in page.tags if "id" in attrs} for path, page in whole.items()}
+    for path, page in whole.items():
+        for link in page.all("href", "src"):
+            parts = urlsplit(link)
+            if parts.scheme:
+                assert link == "https://arxiv.org/abs/2302.06588"
+                continue
+            steps = PurePosixPath(path).parent / unquote(parts.path) if parts.path else PurePosixPath(path)
+            target = str(PurePosixPath(*_resolved(steps.parts)))
+            assert target in files, f"{path}: {link}"
+            assert not parts.fragment or parts.fragment in ids[target], f"{path}: {link}"
+
+
+def _resolved(parts):
+    kept: list[str] = []
+    for part in parts:
+        if part == "..":
+            kept.pop()  # an empty one would be a link that leaves the folder
+        else:
+            kept.append(part)
+    return kept
+
+
+def test_every_page_is_whole_and_readable_without_script(whole):
+    for path, page in whole.items():
+        assert page.broken == [], path
+        assert sum(tag == "h1" for tag, _ in page.tags) == 1, path
+        ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+        assert len(ids) == len(set(ids)), path
+        assert all(attrs.get("scope") in ("col", "row") for tag, attrs in page.tags if tag == "th"), path
+        assert all(attrs.get("aria-label") for _, attrs in page.tags if attrs.get("role") == "img"), path
+        assert "Measured on a small embedded model" in words(page), path
+
+
+def test_failures_stand_on_every_page_that_they_concern(whole):
+    for path in ("protections/glaze.html", "attacks/dreambooth.html", "cells/glaze/dreambooth.html"):
+        assert "RuntimeError: no gradient" in words(whole[path]), path
+    for path in ("protections/glaze.html", "attacks/jpeg.html", "cells/glaze/jpeg.html"):
+        assert "no strength meets it" in words(whole[path]), path
+        assert "absent" in words(whole[path]), path
+    assert "no gradient" not in words(whole["cells/glaze/jpeg.html"])
+
+
+def test_a_cell_page_says_why_it_has_no_images_and_how_to_make_them(whole):
+    page = words(whole["cells/impasto/jpeg.html"])
+    assert "reference folder, which holds records without images" in page
+    assert "cloakbench run mini --protection impasto --only protection=impasto --only attack=jpeg --only seed=0" in page
+    one = "--only artist=artist-2 --only attack=jpeg --only strength=0.5 --only seed=0"
+    assert one in page
+    assert "cpu-torch2.9-diffusers0.35-t1" in page
+
+
+def test_cells_show_their_own_interval():
+    values = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    records = [each for name in NAMES for each in [*arms(name, 0.0, 1.0), record("x", name, values)]]
+    found = pages(made(synthetic.facts(synthetic.suite(NAMES)), records))["cells/x/dreambooth.html"]
+    # mean 0.35, and t(5) = 2.571 times the standard error 0.0764
+    assert "0.35 0.15 to 0.55" in words(found)
+
+
+def test_what_breaks_a_protection_stands_first(whole):
+    page = whole["protections/impasto.html"]
+    heads = [words for words in page.words if words in ("dreambooth", "jpeg", "blur", "noise", "lora")]
+    assert heads[:5] == ["noise", "jpeg", "blur", "lora", "dreambooth"]
+    assert "The strongest attack at strength 0.5 is “noise”" in words(page)
+    shades = {
+        attrs["class"] for tag, attrs in page.tags if tag == "td" and re.fullmatch(r"h-?\d", attrs["class"] or "")
+    }
+    assert {"h-2", "h0", "h2"} <= shades
+
+
+def test_no_signal_is_told_with_its_reason():
+    records = [each for name in NAMES for each in [*arms(name, 0.5, 0.5), record("x", name, 0.6)]]
+    found = pages(made(synthetic.facts(synthetic.suite(NAMES)), records))
+    for path in ("cells/x/dreambooth.html", "attacks/dreambooth.html", "protections/x.html"):
+        page = found[path]
+        assert "the attack did not learn" in words(page) + " ".join(page.all("title")), path
+    assert "no signal" in words(found["protections/x.html"])
+    assert "No protection of this board has a rank" in words(found["compare.html"])
+
+
+def test_the_method_page_names_all_that_the_facts_hold(whole, board):
+    page, facts = words(whole["method.html"]), board[0]
+    for metric in facts.metrics:
+        assert f"{metric.name}" in page
+        assert metric.summary in page
+    for attack in facts.attacks:
+        assert attack.summary in page
+    assert "jpeg: quality 75" in page
+    assert all(f"{status} {words}" in page for status, words in STATUSES.items())
+    assert set(STATUSES) == set(Status)
+    assert "(D(protected) \N{MINUS SIGN} D(clean, no countermeasure)) / denominator" in page
+
+
+def test_differences_are_paired_and_told_apart_as_in_the_ranking():
+    gains = {"x": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], "y": [0.05, 0.15, 0.25, 0.35, 0.45, 0.56], "z": [0.0, 0.6, 0.1] * 2}
+    records = [each for name in NAMES for each in arms(name, 0.0, 1.0)]
+    records += [record(entry, name, values[n]) for entry, values in gains.items() for n, name in enumerate(NAMES)]
+    loaded = Loaded(synthetic.facts(synthetic.suite(NAMES)), records, [])
+    found = Differences(gather(loaded))
+    assert found.names == ["x", "y", "z"]
+    carrier = found.columns.index(found.evidence.standings.carrier)
+    [difference] = found.to("x", ["y"])[carrier]
+    # five times 0.05 and once 0.04
+    assert difference.value == pytest.approx(0.29 / 6)
+    assert found.told_apart.tolist() == [[False, True, False], [True, False, False], [False] * 3]
+    values = found.values(found.evidence.standings.carrier)
+    for one, two in ((0, 1), (0, 2), (1, 2)):
+        d = values[one] - values[two]
+        t = abs(d.mean()) / (d.std(ddof=1) / math.sqrt(len(d)))
+        assert (t >= found.limit) == found.told_apart[one, two] == ranking.told_apart(values)[one, two]
+    page = words(pages(made(loaded.facts, records))["compare/x.html"])
+    assert "+0.0483" in page
+    assert "ahead" in page
+    assert "not told apart" in page
+
+
+def test_only_the_pages_of_a_changed_entry_are_made_again(board, tmp_path):
+    facts, records = board
+    publish(tmp_path / "site", made(facts, records).values())
+    changed = [
+        record("mist", each.artist, 0.7, strength=each.strength, created="2026-03-01T00:00:00+00:00")
+        if (each.protection.name, each.attack.name) == ("mist", "dreambooth")
+        else each
+        for each in records
+    ]
+    before = {path: (tmp_path / "site" / path).stat().st_mtime_ns for path in made(facts, records)}
+    publish(tmp_path / "site", made(facts, changed).values())
+    new = {path for path, time in before.items() if (tmp_path / "site" / path).stat().st_mtime_ns != time}
+    assert {path for path in new if path.startswith("cells/")} == {"cells/mist/dreambooth.html"}
+    assert "protections/mist.html" in new
+    assert (
+        "protections/photoguard.html" not in new
+        or "rank" in words(Seen((tmp_path / "site/protections/photoguard.html").read_text())).lower()
+    )
+
+
+def hostile_board():
+    suite = synthetic.suite([*NAMES[:5], HOSTILE], (PLAIN, JPEG.model_copy(update={"name": HOSTILE})), title=HOSTILE)
+    facts = synthetic.facts(suite)
+    metrics = [each.model_copy(update={"summary": HOSTILE, "unit": TRICKS}) for each in facts.metrics]
+    attacks = [
+        each.model_copy(update={"summary": HOSTILE, "parameters": {HOSTILE: {HOSTILE: HOSTILE}}})
+        for each in facts.attacks
+    ]
+    facts = facts.model_copy(update={"metrics": metrics, "attacks": attacks})
+    who = record("x", "a", 0.5).protection.model_copy(
+        update={
+            "name": HOSTILE,
+            "version": HOSTILE,
+            "distribution": HOSTILE,
+            "title": HOSTILE,
+            "licence": HOSTILE,
+            "budget": HOSTILE,
+            "paper": "javascript:alert(1)//https://arxiv.org",
+            "package_digest": HOSTILE,
+        }
+    )
+    where = record("x", "a", 0.5).environment.model_copy(
+        update={"device": HOSTILE, "commit": HOSTILE, "packages": {HOSTILE: HOSTILE}, "libjpeg": HOSTILE}
+    )
+    tricks = {
+        "components": {
+            HOSTILE: {HOSTILE: [HOSTILE]},
+            "measure": {"parents": {"generate": "../../../../etc", "protect": HOSTILE}},
+        },
+        "digests": {HOSTILE: [HOSTILE]},
+        "isolation": HOSTILE,
+        "skipped": {"kid": HOSTILE},
+        "environment": where,
+    }
+    records = []
+    for n, name in enumerate([*NAMES[:5], HOSTILE]):
+        for attack in suite.attacks:
+            records.append(record("identity", name, 0.0, attack, environment=where))
+            records.append(record("x", name, 0.3 + n / 100, attack, protection=who, **tricks))
+        records += [each.model_copy(update={"environment": where}) for each in arms(name, 0.0, 1.0)[1:]]
+    records[-1] = records[-1].model_copy(update={"status": Status.INFRA_ERROR, "reason": HOSTILE, "traceback": HOSTILE})
+    fault = synthetic.lost("y", NAMES[0], Status.FAILED, HOSTILE, traceback=HOSTILE, environment=where)
+    return facts, [*records, fault]
+
+
+def test_hostile_words_are_inert_on_every_page(tmp_path):
+    facts, records = hostile_board()
+    (tmp_path / "store/images").mkdir(parents=True)
+    files = made(facts, records, tmp_path / "store")
+    found = pages(files)
+    assert {kind(path) for path in found} == KINDS
+    publish(tmp_path / "deep/site", files.values())
+    assert {each.name for each in tmp_path.iterdir()} == {"store", "deep"}
+    for path, page in found.items():
+        assert len(path) < 220
+        assert page.broken == [], path
+        scripts = [attrs for tag, attrs in page.tags if tag == "script"]
+        assert all(
+            (attrs.get("src") or "").startswith(("static/", "../")) or attrs.get("type") == "application/json"
+            for attrs in scripts
+        )
+        assert not [tag for tag, _ in page.tags if tag in ("img", "iframe", "object", "embed", "base", "form")], path
+        assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")], path
+        links = page.all("href", "src")
+        assert not [
+            link for link in links if "javascript" in link or "etc" in link.split("/")[0] or link.startswith("/")
+        ]
+        text = "".join(page.words) + "".join(page.all("title", "aria-label", "alt", "class", "id"))
+        assert "\u202e" not in text, path
+        assert "x" * 5000 not in text, path
+        assert "49" not in re.findall(r"passwd(\d+)", text), path
+        assert sum(map(len, page.words)) < 300_000, path
+
+
+def test_a_path_in_a_recipe_never_becomes_one(tmp_path):
+    secret = tmp_path / "secret.webp"
+    Image.new("RGB", (8, 8)).save(secret)
+    (tmp_path / "store/images").mkdir(parents=True)
+    for key in ("../../secret", "/" + str(secret), "a" * 63, "A" * 64):
+        one = record("x", "a", 0.5, components={"measure": {"parents": {"generate": key, "protect": key}}})
+        strip = pictures.Pictures(StorePaths(tmp_path / "store"), 5000).strip(one, one, one)
+        assert [each.source for each in strip] == [""] * 7
+
+
+def test_what_all_cells_share_is_said_once(board):
+    records = [r for r in board[1] if (r.protection.name, r.attack.name) == ("impasto", "jpeg")]
+    known = [recipes.facts(each) for each in records]
+    common = recipes.shared(known)
+    assert common["environment.commit"] == "0123456789abcdef0123456789abcdef01234567"
+    assert "recipe.parts" not in common
+    assert {pair.label for pair in recipes.pairs(known[0], common)} == set(known[0]) - set(common)
+
+
+def test_commands_are_safe_and_ask_for_one_cell():
+    one = record("x", "an artist's; rm -rf /", 0.5, strength=0.5)
+    parts = shlex.split(commands.cell(synthetic.suite(NAMES), one))
+    assert parts[:5] == ["cloakbench", "run", "mini", "--protection", "x"]
+    only = [part for flag, part in itertools.pairwise(parts) if flag == "--only"]
+    assert only[1:4] == ["artist=an artist's; rm -rf /", "attack=dreambooth", "strength=0.5"]
+    assert {part.partition("=")[0] for part in only} <= set(SELECTABLE)
+    assert "--salt-file" in parts
+    assert salt_digest("public") == commands.PUBLIC_SALT
+    sought = record("identity", "a", 0.5, target=0.08, salt_digest=commands.PUBLIC_SALT)
+    asked = commands.cell(synthetic.suite(NAMES, dataset="folder"), sought)
+    assert "target=0.08" in asked
+    assert asked.endswith("--images FOLDER")
+    assert "--protection" not in asked
+
+
+def stage(root, key, side, rng, gallery=False):
+    paths, where = StorePaths(root), "cpu-torch2.9-diffusers0.35-t1"
+    path = paths.gallery_path(key, where) if gallery else paths.image_path(key, where, 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(rng.integers(0, 256, (side, side * (4 if gallery else 1), 3), dtype=np.uint8)).save(path)
+
+
+def with_images(root, artists, strengths, side):
+    """Records whose stages have pictures of pure noise, the hardest to make small."""
+    rng = np.random.default_rng(0)
+    (root / "images").mkdir(parents=True)
+    suite = synthetic.suite(artists, (PLAIN, JPEG), strengths)
+    records = []
+    for artist in artists:
+        plan = [("identity", JPEG, None), ("floor", synthetic.FLOOR, None), *(("x", JPEG, s) for s in strengths)]
+        for entry, attack, strength in plan:
+            keys = {name: hashlib.sha256(f"{name} {len(records)}".encode()).hexdigest() for name in STAGES}
+            for name, key in keys.items():
+                stage(root, key, side, rng, name == "generate")
+            records.append(record(entry, artist, 0.5, attack, strength, components={"measure": {"parents": keys}}))
+    return synthetic.facts(suite), records
+
+
+def test_a_page_with_images_stays_under_its_weight(tmp_path):
+    facts, records = with_images(tmp_path / "store", [f"artist{n}" for n in range(8)], (0.25, 0.5, 0.75, 1.0), 128)
+    files = made(facts, records, tmp_path / "store")
+    publish(tmp_path / "site", files.values())
+    page = tmp_path / "site/cells/x/jpeg.html"
+    found = Seen(page.read_text())
+    images = {attrs["src"] or "" for tag, attrs in found.tags if tag == "img"}
+    assert all(attrs["loading"] == "lazy" and attrs["alt"] for tag, attrs in found.tags if tag == "img")
+    # per artist original, clean imitation and floor; per cell protected, difference, cleaned and imitation
+    assert len(images) == 8 * 3 + 32 * 4
+    sizes = [(page.parent / source).stat().st_size for source in images]
+    assert sum(sizes) + page.stat().st_size < 1_500_000
+    assert sum(sizes) <= pictures.BUDGET
+    with Image.open(page.parent / sorted(images)[0]) as image:
+        assert image.format == "WEBP"
+    full = [link for link in found.all("href") if link.endswith(".png")]
+    [first] = [r for r in records if (r.protection.name, r.artist, r.strength) == ("x", "artist0", 0.25)]
+    key = first.components["measure"]["parents"]["protect"]
+    kept = StorePaths(tmp_path / "store").image_path(key, first.environment.env_class, 0)
+    assert (page.parent / full[0]).read_bytes() == kept.read_bytes()
+
+
+@pytest.mark.parametrize(("strips", "artists"), [(1, 1), (32, 8), (90, 15), (1200, 200)])
+def test_all_pictures_of_a_page_share_its_bytes(strips, artists):
+    one = pictures.share(strips, artists)
+    assert strips * (3 * one + pictures.MOSAIC * one) + artists * (one + 2 * pictures.MOSAIC * one) <= pictures.BUDGET
+
+
+def test_the_difference_is_magnified_and_grey_where_nothing_changed(tmp_path):
+    before, after = np.full((16, 16, 3), 100, np.uint8), np.full((16, 16, 3), 100, np.uint8)
+    after[:, 8:] += 8
+    for name, pixels in (("a", before), ("b", after)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    (tmp_path / "d.webp").write_bytes(pictures.difference(tmp_path / "a.png", tmp_path / "b.png", 10_000))
+    with Image.open(tmp_path / "d.webp") as image:
+        shown = np.asarray(image.convert("RGB"), dtype=int)
+    assert abs(shown[4, 2] - 128).max() < 6
+    assert abs(shown[4, 13] - (128 + 80)).max() < 6
+
+
+def test_addresses_differ_where_names_do():
+    assert addresses.cell("a/b", "c") != addresses.cell("a", "b/c")
+    assert ".." not in addresses.cell("../..", "../..")
+
+
+def test_the_comparison_holds_its_data_as_inert_json(whole):
+    page = whole["compare.html"]
+    [island] = [text for text in page.words if text.lstrip().startswith('{"columns"')]
+    data = json.loads(island)
+    assert [each["key"] for each in data["entries"]][:2] == ["impasto", "mist"]
+    assert all(len(values) == 6 for each in data["entries"] for values in each["values"])
