@@ -20,8 +20,6 @@ from leaderboards.pages.page import Crumb, Page
 from leaderboards.tables import Cell, Column, estimate_cell
 from leaderboards.view import GapView, Pair
 
-EDIT_NOTE = "An edit learns nothing from the artist, so there is no P: the metrics compare two edits with each other."
-
 
 @dataclass(frozen=True, slots=True)
 class AttackView:
@@ -31,7 +29,8 @@ class AttackView:
     summary: str
     chain: str
     settings: tuple[Pair, ...]
-    note: str
+    notes: tuple[str, ...]
+    """What stands beside the ranking, and why; empty for an attack that is ranked."""
     charts: tuple[Chart, ...]
     more: tuple[Chart, ...]
     no_chart: str
@@ -81,10 +80,10 @@ def view(look: Lookup, spec: AttackSpec) -> AttackView:
         summary=text.plain(facts.summary, 1000) if facts else "",
         chain=sections.chain(spec, "compare with the clean edit" if is_edit else "generate"),
         settings=_settings(look, spec),
-        note=EDIT_NOTE if is_edit else "",
+        notes=editing.EXPLANATION if is_edit else (),
         charts=charts,
         more=() if is_edit else _charts(look, spec, others),
-        no_chart="" if charts else EDIT_NOTE if is_edit else sections.no_curve(look.evidence, spec.name),
+        no_chart="" if charts or is_edit else sections.no_curve(look.evidence, spec.name),
         legend={entry.label: addresses.protection(entry.name) for entry in look.entries},
         unnamed=_unnamed(look),
         table=_table(look, spec),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import synthetic
@@ -9,6 +10,9 @@ from synthetic import EDIT, EDIT_METRICS, JPEG, PLAIN, arms, edited, lost, recor
 from benchmark.cells.record import Status
 from leaderboards import site, text
 from leaderboards.board import board
+from leaderboards.board import view as board_view
+from leaderboards.evidence import gather
+from leaderboards.pages.page import Material
 from leaderboards.source import Loaded
 
 NAMES = [f"artist{n}" for n in range(6)]
@@ -124,18 +128,19 @@ def test_cleaning_before_the_edit_has_a_table_of_its_own():
     assert [cells(section.table, "x")["edit-ssim"].value for section in found] == [pytest.approx(0.35), 0.8]
 
 
-def test_page_and_data_show_the_section_only_where_there_is_one():
-    with_edits, without = (
-        view([*learned(), *edits()]),
-        board(Loaded(synthetic.facts(synthetic.suite(NAMES)), learned(), [])),
-    )
-    page = site.render(with_edits)
-    assert page.index('id="attacks"') < page.index('id="editing"') < page.index('id="protections"')
+def test_page_and_data_show_edits_only_where_there_are_some():
+    def made(records, attacks=(PLAIN,), **changes):
+        evidence = gather(Loaded(synthetic.facts(synthetic.suite(NAMES, attacks, **changes)), records, []))
+        found = board_view(evidence)
+        return found, {each.path: each for each in site.files(Material(evidence, found, Path("nowhere")))}
+
+    with_edits, files = made([*learned(), *edits()], (PLAIN, EDIT), **EDITING)
+    without, others = made(learned())
+    page = files["attacks/edit.html"].make().decode()
     assert "did not disturb the edit" in page
     assert "a boat at night; a boat in snow" in page
+    assert "attacks/edit.html" not in others
     data = json.loads(site.serialise(with_edits))
     assert data["editing"]["attacks"][0]["table"]["rows"][0]["head"] == "x"
     assert [metric["kind"] for metric in data["metrics"] if metric["name"] == "edit-psnr"] == ["edited image"]
-    assert 'id="editing"' not in site.render(without)
-    assert 'href="#editing"' not in site.render(without)
     assert "editing" not in json.loads(site.serialise(without))
