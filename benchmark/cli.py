@@ -40,6 +40,8 @@ for verb in (
     images.mimic,
     metrics.measure,
     metrics.rescore,
+    tracking.compare,
+    tracking.regress,
     tracking.canaries,
 ):
     app.command(verb)

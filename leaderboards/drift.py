@@ -88,21 +88,20 @@ def _drift(original: Record, again: Record, primary: str) -> Drift:
         distance=after - before,
         metric=metric,
         most=most,
-        environment=tuple(differences(original.environment, again.environment)),
+        environment=tuple(
+            f"{name}: {old} → {new}" for name, old, new in differences(original.environment, again.environment)
+        ),
     )
 
 
-def differences(before: Environment, after: Environment) -> Iterator[str]:
-    """Yields what differs between two environments, but for the commit of the harness, which keys speak for."""
+def differences(before: Environment, after: Environment) -> Iterator[tuple[str, str, str]]:
+    """Yields name, before and after of what differs in an environment, but for the commit: keys speak for the code."""
     for name in ("device", "threads", "libjpeg"):
-        yield from _different(name, getattr(before, name), getattr(after, name))
+        if (old := getattr(before, name)) != (new := getattr(after, name)):
+            yield name, str(old), str(new)
     for name in sorted({*before.packages, *after.packages}):
-        yield from _different(name, before.packages.get(name, "absent"), after.packages.get(name, "absent"))
-
-
-def _different(name: str, before: object, after: object) -> Iterator[str]:
-    if before != after:
-        yield f"{name}: {before} → {after}"
+        if (old := before.packages.get(name)) != (new := after.packages.get(name)):
+            yield name, old or "absent", new or "absent"
 
 
 def _changes(original: Record, again: Record) -> Iterator[tuple[str, float, float]]:

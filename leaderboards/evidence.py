@@ -95,7 +95,7 @@ class Evidence:
     @property
     def ranked(self) -> list[AttackSpec]:
         """The attacks that imitate the style: scores are made of them."""
-        return _ranked(self.facts)
+        return self.facts.ranked
 
     @property
     def edits(self) -> list[AttackSpec]:
@@ -128,13 +128,13 @@ def gather(loaded: Loaded) -> Evidence:
     places, rows = frames.places(chosen.records), frames.rows(chosen.records)
     cells = frames.cells(places, rows, suite.metrics.primary)
     artists = tuple(suite.artists or sorted({each.artist for each in chosen.records}))
-    scores = score(cells, _ranked(loaded.facts), artists)
+    scores = score(cells, loaded.facts.ranked, artists)
     values = _addressed(cells, frames.metrics(chosen.records), suite)
     quality = frames.quality(places, rows[rows["level"] == "quality"], [attack.name for attack in suite.attacks])
     found = over_artists(quality, ["protection", "strength", "metric"], "value")
     setting = Setting(
         suite=suite,
-        attacks=_ranked(loaded.facts),
+        attacks=loaded.facts.ranked,
         grid=scores.grid,
         quality={cast("tuple[str, float, str]", place): estimate.value for place, estimate in found.items()},
         higher_is_better={each.name: each.higher_is_better for each in loaded.facts.metrics},
@@ -159,11 +159,6 @@ def gather(loaded: Loaded) -> Evidence:
         quality=cast("dict[tuple[str, float, str], Estimate]", found),
         trust=labels(loaded.records, loaded.signed, suite.metrics.primary),
     )
-
-
-def _ranked(facts: SuiteFacts) -> list[AttackSpec]:
-    beside = {attack.name for attack in facts.attacks if not attack.ranked}
-    return [attack for attack in facts.suite.attacks if attack.name not in beside]
 
 
 def _addressed(cells: pd.DataFrame, metrics: pd.DataFrame, suite: Suite) -> pd.DataFrame:

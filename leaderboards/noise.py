@@ -88,6 +88,25 @@ def artists_needed(noise: Noise, resolution: float, seeds: int, power: float = P
     )
 
 
+def seeds_needed(noise: Noise, resolution: float, power: float = POWER) -> int | None:
+    """Returns how many seeds the same artists need to tell entries apart that differ by `resolution`.
+
+    None where no number of seeds is enough, because the artists differ too much, or where a seed's noise is unknown.
+
+    Example:
+        >>> noise = Noise(8, Estimate(0.0, 0.0, 0.0, 8, ""), seed=0.06, spread=0.1, seeds=1)
+        >>> seeds_needed(noise, 0.08)  # 0.1^2 - 2 x 0.06^2 = 0.0028 between artists; 0.0694^2 - 0.0028 = 0.002 is left
+        4
+        >>> seeds_needed(noise, 0.05) is None
+        True
+    """
+    unit = detectable(1.0, noise.artists, power)
+    left = (resolution / unit) ** 2 - max(noise.spread**2 - 2 * noise.seed**2 / noise.seeds, 0.0)
+    if not (math.isfinite(left) and left > 0 and noise.seed > 0):
+        return None
+    return max(math.ceil(2 * noise.seed**2 / left), noise.seeds + 1)
+
+
 def _seed_noise(setting: Setting, cells: pd.DataFrame) -> float:
     attack = setting.attack
     arm = (cells["role"] == "identity") & (cells["attack"] == attack.name) & cells["distance"].notna()

@@ -158,6 +158,9 @@ class Suite(_Frozen):
     """None: entries are compared at equal strengths only."""
     random_noise_band: tuple[float, float] | None = None
     """Lowest and highest P that random noise at full strength may have in a gold run."""
+    equivalence_margin: float = Field(default=0.1, gt=0)
+    """Differences of P under this count as none when two versions are compared. 0.1 is project-defined: a tenth of the
+    way from clean images to images never seen."""
     rank_by: str
     """Attack whose protection P at the middle strength carries the rank, or `worst-case`: over countermeasures, at the
     middle quality target."""
@@ -271,3 +274,9 @@ class SuiteFacts(_Frozen):
     suite: Suite
     attacks: list[AttackExplained]
     metrics: list[MetricFacts]
+
+    @property
+    def ranked(self) -> list[AttackSpec]:
+        """The attacks that imitate the style: scores are made of them."""
+        beside = {attack.name for attack in self.attacks if not attack.ranked}
+        return [attack for attack in self.suite.attacks if attack.name not in beside]
