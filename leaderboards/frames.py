@@ -40,7 +40,7 @@ def places(records: Sequence[Record]) -> pd.DataFrame:
             each.attack.mimicry,
             each.attack.model,
             each.seed,
-            str(each.status),
+            _status(each),
             each.reason,
             _seconds(each),
         )
@@ -124,6 +124,12 @@ def _long(records: Sequence[Record], block: Callable[[Record], dict[str, list[fl
         },
         columns=ROW_COLUMNS,
     )
+
+
+def _status(record: Record) -> str:
+    """Returns how a cell ended; memory that was short for an attack is no fault of the submission."""
+    is_protected = "protect" in record.digests or "protect" not in record.components
+    return "oom in the attack" if record.status is Status.OOM and is_protected else str(record.status)
 
 
 def _seconds(record: Record) -> float:

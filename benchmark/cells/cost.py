@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
+from benchmark import memory
 from benchmark.cells import energy
 from benchmark.cells.record import StageCost
 
+T = TypeVar("T")
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
@@ -39,6 +42,17 @@ class Meter:
 
     def __init__(self) -> None:
         self.costs: dict[str, StageCost] = {}
+
+    def run(self, name: str, work: Callable[[], T]) -> T:
+        """Returns what a stage's work returns, done again with less at once where memory runs out, and measures it.
+
+        The cost says with how much at once. Raises OutOfMemory where one image at a time is too much.
+        """
+        with self.stage(name):
+            result, chunk = memory.within(work)
+        if chunk is not None:
+            self.costs[name] = self.costs[name].model_copy(update={"chunk": chunk})
+        return result
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:

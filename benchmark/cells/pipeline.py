@@ -19,6 +19,7 @@ from benchmark.cells.stages import Stages, Work
 from benchmark.cells.store import Store
 from benchmark.errors import BenchmarkError, InfrastructureError, UserError
 from benchmark.images import Pixels
+from benchmark.memory import OutOfMemory
 from benchmark.metrics import editing, protection
 from benchmark.metrics.protection import Subject
 from benchmark.metrics.spaces import SPACES, Pictures
@@ -75,6 +76,8 @@ class Pipeline:
             status, reason = Status.SKIPPED, why.message
         except guard.SubmissionFault as fault:
             status, reason, trace = fault.status, str(fault), fault.traceback
+        except OutOfMemory as error:
+            status, reason, trace = Status.OOM, str(error), traceback.format_exc()
         except UserError:
             raise
         except BenchmarkError as error:
@@ -94,13 +97,13 @@ class Pipeline:
             cleaned = self.stages.clean(work)
         if catalogue.is_ranked(work.cell.attack):
             self.stages.imitate(work, cleaned)
-            with work.meter.stage("measure"):
-                self._measure(work)
+            work.meter.run("measure", lambda: self._measure(work))
         else:
             clean = self.stages.edit(work, cleaned)
-            with work.meter.stage("measure"):
-                names = self.stages.usable(self.suite.metrics.edit, work)
-                work.generations = editing.measure_edits(names, work.generated, clean, self.stages.where)
+            names = self.stages.usable(self.suite.metrics.edit, work)
+            work.generations = work.meter.run(
+                "measure", lambda: editing.measure_edits(names, work.generated, clean, self.stages.where)
+            )
         self._keep(work)
 
     def _measure(self, work: Work) -> None:

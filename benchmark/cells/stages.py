@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from pydantic import ValidationError
 
-from benchmark import images
+from benchmark import images, memory
 from benchmark.attacks import catalogue
 from benchmark.attacks.context import Context
 from benchmark.attacks.mimicry import sampling
@@ -127,7 +127,8 @@ class Stages:
         )
         names = self.usable(self.suite.metrics.quality, work)
         if name not in self._quality:
-            self._quality[name] = quality.measure(names, work.protected, cell.artist.images, self.where)
+            pairs = work.protected, cell.artist.images
+            self._quality[name], _ = memory.within(lambda: quality.measure(names, *pairs, self.where))
         work.quality = self._quality[name]
 
     def usable(self, metrics: Sequence[str], work: Work) -> list[str]:
@@ -171,21 +172,27 @@ class Stages:
 
     def imitate(self, work: Work, cleaned: Sequence[Pixels]) -> None:
         """Fills in what the mimic generates after learning from `cleaned`; the floor's has learned nothing."""
-        cell, suite = work.cell, self.suite
+        cell = work.cell
         mimic = Personalised(self.model(cell.attack.model))
         if "personalise" in cell.keys:
-            with work.meter.stage("personalise"):
-                facts = catalogue.imitation(cell.attack)
-                stage = facts.build(catalogue.settings(facts, suite))
-                captions, pixels = cell.artist.captions, images.to_tensor(cleaned)
-                data = TrainingSet(pixels, captions, suite.token, suite.class_word, suite.sampling)
-                mimic = stage.personalise(mimic.model, data, cell.recipes["personalise"]["seed"])
+            mimic = work.meter.run("personalise", lambda: self._personalised(cell, cleaned))
             if mimic.kept:
                 self.store.write_adapter(cell.keys["personalise"], self.environment.env_class, mimic.adapter())
-        with work.meter.stage("generate"):
-            prompts, drawn = self._prompts(cell)
-            work.generated = sampling.generate(mimic, prompts, drawn, suite.sampling)
-            work.digests["generate"] = [images.digest(p) for p in work.generated]
+        prompts, drawn = self._prompts(cell)
+        work.generated = work.meter.run(
+            "generate", lambda: sampling.generate(mimic, prompts, drawn, self.suite.sampling)
+        )
+        work.digests["generate"] = [images.digest(p) for p in work.generated]
+
+    def _personalised(self, cell: Cell, cleaned: Sequence[Pixels]) -> Personalised:
+        facts, suite = catalogue.imitation(cell.attack), self.suite
+        stage = facts.build(catalogue.settings(facts, suite))
+        captions, pixels = cell.artist.captions, images.to_tensor(cleaned)
+        data = TrainingSet(pixels, captions, suite.token, suite.class_word, suite.sampling)
+        learned: Personalised = stage.personalise(
+            self.model(cell.attack.model), data, cell.recipes["personalise"]["seed"]
+        )
+        return learned
 
     def _prompts(self, cell: Cell) -> tuple[list[str], list[int]]:
         plan = self.suite.sampling
@@ -197,9 +204,8 @@ class Stages:
     def edit(self, work: Work, cleaned: Sequence[Pixels]) -> list[Pixels]:
         """Fills in the edits of `cleaned`, and returns the same edits of the artist's clean images."""
         cell = work.cell
-        with work.meter.stage("generate"):
-            work.generated = self._edited(cell, cleaned)
-            work.digests["generate"] = [images.digest(p) for p in work.generated]
+        work.generated = work.meter.run("generate", lambda: self._edited(cell, cleaned))
+        work.digests["generate"] = [images.digest(p) for p in work.generated]
         shared = key.clean_edit(cell.recipes)
         return self._kept_or_made(work, key.CLEAN_EDIT, shared, lambda: self._edited(cell, cell.artist.images))
 
@@ -220,8 +226,7 @@ class Stages:
         where = self.environment.env_class
         found = self._kept(name)
         if found is None:
-            with work.meter.stage(stage):
-                pixels = make()
+            pixels = work.meter.run(stage, make)
             self.store.write_images(name, where, pixels, {"cost": work.meter.costs[stage].model_dump()})
         else:
             pixels, cost = found

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from benchmark.errors import UserError
 from benchmark.images import Pixels, fit_square, to_tensor
+from benchmark.memory import at_once
 from benchmark.metrics.comparing import checked
 from benchmark.models.loader import BaseModel
 
@@ -79,8 +80,9 @@ class _Race:
     def _try(self, texts: Sequence[int], times: Sequence[int]) -> None:
         """Adds the errors of each text at each time."""
         pairs = [(text, time) for time in times for text in texts]
-        for start in range(0, len(pairs), self.chunk):
-            part = pairs[start : start + self.chunk]
+        chunk = at_once(self.chunk, len(pairs))
+        for start in range(0, len(pairs), chunk):
+            part = pairs[start : start + chunk]
             for (text, _), error in zip(part, self._errors(part).tolist(), strict=True):
                 self.errors[text].append(error)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmark.images import Pixels
+from benchmark.memory import at_once
 from benchmark.metrics.comparing import checked
 
 
@@ -32,6 +33,7 @@ class Clip:
     def features(self, images: Sequence[Pixels], chunk: int = 16) -> Tensor:
         """Returns unit-length features `[N, d]` of 8-bit images; raises UserError for an empty set or other images."""
         pixels, parts = checked(images), []
+        chunk = at_once(chunk, len(pixels))
         for start in range(0, len(pixels), chunk):
             x = torch.stack([self._prepare(Image.fromarray(p)) for p in pixels[start : start + chunk]])
             parts.append(self.model.encode_image(x.to(self.device)).float().cpu())

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from benchmark.errors import UserError
 from benchmark.images import Pixels, to_tensor
+from benchmark.memory import at_once
 
 Measure = Callable[[Tensor, Tensor], Tensor]
 """Takes two tensors `[B, 3, H, W]` in [0, 1] on one device, the changed one first, and returns `[B]`."""
@@ -127,5 +128,6 @@ def _chunks(images: Sequence[Pixels], chunk: int) -> Iterator[list[int]]:
     by_size: dict[tuple[int, ...], list[int]] = {}
     for place, image in enumerate(images):
         by_size.setdefault(image.shape, []).append(place)
+    chunk = at_once(chunk, max(map(len, by_size.values())))
     for places in by_size.values():
         yield from (places[start : start + chunk] for start in range(0, len(places), chunk))

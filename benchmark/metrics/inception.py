@@ -13,6 +13,7 @@ from cleanfid.resize import build_resizer
 from torch import Tensor
 
 from benchmark.images import Pixels
+from benchmark.memory import at_once
 from benchmark.metrics.comparing import checked
 
 SIDE, DIMENSIONS = 299, 2048
@@ -27,6 +28,7 @@ def features(images: Sequence[Pixels], path: Path, device: str = "cpu", chunk: i
     """
     network, parts = _network(path, device), []
     pixels = checked(images)
+    chunk = at_once(chunk, len(pixels))
     for start in range(0, len(pixels), chunk):
         x = torch.stack([resized(one) for one in pixels[start : start + chunk]]).to(device)
         parts.append(network.layers.forward((x - 128) / 128).flatten(1).float().cpu())

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmark.images import Pixels, to_tensor
+from benchmark.memory import at_once
 from benchmark.models import registry
 
 
@@ -37,7 +38,7 @@ class Judge:
     @torch.no_grad()
     def features(self, images: Sequence[Pixels], chunk: int = 16) -> Tensor:
         """Returns unit-length features `[N, 64]` of 8-bit images, resized to the judge's 128 pixels where needed."""
-        parts = []
+        parts, chunk = [], at_once(chunk, len(images))
         for start in range(0, len(images), chunk):
             x = torch.cat([self._resized(p) for p in images[start : start + chunk]]) * 2 - 1
             parts.append(self.model.encode_image(x.contiguous(memory_format=torch.channels_last)).float())

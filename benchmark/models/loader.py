@@ -19,6 +19,7 @@ from torch import Tensor
 from benchmark import whitebox
 from benchmark.contract import Surrogate
 from benchmark.errors import UserError
+from benchmark.memory import at_once
 from benchmark.models import hub, registry
 from benchmark.models.mini import perceptual
 from benchmark.models.registry import Located, ModelFacts
@@ -58,7 +59,7 @@ class BaseModel:
     def decode(self, latents: Tensor, chunk: int = 8) -> Tensor:
         """Returns images `[B, 3, H, W]` in [0, 1] for scaled latents."""
         scale = self.vae.config.scaling_factor
-        parts = [self.vae.decode(part / scale).sample for part in torch.split(latents, chunk)]
+        parts = [self.vae.decode(part / scale).sample for part in torch.split(latents, at_once(chunk, len(latents)))]
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
 
     def in_single(self, name: Literal["unet", "text_encoder"]) -> Any:

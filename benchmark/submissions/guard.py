@@ -15,6 +15,7 @@ from benchmark.cells.record import Status
 from benchmark.contract import Protection, Request, Surrogate
 from benchmark.errors import SubmissionError
 from benchmark.images import Budget, Pixels, decode, encode, measure_budget, quantise, size, to_tensor
+from benchmark.memory import is_out_of_memory
 from benchmark.submissions.state import restored
 
 RANGE_TOLERANCE = 1e-4
@@ -163,7 +164,7 @@ def _ask(protection: Protection, images: Tensor, request: Request) -> Tensor:
             # The copy to the CPU also waits for the device, so that its late errors are the submission's.
             received = returned.detach().cpu() if isinstance(returned, Tensor) else None
     except (Exception, SystemExit) as error:
-        status = Status.OOM if _is_out_of_memory(error) else Status.FAILED
+        status = Status.OOM if is_out_of_memory(error) else Status.FAILED
         message = f"expected protected images, got {type(error).__name__}: {_first_line(error)}"
         raise SubmissionFault(status, message, HINTS[status], traceback.format_exc()) from error
     if received is None:
@@ -181,12 +182,6 @@ HINTS = {
 
 def _first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), "")[:300]
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch's CPU allocator
 
 
 def _check(returned: Tensor, shape: torch.Size) -> None:

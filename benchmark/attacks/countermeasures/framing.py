@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from benchmark.images import Pixels, to_tensor
+from benchmark.memory import at_once as together
 
 
 def in_frames(
@@ -23,7 +24,7 @@ def in_frames(
     found: dict[int, Pixels] = {}
     for shape in sorted({pixels.shape for pixels in framed}):
         rows = [n for n, pixels in enumerate(framed) if pixels.shape == shape]
-        count = max(1, at_once // (shape[0] * shape[1]))
+        count = together(at_once // (shape[0] * shape[1]), len(rows))
         for at in range(0, len(rows), count):
             part = rows[at : at + count]
             found |= dict(zip(part, clean(to_tensor([framed[n] for n in part]), part), strict=True))

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from benchmark.attacks.mimicry import sampling
 from benchmark.errors import UserError
 from benchmark.images import Pixels, quantise, to_tensor
+from benchmark.memory import at_once
 from benchmark.models.loader import BaseModel
 from benchmark.suites.schema import Diffusing
 
@@ -52,6 +53,7 @@ class Inpaint:
                 "Name sd15-inpaint or another as the attack's model.",
             )
         made: list[Pixels] = []
+        chunk = at_once(chunk, len(images))
         for at in range(0, len(images), chunk):
             rows = slice(at, at + chunk)
             repainted = to_tensor([mask[..., None] for mask in masks[rows]])

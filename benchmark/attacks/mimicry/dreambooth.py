@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -12,14 +12,15 @@ from torch import Tensor
 from benchmark.attacks.mimicry import sampling
 from benchmark.attacks.mimicry.finetune import (
     Examples,
+    Loss,
     Recipe,
     drawn_loss,
     finetune,
     finished,
     fixed_contexts,
+    in_parts,
     live_contexts,
     posterior,
-    preserving_loss,
     trainable,
 )
 from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet
@@ -65,16 +66,14 @@ class DreamBooth:
         finished(learner.text_encoder, model)
         return Personalised(learner, losses)
 
-    def _loss(
-        self, learner: BaseModel, examples: Examples, prior: Examples | None
-    ) -> Callable[[torch.Generator], Tensor]:
+    def _loss(self, learner: BaseModel, examples: Examples, prior: Examples | None) -> Loss:
         count = self.recipe.batch
         if prior is None:
             return drawn_loss(learner, examples, count)
 
-        def loss(generator: torch.Generator) -> Tensor:
+        def loss(generator: torch.Generator) -> Iterator[Tensor]:
             batch, others = (drawn.draw(learner, count, generator) for drawn in (examples, prior))
-            return preserving_loss(learner, batch, others, self.prior_weight)
+            return in_parts(learner, [(batch, 1.0), (others, self.prior_weight)])
 
         return loss
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark import whitebox
+from benchmark.memory import at_once
 from benchmark.models.loader import BaseModel
 
 Contexts = Callable[[Tensor, Tensor], Tensor]
 """Text contexts `[B, L, C]` for the drawn rows of a training set at the drawn times."""
+Loss = Callable[[torch.Generator], Iterable[Tensor]]
+"""A step's loss on what it draws, in parts whose sum it is: one part unless memory is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Batch:
 @torch.no_grad()
 def posterior(model: BaseModel, images: Tensor, chunk: int = 4) -> tuple[Tensor, Tensor]:
     """Returns means and standard deviations of the latents of `[N, 3, H, W]` images in [0, 1], unscaled, in float32."""
+    chunk = at_once(chunk, len(images))
     parts = [whitebox.posterior(model, part.to(model.device)) for part in torch.split(images, chunk)]
     means, deviations = zip(*parts, strict=True)
     return torch.cat(means), torch.cat(deviations)
@@ -107,9 +111,39 @@ def diffusion_loss(model: BaseModel, batch: Batch) -> Tensor:
     return F.mse_loss(*predict(model, batch))
 
 
-def drawn_loss(model: BaseModel, examples: Examples, count: int) -> Callable[[torch.Generator], Tensor]:
+def drawn_loss(model: BaseModel, examples: Examples, count: int) -> Loss:
     """Returns what `finetune` asks at each step: the loss on `count` freshly drawn examples."""
-    return lambda generator: diffusion_loss(model, examples.draw(model, count, generator))
+    return lambda generator: in_parts(model, [(examples.draw(model, count, generator), 1.0)])
+
+
+def in_parts(model: BaseModel, batches: Sequence[tuple[Batch, float]]) -> Iterator[Tensor]:
+    """Yields the weighted loss of one batch, or of the artist's and the class's together, in parts that fit.
+
+    A part has to be differentiated before the next is asked for. The batch that is trained on stays the same: only
+    that its gradients are added up.
+    """
+    count = sum(len(batch.latents) for batch, _ in batches)
+    most = at_once(count, count)
+    if most < count:
+        for batch, weight in batches:
+            yield from _pieces(model, batch, weight, most)
+    elif len(batches) == 1:
+        yield diffusion_loss(model, batches[0][0])
+    else:
+        (own, _), (prior, weight) = batches
+        yield preserving_loss(model, own, prior, weight)
+
+
+def _pieces(model: BaseModel, batch: Batch, weight: float, most: int) -> Iterator[Tensor]:
+    """Yields a batch's weighted loss by `most` examples at a time; contexts get all their gradients at the end."""
+    learns, count = batch.context.requires_grad, len(batch.latents)
+    context = batch.context.detach().requires_grad_(learns)
+    for at in range(0, count, most):
+        rows = slice(at, at + most)
+        piece = Batch(batch.latents[rows], batch.noise[rows], batch.times[rows], context[rows])
+        yield diffusion_loss(model, piece) * (weight * len(piece.latents) / count)
+    if learns:
+        batch.context.backward(context.grad)  # type: ignore[no-untyped-call]
 
 
 def preserving_loss(model: BaseModel, batch: Batch, prior: Batch, weight: float) -> Tensor:
@@ -119,20 +153,20 @@ def preserving_loss(model: BaseModel, batch: Batch, prior: Batch, weight: float)
     return F.mse_loss(predicted[:count], target[:count]) + weight * F.mse_loss(predicted[count:], target[count:])
 
 
-def finetune(
-    weights: Sequence[nn.Parameter], loss: Callable[[torch.Generator], Tensor], recipe: Recipe, seed: int
-) -> tuple[float, ...]:
+def finetune(weights: Sequence[nn.Parameter], loss: Loss, recipe: Recipe, seed: int) -> tuple[float, ...]:
     """Trains `weights` in place on what `loss` draws from its generator; returns the loss of every step."""
     averages = [p.detach().clone() for p in weights] if recipe.average else []
     optimizer = torch.optim.AdamW(weights, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     generator = torch.Generator().manual_seed(seed)
     losses = []
     for step in range(recipe.steps):
-        value = loss(generator)
         optimizer.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
+        parts = []
+        for part in loss(generator):
+            part.backward()  # type: ignore[no-untyped-call]
+            parts.append(part.detach())
         optimizer.step()
-        losses.append(value.detach())
+        losses.append(torch.stack(parts).sum())
         if averages:
             keep = min(recipe.average, (step + 1) / (step + 10))
             torch._foreach_lerp_(averages, [w.detach() for w in weights], 1 - keep)

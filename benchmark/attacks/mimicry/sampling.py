@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmark.attacks.mimicry.personalised import Personalised
 from benchmark.images import Pixels, quantise
+from benchmark.memory import at_once
 from benchmark.models.loader import BaseModel
 from benchmark.suites.schema import Diffusing, Sampling
 
@@ -80,7 +81,7 @@ def generate(
     mimic: Personalised, prompts: Sequence[str], seeds: Sequence[int], settings: Sampling, chunk: int = 16
 ) -> list[Pixels]:
     """Returns one 8-bit image per prompt and seed; `chunk` is how many are computed at once, not part of the result."""
-    model = mimic.model
+    model, chunk = mimic.model, at_once(chunk, len(seeds))
     noise, guided, empty = starting_noise(model, seeds), mimic.contexts(prompts), mimic.contexts([""])
     noise = noise * schedule(model, settings).init_noise_sigma
     pairs = zip(torch.split(noise, chunk), torch.split(guided, chunk, dim=1), strict=True)
@@ -107,6 +108,7 @@ def image_to_image(
         raise ValueError(f"expected a strength in [0, 1], got {strength}")
     contexts, empty = model.embed(list(prompts))[None], model.embed([""])[None]
     made: list[Pixels] = []
+    chunk = at_once(chunk, len(images))
     for at in range(0, len(images), chunk):
         rows = slice(at, at + chunk)
         clean = model.vae.encode(images[rows].to(model.device, model.dtype) * 2 - 1).latent_dist.mode()

@@ -1,0 +1,184 @@
+"""Halving what is computed at once, and what it leaves the same."""
+
+from __future__ import annotations
+
+import cramped
+import formula
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from benchmark import memory
+from benchmark.attacks.context import Context
+from benchmark.attacks.countermeasures.diffpure import DiffPure
+from benchmark.attacks.countermeasures.impress import Impress
+from benchmark.attacks.editing.edit import Edit
+from benchmark.attacks.mimicry import dreambooth, sampling
+from benchmark.attacks.mimicry.dreambooth import DreamBooth
+from benchmark.attacks.mimicry.inversion import DreamStyler
+from benchmark.attacks.mimicry.lora import LoRA
+from benchmark.attacks.mimicry.personalised import Personalised
+from benchmark.images import to_tensor
+from benchmark.memory import OutOfMemory, at_once, within
+from benchmark.metrics import quality
+
+PICTURES = [tiny.picture(n) for n in range(4)]
+STEP = {"steps": 1, "batch": 3, "learning_rate": 1e-4}
+PRIOR = {"prior_weight": 0.7, "class_images": 3}
+
+
+def needing(most: int, count: int = 16, usual: int = 16):
+    """Work that fits where at most `most` are computed together; tells how many it took each time."""
+    tried = []
+
+    def work():
+        tried.append(at_once(usual, count))
+        if tried[-1] > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return "done"
+
+    return work, tried
+
+
+@pytest.mark.parametrize(
+    ("most", "usual", "count", "tried", "chunk"),
+    [(16, 16, 16, [16], None), (5, 16, 16, [16, 8, 4], 4), (1, 16, 3, [3, 1], 1), (2, 4, 99, [4, 2], 2)],
+)
+def test_it_is_halved_until_it_fits(most, usual, count, tried, chunk):
+    work, found = needing(most, count, usual)
+    assert within(work) == ("done", chunk)
+    assert found == tried
+
+
+def test_nothing_is_halved_outside():
+    assert (at_once(16, 99), at_once(16, 3), at_once(16, 0)) == (16, 3, 1)
+    work, _ = needing(1)
+    within(work)
+    assert at_once(16, 99) == 16
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
+)
+def test_memory_of_the_machine_counts_too(error):
+    def work():
+        if at_once(4, 4) > 2:
+            raise error
+        return 1
+
+    assert within(work) == (1, 2)
+
+
+def test_where_one_does_not_fit_it_says_so():
+    work, tried = needing(0)
+    with pytest.raises(OutOfMemory, match="expected one image at a time to fit into memory, got CUDA out of memory"):
+        within(work)
+    assert tried == [16, 8, 4, 2, 1]
+
+
+def test_on_a_gpu_it_says_what_would_fit(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 23 * 2**30)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _: type("Properties", (), {"total_memory": 24 * 2**30})
+    )
+    error = memory._does_not_fit(torch.OutOfMemoryError(cramped.TOLD))
+    assert "the GPU's 24.0 GiB, got CUDA out of memory. Tried to allocate 2.00 GiB." in error.message
+    assert "It held 23.0 GiB and wanted more" in error.hint
+
+
+def test_another_error_is_not_tried_again():
+    calls = []
+
+    def work():
+        calls.append(at_once(4, 4))
+        raise RuntimeError("the plan is missing")
+
+    with pytest.raises(RuntimeError, match="the plan is missing"):
+        within(work)
+    assert calls == [4]
+
+
+@pytest.fixture
+def drawn_classes(monkeypatch):
+    monkeypatch.setattr(dreambooth, "_class_images", lambda *_: PICTURES[:3])
+
+
+@pytest.mark.parametrize(
+    ("attack", "most"),
+    [
+        (DreamBooth(**STEP), 1),
+        (DreamBooth(**STEP, **PRIOR), 3),
+        (DreamBooth(**STEP, **PRIOR, train_text_encoder=True), 1),
+        (LoRA(rank=2, alpha=2.0, **STEP), 1),
+        (DreamStyler(stages=2, initial="painting", **STEP), 1),
+    ],
+    ids=["dreambooth", "with prior", "with text encoder", "lora", "words"],
+)
+@pytest.mark.usefixtures("drawn_classes")
+def test_training_adds_up_the_gradients_of_the_same_batch(model, attack, most):
+    with formula.watching() as whole:
+        before = attack.personalise(model, formula.data(), 3)
+    with formula.watching() as parted, cramped.room(unet=most) as refused:
+        after, chunk = within(lambda: attack.personalise(model, formula.data(), 3))
+    assert chunk == most
+    assert refused
+    formula.assert_equal_gradients(parted.gradients[-1], whole.gradients[-1])
+    assert after.losses == pytest.approx(before.losses, rel=1e-5)
+
+
+def apart(some, others):
+    return max(np.abs(a.astype(int) - b.astype(int)).max() for a, b in zip(some, others, strict=True))
+
+
+def context(model):
+    return Context(range(4), [""] * 4, lambda _: model, lambda x, y: (x - y).square().mean((1, 2, 3)))
+
+
+WORK = {
+    "sampling": lambda m: sampling.generate(Personalised(m), ["a boat"] * 4, range(4), formula.SAMPLING),
+    "editing": lambda m: Edit(0.5, 2, 3.0).apply(m, PICTURES, ["a boat"] * 4, range(4)),
+    "diffpure": lambda m: DiffPure("mini-a", 0.5, 4, "a painting").apply(PICTURES, context(m)),
+    "impress": lambda m: Impress("mini-a", steps=2, noise=0.0).apply(PICTURES, context(m)),
+}
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_images_differ_by_rounding_alone(model, name):
+    whole = WORK[name](model)
+    with cramped.room(unet=2, vae=1) as refused:
+        parted, chunk = within(lambda: WORK[name](model))
+    assert refused
+    assert chunk == 1
+    assert apart(whole, parted) <= 1
+
+
+def test_metrics_of_pairs_are_halved_too(monkeypatch):
+    seen = []
+    original = quality.METRICS["psnr"].measure
+
+    def measured(one, other):
+        seen.append(len(one))
+        if len(one) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(one, other)
+
+    before = quality.measure(["psnr"], PICTURES, PICTURES[::-1])
+    monkeypatch.setitem(quality.METRICS, "psnr", quality.METRICS["psnr"].__class__(measured))
+    after, chunk = within(lambda: quality.measure(["psnr"], PICTURES, PICTURES[::-1]))
+    assert (seen, chunk) == ([4, 2, 1, 1, 1, 1], 1)
+    assert after["psnr"] == pytest.approx(before["psnr"], rel=1e-5)
+
+
+def test_gradients_can_be_added_up_of_nothing_but_tensors_that_ask(model):
+    """Contexts that are fixed get no gradient."""
+    from benchmark.attacks.mimicry.finetune import Examples, fixed_contexts, in_parts, posterior
+
+    data = formula.data()
+    examples = Examples(*posterior(model, to_tensor(PICTURES[:3])), fixed_contexts(model, data.captions))
+    batch = examples.draw(model, 3, torch.Generator().manual_seed(0))
+    assert not batch.context.requires_grad
+    assert len(list(in_parts(model, [(batch, 1.0)]))) == 1
