@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import tomllib
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,6 +27,17 @@ BASELINES = (
     "anti-dreambooth[alpha=0.5,steps=7]",  # ends in the second of ASPL's rounds
     "anti-dreambooth[alpha=0.5,method=fsmg,steps=4,surrogate_steps=2]",
 )
+OTHERS = (
+    "adaptive[steps=3]",
+    "adaptive-glaze[steps=8,style=oil]",
+    "fastprotect",
+    "glaze[rate=0.02,steps=3,style=oil]",
+    "impasto[steps=5]",
+    "impasto[base=advdm,steps=5]",
+    "photoguard[steps=3]",
+    "photoguard-diffusion[alpha=0.6,steps=2]",
+)
+"""Entries that have more tests of their own; with the above, every one but the controls and ready-made images."""
 BUDGET_255 = 8
 
 
@@ -38,6 +51,12 @@ def of_noise(weights):
 def of_velocity(weights):
     """An untrained stand-in that predicts v."""
     return loader.load(str(weights / "mini-b")).surrogate()
+
+
+@pytest.fixture
+def surrogate(stand_ins):
+    """An untrained mini-a by its name, for which perturbations are shipped."""
+    return loader.load("mini-a").surrogate()
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +92,35 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(spelling, of
     first, again, other = (protected(protection, images[:2], of_noise, seed=seed).pngs for seed in (3, 3, 4))
     assert first == again
     assert all(a != b for a, b in zip(first, other, strict=True))
+
+
+def test_every_baseline_is_checked_here():
+    checked = {spelling.partition("[")[0] for spelling in (*BASELINES, *OTHERS)}
+    left_out = {"identity", "placebo", "random-noise", "images"}
+    shipped = {
+        name
+        for project in Path(__file__).parents[2].glob("submissions/*/pyproject.toml")
+        for name in tomllib.loads(project.read_text())["project"]["entry-points"]["cloakbench.protections"]
+    }
+    assert checked == shipped - left_out
+
+
+@pytest.mark.parametrize("spelling", OTHERS)
+def test_more_strength_moves_every_image_further_within_the_budget(spelling, surrogate, images):
+    protection = load(spelling).instance
+    runs = [protected(protection, images[:2], surrogate, strength).budgets for strength in (0.25, 0.5, 1.0)]
+    for budgets in zip(*runs, strict=True):
+        weak, middle, strong = (budget.mean_255 for budget in budgets)
+        assert 0 < weak < middle < strong
+        if protection.budget == "linf":
+            assert all(budget.max_255 <= limit for budget, limit in zip(budgets, (2, 4, 8), strict=True))
+
+
+@pytest.mark.parametrize("spelling", OTHERS)
+def test_the_same_seed_gives_the_same_bytes(spelling, surrogate, images):
+    protection = load(spelling).instance
+    first, again = (protected(protection, images[:2], surrogate).pngs for _ in range(2))
+    assert first == again
 
 
 # Not where a surrogate is trained: AdamW's first step is a sign too and spreads the noise of rounding.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cloakbench_photoguard import PhotoGuardDiffusion
+from cloakbench_photoguard import PhotoGuardDiffusion, diffusion
 from cloakbench_photoguard.diffusion import edited
 from diffusers import DDIMScheduler
 from torch import Tensor
@@ -59,12 +59,15 @@ def test_edits_turn_grey_far_beyond_random_noise(model: str, images: Tensor) -> 
 
 
 def test_keeps_the_budget_in_whole_levels(surrogate: Surrogate, images: Tensor) -> None:
-    for strength in (0.25, 1.0):
+    means = []
+    for strength in (0.25, 0.5, 1.0):
         moved = (
             PhotoGuardDiffusion(steps=2, alpha=0.6, chunk=2).protect(images, ask(surrogate, strength)) - images
         ) * 255
         assert float(moved.abs().max()) == pytest.approx(16 * strength, abs=1e-3)
         assert float((moved - moved.round()).abs().max()) < 1e-3
+        means.append(float(moved.abs().mean()))
+    assert means == sorted(means)
 
 
 def test_same_seed_same_bytes_whatever_the_chunk(surrogate: Surrogate, images: Tensor) -> None:
@@ -74,6 +77,33 @@ def test_same_seed_same_bytes_whatever_the_chunk(surrogate: Surrogate, images: T
     together = PhotoGuardDiffusion(steps=2, chunk=2).protect(images, ask(surrogate))
     # Signs of gradients near zero may flip with the order of sums: a few values, never more than that.
     assert float(((first - together).abs() > 0.5 / 255).float().mean()) < 0.01
+
+
+def kept(surrogate: Surrogate, images: Tensor, steps: int) -> int:
+    """Bytes that a pass with gradients keeps for the backward pass."""
+    scheduler = DDIMScheduler.from_config(surrogate.scheduler.config, clip_sample=False)
+    scheduler.set_timesteps(2 * steps)
+    times = [int(t) for t in scheduler.timesteps[-steps:]]
+    context = whitebox.contexts(surrogate, [""])
+    noises = [torch.zeros(1, 4, 8, 8)] * (steps + 2)
+    found: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        return found.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        edited(surrogate, scheduler, times, context, images[:1].clone().requires_grad_(), noises)
+    return sum(tensor.untyped_storage().nbytes() for tensor in found.values())
+
+
+def test_activations_of_a_denoising_step_are_not_kept(
+    monkeypatch: pytest.MonkeyPatch, surrogate: Surrogate, images: Tensor
+) -> None:
+    again = kept(surrogate, images, 5) - kept(surrogate, images, 2)
+    monkeypatch.setattr(diffusion, "checkpoint", lambda work, *given, use_reentrant: work(*given))
+    stored = kept(surrogate, images, 5) - kept(surrogate, images, 2)
+    assert stored > 2**20
+    assert again < 0.01 * stored
 
 
 @pytest.mark.parametrize(
