@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from leaderboards import coverage, equal, gold, noise, text
+from leaderboards import coverage, equal, flags, gold, noise, text
 from leaderboards.coverage import Gap
 from leaderboards.editing import editing
 from leaderboards.evidence import Evidence, gather
+from leaderboards.flags import Told
 from leaderboards.headline import headline
 from leaderboards.sections import attack_sections
 from leaderboards.signal import Signal
@@ -45,6 +46,7 @@ def view(evidence: Evidence) -> Board:
     demonstration = (
         f"Demonstration, no intervals: {len(evidence.artists)} artists show that the path works, not who is better."
     )
+    told = flags.flags(evidence)
     return Board(
         suite=suite.name,
         version=suite.version,
@@ -56,12 +58,12 @@ def view(evidence: Evidence) -> Board:
         explanation=_explanation(evidence),
         gold=_gold(evidence),
         noise=_noise(evidence),
-        headline=headline(evidence),
+        headline=headline(evidence, told),
         equal_strength=equal.at_strength(evidence),
         equal_protection=equal.at_protection(evidence),
         attacks=attack_sections(evidence),
         editing=editing(evidence),
-        protections=_protections(evidence),
+        protections=_protections(evidence, told),
         controls=tuple(Pair(role, CONTROL_WORDS[role]) for role in CONTROLS),
         gaps=tuple(_gap(gap) for gap in evidence.gaps),
         no_signal=_no_signal(evidence.scores.signals),
@@ -162,7 +164,7 @@ def _interval(estimate: Estimate) -> str:
     return text.interval(estimate.low, estimate.high) or "no interval"
 
 
-def _protections(evidence: Evidence) -> tuple[ProtectionView, ...]:
+def _protections(evidence: Evidence, told: Told) -> tuple[ProtectionView, ...]:
     views = []
     for entry in evidence.entries:
         facts = entry.facts
@@ -182,6 +184,9 @@ def _protections(evidence: Evidence) -> tuple[ProtectionView, ...]:
                 deterministic="yes" if facts.deterministic else "no",
                 trust=evidence.trust[entry.name].label,
                 evidence=text.plain(evidence.trust[entry.name].words, 200),
+                family=text.name(flags.family(entry.name)),
+                is_superseded=any(key == flags.SUPERSEDED for key, _ in told[entry.name]),
+                flags=tuple(Pair(words, flags.MEANINGS[key]) for key, words in told[entry.name]),
             )
         )
     return tuple(views)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
+import pandas as pd
+
 from leaderboards import standings, statistics, text
-from leaderboards.entries import CLEAN, FIXED
+from leaderboards.curves import span
+from leaderboards.entries import CLEAN, FIXED, Value
 from leaderboards.evidence import Entry, Evidence
+from leaderboards.flags import Told
 from leaderboards.ranking import RATE
-from leaderboards.scores import OWN_FAULT
 from leaderboards.standings import WORST_CASE
 from leaderboards.statistics import MIN_ARTISTS, Estimate
 from leaderboards.tables import Bar, Cell, Column, Row, Table, estimate_cell
 
+Ends = tuple[float, float]
+"""Of the scale that all bars of P share: that of the curves."""
 WORDS = ("not reached", "no signal")
 """States that stand in a cell without a number; a dash for all others."""
+RETENTION, AREA = "retention", "area"
 HINTS = {
     "worst case": ("Worst case", "of countermeasures"),
     "mean": ("Mean", "over attacks"),
@@ -25,18 +30,18 @@ HINTS = {
 }
 
 
-def headline(evidence: Evidence) -> Table:
-    """Returns one row per entry: rank, tie group, P where entries are compared, aggregates, cost, failures."""
+def headline(evidence: Evidence, told: Told) -> Table:
+    """Returns one row per entry: rank, tie group, P where entries are compared, aggregates, cost, flags, trust."""
     found = evidence.standings
-    scale = _scale(found.carrier.found)
+    ends = span(evidence)
+    seconds = _all_seconds(evidence)
     columns = (
         Column("Rank", "interval"),
         Column("Tie", "group", kind="words"),
         *(_column(evidence, key) for key in found.columns),
-        Column("Drawn", text.plain(found.carrier.title), kind="bar"),
-        Column("Front", "quality, P", kind="words"),
         Column("Protecting", "s / image", "↓"),
-        Column("Failed", "cells", "↓"),
+        Column("Flags", kind="words"),
+        Column("Trust", kind="words"),
     )
     rows = tuple(
         Row(
@@ -45,11 +50,10 @@ def headline(evidence: Evidence) -> Table:
             entry.is_control,
             (
                 *_place(evidence, entry),
-                *_numbers(evidence, entry),
-                _bar(evidence, entry, scale),
-                _front(evidence, entry),
-                _seconds(evidence, entry),
-                _failures(evidence, entry),
+                *_numbers(evidence, entry, ends),
+                _seconds(evidence, entry, seconds),
+                Cell(" · ".join(words for _, words in told[entry.name]), kind="words"),
+                _trust(evidence, entry),
             ),
         )
         for entry in evidence.entries
@@ -82,26 +86,37 @@ def _place(evidence: Evidence, entry: Entry) -> tuple[Cell, Cell]:
     return Cell(str(place.rank), place.rank, detail=interval), Cell(place.group, note=note, kind="words")
 
 
-def _numbers(evidence: Evidence, entry: Entry) -> tuple[Cell, ...]:
+def _numbers(evidence: Evidence, entry: Entry, ends: Ends) -> tuple[Cell, ...]:
     keys = list(evidence.standings.columns)
     if entry.facts.role == "floor":
-        return (Cell("1", 1.0, detail="by definition", span=len(keys)),)
+        one = _fixed("1", ends)
+        return tuple(Cell(text.NONE) if key in (RETENTION, AREA) else one for key in keys)
     if entry.facts.role not in FIXED:
-        return tuple(_number(evidence, entry, key) for key in keys)
+        return tuple(_number(evidence, entry, key, ends) for key in keys)
     # A control with one operating point has one P at all stops.
     stops = len(evidence.setting.stops)
-    own = _number(evidence, entry, keys[0])
+    own = _number(evidence, entry, keys[0], ends)
     if entry.facts.role == CLEAN and not evidence.setting.attack.countermeasures:
-        own = Cell("0", 0.0, detail="by definition")
-    return (replace(own, span=stops), *(_number(evidence, entry, key) for key in keys[stops:]))
+        own = _fixed("0", ends)
+    return (*(own,) * stops, *(_number(evidence, entry, key, ends) for key in keys[stops:]))
 
 
-def _number(evidence: Evidence, entry: Entry, key: str) -> Cell:
-    value, estimate = evidence.standings.value(key, entry.name)
+def _fixed(value: str, ends: Ends) -> Cell:
+    cell = Cell(value, float(value), detail="by definition")
+    return replace(cell, bar=bar(cell, ends))
+
+
+def _number(evidence: Evidence, entry: Entry, key: str, ends: Ends) -> Cell:
+    cell = number(*evidence.standings.value(key, entry.name), evidence.suite.demonstration)
+    return cell if key in (RETENTION, AREA) else replace(cell, bar=bar(cell, ends))
+
+
+def number(value: Value, estimate: Estimate, demonstration: bool = False) -> Cell:
+    """Returns a number with its interval and what is wrong with it, or the state in its place; its note says why."""
     if not math.isfinite(estimate.value):
         words = value.state if value.state in WORDS else text.NONE
         return Cell(words, note=text.plain("; ".join(dict.fromkeys((value.note, *value.lacks)))), kind="state")
-    told = "" if evidence.suite.demonstration else estimate.reason
+    told = "" if demonstration else estimate.reason
     cell = estimate_cell(estimate, text.plain("; ".join(part for part in (told, value.note, *value.lacks) if part)))
     flags = ["over target"] if value.state == "over target" else []
     flags += [f"{value.gate} binds"] if value.gate else []
@@ -118,50 +133,35 @@ def _short(note: str, lacks: tuple[str, ...]) -> str:
     return lacks[0] if len(lacks) == 1 else f"{len(lacks)} blocks incomplete"
 
 
-def _scale(found: Sequence[Estimate]) -> tuple[float, float]:
-    known = [each for each in found if math.isfinite(each.value)]
-    low = min([0.0, *(each.low if each.has_interval else each.value for each in known)])
-    high = max([1.0, *(each.high if each.has_interval else each.value for each in known)])
-    return low - 0.03, high + 0.03
-
-
-def _bar(evidence: Evidence, entry: Entry, scale: tuple[float, float]) -> Cell:
-    found = evidence.standings
-    if entry.name not in found.names:
-        return Cell("", kind="bar")
-    estimate = found.carrier.found[found.names.index(entry.name)]
-    if not math.isfinite(estimate.value):
-        return Cell("", kind="bar")
+def bar(cell: Cell, ends: Ends) -> Bar | None:
+    """Returns a number drawn to scale; None where there is none."""
+    if cell.value is None:
+        return None
 
     def place(value: float) -> float:
-        return round(100 * (value - scale[0]) / (scale[1] - scale[0]), 2)
+        return round(100 * (min(max(value, ends[0]), ends[1]) - ends[0]) / (ends[1] - ends[0]), 1)
 
-    ends = (estimate.low, estimate.high) if estimate.has_interval else (estimate.value, estimate.value)
-    low, high = place(ends[0]), place(ends[1])
-    return Cell("", kind="bar", bar=Bar(place(0.0), place(1.0), place(estimate.value), low, round(high - low, 2)))
-
-
-def _front(evidence: Evidence, entry: Entry) -> Cell:
-    if entry.is_control:
-        return Cell(text.NONE, kind="words")
-    return Cell("yes" if entry.name in evidence.standings.front else "no", kind="words")
+    low = place(cell.value if cell.low is None else cell.low)
+    high = place(cell.value if cell.high is None else cell.high)
+    return Bar(place(0.0), place(1.0), place(cell.value), low, round(high - low, 1))
 
 
-def _seconds(evidence: Evidence, entry: Entry) -> Cell:
-    cells = evidence.levels.cells
-    chosen = (cells["protection"] == entry.name) & (cells["strength"] == evidence.focus(entry))
-    value = cells[chosen].groupby("artist")["seconds"].mean().mean()
+def _all_seconds(evidence: Evidence) -> pd.Series[float]:
+    """Returns seconds per image by protection and strength: of each artist the mean over its cells."""
+    means = evidence.levels.cells.groupby(["protection", "strength", "artist"], observed=True)["seconds"].mean()
+    return means.groupby(["protection", "strength"], observed=True).mean()
+
+
+def _seconds(evidence: Evidence, entry: Entry, seconds: pd.Series[float]) -> Cell:
+    value = float(seconds.get((entry.name, evidence.focus(entry)), math.nan))
     if entry.facts.role in (CLEAN, "floor") or not math.isfinite(value):
         return Cell(text.NONE)
     return Cell(text.number(value), float(f"{value:.10g}"))
 
 
-def _failures(evidence: Evidence, entry: Entry) -> Cell:
-    own = [gap for gap in evidence.gaps if gap.protection == entry.name]
-    failed = sum(gap.cells for gap in own if gap.status in OWN_FAULT)
-    absent = sum(gap.cells for gap in own) - failed
-    detail = f"{absent} missing" if absent else ""
-    return Cell(str(failed), failed, detail=detail, kind="warning" if failed else "number")
+def _trust(evidence: Evidence, entry: Entry) -> Cell:
+    found = evidence.trust[entry.name]
+    return Cell("" if entry.is_control else found.label, note=text.plain(found.words, 200), kind="words")
 
 
 def _notes(evidence: Evidence) -> tuple[str, ...]:

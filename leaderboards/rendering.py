@@ -60,6 +60,9 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        # In this order and without spaces: the same bytes from the same records, and few of them.
+        self._environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
+        self._environment.globals["there"] = paths.__contains__
 
     def recipe(self, page: Page) -> str:
         """Returns what tells this page's bytes from others: its context, what stands around it, and our own code."""

@@ -109,6 +109,12 @@ class ProtectionView:
     """`run by maintainers`, `reproduced in n environments` or `self-reported`."""
     evidence: str
     """What the trust rests on, in words."""
+    family: str
+    """The name without parameters."""
+    is_superseded: bool
+    """Whether another entry of the same distribution was measured in a newer version."""
+    flags: tuple[Pair, ...]
+    """What to know before comparing it: the words in the table, and what they mean."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ HOSTILE = TRICKS + "x" * 10_000
 STAGES = ("protect", "countermeasure", "generate")
 KINDS = {
     "index.html",
+    "equal.html",
+    "missing.html",
     "attacks/index.html",
     "attacks/",
     "protections/index.html",

@@ -1,0 +1,1 @@
+cloakbench.receive({{ name|tojson }},{{ data|tojson }});
