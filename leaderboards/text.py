@@ -49,7 +49,10 @@ def plain(text: str, limit: int = REASON_LIMIT) -> str:
         'ab c'
     """
     spaced = " ".join(text.split())
-    kept = "".join(each for each in spaced if unicodedata.category(each)[0] != "C")
+    # Nearly all words are printable as they are, and pages hold a hundred thousand of them.
+    kept = spaced
+    if not spaced.isprintable():
+        kept = "".join(each for each in spaced if unicodedata.category(each)[0] != "C")
     if len(kept) <= limit:
         return kept
     # Two long names that begin alike stay two names.

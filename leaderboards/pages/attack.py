@@ -71,7 +71,7 @@ def pages(look: Lookup) -> Iterator[Page]:
 def view(look: Lookup, spec: AttackSpec) -> AttackView:
     """Returns what the page of an attack says."""
     facts = look.explained.get(spec.name)
-    is_edit = spec in look.evidence.edits
+    is_edit = look.is_edit(spec)
     first = curves.first_metric(look.evidence)
     others = [name for name in look.evidence.suite.metrics.quality if name != first]
     charts = () if is_edit else _charts(look, spec, [first])
@@ -96,7 +96,7 @@ def _listed(look: Lookup, spec: AttackSpec) -> Listed:
     facts = look.explained.get(spec.name)
     artists = len(look.evidence.artists)
     learned = f"{artists - len(look.no_signal(spec))} of {artists}"
-    is_edit = spec in look.evidence.edits
+    is_edit = look.is_edit(spec)
     return Listed(
         name=text.name(spec.name),
         link=addresses.attack(spec.name),
@@ -109,7 +109,7 @@ def _listed(look: Lookup, spec: AttackSpec) -> Listed:
 def _settings(look: Lookup, spec: AttackSpec) -> tuple[Pair, ...]:
     suite = look.evidence.suite
     known = sections.settings(look.explained.get(spec.name))
-    if spec in look.evidence.edits:
+    if look.is_edit(spec):
         return (*known, Pair("prompts", text.plain("; ".join(suite.edit_prompts), 1000)))
     plan = suite.sampling
     sampled = (
@@ -144,7 +144,7 @@ def _unnamed(look: Lookup) -> str:
 
 def _table(look: Lookup, spec: AttackSpec) -> Grid:
     evidence, chosen = look.evidence, look.evidence.suite.metrics
-    is_edit = spec in evidence.edits
+    is_edit = look.is_edit(spec)
     metrics = chosen.edit if is_edit else list(dict.fromkeys([chosen.primary, *chosen.generation, *chosen.sets]))
     scores = () if is_edit else (Column("P", "", "↑"), Column("Effect", "", "↑"))
     columns = (
@@ -175,7 +175,7 @@ def _line(look: Lookup, entry: Entry, strength: float, spec: AttackSpec, metrics
         for name in evidence.suite.metrics.quality
     ]
     address = (entry.name, strength, spec.name)
-    if spec in evidence.edits:
+    if look.is_edit(spec):
         scores: tuple[Cell, ...] = ()
         raw = [editing.metric_cell(evidence, entry, strength, (spec.name, name)) for name in metrics]
     else:
@@ -193,7 +193,7 @@ def _line(look: Lookup, entry: Entry, strength: float, spec: AttackSpec, metrics
 
 def _no_signal(look: Lookup, spec: AttackSpec) -> tuple[GapView, ...]:
     grouped: dict[str, list[str]] = {}
-    for artist, reason in look.no_signal(spec).items() if spec in look.evidence.ranked else ():
+    for artist, reason in look.no_signal(spec).items():
         grouped.setdefault(reason, []).append(text.name(artist))
     return tuple(
         GapView(text.name(f"{spec.mimicry} on {spec.model}"), text.listed(artists), "no signal", text.plain(reason))

@@ -115,7 +115,7 @@ def view(look: Lookup, entry: Entry, spec: AttackSpec, cells: Sequence[tuple[Rec
     return CellPage(
         protection=Pair(entry.label, addresses.protection(entry.name)),
         attack=Pair(text.name(spec.name), addresses.attack(spec.name)),
-        chain=sections.chain(spec, "compare with the clean edit" if spec in look.evidence.edits else "generate"),
+        chain=sections.chain(spec, "compare with the clean edit" if look.is_edit(spec) else "generate"),
         compare=addresses.comparison(entry.name) if entry.name in look.evidence.standings.places else "",
         command=_command(look, entry, spec),
         table=_table(look, entry, spec),
@@ -124,7 +124,7 @@ def view(look: Lookup, entry: Entry, spec: AttackSpec, cells: Sequence[tuple[Rec
             ArtistView(
                 text.name(artist),
                 f"artist-{number}",
-                text.plain(look.no_signal(spec).get(artist, "")) if spec in look.evidence.ranked else "",
+                text.plain(look.no_signal(spec).get(artist, "")),
                 tuple(
                     _point(look, record, strip, recipes.pairs(known[places[record.key]], common))
                     for record, strip in cells
@@ -190,7 +190,7 @@ def _label(record: Record) -> str:
 def _table(look: Lookup, entry: Entry, spec: AttackSpec) -> Grid:
     """Returns one row an operating point: every metric as its mean over artists with its interval."""
     evidence, chosen = look.evidence, look.evidence.suite.metrics
-    is_edit = spec in evidence.edits
+    is_edit = look.is_edit(spec)
     metrics = chosen.edit if is_edit else list(dict.fromkeys([chosen.primary, *chosen.generation, *chosen.sets]))
     lines = []
     for strength in entry.strengths:
@@ -221,7 +221,7 @@ def _estimate(found: statistics.Estimate | None) -> Cell:
 def _cells(look: Lookup, spec: AttackSpec, records: Sequence[Record]) -> Grid:
     """Returns one row a cell: every metric as its mean over the cell's images with its interval."""
     evidence, chosen = look.evidence, look.evidence.suite.metrics
-    is_edit = spec in evidence.edits
+    is_edit = look.is_edit(spec)
     names = chosen.edit if is_edit else list(dict.fromkeys([chosen.primary, *chosen.generation]))
     sets = [] if is_edit else chosen.sets
     means = [_means([record.generations.get(name, []) for record in records]) for name in names]

@@ -135,11 +135,25 @@ class Lookup:
         """Returns an operating point under an attack, None where there is no record of it."""
         return self.evidence.scores.summary.get((entry.name, strength, attack))
 
-    def no_signal(self, spec: AttackSpec) -> dict[str, str]:
+    @cached_property
+    def _silent(self) -> Mapping[tuple[str, str], Mapping[str, str]]:
+        found: dict[tuple[str, str], dict[str, str]] = {}
+        for each in self.evidence.scores.signals:
+            if each.reason:
+                found.setdefault((each.mimicry, each.model), {})[each.artist] = each.reason
+        return found
+
+    @cached_property
+    def _edits(self) -> frozenset[str]:
+        return frozenset(spec.name for spec in self.evidence.edits)
+
+    def is_edit(self, spec: AttackSpec) -> bool:
+        """Returns whether an attack edits images, so that no score is made of it."""
+        return spec.name in self._edits
+
+    def no_signal(self, spec: AttackSpec) -> Mapping[str, str]:
         """Returns the artists from whom an attack did not learn, with the reason."""
-        arm = (spec.mimicry, spec.model)
-        signals = self.evidence.scores.signals
-        return {each.artist: each.reason for each in signals if each.reason and (each.mimicry, each.model) == arm}
+        return {} if self.is_edit(spec) else self._silent.get((spec.mimicry, spec.model), {})
 
     def focus(self, entry: Entry) -> float:
         """Returns the strength that a page shows first: where most artists have a P, of these the middle one."""

@@ -52,9 +52,7 @@ def attacks(look: Lookup) -> Section:
         settings = "; ".join(f"{pair.label}: {pair.words}" for pair in sections.settings(facts))
         known = ", ".join(f"{name} {number}" for name, number in sorted(versions.get(spec.name, {}).items()))
         learned = (
-            "edits: beside the ranking"
-            if spec in look.evidence.edits
-            else f"{artists - len(look.no_signal(spec))} of {artists}"
+            "edits: beside the ranking" if look.is_edit(spec) else f"{artists - len(look.no_signal(spec))} of {artists}"
         )
         words = (sections.chain(spec), facts.summary if facts else "", settings, known or "no record", learned)
         cells = tuple(Cell(text.plain(each, 1000), kind="words") for each in words)
