@@ -14,12 +14,29 @@ class Quiet:
     def say(self, text): ...
     def begin(self, total): ...
     def start(self, cell): ...
-    def finish(self, cell, record): ...
+    def finish(self, cell, outcome): ...
     def end(self): ...
 
 
+class Then(Quiet):
+    """Remembers what was said and what ended, and does something after the first cell."""
+
+    def __init__(self, then=lambda: None):
+        self.said, self.finished, self.then = [], [], then
+
+    def say(self, text):
+        self.said.append(text)
+
+    def finish(self, cell, outcome):
+        self.finished.append(cell.key)
+        if len(self.finished) == 1:
+            self.then()
+
+
 def run(session, keep_images=False):
-    return sessions.run(session, report=Quiet(), keep_images=keep_images)
+    """Runs what is missing and returns the new records."""
+    ran = sessions.run(session, report=Quiet(), keep_images=keep_images)
+    return [session.store.read_record(outcome.key, session.environment.env_class) for outcome in ran]
 
 
 def told(store):

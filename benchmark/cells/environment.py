@@ -23,7 +23,8 @@ PACKAGES = (
     "scipy",
     "pillow",
 )
-_DECISIVE = ("torch", "diffusers", "transformers", "peft")
+DECISIVE = ("torch", "diffusers", "transformers", "peft")
+"""Packages whose versions make another environment class."""
 
 
 def _version(package: str) -> str:
@@ -61,7 +62,7 @@ def current(device: str, threads: int) -> Environment:
         import torch
 
         kind = torch.cuda.get_device_name(device)
-    decisive = "|".join([kind, str(threads), *(f"{name}={packages[name]}" for name in _DECISIVE)])
+    decisive = "|".join([kind, str(threads), *(f"{name}={packages[name]}" for name in DECISIVE)])
     return Environment(
         env_class=hashlib.sha256(decisive.encode()).hexdigest()[:12],
         device=kind,

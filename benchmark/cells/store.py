@@ -6,7 +6,7 @@ import errno
 import json
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,12 @@ class Store(StorePaths):
             raise InfrastructureError(
                 f"could not write {path}: {what}", "Free space or choose another --store; finished cells are kept."
             ) from error
+
+    def write_file(self, name: PurePosixPath, data: bytes) -> None:
+        """Keeps a file that another store packed under its path below the store; raises InfrastructureError outside."""
+        if name.is_absolute() or ".." in name.parts:
+            raise InfrastructureError(f"expected a path below the store, got {name}", "Something else sent it.")
+        self._write(self.root / name, data)
 
     def write_record(self, record: Record) -> None:
         """Keeps a record."""

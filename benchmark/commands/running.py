@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.commands.terminal import Flag, Many, print_values
-from benchmark.errors import UserError
 from benchmark.execute.choice import Choice
+from benchmark.execute.executors import Asked, Kind, choose
 from benchmark.places import default_store
 
 if TYPE_CHECKING:
@@ -26,7 +24,9 @@ def run(
     store: Path | None = None,
     only: Many | None = None,
     limit: int | None = None,
-    workers: int = 1,
+    executor: Kind | None = None,
+    workers: int | None = None,
+    address: str | None = None,
     keep: Literal["images"] | None = None,
     dry_run: Flag = False,
     json: Flag = False,
@@ -42,29 +42,26 @@ def run(
         store: Where records go; ./results or $CLOAKBENCH_STORE by default.
         only: Restrict to FIELD=VALUE with a field of protection, artist, attack, seed, strength, target.
         limit: Run at most this many cells.
-        workers: Processes that run cells side by side, each with the suite's threads.
+        executor: `inline` runs cells in this process, `local` in several on this machine, `ray` on a Ray cluster. By
+            default `local` where there are several workers or GPUs, else `inline`.
+        workers: Processes that run cells side by side, each with the suite's threads or a GPU of its own.
+        address: Address of a running Ray cluster, for `--executor ray`; by default Ray is started on this machine.
         keep: `images` keeps every generated image.
         dry_run: Say what would run, and run nothing.
         json: Print the result as JSON.
     """
-    if workers < 1:
-        raise UserError(f"expected --workers of 1 or more, got {workers}", "One for every free core is a good number.")
+    asked = Asked(executor, workers, address)
     choice = Choice(suite, protection or (), images, only or (), limit, model, salt_file)
     session = planned(choice, store)
     from benchmark.execute import session as sessions
-    from benchmark.execute.local import LocalExecutor
 
-    threads = session.environment.threads * workers
-    if workers > 1 and session.device == "cpu" and threads > (os.cpu_count() or threads):
-        print(f"{threads} threads on {os.cpu_count()} cores: fewer workers will be faster", file=sys.stderr)
-    keep_images = keep == "images"
-    executor = LocalExecutor(choice, session.store.root, workers, keep_images) if workers > 1 else None
     plan: dict[str, object] = {"cells": len(session.cells), "store": str(session.store.root)}
     if dry_run:
         return print_values({**plan, "missing": len(session.missing())}, json)
-    records = sessions.run(session, executor, keep_images=keep_images)
-    bad = sessions.failed(session, records)
-    print_values({**plan, "ran": len(records), "failed": bad}, json)
+    keep_images = keep == "images"
+    ran = sessions.run(session, choose(asked, session, keep_images), keep_images=keep_images)
+    bad = sessions.failed(session, ran)
+    print_values({**plan, "ran": len(ran), "failed": bad}, json)
     return 1 if bad else 0
 
 

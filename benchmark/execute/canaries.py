@@ -49,8 +49,11 @@ def rerun(session: Session, report: Reporter | None = None) -> list[Record]:
     if not known:
         return []
     with tempfile.TemporaryDirectory(prefix="cloakbench-canaries-") as folder:
-        work = pipeline.Pipeline(session.planner, Store(Path(folder)), session.environment, session.device)
-        records = InlineExecutor().run(known, work.run, report or reporter())
+        fresh = Store(Path(folder))
+        work = pipeline.Pipeline(session.planner, fresh, session.environment, session.device)
+        ran = InlineExecutor().run(known, work.run, report or reporter())
+        found = [fresh.read_record(outcome.key, session.environment.env_class) for outcome in ran]
+        records = [record for record in found if record is not None]
     for record in records:
         if record.status is Status.INFRA_ERROR:
             _log.warning("the canary %s did not run: %s", record.key[:12], record.reason)

@@ -29,31 +29,14 @@ def entries(names: Sequence[str], store: Path) -> list[Entry]:
     Without names, one that can't be built with its defaults is left out with a warning; a named one raises UserError or
     SubmissionError. No submission's process sees the folder `store`.
     """
-    found = [Entry(FLOOR, None), *(_entry(name, store) for name in CONTROLS)]
+    found = [Entry(FLOOR, None), *(entry(name, store) for name in CONTROLS)]
     spellings = dict.fromkeys(submissions.parse(name).identity for name in names)
-    named = [_entry(spelling, store) for spelling in spellings if spelling not in CONTROLS]
+    named = [entry(spelling, store) for spelling in spellings if spelling not in CONTROLS]
     return [*found, *(named if names else _all_others(store))]
 
 
-def close(entries: Iterable[Entry]) -> None:
-    """Ends the processes that submissions run in."""
-    for entry in entries:
-        if isinstance(entry.instance, Worker):
-            entry.instance.close()
-
-
-def _all_others(store: Path) -> list[Entry]:
-    found = []
-    for name in submissions.discover().names:
-        if name not in CONTROLS:
-            try:
-                found.append(_entry(name, store))
-            except BenchmarkError as error:
-                _log.warning("left out: %s", error.message)
-    return found
-
-
-def _entry(spelling: str, store: Path) -> Entry:
+def entry(spelling: str, store: Path) -> Entry:
+    """Returns one entry; raises UserError or SubmissionError. Its process does not see the folder `store`."""
     variant = submissions.parse(spelling)
     offer = submissions.find(variant.name)
     if normalised(offer.distribution) == loading.CONTROLS:
@@ -63,6 +46,24 @@ def _entry(spelling: str, store: Path) -> Entry:
     worker = Worker(spelling, threads=torch.get_num_threads(), hidden=[store])
     claims = _claims(offer, spelling, digest, worker)
     return Entry(loading.facts(offer, variant.parameters, digest, claims), worker)
+
+
+def close(entries: Iterable[Entry]) -> None:
+    """Ends the processes that submissions run in."""
+    for one in entries:
+        if isinstance(one.instance, Worker):
+            one.instance.close()
+
+
+def _all_others(store: Path) -> list[Entry]:
+    found = []
+    for name in submissions.discover().names:
+        if name not in CONTROLS:
+            try:
+                found.append(entry(name, store))
+            except BenchmarkError as error:
+                _log.warning("left out: %s", error.message)
+    return found
 
 
 def _claims(offer: Offer, spelling: str, digest: str, worker: Worker) -> Claims:

@@ -7,29 +7,29 @@ from typing import Protocol
 
 from benchmark.cells.plan import Cell
 from benchmark.cells.record import Record
-from benchmark.execute.progress import Reporter
+from benchmark.execute.progress import Outcome, Reporter
 
 
 class Executor(Protocol):
     """Runs cells through `work`, which keeps each record before it returns it."""
 
-    def run(self, cells: Sequence[Cell], work: Callable[[Cell], Record], report: Reporter) -> list[Record]:
-        """Returns the record of every cell, in order."""
+    def run(self, cells: Sequence[Cell], work: Callable[[Cell], Record], report: Reporter) -> list[Outcome]:
+        """Returns how every cell ended, in order."""
 
 
 class InlineExecutor:
     """Runs cells in this process: simple to debug, nothing to set up."""
 
-    def run(self, cells: Sequence[Cell], work: Callable[[Cell], Record], report: Reporter) -> list[Record]:
-        """Returns the record of every cell, in order; an interruption keeps what is finished."""
-        records = []
+    def run(self, cells: Sequence[Cell], work: Callable[[Cell], Record], report: Reporter) -> list[Outcome]:
+        """Returns how every cell ended, in order; an interruption keeps what is finished."""
+        outcomes = []
         report.begin(len(cells))
         try:
             for cell in cells:
                 report.start(cell)
-                record = work(cell)
-                report.finish(cell, record)
-                records.append(record)
+                outcome = Outcome.of(work(cell))
+                report.finish(cell, outcome)
+                outcomes.append(outcome)
         finally:
             report.end()
-        return records
+        return outcomes

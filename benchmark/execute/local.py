@@ -1,10 +1,10 @@
-"""Runs cells in several processes of this machine: each plans the same run and takes cells by their keys."""
+"""Runs cells in several processes of this machine, which write to one store."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import signal
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -13,150 +13,116 @@ from pathlib import Path
 
 from benchmark.cells.plan import Cell
 from benchmark.cells.record import Record
-from benchmark.errors import InfrastructureError
-from benchmark.execute.choice import Choice
-from benchmark.execute.progress import Reporter
-
-SHARED = ("protect", "countermeasure")
-"""Stages whose images cells share: two that need the same one do not run at once, or both would make it."""
-TRIES = 2
-"""How often a cell is given out when the process that has it dies."""
+from benchmark.execute.crew import Conductor, Lost
+from benchmark.execute.job import Job, Task
+from benchmark.execute.leases import VISIBLE, Leases
+from benchmark.execute.progress import Outcome, Reporter
+from benchmark.execute.serving import serve
 
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
 @dataclass
+class LocalExecutor:
+    """Runs cells in `count` processes, each on the device that it is lent, if any."""
+
+    job: Job
+    root: Path
+    count: int
+    devices: Sequence[str] = ()
+
+    def run(self, cells: Sequence[Cell], work: Callable[[Cell], Record], report: Reporter) -> list[Outcome]:
+        """Returns how every cell ended, in order; `work` is this process's and stays unused."""
+        del work
+        return Conductor(_Processes(self.job, self.root, Leases(self.devices)), report).run(cells, self.count)
+
+
+@dataclass(eq=False)
 class _Hand:
     """One process, what it is busy with, and the line to it."""
 
     process: SpawnProcess
     line: Connection
+    device: str | None
+    is_ready: bool = False
     cell: Cell | None = None
+    artists: set[str] = field(default_factory=set)
+    """Names of those that it has been sent."""
 
 
 @dataclass
-class LocalExecutor:
-    """Runs cells in `count` processes that write to the same store as this one.
+class _Processes:
+    """The processes of one run, each at the other end of a pipe."""
 
-    A process that dies is replaced and its cell given out again; the second death ends the run with
-    InfrastructureError, because a third would most likely die too. Finished cells are kept whatever happens.
-    """
-
-    choice: Choice
+    job: Job
     root: Path
-    count: int
-    keep_images: bool = False
-    _deaths: dict[str, int] = field(default_factory=dict)
+    leases: Leases
+    _all: list[_Hand] = field(default_factory=list)
 
-    def run(self, cells: Sequence[Cell], work: Callable[[Cell], Record], report: Reporter) -> list[Record]:
-        """Returns the record of every cell, in order; `work` is this process's and stays unused."""
-        del work
-        waiting, done = list(cells), dict[str, Record]()
-        report.begin(len(cells))
-        hands = [self._hire() for _ in range(min(self.count, len(cells)))]
-        try:
-            while len(done) < len(cells):
-                for hand in hands:
-                    self._give(hand, waiting, hands, report)
-                for hand in list(_ready(hands)):
-                    self._take(hand, waiting, done, hands, report)
-        finally:
-            for hand in hands:
-                _dismiss(hand)
-            report.end()
-        return [done[cell.key] for cell in cells]
+    def __enter__(self) -> _Processes:
+        return self
 
-    def _hire(self) -> _Hand:
+    def __exit__(self, *_: object) -> None:
+        for hand in list(self._all):
+            self.dismiss(hand)
+
+    def hire(self) -> _Hand:
+        """Starts a process, which sees no GPU but its own."""
         ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=serve, args=(theirs, self.choice, self.root, self.keep_images), daemon=True)
-        process.start()
+        process = _CONTEXT.Process(target=serve, args=(theirs, self.job, self.root), daemon=True)
+        hand = _Hand(process, ours, self.leases.take())
+        with _seeing(hand.device):
+            process.start()
         theirs.close()
-        return _Hand(process, ours)
+        self._all.append(hand)
+        return hand
 
-    def _give(self, hand: _Hand, waiting: list[Cell], hands: Sequence[_Hand], report: Reporter) -> None:
-        if hand.cell is not None:
-            return
-        busy = {key for other in hands if other.cell for key in _shared(other.cell)}
-        free = (cell for cell in waiting if not busy.intersection(_shared(cell)))
-        cell = next(free, None)
-        if cell is None:
-            return
-        waiting.remove(cell)
-        hand.cell = cell
-        report.start(cell)
+    def give(self, hand: _Hand, cell: Cell) -> None:
+        """Sends a cell, with its artist the first time."""
+        artist = None if cell.artist.name in hand.artists else cell.artist
+        hand.artists.add(cell.artist.name)
         with contextlib.suppress(OSError):  # a dead process is seen when it is waited for
-            hand.line.send(cell.key)
+            hand.line.send((Task.of(cell), artist))
 
-    def _take(
-        self, hand: _Hand, waiting: list[Cell], done: dict[str, Record], hands: list[_Hand], report: Reporter
-    ) -> None:
+    def answered(self, hands: Sequence[_Hand], seconds: float) -> list[_Hand]:
+        """Waits until a process has answered or died, and returns each of those."""
+        ready = wait([hand.line for hand in hands], seconds)
+        return [hand for hand in hands if hand.line in ready]
+
+    def answer(self, hand: _Hand) -> Outcome | BaseException | None:
+        """Returns what a process has sent; raises Lost where it has died."""
         try:
-            answer = hand.line.recv()
-        except (EOFError, OSError):
-            self._replace(hand, waiting, hands)
-            return
-        if isinstance(answer, BaseException):
-            raise answer
-        cell, hand.cell = hand.cell, None
-        if cell is not None:
-            done[cell.key] = answer
-            report.finish(cell, answer)
+            answer: Outcome | BaseException | None = hand.line.recv()
+        except (EOFError, OSError) as error:
+            hand.process.join()
+            raise Lost(f"exit code {hand.process.exitcode}") from error
+        return answer
 
-    def _replace(self, hand: _Hand, waiting: list[Cell], hands: list[_Hand]) -> None:
-        hand.process.join()
-        cell = hand.cell
-        if cell is not None:
-            self._deaths[cell.key] = self._deaths.get(cell.key, 0) + 1
-            if self._deaths[cell.key] >= TRIES:
-                raise InfrastructureError(
-                    f"expected {cell.label} to end, got {TRIES} processes that died of it (exit code "
-                    f"{hand.process.exitcode})",
-                    "Memory may be short: use fewer workers. Finished cells are kept; run again to go on.",
-                )
-            waiting.insert(0, cell)
-        elif not self._deaths.setdefault("", 0):
-            self._deaths[""] = 1
-        else:
-            raise InfrastructureError("expected working processes, got two that died before any cell", "Run it inline.")
-        hands[hands.index(hand)] = self._hire()
+    def dismiss(self, hand: _Hand) -> None:
+        """Ends a process: an idle one by itself, a busy one at once."""
+        self._all.remove(hand)
+        self.leases.give_back(hand.device)
+        hand.line.close()
+        if hand.cell is not None or not hand.is_ready:
+            hand.process.terminate()
+        hand.process.join(10)
+        if hand.process.is_alive():
+            hand.process.kill()
+            hand.process.join()
 
 
-def _ready(hands: Sequence[_Hand]) -> Iterator[_Hand]:
-    """Waits until a process has answered or died, and yields each of those."""
-    ready = wait([hand.line for hand in hands])
-    yield from (hand for hand in hands if hand.line in ready)
-
-
-def _dismiss(hand: _Hand) -> None:
-    hand.line.close()
-    if hand.cell is not None:
-        hand.process.terminate()
-    hand.process.join(10)
-    if hand.process.is_alive():
-        hand.process.kill()
-
-
-def _shared(cell: Cell) -> set[str]:
-    return {cell.keys[stage] for stage in SHARED if stage in cell.keys}
-
-
-def serve(line: Connection, choice: Choice, root: Path, keep_images: bool) -> None:
-    """What a process does: plans, then answers each key with its cell's record, and errors with themselves."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run that is interrupted ends its processes itself
-    from benchmark.cells.pipeline import Pipeline
-    from benchmark.execute import session as sessions
-    from benchmark.execute.entries import close
-
-    session = sessions.plan(choice, root)
-    cells = {cell.key: cell for cell in session.cells}
-    work = Pipeline(session.planner, session.store, session.environment, session.device, keep_images)
+@contextlib.contextmanager
+def _seeing(device: str | None) -> Iterator[None]:
+    """Lets processes that start meanwhile see one GPU only: they inherit it before anything of CUDA is loaded."""
+    if device is None:
+        yield
+        return
+    before = os.environ.get(VISIBLE)
+    os.environ[VISIBLE] = device
     try:
-        with contextlib.suppress(EOFError, OSError):
-            while True:
-                key = line.recv()
-                try:
-                    line.send(work.run(cells[key]))
-                except Exception as error:
-                    line.send(error)
+        yield
     finally:
-        close(cell.entry for cell in session.cells)
+        if before is None:
+            del os.environ[VISIBLE]
+        else:
+            os.environ[VISIBLE] = before

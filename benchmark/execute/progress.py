@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from benchmark.cells.plan import Cell
 from benchmark.cells.record import Record, Status
+
+
+class Outcome(NamedTuple):
+    """How a cell ended: what a run remembers of its record, which is in the store."""
+
+    key: str
+    status: Status
+    reason: str = ""
+
+    @classmethod
+    def of(cls, record: Record) -> Outcome:
+        """Returns the outcome that a record tells."""
+        return cls(record.key, record.status, record.reason)
 
 
 class Reporter(Protocol):
@@ -25,7 +38,7 @@ class Reporter(Protocol):
     def start(self, cell: Cell) -> None:
         """Says which cell runs now."""
 
-    def finish(self, cell: Cell, record: Record) -> None:
+    def finish(self, cell: Cell, outcome: Outcome) -> None:
         """Says how a cell ended."""
 
     def end(self) -> None:
@@ -47,12 +60,12 @@ class Lines:
     def start(self, cell: Cell) -> None:
         """Says nothing: the line comes when the cell ends."""
 
-    def finish(self, cell: Cell, record: Record) -> None:
+    def finish(self, cell: Cell, outcome: Outcome) -> None:
         """Writes the cell's line, with the time left by the pace so far."""
         self._done += 1
         left = (time.monotonic() - self._began) / self._done * (self._total - self._done)
-        reason = f": {record.reason.splitlines()[0]}" if record.reason else ""
-        self.say(f"[{self._done}/{self._total}] {record.status} {cell.label}, {left / 60:.1f} min left{reason}")
+        reason = f": {outcome.reason.splitlines()[0]}" if outcome.reason else ""
+        self.say(f"[{self._done}/{self._total}] {outcome.status} {cell.label}, {left / 60:.1f} min left{reason}")
 
     def end(self) -> None:
         """Nothing to close."""
@@ -86,12 +99,12 @@ class Bar:
         """Shows which cell runs."""
         self._bar.update(self._task, description=cell.label)
 
-    def finish(self, cell: Cell, record: Record) -> None:
+    def finish(self, cell: Cell, outcome: Outcome) -> None:
         """Moves the bar on."""
         self._bar.advance(self._task)
-        if record.status is not Status.OK:
-            reason = record.reason.splitlines()[0] if record.reason else ""
-            self.say(f"{record.status} {cell.label}: {reason}")
+        if outcome.status is not Status.OK:
+            reason = outcome.reason.splitlines()[0] if outcome.reason else ""
+            self.say(f"{outcome.status} {cell.label}: {reason}")
 
     def end(self) -> None:
         """Leaves the finished bar."""

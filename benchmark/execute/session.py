@@ -24,7 +24,7 @@ from benchmark.execute import official
 from benchmark.execute.choice import Choice
 from benchmark.execute.entries import close, entries
 from benchmark.execute.inline import Executor, InlineExecutor
-from benchmark.execute.progress import Reporter, reporter
+from benchmark.execute.progress import Outcome, Reporter, reporter
 from benchmark.models import loader, registry
 from benchmark.suites import load as suites
 from benchmark.suites.schema import Suite
@@ -130,8 +130,8 @@ def digests(suite: Suite) -> Digests:
 
 def run(
     session: Session, executor: Executor | None = None, report: Reporter | None = None, keep_images: bool = False
-) -> list[Record]:
-    """Runs what is missing and returns the new records; finished cells are never run again.
+) -> list[Outcome]:
+    """Runs what is missing and returns how it ended; finished cells are never run again.
 
     Strengths are sought first. Raises UserError before anything runs where weights are missing that every score needs,
     and in an official run where anything is missing.
@@ -154,8 +154,8 @@ def run(
         close(cell.entry for cell in session.cells)
 
 
-def failed(session: Session, ran: Sequence[Record] = ()) -> int:
+def failed(session: Session, ran: Sequence[Outcome] = ()) -> int:
     """Returns how many cells of the plan have no good record: faults of any run, and of `ran` what will be retried."""
     good = (str(Status.OK), str(Status.SKIPPED), "missing")
     faults = sum(n for tally in session.counts().values() for state, n in tally.items() if state not in good)
-    return faults + sum(record.status is Status.INFRA_ERROR for record in ran)
+    return faults + sum(outcome.status is Status.INFRA_ERROR for outcome in ran)

@@ -16,6 +16,7 @@ from benchmark.execute.choice import Choice
 from benchmark.images import encode
 from benchmark.suites import load as suites
 from benchmark.suites.schema import Suite
+from tests.running import run
 
 RULE = """
 name = "few"
@@ -100,7 +101,7 @@ def test_strengths_are_sought_on_paintings_of_others(painting):
 
 def test_paintings_of_512_pixels_are_purified_learned_and_imitated(painting):
     [cell] = [c for c in painting.cells if (c.entry.facts.name, c.attack.name) == ("placebo", "impress")]
-    records = sessions.run(replace(painting, cells=[cell]))
+    records = run(replace(painting, cells=[cell]))
     checked(records, painting.suite)
     assert list(records[0].cost) == ["protect", "countermeasure", "personalise", "generate", "measure"]
 
@@ -109,6 +110,6 @@ def test_paintings_of_512_pixels_are_purified_learned_and_imitated(painting):
 def test_an_arm_goes_through_every_attack(painting):
     chosen = [cell for cell in painting.cells if cell.entry.facts.name in ("placebo", "floor")]
     assert {cell.attack.name for cell in chosen} == {attack.name for attack in painting.suite.attacks}
-    records = sessions.run(replace(painting, cells=chosen))
+    records = run(replace(painting, cells=chosen))
     assert len(records) == len(chosen)
     checked(records, painting.suite)

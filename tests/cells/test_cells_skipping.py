@@ -10,20 +10,12 @@ import pytest
 import tiny
 
 from benchmark.cells.record import Record, Status
-from benchmark.execute import session as sessions
 from benchmark.metrics import weights
+from tests.running import run
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 WITH_DISTS = tiny.TEXT.replace('"psnr", "linf"]', '"psnr", "linf", "dists"]')
 REFERENCE = Path(__file__).parents[2] / "leaderboards" / "reference" / "mini" / "records.jsonl"
-
-
-class Quiet:
-    def say(self, text): ...
-    def begin(self, total): ...
-    def start(self, cell): ...
-    def finish(self, cell, record): ...
-    def end(self): ...
 
 
 @pytest.fixture
@@ -40,7 +32,7 @@ def planned(tmp_path, text):
 def test_a_metric_without_weights_has_no_value_but_a_reason(tmp_path, no_weights):
     session = planned(tmp_path, WITH_DISTS)
     cells = [c for c in session.cells if c.entry.facts.name == "placebo"]
-    for record in sessions.run(session, report=Quiet()):
+    for record in run(session):
         assert record.status is Status.OK
         if record.protection.name == "floor":
             continue
@@ -69,7 +61,7 @@ WITH_CLASSIFIER = tiny.TEXT.replace('["style-accuracy"]', '["style-accuracy", "d
 
 def test_a_class_that_the_model_does_not_know_is_a_reason(tmp_path):
     session = planned(tmp_path, WITH_CLASSIFIER)
-    [record, *_] = sessions.run(replace(session, limit=1), report=Quiet())
+    [record, *_] = run(replace(session, limit=1))
     assert (record.status, record.skipped) == (
         Status.OK,
         {"diffusion-accuracy": "mini-a has not learned the style of 'vellmar'"},

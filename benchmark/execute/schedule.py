@@ -1,0 +1,85 @@
+"""Which cell runs next, on any executor: nothing is made twice at once, and what was lost is given out again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from benchmark.cells.parcel import shared
+from benchmark.cells.plan import Cell
+from benchmark.cells.record import Status
+from benchmark.errors import InfrastructureError
+from benchmark.execute.progress import Outcome
+
+TRIES = 2
+"""How often a cell is given out when the process that has it dies: a third would most likely die too."""
+STARTS = 3
+"""How many processes may die one after the other before they have a cell."""
+
+
+class Schedule:
+    """The cells of a run in their order: those that wait, those that run, and how the others ended.
+
+    Of cells that need the same protected or cleaned images one runs at a time until these are made.
+    """
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self._order = [cell.key for cell in cells]
+        self._waiting = {cell.key: cell for cell in cells}
+        self._shared = {cell.key: shared(cell) for cell in cells}
+        self._making: Counter[str] = Counter()
+        self._made: set[str] = set()
+        self._deaths: Counter[str] = Counter()
+        self._starts = 0
+        self._outcomes: dict[str, Outcome] = {}
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every cell has ended."""
+        return len(self._outcomes) == len(self._order)
+
+    def outcomes(self) -> list[Outcome]:
+        """Returns how the cells ended that have, in the order of the plan."""
+        return [self._outcomes[key] for key in self._order if key in self._outcomes]
+
+    def take(self) -> Cell | None:
+        """Returns the first cell that may run now and counts it as running; None where all have to wait."""
+        for key, cell in self._waiting.items():
+            if not any(self._making[name] for name in self._shared[key] - self._made):
+                del self._waiting[key]
+                self._making.update(self._shared[key])
+                return cell
+        return None
+
+    def finish(self, cell: Cell, outcome: Outcome) -> None:
+        """Notes how a running cell ended."""
+        self._outcomes[cell.key] = outcome
+        self._making.subtract(self._shared[cell.key])
+        self._starts = 0
+        if outcome.status is Status.OK:
+            self._made |= self._shared[cell.key]
+
+    def put_back(self, cell: Cell) -> None:
+        """Lets a running cell run again, first of all: the machine was lost, which is not the cell's doing."""
+        self._making.subtract(self._shared[cell.key])
+        self._waiting = {cell.key: cell, **self._waiting}
+
+    def died(self, cell: Cell | None, how: str) -> None:
+        """Lets the cell run again whose process died, or notes that one died before it had any.
+
+        Raises InfrastructureError, which ends the run, for the last of TRIES or STARTS.
+        """
+        if cell is None:
+            self._starts += 1
+            if self._starts >= STARTS:
+                raise InfrastructureError(
+                    f"expected working processes, got {STARTS} that died before any cell ({how})", "Run it inline."
+                )
+            return
+        self._deaths[cell.key] += 1
+        if self._deaths[cell.key] >= TRIES:
+            raise InfrastructureError(
+                f"expected {cell.label} to end, got {TRIES} processes that died of it ({how})",
+                "Memory may be short: use fewer workers. Finished cells are kept; run again to go on.",
+            )
+        self.put_back(cell)

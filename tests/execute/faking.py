@@ -1,0 +1,46 @@
+"""Jobs and processes that need no torch: what executors make of them, not what cells do."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from benchmark.cells.record import Environment, Status
+from benchmark.errors import InfrastructureError
+from benchmark.execute.job import Unfit
+
+HERE = Environment(env_class="here", device="cpu", threads=1, packages={}, libjpeg="", commit="", dirty=False)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Its cells do nothing; `fault` says what its desk does instead."""
+
+    fault: str = ""
+    environment: Environment = HERE
+    is_on_gpu: bool = False
+
+    def open(self, root):
+        if self.fault == "unfit":
+            raise Unfit("expected threads 1, got threads 2 on node-7", "Run on machines of one kind.")
+        if self.fault == "blind":
+            raise Unfit(f"sees {os.environ['CUDA_VISIBLE_DEVICES']}")
+        if self.fault == "never begins":
+            os._exit(7)
+        return Desk(self.fault)
+
+
+@dataclass(frozen=True)
+class Desk:
+    fault: str
+
+    def run(self, task, artist):
+        if self.fault == "dies":
+            os._exit(9)
+        if self.fault == "full":
+            raise InfrastructureError("no space is left", "Free some.")
+        from benchmark.execute.progress import Outcome
+
+        return Outcome(task.key, Status.OK)
+
+    def close(self): ...

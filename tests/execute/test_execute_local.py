@@ -1,0 +1,83 @@
+"""Several processes: the same records as one, and nothing lost when one is killed."""
+
+from __future__ import annotations
+
+import os
+
+import faking
+import psutil
+import pytest
+
+from benchmark.errors import InfrastructureError
+from benchmark.execute import session as sessions
+from benchmark.execute.job import Unfit
+from benchmark.execute.local import LocalExecutor
+from benchmark.execute.planned import PlannedJob
+from tests import tiny
+from tests.running import Then, told
+
+
+def spawned():
+    return [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+
+
+def test_two_processes_leave_the_records_of_one_even_when_one_is_killed(alone, planned):
+    killed = []
+
+    def kill():
+        [first, *_] = spawned()
+        killed.append(first.pid)
+        first.kill()
+
+    report = Then(kill)
+    outcomes = sessions.run(planned, LocalExecutor(PlannedJob.of(planned), planned.store.root, 2), report)
+    assert killed
+    assert [outcome.key for outcome in outcomes] == [cell.key for cell in planned.cells]
+    assert sorted(report.finished) == sorted(cell.key for cell in planned.cells)
+    assert told(planned.store) == told(alone.store)
+    assert planned.missing() == []
+
+
+CELLS = tiny.planner().cells([tiny.entry("one"), tiny.FLOOR_ENTRY], [tiny.artist("a")])
+
+
+def run(fault, root, report=None, devices=()):
+    return LocalExecutor(faking.Job(fault), root, 2, devices).run(CELLS, None, report or Then())
+
+
+def test_every_cell_has_its_outcome_in_the_order_of_the_plan(tmp_path):
+    assert [outcome.key for outcome in run("", tmp_path)] == [cell.key for cell in CELLS]
+    assert spawned() == []
+
+
+FAULTS = [
+    ("dies", r"got 2 processes that died of it \(exit code 9\)"),
+    ("never begins", r"got 3 that died before any cell \(exit code 7\)"),
+    ("full", "no space is left"),
+]
+
+
+@pytest.mark.parametrize(("fault", "said"), FAULTS, ids=[fault for fault, _ in FAULTS])
+def test_what_goes_wrong_in_processes_ends_the_run_and_is_said_here(tmp_path, fault, said):
+    with pytest.raises(InfrastructureError, match=said):
+        run(fault, tmp_path)
+    assert spawned() == []
+
+
+def test_without_a_fit_process_the_run_ends_with_the_reason(tmp_path):
+    report = Then()
+    with pytest.raises(Unfit, match="got threads 2 on node-7"):
+        run("unfit", tmp_path, report)
+    assert report.said == ["a worker is left out: expected threads 1, got threads 2 on node-7"]
+
+
+def test_each_process_sees_the_device_that_it_is_lent(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    report = Then()
+    with pytest.raises(Unfit, match="sees") as last:
+        run("blind", tmp_path, report, ["4", "7"])
+    assert {*report.said, f"a worker is left out: {last.value.message}"} == {
+        "a worker is left out: sees 4",
+        "a worker is left out: sees 7",
+    }
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,7"
