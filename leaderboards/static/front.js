@@ -64,9 +64,10 @@
     const hash = location.hash.slice(1);
     const asked = new URLSearchParams(hash.includes("=") ? hash : "");
     isReading = true;
-    form.reset();
     choices();
     for (const field of form.elements) {
+      if (field.type === "checkbox") field.checked = field.defaultChecked;
+      if (field.type === "search") field.value = "";
       if (!field.name || !asked.has(field.name)) continue;
       if (field.type === "checkbox") field.checked = asked.get(field.name) === "1";
       else if (field.type === "search" || [...field.options].some((option) => option.value === asked.get(field.name)))
@@ -193,6 +194,8 @@
     // Entries without a number stand last, whichever way.
     const order = (sign) => (a, b) => (a === null || b === null ? (a === null) - (b === null) : sign * (a - b));
     DataTable.type("shown-number", { order: { pre: number, asc: order(1), desc: order(-1) } });
+    const spelled = (cell) => cell.replaceAll(/<[^>]*>/g, " ").trim().toLowerCase();
+    DataTable.type("shown-words", { order: { pre: spelled } });
     const words = heads.map((head, place) => (/^(protection|flags|trust)$/.test(head.key) ? place : -1));
     DataTable.ext.search.push((_, __, place) => rows[place].isShown);
     grid = new DataTable(table, {
@@ -202,7 +205,7 @@
       order: [],
       layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: null },
       columnDefs: [
-        { targets: words.filter((place) => place >= 0), type: "string" },
+        { targets: words.filter((place) => place >= 0), type: "shown-words", orderSequence: ["asc", "desc", ""] },
         { targets: "_all", type: "shown-number", orderSequence: ["desc", "asc", ""] },
       ],
       language: { emptyTable: "No entry", zeroRecords: "No entry matches these filters." },
@@ -239,8 +242,8 @@
     }
     const holder = document.getElementById("plot");
     const fresh = document.createElement("div");
-    spec.width = Math.max(holder.clientWidth - 75, 260);
-    spec.autosize = { type: "pad" };
+    spec.width = Math.max(holder.clientWidth - 4, 300);
+    spec.autosize = { type: "fit-x", contains: "padding" };
     const options = { ast: true, actions: false, renderer: "svg", tooltip: { theme: "custom" }, logLevel: 1 };
     window.vegaEmbed(fresh, spec, options).then(() => holder.replaceChildren(fresh));
     document.getElementById("plot-title").textContent = `Protection against “${name}” over ${metric.name}`;
