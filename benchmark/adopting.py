@@ -9,6 +9,7 @@ from typing import Any
 from benchmark.cells.record import Record
 from benchmark.cells.store import Damaged, Store
 from benchmark.errors import UserError
+from benchmark.suites import load as suites
 from leaderboards import source
 
 _CIRCUMSTANCES = {"cost", "created", "environment", "isolation", "suite_version", "traceback"}
@@ -23,9 +24,10 @@ class Adopted:
     known: int
 
 
-def adopt(path: Path, suite: str | None, store: Store) -> Adopted:
+def adopt(path: Path, suite: str | None, store: Store, with_facts: bool = True) -> Adopted:
     """Copies the records of `suite` in `path` (a store or a reference folder) that `store` lacks.
 
+    Without `with_facts` the suite's own facts are written in place of the folder's, where the store has none.
     Raises UserError where both hold a cell of one environment class with different results: nothing is copied then.
     """
     store.prepare()
@@ -33,7 +35,10 @@ def adopt(path: Path, suite: str | None, store: Store) -> Adopted:
     new = [record for record in loaded.records if not _known(record, store)]
     for record in new:
         store.write_record(record)
-    store.write_facts(loaded.facts)
+    if with_facts:
+        store.write_facts(loaded.facts)
+    elif not store.facts_path(loaded.facts.suite.name, loaded.facts.suite.version).exists():
+        store.write_facts(suites.facts(loaded.facts.suite))
     return Adopted(len(new), len(loaded.records) - len(new))
 
 

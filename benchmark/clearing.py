@@ -8,20 +8,22 @@ from dataclasses import dataclass
 from benchmark.cells import key
 from benchmark.cells.store import Store
 from benchmark.errors import UserError
+from benchmark.files import PARTIAL
 from benchmark.merging import KEPT
 from leaderboards import source
 
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """How many folders of a stage no record refers to, and their bytes."""
+    """How many folders of a stage no record refers to, how many half-written files, and their bytes."""
 
     stages: int
+    partial: int
     bytes: int
 
 
 def clear(store: Store, dry_run: bool = False) -> Cleared:
-    """Removes images, features, adapters, galleries and calibrations of stages that no readable record names.
+    """Removes what lies beside records for stages that no readable record names, and files that were never finished.
 
     Nothing is removed while a record is damaged: what it refers to is not known. Raises UserError then.
     """
@@ -29,11 +31,15 @@ def clear(store: Store, dry_run: bool = False) -> Cleared:
     unused = [
         folder for kind in KEPT for folder in sorted((store.root / kind).glob("??/*")) if folder.name not in wanted
     ]
-    size = sum(file.stat().st_size for folder in unused for file in folder.rglob("*") if file.is_file())
+    partial = sorted(store.root.rglob(f"{PARTIAL}*"))
+    files = {*partial, *(file for folder in unused for file in folder.rglob("*") if file.is_file())}
+    size = sum(file.stat().st_size for file in files)
     if not dry_run:
         for folder in unused:
             shutil.rmtree(folder)
-    return Cleared(len(unused), size)
+        for file in partial:
+            file.unlink(missing_ok=True)
+    return Cleared(len(unused), len(partial), size)
 
 
 def _referred(store: Store) -> set[str]:

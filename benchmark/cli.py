@@ -11,7 +11,18 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from benchmark import instructions
-from benchmark.commands import dataset, forecasting, images, keeping, metrics, reading, running, submitting, tracking
+from benchmark.commands import (
+    dataset,
+    forecasting,
+    images,
+    keeping,
+    metrics,
+    reading,
+    refreshing,
+    running,
+    submitting,
+    tracking,
+)
 from benchmark.errors import BenchmarkError, UserError
 
 app = App(
@@ -24,6 +35,7 @@ app.command(reading.list_kind, name="list")
 for verb in (
     submitting.new,
     submitting.check,
+    submitting.submit,
     keeping.verify,
     keeping.sign,
     keeping.merge,
@@ -32,6 +44,7 @@ for verb in (
     running.status,
     forecasting.plan,
     running.adopt,
+    refreshing.refresh,
     reading.doctor,
     reading.board,
     reading.export,

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+PARTIAL = ".partial-"
+"""How the name of a file begins that is not whole yet."""
+
 
 def to_json(value: Mapping[str, Any]) -> bytes:
     """Returns readable canonical JSON: sorted keys, no NaN, newline at the end."""
@@ -18,7 +21,7 @@ def to_json(value: Mapping[str, Any]) -> bytes:
 def write_whole(path: Path, data: bytes) -> None:
     """Writes under another name, flushes to the disk and renames; a fault raises OSError and leaves the old state."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

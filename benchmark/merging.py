@@ -1,19 +1,24 @@
-"""`cloakbench merge`: fills one store from several, so that several machines make one board."""
+"""`cloakbench merge`: fills one store from others and from submitted archives, so that many machines make one board."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import signing
+from benchmark import packing, signing
 from benchmark.adopting import adopt
 from benchmark.cells.paths import StorePaths
 from benchmark.cells.store import Store
 from benchmark.errors import UserError
 from benchmark.files import write_whole
+from benchmark.submissions import boxes
+from benchmark.suites import load as installed
+from benchmark.suites.schema import Suite, SuiteFacts
 from benchmark.verifying import verify
+from leaderboards import source
 
 KEPT = ("images", "gallery", "adapters", "features", "calibrations", "canaries")
 """What lies beside records; each file's address holds the key of the stage that made it."""
@@ -29,25 +34,82 @@ class Merged:
 
 
 def merge(sources: Sequence[Path], store: Store) -> Merged:
-    """Takes over records and files of `sources` (stores or reference folders) that `store` lacks.
+    """Takes over records and files of `sources` (stores, reference folders, archives) that `store` lacks.
 
     Every source is verified first, and nothing is written where one fails. Records of one cell from another environment
     class are reproductions and stand beside each other. Raises UserError for a source that does not verify, and where
-    two hold one cell of one class with different results; both are named.
+    two hold one cell of one class with different results; both are named. An archive of `cloakbench submit` has to hold
+    one submission, whole, of a suite as it is here.
     """
-    named = [(path, suite) for path in sources for suite in suites(path)]
-    for path, suite in named:
-        problems = verify(path, suite).problems
-        if problems:
-            raise UserError(
-                f"expected records that verify, got {len(problems)} faults in {path}: {problems[0]}",
-                f"See them all: cloakbench verify {path} --suite {suite}",
-            )
+    with contextlib.ExitStack() as stack:
+        named = []
+        for path in sources:
+            folder = path
+            if path.is_file():
+                folder = stack.enter_context(boxes.Box()).path
+                packing.unpack(path, folder)
+            named += [_Source(path, folder, suite) for suite in suites(folder)]
+        for each in named:
+            _require_verified(each, store)
+        return _take(named, store)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    path: Path
+    """As the user named it."""
+    folder: Path
+    """Where its files are."""
+    suite: str
+
+    @property
+    def is_archive(self) -> bool:
+        return self.path != self.folder
+
+
+def _require_verified(each: _Source, store: Store) -> None:
+    problems = verify(each.folder, each.suite).problems
+    if each.is_archive and not problems:
+        loaded = source.load(each.folder, each.suite)
+        packing.require_submission(loaded)
+        _require_same_suite(each, loaded.facts, store)
+        problems = packing.images(loaded, each.folder)
+    if problems:
+        command = f"cloakbench verify {each.path} --suite {each.suite}"
+        raise UserError(
+            f"expected records that verify, got {len(problems)} faults in {each.path}: {problems[0]}",
+            "Ask its author to pack it again." if each.is_archive else f"See them all: {command}",
+        )
+
+
+def _require_same_suite(each: _Source, facts: SuiteFacts, store: Store) -> None:
+    """Raises UserError where an archive brings a suite of its own: what a board says of a suite is ours to say."""
+    ours = _known_suite(facts, store)
+    if ours != facts.suite:
+        got = "another one" if ours else "one that is not known here"
+        raise UserError(
+            f"expected the suite {facts.suite.name!r} version {facts.suite.version} as it is here, got {got} in "
+            f"{each.path}",
+            "Merge it where that suite has been run.",
+        )
+
+
+def _known_suite(facts: SuiteFacts, store: Store) -> Suite | None:
+    place = store.facts_path(facts.suite.name, facts.suite.version)
+    if place.is_file():
+        return SuiteFacts.model_validate_json(place.read_bytes()).suite
+    if facts.suite.name in installed.names():
+        found = installed.load(facts.suite.name)
+        return found if found.version == facts.suite.version else None
+    return None
+
+
+def _take(named: Sequence[_Source], store: Store) -> Merged:
     records = known = 0
-    for path, suite in named:
-        done = adopt(path, suite, store)
+    for each in named:
+        done = adopt(each.folder, each.suite, store, with_facts=not each.is_archive)
         records, known = records + done.added, known + done.known
-    return Merged(records, known, sum(_files(path, store.root) for path in sources))
+    return Merged(records, known, sum(_files(folder, store.root) for folder in dict.fromkeys(e.folder for e in named)))
 
 
 def suites(path: Path) -> list[str]:

@@ -83,7 +83,8 @@ def _span(found: Sequence[Estimate], ends: Sequence[float]) -> tuple[float, floa
     for each in found:
         ends += [each.low, each.high] if each.has_interval else [each.value]
     margin = 0.04 * (max(ends) - min(ends))
-    return round(min(ends) - margin, 3), round(max(ends) + margin, 3)
+    low, high = round(min(ends) - margin, 3), round(max(ends) + margin, 3)
+    return low, max(high, low + 0.001)  # values that differ by less than a digit still need an axis
 
 
 def _start(evidence: Evidence, attack: str, measure: str, metric: str) -> tuple[CurvePoint, ...]:

@@ -21,6 +21,7 @@ NAVIGATION = (
     ("attacks/index.html", "Attacks"),
     ("protections/index.html", "Protections"),
     ("compare.html", "Compare"),
+    ("changes.html", "Changes"),
     ("method.html", "Method"),
 )
 

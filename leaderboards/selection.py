@@ -25,8 +25,8 @@ def select(records: list[Record]) -> Selection:
     chosen = min(arms, key=lambda arm: (-arms[arm], arm))
     paired = [each for each in records if (each.environment.env_class, each.salt_digest) == chosen]
     current = _newest_versions(paired)
-    cells = {_cell(each): each for each in sorted(current, key=_age)}
-    kept = sorted(cells.values(), key=lambda each: (_cell(each), each.key))
+    cells = {cell(each): each for each in sorted(current, key=_age)}
+    kept = sorted(cells.values(), key=lambda each: (cell(each), each.key))
     counts = {
         "of another environment class or salt": len(records) - len(paired),
         "of a superseded version": len(paired) - len(current),
@@ -59,7 +59,8 @@ def _age(record: Record) -> tuple[str, str]:
     return (record.created, record.key)
 
 
-def _cell(record: Record) -> tuple[str, float, float, str, str, str, str, int]:
+def cell(record: Record) -> tuple[str, float, float, str, str, str, str, int]:
+    """Returns which cell of a board a record is of: two records of one cell are one result."""
     attack = record.attack
     is_floor = record.protection.role == "floor"
     name = "" if is_floor else attack.name

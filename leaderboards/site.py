@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from benchmark.errors import UserError
 from leaderboards.board import view
 from leaderboards.evidence import gather
-from leaderboards.pages import behind, bundles, front
+from leaderboards.pages import behind, bundles, changes, front
 from leaderboards.pages.page import INDEX, Asset, Kind, Material, Page
 from leaderboards.rendering import Renderer
 from leaderboards.source import load
@@ -22,16 +22,24 @@ from leaderboards.view import Board
 from leaderboards.writing import File, Written, publish
 
 DATA = "board.json"
-KINDS: tuple[Kind, ...] = (front.pages, behind.pages, bundles.pages)
+KINDS: tuple[Kind, ...] = (front.pages, behind.pages, bundles.pages, changes.pages)
 """Every kind of page, in the order in which they are made."""
 
 
 def build(source: Path, out: Path, suite: str | None = None, unofficial: bool = False) -> Path:
     """Builds the board of `suite` from a store or reference folder and returns the path of its front page.
 
-    The site takes the place of the old one whole; what has not changed is not written. Raises UserError where there is
-    nothing to build from, or where conditions of the gold run fail; an `unofficial` board is built nevertheless and
-    says so.
+    The site takes the place of the old one whole; what has not changed is not written. Raises UserError as `material`
+    and `put` do.
+    """
+    return put(material(source, suite, unofficial), out)
+
+
+def material(source: Path, suite: str | None = None, unofficial: bool = False) -> Material:
+    """Returns what the pages are made of.
+
+    Raises UserError where there is nothing to build from, or where conditions of the gold run fail; an `unofficial`
+    board is made nevertheless and says so.
     """
     evidence = gather(load(source, suite))
     board = view(evidence)
@@ -41,8 +49,13 @@ def build(source: Path, out: Path, suite: str | None = None, unofficial: bool = 
             f"expected a gold run that holds, got conditions that fail. {failed}",
             "run what is missing, or build an unofficial board that says so: cloakbench board --unofficial",
         )
+    return Material(evidence, board, source)
+
+
+def put(made: Material, out: Path) -> Path:
+    """Writes the site and returns the path of its front page; raises UserError where the folder can't be written."""
     try:
-        write(Material(evidence, board, source), out)
+        write(made, out)
     except OSError as error:
         raise UserError(f"the board cannot be written to {out}: {error.strerror}", "choose another --out") from error
     return out / INDEX

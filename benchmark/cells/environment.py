@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,6 +51,12 @@ def _processor() -> str:
     return torch.backends.cpu.get_cpu_capability()
 
 
+def class_of(device: str, threads: int, packages: Mapping[str, str]) -> str:
+    """Returns the environment class of a device, a number of threads and package versions."""
+    decisive = "|".join([device, str(threads), *(f"{name}={packages.get(name, 'absent')}" for name in DECISIVE)])
+    return hashlib.sha256(decisive.encode()).hexdigest()[:12]
+
+
 @cache
 def current(device: str, threads: int) -> Environment:
     """Returns this process's environment; `env_class` digests device kind, threads and the decisive packages."""
@@ -62,9 +69,8 @@ def current(device: str, threads: int) -> Environment:
         import torch
 
         kind = torch.cuda.get_device_name(device)
-    decisive = "|".join([kind, str(threads), *(f"{name}={packages[name]}" for name in DECISIVE)])
     return Environment(
-        env_class=hashlib.sha256(decisive.encode()).hexdigest()[:12],
+        env_class=class_of(kind, threads, packages),
         device=kind,
         threads=threads,
         packages=packages,

@@ -13,23 +13,24 @@ from benchmark.commands.terminal import Flag, print_values
 from benchmark.places import default_store
 
 
-def verify(source: Path, *, suite: str | None = None, json: Flag = False) -> int:
-    """Computes keys and digests of records again; 1 where something does not fit.
+def verify(source: Path, *, suite: str | None = None, board: Path | None = None, json: Flag = False) -> int:
+    """Computes keys, digests and a board's numbers again from records; 1 where something does not fit.
 
     Args:
         source: A store, or a folder of reference records.
         suite: Which suite, where the source holds several.
+        board: A `board.json` that has to follow from these records.
         json: Print an object with what was looked at and the problems.
     """
     from benchmark.verifying import verify as look
 
-    verdict = look(source, suite)
+    verdict = look(source, suite, board)
     if json:
         print(jsons.dumps(asdict(verdict), sort_keys=True))
     else:
         for problem in verdict.problems:
             print(problem)
-        looked = f"{verdict.records} records and {verdict.images} images of {verdict.suite}"
+        looked = f"{verdict.records} records ({verdict.signed} signed) and {verdict.images} images of {verdict.suite}"
         print(f"{looked}: {f'{len(verdict.problems)} faults' if verdict.problems else 'all fit'}")
     return 1 if verdict.problems else 0
 
@@ -53,10 +54,10 @@ def sign(source: Path, *, key: Path, suite: str | None = None, json: Flag = Fals
 def merge(
     sources: Annotated[list[Path], Parameter(negative="")], /, *, store: Path | None = None, json: Flag = False
 ) -> int:
-    """Fills one store from several; each is verified first.
+    """Fills one store from others; each is verified first.
 
     Args:
-        sources: Stores, or folders of reference records.
+        sources: Stores, folders of reference records, or archives that `cloakbench submit` made.
         store: Where everything goes; ./results or $CLOAKBENCH_STORE by default.
         json: Print an object with how many records and files came in.
     """

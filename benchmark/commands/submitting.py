@@ -1,4 +1,4 @@
-"""Verbs for who submits a protection: new, check."""
+"""Verbs for who submits a protection: new, check, submit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import asdict
 from json import dumps
 from pathlib import Path
 
-from benchmark.commands.terminal import Flag
+from benchmark.commands.terminal import Flag, print_values
+from benchmark.places import default_store
 
 
 def new(name: str, *, out: Path = Path()) -> int:
@@ -43,3 +44,18 @@ def check(name: str, *, json: Flag = False) -> int:
         verdict = "an official run would take it" if card.accepted else "an official run would refuse it"
         print(f"{card.protection}: {verdict} (isolated by {card.isolation})")
     return 0 if card.accepted else 1
+
+
+def submit(name: str, *, out: Path, suite: str | None = None, store: Path | None = None, json: Flag = False) -> int:
+    """Packs the records, digests and protected images of a protection into one archive for `cloakbench merge`.
+
+    Args:
+        name: The protection, such as `my-cloak` or `photoguard[steps=200]`.
+        out: The archive, a zip file.
+        suite: Which suite, where the store holds several.
+        store: Where it ran; ./results or $CLOAKBENCH_STORE by default.
+        json: Print an object with the archive and how many records, images and bytes it holds.
+    """
+    from benchmark.packing import pack
+
+    return print_values(asdict(pack(name, suite, store or default_store(), out)), json)

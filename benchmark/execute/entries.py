@@ -15,9 +15,10 @@ from benchmark.cells.plan import FLOOR, Entry
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_whole
 from benchmark.submissions import loading
-from benchmark.submissions.discovery import Offer, normalised
+from benchmark.submissions.discovery import Offer
 from benchmark.submissions.isolation import Worker
 from benchmark.submissions.loading import Claims
+from benchmark.submissions.naming import normalised
 
 _log = logging.getLogger(__name__)
 CONTROLS = ("identity", "placebo", "random-noise")

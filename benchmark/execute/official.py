@@ -10,6 +10,7 @@ from benchmark.cells.record import Environment
 from benchmark.errors import UserError
 from benchmark.metrics import weights
 from benchmark.models import registry
+from benchmark.submissions import checking
 from benchmark.suites.schema import Suite
 
 PUBLIC_SALT = "public"
@@ -45,6 +46,18 @@ def _require_commit(environment: Environment) -> None:
     raise UserError(
         f"expected an official run from a clean commit, got {got}", "Commit or remove the changes; use a git checkout."
     )
+
+
+def require_accepted(spellings: Iterable[str]) -> None:
+    """Raises UserError where `cloakbench check` refuses one of the protections."""
+    for spelling in spellings:
+        card = checking.check(spelling)
+        failed = [f"{line.name}: {line.found}" for line in card.checks if line.required and not line.passed]
+        if failed:
+            raise UserError(
+                f"expected entries that `cloakbench check` accepts, got {spelling}: {'; '.join(failed)}",
+                f"See it all: cloakbench check {spelling}. Leave it out by naming the others with --protection.",
+            )
 
 
 def require_essential(suite: Suite, calibrates: bool) -> None:

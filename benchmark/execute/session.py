@@ -26,6 +26,7 @@ from benchmark.execute.entries import close, entries
 from benchmark.execute.inline import Executor, InlineExecutor
 from benchmark.execute.progress import Outcome, Reporter, reporter
 from benchmark.models import loader, registry
+from benchmark.submissions.isolation import Worker
 from benchmark.suites import load as suites
 from benchmark.suites.schema import Suite
 
@@ -145,6 +146,7 @@ def run(
     official.require_essential(session.suite, any(cell.target is not None for cell in todo))
     if session.planner.salt != official.PUBLIC_SALT:
         official.require(session.suite, session.environment)
+        official.require_accepted(sorted({c.entry.facts.name for c in todo if isinstance(c.entry.instance, Worker)}))
     work = pipeline.Pipeline(session.planner, session.store, session.environment, session.device, keep_images)
     told = report or reporter()
     try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from importlib.metadata import Distribution, EntryPoint, distributions
+from importlib.metadata import Distribution, EntryPoint
 
 from benchmark.errors import UserError
-from benchmark.submissions.naming import NAME
+from benchmark.submissions import environments
+from benchmark.submissions.naming import NAME, normalised
 
 GROUP = "cloakbench.protections"
 
@@ -66,7 +66,9 @@ def discover(provider: Provider | None = None) -> Listing:
         provider: Yields the distributions to look at; all installed ones by default.
     """
     problems: list[str] = []
-    offers = sorted(_offers(provider or distributions, problems), key=lambda o: (o.name, o.distribution, o.value))
+    offers = sorted(
+        _offers(provider or environments.installed, problems), key=lambda o: (o.name, o.distribution, o.value)
+    )
     flagged = tuple(replace(offer, rivals=_rivals(offer, offers)) for offer in offers)
     return Listing(flagged, tuple(problems))
 
@@ -74,16 +76,6 @@ def discover(provider: Provider | None = None) -> Listing:
 def find(name: str, provider: Provider | None = None) -> Offer:
     """Returns the offer called `name`; raises UserError (did you mean) where there is not exactly one."""
     return discover(provider).find(name)
-
-
-def normalised(distribution: str) -> str:
-    """Returns a distribution's name as package indexes compare it.
-
-    Example:
-        >>> normalised("Cloakbench_Controls")
-        'cloakbench-controls'
-    """
-    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _offers(provider: Provider, problems: list[str]) -> Iterator[Offer]:

@@ -13,7 +13,6 @@ import select
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -26,7 +25,7 @@ from benchmark import images
 from benchmark.cells.record import Status
 from benchmark.errors import InfrastructureError, SubmissionError, UserError
 from benchmark.images import Pixels
-from benchmark.submissions import guard, processes, walls
+from benchmark.submissions import boxes, discovery, environments, guard, naming, processes, walls
 from benchmark.submissions.guard import Order, Protected, SubmissionFault
 from benchmark.submissions.loading import Claims
 
@@ -77,14 +76,15 @@ class Worker:
         self.peak_bytes = 0
         self._threads = threads
         self._hidden = [folder.absolute() for folder in hidden]
+        self._python = _interpreter(spelling)
         self._running: _Running | None = None
-        self._box: Path | None = None
+        self._box: boxes.Box | None = None
         self._calls = 0
 
     @property
     def isolation(self) -> str:
-        """`bubblewrap`, or `process` where it is not installed."""
-        return walls.kind()
+        """`bubblewrap`, or `process` where it is not installed; and whether an environment of its own."""
+        return f"{walls.kind()}, own environment" if self._python != Path(sys.executable) else walls.kind()
 
     def __enter__(self) -> Worker:
         return self
@@ -98,7 +98,7 @@ class Worker:
             self._running.dismiss()
         self._end()
         if self._box is not None:
-            shutil.rmtree(self._box, ignore_errors=True)
+            self._box.close()
             self._box = None
 
     def load(self) -> Claims:
@@ -126,12 +126,12 @@ class Worker:
 
     def _folder(self) -> Path:
         if self._box is None:
-            self._box = Path(tempfile.mkdtemp(prefix="cloakbench-"))
-        return self._box
+            self._box = boxes.Box()
+        return self._box.path
 
     def _started(self) -> dict[str, Any]:
         if self._running is None:
-            self._running = _Running(self._folder(), self._hidden)
+            self._running = _Running(self._folder(), self._hidden, self._python)
             asked = {"spelling": self.spelling, "threads": self._threads, "hidden": [str(f) for f in self._hidden]}
             self._running.claims = self._ask("load", asked)
         return self._running.claims
@@ -166,18 +166,18 @@ class Worker:
 class _Running:
     """A started process with its pipes."""
 
-    def __init__(self, box: Path, hidden: Sequence[Path]) -> None:
+    def __init__(self, box: Path, hidden: Sequence[Path], python: Path) -> None:
         self.claims: dict[str, Any] = {}
         self._mark = box.name
         answers, theirs = os.pipe()
-        command = [sys.executable, "-m", "benchmark.submissions.worker", str(theirs)]
+        command = [str(python), "-m", "benchmark.submissions.worker", str(theirs)]
         (box / "tmp").mkdir(exist_ok=True)
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, theirs)
             self._process = subprocess.Popen(  # noqa: S603 - our own worker, no shell
                 [*walls.wall(box, hidden), *command],
                 cwd=box,
-                env=walls.environment(box),
+                env=walls.environment(box, is_own=python != Path(sys.executable)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -259,6 +259,15 @@ class _Running:
                 with contextlib.suppress(OSError):
                     pipe.close()
         return left
+
+
+def _interpreter(spelling: str) -> Path:
+    """Returns the Python that a protection runs with: ours, unless it has an environment of its own."""
+    try:
+        offer = discovery.find(naming.parse(spelling).name)
+    except UserError:  # told when it is loaded
+        return Path(sys.executable)
+    return environments.python(offer.distribution)
 
 
 def _read(path: Path, original: Pixels) -> bytes:

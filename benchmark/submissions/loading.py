@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from benchmark.cells.record import ProtectionFacts
 from benchmark.contract import Protection
 from benchmark.errors import BenchmarkError, SubmissionError, UserError
-from benchmark.submissions.discovery import GROUP, Offer, Provider, find, normalised
-from benchmark.submissions.naming import Parameter, canonical, parse
+from benchmark.submissions.discovery import GROUP, Offer, Provider, find
+from benchmark.submissions.naming import Parameter, canonical, normalised, parse
 from benchmark.submissions.package import package_digest
 
 CONTROLS = "cloakbench-controls"

@@ -22,6 +22,16 @@ _LONGEST = 200
 _HINT = "Write name or name[parameter=value,...], for example photoguard[steps=50,target=gray]."
 
 
+def normalised(distribution: str) -> str:
+    """Returns a distribution's name as package indexes compare it.
+
+    Example:
+        >>> normalised("Cloakbench_Controls")
+        'cloakbench-controls'
+    """
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
 class Variant(NamedTuple):
     """A protection's name with the parameters asked for."""
 

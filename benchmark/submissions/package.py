@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from benchmark.errors import SubmissionError, UserError
-from benchmark.submissions.discovery import GROUP, Provider, normalised
+from benchmark.submissions import environments
+from benchmark.submissions.discovery import GROUP, Provider
+from benchmark.submissions.naming import normalised
 
 _LEFT_OUT = {"__pycache__", "tests", "..", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 
@@ -27,8 +29,13 @@ def package_digest(name: str, provider: Provider | None = None) -> str:
     The digest is over lines `SHA-256  path` sorted by path. Caches, compiled files, tests and installer metadata are
     left out, so that an ordinary and an editable install of the same sources agree. Nothing is imported.
 
-    Where it requires other submissions, whose code it then uses, their digests are part of its own.
+    Where it requires other submissions, whose code it then uses, their digests are part of its own; where it has an
+    environment of its own, so is what else is installed there.
     """
+    own = environments.folder(name) if provider is None else None
+    if own is not None:
+        theirs = package_digest(name, lambda: environments.inside(own))
+        return hashlib.sha256(f"{theirs} {environments.digest(own)}".encode()).hexdigest()
     owner = _distribution(name, provider)
     used = [digest_of(other) for other in _submissions_used(owner, provider)]
     return digest_of(owner) if not used else hashlib.sha256("".join([digest_of(owner), *used]).encode()).hexdigest()

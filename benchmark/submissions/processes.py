@@ -11,11 +11,11 @@ MARK = "CLOAKBENCH_BOX"
 """Environment variable by which a worker's descendants are known even when nobody is their parent any more."""
 
 
-def family(pid: int, mark: str) -> list[psutil.Process]:
-    """Returns a worker's process, its descendants, its session and whoever carries its mark."""
+def family(pid: int | None, mark: str) -> list[psutil.Process]:
+    """Returns a worker's process, its descendants, its session and whoever carries its mark; these without `pid`."""
     found: dict[int, psutil.Process] = {}
-    with contextlib.suppress(psutil.Error):
-        worker = psutil.Process(pid)
+    with contextlib.suppress(psutil.Error, ValueError):
+        worker = psutil.Process(-1 if pid is None else pid)
         found = {p.pid: p for p in [worker, *worker.children(recursive=True)]}
     for process in psutil.process_iter():
         if process.pid not in found and _belongs(process, pid, mark):
@@ -23,7 +23,7 @@ def family(pid: int, mark: str) -> list[psutil.Process]:
     return [p for p in found.values() if p.pid != os.getpid()]
 
 
-def _belongs(process: psutil.Process, session: int, mark: str) -> bool:
+def _belongs(process: psutil.Process, session: int | None, mark: str) -> bool:
     try:
         return os.getsid(process.pid) == session or process.environ().get(MARK) == mark
     except (psutil.Error, OSError):
@@ -39,8 +39,11 @@ def memory(processes: list[psutil.Process]) -> int:
     return total
 
 
-def end(pid: int, mark: str) -> int:
-    """Kills a worker with all that it left behind; returns how many others than the worker were still there."""
+def end(pid: int | None, mark: str) -> int:
+    """Kills a worker with all that it left behind; returns how many others than the worker were still there.
+
+    Without `pid` the worker is gone already, and what carries its mark is killed.
+    """
     left: set[int] = set()
     for _ in range(20):  # a storm may start new ones between looking and killing
         alive = [p for p in family(pid, mark) if _runs(p)]

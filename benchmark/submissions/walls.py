@@ -18,6 +18,7 @@ PASSED_ON = (
     "HF_HOME", "TORCH_HOME", "XDG_CACHE_HOME", "CLOAKBENCH_MODELS", "CLOAKBENCH_IMAGES", *instructions.VARIABLES,
 )  # fmt: skip
 """Variables that a worker gets; everything else of the environment stays outside."""
+OURS = ("PYTHONPATH", "VIRTUAL_ENV")
 PATHS = ("PYTHONPATH", "HF_HOME", "TORCH_HOME", "XDG_CACHE_HOME", "CLOAKBENCH_MODELS", "CLOAKBENCH_IMAGES")
 """Those that hold paths, which a worker has to find from a folder of its own."""
 
@@ -34,9 +35,13 @@ def _works(bwrap: str) -> bool:
     return subprocess.run(tried, capture_output=True, check=False).returncode == 0  # noqa: S603 - no foreign input
 
 
-def environment(box: Path) -> dict[str, str]:
-    """Returns the environment of a worker whose folder is `box`: what it needs, and nothing that says more."""
-    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+def environment(box: Path, is_own: bool = False) -> dict[str, str]:
+    """Returns the variables of a worker whose folder is `box`: what it needs, and nothing that says more.
+
+    With a virtual environment of its own (`is_own`) it gets none that lead to our packages.
+    """
+    passed = set(PASSED_ON) - (set(OURS) if is_own else set())
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ and name in passed}
     for name in set(PATHS) & set(kept):
         kept[name] = os.pathsep.join(str(Path(part).absolute()) for part in kept[name].split(os.pathsep))
     kept[LOCK_VARIABLE] = str(lock_file().absolute())

@@ -118,3 +118,25 @@ def test_nothing_is_cleared_while_a_record_is_damaged(store):
     next(iter(store.records())).write_text("{")
     with pytest.raises(UserError, match="expected readable records"):
         clear(store)
+
+
+def test_a_boards_numbers_are_worked_out_from_the_rows_again(store, tmp_path, cloakbench):
+    cloakbench("board", "tiny", "--source", store.root, "--out", tmp_path / "site", "--unofficial")
+    board = tmp_path / "site" / "board.json"
+    assert verify(store.root, board=board).problems == []
+    said = json.loads(board.read_bytes())
+    said["points"][0]["p"]["value"] = 0.99
+    board.write_text(json.dumps(said))
+    [problem] = verify(store.root, board=board).problems
+    assert problem.startswith("board.json.points[0].p.value: expected ")
+    assert problem.endswith(", got 0.99")
+    told = cloakbench("verify", store.root, "--board", board)
+    assert (told.code, "points[0].p.value" in told.out) == (1, True)
+
+
+def test_what_a_killed_process_left_half_written_is_cleared(store):
+    before = told(store)
+    (store.root / "records" / ".partial-abc").write_bytes(b"123")
+    done = clear(store)
+    assert (done.stages, done.partial, done.bytes) == (0, 1, 3)
+    assert told(store) == before

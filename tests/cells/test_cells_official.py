@@ -10,10 +10,14 @@ import tiny
 from running import run
 
 from benchmark.cells import seeds, stages
+from benchmark.cells.plan import Entry
 from benchmark.errors import UserError
 from benchmark.execute import official
 from benchmark.execute import session as sessions
 from benchmark.execute.choice import Choice
+from benchmark.submissions import checking
+from benchmark.submissions.checking import Card, Check
+from benchmark.submissions.isolation import Worker
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 SALT = "0123456789abcdef-secret"
@@ -105,6 +109,25 @@ def test_an_official_run_needs_every_model_in_the_lock(planned):
     attack = planned.suite.attacks[0].model_copy(update={"model": "sd15"})
     with pytest.raises(UserError, match=r"expected every model in the lock file .*got none of sd15"):
         run(replace(planned, suite=planned.suite.model_copy(update={"attacks": [attack]})))
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_an_official_run_takes_only_what_check_takes(planned, monkeypatch):
+    entry = Entry(
+        planned.cells[0].entry.facts.model_copy(update={"name": "cloak", "role": "submission"}), Worker("cloak")
+    )
+    session = replace(planned, cells=[replace(planned.cells[0], entry=entry)])
+    asked = []
+
+    def card(spelling):
+        asked.append(spelling)
+        found = [Check("same seed, same bytes", False, "two runs differ by 3 levels"), Check("look", False, "x", False)]
+        return Card(spelling, "process", found)
+
+    monkeypatch.setattr(checking, "check", card)
+    with pytest.raises(UserError, match=r"accepts, got cloak: same seed, same bytes: two runs differ by 3 levels\n"):
+        run(session)
+    assert asked == ["cloak"]
 
 
 @pytest.mark.usefixtures("nothing_runs")

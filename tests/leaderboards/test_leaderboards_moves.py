@@ -1,0 +1,139 @@
+"""What changed since the last board, and why: on records made by arithmetic."""
+
+from __future__ import annotations
+
+import pytest
+import synthetic
+
+from leaderboards import moves, site
+from leaderboards.evidence import gather
+from leaderboards.moves import Kept
+from leaderboards.source import Loaded
+
+NAMES = [f"artist-{n}" for n in range(1, 8)]
+RECIPE = {
+    "protect": {"stage": "protect", "version": 1, "package": "a" * 64, "surrogate": "b" * 64, "images": ["c" * 64]},
+    "measure": {"stage": "measure", "metrics": {"style-distance": 1}, "judge": "d" * 64, "parents": {}},
+}
+
+
+def protected(name, power, key="", **fields):
+    def one(artist):
+        record = synthetic.record(name, artist, power, components=RECIPE)
+        return record.model_copy(update={"key": key.ljust(8, "0") + record.key[8:], **fields} if key else fields)
+
+    return [one(artist) for artist in NAMES]
+
+
+def changed(stage, **fields):
+    return {**RECIPE, stage: {**RECIPE[stage], **fields}}
+
+
+def arms(seed=0):
+    found = [each for n, name in enumerate(NAMES) for each in synthetic.arms(name, 0.3 + n / 100, 0.8, seed=seed)]
+    return [record.model_copy(update={"components": RECIPE}) for record in found]
+
+
+def board(*groups, control=None):
+    records = [*(control or arms()), *(record for group in groups for record in group)]
+    return gather(Loaded(synthetic.facts(synthetic.suite(NAMES)), records, [])), records
+
+
+def between(before, after):
+    (old, were), (new, are) = before, after
+    known = {moves.address(record): record for record in [*were, *are]}
+    told = moves.compare(moves.state(old), moves.state(new), known)
+    return {move.protection: move for move in told.moves}
+
+
+def test_equal_boards_have_no_moves_and_a_first_board_has_only_new_entries():
+    one = board(protected("cloak", 0.6))
+    assert between(one, one) == {}
+    first = moves.compare(None, moves.state(one[0]), {})
+    assert {move.what for move in first.moves} == {"new"}
+    assert first.before == ""
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "words"),
+    [
+        ({"components": changed("protect", package="e" * 64)}, "code", "package"),
+        ({"components": changed("measure", metrics={"style-distance": 2})}, "code", "style-distance"),
+        ({"components": changed("protect", surrogate="e" * 64)}, "weights", "surrogate"),
+        ({"components": changed("measure", judge="e" * 64)}, "weights", "judge"),
+        ({"components": changed("protect", images=["e" * 64])}, "data", "images"),
+        ({"components": changed("protect", budget_255=8)}, "suite", "budget_255"),
+        ({"salt_digest": "1" * 64}, "suite", "salt"),
+    ],
+)
+def test_each_kind_of_cause_is_named(fields, kind, words):
+    before = board(protected("cloak", 0.6), protected("other", 0.55))
+    control = [r.model_copy(update={k: v for k, v in fields.items() if k == "salt_digest"}) for r in arms()]
+    other = [
+        r.model_copy(update={k: v for k, v in fields.items() if k == "salt_digest"}) for r in protected("other", 0.55)
+    ]
+    after = board(protected("cloak", 0.5, "f", **fields), other, control=control)
+    move = between(before, after)["cloak"]
+    assert (move.what, move.rank_before, move.rank) == ("moved", 1, 2)
+    assert move.p < move.p_before
+    assert set(move.causes) == {kind} or kind == "suite"
+    assert any(words in each for each in move.causes[kind])
+
+
+def test_another_environment_is_named_by_what_differs_in_it():
+    environment = synthetic.record("cloak", NAMES[0], 0.5).environment
+    newer = environment.model_copy(update={"env_class": "other", "packages": {**environment.packages, "torch": "3.0"}})
+    before = board(protected("cloak", 0.6))
+    move = between(
+        before,
+        board(
+            protected("cloak", 0.5, environment=newer),
+            control=[r.model_copy(update={"environment": newer}) for r in arms()],
+        ),
+    )["cloak"]
+    assert "torch" in " ".join(move.causes["environment"])
+    assert "3.0" in " ".join(move.causes["environment"])
+
+
+def test_an_entry_that_others_pass_and_one_that_goes_and_comes():
+    before = board(protected("cloak", 0.6), protected("old", 0.5))
+    found = between(before, board(protected("cloak", 0.6), protected("new", 0.7)))
+    assert {name: move.what for name, move in found.items()} == {"cloak": "moved", "old": "gone", "new": "new"}
+    assert found["cloak"].causes == {"others": ["other entries moved"]}
+    assert (found["cloak"].rank_before, found["cloak"].rank) == (1, 2)
+
+
+def test_more_cells_and_moved_controls_are_causes():
+    before = board(protected("cloak", 0.6)[:-1])
+    found = between(before, board(protected("cloak", 0.6)))
+    assert found["cloak"].causes == {"cells": ["1 more"]}
+    stronger = [
+        r.model_copy(update={"key": "9" + r.key[1:], "generations": {**r.generations, "style-distance": [0.9]}})
+        if r.protection.role == "floor"
+        else r
+        for r in arms()
+    ]
+    judged = [r.model_copy(update={"components": changed("measure", judge="e" * 64)}) for r in stronger]
+    moved = between(board(protected("cloak", 0.6)), board(protected("cloak", 0.6), control=judged))["cloak"]
+    assert any(each.startswith("controls: ") and "judge" in each for each in moved.causes["weights"])
+
+
+def test_the_page_and_its_data_say_it_and_escape_it(tmp_path):
+    name = "cloak[x=<b>bold</b>]"
+    evidence, records = board(protected(name, 0.6))
+    store = synthetic.save(tmp_path / "store", evidence.facts, records)
+    told = moves.compare(None, moves.state(evidence), {})
+    moves.write(store, Kept(state=moves.state(evidence), changes=told))
+    page = site.build(store, tmp_path / "out", unofficial=True)
+    text = (tmp_path / "out" / "changes.html").read_text()
+    assert "&lt;b&gt;bold" in text
+    assert "<b>bold" not in text
+    assert "first board" in text
+    assert 'href="changes.html"' in page.read_text()
+    assert (tmp_path / "out" / "changes.json").read_text().startswith("{")
+
+
+def test_an_unreadable_state_counts_as_none(tmp_path):
+    (tmp_path / "boards").mkdir()
+    (tmp_path / "boards" / "mini.json").write_text("{")
+    assert moves.read(tmp_path, "mini") is None

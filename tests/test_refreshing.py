@@ -1,0 +1,119 @@
+"""Refreshing the tiny suite on stand-in weights: what is due, what runs, what is said."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import tiny
+
+from benchmark import refreshing
+from benchmark.cells.record import Status
+from benchmark.cells.store import Store
+from benchmark.execute.choice import Choice
+from benchmark.execute.executors import Asked
+from benchmark.locking import alone
+from leaderboards import source
+
+INLINE = Asked("inline")
+
+
+class Board:
+    """A suite's file, its store and its site."""
+
+    def __init__(self, folder) -> None:
+        self.suite, self.store, self.site = folder / "tiny.toml", folder / "store", folder / "site"
+        self.write(tiny.TEXT)
+        self.arguments = ["refresh", self.suite, "--protection", "placebo", "--store", self.store, "--out", self.site]
+
+    def write(self, text: str) -> None:
+        self.suite.write_text(text)
+
+    def refresh(self) -> refreshing.Refreshed:
+        return refreshing.refresh(Choice(str(self.suite), ["placebo"]), self.store, self.site, INLINE, unofficial=True)
+
+    def due(self) -> list[refreshing.Due]:
+        return refreshing.due(Choice(str(self.suite), ["placebo"]), self.store)
+
+    def files(self) -> dict[str, bytes]:
+        return {p.relative_to(self.store).as_posix(): p.read_bytes() for p in self.store.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def board(weights, tmp_path_factory):
+    """Refreshed once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLOAKBENCH_MODELS", str(weights))
+        board = Board(tmp_path_factory.mktemp("board"))
+        dry = board.due()
+        assert not board.store.exists(), "a dry run writes nothing"
+        assert sum(one.missing for one in dry) == 7
+        assert {reason for one in dry for reason in one.reasons} == {"no record yet"}
+        first = board.refresh()
+        assert (first.ran, first.rescored, first.lost, first.busy) == (7, 0, 0, False)
+        assert {line.split(":")[0] for line in first.moved} == {"floor", "identity", "placebo", "random-noise"}
+        return board
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_second_refresh_runs_nothing_and_keeps_the_account_of_the_first(board, cloakbench):
+    before, page = board.files(), (board.site / "changes.html").read_bytes()
+    told = cloakbench(*board.arguments, "--unofficial", "--json")
+    said = json.loads(told.out)
+    assert (told.code, said["ran"], said["rescored"]) == (0, 0, 0)
+    assert len(said["moved"]) == 4
+    assert board.files() == before
+    assert (board.site / "changes.html").read_bytes() == page
+    assert cloakbench(*board.arguments, "--dry-run").out == "missing: 0, of which measured again: 0\n"
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_of_two_at_once_the_second_says_so_and_ends_well(board, cloakbench):
+    before = board.files()
+    with alone(board.store / refreshing.LOCK) as free:
+        assert free
+        told = cloakbench(*board.arguments, "--unofficial")
+    assert (told.code, told.out) == (0, "")
+    assert told.err == f"another refresh is at work on {board.store}; nothing to do\n"
+    assert board.files() == before
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_failing_gold_run_publishes_nothing_without_unofficial(board, cloakbench):
+    before, page = board.files(), (board.site / "index.html").read_bytes()
+    told = cloakbench(*board.arguments)
+    assert told.code == 2
+    assert "expected a gold run that holds" in told.err
+    assert (board.files(), (board.site / "index.html").read_bytes()) == (before, page)
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_metrics_that_changed_are_measured_again_and_stale_attacks_run(board):
+    board.write(tiny.TEXT.replace('sets = ["frechet", "kid"]', 'sets = ["frechet"]'))
+    assert {reason for one in board.due() for reason in one.reasons} == {"metrics only"}
+    assert sum(one.rescored for one in board.due()) == 7
+    done = board.refresh()
+    assert (done.rescored, done.ran) == (7, 0)
+    board.write(tiny.TEXT.replace("sigma = 0.05", "sigma = 0.1"))
+    assert {reason for one in board.due() for reason in one.reasons} == {"stale: suite"}
+    done = board.refresh()
+    assert (done.rescored, done.ran) == (0, 3), "the cells of the one attack"
+    assert any("suite: countermeasure" in line for line in done.moved)
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_lost_cell_is_tried_again(board):
+    board.write(tiny.TEXT)
+    board.refresh()
+    store = Store(board.store)
+    record = next(r for r in source.load(board.store).records if r.protection.name == "placebo")
+    store.write_record(record.model_copy(update={"status": Status.INFRA_ERROR, "reason": "no disk"}))
+    [one] = board.due()
+    assert one.reasons == {"to be tried again: infra_error": 1}
+    assert board.refresh().ran == 1
+
+
+def test_workers_and_suites_are_looked_at_first(cloakbench):
+    assert cloakbench("refresh", "mini", "--workers", "0").code == 2
+    told = cloakbench("refresh", "minii")
+    assert (told.code, "did you mean" in told.err.lower()) == (2, True)
