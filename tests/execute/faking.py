@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 
 from benchmark.cells.record import Environment, Status
@@ -39,6 +40,8 @@ class Desk:
             os._exit(9)
         if self.fault == "full":
             raise InfrastructureError("no space is left", "Free some.")
+        if self.fault == "slow":
+            time.sleep(0.5)
         from benchmark.execute.progress import Outcome
 
         return Outcome(task.key, Status.OK)

@@ -1,0 +1,88 @@
+"""Who runs the cells by what was asked for, and what a process checks before it runs any."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmark.errors import InfrastructureError, UserError
+from benchmark.execute.executors import Asked, choose
+from benchmark.execute.inline import InlineExecutor
+from benchmark.execute.job import Task, Unfit
+from benchmark.execute.local import LocalExecutor
+from benchmark.execute.planned import PlannedDesk, PlannedJob
+
+CONTRADICTIONS = [
+    ({"workers": 0}, "expected --workers of 1 or more, got 0"),
+    ({"kind": "inline", "workers": 2}, "expected one worker inline, got 2"),
+    ({"address": "10.0.0.1:6379"}, "expected --executor ray with --address"),
+    ({"kind": "local", "address": "10.0.0.1:6379"}, "expected --executor ray with --address, got local"),
+]
+
+
+@pytest.mark.parametrize(("asked", "said"), CONTRADICTIONS, ids=[said for _, said in CONTRADICTIONS])
+def test_what_contradicts_itself_is_refused(asked, said):
+    with pytest.raises(UserError, match=said):
+        Asked(**asked)
+
+
+def test_one_worker_runs_inline_and_several_in_processes(planned):
+    assert isinstance(choose(Asked(), planned), InlineExecutor)
+    assert isinstance(choose(Asked(workers=1), planned), InlineExecutor)
+    assert isinstance(choose(Asked("inline"), planned), InlineExecutor)
+    chosen = choose(Asked(workers=3), planned)
+    assert isinstance(chosen, LocalExecutor)
+    assert (chosen.count, chosen.devices, chosen.root) == (3, [], planned.store.root)
+    assert choose(Asked("local", 1), planned).count == 1
+
+
+def test_several_gpus_get_a_process_each(planned, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda n: ["H200", "T4", "H200"][n])
+    chosen = choose(Asked(), replace(planned, device="cuda"))
+    assert isinstance(chosen, LocalExecutor)
+    assert (chosen.count, chosen.devices) == (2, ["0", "2"])
+
+
+def test_without_ray_it_says_how_to_install_it(planned, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"pip install 'cloakbench\[ray\]'"):
+        choose(Asked("ray"), planned)
+
+
+def test_a_process_of_another_kind_is_refused_with_the_difference(planned, tmp_path):
+    job = PlannedJob.of(planned)
+    packages = {**job.environment.packages, "torch": "1.0"}
+    other = job.environment.model_copy(update={"env_class": "other", "device": "cpu other", "packages": packages})
+    with pytest.raises(Unfit, match=r"expected device cpu other, torch 1.0, got device cpu .*, torch 2"):
+        replace(job, environment=other).open(tmp_path)
+    with pytest.raises(Unfit, match="expected the weights that the plan was made with, got others"):
+        replace(job, planner=replace(job.planner, digests=replace(job.planner.digests, judge="0" * 64))).open(tmp_path)
+
+
+def test_an_official_run_needs_the_same_code_everywhere(planned, tmp_path):
+    job = PlannedJob.of(planned)
+    other = job.environment.model_copy(update={"commit": "f" * 40})
+    salted = replace(job, planner=replace(job.planner, salt="secret" * 4), environment=other)
+    with pytest.raises(Unfit, match="expected commit ffffffffffff, got "):
+        salted.open(tmp_path)
+    assert isinstance(replace(job, environment=other).open(tmp_path), PlannedDesk)
+
+
+def test_a_process_with_another_submission_or_plan_runs_nothing(planned, tmp_path):
+    desk = PlannedJob.of(planned).open(tmp_path / "desk")
+    [cell, *_] = [c for c in planned.cells if c.entry.facts.name == "placebo"]
+    task = Task.of(cell)
+    newer = task.protection.model_copy(update={"version": "99"})
+    with pytest.raises(InfrastructureError, match="expected cloakbench-controls 99 as planned, got "):
+        desk.run(replace(task, protection=newer), cell.artist)
+    absent = task.protection.model_copy(update={"name": "not-installed"})
+    with pytest.raises(InfrastructureError, match="got 'not-installed'"):
+        desk.run(replace(task, protection=absent), cell.artist)
+    with pytest.raises(InfrastructureError, match="Install the same cloakbench"):
+        desk.run(replace(task, key="0" * 64), cell.artist)
+    assert not (tmp_path / "desk").exists()

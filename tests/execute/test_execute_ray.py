@@ -1,0 +1,207 @@
+"""Ray: the store of an inline run, whatever becomes of workers and nodes. All on this machine, on its loopback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import faking
+import psutil
+import pytest
+
+from benchmark.cells.store import Store
+from benchmark.errors import InfrastructureError, UserError
+from benchmark.execute import session as sessions
+from benchmark.execute.choice import Choice
+from benchmark.execute.job import Unfit
+from benchmark.execute.planned import PlannedJob
+from benchmark.execute.ray import RayExecutor
+from benchmark.images import decode, digest
+from tests import tiny
+from tests.running import Then, run, told
+
+ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
+
+HERE = Path(__file__).parent
+SMALL = {"num_cpus": 1, "object_store_memory": 100 << 20, "memory": 4 << 30}
+ALONE = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",  # else Ray writes a token into the home folder
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the name says little: nodes listen on the loopback only
+    "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def surroundings(weights):
+    """A folder with a short path for Ray's sockets, and an environment that keeps it to itself."""
+    root = Path(tempfile.mkdtemp(prefix="ray-"))
+    (root / "ray").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**ALONE, "RAY_TMPDIR": str(root), "CLOAKBENCH_MODELS": str(weights)}.items():
+            patch.setenv(name, value)
+        yield root
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cluster(surroundings):
+    """A head without room for workers, and three nodes with room for one each."""
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={**SMALL, "num_cpus": 0, "include_dashboard": False})
+    made.nodes = [made.add_node(**SMALL, resources={f"node-{n}": 1}) for n in range(3)]
+    yield made
+    made.shutdown()
+
+
+def workers():
+    """The processes of actors that this one, or a node that it has started, is responsible for."""
+    found = psutil.Process().children(recursive=True)
+    return [p for p in found if p.is_running() and (p.cmdline() or [""])[0].startswith("ray::Actor")]
+
+
+def left(cluster, seconds=20):
+    """The actors that live on after a while."""
+    until = time.monotonic() + seconds
+    while True:
+        alive = [actor for actor in cluster.global_state.actor_table(None).values() if actor["State"] != "DEAD"]
+        if not alive or time.monotonic() > until:
+            return alive
+        time.sleep(0.2)
+
+
+def files(store):
+    """What a store holds beside its records; images as their pixels, the rest by name."""
+    names = sorted(path for path in store.root.rglob("*") if path.is_file())
+    return {
+        path.relative_to(store.root).as_posix(): digest(decode(path.read_bytes())) if path.suffix == ".png" else ""
+        for path in names
+    }
+
+
+CELLS = tiny.planner().cells([tiny.entry("one"), tiny.entry("two"), tiny.FLOOR_ENTRY], [tiny.artist("a")])
+
+
+def test_cells_end_in_the_order_of_the_plan_and_no_actor_is_left(cluster, tmp_path):
+    outcomes = RayExecutor(faking.Job(), tmp_path, 2, cluster.address).run(CELLS, None, Then())
+    assert [outcome.key for outcome in outcomes] == [cell.key for cell in CELLS]
+    assert not ray.is_initialized()
+    assert left(cluster) == []
+
+
+FAULTS = [
+    ("dies", InfrastructureError, "got 2 processes that died of it"),
+    ("full", InfrastructureError, "no space is left"),
+    ("unfit", Unfit, "got threads 2 on node-7"),
+]
+
+
+@pytest.mark.parametrize(("fault", "kind", "said"), FAULTS, ids=[fault for fault, _, _ in FAULTS])
+def test_what_goes_wrong_in_actors_ends_the_run_and_is_said_here(cluster, tmp_path, fault, kind, said):
+    with pytest.raises(kind, match=said):
+        RayExecutor(faking.Job(fault), tmp_path, 1, cluster.address).run(CELLS, None, Then())
+    assert left(cluster) == []
+
+
+def test_a_cluster_without_room_is_said(cluster, tmp_path):
+    greedy = faking.Job(environment=faking.HERE.model_copy(update={"threads": 64}))
+    with pytest.raises(UserError, match="room for a worker"):
+        RayExecutor(greedy, tmp_path, None, cluster.address).run(CELLS, None, Then())
+
+
+INTERRUPTED = """
+import sys
+import faking
+from benchmark.execute.ray import RayExecutor
+from pathlib import Path
+from tests import tiny
+from tests.running import Then
+
+cells = tiny.planner().cells([tiny.entry("one"), tiny.FLOOR_ENTRY], [tiny.artist("a")])
+report = Then(lambda: print("begun", flush=True))
+RayExecutor(faking.Job("slow"), Path(sys.argv[1]), 2, sys.argv[2]).run(cells, None, report)
+"""
+
+
+def test_ctrl_c_leaves_no_actor(cluster, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path), cluster.address],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What runs the tests in the background may ignore SIGINT, which children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([ALONE["PYTHONPATH"], str(HERE.parent)])},
+    )
+    assert process.stdout.readline() == "begun\n", process.communicate()[1]
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in err
+    assert left(cluster) == []
+    assert workers() == []
+
+
+def test_a_ray_of_its_own_leaves_the_store_of_one_process_even_when_a_worker_is_killed(alone, planned, cloakbench):
+    killed = []
+
+    def kill():
+        while not list(planned.store.records()):
+            time.sleep(0.05)
+        [first, *_] = workers()
+        killed.append(first.pid)
+        first.kill()
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    suite, root = planned.store.root.parent / "tiny.toml", planned.store.root
+    asked = ["run", suite, "--protection", "random-noise", "--store", root, "--executor", "ray", "--workers", 2]
+    done = cloakbench(*asked)
+    assert done.code == 0, done.err
+    assert killed
+    assert f"[{len(planned.cells)}/{len(planned.cells)}] ok" in done.err
+    assert told(planned.store) == told(alone.store)
+    assert files(planned.store) == files(alone.store)
+    assert not ray.is_initialized()
+
+
+def test_a_lost_node_costs_only_the_cells_that_ran_there(cluster, alone, planned):
+    killed = []
+
+    def kill():
+        """Takes the whole machine of a worker, as a failing one would go."""
+        busy = workers()[0].parent()
+        [node] = [n for n in cluster.nodes if n.all_processes["raylet"][0].process.pid == busy.pid]
+        killed.append(node)
+        cluster.remove_node(node, allow_graceful=False)
+
+    report = Then(kill)
+    outcomes = sessions.run(
+        planned, RayExecutor(PlannedJob.of(planned), planned.store.root, 3, cluster.address), report
+    )
+    assert killed
+    assert [outcome.key for outcome in outcomes] == [cell.key for cell in planned.cells]
+    assert sorted(report.finished) == sorted(cell.key for cell in planned.cells)
+    assert told(planned.store) == told(alone.store)
+    assert files(planned.store) == files(alone.store)
+    assert left(cluster) == []
+
+
+@pytest.mark.long
+def test_a_part_of_the_suite_mini_quick_is_the_same_on_ray(tmp_path, monkeypatch):
+    monkeypatch.delenv("CLOAKBENCH_MODELS")
+    choice = Choice("mini-quick", ["placebo"], only=["attack=dreambooth", "attack=jpeg"], limit=4)
+    here, there = sessions.plan(choice, tmp_path / "here"), sessions.plan(choice, tmp_path / "there")
+    run(here)
+    sessions.run(there, RayExecutor(PlannedJob.of(there), there.store.root, 2), Then())
+    assert len(told(Store(tmp_path / "here"))) == 4
+    assert told(there.store) == told(here.store)
+    assert files(there.store) == files(here.store)
