@@ -112,7 +112,9 @@ def pages(look: Lookup, facts: Sequence[ProtectionView]) -> Iterator[Page]:
     noise = [look.traces[entry.name] for entry in look.entries if entry.facts.role == COMPARED]
     for entry in look.entries:
         made = Later(
-            recipe(look.basis, look.traces[entry.name], noise, look.span, standing.numbers(look, entry)),
+            recipe(
+                look.basis, look.traces[entry.name], noise, look.span, views[entry.name], standing.numbers(look, entry)
+            ),
             partial(view, look, entry, views[entry.name]),
         )
         path = addresses.protection(entry.name)

@@ -1,0 +1,133 @@
+"""The pages behind the front page in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import synthetic
+from PIL import Image
+from synthetic import JPEG
+
+from benchmark.cells.paths import StorePaths
+from leaderboards import site
+from leaderboards.evidence import gather
+from leaderboards.pages.differences import Differences
+from leaderboards.source import load
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if CHROMIUM is None:
+    pytest.skip("needs Chromium on the PATH, found none", allow_module_level=True)
+api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the package axe-playwright-python")
+
+DEEP = ("attacks/jpeg.html", "protections/impasto.html", "cells/impasto/jpeg.html", "compare.html", "method.html")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A site of six artists, with pictures of one protection under one attack."""
+    root = tmp_path_factory.mktemp("drilldown")
+    facts, records = synthetic.demonstration(artists=6, seeds=1)
+    shown = []
+    for n, each in enumerate(records):
+        is_shown = each.attack.name == JPEG.name and each.protection.name in ("identity", "impasto")
+        keys = {stage: f"{place}{n:063x}" for place, stage in enumerate(("protect", "countermeasure", "generate"))}
+        shown.append(each.model_copy(update={"components": {"measure": {"parents": keys}}}) if is_shown else each)
+        for stage, key in keys.items() if is_shown else ():
+            _picture(StorePaths(root / "store"), key, each.environment.env_class, stage)
+    synthetic.save(root / "store", facts, shown)
+    return site.build(root / "store", root / "site", unofficial=True).parent
+
+
+def _picture(paths, key, where, stage):
+    path = paths.gallery_path(key, where) if stage == "generate" else paths.image_path(key, where, 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((64, 256 if stage == "generate" else 64, 3), 90, np.uint8)).save(path)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with api.sync_playwright() as started:
+        yield started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def page(browser, built):
+    """A page that fails the test where the console shows an error or a request leaves the folder."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened, faults = context.new_page(), []
+    opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("request", lambda asked: None if asked.url.startswith(built.as_uri()) else faults.append(asked.url))
+    yield opened
+    context.close()
+    assert faults == []
+
+
+def test_clicks_lead_from_the_front_page_to_the_pictures_of_one_cell(page, built):
+    page.goto((built / "index.html").as_uri())
+    page.locator("main").get_by_role("link", name="impasto", exact=True).first.click()
+    assert page.url.endswith("protections/impasto.html")
+    page.get_by_role("table").first.get_by_role("link", name="jpeg", exact=True).click()
+    assert page.url.endswith("cells/impasto/jpeg.html")
+    page.get_by_role("link", name="artist-3").first.click()
+    strip = page.locator(":target .strip")
+    assert [each.strip() for each in strip.locator("figcaption").all_inner_texts()][:4] == [
+        "original",
+        "protected PNG",
+        "difference \N{MULTIPLICATION SIGN}10",
+        "after countermeasure",
+    ]
+    first = strip.locator("img").first
+    first.scroll_into_view_if_needed()
+    page.wait_for_function("image => image.complete", arg=first.element_handle())
+    assert first.evaluate("image => image.naturalWidth") == 64
+    evidence = page.locator(":target details")
+    evidence.locator("summary").click()
+    assert "--only artist=artist-3 --only attack=jpeg --only strength=0.25" in evidence.inner_text()
+
+
+def test_any_two_are_compared_as_the_board_does_and_the_address_holds_the_choice(page, built):
+    found = Differences(gather(load(built.parent / "store")))
+    page.goto((built / "compare.html").as_uri() + "#impasto&glaze&mist")
+    table = page.get_by_role("region", name="Comparison")
+    carrier = found.evidence.standings.carrier
+    [line] = [each for each in table.locator("tbody tr").all() if "carries the rank" in each.inner_text()]
+    cells = line.locator("td").all_inner_texts()
+    for place, other in ((2, "glaze"), (5, "mist")):
+        [difference] = found.to("impasto", [other])[found.columns.index(carrier)]
+        shown = cells[place].replace("\N{MINUS SIGN}", "-").replace("(", "").replace(")", "").split()
+        assert [float(each) for each in shown if each != "to"] == pytest.approx(
+            [difference.value, difference.low, difference.high], abs=0.006
+        )
+        apart = found.told_apart[found.names.index("impasto"), found.names.index(other)]
+        assert cells[place + 1] == ("ahead" if apart else "not told apart")
+    page.get_by_role("button", name="remove mist").click()
+    page.get_by_label("with").select_option("photoguard")
+    assert page.url.endswith("compare.html#impasto&photoguard")
+    page.reload()
+    assert page.get_by_label("with").input_value() == "photoguard"
+
+
+@pytest.mark.parametrize("path", DEEP)
+def test_pages_have_no_serious_barrier_and_fit_a_phone(page, built, path):
+    page.goto((built / path).as_uri())
+    found = axe.Axe().run(page, options={"preload": False}).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")] == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("path", DEEP)
+def test_pages_are_readable_without_script(browser, built, path):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((built / path).as_uri())
+    text = page.locator("main").inner_text()
+    context.close()
+    said = {"compare.html": "not told apart", "method.html": "denominator", "cells/impasto/jpeg.html": "style-distance"}
+    assert said.get(path, "impasto") in text
+    assert Path(path).stem != "compare" or "add another" not in text
