@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
@@ -38,6 +39,7 @@ def grid(records: Sequence[Record]) -> Grid:
         Column("Device", "s, median"),
         Column("Peak memory", "GB, highest"),
         Column("All cells", "hours"),
+        Column("Energy", "J, median"),
         Column("What it does", kind="words"),
     )
     note = "Per cell; a cell that took a stage's output from the store is not counted there."
@@ -56,19 +58,26 @@ def words(costs: dict[str, StageCost]) -> str:
 
 
 def _words(cost: StageCost) -> str:
-    where = ", from the store" if cost.cached else ""
+    where = "" if cost.energy_j is None else f", {text.number(cost.energy_j)} J"
+    where += "" if cost.chunk is None else f", {cost.chunk} images at once for want of memory"
+    where += ", from the store" if cost.cached else ""
     memory = text.number(cost.peak_bytes / GIGABYTE)
     return f"{text.number(cost.wall_s)} s (device {text.number(cost.device_s)} s, {memory} GB{where})"
 
 
 def _line(stage: str, costs: list[StageCost]) -> Line:
     wall = [cost.wall_s for cost in costs]
+    energy = [cost.energy_j for cost in costs if cost.energy_j is not None]
     numbers = [
         float(len(costs)),
         median(wall),
         median(cost.device_s for cost in costs),
         max(cost.peak_bytes for cost in costs) / GIGABYTE,
         sum(wall) / 3600,
+        median(energy) if energy else math.nan,
     ]
-    cells = (Cell(str(len(costs)), numbers[0]), *(Cell(text.number(each), each) for each in numbers[1:]))
+    cells = (
+        Cell(str(len(costs)), numbers[0]),
+        *(Cell(text.number(each), each if math.isfinite(each) else None) for each in numbers[1:]),
+    )
     return Line(text.name(stage), "", "", False, (*cells, Cell(STAGES.get(stage, ""), kind="words")))

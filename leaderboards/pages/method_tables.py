@@ -19,7 +19,7 @@ STATUSES = {
     Status.OK: "measured",
     Status.INVALID_OUTPUT: "the submission broke its contract or budget: counts as no protection",
     Status.FAILED: "the submission raised: counts as no protection",
-    Status.OOM: "the submission ran out of memory: counts as no protection",
+    Status.OOM: "out of memory: no protection where the submission's own code was, not scored where an attack was",
     Status.TIMEOUT: "the submission took too long: counts as no protection",
     Status.SKIPPED: "no strength meets the target of quality: not scored",
     Status.NO_SIGNAL: "the attack did not learn from the artist: not scored",
