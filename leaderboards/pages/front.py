@@ -71,7 +71,7 @@ def pages(material: Material) -> Iterator[Page]:
         numbers = {"cells": _cells(evidence, spec.name), "points": _points(evidence, spec.name)}
         if spec.name == evidence.rank_attack:
             numbers["cells"] = []  # they stand in the page
-        yield Page(_data(spec.name), "data.js", "", {"name": spec.name, "data": numbers})
+        yield Page(_data(spec.name), "data.js", "", {"name": text.name(spec.name), "data": numbers})
 
 
 def table(board: Board, evidence: Evidence) -> FrontTable:
@@ -120,18 +120,22 @@ def _island(evidence: Evidence, curve: Curve | None) -> dict[str, Any]:
     metrics = [evidence.metric(name) for name in quality_metrics(evidence)]
     own, controls = plots.named(curve) if curve else ([], [])
     return {
-        "attack": evidence.rank_attack,
+        "attack": text.name(evidence.rank_attack),
         "attacks": [
             {
-                "name": spec.name,
-                "mimicry": spec.mimicry,
-                "countermeasure": spec.countermeasure or "none",
+                "name": text.name(spec.name),
+                "mimicry": text.name(spec.mimicry),
+                "countermeasure": text.name(spec.countermeasure or "none"),
                 "data": _data(spec.name),
             }
             for spec in evidence.ranked
         ],
         "metrics": [
-            {"name": m.name, "title": f"{m.name}{f' ({m.unit})' * bool(m.unit)}", "isReversed": m.higher_is_better}
+            {
+                "name": text.name(m.name),
+                "title": text.plain(f"{m.name}{f' ({m.unit})' * bool(m.unit)}", 80),
+                "isReversed": m.higher_is_better,
+            }
             for m in metrics
             if m
         ],
