@@ -11,13 +11,14 @@ from benchmark.cells import seeds
 from benchmark.cells.plan import Cell
 from benchmark.cells.record import Record, Status
 from benchmark.cells.store import Store
+from benchmark.execute import canaries
 from benchmark.execute import session as sessions
 from benchmark.execute.choice import Choice
 from benchmark.execute.executors import Asked, choose
 from benchmark.execute.rescoring import rescore
 from benchmark.execute.session import Session
 from benchmark.locking import alone
-from leaderboards import moves, site, source
+from leaderboards import drift, moves, site, source
 from leaderboards.changes import changes
 from leaderboards.moves import Changes, Kept, State
 
@@ -44,6 +45,8 @@ class Refreshed:
     ran: int = 0
     lost: int = 0
     """Cells that met a fault of disk, memory or harness: the next refresh tries them again."""
+    canaries: list[str] = field(default_factory=list)
+    """One line for each control cell that ran once more, to see whether the environment still gives the same."""
     page: Path | None = None
     moved: list[str] = field(default_factory=list)
     """One line for each entry that came, went or moved since the last board."""
@@ -63,9 +66,10 @@ def refresh(choice: Choice, root: Path, out: Path, asked: Asked, unofficial: boo
         written = _rescored(choice, root)
         session = sessions.plan(choice, root)
         ran = sessions.run(session, choose(asked, session))
+        again = _drift(session)
         page, told = rebuild(root, out, session.suite.name, unofficial)
         lost = sum(record.status is Status.INFRA_ERROR for record in ran)
-        return Refreshed(False, written, len(ran), lost, page, moves.words(told))
+        return Refreshed(False, written, len(ran), lost, again, page, moves.words(told))
 
 
 def _rescored(choice: Choice, root: Path) -> int:
@@ -73,6 +77,14 @@ def _rescored(choice: Choice, root: Path) -> int:
     if choice.salt_file is not None or choice.model is not None:
         return 0
     return rescore(choice.suite, root, choice.images).written
+
+
+def _drift(session: Session) -> list[str]:
+    ran = canaries.rerun(session)
+    if not ran:
+        return []
+    records = source.load(session.store.root, session.suite.name).records
+    return [drift.sentence(each) for each in drift.drift(records, ran, session.suite.metrics.primary)]
 
 
 def rebuild(root: Path, out: Path, suite: str, unofficial: bool = False) -> tuple[Path, Changes]:

@@ -15,7 +15,7 @@ import tiny
 from benchmark.cells.store import Store
 from benchmark.clearing import clear
 
-TIMES = {"cost", "created", "updated", "before", "after"}
+TIMES = {"cost", "created", "measured", "updated", "before", "after"}
 CHECKOUT = {"commit", "dirty"}
 """The checkout that the tests run in may be edited meanwhile."""
 
@@ -27,14 +27,17 @@ def timeless(value):
 
 
 def contents(store: Path) -> dict[str, object]:
-    """Every file of a store: JSON without times, all others byte for byte."""
-    files = [path for path in sorted(store.rglob("*")) if path.is_file()]
-    return {
-        path.relative_to(store).as_posix(): (
-            timeless(json.loads(path.read_bytes())) if path.suffix == ".json" else path.read_bytes()
-        )
-        for path in files
-    }
+    """Every file of a store but canaries, which are filed by their time: JSON without times, others byte for byte."""
+    files = [path for path in sorted(store.rglob("*")) if path.is_file() and "canaries" not in path.parts]
+    return {path.relative_to(store).as_posix(): content(path) for path in files}
+
+
+def content(path: Path) -> object:
+    if path.suffix == ".json":
+        return timeless(json.loads(path.read_bytes()))
+    if path.suffix == ".jsonl":
+        return [timeless(json.loads(line)) for line in path.read_bytes().splitlines()]
+    return path.read_bytes()
 
 
 def killed(kills: int, weights: Path, folder: Path) -> dict[str, object]:

@@ -80,6 +80,6 @@ def _say(done: Refreshed, root: Path) -> None:
     if done.busy:
         print(f"another refresh is at work on {root}; nothing to do", file=sys.stderr)
         return
-    for line in done.moved:
+    for line in (*done.moved, *done.canaries):
         print(line)
     print(f"rescored: {done.rescored}, ran: {done.ran}, lost: {done.lost}, leaderboard: {done.page}")

@@ -74,7 +74,9 @@ def visit(browser, built):
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None
+        )
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda each: None if allowed(each.url) else faults.append(each.url))
         page.goto(f"{built.as_uri()}/{path}")
