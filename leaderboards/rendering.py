@@ -22,6 +22,7 @@ NAVIGATION = (
     ("protections/index.html", "Protections"),
     ("compare.html", "Compare"),
     ("changes.html", "Changes"),
+    ("history.html", "History"),
     ("method.html", "Method"),
 )
 

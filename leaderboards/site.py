@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from benchmark.errors import UserError
 from leaderboards.board import view
 from leaderboards.evidence import gather
-from leaderboards.pages import behind, bundles, changes, front
+from leaderboards.pages import behind, bundles, changes, front, history
 from leaderboards.pages.page import INDEX, Asset, Kind, Material, Page
 from leaderboards.rendering import Renderer
 from leaderboards.source import load
@@ -22,7 +22,7 @@ from leaderboards.view import Board
 from leaderboards.writing import File, Written, publish
 
 DATA = "board.json"
-KINDS: tuple[Kind, ...] = (front.pages, behind.pages, bundles.pages, changes.pages)
+KINDS: tuple[Kind, ...] = (front.pages, behind.pages, bundles.pages, changes.pages, history.pages)
 """Every kind of page, in the order in which they are made."""
 
 

@@ -73,11 +73,13 @@ def export(suite: str, *, out: Path, source: Path | None = None, json: Flag = Fa
 
     Args:
         suite: Which suite.
-        out: Folder for `facts.json` and `records.jsonl`.
+        out: Folder for `facts.json`, `records.jsonl` and `history.jsonl`, which gains what the records say.
         source: A store; the default one otherwise.
         json: Print an object with the number of records.
     """
+    from leaderboards.history import remember
     from leaderboards.source import export_reference
 
     done = export_reference(source or default_store(), suite, out)
+    remember(source or default_store(), suite, out)
     return print_values({"records": len(done.records), "damaged": len(done.damaged), "folder": str(out)}, json)

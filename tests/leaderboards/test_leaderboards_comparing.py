@@ -91,6 +91,19 @@ def test_a_planted_regression_is_found_under_the_attacks_that_it_weakens():
     assert (plain.at, plain.artists, plain.seeds, plain.reason) == ("strength 0.25, 0.5, 1", 8, 1, "")
 
 
+def test_half_of_the_budget_is_found_in_committed_records():
+    """PhotoGuard at strength 0.5 as if it were the whole of a new version: five paired seeds on eight artists."""
+    loaded = load(MINI.with_name("mini-meaning"))
+    others = [each for each in loaded.records if each.protection.name != "photoguard"]
+    own = [each for each in loaded.records if each.protection.name == "photoguard"]
+    half = [each.model_copy(update={"strength": 1.0}) for each in own if each.strength == 0.5]
+    found = compared([*others, *(e for e in own if e.strength == 1.0)], [*others, *half], facts=loaded.facts)
+    [plain] = found.attacks
+    assert (plain.verdict, plain.artists, plain.seeds) == (Verdict.REGRESSED, 8, 5)
+    assert (round(plain.before, 2), round(plain.after, 2)) == (0.59, 0.31)  # the model card's table
+    assert [change.field for change in found.changes] == ["protect.strength"]
+
+
 def test_the_changed_component_is_named():
     before = version(RECORDS, "1.0")
     found = compared(before, version(RECORDS, "1.1"))

@@ -1,0 +1,231 @@
+"""The history beside records, its series and steps, its page and its feed."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import random
+import re
+import shutil
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+import synthetic
+
+from benchmark.errors import UserError
+from leaderboards import feed, history, source
+from leaderboards.evidence import gather
+from leaderboards.history import HISTORY_FILE, Point, layers, points, read, remember, united
+from leaderboards.pages import history as page
+from leaderboards.site import build
+from leaderboards.tracking import tracks
+
+FACTS, RECORDS = synthetic.demonstration()
+ATOM = {"a": feed.ATOM}
+
+
+def versioned(records, number, created, move=0.0):
+    """The records with PhotoGuard in another version, measured at another time."""
+    return [
+        each.model_copy(
+            update={
+                "protection": each.protection.model_copy(update={"version": number, "package_digest": number * 20}),
+                "created": created,
+                "key": f"{number.replace('.', '')}{each.key}"[:64],
+                "generations": {"style-distance": [v + move for v in each.generations["style-distance"]]},
+            }
+        )
+        for each in records
+        if each.protection.name == "photoguard"
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A reference folder with three versions of PhotoGuard, the last of which protects less."""
+    store = synthetic.save(tmp_path / "store", FACTS, RECORDS)
+    synthetic.save(store, FACTS, versioned(RECORDS, "1.1", "2026-02-01T00:00:00+00:00", 0.001))
+    synthetic.save(store, FACTS, versioned(RECORDS, "1.2", "2026-03-01T00:00:00+00:00", -0.08))
+    return store
+
+
+def test_a_board_gives_a_point_for_each_submission_and_random_noise():
+    found = points(gather(source.Loaded(FACTS, RECORDS, [])))
+    assert [each.protection for each in sorted(found, key=lambda p: p.protection)] == [
+        "glaze", "impasto", "mist", "photoguard", "random-noise",
+    ]  # fmt: skip
+    [own] = [each for each in found if each.protection == "photoguard"]
+    assert {(value.attack, value.at) for value in own.values} == {
+        (attack, f"strength {strength}")
+        for attack in ("dreambooth", "jpeg", "blur", "noise", "lora")
+        for strength in ("0.25", "0.5", "1")
+    }
+    whole = next(value for value in own.values if (value.attack, value.at) == ("dreambooth", "strength 1"))
+    assert whole.low < whole.p < whole.high
+    assert abs(whole.p - 0.5) < 0.05  # what synthetic.py gives it
+    assert (whole.artists, own.cells, own.version) == (8, 120, "1.0")
+
+
+def test_remembering_tells_every_version_once(folder):
+    assert remember(folder) == 7
+    before = (folder / HISTORY_FILE).read_bytes()
+    assert remember(folder) == 0
+    assert (folder / HISTORY_FILE).read_bytes() == before
+    versions = [each.version for each in read(folder) if each.protection == "photoguard"]
+    assert versions == ["1.0", "1.1", "1.2"]
+
+
+def test_histories_merge_in_any_order(folder):
+    remember(folder)
+    found = read(folder)
+    rng = random.Random(0)
+    for _ in range(5):
+        mixed = rng.sample([*found, *found], 2 * len(found))
+        assert united(mixed) == found
+    later = found[0].model_copy(update={"measured": "2027-01-01T00:00:00+00:00"})
+    assert united([later, *found]) == found  # the same numbers again
+
+
+def test_a_line_that_is_no_point_is_an_error(folder):
+    (folder / HISTORY_FILE).write_text('{"suite": "mini"}\n')
+    with pytest.raises(UserError, match="expected a point of a board's history in each line"):
+        read(folder)
+
+
+def test_layers_never_mix_versions_or_environments():
+    elsewhere = RECORDS[0].environment.model_copy(update={"env_class": "other"})
+    moved = [each.model_copy(update={"environment": elsewhere}) for each in RECORDS]
+    more = versioned(RECORDS, "1.1", "2026-02-01T00:00:00+00:00")
+    found = list(layers(source.Loaded(FACTS, [*RECORDS, *moved, *more], [])))
+    kinds = [
+        (
+            {each.environment.env_class for each in layer.records},
+            {each.protection.version for each in layer.records if each.protection.name == "photoguard"},
+            {each.protection.role for each in layer.records} >= {"identity", "floor", "placebo"},
+        )
+        for layer in found
+    ]
+    here = {RECORDS[0].environment.env_class}
+    assert kinds == [(here, {"1.1"}, True), (here, {"1.0"}, True), ({"other"}, {"1.0"}, True)]
+
+
+def test_a_series_holds_a_step_where_a_version_protects_less(folder):
+    remember(folder)
+    [track] = [each for each in tracks(read(folder), 0.1, ["lora"]) if each.points[0].protection == "photoguard"]
+    assert track.series[0].attack == "lora"
+    [plain] = [each for each in track.series if each.attack == "dreambooth"]
+    assert plain.at == "strength 1"
+    [step] = plain.steps
+    assert (step.point.version, step.has_fallen, plain.has_regressed) == ("1.2", True, True)
+    assert step.before - step.after == pytest.approx(0.08 / 0.45, abs=0.03)  # the denominator is 0.4 to 0.52
+
+
+def test_too_few_artists_make_no_step():
+    def point(day, p, artists):
+        value = history.Measured(attack="jpeg", at="strength 1", p=p, low=None, high=None, artists=artists)
+        return Point(
+            suite="s", suite_version=1, protection="x", version=day, package="", env_class="e", device="cpu",
+            salt="", measured=f"2026-01-{day}", cells=1, values=(value,),
+        )  # fmt: skip
+
+    few = tracks([point("01", 0.5, 2), point("02", 0.1, 2)], 0.1)
+    enough = tracks([point("01", 0.5, 6), point("02", 0.1, 6)], 0.1)
+    assert few[0].series[0].steps == []
+    assert [step.after for step in enough[0].series[0].steps] == [0.1]
+
+
+def entries(path):
+    root = ElementTree.fromstring(path.read_bytes())
+    return {e.findtext("a:id", "", ATOM): e.findtext("a:title", "", ATOM) for e in root.findall("a:entry", ATOM)}
+
+
+class Links(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.tags = set(), [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        found = dict(attributes)
+        self.ids |= {found["id"]} if "id" in found else set()
+        self.links += [found["href"]] if "href" in found else []
+
+
+def test_the_page_and_the_feed_tell_of_it(folder, tmp_path):
+    remember(folder)
+    out = build(folder, tmp_path / "site", unofficial=True).parent
+    text = (out / page.PATH).read_text()
+    parsed = Links(text)
+    assert parsed.tags.count("svg") == 5 * 5  # protections x attacks
+    assert "script" not in parsed.tags
+    assert "2026-03-01, version 1.2" in text
+    assert "No control cell has run again yet." in text
+    assert page.PATH in Links((out / "index.html").read_text()).links
+    told = entries(out / page.FEED)
+    assert "photoguard fell under dreambooth" in told.values()
+    assert all(re.fullmatch(r"urn:uuid:[0-9a-f-]{36}", name) for name in told)
+    root = ElementTree.fromstring((out / page.FEED).read_bytes())
+    anchors = {link.get("href").partition("#")[2] for link in root.findall("a:entry/a:link", ATOM)}
+    assert anchors <= parsed.ids
+
+
+def test_ids_stay_when_the_board_grows_and_the_bytes_when_it_does_not(folder, tmp_path):
+    remember(folder)
+    first = build(folder, tmp_path / "one", unofficial=True).parent
+    again = build(folder, tmp_path / "two", unofficial=True).parent
+    for name in (page.PATH, page.FEED):
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+    before = entries(first / page.FEED)
+    synthetic.save(folder, FACTS, versioned(RECORDS, "1.3", "2026-04-01T00:00:00+00:00", -0.079))
+    synthetic.save(folder, FACTS, versioned(RECORDS, "1.4", "2026-05-01T00:00:00+00:00", 0.08))
+    remember(folder)
+    after = entries(build(folder, tmp_path / "two", unofficial=True).parent / page.FEED)
+    assert before.items() <= after.items()
+    assert len(after) > len(before)
+
+
+def test_drift_of_canaries_is_shown(tmp_path):
+    store = synthetic.save(tmp_path / "store", FACTS, RECORDS)
+    source.export_reference(store, None, tmp_path / "reference")
+    clean = next(each for each in RECORDS if each.protection.name == "identity")
+    moved = clean.model_copy(update={"created": "2026-05-01T00:00:00+00:00", "sets": {"frechet": 9.0, "kid": 0.003}})
+    (tmp_path / "reference" / source.CANARIES_FILE).write_text(moved.model_dump_json() + "\n")
+    out = build(tmp_path / "reference", tmp_path / "site", unofficial=True).parent
+    assert (
+        "identity artist-1 dreambooth: the same images; mean distance +0, frechet by up to"
+        in (out / page.PATH).read_text()
+    )
+    assert "gives other results" in "".join(entries(out / page.FEED).values())
+
+
+def test_hostile_names_stay_text(tmp_path):
+    bad = '<script>alert("x")</script>'
+    records = [
+        each.model_copy(update={"protection": each.protection.model_copy(update={"name": bad, "version": bad})})
+        if each.protection.name == "photoguard"
+        else each
+        for each in RECORDS
+    ]
+    store = synthetic.save(tmp_path / "store", FACTS, records)
+    remember(store)
+    out = build(store, tmp_path / "site", unofficial=True).parent
+    assert "script" not in Links((out / page.PATH).read_text()).tags
+    ElementTree.fromstring((out / page.FEED).read_bytes())
+
+
+def test_export_carries_the_history_on(folder, tmp_path, cloakbench):
+    for _ in range(2):
+        told = cloakbench("export", "mini", "--source", folder, "--out", tmp_path / "reference", "--json")
+        assert json.loads(told.out)["records"] == len(RECORDS) + 240
+    assert len(read(tmp_path / "reference")) == 7
+    only = {each.key for each in versioned(RECORDS, "1.1", "")}
+    for key in only:
+        shutil.rmtree(folder / "records" / key[:2] / key)
+    cloakbench("export", "mini", "--source", folder, "--out", tmp_path / "reference")
+    assert "1.1" in {each.version for each in read(tmp_path / "reference")}
+
+
+def test_examples():
+    assert doctest.testmod(feed).failed == 0
