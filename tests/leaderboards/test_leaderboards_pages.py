@@ -45,6 +45,7 @@ KINDS = {
     "cells/",
     "compare.html",
     "compare/",
+    "history.html",
     "method.html",
 }
 
