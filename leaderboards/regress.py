@@ -50,7 +50,7 @@ def _names(before: Reference, after: Reference, old: Loaded, new: Loaded, store:
 
 def lines(found: Comparison) -> list[str]:
     """Returns a comparison as lines of text."""
-    told = [f"{found.before} → {found.after}, suite {found.suite}: {found.verdict}"]
+    told = [f"{found.before} → {found.after}, suite {found.suite}: {found.verdict} (margin {found.margin:g} of P)"]
     told += [f"  note: {note}" for note in found.notes]
     told += [f"  changed: {_changed(change, found)}" for change in found.changes]
     told += ["  changed: nothing in any recipe"] * (bool(found.attacks) and not found.changes)
@@ -66,28 +66,26 @@ def _changed(change: changes.Change, found: Comparison) -> str:
 
 def _table(found: Comparison) -> list[str]:
     heads = ("attack", "at", "P before", "after", "change (90 %)", "verdict")
-    rows = [heads, *(_row(each, found.margin) for each in found.attacks)]
+    rows = [heads, *(_row(each) for each in found.attacks)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
     padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [f"  {line}" for line in padded] if found.attacks else []
 
 
-def _row(each: Difference, margin: float) -> tuple[str, ...]:
+def _row(each: Difference) -> tuple[str, ...]:
     half = (each.high - each.low) / 2
     interval = text.interval(each.low, each.high)
     change = text.number(each.change, half) + (f" ({interval})" if interval else "")
     before, after = (text.number(value, half) for value in (each.before, each.after))
-    return each.attack, each.at, before, after, change, f"{each.verdict}{_needed(each, margin)}"
+    return each.attack, each.at, before, after, change, f"{each.verdict}{_needed(each)}"
 
 
-def _needed(each: Difference, margin: float) -> str:
+def _needed(each: Difference) -> str:
     """Returns why a verdict is open and what would decide it, in words; empty where it is decided."""
     if each.verdict is not Verdict.INCONCLUSIVE:
         return ""
-    ways = [
-        f"{count} {what}"
-        for count, what in ((each.seeds_needed, "seeds"), (each.artists_needed, "artists"))
-        if count is not None
-    ]
-    resolves = f"; {each.artists} artists show {text.number(each.least)}, the margin is {margin:g}" if ways else ""
-    return f": {each.reason}{resolves}{'; needed: about ' + ' or '.join(ways) if ways else ''}"
+    counts = ((each.seeds_needed, "seeds"), (each.artists_needed, "artists"))
+    ways = " or ".join(f"{count} {what}" for count, what in counts if count is not None)
+    if not ways:
+        return f": {each.reason}"
+    return f": {each.artists} artists show {text.number(each.least, each.least)}; about {ways} needed"
