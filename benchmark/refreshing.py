@@ -18,7 +18,7 @@ from benchmark.execute.executors import Asked, choose
 from benchmark.execute.rescoring import rescore
 from benchmark.execute.session import Session
 from benchmark.locking import alone
-from leaderboards import drift, moves, site, source
+from leaderboards import drift, history, moves, site, source
 from leaderboards.changes import changes
 from leaderboards.moves import Changes, Kept, State
 
@@ -98,6 +98,7 @@ def rebuild(root: Path, out: Path, suite: str, unofficial: bool = False) -> tupl
         before = last.state if last else None
         last = Kept(state=now, changes=moves.compare(before, now, _by_address(root, before, now)))
         moves.write(root, last)
+    history.remember(root, suite)
     return site.put(material, out), last.changes
 
 

@@ -57,7 +57,7 @@ class Move(_Frozen):
 
     protection: str
     what: str
-    """`new`, `gone` or `moved`."""
+    """`new`, `gone`, `moved`, or `changed` where rank and P are as before."""
     version: str
     rank_before: int | None
     rank: int | None
@@ -175,9 +175,10 @@ def _move(name: str, old: Standing | None, new: Standing | None, arms: Arms, rec
         if not why:
             why = {"others": ["other entries moved"]} if not _differs(old.p, new.p) else {"data": ["values filled in"]}
     known = new or old
+    is_same = old and new and old.rank == new.rank and not _differs(old.p, new.p)
     return Move(
         protection=name,
-        what="moved" if old and new else "new" if new else "gone",
+        what="changed" if is_same else "moved" if old and new else "new" if new else "gone",
         version=known.version if known else "",
         rank_before=old.rank if old else None,
         rank=new.rank if new else None,
@@ -223,7 +224,9 @@ def _said(move: Move) -> str:
     p = "no P" if move.p is None else f"P {text.number(move.p)}"
     if move.what == "new":
         return f"new, version {move.version}: {rank}, {p}"
+    because = "; ".join(f"{kind}: {', '.join(all_)}" for kind, all_ in move.causes.items())
+    if move.what == "changed":
+        return f"{rank}, {p} as before; {because}"
     was_rank = "no rank" if move.rank_before is None else f"rank {move.rank_before}"
     was_p = "no P" if move.p_before is None else f"P {text.number(move.p_before)}"
-    because = "; ".join(f"{kind}: {', '.join(all_)}" for kind, all_ in move.causes.items())
     return f"{was_rank} to {rank}, {was_p} to {p}; {because}"

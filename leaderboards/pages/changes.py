@@ -12,7 +12,6 @@ from leaderboards.pages.page import Asset, Material, Page
 
 PATH = "changes.html"
 DATA = "changes.json"
-WHAT = {"new": "new", "gone": "gone", "moved": "moved"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def _line(move: Move) -> Line:
     return Line(
         label=text.name(move.protection),
         version=text.plain(move.version, 20),
-        what=WHAT[move.what],
+        what=text.plain(move.what, 10),
         rank=_step(move, _rank(move.rank_before), _rank(move.rank)),
         p=_step(move, _p(move.p_before), _p(move.p)),
         causes=tuple((kind, text.plain(", ".join(words), 500)) for kind, words in sorted(move.causes.items())),
@@ -61,7 +60,7 @@ def _line(move: Move) -> Line:
 
 
 def _step(move: Move, before: str, after: str) -> str:
-    if move.what != "moved":
+    if move.what in {"new", "gone"}:
         return after if move.what == "new" else before
     return after if before == after else f"{before} → {after}"
 
