@@ -16,21 +16,17 @@ memory, share of its measured peak, sampling, one whole cell. `--tiny` runs the 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import diffusers
-import torch
-from mimicry_bench import PLAIN, Bench, bench, mini, sd15
+import on_device
+from mimicry_bench import PLAIN, Bench, bench
 from step_clock import Cost, Seconds, bf16_peak, middle, now, operations, peak, timed
 
 from benchmark.attacks.mimicry import sampling
 from benchmark.attacks.mimicry.personalised import Personalised
 from benchmark.images import Pixels
-from benchmark.models.loader import BaseModel
 
 
 class Extent(NamedTuple):
@@ -134,7 +130,7 @@ def cell(given: Bench, extent: Extent) -> dict[str, Any]:
 def measure(given: Bench, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yields the report as it grows."""
     device = given.model.device
-    told: dict[str, Any] = {"environment": environment(given.model), "mimicry": {}}
+    told: dict[str, Any] = {"environment": on_device.environment(given.model), "mimicry": {}}
     for name in PLAIN:
         told["mimicry"][name] = compare(given, name, arguments.steps, arguments.rounds)
         yield told
@@ -149,19 +145,6 @@ def measure(given: Bench, arguments: argparse.Namespace) -> Iterator[dict[str, A
         yield told
         told["cell"] = cell(given, extent)
         yield told
-
-
-def environment(model: BaseModel) -> dict[str, Any]:
-    """Returns what the figures hold for."""
-    cuda = model.device.type == "cuda"
-    return {
-        "model": model.name,
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "device": torch.cuda.get_device_name(model.device) if cuda else "cpu",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "diffusers": diffusers.__version__,
-    }
 
 
 def table(told: dict[str, Any]) -> str:
@@ -182,25 +165,14 @@ def table(told: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measures, prints the table and writes the report after each part, so that a run cut short leaves what it has."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--model", default="mini-a", help="an embedded model")
-    parser.add_argument("--sd15", action="store_true", help="Stable Diffusion 1.5 with random weights instead")
-    parser.add_argument("--tiny", action="store_true", help="with --sd15: narrow, and little of everything")
+    parser = on_device.parser(__doc__)
     parser.add_argument("--steps", type=int, default=25, help="steps of a turn, at least 2")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each arm")
-    parser.add_argument("--threads", type=int, default=1, help="of a CPU")
-    parser.add_argument("--out", type=Path, help="a JSON file for all figures")
     arguments = parser.parse_args()
-    device = torch.device(arguments.device)
-    torch.set_num_threads(arguments.threads)
-    chosen = sd15(device, arguments.tiny) if arguments.sd15 else mini(arguments.model, device)
-    with bench(*chosen) as given:
-        for told in measure(given, arguments):
-            if arguments.out:
-                arguments.out.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    with bench(*on_device.chosen(arguments)) as given, on_device.profiled(arguments.profile):
+        told = on_device.written(measure(given, arguments), arguments.out)
     print(table(told))
-    print(json.dumps({name: told[name] for name in told if name != "mimicry"}, indent=1, sort_keys=True))
+    print(on_device.shown({name: told[name] for name in told if name != "mimicry"}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,82 @@
+"""IMPRESS on all images of an artist at once.
+
+    python tests/benchmarks/impress.py --sd15 --device cuda --loop --out FILE.json
+
+Ten images of 512 pixels, 3,000 steps, as suite `painting` has it (mini: eight of 128 pixels, 20 steps). After
+`--minutes` no further block of steps begins, and the seconds of all steps are reckoned from those that were made: then
+the report says `"reckoned": true`. `--loop` also takes images one by one, for as many steps as the first block.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import on_device
+import torch
+from step_clock import now, peak
+
+from benchmark.attacks import catalogue
+from benchmark.attacks.countermeasures.impress import Impress
+from benchmark.images import to_tensor
+from benchmark.models import loader
+from benchmark.models.autoencoders import Autoencoder
+from benchmark.models.loader import BaseModel
+
+BLOCK = 100
+
+
+def autoencoder(model: BaseModel) -> Autoencoder:
+    """Returns the model's own, as a run would load it."""
+    return Autoencoder(model.vae, model.divisor, model.device, model.dtype)
+
+
+def measure(given: tuple[Any, ...], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yields the report as it grows."""
+    model, suite, images, _ = given
+    stage: Impress = catalogue.find("countermeasure", "impress").build(suite.countermeasures["impress"])
+    told: dict[str, Any] = {"environment": on_device.environment(model), "images": len(images), "steps": stage.steps}
+    vae, pixels = autoencoder(model), to_tensor(images).to(model.device)
+    distance = loader.mini_lpips(model.device)
+    block = replace(stage, steps=min(BLOCK, stage.steps, arguments.block))
+
+    def purify(x: torch.Tensor) -> None:
+        block.purify(x, range(len(x)), vae, distance)
+
+    purify(pixels[:1])
+    began, made = now(model.device), 0
+    while made < stage.steps and now(model.device).wall - began.wall < 60 * arguments.minutes:
+        memory = peak(lambda: purify(pixels), model.device)
+        made += block.steps
+        ended = now(model.device)
+        step = (ended.wall - began.wall) / made
+        told |= {"made": made, "step_seconds": step, "own_step_seconds": (ended.own - began.own) / made}
+        told |= {"seconds": step * stage.steps, "reckoned": made < stage.steps, "memory_gib": memory}
+        yield told
+    if arguments.loop:
+        began = now(model.device)
+        for n in range(len(pixels)):
+            purify(pixels[n : n + 1])
+        ended = now(model.device)
+        told["loop_step_seconds"] = (ended.wall - began.wall) / block.steps
+        told["faster_than_loop"] = (ended.own - began.own) / block.steps / told["own_step_seconds"]
+        yield told
+
+
+def main() -> None:
+    """Measures and prints the report."""
+    parser = on_device.parser(__doc__)
+    parser.add_argument("--minutes", type=float, default=8.0, help="after which no further steps begin")
+    parser.add_argument("--block", type=int, default=BLOCK, help="steps at a time")
+    parser.add_argument("--loop", action="store_true", help="against one image at a time too")
+    arguments = parser.parse_args()
+    given = on_device.chosen(arguments)
+    with on_device.profiled(arguments.profile):
+        told = on_device.written(measure(given, arguments), arguments.out)
+    print(on_device.shown(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""What the scripts for a device share: their arguments, the model they take, the report they write, a profile."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import mimicry_bench
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from benchmark.images import Pixels
+from benchmark.models.loader import BaseModel
+from benchmark.suites.schema import Suite
+
+ROWS = 30
+"""Operations in the table of a profile."""
+
+
+def parser(told: str | None) -> argparse.ArgumentParser:
+    """Returns the arguments that all of them take."""
+    found = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found.add_argument("--device", default="cpu", help="cpu or cuda")
+    found.add_argument("--model", default="mini-a", help="an embedded model")
+    found.add_argument("--sd15", action="store_true", help="Stable Diffusion 1.5 with random weights instead")
+    found.add_argument("--tiny", action="store_true", help="with --sd15: narrow, to try the script out")
+    found.add_argument("--threads", type=int, default=1, help="of a CPU")
+    found.add_argument("--out", type=Path, help="a JSON file for all figures")
+    found.add_argument("--profile", type=Path, help="a file for torch's trace; the table of operations lies beside it")
+    return found
+
+
+def chosen(arguments: argparse.Namespace) -> tuple[BaseModel, Suite, list[Pixels], list[str]]:
+    """Returns model, suite, images of an artist and captions that the arguments ask for."""
+    torch.set_num_threads(arguments.threads)
+    device = torch.device(arguments.device)
+    if arguments.sd15:
+        return mimicry_bench.sd15(device, arguments.tiny)
+    return mimicry_bench.mini(arguments.model, device)
+
+
+def environment(model: BaseModel) -> dict[str, Any]:
+    """Returns what the figures hold for; the load says how busy the machine was when they were begun."""
+    cuda = model.device.type == "cuda"
+    return {
+        "model": model.name,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": torch.cuda.get_device_name(model.device) if cuda else "cpu",
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 1),
+        "cores": os.cpu_count(),
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+    }
+
+
+def written(reports: Iterable[dict[str, Any]], out: Path | None) -> dict[str, Any]:
+    """Writes each state of a report, so that a run cut short leaves what it has, and returns the last."""
+    told: dict[str, Any] = {}
+    for told in reports:
+        if out:
+            out.write_text(shown(told) + "\n")
+    return told
+
+
+def shown(told: dict[str, Any]) -> str:
+    """Returns a report as its file holds it."""
+    return json.dumps(told, indent=1, sort_keys=True)
+
+
+@contextlib.contextmanager
+def profiled(path: Path | None) -> Iterator[None]:
+    """Writes a trace of what runs meanwhile, for chrome://tracing, and the longest operations as a text; or nothing."""
+    if path is None:
+        yield
+        return
+    cuda = torch.cuda.is_available()
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as seen:
+        yield
+    seen.export_chrome_trace(str(path))
+    order = "self_cuda_time_total" if cuda else "self_cpu_time_total"
+    path.with_suffix(".txt").write_text(seen.key_averages().table(sort_by=order, row_limit=ROWS) + "\n")

@@ -1,0 +1,201 @@
+"""LoRA adapters of several cells trained in one batched forward: exact, and how fast.
+
+    python tests/benchmarks/packing.py [--cells 4] [--steps 20] [--out FILE.json]
+    python tests/benchmarks/packing.py --sd15 --device cuda --cells 16 --out FILE.json
+    python tests/benchmarks/packing.py --sd15 --tiny --cells 2 --steps 2
+
+The adapters of a cell see only its own part of the batch, the loss is the sum of the cells' losses, and AdamW moves
+each number by itself: so each cell's gradients are those that it has alone, and each cell draws its own examples from
+its own seed. What is shared is the frozen denoiser, which sees one batch of all cells. Measured against a cell trained
+alone in the same run; with `--sd15` also a packed cell with its images, and the share of the bfloat16 peak.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import on_device
+import torch
+from step_clock import bf16_peak, now, operations, peak
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmark.attacks.mimicry import finetune as training
+from benchmark.attacks.mimicry import sampling
+from benchmark.attacks.mimicry.finetune import Batch, Examples, fixed_contexts, posterior, predict
+from benchmark.attacks.mimicry.lora import ATTENTION, LoRA
+from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet
+from benchmark.images import to_tensor
+from benchmark.models.loader import BaseModel
+from benchmark.suites.schema import Sampling
+
+
+class Packed(nn.Module):
+    """A frozen projection with the adapters of K cells, whose parts of a batch lie one after the other."""
+
+    def __init__(self, base: nn.Module, down: Tensor, up: Tensor, scale: float) -> None:
+        super().__init__()
+        self.base = base
+        self.down = nn.Parameter(down)
+        self.up = nn.Parameter(up)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns the projection of `[K * B, L, C]`, each cell's part with its own adapters."""
+        own = x.reshape(len(self.down), -1, x.shape[-1])
+        if not torch.is_autocast_enabled(x.device.type):
+            own = own.to(self.down.dtype)
+        added = torch.bmm(torch.bmm(own, self.down.mT), self.up.mT) * self.scale
+        result = self.base(x)
+        return result + added.reshape(result.shape).to(result.dtype)
+
+
+def packed(model: BaseModel, attack: LoRA, seeds: Sequence[int]) -> BaseModel:
+    """Returns the model with adapters for each seed, which start as `attack` starts them for it alone."""
+    starts = [_start(model, attack, seed) for seed in seeds]
+    unet = copy.deepcopy(model.unet)
+    scale = float(attack.adapters.lora_alpha) / int(attack.adapters.r)
+    for name in starts[0]:
+        parent, _, last = name.rpartition(".")
+        downs, ups = (torch.stack([start[name][n] for start in starts]) for n in (0, 1))
+        setattr(unet.get_submodule(parent), last, Packed(unet.get_submodule(name), downs, ups, scale))
+    return replace(model, unet=unet.train())
+
+
+def _start(model: BaseModel, attack: LoRA, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Returns the untrained adapters of every projection, by its name."""
+    unet = copy.deepcopy(model.unet)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        unet.add_adapter(attack.adapters)
+    found = {name: module for name, module in unet.named_modules() if hasattr(module, "lora_A")}
+    return {
+        name: tuple(part["default"].weight.detach().float().clone() for part in (module.lora_A, module.lora_B))
+        for name, module in found.items()
+    }
+
+
+def train(
+    model: BaseModel, attack: LoRA, data: Sequence[TrainingSet], seeds: Sequence[int]
+) -> tuple[BaseModel, tuple[float, ...]]:
+    """Returns the model with the adapters of all cells, trained together, and the sum of their losses at each step."""
+    learner, count = packed(model, attack, seeds), attack.recipe.batch
+    examples = [Examples(*posterior(model, one.images), fixed_contexts(model, one.captions)) for one in data]
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def loss(_: torch.Generator) -> Iterator[Tensor]:
+        drawn = [one.draw(learner, count, own) for one, own in zip(examples, generators, strict=True)]
+        yield total(learner, drawn)
+
+    weights = [p for module in learner.unet.modules() if isinstance(module, Packed) for p in (module.down, module.up)]
+    losses = training.finetune(weights, loss, attack.recipe, 0)
+    return learner, losses
+
+
+def total(model: BaseModel, batches: Sequence[Batch]) -> Tensor:
+    """Returns the sum of the cells' losses, of one forward pass over all their batches."""
+    joined = batches[0]
+    for batch in batches[1:]:
+        joined = joined.joined(batch)
+    predicted, target = predict(model, joined)
+    own = F.mse_loss(predicted, target, reduction="none").unflatten(0, (len(batches), -1))
+    return own.flatten(1).mean(1).sum()
+
+
+def alone(learner: BaseModel, model: BaseModel, cell: int) -> BaseModel:
+    """Returns the model with the adapters of one of the cells."""
+    unet = copy.deepcopy(learner.unet)
+    for name, module in [(n, m) for n, m in unet.named_modules() if isinstance(m, Packed)]:
+        parent, _, last = name.rpartition(".")
+        one = Packed(
+            module.base, module.down[cell : cell + 1].detach(), module.up[cell : cell + 1].detach(), module.scale
+        )
+        setattr(unet.get_submodule(parent), last, one)
+    return replace(model, unet=unet.eval().requires_grad_(False))
+
+
+def measure(given: tuple[Any, ...], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yields the report as it grows."""
+    model, suite, images, captions = given
+    attack = LoRA(**{**suite.mimicry["lora"], "steps": arguments.steps or suite.mimicry["lora"]["steps"]})
+    seeds = list(range(arguments.cells))
+    data = [TrainingSet(to_tensor(images), captions, suite.token, suite.class_word, suite.sampling)] * len(seeds)
+    device, steps = model.device, attack.recipe.steps
+    told: dict[str, Any] = {"environment": on_device.environment(model), "cells": len(seeds), "steps": steps}
+    told |= {"batch": attack.recipe.batch, "modules": len(ATTENTION)}
+    short = LoRA(**{**suite.mimicry["lora"], "steps": 2})
+    train(model, short, data, seeds)  # once uncounted
+    made: list[BaseModel] = []
+    began = now(device)
+    told["memory_gib"] = peak(lambda: made.append(train(model, attack, data, seeds)[0]), device)
+    ended = now(device)
+    told["packed"] = {"seconds_a_cell": (ended.wall - began.wall) / len(seeds)}
+    told["packed"] |= {"own_seconds_a_cell": (ended.own - began.own) / len(seeds)}
+    yield told
+    began = now(device)
+    attack.personalise(model, data[0], 0)
+    ended = now(device)
+    told["alone"] = {"seconds_a_cell": ended.wall - began.wall, "own_seconds_a_cell": ended.own - began.own}
+    told["faster"] = told["alone"]["own_seconds_a_cell"] / told["packed"]["own_seconds_a_cell"]
+    yield told
+    if arguments.sd15:
+        best = bf16_peak(device, *((256, 4) if arguments.tiny else (8192, 50)))
+        told |= _share(partial(_steps, model, suite, data, seeds), told, best)
+        told["cell"] = _cell(made[0], model, suite, told, tiny=arguments.tiny)
+        yield told
+
+
+def _steps(model: BaseModel, suite: Any, data: Sequence[TrainingSet], seeds: Sequence[int], count: int) -> None:
+    train(model, LoRA(**{**suite.mimicry["lora"], "steps": count}), data, seeds)
+
+
+def _share(work: Any, told: dict[str, Any], best: float) -> dict[str, Any]:
+    """Returns operations of a packed step, and what share of the device's measured peak the training makes of it."""
+    one, two = (operations(partial(work, count)) for count in (1, 2))
+    rate = told["steps"] / (told["packed"]["seconds_a_cell"] * told["cells"])
+    return {
+        "bf16_peak_tflops": best / 1e12,
+        "step_tflop": (two - one) / 1e12,
+        "share_of_peak": (two - one) * rate / best,
+    }
+
+
+def _cell(learner: BaseModel, model: BaseModel, suite: Any, told: dict[str, Any], tiny: bool) -> dict[str, float]:
+    """Returns seconds of one packed cell: its share of the training, and its images."""
+    settings: Sampling = suite.sampling.model_copy(update={"steps": 2}) if tiny else suite.sampling
+    count = 2 if tiny else len(settings.prompts) * settings.per_prompt
+    prompts = [
+        settings.prompts[n % len(settings.prompts)].format(token=suite.token, class_word=suite.class_word)
+        for n in range(count)
+    ]
+    began = now(model.device).wall
+    sampling.generate(Personalised(alone(learner, model, 0)), prompts, range(count), settings)
+    generate = now(model.device).wall - began
+    personalise = told["packed"]["seconds_a_cell"]
+    return {
+        "personalise_seconds": personalise,
+        "generate_seconds": generate,
+        "seconds": personalise + generate,
+        "images": count,
+    }
+
+
+def main() -> None:
+    """Measures and prints the report."""
+    parser = on_device.parser(__doc__)
+    parser.add_argument("--cells", type=int, default=4, help="trained together")
+    parser.add_argument("--steps", type=int, help="of the training; the suite's by default")
+    arguments = parser.parse_args()
+    given = on_device.chosen(arguments)
+    with on_device.profiled(arguments.profile):
+        told = on_device.written(measure(given, arguments), arguments.out)
+    print(on_device.shown(told))
+
+
+if __name__ == "__main__":
+    main()
