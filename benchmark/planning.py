@@ -12,7 +12,7 @@ from benchmark.cells.key import CLEAN_EDIT
 from benchmark.cells.record import Record
 from benchmark.cells.store import Store
 from benchmark.errors import UserError
-from benchmark.execute.budget import Reckoning
+from benchmark.execute.budget import Budget, Reckoning, seconds
 from benchmark.execute.session import Session
 from leaderboards import source
 
@@ -112,6 +112,14 @@ def known(session: Session, device: str | None = None) -> tuple[Costs, list[Sour
         if records:
             found.append(Source(name, len(records), used))
     return costs, found
+
+
+def within(session: Session, time: str | None) -> Budget | None:
+    """Returns the limit that a text such as `2h` sets to a session's run, from now on; None for none.
+
+    What cells take is told by the same records as in a plan. Raises UserError for a text that is no time.
+    """
+    return Budget(seconds(time), known(session)[0], session.is_made) if time is not None else None
 
 
 def _references() -> Iterable[tuple[str, Path]]:

@@ -24,6 +24,7 @@ def run(
     store: Path | None = None,
     only: Many | None = None,
     limit: int | None = None,
+    budget: str | None = None,
     executor: Kind | None = None,
     workers: int | None = None,
     address: str | None = None,
@@ -42,8 +43,8 @@ def run(
         store: Where records go; ./results or $CLOAKBENCH_STORE by default.
         only: Restrict to FIELD=VALUE with a field of protection, artist, attack, seed, strength, target.
         limit: Run at most this many cells.
-        executor: `inline` runs cells in this process, `local` in several on this machine, `ray` on a Ray cluster. By
-            default `local` where there are several workers or GPUs, else `inline`.
+        budget: Time for the run, such as 2h, 30m or 90s: takes as many cells as usually fit, begins none afterwards.
+        executor: `inline` is this process, `local` several here, `ray` a cluster; by default as workers and GPUs ask.
         workers: Processes that run cells side by side, each with the suite's threads or a GPU of its own.
         address: Address of a running Ray cluster, for `--executor ray`; by default Ray is started on this machine.
         keep: `images` keeps every generated image.
@@ -51,17 +52,17 @@ def run(
         json: Print the result as JSON.
     """
     asked = Asked(executor, workers, address)
-    choice = Choice(suite, protection or (), images, only or (), limit, model, salt_file)
-    session = planned(choice, store)
+    session = planned(Choice(suite, protection or (), images, only or (), limit, model, salt_file), store)
     from benchmark.execute import session as sessions
+    from benchmark.planning import within
 
+    time = within(session, budget)
     plan: dict[str, object] = {"cells": len(session.cells), "store": str(session.store.root)}
     if dry_run:
         return print_values({**plan, "missing": len(session.missing())}, json)
-    keep_images = keep == "images"
-    ran = sessions.run(session, choose(asked, session, keep_images), keep_images=keep_images)
-    bad = sessions.failed(session, ran)
-    print_values({**plan, "ran": len(ran), "failed": bad}, json)
+    keeps = keep == "images"
+    ran = sessions.run(session, choose(asked, session, keeps), keep_images=keeps, budget=time)
+    print_values({**plan, "ran": len(ran), "failed": (bad := sessions.failed(session, ran))}, json)
     return 1 if bad else 0
 
 

@@ -12,12 +12,12 @@ from benchmark.cells.costing import Costs, Step, steps
 from benchmark.cells.plan import Cell
 from benchmark.errors import UserError
 
-MayStart = Callable[[Cell], bool]
+MayStart = Callable[[], bool]
 """Asked by an executor before it gives out a cell; after one False no further cell is given out."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def always(_cell: Cell) -> bool:
+def always() -> bool:
     """Returns True: no limit of time."""
     return True
 
@@ -58,26 +58,25 @@ class Reckoning:
 
 @dataclass
 class Budget:
-    """So many seconds from now on, shared by `workers`."""
+    """So many seconds from now on."""
 
     limit_s: float
     costs: Costs
-    workers: int = 1
     is_made: Callable[[Step], bool] = lambda _step: False
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         self._began = self.clock()
 
-    def fitting(self, cells: Sequence[Cell]) -> list[Cell]:
-        """Returns the first of the cells, as many as usually fit; all of which nothing is recorded count as nothing."""
-        reckoning, left = Reckoning(self.costs, self.is_made), self.limit_s * self.workers
+    def fitting(self, cells: Sequence[Cell], workers: int = 1) -> list[Cell]:
+        """Returns the first of the cells, as many as usually fit; what nothing is recorded of counts as nothing."""
+        reckoning, left = Reckoning(self.costs, self.is_made), self.limit_s * workers
         for n, cell in enumerate(cells):
             left -= reckoning.next(cell)
             if left < 0:
                 return list(cells[:n])
         return list(cells)
 
-    def may_start(self, _cell: Cell) -> bool:
+    def may_start(self) -> bool:
         """Returns whether there is time left; a cell that has begun is finished."""
         return self.clock() - self._began < self.limit_s

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
 from benchmark.cells.plan import Cell
+from benchmark.execute.budget import MayStart, always
 from benchmark.execute.job import Unfit
 from benchmark.execute.progress import Outcome, Reporter
 from benchmark.execute.schedule import Schedule
@@ -66,10 +67,11 @@ class Conductor(Generic[H]):
 
     crew: Crew[H]
     report: Reporter
+    may_start: MayStart = always
     hands: list[H] = field(default_factory=list)
 
     def run(self, cells: Sequence[Cell], count: int) -> list[Outcome]:
-        """Returns how every cell ended, in order, by `count` processes or fewer.
+        """Returns how every cell ended that was given out, in order, by `count` processes or fewer.
 
         A process that dies is replaced and its cell run again. Raises what went wrong in a process, and
         InfrastructureError where that could not help.
@@ -87,8 +89,12 @@ class Conductor(Generic[H]):
     def _go(self, schedule: Schedule) -> None:
         has_told = False
         while not schedule.is_done:
+            if not self.may_start():
+                schedule.stop()
             for hand in self.hands:
                 self._give(hand, schedule)
+            if schedule.is_done:
+                return
             answered = self.crew.answered(self.hands, PATIENCE_S)
             for hand in answered:
                 self._take(hand, schedule)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmark.cells.plan import Cell
 from benchmark.cells.record import Record
+from benchmark.execute.budget import MayStart, always
 from benchmark.execute.crew import Conductor, Lost
 from benchmark.execute.job import Job, Task
 from benchmark.execute.leases import VISIBLE, Leases
@@ -31,10 +32,13 @@ class LocalExecutor:
     count: int
     devices: Sequence[str] = ()
 
-    def run(self, cells: Sequence[Cell], work: Callable[[Cell], Record], report: Reporter) -> list[Outcome]:
-        """Returns how every cell ended, in order; `work` is this process's and stays unused."""
+    def run(
+        self, cells: Sequence[Cell], work: Callable[[Cell], Record], report: Reporter, may_start: MayStart = always
+    ) -> list[Outcome]:
+        """Returns how every cell ended that was given out, in order; `work` is this process's and stays unused."""
         del work
-        return Conductor(_Processes(self.job, self.root, Leases(self.devices)), report).run(cells, self.count)
+        crew = _Processes(self.job, self.root, Leases(self.devices))
+        return Conductor(crew, report, may_start).run(cells, self.count)
 
 
 @dataclass(eq=False)

@@ -16,6 +16,7 @@ from benchmark.cells.record import Record
 from benchmark.cells.store import Store
 from benchmark.errors import UserError
 from benchmark.execute.actor import Actor
+from benchmark.execute.budget import MayStart, always
 from benchmark.execute.crew import Conductor, Lost
 from benchmark.execute.job import Job, Task
 from benchmark.execute.progress import Outcome, Reporter
@@ -66,8 +67,10 @@ class RayExecutor:
     def __post_init__(self) -> None:
         _library()
 
-    def run(self, cells: Sequence[Cell], work: Callable[[Cell], Record], report: Reporter) -> list[Outcome]:
-        """Returns how every cell ended, in order; `work` is this process's and stays unused."""
+    def run(
+        self, cells: Sequence[Cell], work: Callable[[Cell], Record], report: Reporter, may_start: MayStart = always
+    ) -> list[Outcome]:
+        """Returns how every cell ended that was given out, in order; `work` is this process's and stays unused."""
         del work
         ray, needs = _library(), Needs.of(self.job)
         with self._connected(ray, needs):
@@ -77,7 +80,7 @@ class RayExecutor:
                     f"expected a Ray cluster with room for a worker ({needs}), got {dict(ray.cluster_resources())}",
                     "Start nodes with the resources that a worker needs, or ask for --workers to wait for them.",
                 )
-            return Conductor(_Actors(ray, self.job, Store(self.root), needs), report).run(cells, count)
+            return Conductor(_Actors(ray, self.job, Store(self.root), needs), report, may_start).run(cells, count)
 
     @contextlib.contextmanager
     def _connected(self, ray: Any, needs: Needs) -> Iterator[None]:

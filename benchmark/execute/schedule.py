@@ -33,9 +33,14 @@ class Schedule:
         self._starts = 0
         self._outcomes: dict[str, Outcome] = {}
 
+    def stop(self) -> None:
+        """Gives up the cells that wait: those that run are the last."""
+        self._order = [key for key in self._order if key not in self._waiting]
+        self._waiting.clear()
+
     @property
     def is_done(self) -> bool:
-        """Whether every cell has ended."""
+        """Whether every cell has ended that was not given up."""
         return len(self._outcomes) == len(self._order)
 
     def outcomes(self) -> list[Outcome]:

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from benchmark.cells.store import Store
 from benchmark.datasets import artists
 from benchmark.errors import UserError
 from benchmark.execute import official
+from benchmark.execute.budget import Budget, always
 from benchmark.execute.choice import Choice
 from benchmark.execute.entries import close, entries
 from benchmark.execute.inline import Executor, InlineExecutor
@@ -130,9 +132,13 @@ def digests(suite: Suite) -> Digests:
 
 
 def run(
-    session: Session, executor: Executor | None = None, report: Reporter | None = None, keep_images: bool = False
+    session: Session,
+    executor: Executor | None = None,
+    report: Reporter | None = None,
+    keep_images: bool = False,
+    budget: Budget | None = None,
 ) -> list[Outcome]:
-    """Runs what is missing and returns how it ended; finished cells are never run again.
+    """Runs what is missing, or what fits the budget, and returns how it ended; finished cells are never run again.
 
     Strengths are sought first. Raises UserError before anything runs where weights are missing that every score needs,
     and in an official run where anything is missing.
@@ -140,9 +146,11 @@ def run(
     session.store.prepare()
     session.store.write_facts(suites.facts(session.suite))
     session.take_over()
-    todo = session.todo()
+    runner = executor or InlineExecutor()
+    todo = budget.fitting(session.todo(), runner.count or 1) if budget else session.todo()
     if not todo:
         return []
+    may_start = budget.may_start if budget else always
     official.require_essential(session.suite, any(cell.target is not None for cell in todo))
     if session.planner.salt != official.PUBLIC_SALT:
         official.require(session.suite, session.environment)
@@ -150,8 +158,8 @@ def run(
     work = pipeline.Pipeline(session.planner, session.store, session.environment, session.device, keep_images)
     told = report or reporter()
     try:
-        work.calibrate(todo, told.say)
-        return (executor or InlineExecutor()).run(todo, work.run, told)
+        work.calibrate(takewhile(lambda _: may_start(), todo), told.say)
+        return runner.run(todo, work.run, told, may_start)
     finally:
         close(cell.entry for cell in session.cells)
 

@@ -30,8 +30,8 @@ from typing import Any
 
 import random_sd15
 import torch
-from mimicry import environment
 from mimicry_bench import pictures
+from on_device import environment
 from plain_protections import LOOPS, Job
 from step_clock import GIB, middle, now, peak
 from torch import Tensor

@@ -1,0 +1,105 @@
+"""A limit of time: what fits by the medians, and nothing begun when it is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from benchmark.cells.costing import Costs, Usual, steps
+from benchmark.errors import UserError
+from benchmark.execute import session as sessions
+from benchmark.execute.budget import Budget, Reckoning, seconds
+from benchmark.execute.choice import Choice
+from benchmark.execute.inline import InlineExecutor
+from benchmark.execute.progress import Outcome
+from benchmark.execute.schedule import Schedule
+from tests import tiny
+from tests.running import Quiet
+
+CELLS = tiny.planner().cells([tiny.entry("one"), tiny.entry("two")], [tiny.artist()])
+"""Of each entry dreambooth and noise; both share the protected images."""
+
+
+class Flat(Costs):
+    """Each stage takes a second, but for `measure`, of which nothing is recorded."""
+
+    def usual(self, step):
+        return None if step.stage == "measure" else Usual(1, 1.0, 0, None, None)
+
+
+class Clock:
+    """Moves on by ten seconds for each cell."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def work(self, cell):
+        self.now += 10
+        return Outcome(cell.key, "ok")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("0.5h", 1800), ("1d", 86400)],
+)
+def test_durations_are_read(text, expected):
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "0s", "-2h", "2 h", "2h and more", "1h30"])
+def test_other_texts_are_refused(text):
+    with pytest.raises(UserError, match="expected --budget as 90s, 30m, 2h or 1h30m"):
+        seconds(text)
+
+
+def test_a_shared_stage_counts_for_the_first_cell_alone():
+    # protect, personalise, generate; then countermeasure, personalise, generate with the images that are there
+    reckoning = Reckoning(Flat("cpu", 1))
+    assert [reckoning.next(cell) for cell in CELLS] == [3.0, 3.0, 3.0, 3.0]
+    assert [step.stage for step in Reckoning(Flat("cpu", 1)).due(CELLS[1])] == list(CELLS[1].keys)
+    made = {step.key for step in steps(CELLS[0].recipes) if step.stage == "protect"}
+    assert Reckoning(Flat("cpu", 1), lambda step: step.key in made).next(CELLS[0]) == 2.0
+
+
+@pytest.mark.parametrize(("limit", "workers", "count"), [(2, 1, 0), (6, 1, 2), (8.9, 1, 2), (4.5, 2, 3), (1000, 1, 4)])
+def test_as_many_cells_as_fit_are_taken_from_the_front(limit, workers, count):
+    assert Budget(limit, Flat("cpu", 1)).fitting(CELLS, workers) == CELLS[:count]
+
+
+def test_without_records_the_clock_alone_decides():
+    assert Budget(1, Costs("cpu", 1)).fitting(CELLS) == CELLS
+
+
+def test_no_cell_begins_when_the_time_is_over(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(Outcome, "of", lambda outcome: outcome)
+    budget = Budget(25, Costs("cpu", 1), clock=clock)
+    ended = InlineExecutor().run(CELLS, clock.work, Quiet(), budget.may_start)
+    assert [outcome.key for outcome in ended] == [cell.key for cell in CELLS[:3]]  # the third began at 20 s
+
+
+def test_several_workers_finish_what_they_have_begun():
+    schedule = Schedule(CELLS)
+    first, second = schedule.take(), schedule.take()
+    schedule.stop()
+    assert schedule.take() is None
+    assert not schedule.is_done
+    schedule.put_back(second)  # its machine is lost
+    schedule.stop()
+    schedule.finish(first, Outcome(first.key, "ok"))
+    assert schedule.is_done
+    assert [outcome.key for outcome in schedule.outcomes()] == [first.key]
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_run_within_a_budget_is_gone_on_with_by_the_next(tiny_suite, tmp_path):
+    session = sessions.plan(Choice(str(tiny_suite), ["placebo"]), tmp_path / "store")
+    cut = replace(session, limit=3)
+    assert sessions.run(cut, report=Quiet(), budget=Budget(0.0, Costs("cpu", 1))) == []
+    ran = sessions.run(cut, report=Quiet(), budget=Budget(3600.0, Costs("cpu", 1)))
+    assert [outcome.key for outcome in ran] == [cell.key for cell in session.cells[:3]]
+    assert len(session.missing()) == 4
