@@ -267,6 +267,7 @@
     const all = [...slots, ...controls].map((label, place) => [label, range[place]]).filter(([label]) => label !== null);
     channel.sort = channel.scale.domain = all.map(([label]) => label);
     channel.scale.range = all.map(([, look]) => look);
+    if (document.getElementById("plot").clientWidth < 520) channel.legend.columns = 2;
   }
 
   function points(data, place, isReversed, { slots }) {
