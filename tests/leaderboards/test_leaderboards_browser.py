@@ -11,7 +11,7 @@ import pytest
 import synthetic
 
 from benchmark.suites.schema import Matching
-from leaderboards import site
+from leaderboards import site, text
 from leaderboards.board import view
 from leaderboards.evidence import gather
 from leaderboards.pages.page import Material
@@ -30,6 +30,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE = 180_000
+"""Milliseconds that a step may take on a machine with much else to do."""
 VARIANT = "impasto[base=glaze]"
 ENTRIES = ["impasto", "mist", "photoguard", VARIANT]
 CONTROLS = ["identity", "placebo", "random-noise", "floor"]
@@ -72,17 +74,20 @@ def visit(browser, built):
     def opened(path="index.html", **options):
         options.setdefault("viewport", {"width": 1280, "height": 900})
         context = browser.new_context(**options)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
-        page.on(
-            "console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None
-        )
+        page.on("console", heard)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda each: None if allowed(each.url) else faults.append(each.url))
         page.goto(f"{built.as_uri()}/{path}")
         if "index.html" in path and options.get("java_script_enabled", True) and "/" not in path.partition("#")[0]:
             page.wait_for_selector("#plot .vega-embed svg")
         return page
+
+    def heard(message):
+        if message.type in ("error", "warning"):
+            faults.append(message.text)
 
     def allowed(url):
         return url.startswith((f"{built.as_uri()}/", "blob:", "data:"))
@@ -103,7 +108,8 @@ def column(page, key):
         """key => {
             const heads = [...document.querySelectorAll("#headline thead th")];
             const place = heads.findIndex(head => head.dataset.key === key);
-            return [...document.querySelectorAll("#headline tbody tr")].map(row => row.cells[place].firstChild.textContent);
+            const rows = [...document.querySelectorAll("#headline tbody tr")];
+            return rows.map(row => row.cells[place].firstChild.textContent);
         }""",
         key,
     )
@@ -115,9 +121,9 @@ def test_a_click_sorts_and_entries_without_a_number_stay_last(visit):
     for way, sign in (("desc", 1), ("asc", -1)):
         page.click("th[data-key=protecting]")
         values = column(page, "protecting")
-        numbers = [float(each) for each in values if each != "–"]
+        numbers = [float(each) for each in values if each != text.NONE]
         assert numbers == sorted(numbers, key=lambda each: -sign * each)
-        assert set(values[len(numbers) :]) == {"–"}
+        assert set(values[len(numbers) :]) == {text.NONE}
         assert page.evaluate("location.hash") == f"#sort=protecting.{way}"
     page.focus("th[data-key=protection] [role=button]")
     page.keyboard.press("Enter")
@@ -152,8 +158,8 @@ def test_another_attack_brings_its_own_numbers(visit, built):
     page.select_option("[name=countermeasure]", "jpeg")
     page.wait_for_function("document.getElementById('headline-caption').textContent.includes('jpeg')")
     assert page.input_value("[name=attack]") == "jpeg"
-    text = (built / "data/jpeg.js").read_text()
-    cells = json.loads(text[text.index(",") + 1 : text.rindex(")")])["cells"]
+    script = (built / "data/jpeg.js").read_text()
+    cells = json.loads(script[script.index(",") + 1 : script.rindex(")")])["cells"]
     assert column(page, "p-at-0.1") == [row[1][0] for row in cells]
     assert column(page, "p-at-0.1") != before
     page.click("[type=reset]")

@@ -1,0 +1,132 @@
+"""Time and bytes of a site, from prepared scores: built whole, built again, and with one entry changed."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "leaderboards"))
+
+import synthetic
+
+from benchmark.cells.record import Record
+from benchmark.suites.schema import AttackSpec, Matching, SuiteFacts
+from leaderboards import site
+from leaderboards.board import view
+from leaderboards.evidence import Evidence, gather
+from leaderboards.pages import bundles
+from leaderboards.pages.page import Material
+from leaderboards.source import Loaded
+
+CLEANERS = ["jpeg", "blur", "noise", "resize", "impress", "diffpure", "vae-trans", "noisy-upscale"]
+OTHERS = ["lora", "textual-inversion", "dreamstyler", "transfer"]
+ARTISTS = [f"artist-{number}" for number in range(6)]
+STRENGTHS = (0.5, 1.0)
+SIZES = (25, 50, 100, 200)
+SHARED = (bundles.TABLES, bundles.PLOTS)
+MATCHED = Matching(metric="mini-lpips", targets=[0.05, 0.1, 0.2], tolerance=0.01)
+
+
+class Built(NamedTuple):
+    """One build."""
+
+    seconds: float
+    """Of this process alone, so that other work on the machine does not count."""
+    made: int
+    """Files that have other bytes than before."""
+
+
+def attacks() -> list[AttackSpec]:
+    """Returns 13 attacks: one without countermeasure, eight that clean first, four that learn otherwise."""
+    plain = AttackSpec(name="dreambooth", mimicry="dreambooth", model="mini-a")
+    cleaned = [plain.model_copy(update={"name": name, "countermeasure": name}) for name in CLEANERS]
+    return [plain, *cleaned, *(AttackSpec(name=name, mimicry=name, model="mini-a") for name in OTHERS)]
+
+
+def records(protections: int) -> tuple[SuiteFacts, list[Record]]:
+    """Returns the facts of the suite and every record of so many protections and of the controls."""
+    plan = synthetic.suite(ARTISTS, tuple(attacks()), STRENGTHS, matching=MATCHED)
+    made = []
+    for a, artist in enumerate(ARTISTS):
+        for attack in plan.attacks:
+            made += [synthetic.record(arm, artist, 0.3 + 0.01 * a, attack) for arm in ("identity", "placebo")]
+            if not attack.countermeasure:
+                made.append(synthetic.record("floor", artist, 0.9, attack.model_copy(update={"name": "floor"})))
+        made += [one for n in range(protections) for one in cells(n, a, plan.attacks)]
+    return synthetic.facts(plan), made
+
+
+def cells(number: int, artist: int, plan: list[AttackSpec], shift: float = 0.0) -> list[Record]:
+    """Returns the records of one protection on one artist."""
+    return [
+        synthetic.record(
+            f"method-{number}[base=advdm,steps={number}]",
+            ARTISTS[artist],
+            [0.3 + shift + strength * ((number * 37) % 101 + part) / 300 + 0.01 * ((artist * 5 + number) % 7)] * 2,
+            attack,
+            strength=strength,
+        )
+        for part, attack in enumerate(plan)
+        for strength in STRENGTHS
+    ]
+
+
+def changed(facts: SuiteFacts, made: list[Record], number: int) -> Evidence:
+    """Returns the evidence after one protection was measured anew."""
+    name = f"method-{number}[base=advdm,steps={number}]"
+    others = [each for each in made if each.protection.name != name]
+    fresh = [one for a in range(len(ARTISTS)) for one in cells(number, a, facts.suite.attacks, shift=0.02)]
+    later = [each.model_copy(update={"created": "2026-01-01T12:00:00+00:00"}) for each in fresh]
+    return gather(Loaded(facts, [*others, *later], []))
+
+
+def built(evidence: Evidence, out: Path) -> Built:
+    """Builds the site and returns what it took."""
+    start = time.process_time()
+    written = site.write(Material(evidence, view(evidence), out / "store"), out / "site")
+    return Built(time.process_time() - start, written.made)
+
+
+def measure(protections: int) -> str:
+    """Returns one row of the table."""
+    facts, made = records(protections)
+    evidence = gather(Loaded(facts, made, []))
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        first, again = built(evidence, out), built(evidence, out)
+        one = built(changed(facts, made, protections // 2), out)
+        sizes = {each: each.stat().st_size for each in (out / "site").rglob("*") if each.is_file()}
+        pages = [size for path, size in sizes.items() if path.suffix == ".html"]
+        behind = max(size for path, size in sizes.items() if "cells" in path.parts)
+        shared = sum(sizes[out / "site" / name] for name in SHARED)
+        front = sizes[out / "site/index.html"] + sizes[out / "site/data/dreambooth.js"]
+    return (
+        f"| {protections} | {len(pages):,} | {first.seconds:.1f} | {again.seconds:.1f} "
+        f"| {one.seconds:.1f} ({one.made}) | {front / 1e3:.0f} | {behind / 1e3:.0f} | {(sum(sizes.values()) - shared) / 1e6:.1f} |"
+    )
+
+
+def main() -> None:
+    """Prints the table, each size in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--one", type=int, help="measure this number of protections and print one row")
+    chosen = parser.parse_args().one
+    if chosen is not None:
+        print(measure(chosen), flush=True)
+        return
+    print(
+        "| protections | pages | whole, s | again, s | one entry changed, s (files) | front page, kB "
+        "| largest page behind a number, kB | all, MB |\n|---:|---:|---:|---:|---:|---:|---:|---:|",
+        flush=True,
+    )
+    for size in SIZES:
+        subprocess.run([sys.executable, "-m", "tests.benchmarks.site", "--one", str(size)], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import synthetic
+from synthetic import JPEG, PLAIN, arms, record
+
+from benchmark.cells.record import Status
+from benchmark.suites.schema import Matching
+from leaderboards import flags, site
+from leaderboards.board import view
+from leaderboards.evidence import gather
+from leaderboards.pages import bundles, front
+from leaderboards.pages.page import Material
+from leaderboards.source import Loaded
+
+NAMES = [f"artist{n}" for n in range(6)]
+STRENGTHS = (0.25, 0.5, 1.0)
+MATCHED = Matching(metric="mini-lpips", targets=[0.05, 0.1, 0.2], tolerance=0.01)
+LIMIT, ENTRIES = 300_000, 200
+
+
+def crowd(entries):
+    """A board with so many submissions, variants of long names, each with its own numbers."""
+    records = [each for name in NAMES for each in arms(name, 0.3, 0.9)]
+    records += [record("identity", name, 0.32, JPEG) for name in NAMES]
+    for n in range(entries):
+        for a, name in enumerate(NAMES):
+            for attack in (PLAIN, JPEG):
+                for strength in STRENGTHS:
+                    value = 0.3 + 0.4 * strength * (0.2 + 0.7 * n / entries) + 0.02 * ((a * 5 + n) % 7) / 7
+                    records.append(record(f"method-{n}[base=advdm,steps={n}]", name, value, attack, strength=strength))
+    suite = synthetic.suite(NAMES, (PLAIN, JPEG), STRENGTHS, matching=MATCHED)
+    evidence = gather(Loaded(synthetic.facts(suite), records, []))
+    return Material(evidence, view(evidence), Path("nowhere"))
+
+
+def weight(material):
+    """Bytes that a reader of the front page loads before he chooses anything, without the shared libraries."""
+    wanted = {"index.html", "data/dreambooth.js", bundles.FRONT, "static/style.css"}
+    files = [each for each in site.files(material) if each.path in wanted]
+    assert {each.path for each in files} == wanted
+    return sum(len(each.make()) for each in files)
+
+
+def test_a_front_page_of_200_protections_is_light():
+    few, many = (weight(crowd(entries)) for entries in (20, 40))
+    per_entry = (many - few) / 20
+    assert per_entry < 1_300
+    assert few + (ENTRIES - 20) * per_entry < LIMIT
+
+
+@pytest.fixture(scope="module")
+def three():
+    old = {"version": "0.9", "distribution": "cloakbench-x"}
+    new = {"version": "1.0", "distribution": "cloakbench-x"}
+    records = [each for name in NAMES for each in arms(name, 0.3, 0.9)]
+    for name in NAMES:
+        plain, variant = record("x", name, 0.5), record("x[steps=9]", name, 0.4)
+        records.append(plain.model_copy(update={"protection": plain.protection.model_copy(update=new)}))
+        facts = variant.protection.model_copy(update={**old, "deterministic": False})
+        records.append(variant.model_copy(update={"protection": facts, "created": "2025-01-01T00:00:00+00:00"}))
+        records.append(record("y", name, 0.4, isolation="bubblewrap"))
+    records[-1] = synthetic.lost("y", NAMES[-1], Status.TIMEOUT, "too slow", isolation="bubblewrap")
+    return gather(Loaded(synthetic.facts(synthetic.suite(NAMES)), records, []))
+
+
+def test_flags_come_from_records(three):
+    found = {name: [words for _, words in told] for name, told in flags.flags(three).items()}
+    assert found["x"] == ["front", "no wall"]
+    assert found["x[steps=9]"] == ["no wall", "varies", "superseded"]
+    assert found["y"] == ["1 failed"]
+    assert found["identity"] == []
+    shown = {each.label: each for each in view(three).protections}
+    assert (shown["x[steps=9]"].family, shown["x[steps=9]"].is_superseded) == ("x", True)
+    assert not shown["x"].is_superseded
+
+
+def test_every_flag_that_occurs_is_explained(three):
+    board = view(three)
+    table = front.table(board, three)
+    assert [pair.label for pair in table.flags] == ["failed", "front", "no wall", "superseded", "varies"]
+    assert all(pair.words for pair in table.flags)
+    [page] = [each for each in site.files(Material(three, board, Path("nowhere"))) if each.path == "index.html"]
+    shown = page.make().decode()
+    assert all(pair.words.split(":")[0].replace("'", "&#39;") in shown for pair in table.flags)
+
+
+def test_libraries_are_plain_scripts_that_say_what_they_are():
+    tables, plots = bundles.pages(None)
+    made = tables.content().decode()
+    assert "window.cloakbenchTables=" in made
+    assert not re.search(r"export\s*\{", made)
+    assert "SpryMedia" in made  # its licence stays
+    assert re.match(r"itables \d", tables.recipe)
+    assert re.match(r"vl-convert \d", plots.recipe)
