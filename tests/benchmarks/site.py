@@ -107,7 +107,8 @@ def measure(protections: int) -> str:
         front = sizes[out / "site/index.html"] + sizes[out / "site/data/dreambooth.js"]
     return (
         f"| {protections} | {len(pages):,} | {first.seconds:.1f} | {again.seconds:.1f} "
-        f"| {one.seconds:.1f} ({one.made}) | {front / 1e3:.0f} | {behind / 1e3:.0f} | {(sum(sizes.values()) - shared) / 1e6:.1f} |"
+        f"| {one.seconds:.1f} ({one.made}) | {front / 1e3:.0f} | {behind / 1e3:.0f} "
+        f"| {(sum(sizes.values()) - shared) / 1e6:.1f} |"
     )
 
 
