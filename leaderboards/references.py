@@ -64,6 +64,11 @@ def parse(words: str) -> Reference:
     return Reference(words, None, "", *_spelling(first))
 
 
+def inside(folder: Path, protection: str = "") -> Reference:
+    """Returns the records of a folder, or one protection of them, `photoguard` or `photoguard@0.1.0`."""
+    return Reference(str(folder), folder, "", *_spelling(protection))
+
+
 def _spelling(words: str) -> tuple[str, str | None]:
     if not words:
         return "", None

@@ -57,6 +57,7 @@ def test_what_the_issue_asks_for_is_listed(cloakbench, kind, names):
         ["list", "attacks"],
         ["list", "metrics"],
         ["dataset", "freeze", "--help"],
+        ["regress", "--help"],
     ],
 )
 def test_help_and_lists_import_nothing_heavy(python, arguments):

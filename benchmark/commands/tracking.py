@@ -82,7 +82,7 @@ def regress(
     from leaderboards import regress as regressing
 
     place = source or default_store()
-    after = references.parse(f"{place}:{protection}" if protection else str(place))
+    after = references.inside(place, protection)
     found = regressing.comparisons(references.parse(baseline), after, place, suite)
     print_told(found, lambda one: "\n".join(regressing.lines(one)), json)
     return 1 if regressing.has_regressed(found) else 0

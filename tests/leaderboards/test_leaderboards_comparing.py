@@ -265,6 +265,11 @@ def store(tmp_path, monkeypatch):
     return tmp_path / "results"
 
 
+def test_a_store_with_a_colon_in_its_name_is_judged(store, cloakbench, tmp_path):
+    (tmp_path / "after").rename(tmp_path / "run:2")
+    assert cloakbench("regress", "--baseline", "results", "--source", "run:2", "--protection", "photoguard").code == 1
+
+
 def test_regress_exits_with_1_only_for_regressed(store, cloakbench):
     told = cloakbench("regress", "--baseline", "results", "--source", "after")
     assert told.code == 1

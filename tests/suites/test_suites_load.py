@@ -28,6 +28,9 @@ WRONG = {
     "type": Wrong("budget_255 = 16", 'budget_255 = "much"', r"budget_255: .*valid integer.*got 'much'"),
     "range": Wrong("budget_255 = 16", "budget_255 = 256", r"budget_255: .*less than or equal to 255 \(got 256\)"),
     "threads": Wrong("threads = 1", "threads = 0", r"threads: .*greater than or equal to 1 \(got 0\)"),
+    "margin": Wrong(
+        "threads = 1", "threads = 1\nequivalence_margin = 0", r"equivalence_margin: .*greater than 0 \(got 0"
+    ),
     "strength": Wrong("strengths = [0.5]", "strengths = [1.5]", r"strengths must lie in \(0, 1\], got 1.5"),
     "no attack": Wrong("[[attacks]]", "[[offences]]", r"attacks: Field required"),
     "same name": Wrong('name = "noise"', 'name = "dreambooth"', "attack names must be unique"),
@@ -205,6 +208,12 @@ def test_other_suites_run_the_attacks_of_mini(name):
     assert [(a.name, a.countermeasure, a.mimicry) for a in suite.attacks] == [
         (a.name, a.countermeasure, a.mimicry) for a in mini.attacks
     ]
+
+
+def test_a_suite_says_which_differences_count_as_none(tmp_path):
+    assert suites.load("mini").equivalence_margin == 0.1
+    (tmp_path / "own.toml").write_text(tiny.TEXT.replace("threads = 1", "threads = 1\nequivalence_margin = 0.02"))
+    assert suites.load(str(tmp_path / "own.toml")).equivalence_margin == 0.02
 
 
 def test_the_demonstration_runs_the_eight_of_the_field():
