@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from benchmark.cells.record import ProtectionFacts
 from benchmark.contract import Protection
 from benchmark.errors import BenchmarkError, SubmissionError, UserError
+from benchmark.submissions import environments
 from benchmark.submissions.discovery import GROUP, Offer, Provider, find
 from benchmark.submissions.naming import Parameter, canonical, normalised, parse
 from benchmark.submissions.package import package_digest
@@ -76,6 +77,12 @@ def load(spelling: str, provider: Provider | None = None) -> LoadedProtection:
     """
     variant = parse(spelling)
     offer = find(variant.name, provider)
+    own = environments.folder(offer.distribution) if provider is None else None
+    if own is not None:
+        raise UserError(
+            f"expected a protection installed beside cloakbench, got {variant.name!r} with the environment {own}",
+            f"Call the cloakbench in it: {own / 'bin' / 'cloakbench'}",
+        )
     kind = _import(offer)
     _check_facts(kind, offer)
     instance = _build(kind, offer, variant.parameters)

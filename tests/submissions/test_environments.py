@@ -78,6 +78,12 @@ def test_its_code_runs_in_its_own_environment_and_the_record_says_so(root: Path)
     assert "own environment" not in Worker("identity").isolation
 
 
+def test_nobody_imports_it_into_our_own_process(root: Path) -> None:
+    with pytest.raises(UserError, match="installed beside cloakbench, got 'own-cloak'") as told:
+        submissions.load("own-cloak")
+    assert told.value.hint == f"Call the cloakbench in it: {root / 'Own_Cloak' / 'bin' / 'cloakbench'}"
+
+
 def test_other_versions_in_the_environment_make_another_entry(root: Path) -> None:
     before = package_digest("own-cloak")
     [packages] = (root / "Own_Cloak").glob("lib/python*/site-packages")
