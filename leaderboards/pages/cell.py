@@ -26,7 +26,7 @@ from leaderboards.view import GapView, Pair
 
 NO_IMAGES = (
     "There are no images here: this board was built from a reference folder, which holds records without images. "
-    "A board built from a store shows them; the command above makes one."
+    "A board built from a store shows them; the command below makes one."
 )
 Strip = tuple[Picture, ...]
 
@@ -155,7 +155,7 @@ def _strips(look: Lookup, pictures: Pictures, records: Sequence[Record]) -> list
         attack = record.attack
         clean = look.clean.get((record.artist, attack.name))
         floor = look.floor.get((record.artist, attack.mimicry, attack.model))
-        found.append(pictures.strip(record, clean, floor))
+        found.append(pictures.strip(record, clean, floor, look.unprotected.get(record.artist)))
     return found
 
 

@@ -95,6 +95,11 @@ class Lookup:
         }
 
     @cached_property
+    def unprotected(self) -> Mapping[str, Record]:
+        """A cell of the first seed with the artist's images as they are, by artist."""
+        return {artist: record for (artist, _), record in reversed([*self.clean.items()])}
+
+    @cached_property
     def floor(self) -> Mapping[tuple[str, str, str], Record]:
         """The floor of the first seed by artist, mimicry and model."""
         return {

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from benchmark.cells.paths import StorePaths
 from benchmark.cells.record import Record
@@ -58,9 +58,14 @@ class Pictures:
         """Whether the source holds pictures at all: a reference folder holds none."""
         return (self.store.root / "images").is_dir()
 
-    def strip(self, record: Record, clean: Record | None, floor: Record | None) -> tuple[Picture, ...]:
-        """Returns the pictures of one cell beside those of the clean arm and the floor, in the order of the attack."""
-        original = self._kept(clean, "protect") if clean else None
+    def strip(
+        self, record: Record, clean: Record | None, floor: Record | None, unprotected: Record | None
+    ) -> tuple[Picture, ...]:
+        """Returns the pictures of one cell beside those of the clean arm and the floor, in the order of the attack.
+
+        `unprotected` is any cell of the artist whose images were left as they are.
+        """
+        original = self._kept(unprotected, "protect") if unprotected else None
         return (
             self._image("original", original, "the artist's image"),
             self._image("protected", self._kept(record, "protect"), "the image after protection", has_full=True),
@@ -162,8 +167,14 @@ def _mosaic(path: Path, limit: int) -> bytes:
 
 
 def _read(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
+    """Returns a picture, or one that says that the file is damaged: the others of the page are of use."""
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        made = Image.new("RGB", (128, 128), "grey")
+        ImageDraw.Draw(made).text((40, 58), "damaged")
+        return made
 
 
 def _encoded(image: Image.Image, limit: int) -> bytes:

@@ -341,7 +341,7 @@ def test_a_path_in_a_recipe_never_becomes_one(tmp_path):
     (tmp_path / "store/images").mkdir(parents=True)
     for key in ("../../secret", "/" + str(secret), "a" * 63, "A" * 64):
         one = record("x", "a", 0.5, components={"measure": {"parents": {"generate": key, "protect": key}}})
-        strip = pictures.Pictures(StorePaths(tmp_path / "store"), 5000).strip(one, one, one)
+        strip = pictures.Pictures(StorePaths(tmp_path / "store"), 5000).strip(one, one, one, one)
         assert [each.source for each in strip] == [""] * 7
 
 
@@ -431,6 +431,40 @@ def test_the_difference_is_magnified_and_grey_where_nothing_changed(tmp_path):
         shown = np.asarray(image.convert("RGB"), dtype=int)
     assert abs(shown[4, 2] - 128).max() < 6
     assert abs(shown[4, 13] - (128 + 80)).max() < 6
+
+
+def test_a_damaged_picture_stands_for_itself_alone(tmp_path):
+    facts, records = with_images(tmp_path / "store", ["artist0"], (1.0,), 32)
+    [broken, *_] = sorted((tmp_path / "store/images").glob("*/*/*/000.png"))
+    broken.write_bytes(b"no image")
+    files = made(facts, records, tmp_path / "store")
+    publish(tmp_path / "site", files.values())
+    for each in (tmp_path / "site/images").rglob("*.webp"):
+        with Image.open(each) as image:
+            image.load()
+
+
+def test_pages_of_a_large_board_stay_small():
+    entries = {f"p{n:02}": n / 100 for n in range(25)}
+    records = [each for name in NAMES for each in arms(name, 0.0, 1.0)]
+    records += [
+        record(entry, name, value + 0.01 * ((3 * n + place) % 5))
+        for entry, value in entries.items()
+        for place, (n, name) in enumerate(enumerate(NAMES))
+    ]
+    files = made(synthetic.facts(synthetic.suite(NAMES)), records)
+    middle = Seen(files["compare/p12.html"].make().decode())
+    assert sum(tag == "tr" for tag, _ in middle.tags) == 1 + 1 + 20
+    assert sum(tag == "tr" for tag, _ in Seen(files["compare.html"].make().decode()).tags) == 1 + 24
+    for path, limit in (
+        ("cells/p12/dreambooth.html", 40_000),
+        ("protections/p12.html", 40_000),
+        ("compare/p12.html", 40_000),
+    ):
+        assert len(files[path].make()) < limit, path
+    # a plot names twelve, and each further protection adds one thin line to it
+    assert len(files["attacks/dreambooth.html"].make()) < 25 * 6_000
+    assert "Thin grey lines: 13 more protections" in words(Seen(files["attacks/dreambooth.html"].make().decode()))
 
 
 def test_addresses_differ_where_names_do():
