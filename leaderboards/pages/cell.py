@@ -25,7 +25,7 @@ from leaderboards.tables import Cell, Column, estimate_cell
 from leaderboards.view import GapView, Pair
 
 NO_IMAGES = (
-    "There are no images here: this board was built from a reference folder, which holds records without images. "
+    "There are no images here: the records come from a reference folder, which holds none. "
     "A board built from a store shows them; the command below makes one."
 )
 Strip = tuple[Picture, ...]

@@ -48,9 +48,10 @@ def pages(look: Lookup) -> Iterator[Page]:
     made = Later(follows_from, partial(view, look, found, entries))
     yield Page(addresses.COMPARE, "compare.html", "Compare", {"made": made}, addresses.COMPARE, scripts=(SCRIPT,))
     crumbs = (Crumb("Compare", addresses.COMPARE),)
+    told = {name: standing.numbers(look, entries[name]) for name in found.names}
     for name in found.names:
         others = _neighbours(found.names, name)
-        numbers = {other: standing.numbers(look, entries[other]) for other in (name, *others)}
+        numbers = [told[other] for other in (name, *others)]
         verdicts = [bool(found.told_apart[found.names.index(name), found.names.index(other)]) for other in others]
         traces = [look.traces[other] for other in (name, *others)]
         made = Later(recipe(look.basis, traces, numbers, verdicts), partial(neighbours, look, found, entries[name]))
