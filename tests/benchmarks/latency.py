@@ -82,7 +82,7 @@ def sizes(name: str, model: BaseModel, known: dict[str, Any], arguments: argpars
                 except (BenchmarkError, MemoryError, RuntimeError) as error:
                     known[str(side)] = {"fault": str(error).splitlines()[0]}
             yield
-        before = (side, known[str(side)]["seconds"]) if "seconds" in known[str(side)] else before
+        before = (side, known[str(side)]["own_seconds"]) if "seconds" in known[str(side)] else before
 
 
 def measure(model: BaseModel, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
