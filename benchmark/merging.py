@@ -18,7 +18,7 @@ from benchmark.submissions import boxes
 from benchmark.suites import load as installed
 from benchmark.suites.schema import Suite, SuiteFacts
 from benchmark.verifying import verify
-from leaderboards import source
+from leaderboards import history, source
 
 KEPT = ("images", "gallery", "adapters", "features", "calibrations", "canaries")
 """What lies beside records; each file's address holds the key of the stage that made it."""
@@ -105,10 +105,13 @@ def _known_suite(facts: SuiteFacts, store: Store) -> Suite | None:
 
 
 def _take(named: Sequence[_Source], store: Store) -> Merged:
+    # An archive's history is a stranger's word: its records tell theirs at the next refresh.
+    told = [point for each in named if not each.is_archive for point in history.read(each.folder)]
     records = known = 0
     for each in named:
         done = adopt(each.folder, each.suite, store, with_facts=not each.is_archive)
         records, known = records + done.added, known + done.known
+    history.add(told, store.root)
     return Merged(records, known, sum(_files(folder, store.root) for folder in dict.fromkeys(e.folder for e in named)))
 
 

@@ -102,13 +102,17 @@ def remember(source: Path, suite: str | None = None, into: Path | None = None) -
     All versions and environments that the records hold are told, not only those that a board shows. The file is
     rewritten sorted, one line a point, so that two histories merge line by line and a repetition changes nothing.
     """
-    target = source if into is None else into
-    known = read(target)
-    loaded = load(source, suite)
-    found = united([*known, *read(source), *(p for layer in layers(loaded) for p in points(gather(layer)))])
-    if len(found) > len(known):
-        write_whole(target / HISTORY_FILE, "".join(each.model_dump_json() + "\n" for each in found).encode())
-    return len(found) - len(known)
+    said = [point for layer in layers(load(source, suite)) for point in points(gather(layer))]
+    return add([*read(source), *said], source if into is None else into)
+
+
+def add(found: Iterable[Point], folder: Path) -> int:
+    """Adds points to the history of a folder and returns how many of them it lacked."""
+    known = read(folder)
+    both = united([*known, *found])
+    if len(both) > len(known):
+        write_whole(folder / HISTORY_FILE, "".join(each.model_dump_json() + "\n" for each in both).encode())
+    return len(both) - len(known)
 
 
 def layers(loaded: Loaded) -> Iterator[Loaded]:

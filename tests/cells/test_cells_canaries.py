@@ -13,7 +13,7 @@ from benchmark.cells.store import Store
 from benchmark.clearing import clear
 from benchmark.execute import canaries
 from benchmark.merging import merge
-from leaderboards import source
+from leaderboards import history, source
 from leaderboards.drift import drift
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
@@ -54,7 +54,9 @@ def test_canaries_are_no_records_and_travel_with_their_store(session, tmp_path):
     assert clear(session.store).stages == 0
     source.export_reference(session.store.root, None, tmp_path / "reference")
     merged = Store(tmp_path / "merged")
+    assert history.remember(session.store.root) > 0
     merge([session.store.root], merged)
+    assert history.read(merged.root) == history.read(session.store.root)
     for place in (session.store.root, tmp_path / "reference", merged.root):
         assert {record.key for record in source.canaries(place)} == {record.key for record in ran}
 

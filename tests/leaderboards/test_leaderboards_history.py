@@ -87,6 +87,15 @@ def test_histories_merge_in_any_order(folder):
     assert united([later, *found]) == found  # the same numbers again
 
 
+def test_two_histories_become_one(folder, tmp_path):
+    remember(folder)
+    found = read(folder)
+    assert history.add(found[:4], tmp_path) == 4
+    assert history.add(found[2:], tmp_path) == len(found) - 4
+    assert history.add(found, tmp_path) == 0
+    assert (tmp_path / HISTORY_FILE).read_bytes() == (folder / HISTORY_FILE).read_bytes()
+
+
 def test_a_line_that_is_no_point_is_an_error(folder):
     (folder / HISTORY_FILE).write_text('{"suite": "mini"}\n')
     with pytest.raises(UserError, match="expected a point of a board's history in each line"):
