@@ -123,7 +123,10 @@ def suites(path: Path) -> list[str]:
         raise UserError(
             f"expected a store or a reference folder, got {path}", "Run a suite first, or correct the path."
         )
-    return sorted({json.loads(file.read_bytes())["suite"]["name"] for file in files})
+    try:
+        return sorted({str(json.loads(file.read_bytes())["suite"]["name"]) for file in files})
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"expected facts of a suite in {path}, got {type(error).__name__}", "Run it again.") from error
 
 
 def _files(source: Path, target: Path) -> int:

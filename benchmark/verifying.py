@@ -50,14 +50,22 @@ def verify(path: Path, suite: str | None = None, board: Path | None = None) -> V
     problems = [f"{damaged.path}: {damaged.reason}" for damaged in loaded.damaged]
     looked = signed = 0
     for record in loaded.records:
-        count, wrong = kept(record, store)
-        looked += count
         signed += bool(loaded.signed) and signing.digest(record) in loaded.signed
-        found = [*keys(record), *claims(record), *measures(record, loaded.facts.suite), *wrong]
+        count, found = _looked(record, store, loaded.facts.suite)
+        looked += count
         problems += [f"{record.key[:16]} ({_said(record)}): {what}" for what in found]
     if board is not None:
         problems += aggregates(board, loaded)
     return Verdict(loaded.facts.suite.name, len(loaded.records), looked, signed, problems)
+
+
+def _looked(record: Record, store: Store, suite: Suite) -> tuple[int, list[str]]:
+    """Returns how many images of a record were looked at, and what is wrong with it."""
+    try:
+        count, wrong = kept(record, store)
+        return count, [*keys(record), *claims(record), *measures(record, suite), *wrong]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # components may be any JSON
+        return 0, [f"expected recipes as a run writes them, got {type(error).__name__}: {error}"]
 
 
 def keys(record: Record) -> list[str]:

@@ -108,6 +108,7 @@ def changed(files, change):
     ("change", "words"),
     [
         (lambda d: d["components"]["protect"].update(budget_255=255), "expected the parent 'protect'"),
+        (lambda d: d["components"].update(protect=5), "expected recipes as a run writes them"),
         (lambda d: d["protection"].update(version="9.9"), "expected the version '1.0', got '9.9'"),
         (lambda d: d.update(strength=0.25), "expected the strength 0.5, got 0.25"),
         (lambda d: d.update(seed=3), "expected the seed of its suite, artist and index"),
@@ -199,6 +200,14 @@ def test_a_foreign_suite_controls_and_images_of_others_are_refused(good_run, arc
     stray = first(files, "images/", "000.png")
     other = "/".join(["images", "ab", "ab" + "0" * 62, *stray.split("/")[3:]])
     refused(packed(path, {**files, other: files[stray]}), target, "expected the images of a record, got others")
+
+
+def test_facts_that_are_none_are_refused(archive, target, tmp_path):
+    files = contents(archive)
+    for text in (b"[]", b"{", b"{}"):
+        refused(
+            packed(tmp_path / "x.zip", {**files, first(files, "facts/", ".json"): text}), target, "expected facts of"
+        )
 
 
 def test_controls_are_not_packed(good_run, tmp_path):
