@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import fields
 from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -91,6 +92,25 @@ def schema() -> str:
 
 
 def serialise(view: Board) -> str:
-    """Returns the board as canonical JSON: exactly what the page shows, without sections that it does not have."""
-    shown = {name: value for name, value in asdict(view).items() if value is not None}
-    return json.dumps(shown, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    """Returns the board as canonical JSON: exactly what the pages show, without sections that it does not have.
+
+    One line for each element of a list at the top, so that two boards compare by lines.
+    """
+    shown = sorted((each.name, getattr(view, each.name)) for each in fields(view))
+    lines = [f"{_json(name)}: {_lines(value)}" for name, value in shown if value is not None]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _lines(value: object) -> str:
+    if not isinstance(value, tuple) or not value:
+        return _json(value)
+    return "[\n" + ",\n".join(_json(each) for each in value) + "\n]"
+
+
+def _json(value: object) -> str:
+    # Without indentation the encoder is ten times as fast, and it asks for one dataclass after the other.
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, default=_fields)
+
+
+def _fields(value: Any) -> dict[str, object]:
+    return {each.name: getattr(value, each.name) for each in fields(value)}

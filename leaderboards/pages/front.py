@@ -68,9 +68,9 @@ def pages(material: Material) -> Iterator[Page]:
     yield Page(EQUAL, "equal.html", "Equal strength, equal protection", {"board": shown}, section=INDEX)
     yield Page(MISSING, "missing.html", "What is missing", {"board": shown}, section=INDEX)
     for spec in evidence.ranked:
-        numbers = {"cells": _cells(evidence, spec.name), "points": _points(evidence, spec.name)}
-        if spec.name == evidence.rank_attack:
-            numbers["cells"] = []  # they stand in the page
+        # Those of the headline's own attack stand in the page.
+        cells = [] if spec.name == evidence.rank_attack else _cells(evidence, spec.name)
+        numbers = {"cells": cells, "points": _points(evidence, spec.name)}
         yield Page(_data(spec.name), "data.js", "", {"name": text.name(spec.name), "data": numbers})
 
 
