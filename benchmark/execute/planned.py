@@ -44,8 +44,7 @@ class PlannedJob:
         """Returns a desk with its store at `root`; raises Unfit where this process is not what the plan expects."""
         if self.is_on_gpu and not torch.cuda.is_available():
             raise _unfit("a GPU", "none", "Plan and run on machines of one kind.")
-        if not self.is_on_gpu:
-            torch.set_num_threads(self.environment.threads)
+        torch.set_num_threads(self.environment.threads)  # beside a GPU Ray would allow one
         here = environment.current(self.device, torch.get_num_threads())
         _compare(self.environment, here)
         if self.planner.salt != official.PUBLIC_SALT:

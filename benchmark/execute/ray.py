@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from benchmark.execute.job import Job, Task
 from benchmark.execute.progress import Outcome, Reporter
 
 GIB = 1 << 30
+REACH_S = 5.0
 FAREWELL_S = 10.0
 """How long idle workers may take to end by themselves."""
 
@@ -88,22 +90,39 @@ class RayExecutor:
         if ray.is_initialized():
             yield
             return
+        if self.address is not None:
+            _reach(self.address)
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
         own: dict[str, Any] = {"address": self.address}
         if self.address is None:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             cores = max(os.cpu_count() or 1, (self.count or 1) * needs.num_cpus)
-            own = {"address": "local", "include_dashboard": False, "num_cpus": cores}
+            room = {"num_cpus": cores, "_memory": cores * needs.memory}  # the user says how many, not Ray's estimate
+            own = {"address": "local", "include_dashboard": False, **room}
         try:
             ray.init(**quiet, **own, **self.settings)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            where = self.address or "on this machine"
-            hint = "`ray start --head` starts one and says its address; RAY_ADDRESS=... ray status says how it is."
-            raise UserError(f"expected a Ray cluster at {where}, got {type(error).__name__}: {error}", hint) from error
+            raise _no_cluster(self.address or "this machine", f"{type(error).__name__}: {error}") from error
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raises UserError where nothing listens at HOST:PORT: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():  # `auto`: Ray looks for a cluster on this machine
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACH_S).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from error
+
+
+def _no_cluster(address: str, got: str) -> UserError:
+    hint = "`ray start --head` starts one and says its address (HOST:PORT); this machine has to be a node of it."
+    return UserError(f"expected a Ray cluster at {address}, got {got}", hint)
 
 
 def _library() -> Any:
