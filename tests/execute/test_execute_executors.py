@@ -86,3 +86,16 @@ def test_a_process_with_another_submission_or_plan_runs_nothing(planned, tmp_pat
     with pytest.raises(InfrastructureError, match="Install the same cloakbench"):
         desk.run(replace(task, key="0" * 64), cell.artist)
     assert not (tmp_path / "desk").exists()
+
+
+def test_an_actor_settles_what_it_computes_with_before_torch_is_there(python):
+    said = python(
+        "import sys\n"
+        "from benchmark.execute.actor import Actor\n"
+        "actor = Actor({'ATEN_CPU_CAPABILITY': 'default'})\n"
+        "actor.close()\n"
+        "assert 'torch' not in sys.modules\n"
+        "import torch\n"
+        "print(torch.backends.cpu.get_cpu_capability())\n"
+    )
+    assert said == "DEFAULT\n"
