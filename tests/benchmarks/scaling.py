@@ -132,11 +132,12 @@ def main() -> None:
     parser.add_argument("--real", type=int, default=8, help="cells of mini-quick; 0: none")
     parser.add_argument("--attack", default="dreambooth")
     parser.add_argument("--workers", type=int, nargs="+", default=[n for n in (1, 2, 4) if n <= (os.cpu_count() or 1)])
+    parser.add_argument("--executors", nargs="+", default=["local", "ray"])
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     os.environ.update(RAY_AUTH_MODE="disabled", PYTHONPATH=str(Path(__file__).parents[2]))
     found: dict[str, list[dict[str, object]]] = {"trivial": [], "real": []}
-    runs = [(kind, workers) for workers in asked.workers for kind in ("local", "ray")]
+    runs = [(kind, workers) for workers in asked.workers for kind in asked.executors]
     if asked.trivial:
         cells = trivial_cells(asked.trivial)
         for kind, workers in runs:
