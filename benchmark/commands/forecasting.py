@@ -24,6 +24,7 @@ def plan(
     protection: Many | None = None,
     images: Path | None = None,
     model: str | None = None,
+    salt_file: Path | None = None,
     store: Path | None = None,
     only: Many | None = None,
     limit: int | None = None,
@@ -39,6 +40,7 @@ def plan(
         protection: Protections to count, as for `run`.
         images: Folder of images, as for `run`.
         model: Model alias or folder, as for `run`.
+        salt_file: File with the salt of an official run, whose finished cells are then not counted again.
         store: Where records lie; what it holds is neither run nor counted again.
         only: Restrict to FIELD=VALUE, as for `run`.
         limit: Plan for at most this many cells.
@@ -47,7 +49,7 @@ def plan(
         whole: Plan for all cells, as if the store were empty.
         json: Print one object.
     """
-    session = planned(Choice(suite, protection or (), images, only or (), limit, model), store)
+    session = planned(Choice(suite, protection or (), images, only or (), limit, model, salt_file), store)
     from benchmark.planning import forecast
 
     found = forecast(session, workers, device, whole)
