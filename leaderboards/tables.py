@@ -26,8 +26,9 @@ class Cell:
     """Longer explanation."""
     span: int = 1
     kind: str = "number"
-    """`number`, `words`, `state` (words instead of a number), `warning` or `bar`."""
+    """`number`, `words`, `state` (words instead of a number) or `warning`."""
     bar: Bar | None = None
+    """The interval drawn, on the front page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Column:
     better: str = ""
     """`↑` or `↓`: which way is better for the artist."""
     kind: str = "number"
-    """`number`, `carrier` (it carries the rank), `words` or `bar`."""
+    """`number`, `carrier` (it carries the rank) or `words`."""
 
 
 @dataclass(frozen=True, slots=True)
