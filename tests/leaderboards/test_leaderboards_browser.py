@@ -140,7 +140,7 @@ def test_filters_show_what_they_say_and_the_address_holds_the_view(visit):
     page.check("[name=superseded]")
     assert names(page) == ["impasto"]
     page.select_option("[name=metric]", "psnr")
-    page.wait_for_function("document.getElementById('plot-title').textContent.endsWith('over psnr')")
+    page.wait_for_selector("#plot-title:has-text('over psnr')")
     again = visit("index.html" + page.evaluate("location.hash"))
     assert names(again) == ["impasto"]
     assert not again.is_checked("[name=controls]")
@@ -156,14 +156,14 @@ def test_another_attack_brings_its_own_numbers(visit, built):
     page = visit()
     before = column(page, "p-at-0.1")
     page.select_option("[name=countermeasure]", "jpeg")
-    page.wait_for_function("document.getElementById('headline-caption').textContent.includes('jpeg')")
+    page.wait_for_selector("#headline-caption:has-text('jpeg')")
     assert page.input_value("[name=attack]") == "jpeg"
     script = (built / "data/jpeg.js").read_text()
     cells = json.loads(script[script.index(",") + 1 : script.rindex(")")])["cells"]
     assert column(page, "p-at-0.1") == [row[1][0] for row in cells]
     assert column(page, "p-at-0.1") != before
     page.click("[type=reset]")
-    page.wait_for_function("document.getElementById('headline-caption').textContent.includes('dreambooth')")
+    page.wait_for_selector("#headline-caption:has-text('dreambooth')")
     assert column(page, "p-at-0.1") == before
 
 
@@ -198,7 +198,7 @@ def test_the_plot_answers_and_needs_no_eval(visit):
     assert page.locator("#plot .points_marks path").count() > 10
     page.uncheck("[name=controls]")
     page.select_option("[name=family]", "mist")
-    page.wait_for_function("document.querySelectorAll('#plot .role-legend-label text').length === 1")
+    sync_api.expect(page.locator("#plot .role-legend-label text")).to_have_count(1, timeout=PATIENCE)
     page.locator("#plot .points_marks path").last.hover(force=True)
     page.wait_for_selector("#vg-tooltip-element.visible")
     assert "mist" in page.inner_text("#vg-tooltip-element")
