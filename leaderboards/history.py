@@ -12,6 +12,7 @@ from benchmark.cells.record import Record
 from benchmark.errors import UserError
 from benchmark.files import write_whole
 from leaderboards.evidence import Entry, Evidence, gather
+from leaderboards.scores import Point as Scored
 from leaderboards.sides import COMPARED
 from leaderboards.source import Loaded, load
 from leaderboards.statistics import Estimate
@@ -63,12 +64,18 @@ class Point(_Frozen):
 
 def points(evidence: Evidence) -> list[Point]:
     """Returns a point for each submission of a board, and for random noise."""
+    records: dict[str, list[Record]] = {}
+    for each in evidence.records:
+        records.setdefault(each.protection.name, []).append(each)
+    scored: dict[str, list[Scored]] = {}
+    for point in evidence.scores.summary.values():
+        scored.setdefault(point.protection, []).append(point)
     found = []
     for entry in evidence.entries:
-        records = [each for each in evidence.records if each.protection.name == entry.name]
-        values = tuple(sorted(_values(evidence, entry), key=lambda each: (each.attack, each.at)))
+        measured = _values(evidence, entry, scored.get(entry.name, []))
+        values = tuple(sorted(measured, key=lambda each: (each.attack, each.at)))
         if entry.facts.role in COMPARED and values:
-            found.append(_point(records, values))
+            found.append(_point(records[entry.name], values))
     return found
 
 
@@ -143,13 +150,13 @@ def _version(record: Record) -> tuple[str, str]:
     return record.protection.version, record.protection.package_digest
 
 
-def _values(evidence: Evidence, entry: Entry) -> Iterator[Measured]:
+def _values(evidence: Evidence, entry: Entry, scored: Sequence[Scored]) -> Iterator[Measured]:
     sought = entry.subject.calibrations
     stops = [(f"strength {strength:g}", strength) for strength in evidence.suite.strengths]
     stops += [(f"target {target:g}", strength) for target, strength in sought.items() if strength]
-    for (name, strength, attack), scored in evidence.scores.summary.items():
-        if name == entry.name and scored.p.n:
-            yield from (_measured(attack, at, scored.p) for at, place in stops if place == strength)
+    for each in scored:
+        if each.p.n:
+            yield from (_measured(each.attack, at, each.p) for at, place in stops if place == each.strength)
 
 
 def _measured(attack: str, at: str, p: Estimate) -> Measured:
