@@ -31,7 +31,7 @@ from benchmark.submissions.loading import Claims
 
 LOOK_EVERY_S = 0.2
 DISMISSED_S = 30.0
-"""How long an idle process may take to end by itself: its libraries take a second or two, on a busy machine many more."""
+"""How long an idle process may take to end: its libraries take a second or two, many more on a busy machine."""
 KEPT_OUTPUT = 200
 """Lines of a submission's own output that are kept for its traceback."""
 
