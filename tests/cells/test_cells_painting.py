@@ -103,7 +103,7 @@ def test_paintings_of_512_pixels_are_purified_learned_and_imitated(painting):
     [cell] = [c for c in painting.cells if (c.entry.facts.name, c.attack.name) == ("placebo", "impress")]
     records = run(replace(painting, cells=[cell]))
     checked(records, painting.suite)
-    assert list(records[0].cost) == ["protect", "countermeasure", "personalise", "generate", "measure"]
+    assert set(records[0].cost) == {"protect", "countermeasure", "personalise", "generate", "measure"}
 
 
 @pytest.mark.long

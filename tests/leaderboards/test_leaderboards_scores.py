@@ -160,10 +160,18 @@ def test_an_arm_of_another_base_model_never_stands_in(left_out):
 
 @pytest.mark.parametrize("status", ["failed", "invalid_output", "timeout", "oom"])
 def test_a_submissions_own_fault_counts_as_no_protection(status):
-    found = point([*ARMS, record("x", "a", 0.5), lost("x", "b", Status(status), "it broke")])
+    broken = lost("x", "b", Status(status), "it broke", components={"protect": {}})
+    found = point([*ARMS, record("x", "a", 0.5), broken])
     # (0.1 + 0) / (0.4 + 0.6)
     assert found.p.value == pytest.approx(0.1)
     assert (found.failed, found.missing) == (("b",), ())
+
+
+def test_an_attack_that_runs_out_of_memory_is_missing_and_no_fault_of_the_submission():
+    made = {"components": {"protect": {}}, "digests": {"protect": ["0" * 64]}}
+    found = point([*ARMS, record("x", "a", 0.5), lost("x", "b", Status.OOM, "too large", **made)])
+    assert found.p.value == pytest.approx(0.25)
+    assert (found.failed, found.missing) == ((), ("b",))
 
 
 def test_an_infrastructure_fault_is_missing_and_never_scored():
