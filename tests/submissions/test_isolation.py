@@ -14,7 +14,7 @@ import pytest
 
 from benchmark.cells.record import Status
 from benchmark.errors import SubmissionError, UserError
-from benchmark.submissions import processes, walls
+from benchmark.submissions import isolation, processes, walls
 from benchmark.submissions.guard import Order, Protected, SubmissionFault
 from benchmark.submissions.isolation import Limits, Worker
 from tests.submissions import hostile
@@ -134,7 +134,10 @@ def test_no_connection_to_a_socket_that_listens(worker: Worker) -> None:
         ("storms", Status.FAILED, "expected at most 12 processes"),
     ],
 )
-def test_faults_that_end_the_process_or_spoil_it(store: Path, deed: str, status: Status, words: str) -> None:
+def test_faults_that_end_the_process_or_spoil_it(
+    store: Path, deed: str, status: Status, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "DISMISSED_S", 5.0)  # how long one that will not end is waited for
     with Worker("hostile", LIMITS, hidden=[store]) as own:
         found = fault(own, deed)
         assert (found.status, found.message if words not in found.message else words) == (status, words)
