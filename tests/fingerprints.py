@@ -20,6 +20,7 @@ COUNTED = (
     "benchmark.attacks",
     "benchmark.metrics",
     "benchmark.models.autoencoders",
+    "benchmark.models.compiled",
     "benchmark.models.loader",
     "benchmark.models.mini.perceptual",
     "benchmark.models.upscalers",

@@ -68,7 +68,10 @@ def current(device: str, threads: int) -> Environment:
     else:
         import torch
 
-        kind = torch.cuda.get_device_name(device)
+        from benchmark.models.compiled import is_possible
+
+        compiles = is_possible(torch.device("cuda"), torch.bfloat16)  # it rounds elsewhere
+        kind = torch.cuda.get_device_name(device) + ("" if compiles else ", nothing compiled")
     return Environment(
         env_class=class_of(kind, threads, packages),
         device=kind,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from benchmark.errors import UserError
 from benchmark.models import registry
+from benchmark.models.compiled import is_possible
 from benchmark.models.registry import Located, ModelFacts
 from benchmark.whitebox import autocast
 
@@ -48,6 +50,15 @@ class Autoencoder:
         """Returns the images of unscaled latents, not clipped."""
         with autocast(self.device, self.dtype):
             return torch.as_tensor(self.module.decode(latents.to(self.dtype)).sample).float()
+
+    def compiled(self) -> Autoencoder:
+        """Returns it with compiled networks where that is possible: for hundreds of passes."""
+        if not is_possible(self.device, self.dtype):
+            return self
+        module = copy.deepcopy(self.module)  # others go on with the given one, and its rounding
+        module.encoder.compile()
+        module.decoder.compile()
+        return replace(self, module=module)
 
 
 def load(name: str, device: torch.device, dtype: torch.dtype) -> Autoencoder:

@@ -98,7 +98,7 @@ def test_bfloat16_trains_as_float32_but_for_rounding(stand_ins, name):
 def test_images_are_encoded_once_and_a_new_latent_is_drawn_each_step(base, monkeypatch):
     encoded, batches = [], []
     monkeypatch.setattr(base.vae, "encode", formula.counting(base.vae.encode, encoded))
-    monkeypatch.setattr(finetune, "diffusion_loss", formula.counting(finetune.diffusion_loss, batches))
+    monkeypatch.setattr(finetune, "predict", formula.counting(finetune.predict, batches))
     one = formula.data(1)
     DreamBooth(steps=3, batch=1, learning_rate=1e-4).personalise(base, one, 1)
     assert len(encoded) == 1

@@ -82,7 +82,6 @@ def use(given: Bench, name: str, rate: float, best: float) -> dict[str, Any]:
 def generation(given: Bench, extent: Extent, best: float) -> dict[str, Any]:
     """Returns images a second of sampling by the base model, its memory and its share of the device's peak."""
     device = given.model.device
-    draw(given, Personalised(given.model), extent._replace(sampling_steps=2))
     single = operations(lambda: draw(given, Personalised(given.model), extent._replace(images=1)))
     began = now(device).wall
     memory = peak(lambda: draw(given, Personalised(given.model), extent), device)
@@ -131,7 +130,7 @@ def measure(given: Bench, arguments: argparse.Namespace) -> Iterator[dict[str, A
     """Yields the report as it grows."""
     device = given.model.device
     told: dict[str, Any] = {"environment": on_device.environment(given.model), "mimicry": {}}
-    for name in PLAIN:
+    for name in () if arguments.cell else PLAIN:
         told["mimicry"][name] = compare(given, name, arguments.steps, arguments.rounds)
         yield told
     if arguments.sd15:
@@ -141,8 +140,10 @@ def measure(given: Bench, arguments: argparse.Namespace) -> Iterator[dict[str, A
         for name, found in told["mimicry"].items():
             found.update(use(given, name, found["clock"]["ours"]["median"], best))
             yield told
-        told["sampling"] = generation(given, extent, best)
-        yield told
+        draw(given, Personalised(given.model), extent._replace(sampling_steps=2))  # compiled by the first
+        if not arguments.cell:
+            told["sampling"] = generation(given, extent, best)
+            yield told
         told["cell"] = cell(given, extent)
         yield told
 
@@ -168,6 +169,7 @@ def main() -> None:
     parser = on_device.parser(__doc__)
     parser.add_argument("--steps", type=int, default=25, help="steps of a turn, at least 2")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each arm")
+    parser.add_argument("--cell", action="store_true", help="with --sd15: a whole cell alone")
     arguments = parser.parse_args()
     with bench(*on_device.chosen(arguments)) as given, on_device.profiled(arguments.profile):
         told = on_device.written(measure(given, arguments), arguments.out)

@@ -7,7 +7,8 @@
 The adapters of a cell see only its own part of the batch, the loss is the sum of the cells' losses, and AdamW moves
 each number by itself: so each cell's gradients are those that it has alone, and each cell draws its own examples from
 its own seed. What is shared is the frozen denoiser, which sees one batch of all cells. Measured against a cell trained
-alone in the same run; with `--sd15` also a packed cell with its images, and the share of the bfloat16 peak.
+alone in the same run; with `--sd15` also a packed cell with its images, and the share of the bfloat16 peak. With fewer
+`--steps` than the suite's, the cell is reckoned from those.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from typing import Any
 
 import on_device
 import torch
-from step_clock import bf16_peak, now, operations, peak
+from step_clock import Cost, bf16_peak, now, operations, peak, timed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.attacks.mimicry import finetune as training
-from benchmark.attacks.mimicry import sampling
-from benchmark.attacks.mimicry.finetune import Batch, Examples, fixed_contexts, posterior, predict
+from benchmark.attacks.mimicry import finetune, sampling
+from benchmark.attacks.mimicry.captured import Batch, Captured
+from benchmark.attacks.mimicry.finetune import Examples, fixed_contexts, posterior
 from benchmark.attacks.mimicry.lora import ATTENTION, LoRA
 from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet
 from benchmark.images import to_tensor
@@ -57,7 +58,7 @@ class Packed(nn.Module):
 
 def packed(model: BaseModel, attack: LoRA, seeds: Sequence[int]) -> BaseModel:
     """Returns the model with adapters for each seed, which start as `attack` starts them for it alone."""
-    starts = [_start(model, attack, seed) for seed in seeds]
+    starts = _starts(model, attack, seeds)
     unet = copy.deepcopy(model.unet)
     scale = float(attack.adapters.lora_alpha) / int(attack.adapters.r)
     for name in starts[0]:
@@ -67,17 +68,21 @@ def packed(model: BaseModel, attack: LoRA, seeds: Sequence[int]) -> BaseModel:
     return replace(model, unet=unet.train())
 
 
-def _start(model: BaseModel, attack: LoRA, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
-    """Returns the untrained adapters of every projection, by its name."""
+def _starts(model: BaseModel, attack: LoRA, seeds: Sequence[int]) -> list[dict[str, tuple[Tensor, Tensor]]]:
+    """Returns each seed's untrained adapters of every projection, by its name."""
     unet = copy.deepcopy(model.unet)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        unet.add_adapter(attack.adapters)
+    for seed in seeds:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            unet.add_adapter(attack.adapters, adapter_name=f"cell-{seed}")
     found = {name: module for name, module in unet.named_modules() if hasattr(module, "lora_A")}
-    return {
-        name: tuple(part["default"].weight.detach().float().clone() for part in (module.lora_A, module.lora_B))
-        for name, module in found.items()
-    }
+    return [
+        {
+            name: tuple(part[f"cell-{seed}"].weight.detach().float().clone() for part in (module.lora_A, module.lora_B))
+            for name, module in found.items()
+        }
+        for seed in seeds
+    ]
 
 
 def train(
@@ -88,22 +93,29 @@ def train(
     examples = [Examples(*posterior(model, one.images), fixed_contexts(model, one.captions)) for one in data]
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
+    captured: list[Captured] = []
+
     def loss(_: torch.Generator) -> Iterator[Tensor]:
         drawn = [one.draw(learner, count, own) for one, own in zip(examples, generators, strict=True)]
-        yield total(learner, drawn)
+        joined = drawn[0]
+        for batch in drawn[1:]:
+            joined = joined.joined(batch)
+        if model.device.type != "cuda":
+            yield total(learner, joined, len(seeds))
+            return
+        if not captured:
+            captured.append(finetune.Captured(lambda held: total(learner, held, len(seeds)), learner.unet, joined))
+        yield captured[0].replay(joined)
 
     weights = [p for module in learner.unet.modules() if isinstance(module, Packed) for p in (module.down, module.up)]
-    losses = training.finetune(weights, loss, attack.recipe, 0)
+    losses = finetune.finetune(weights, loss, attack.recipe, 0)
     return learner, losses
 
 
-def total(model: BaseModel, batches: Sequence[Batch]) -> Tensor:
-    """Returns the sum of the cells' losses, of one forward pass over all their batches."""
-    joined = batches[0]
-    for batch in batches[1:]:
-        joined = joined.joined(batch)
-    predicted, target = predict(model, joined)
-    own = F.mse_loss(predicted, target, reduction="none").unflatten(0, (len(batches), -1))
+def total(model: BaseModel, joined: Batch, cells: int) -> Tensor:
+    """Returns the sum of the losses of cells, of one forward pass over their batches, which lie one after the other."""
+    predicted, target = finetune.predict(model, joined)
+    own = F.mse_loss(predicted, target, reduction="none").unflatten(0, (cells, -1))
     return own.flatten(1).mean(1).sum()
 
 
@@ -131,23 +143,31 @@ def measure(given: tuple[Any, ...], arguments: argparse.Namespace) -> Iterator[d
     short = LoRA(**{**suite.mimicry["lora"], "steps": 2})
     train(model, short, data, seeds)  # once uncounted
     made: list[BaseModel] = []
-    began = now(device)
-    told["memory_gib"] = peak(lambda: made.append(train(model, attack, data, seeds)[0]), device)
-    ended = now(device)
-    told["packed"] = {"seconds_a_cell": (ended.wall - began.wall) / len(seeds)}
-    told["packed"] |= {"own_seconds_a_cell": (ended.own - began.own) / len(seeds)}
+    cost: list[Cost] = []
+
+    def work() -> None:
+        cost.append(timed(lambda: made.append(train(model, attack, data, seeds)[0]), steps, device))
+
+    told["memory_gib"] = peak(work, device)
+    told["packed"] = speed(cost[0], len(seeds))
     yield told
-    began = now(device)
-    attack.personalise(model, data[0], 0)
-    ended = now(device)
-    told["alone"] = {"seconds_a_cell": ended.wall - began.wall, "own_seconds_a_cell": ended.own - began.own}
-    told["faster"] = told["alone"]["own_seconds_a_cell"] / told["packed"]["own_seconds_a_cell"]
+    told["alone"] = speed(timed(lambda: attack.personalise(model, data[0], 0), steps, device), 1)
+    told["faster"] = told["alone"]["own_step_seconds"] / told["packed"]["own_step_seconds"]
     yield told
     if arguments.sd15:
         best = bf16_peak(device, *((256, 4) if arguments.tiny else (8192, 50)))
         told |= _share(partial(_steps, model, suite, data, seeds), told, best)
         told["cell"] = _cell(made[0], model, suite, told, tiny=arguments.tiny)
         yield told
+
+
+def speed(cost: Cost, cells: int) -> dict[str, float]:
+    """Returns the seconds of a cell's step, and of its set-up, where so many cells share them."""
+    return {
+        "step_seconds": cost.wall.step / cells,
+        "own_step_seconds": cost.own.step / cells,
+        "setup_seconds": cost.wall.setup / cells,
+    }
 
 
 def _steps(model: BaseModel, suite: Any, data: Sequence[TrainingSet], seeds: Sequence[int], count: int) -> None:
@@ -157,7 +177,7 @@ def _steps(model: BaseModel, suite: Any, data: Sequence[TrainingSet], seeds: Seq
 def _share(work: Any, told: dict[str, Any], best: float) -> dict[str, Any]:
     """Returns operations of a packed step, and what share of the device's measured peak the training makes of it."""
     one, two = (operations(partial(work, count)) for count in (1, 2))
-    rate = told["steps"] / (told["packed"]["seconds_a_cell"] * told["cells"])
+    rate = 1 / (told["packed"]["step_seconds"] * told["cells"])
     return {
         "bf16_peak_tflops": best / 1e12,
         "step_tflop": (two - one) / 1e12,
@@ -173,15 +193,20 @@ def _cell(learner: BaseModel, model: BaseModel, suite: Any, told: dict[str, Any]
         settings.prompts[n % len(settings.prompts)].format(token=suite.token, class_word=suite.class_word)
         for n in range(count)
     ]
+    mimic = Personalised(alone(learner, model, 0))
+    sampling.generate(mimic, prompts, range(count), settings.model_copy(update={"steps": 2}))  # compiled by the first
     began = now(model.device).wall
-    sampling.generate(Personalised(alone(learner, model, 0)), prompts, range(count), settings)
+    sampling.generate(mimic, prompts, range(count), settings)
     generate = now(model.device).wall - began
-    personalise = told["packed"]["seconds_a_cell"]
+    whole: int = suite.mimicry["lora"]["steps"]
+    personalise = told["packed"]["setup_seconds"] + told["packed"]["step_seconds"] * whole
     return {
         "personalise_seconds": personalise,
         "generate_seconds": generate,
         "seconds": personalise + generate,
         "images": count,
+        "steps": whole,
+        "reckoned": whole != told["steps"],
     }
 
 

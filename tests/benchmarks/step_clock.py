@@ -5,12 +5,18 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
+from unittest import mock
 
 import torch
+from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark.attacks.mimicry import finetune, sampling
+from benchmark.attacks.mimicry.captured import Batch
 
 GIB = 2**30
 
@@ -80,9 +86,31 @@ def _seconds(moments: Sequence[float], steps: int) -> Seconds:
     return Seconds(step, max(0.0, ended - began - steps * step))
 
 
+class Eager:
+    """Takes the place of `Captured`: the same loss and gradients, kernel by kernel."""
+
+    def __init__(self, loss: Callable[[Batch], Tensor], network: nn.Module, batch: Batch) -> None:
+        self._loss = loss
+
+    def replay(self, batch: Batch) -> Tensor:
+        value = self._loss(batch)
+        value.backward()  # type: ignore[no-untyped-call]
+        return value.detach()
+
+
+@contextmanager
+def eagerly() -> Iterator[None]:
+    """Nothing is captured or compiled meanwhile: operations are counted, and shown in a profile, one by one."""
+    with (
+        mock.patch.object(finetune, "Captured", Eager),
+        mock.patch.object(sampling, "compiled", lambda network, *_: network),
+    ):
+        yield
+
+
 def operations(work: Callable[[], Any]) -> int:
     """Returns the floating-point operations of matrix products, convolutions and attention, with their gradients."""
-    with FlopCounterMode(display=False) as counter:
+    with eagerly(), FlopCounterMode(display=False) as counter:
         work()
     return int(counter.get_total_flops())
 

@@ -23,6 +23,8 @@ EPSILON = 1e-5
 """Adam's, as the authors' code has it: gradients are of its size, so that it shortens the steps."""
 LAST_RATE = 1e-5
 """Where the cosine schedule of the authors' code ends."""
+MANY_STEPS = 500
+"""From here on a GPU's networks are compiled: the minutes that it takes are saved again."""
 Perceptual = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -71,6 +73,7 @@ class Impress:
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         start = protected * 2 - 1 + self.noise * _draw(generators, protected)
         x = start.clamp(-1, 1).requires_grad_(True)
+        vae = vae.compiled() if self.steps >= MANY_STEPS else vae
         adam = torch.optim.Adam([x], self.learning_rate, eps=EPSILON)
         losses = []
         for step in range(self.steps):

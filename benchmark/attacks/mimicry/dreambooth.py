@@ -14,11 +14,11 @@ from benchmark.attacks.mimicry.finetune import (
     Examples,
     Loss,
     Recipe,
+    Step,
     drawn_loss,
     finetune,
     finished,
     fixed_contexts,
-    in_parts,
     live_contexts,
     posterior,
     trainable,
@@ -71,9 +71,11 @@ class DreamBooth:
         if prior is None:
             return drawn_loss(learner, examples, count)
 
+        step = Step(learner)
+
         def loss(generator: torch.Generator) -> Iterator[Tensor]:
             batch, others = (drawn.draw(learner, count, generator) for drawn in (examples, prior))
-            return in_parts(learner, [(batch, 1.0), (others, self.prior_weight)])
+            return step.parts([(batch, 1.0), (others, self.prior_weight)])
 
         return loss
 

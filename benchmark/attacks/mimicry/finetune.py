@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark import whitebox
+from benchmark.attacks.mimicry.captured import Batch, Captured
 from benchmark.memory import at_once
 from benchmark.models.loader import BaseModel
 
@@ -50,22 +51,6 @@ class Examples:
         latents = (self.mean[rows] + self.deviation[rows] * drawn) * model.vae.config.scaling_factor
         times = times.to(model.device)
         return Batch(latents, noise, times, self.contexts(rows.to(model.device), times))
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one step learns from: scaled latents, noise `[B, C, h, w]`, times `[B]`, contexts `[B, L, C]`."""
-
-    latents: Tensor
-    noise: Tensor
-    times: Tensor
-    context: Tensor
-
-    def joined(self, other: Batch) -> Batch:
-        """Returns both batches as one."""
-        mine = (self.latents, self.noise, self.times, self.context)
-        others = (other.latents, other.noise, other.times, other.context)
-        return Batch(*(torch.cat(pair) for pair in zip(mine, others, strict=True)))
 
 
 @torch.no_grad()
@@ -113,25 +98,39 @@ def diffusion_loss(model: BaseModel, batch: Batch) -> Tensor:
 
 def drawn_loss(model: BaseModel, examples: Examples, count: int) -> Loss:
     """Returns what `finetune` asks at each step: the loss on `count` freshly drawn examples."""
-    return lambda generator: in_parts(model, [(examples.draw(model, count, generator), 1.0)])
+    step = Step(model)
+    return lambda generator: step.parts([(examples.draw(model, count, generator), 1.0)])
 
 
-def in_parts(model: BaseModel, batches: Sequence[tuple[Batch, float]]) -> Iterator[Tensor]:
-    """Yields the weighted loss of one batch, or of the artist's and the class's together, in parts that fit.
+class Step:
+    """The loss of a training's steps: of one batch, or of the artist's and the class's together."""
 
-    A part has to be differentiated before the next is asked for. The batch that is trained on stays the same: only
-    that its gradients are added up.
-    """
-    count = sum(len(batch.latents) for batch, _ in batches)
-    most = at_once(count, count)
-    if most < count:
-        for batch, weight in batches:
-            yield from _pieces(model, batch, weight, most)
-    elif len(batches) == 1:
-        yield diffusion_loss(model, batches[0][0])
-    else:
-        (own, _), (prior, weight) = batches
-        yield preserving_loss(model, own, prior, weight)
+    def __init__(self, model: BaseModel) -> None:
+        self._model = model
+        self._captured: Captured | None = None
+
+    def parts(self, batches: Sequence[tuple[Batch, float]]) -> Iterator[Tensor]:
+        """Yields the weighted loss of the batches in parts that fit: one part unless memory is short.
+
+        A part that has gradients has to be differentiated before the next is asked for; one that has none is already.
+        The batch that is trained on stays the same: only that its gradients are added up.
+        """
+        count = sum(len(batch.latents) for batch, _ in batches)
+        most = at_once(count, count)
+        if most < count:
+            for batch, weight in batches:
+                yield from _pieces(self._model, batch, weight, most)
+            return
+        joined = batches[0][0]
+        for batch, _ in batches[1:]:
+            joined = joined.joined(batch)
+        extents = [(len(batch.latents), weight) for batch, weight in batches]
+        if self._model.device.type != "cuda":
+            yield weighted_loss(self._model, joined, extents)
+            return
+        if self._captured is None:
+            self._captured = Captured(lambda held: weighted_loss(self._model, held, extents), self._model.unet, joined)
+        yield self._captured.replay(joined)
 
 
 def _pieces(model: BaseModel, batch: Batch, weight: float, most: int) -> Iterator[Tensor]:
@@ -146,11 +145,16 @@ def _pieces(model: BaseModel, batch: Batch, weight: float, most: int) -> Iterato
         batch.context.backward(context.grad)  # type: ignore[no-untyped-call]
 
 
-def preserving_loss(model: BaseModel, batch: Batch, prior: Batch, weight: float) -> Tensor:
-    """Returns the loss on the artist's batch plus `weight` times that on the class's (Ruiz et al. 2023, eq. 2)."""
-    predicted, target = predict(model, batch.joined(prior))
-    count = len(batch.latents)
-    return F.mse_loss(predicted[:count], target[:count]) + weight * F.mse_loss(predicted[count:], target[count:])
+def weighted_loss(model: BaseModel, joined: Batch, extents: Sequence[tuple[int, float]]) -> Tensor:
+    """Returns the weighted sum of the losses of batches that lie one after the other, each of a length and a weight.
+
+    Of the artist's batch and the class's it is prior preservation (Ruiz et al. 2023, eq. 2).
+    """
+    predicted, target = predict(model, joined)
+    lengths = [length for length, _ in extents]
+    pairs = zip(torch.split(predicted, lengths), torch.split(target, lengths), extents, strict=True)
+    losses = [weight * F.mse_loss(guess, truth) for guess, truth, (_, weight) in pairs]
+    return torch.stack(losses).sum()
 
 
 def finetune(weights: Sequence[nn.Parameter], loss: Loss, recipe: Recipe, seed: int) -> tuple[float, ...]:
@@ -163,7 +167,8 @@ def finetune(weights: Sequence[nn.Parameter], loss: Loss, recipe: Recipe, seed: 
         optimizer.zero_grad(set_to_none=True)
         parts = []
         for part in loss(generator):
-            part.backward()  # type: ignore[no-untyped-call]
+            if part.requires_grad:
+                part.backward()  # type: ignore[no-untyped-call]
             parts.append(part.detach())
         optimizer.step()
         losses.append(torch.stack(parts).sum())

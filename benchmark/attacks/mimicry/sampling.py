@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmark.attacks.mimicry.personalised import Personalised
 from benchmark.images import Pixels, quantise
 from benchmark.memory import at_once
+from benchmark.models.compiled import compiled
 from benchmark.models.loader import BaseModel
 from benchmark.suites.schema import Diffusing, Sampling
 
@@ -64,12 +65,13 @@ def denoise(
     empty, guided = contexts
     both = torch.cat([empty.expand(-1, len(latents), -1, -1), guided], dim=1) if settings.guidance != 1 else guided
     scheduler = schedule(model, settings, begin)
+    unet = compiled(model.unet, model.device, model.dtype)
     length = model.scheduler.config.num_train_timesteps
     for time in scheduler.timesteps[begin:]:
         stretch = len(both) - 1 - int(time) * len(both) // length
         given = scheduler.scale_model_input(latents, time)
         repeated = given.repeat(both.shape[1] // len(given), 1, 1, 1)
-        predicted = model.unet(repeated, time, encoder_hidden_states=both[stretch]).sample
+        predicted = unet(repeated, time, encoder_hidden_states=both[stretch]).sample
         if settings.guidance != 1:
             without, towards = predicted.chunk(2)
             predicted = without + settings.guidance * (towards - without)
