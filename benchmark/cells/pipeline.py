@@ -89,6 +89,12 @@ class Pipeline:
         self.store.write_record(record)
         return record
 
+    def lost(self, cell: Cell, reason: str) -> Record:
+        """Returns the record of a cell that took the processes down in which it ran, after it has been kept."""
+        record = self._record(Work(cell), Status.INFRA_ERROR, reason, "")
+        self.store.write_record(record)
+        return record
+
     def _stages(self, work: Work) -> None:
         cleaned: list[Pixels] = []
         self.stages.calibrate(work)

@@ -51,7 +51,7 @@ def rerun(session: Session, report: Reporter | None = None) -> list[Record]:
     with tempfile.TemporaryDirectory(prefix="cloakbench-canaries-") as folder:
         fresh = Store(Path(folder))
         work = pipeline.Pipeline(session.planner, fresh, session.environment, session.device)
-        ran = InlineExecutor().run(known, work.run, report or reporter())
+        ran = InlineExecutor().run(known, work, report or reporter())
         found = [fresh.read_record(outcome.key, session.environment.env_class) for outcome in ran]
         records = [record for record in found if record is not None]
     for record in records:

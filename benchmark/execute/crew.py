@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from benchmark.cells.plan import Cell
 from benchmark.execute.budget import MayStart, always
+from benchmark.execute.inline import Work
 from benchmark.execute.job import Unfit
 from benchmark.execute.progress import Outcome, Reporter
 from benchmark.execute.schedule import Schedule
@@ -66,6 +67,7 @@ class Conductor(Generic[H]):
     """Gives the cells of a run to a crew: the same order, retries and progress on every executor."""
 
     crew: Crew[H]
+    work: Work
     report: Reporter
     may_start: MayStart = always
     hands: list[H] = field(default_factory=list)
@@ -73,8 +75,8 @@ class Conductor(Generic[H]):
     def run(self, cells: Sequence[Cell], count: int) -> list[Outcome]:
         """Returns how every cell ended that was given out, in order, by `count` processes or fewer.
 
-        A process that dies is replaced and its cell run again. Raises what went wrong in a process, and
-        InfrastructureError where that could not help.
+        A process that dies is replaced and its cell run again; one that takes that one down too is given up, with a
+        record that says so. Raises what went wrong in a process, and InfrastructureError where none of this helps.
         """
         schedule = Schedule(cells)
         self.report.begin(len(cells))
@@ -124,16 +126,22 @@ class Conductor(Generic[H]):
             hand.is_ready = True
         elif hand.cell is not None:
             cell, hand.cell = hand.cell, None
-            schedule.finish(cell, answer)
-            self.report.finish(cell, answer)
+            self._finish(cell, answer, schedule)
+
+    def _finish(self, cell: Cell, outcome: Outcome, schedule: Schedule) -> None:
+        schedule.finish(cell, outcome)
+        self.report.finish(cell, outcome)
 
     def _replace(self, hand: H, lost: Lost, schedule: Schedule) -> None:
         self.hands.remove(hand)
         self.crew.dismiss(hand)
-        if not lost.is_innocent:
-            schedule.died(hand.cell, str(lost))
-        elif hand.cell is not None:
-            schedule.put_back(hand.cell)
+        if lost.is_innocent:
+            if hand.cell is not None:
+                schedule.put_back(hand.cell)
+        elif hand.cell is None:
+            schedule.died_idle(str(lost))
+        elif why := schedule.died(hand.cell, str(lost)):
+            self._finish(hand.cell, Outcome.of(self.work.lost(hand.cell, why)), schedule)
         self.hands.append(self.crew.hire())
 
     def _do_without(self, hand: H, why: Unfit) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
 from typing import Protocol
 
@@ -12,16 +12,24 @@ from benchmark.execute.budget import MayStart, always
 from benchmark.execute.progress import Outcome, Reporter
 
 
+class Work(Protocol):
+    """What is done with cells; each record is kept before it is returned."""
+
+    def run(self, cell: Cell) -> Record:
+        """Returns the record of a cell that ran in this process."""
+
+    def lost(self, cell: Cell, reason: str) -> Record:
+        """Returns the record of a cell that took the processes down in which it ran."""
+
+
 class Executor(Protocol):
-    """Runs cells through `work`, which keeps each record before it returns it."""
+    """Runs cells by `work`, in this process or as it would in others."""
 
     @property
     def count(self) -> int | None:
         """How many cells run at once; None where that is seen when they do."""
 
-    def run(
-        self, cells: Sequence[Cell], work: Callable[[Cell], Record], report: Reporter, may_start: MayStart = always
-    ) -> list[Outcome]:
+    def run(self, cells: Sequence[Cell], work: Work, report: Reporter, may_start: MayStart = always) -> list[Outcome]:
         """Returns how every cell ended that was given out, in order; none is once `may_start` has said no."""
 
 
@@ -30,16 +38,14 @@ class InlineExecutor:
 
     count: int | None = 1
 
-    def run(
-        self, cells: Sequence[Cell], work: Callable[[Cell], Record], report: Reporter, may_start: MayStart = always
-    ) -> list[Outcome]:
+    def run(self, cells: Sequence[Cell], work: Work, report: Reporter, may_start: MayStart = always) -> list[Outcome]:
         """Returns how every cell ended that was given out, in order; an interruption keeps what is finished."""
         outcomes = []
         report.begin(len(cells))
         try:
             for cell in takewhile(lambda _: may_start(), cells):
                 report.start(cell)
-                outcome = Outcome.of(work(cell))
+                outcome = Outcome.of(work.run(cell))
                 report.finish(cell, outcome)
                 outcomes.append(outcome)
         finally:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from benchmark.cells.plan import Cell
-from benchmark.cells.record import Record
 from benchmark.execute.budget import MayStart, always
 from benchmark.execute.crew import Conductor, Lost
+from benchmark.execute.inline import Work
 from benchmark.execute.job import Job, Task
 from benchmark.execute.leases import VISIBLE, Leases
 from benchmark.execute.progress import Outcome, Reporter
@@ -32,13 +32,10 @@ class LocalExecutor:
     count: int
     devices: Sequence[str] = ()
 
-    def run(
-        self, cells: Sequence[Cell], work: Callable[[Cell], Record], report: Reporter, may_start: MayStart = always
-    ) -> list[Outcome]:
-        """Returns how every cell ended that was given out, in order; `work` is this process's and stays unused."""
-        del work
+    def run(self, cells: Sequence[Cell], work: Work, report: Reporter, may_start: MayStart = always) -> list[Outcome]:
+        """Returns how every cell ended that was given out, in order; `work` keeps the records of lost ones alone."""
         crew = _Processes(self.job, self.root, Leases(self.devices))
-        return Conductor(crew, report, may_start).run(cells, self.count)
+        return Conductor(crew, work, report, may_start).run(cells, self.count)
 
 
 @dataclass(eq=False)

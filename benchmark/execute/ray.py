@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from typing import Any
 from benchmark import instructions
 from benchmark.cells.parcel import pack_for, unpack
 from benchmark.cells.plan import Cell
-from benchmark.cells.record import Record
 from benchmark.cells.store import Store
 from benchmark.errors import UserError
 from benchmark.execute.actor import Actor
 from benchmark.execute.budget import MayStart, always
 from benchmark.execute.crew import Conductor, Lost
+from benchmark.execute.inline import Work
 from benchmark.execute.job import Job, Task
 from benchmark.execute.progress import Outcome, Reporter
 
@@ -69,11 +69,8 @@ class RayExecutor:
     def __post_init__(self) -> None:
         _library()
 
-    def run(
-        self, cells: Sequence[Cell], work: Callable[[Cell], Record], report: Reporter, may_start: MayStart = always
-    ) -> list[Outcome]:
-        """Returns how every cell ended that was given out, in order; `work` is this process's and stays unused."""
-        del work
+    def run(self, cells: Sequence[Cell], work: Work, report: Reporter, may_start: MayStart = always) -> list[Outcome]:
+        """Returns how every cell ended that was given out, in order; `work` keeps the records of lost ones alone."""
         ray, needs = _library(), Needs.of(self.job)
         with self._connected(ray, needs):
             count = self.count or needs.fitting(ray.cluster_resources())
@@ -82,7 +79,7 @@ class RayExecutor:
                     f"expected a Ray cluster with room for a worker ({needs}), got {dict(ray.cluster_resources())}",
                     "Start nodes with the resources that a worker needs, or ask for --workers to wait for them.",
                 )
-            return Conductor(_Actors(ray, self.job, Store(self.root), needs), report, may_start).run(cells, count)
+            return Conductor(_Actors(ray, self.job, Store(self.root), needs), work, report, may_start).run(cells, count)
 
     @contextlib.contextmanager
     def _connected(self, ray: Any, needs: Needs) -> Iterator[None]:

@@ -13,6 +13,8 @@ from benchmark.execute.progress import Outcome
 
 TRIES = 2
 """How often a cell is given out when the process that has it dies: a third would most likely die too."""
+LOST = 3
+"""How many cells may be given up one after the other: more say that the machine is at fault, or the harness."""
 STARTS = 3
 """How many processes may die one after the other before they have a cell."""
 
@@ -30,7 +32,7 @@ class Schedule:
         self._making: Counter[str] = Counter()
         self._made: set[str] = set()
         self._deaths: Counter[str] = Counter()
-        self._starts = 0
+        self._starts = self._lost = 0
         self._outcomes: dict[str, Outcome] = {}
 
     def stop(self) -> None:
@@ -61,6 +63,8 @@ class Schedule:
         self._outcomes[cell.key] = outcome
         self._making.subtract(self._shared[cell.key])
         self._starts = 0
+        if outcome.status is not Status.INFRA_ERROR:
+            self._lost = 0
         if outcome.status is Status.OK:
             self._made |= self._shared[cell.key]
 
@@ -69,22 +73,28 @@ class Schedule:
         self._making.subtract(self._shared[cell.key])
         self._waiting = {cell.key: cell, **self._waiting}
 
-    def died(self, cell: Cell | None, how: str) -> None:
-        """Lets the cell run again whose process died, or notes that one died before it had any.
+    def died(self, cell: Cell, how: str) -> str:
+        """Lets the cell run again whose process died; returns why it is given up where that was the last of TRIES.
 
-        Raises InfrastructureError, which ends the run, for the last of TRIES or STARTS.
+        Raises InfrastructureError, which ends the run, for the last of LOST cells given up one after the other.
         """
-        if cell is None:
-            self._starts += 1
-            if self._starts >= STARTS:
-                raise InfrastructureError(
-                    f"expected working processes, got {STARTS} that died before any cell ({how})", "Run it inline."
-                )
-            return
         self._deaths[cell.key] += 1
-        if self._deaths[cell.key] >= TRIES:
+        if self._deaths[cell.key] < TRIES:
+            self.put_back(cell)
+            return ""
+        self._lost += 1
+        if self._lost >= LOST:
             raise InfrastructureError(
-                f"expected {cell.label} to end, got {TRIES} processes that died of it ({how})",
+                f"expected {cell.label} to end, got {TRIES} processes that died of it ({how}), as of the"
+                f" {LOST - 1} cells before it",
                 "Memory may be short: use fewer workers. Finished cells are kept; run again to go on.",
             )
-        self.put_back(cell)
+        return f"{TRIES} processes died of it ({how}); memory may be short: use fewer workers"
+
+    def died_idle(self, how: str) -> None:
+        """Notes that a process died before it had a cell; raises InfrastructureError for the last of STARTS."""
+        self._starts += 1
+        if self._starts >= STARTS:
+            raise InfrastructureError(
+                f"expected working processes, got {STARTS} that died before any cell ({how})", "Run it inline."
+            )

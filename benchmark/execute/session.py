@@ -159,7 +159,7 @@ def run(
     told = report or reporter()
     try:
         work.calibrate(takewhile(lambda _: may_start(), todo), told.say)
-        return runner.run(todo, work.run, told, may_start)
+        return runner.run(todo, work, told, may_start)
     finally:
         close(cell.entry for cell in session.cells)
 

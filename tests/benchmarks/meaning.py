@@ -64,7 +64,7 @@ def run(session: Session) -> None:
     """Runs what is missing. The suite's facts are left alone: those of the whole suite belong into the store."""
     session.store.prepare()
     work = pipeline.Pipeline(session.planner, session.store, session.environment, session.device)
-    InlineExecutor().run(session.missing(), work.run, reporter())
+    InlineExecutor().run(session.missing(), work, reporter())
 
 
 def arm(cell: Cell, budget_255: int) -> str:

@@ -37,7 +37,7 @@ class Clock:
     def __call__(self):
         return self.now
 
-    def work(self, cell):
+    def run(self, cell):
         self.now += 10
         return Outcome(cell.key, "ok")
 
@@ -78,7 +78,7 @@ def test_no_cell_begins_when_the_time_is_over(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(Outcome, "of", lambda outcome: outcome)
     budget = Budget(25, Costs("cpu", 1), clock=clock)
-    ended = InlineExecutor().run(CELLS, clock.work, Quiet(), budget.may_start)
+    ended = InlineExecutor().run(CELLS, clock, Quiet(), budget.may_start)
     assert [outcome.key for outcome in ended] == [cell.key for cell in CELLS[:3]]  # the third began at 20 s
 
 

@@ -41,13 +41,25 @@ def test_two_processes_leave_the_records_of_one_even_when_one_is_killed(alone, p
 CELLS = tiny.planner().cells([tiny.entry("one"), tiny.FLOOR_ENTRY], [tiny.artist("a")])
 
 
-def run(fault, root, report=None, devices=()):
-    return LocalExecutor(faking.Job(fault), root, 2, devices).run(CELLS, None, report or Then())
+def run(fault, root, report=None, devices=(), work=None):
+    return LocalExecutor(faking.Job(fault), root, 2, devices).run(CELLS, work or faking.Work(), report or Then())
 
 
 def test_every_cell_has_its_outcome_in_the_order_of_the_plan(tmp_path):
     assert [outcome.key for outcome in run("", tmp_path)] == [cell.key for cell in CELLS]
     assert spawned() == []
+
+
+def test_a_cell_that_takes_its_processes_down_is_given_up_and_the_others_end(tmp_path):
+    report, work = Then(), faking.Work()
+    outcomes = run("dies of floor", tmp_path, report, work=work)
+    [floor] = [cell for cell in CELLS if cell.entry.facts.name == "floor"]
+    assert list(work.given_up) == [floor.key]
+    assert [(o.key, str(o.status)) for o in outcomes] == [
+        (cell.key, "infra_error" if cell is floor else "ok") for cell in CELLS
+    ]
+    assert work.given_up[floor.key].startswith("2 processes died of it (exit code 9)")
+    assert sorted(report.finished) == sorted(cell.key for cell in CELLS)
 
 
 FAULTS = [

@@ -96,7 +96,7 @@ CELLS = tiny.planner().cells([tiny.entry("one"), tiny.entry("two"), tiny.FLOOR_E
 
 
 def test_cells_end_in_the_order_of_the_plan_and_no_actor_is_left(cluster, tmp_path):
-    outcomes = RayExecutor(faking.Job(), tmp_path, 2, cluster.address).run(CELLS, None, Then())
+    outcomes = RayExecutor(faking.Job(), tmp_path, 2, cluster.address).run(CELLS, faking.Work(), Then())
     assert [outcome.key for outcome in outcomes] == [cell.key for cell in CELLS]
     assert not ray.is_initialized()
     assert left(cluster) == []
@@ -112,20 +112,20 @@ FAULTS = [
 @pytest.mark.parametrize(("fault", "kind", "said"), FAULTS, ids=[fault for fault, _, _ in FAULTS])
 def test_what_goes_wrong_in_actors_ends_the_run_and_is_said_here(cluster, tmp_path, fault, kind, said):
     with pytest.raises(kind, match=said):
-        RayExecutor(faking.Job(fault), tmp_path, 1, cluster.address).run(CELLS, None, Then())
+        RayExecutor(faking.Job(fault), tmp_path, 1, cluster.address).run(CELLS, faking.Work(), Then())
     assert left(cluster) == []
 
 
 def test_a_cluster_without_room_is_said(cluster, tmp_path):
     greedy = faking.Job(environment=faking.HERE.model_copy(update={"threads": 64}))
     with pytest.raises(UserError, match="room for a worker"):
-        RayExecutor(greedy, tmp_path, None, cluster.address).run(CELLS, None, Then())
+        RayExecutor(greedy, tmp_path, None, cluster.address).run(CELLS, faking.Work(), Then())
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:123456"])
 def test_an_address_where_no_cluster_is_is_said_at_once(tmp_path, address):
     with pytest.raises(UserError, match=f"expected a Ray cluster at {address}, got "):
-        RayExecutor(faking.Job(), tmp_path, 1, address).run(CELLS, None, Then())
+        RayExecutor(faking.Job(), tmp_path, 1, address).run(CELLS, faking.Work(), Then())
 
 
 INTERRUPTED = """
@@ -138,7 +138,7 @@ from tests.running import Then
 
 cells = tiny.planner().cells([tiny.entry("one"), tiny.FLOOR_ENTRY], [tiny.artist("a")])
 report = Then(lambda: print("begun", flush=True))
-RayExecutor(faking.Job("slow"), Path(sys.argv[1]), 2, sys.argv[2]).run(cells, None, report)
+RayExecutor(faking.Job("slow"), Path(sys.argv[1]), 2, sys.argv[2]).run(cells, faking.Work(), report)
 """
 
 

@@ -62,14 +62,31 @@ def test_images_of_a_cell_that_failed_are_not_taken_for_made():
     assert schedule.take().entry.facts.name == "two"
 
 
-def test_a_cell_that_was_lost_runs_again_first_and_the_second_death_ends_the_run():
-    plan = cells()
-    schedule = Schedule(plan)
-    first = schedule.take()
-    schedule.died(first, "exit code 9")
-    assert schedule.take() is first
-    with pytest.raises(InfrastructureError, match=r"to end, got 2 processes that died of it \(exit code 9\)"):
-        schedule.died(first, "exit code 9")
+def given_up(schedule):
+    cell = schedule.take()
+    assert schedule.died(cell, "exit code 9") == ""
+    assert schedule.take() is cell
+    return cell, schedule.died(cell, "exit code 9")
+
+
+def test_a_cell_that_was_lost_runs_again_first_and_is_given_up_the_second_time():
+    cell, why = given_up(schedule := Schedule(cells()))
+    assert why.startswith("2 processes died of it (exit code 9)")
+    schedule.finish(cell, ended(cell, Status.INFRA_ERROR))
+    assert schedule.take() is not cell
+
+
+def test_cells_given_up_one_after_the_other_end_the_run_others_between_them_do_not():
+    schedule = Schedule(cells())
+    for round_ in range(2):
+        for _ in range(2):
+            cell, _ = given_up(schedule)
+            schedule.finish(cell, ended(cell, Status.INFRA_ERROR))
+        if round_ == 0:
+            good = schedule.take()
+            schedule.finish(good, ended(good))
+    with pytest.raises(InfrastructureError, match=r"got 2 processes that died of it \(exit code 9\), as of the 2"):
+        given_up(schedule)
 
 
 def test_a_lost_machine_is_not_held_against_its_cells():
@@ -85,14 +102,14 @@ def test_a_lost_machine_is_not_held_against_its_cells():
 def test_processes_may_die_before_any_cell_but_not_one_after_the_other():
     schedule = Schedule(cells())
     for _ in range(3):
-        schedule.died(None, "killed")
-        schedule.died(None, "killed")
+        schedule.died_idle("killed")
+        schedule.died_idle("killed")
         cell = schedule.take()
         schedule.finish(cell, ended(cell))
-    schedule.died(None, "killed")
-    schedule.died(None, "killed")
+    schedule.died_idle("killed")
+    schedule.died_idle("killed")
     with pytest.raises(InfrastructureError, match="got 3 that died before any cell"):
-        schedule.died(None, "killed")
+        schedule.died_idle("killed")
 
 
 def test_devices_are_lent_evenly_and_come_back():
