@@ -119,3 +119,26 @@ def test_workers_and_suites_are_looked_at_first(cloakbench):
     assert cloakbench("refresh", "mini", "--workers", "0").code == 2
     told = cloakbench("refresh", "minii")
     assert (told.code, "did you mean" in told.err.lower()) == (2, True)
+
+
+def test_workers_salt_and_images_reach_the_run(cloakbench, tmp_path, monkeypatch):
+    asked = []
+    page = refreshing.Refreshed(page=tmp_path / "index.html")
+    monkeypatch.setattr(refreshing, "refresh", lambda *given: asked.append(given) or page)
+    secret = tmp_path / "salt"
+    secret.write_text("0123456789abcdef")
+    arguments = (
+        "--protection",
+        "placebo",
+        "--workers",
+        "3",
+        "--salt-file",
+        secret,
+        "--store",
+        tmp_path,
+        "--unofficial",
+    )
+    assert cloakbench("refresh", "mini", *arguments).code == 0
+    [(choice, root, out, executor, unofficial)] = asked
+    assert (choice.suite, [*choice.protections], choice.salt_file) == ("mini", ["placebo"], secret)
+    assert (root, out.name, executor.workers, unofficial) == (tmp_path, "site", 3, True)

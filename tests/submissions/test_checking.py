@@ -11,6 +11,7 @@ import pytest
 
 from benchmark import cli
 from benchmark.errors import UserError
+from benchmark.execute import official
 from benchmark.submissions import checking, suspicion
 from tests.submissions import hostile
 
@@ -65,8 +66,10 @@ def test_blur_is_accepted_and_flagged() -> None:
     assert "no mere blur or recolouring" in found
 
 
-def test_restless_output_is_refused() -> None:
-    assert "same seed, same bytes" in failed("faulty[kind=restless]")
+def test_restless_output_is_refused_by_an_official_run_before_anything_runs() -> None:
+    with pytest.raises(UserError, match=r"accepts, got faulty\[kind=restless\]: .*same seed, same bytes: ") as refused:
+        official.require_accepted(["faulty[kind=restless]"])
+    assert "cloakbench check faulty[kind=restless]" in refused.value.hint
 
 
 def test_a_change_that_rounding_wipes_out_is_refused() -> None:
