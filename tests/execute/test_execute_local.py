@@ -50,6 +50,15 @@ def test_every_cell_has_its_outcome_in_the_order_of_the_plan(tmp_path):
     assert spawned() == []
 
 
+def test_no_cell_is_given_out_when_the_time_is_over_and_those_under_way_end(tmp_path):
+    report = Then()
+    executor = LocalExecutor(faking.Job(), tmp_path, 2)
+    outcomes = executor.run(CELLS, faking.Work(), report, may_start=lambda: not report.finished)
+    assert 1 <= len(outcomes) <= 2 < len(CELLS)
+    assert sorted(outcome.key for outcome in outcomes) == sorted(report.finished)
+    assert spawned() == []
+
+
 def test_a_cell_that_takes_its_processes_down_is_given_up_and_the_others_end(tmp_path):
     report, work = Then(), faking.Work()
     outcomes = run("dies of floor", tmp_path, report, work=work)
