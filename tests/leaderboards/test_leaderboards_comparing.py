@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -91,16 +92,34 @@ def test_a_planted_regression_is_found_under_the_attacks_that_it_weakens():
     assert (plain.at, plain.artists, plain.seeds, plain.reason) == ("strength 0.25, 0.5, 1", 8, 1, "")
 
 
-def test_half_of_the_budget_is_found_in_committed_records():
-    """PhotoGuard at strength 0.5 as if it were the whole of a new version: five paired seeds on eight artists."""
-    loaded = load(MINI.with_name("mini-meaning"))
-    others = [each for each in loaded.records if each.protection.name != "photoguard"]
-    own = [each for each in loaded.records if each.protection.name == "photoguard"]
-    half = [each.model_copy(update={"strength": 1.0}) for each in own if each.strength == 0.5]
-    found = compared([*others, *(e for e in own if e.strength == 1.0)], [*others, *half], facts=loaded.facts)
+def planted(name, share):
+    """Committed records of PhotoGuard, and those of a share of its budget as if they were a new version's."""
+    loaded = load(MINI.with_name(name))
+    [(largest, _)] = Counter(each.environment.env_class for each in loaded.records).most_common(1)
+    records = [each for each in loaded.records if each.environment.env_class == largest and each.target is None]
+    others = [each for each in records if each.protection.name != "photoguard"]
+    own = [each for each in records if each.protection.name == "photoguard"]
+    weaker = [each.model_copy(update={"strength": 1.0}) for each in own if each.strength == share]
+    whole = [each for each in own if each.strength == 1.0]
+    return compared([*others, *whole], [*others, *weaker], facts=loaded.facts)
+
+
+def test_half_of_the_budget_is_found_in_five_paired_seeds():
+    found = planted("mini-meaning", 0.5)
     [plain] = found.attacks
     assert (plain.verdict, plain.artists, plain.seeds) == (Verdict.REGRESSED, 8, 5)
     assert (round(plain.before, 2), round(plain.after, 2)) == (0.59, 0.31)  # the model card's table
+    assert [change.field for change in found.changes] == ["protect.strength"]
+
+
+def test_a_quarter_of_the_budget_is_found_under_the_attacks_that_it_weakens():
+    """One seed and eight artists: worth finding is what changes by at least twice what so many show."""
+    found = planted("mini", 0.25)
+    assert all(each.change < -0.1 for each in found.attacks)
+    worth = {each.attack: each.verdict for each in found.attacks if -each.change >= 2 * each.least}
+    assert worth == {"textual-inversion": Verdict.REGRESSED}
+    assert {each.attack for each in found.attacks if each.verdict is Verdict.REGRESSED} >= {"blur", "lora"}
+    assert found.verdict is Verdict.REGRESSED
     assert [change.field for change in found.changes] == ["protect.strength"]
 
 
