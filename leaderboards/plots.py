@@ -26,11 +26,19 @@ POINTS = "points"
 """Name of the data that the page's script puts in."""
 NEUTRAL = "#8b929c"
 _GROUP = (
-    r'<g transform="translate\(0,0\)"><g>(<g class="mark-line[^>]*>)<path d="[^"]*" '
+    r'<g transform="translate\(0,0\)"><g><g><path d="[^"]*" '
     rf'(stroke="{NEUTRAL}" stroke-width="1" [^>]*)/></g></g></g>'
 )
 _THIN = re.compile(f"(?:{_GROUP}){{2,}}")
 _PATH = re.compile(r'd="([^"]*)"')
+# What says nothing in a picture with one alternative for the whole: parts without ink, names of parts, defaults.
+_SILENT = re.compile(
+    r'<path class="(?:fore|back)ground"[^>]*/>'
+    r'| (?:class|role|aria-[a-z]+|pointer-events|font-family|xmlns:xlink|version)="[^"]*"'
+    r'| (?:fill-|stroke-)?opacity="1"| stroke-dasharray="1,0"'
+)
+_TAG = re.compile("<[^>]+>")
+_COORDINATES = re.compile(r' (?:d|transform)="[^"]*"')
 
 
 def svg(curve: Curve, number: int) -> str:
@@ -38,12 +46,17 @@ def svg(curve: Curve, number: int) -> str:
     drawn = vl_convert.vegalite_to_svg(json.dumps(_dict(_chart(curve, alt.InlineData(values=rows(curve)), []))))
     drawn = drawn[drawn.index("<svg") :]
     drawn = re.sub(r'(id="|url\(#)((?:clip|gradient)\d+)', rf"\1c{number}-\2", drawn)
-    # Empty paths, a group around every thin line and places far below a pixel are most of the bytes.
-    drawn = re.sub(r'<path class="(?:fore|back)ground" aria-hidden="true" d="[^"]*"(?: display="none")?/>', "", drawn)
-    drawn = re.sub(r"\d+\.\d{2,}", lambda found: f"{float(found[0]):.1f}", drawn)
-    drawn = _THIN.sub(lambda found: f'{found[1]}<path d="{"".join(_PATH.findall(found[0]))}" {found[2]}/></g>', drawn)
+    # Tags alone: the text between them is what the records say.
+    drawn = _TAG.sub(lambda tag: _COORDINATES.sub(_rounded, _SILENT.sub("", tag[0])), drawn)
+    drawn = _THIN.sub(lambda found: f'<path d="{"".join(_PATH.findall(found[0]))}" {found[1]}/>', drawn)
     # The figure around it carries the text alternative; the page's width rules its size.
-    return re.sub(r'<svg ([^>]*?)width="([\d.]+)" height="[\d.]+"', r'<svg aria-hidden="true" \1', drawn, count=1)
+    head = f'<svg aria-hidden="true" font-family="{FONT}" '
+    return re.sub(r'<svg ([^>]*?)width="[\d.]+" height="[\d.]+" ', rf"{head}\1", drawn, count=1)
+
+
+def _rounded(found: re.Match[str]) -> str:
+    # Places far below a pixel; numbers that are read, such as those of an axis, stand elsewhere.
+    return re.sub(r"\d+\.\d{2,}", lambda place: f"{float(place[0]):.1f}".removesuffix(".0"), found[0])
 
 
 def specification(curve: Curve) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -48,9 +49,14 @@ class Standings:
     """Entries on the Pareto front of quality and P."""
 
     def value(self, key: str, name: str) -> tuple[Value, Estimate]:
-        """Returns a number of an entry; raises KeyError or ValueError where there is no such column or entry."""
-        place = self.names.index(name)
-        return self.columns[key].values[place], self.columns[key].found[place]
+        """Returns a number of an entry; raises KeyError where there is no such column or entry."""
+        row = self.rows[name]
+        return self.columns[key].values[row], self.columns[key].found[row]
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Where each entry stands in `names`."""
+        return {name: row for row, name in enumerate(self.names)}
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -14,6 +14,8 @@ from leaderboards.evidence import Entry, Evidence
 from leaderboards.statistics import Array
 
 RAISES, NOISE = "raises P", "no better than noise"
+RAISE = "raise P"
+"""The same of several countermeasures."""
 
 
 def suspicions(evidence: Evidence) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -36,9 +38,12 @@ def _raised(evidence: Evidence) -> Iterator[Sign]:
     effect = np.asarray([_difference(evidence, grid.effect, test) for test in tests])
     found, beyond = statistics.estimates(p), statistics.estimates(effect)
     real = ranking.discoveries(ranking.paired_p(p))
+    raising: dict[str, list[str]] = {}
     for number, (entry, _, attack, _) in enumerate(tests):
         if real[number] and found.low[number] > 0 and beyond.low[number] > 0:
-            yield entry.name, RAISES, f"{text.name(attack)} {RAISES}"
+            raising.setdefault(entry.name, []).append(text.name(attack))
+    for name, attacks in raising.items():
+        yield name, RAISES, f"{', '.join(attacks)} {RAISES if len(attacks) == 1 else RAISE}"
 
 
 Test = tuple[Entry, float, str, str]

@@ -24,6 +24,8 @@ class StageFacts:
     kind: Kind
     version: int
     summary: str
+    limits: str
+    """What its numbers cannot show."""
     target: str
     """`module:Class`, imported only when the stage runs."""
     models: tuple[str, ...] = ()
@@ -45,23 +47,55 @@ class StageFacts:
             ) from error
 
 
-def _countermeasure(name: str, summary: str, kind: str, *models: str, perceptual: bool = False) -> StageFacts:
+def _countermeasure(
+    name: str, summary: str, limits: str, kind: str, *models: str, perceptual: bool = False
+) -> StageFacts:
     target = f"benchmark.attacks.countermeasures.{name.replace('-', '_')}:{kind}"
-    return StageFacts(name, "countermeasure", 1, summary, target, models, perceptual)
+    return StageFacts(name, "countermeasure", 1, summary, limits, target, models, perceptual)
 
 
-def _mimicry(name: str, module: str, kind: str, summary: str, version: int = 1) -> StageFacts:
-    return StageFacts(name, "mimicry", version, summary, f"benchmark.attacks.mimicry.{module}:{kind}")
+def _mimicry(name: str, module: str, kind: str, summary: str, limits: str, version: int = 1) -> StageFacts:
+    return StageFacts(name, "mimicry", version, summary, limits, f"benchmark.attacks.mimicry.{module}:{kind}")
 
 
+TRANSFER_LIMITS = (
+    "The model is one that the protection did not look into, but SD 1.x and 2.x have autoencoders of one family, and "
+    "`mini-a` and `mini-b` one encoder: it tests what was aimed at the denoiser or the text encoder, and says little "
+    "about SDXL and later models."
+)
+"""Of every attack on another model than the suite's surrogate."""
 STAGES: tuple[StageFacts, ...] = (
-    _countermeasure("jpeg", "The mimic saves the images as JPEG, which drops fine detail.", "Jpeg"),
-    _countermeasure("blur", "The mimic blurs the images with a small Gaussian.", "Blur"),
-    _countermeasure("noise", "The mimic adds Gaussian noise that drowns the perturbation.", "Noise"),
-    _countermeasure("resize", "The mimic shrinks the images and enlarges them again.", "Resize"),
+    _countermeasure(
+        "jpeg",
+        "The mimic saves the images as JPEG, which drops fine detail.",
+        "One quality for all images: stronger or repeated compression is not measured.",
+        "Jpeg",
+    ),
+    _countermeasure(
+        "blur",
+        "The mimic blurs the images with a small Gaussian.",
+        "One kernel for all images: a perturbation that is coarser passes, and nothing is sharpened again.",
+        "Blur",
+    ),
+    _countermeasure(
+        "noise",
+        "The mimic adds Gaussian noise that drowns the perturbation.",
+        "One sigma for all images, and nothing takes the noise off again: the mimic trains on noisy images.",
+        "Noise",
+    ),
+    _countermeasure(
+        "resize",
+        "The mimic shrinks the images and enlarges them again.",
+        "One scale and one filter for all images: a perturbation that is coarser passes.",
+        "Resize",
+    ),
     _countermeasure(
         "impress",
         "The mimic optimises the images until an autoencoder reconstructs them again (IMPRESS).",
+        "The loss is about the autoencoder, not about the clean image, and falls where blur pleases the "
+        "autoencoder too. Settings tuned at one size make shorter steps on larger images. `mini` stops after 20 "
+        "steps while the loss still falls: on development artists more of them brought the latent no closer to "
+        "the clean one.",
         "Impress",
         "model",
         perceptual=True,
@@ -69,15 +103,25 @@ STAGES: tuple[StageFacts, ...] = (
     _countermeasure(
         "diffpure",
         "The mimic adds noise to the images' latents and has the diffusion model take it off again.",
+        "DiffPure itself works on pixels. Here the encoder comes first, which protections of PhotoGuard's kind "
+        "attack, so that the noise hides a latent that is already wrong. On the embedded model it leaves latents "
+        "further from the clean ones: no threat there.",
         "DiffPure",
         "model",
     ),
     _countermeasure(
-        "vae-trans", "The mimic encodes and decodes the images by an autoencoder of another family.", "VaeTrans", "vae"
+        "vae-trans",
+        "The mimic encodes and decodes the images by an autoencoder of another family.",
+        "One pass, nothing is optimised. It says little where both autoencoders are of one family, as those of "
+        "SD 1.x and 2.x are, and TAESD, which is distilled from them.",
+        "VaeTrans",
+        "vae",
     ),
     _countermeasure(
         "noisy-upscale",
         "The mimic adds noise to the images and has a diffusion model clear them up under their captions.",
+        "The images keep their size, where the authors train on the enlarged ones. Without an upscaler it is "
+        "image-to-image, which on the embedded model leaves latents further from the clean ones: no threat there.",
         "NoisyUpscale",
         "model",
         "upscaler",
@@ -87,12 +131,15 @@ STAGES: tuple[StageFacts, ...] = (
         "dreambooth",
         "DreamBooth",
         "The mimic fine-tunes the whole denoiser on the images, with a rare token in the captions.",
+        "One recipe for all artists: a mimic who tunes it to one of them may get more. On the embedded model "
+        "images have 128 pixels, so that its numbers do not stand for Stable Diffusion at 512.",
     ),
     _mimicry(
         "lora",
         "lora",
         "LoRA",
         "The mimic trains low-rank adapters on the denoiser's attention and leaves the rest alone.",
+        "Only attention is adapted, at one rank and for all artists by one recipe.",
         version=2,
     ),
     _mimicry(
@@ -100,18 +147,24 @@ STAGES: tuple[StageFacts, ...] = (
         "inversion",
         "TextualInversion",
         "The mimic trains the embedding of one new word and leaves every weight alone.",
+        "The model can only be steered to what it already draws. On clean development artists of the embedded "
+        "model it learned less than `dreambooth`.",
     ),
     _mimicry(
         "dreamstyler",
         "inversion",
         "DreamStyler",
         "The mimic trains the embeddings of several new words, each in charge of one stretch of the denoising.",
+        "The paper learns one image and has style guidance; here the words learn all of the artist's images, "
+        "without it. On clean development artists of the embedded model it learned less than `dreambooth`.",
     ),
     StageFacts(
         "edit",
         "editing",
         1,
         "The mimic edits each image by image-to-image; the result is compared with the same edit of the clean image.",
+        "Few prompts at one strength. The distance to the clean edit says that the result is another one, not "
+        "that it is of no use to the mimic. Nothing is learned.",
         "benchmark.attacks.editing.edit:Edit",
     ),
     StageFacts(
@@ -119,6 +172,8 @@ STAGES: tuple[StageFacts, ...] = (
         "editing",
         1,
         "The mimic repaints the masked part of each image; the result is compared with the same of the clean image.",
+        "Few prompts, and one mask an image, which the protection does not see. The kept part is compared too, "
+        "as the autoencoder rebuilt it. Nothing is learned.",
         "benchmark.attacks.editing.inpaint:Inpaint",
         needs_masks=True,
     ),
@@ -187,6 +242,12 @@ def check(suite: Suite) -> None:
 def explain(spec: AttackSpec) -> str:
     """Returns in words what an attack of a suite does."""
     return " ".join(stage.summary for stage in stages(spec))
+
+
+def limits(spec: AttackSpec, suite: Suite) -> str:
+    """Returns in words what an attack of a suite cannot show."""
+    transfer = [TRANSFER_LIMITS] if spec.model != suite.surrogate else []
+    return " ".join([*(stage.limits for stage in stages(spec)), *transfer])
 
 
 def versions(spec: AttackSpec) -> dict[str, int]:

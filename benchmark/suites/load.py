@@ -145,6 +145,7 @@ def facts(suite: Suite) -> SuiteFacts:
             model=attack.model,
             parameters=catalogue.parameters(attack, suite),
             ranked=catalogue.is_ranked(attack),
+            limits=catalogue.limits(attack, suite),
         )
         for attack in suite.attacks
     ]

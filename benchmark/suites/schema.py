@@ -266,6 +266,8 @@ class AttackExplained(_Frozen):
     """Settings by stage name."""
     ranked: bool = True
     """Whether scores are made of it; editing has columns of its own."""
+    limits: str = ""
+    """What it cannot show; stores of earlier runs have none."""
 
 
 class SuiteFacts(_Frozen):

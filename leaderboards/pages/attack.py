@@ -29,6 +29,8 @@ class AttackView:
     summary: str
     chain: str
     settings: tuple[Pair, ...]
+    limits: str
+    """What it cannot show; empty in stores of earlier runs."""
     notes: tuple[str, ...]
     """What stands beside the ranking, and why; empty for an attack that is ranked."""
     charts: tuple[Chart, ...]
@@ -80,6 +82,7 @@ def view(look: Lookup, spec: AttackSpec) -> AttackView:
         summary=text.plain(facts.summary, 1000) if facts else "",
         chain=sections.chain(spec, "compare with the clean edit" if is_edit else "generate"),
         settings=_settings(look, spec),
+        limits=text.plain(facts.limits, 2000) if facts else "",
         notes=editing.EXPLANATION if is_edit else (),
         charts=charts,
         more=() if is_edit else _charts(look, spec, others),

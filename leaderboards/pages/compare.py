@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -25,6 +25,8 @@ NEIGHBOURS = 10
 ALL_PAIRS = 12
 """Up to so many ranked entries all pairs stand in one table; beyond, those next to each other in rank."""
 SCRIPT = "static/compare.js"
+Told = Mapping[str, tuple[Number, ...]]
+"""Rank and numbers of every ranked entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +47,29 @@ def pages(look: Lookup) -> Iterator[Page]:
     found = Differences(look.evidence)
     entries = {entry.name: entry for entry in look.entries}
     follows_from = recipe(look.basis, look.traces)
-    made = Later(follows_from, partial(view, look, found, entries))
+    told = {name: standing.numbers(look, entries[name]) for name in found.names}
+    made = Later(follows_from, partial(view, look, found, entries, told))
     yield Page(addresses.COMPARE, "compare.html", "Compare", {"made": made}, addresses.COMPARE, scripts=(SCRIPT,))
     crumbs = (Crumb("Compare", addresses.COMPARE),)
-    told = {name: standing.numbers(look, entries[name]) for name in found.names}
     for name in found.names:
         others = _neighbours(found.names, name)
         numbers = [told[other] for other in (name, *others)]
-        verdicts = [bool(found.told_apart[found.names.index(name), found.names.index(other)]) for other in others]
+        verdicts = [bool(found.told_apart[found.places[name], found.places[other]]) for other in others]
         traces = [look.traces[other] for other in (name, *others)]
-        made = Later(recipe(look.basis, traces, numbers, verdicts), partial(neighbours, look, found, entries[name]))
+        follows_from = recipe(look.basis, traces, numbers, verdicts)
+        made = Later(follows_from, partial(neighbours, look, found, entries[name], told))
         title = f"{entries[name].label} compared"
         yield Page(addresses.comparison(name), "comparison.html", title, {"made": made}, addresses.COMPARE, crumbs)
 
 
-def view(look: Lookup, found: Differences, entries: dict[str, Entry]) -> CompareView:
+def view(look: Lookup, found: Differences, entries: dict[str, Entry], told: Told) -> CompareView:
     """Returns what the page says that compares any with any."""
     names = found.names
     reach = len(names) if len(names) <= ALL_PAIRS else 1
+    pairs = [(name, other) for place, name in enumerate(names) for other in names[place + 1 : place + 1 + reach]]
+    differences = found.carried(pairs)
     lines = [
-        _pair(found, entries[name], entries[other])
-        for place, name in enumerate(names)
-        for other in names[place + 1 : place + 1 + reach]
+        _pair(found, entries[name], entries[other], differences.at(row)) for row, (name, other) in enumerate(pairs)
     ]
     carrier = look.evidence.standings.carrier.title
     columns = (Column("Minus", kind="words"), Column(carrier, "difference"), Column("Verdict", kind="words"))
@@ -74,7 +77,7 @@ def view(look: Lookup, found: Differences, entries: dict[str, Entry]) -> Compare
     unranked = look.evidence.standings.unranked
     return CompareView(
         pairs=Grid(f"{caption}: paired differences over artists", "Protection", columns, tuple(lines), _notes()),
-        data=_data(look, found, entries),
+        data=_data(look, found, entries, told),
         names=tuple(Pair(entries[name].label, addresses.comparison(name)) for name in names),
         unranked=tuple(
             Pair(entry.label, text.plain(unranked[entry.name]))
@@ -84,12 +87,11 @@ def view(look: Lookup, found: Differences, entries: dict[str, Entry]) -> Compare
     )
 
 
-def neighbours(look: Lookup, found: Differences, entry: Entry) -> Grid:
+def neighbours(look: Lookup, found: Differences, entry: Entry, told: Told) -> Grid:
     """Returns an entry beside its neighbours: their numbers, and on the second line its difference to them."""
     others = _neighbours(found.names, entry.name)
     entries = {each.name: each for each in look.entries}
-    own = standing.numbers(look, entry)
-    rank, *numbers = own
+    rank, *numbers = told[entry.name]
     lines = [
         Line(
             entry.label,
@@ -101,7 +103,7 @@ def neighbours(look: Lookup, found: Differences, entry: Entry) -> Grid:
     ]
     differences = found.to(entry.name, others)
     for place, other in enumerate(others):
-        theirs = standing.numbers(look, entries[other])
+        theirs = told[other]
         cells = [
             replace(number.cell, detail=_shift(column[place]), flag="")
             for number, column in zip(theirs[1:], differences, strict=True)
@@ -135,9 +137,7 @@ def _column(number: Number) -> Column:
     return Column(number.label, kind="carrier" if number.is_carrier else "number")
 
 
-def _pair(found: Differences, entry: Entry, other: Entry) -> Line:
-    carrier = found.columns.index(found.evidence.standings.carrier)
-    [difference] = found.to(entry.name, [other.name])[carrier]
+def _pair(found: Differences, entry: Entry, other: Entry, difference: Estimate) -> Line:
     cells = (
         Cell(other.label, kind="words"),
         estimate_cell(difference),
@@ -147,7 +147,7 @@ def _pair(found: Differences, entry: Entry, other: Entry) -> Line:
 
 
 def _verdict(found: Differences, name: str, other: str) -> str:
-    one, two = found.names.index(name), found.names.index(other)
+    one, two = found.places[name], found.places[other]
     if not found.told_apart[one, two]:
         return "not told apart"
     return "ahead" if one < two else "behind"
@@ -169,8 +169,7 @@ def _notes() -> tuple[str, ...]:
     )
 
 
-def _data(look: Lookup, found: Differences, entries: dict[str, Entry]) -> dict[str, object]:
-    numbers = {name: standing.numbers(look, entries[name])[1:] for name in found.names}
+def _data(look: Lookup, found: Differences, entries: dict[str, Entry], told: Told) -> dict[str, object]:
     values = [found.values(column) for column in found.columns]
     return {
         "quantile": round(found.quantile, 10),
@@ -183,7 +182,7 @@ def _data(look: Lookup, found: Differences, entries: dict[str, Entry]) -> dict[s
                 "key": slug(name),
                 "label": entries[name].label,
                 "link": addresses.protection(name),
-                "texts": [(number.cell.text, number.cell.detail) for number in numbers[name]],
+                "texts": [(number.cell.text, number.cell.detail) for number in told[name][1:]],
                 "values": [
                     [float(f"{each:.6g}") if math.isfinite(each) else None for each in column[place]]
                     for column in values

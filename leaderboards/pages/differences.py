@@ -13,7 +13,7 @@ from scipy import stats
 from leaderboards import ranking, statistics
 from leaderboards.evidence import Evidence
 from leaderboards.standings import Column
-from leaderboards.statistics import LEVEL, Array, Estimate
+from leaderboards.statistics import LEVEL, Array, Estimate, Estimates
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,38 @@ class Differences:
         """The t that the ends of an interval over all artists lie at."""
         return float(stats.t.ppf((1 + LEVEL) / 2, max(len(self.evidence.artists) - 1, 1)))
 
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Where each ranked entry stands in `names`."""
+        return {name: place for place, name in enumerate(self.names)}
+
+    @cached_property
+    def arrays(self) -> dict[str, Array]:
+        """What `values` returns, by key of the column."""
+        if not self.names:
+            return {column.key: np.empty((0, len(self.evidence.artists))) for column in self.columns}
+        rows = self.evidence.standings.rows
+        return {
+            column.key: np.asarray([column.values[rows[name]].artists for name in self.names], dtype=float)
+            for column in self.columns
+        }
+
     def values(self, column: Column) -> Array:
         """Returns what each artist contributes to a number of each ranked entry."""
-        if not self.names:
-            return np.empty((0, len(self.evidence.artists)))
-        found = self.evidence.standings
-        return np.asarray([column.values[found.names.index(name)].artists for name in self.names], dtype=float)
+        return self.arrays[column.key]
 
     def to(self, name: str, others: list[str]) -> list[list[Estimate]]:
         """Returns the entry minus each of the others, one list a column: means over the artists that both have."""
-        place, chosen = self.names.index(name), [self.names.index(other) for other in others]
+        place, chosen = self.places[name], [self.places[other] for other in others]
         found = []
         for column in self.columns:
             values = self.values(column)
             estimates = statistics.estimates(values[place] - values[chosen])
             found.append([estimates.at(row) for row in range(len(chosen))])
         return found
+
+    def carried(self, pairs: list[tuple[str, str]]) -> Estimates:
+        """Returns the first minus the second of each pair, in the number that carries the rank."""
+        values = self.values(self.evidence.standings.carrier)
+        first, second = ([self.places[pair[end]] for pair in pairs] for end in (0, 1))
+        return statistics.estimates(values[first] - values[second])

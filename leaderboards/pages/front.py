@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from leaderboards import entries, headline, plots, statistics, text
+from leaderboards import entries, flags, headline, plots, statistics, text
 from leaderboards.curves import span
 from leaderboards.entries import CLEAN, Value
 from leaderboards.evidence import Entry, Evidence
@@ -90,7 +90,7 @@ def table(board: Board, evidence: Evidence) -> FrontTable:
         for row, entry, protection in zip(headed.rows, evidence.entries, board.protections, strict=True)
     )
     bars = [cell.bar for row in rows for cell in row.cells if cell.bar]
-    meanings = {_kind(flag.label): flag.words for row in rows for flag in row.protection.flags}
+    told = {flag.words for row in rows for flag in row.protection.flags}
     return FrontTable(
         caption=headed.caption,
         columns=headed.columns[PLACES:-2],
@@ -98,13 +98,8 @@ def table(board: Board, evidence: Evidence) -> FrontTable:
         zero=bars[0].zero if bars else 0.0,
         one=bars[0].one or 0.0 if bars else 100.0,
         notes=headed.notes,
-        flags=tuple(Pair(label, words) for label, words in sorted(meanings.items())),
+        flags=tuple(Pair(kind, words) for kind, words in sorted(flags.MEANINGS.items()) if words in told),
     )
-
-
-def _kind(flag: str) -> str:
-    # "3 failed" and "5 failed" are one flag.
-    return flag.lstrip("0123456789 ")
 
 
 def _curve(board: Board, evidence: Evidence) -> Curve | None:

@@ -46,6 +46,8 @@ def attacks(look: Lookup) -> Section:
     for record in look.evidence.records:
         versions.setdefault(record.attack.name, {}).update(record.attack.versions)
     artists = len(look.evidence.artists)
+    # Stores of earlier runs have none.
+    has_limits = any(facts.limits for facts in look.explained.values())
     lines = []
     for spec in look.attacks:
         facts = look.explained.get(spec.name)
@@ -54,13 +56,13 @@ def attacks(look: Lookup) -> Section:
         learned = (
             "edits: beside the ranking" if look.is_edit(spec) else f"{artists - len(look.no_signal(spec))} of {artists}"
         )
-        words = (sections.chain(spec), facts.summary if facts else "", settings, known or "no record", learned)
-        cells = tuple(Cell(text.plain(each, 1000), kind="words") for each in words)
+        words = [sections.chain(spec), facts.summary if facts else "", settings, known or "no record", learned]
+        words += [facts.limits if facts else ""] * has_limits
+        cells = tuple(Cell(text.plain(each, 2000), kind="words") for each in words)
         lines.append(Line(text.name(spec.name), addresses.attack(spec.name), "", False, cells))
-    columns = tuple(
-        Column(label, kind="words")
-        for label in ("Stages", "What the attacker does", "Settings", "Versions", "Learned from")
-    )
+    labels = ["Stages", "What the attacker does", "Settings", "Versions", "Learned from"]
+    labels += ["What it cannot show"] * has_limits
+    columns = tuple(Column(label, kind="words") for label in labels)
     sentences = (
         "The mimic has the protected images with captions that name their subjects and a rare token: no clean "
         "image, and no knowledge of the protection. An attack that is stronger than these may leave less.",

@@ -51,9 +51,9 @@ def number(value: Value, estimate: Estimate) -> Cell:
 
 def _pair(look: Lookup, key: str, name: str) -> tuple[Value, Estimate]:
     found = look.evidence.standings
-    place = found.names.index(name)
+    row = found.rows[name]
     column = found.carrier if key == found.carrier.key else found.columns[key]
-    return column.values[place], column.found[place]
+    return column.values[row], column.found[row]
 
 
 def _rank(look: Lookup, entry: Entry) -> Cell:

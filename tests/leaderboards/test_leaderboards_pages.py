@@ -1,103 +1,30 @@
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import math
 import re
 import shlex
-from html.parser import HTMLParser
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-import numpy as np
 import pytest
 import synthetic
-from PIL import Image
-from synthetic import JPEG, PLAIN, arms, record
+from seen import KINDS, Seen, kind, made, pages, words
+from synthetic import JPEG, arms, record
 
-from benchmark.cells.paths import StorePaths
 from benchmark.cells.record import Status
 from benchmark.cells.seeds import salt_digest
 from benchmark.cells.selecting import SELECTABLE
-from leaderboards import ranking, site
-from leaderboards.board import view
+from leaderboards import ranking
 from leaderboards.evidence import gather
-from leaderboards.pages import addresses, commands, pictures, recipes
+from leaderboards.pages import addresses, commands, recipes
 from leaderboards.pages.differences import Differences
 from leaderboards.pages.method_tables import STATUSES
-from leaderboards.pages.page import Material
 from leaderboards.source import Loaded
 from leaderboards.writing import publish
 
 NAMES = [f"artist{n}" for n in range(6)]
-TRICKS = "<script>alert(1)</script>\u202e\"'><img src=x onerror=alert(1)>../../../etc/passwd{{ 7*7 }}"
-HOSTILE = TRICKS + "x" * 10_000
-STAGES = ("protect", "countermeasure", "generate")
-KINDS = {
-    "index.html",
-    "equal.html",
-    "missing.html",
-    "attacks/index.html",
-    "attacks/",
-    "protections/index.html",
-    "protections/",
-    "cells/",
-    "compare.html",
-    "compare/",
-    "history.html",
-    "method.html",
-}
-
-
-class Seen(HTMLParser):
-    """What a browser would see."""
-
-    VOID = ("meta", "link", "img", "br", "path", "circle", "input", "hr")
-
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.open: list[str] = []
-        self.broken: list[str] = []
-        self.feed(source)
-        self.broken += self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.broken.append(tag)
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    def all(self, *attributes: str) -> list[str]:
-        return [attrs[each] or "" for _, attrs in self.tags for each in attributes if each in attrs]
-
-
-def made(facts, records, source=Path("nowhere")):
-    evidence = gather(Loaded(facts, records, []))
-    return {each.path: each for each in site.files(Material(evidence, view(evidence), source))}
-
-
-def pages(files):
-    return {path: Seen(each.make().decode()) for path, each in files.items() if path.endswith(".html")}
-
-
-def kind(path):
-    return path if path in KINDS else f"{PurePosixPath(path).parts[0]}/"
-
-
-def words(page):
-    return " ".join(" ".join(page.words).split())
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +144,17 @@ def test_the_method_page_names_all_that_the_facts_hold(whole, board):
     assert "(D(protected) \N{MINUS SIGN} D(clean, no countermeasure)) / denominator" in page
 
 
+def test_limits_of_attacks_are_shown_where_the_store_says_them(whole, board):
+    facts, records = board
+    explained = [each.model_copy(update={"limits": f"Never {each.name}."}) for each in facts.attacks]
+    files = made(facts.model_copy(update={"attacks": explained}), records)
+    method = words(Seen(files["method.html"].make().decode()))
+    for attack in facts.attacks:
+        assert f"Never {attack.name}." in method
+    assert "Never jpeg." in words(Seen(files["attacks/jpeg.html"].make().decode()))
+    assert "What it cannot show" not in words(whole["method.html"]) + words(whole["attacks/jpeg.html"])
+
+
 def test_differences_are_paired_and_told_apart_as_in_the_ranking():
     gains = {"x": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], "y": [0.05, 0.15, 0.25, 0.35, 0.45, 0.56], "z": [0.0, 0.6, 0.1] * 2}
     records = [each for name in NAMES for each in arms(name, 0.0, 1.0)]
@@ -260,91 +198,6 @@ def test_only_the_pages_of_a_changed_entry_are_made_again(board, tmp_path):
     )
 
 
-def hostile_board():
-    suite = synthetic.suite([*NAMES[:5], HOSTILE], (PLAIN, JPEG.model_copy(update={"name": HOSTILE})), title=HOSTILE)
-    facts = synthetic.facts(suite)
-    metrics = [each.model_copy(update={"summary": HOSTILE, "unit": TRICKS}) for each in facts.metrics]
-    attacks = [
-        each.model_copy(update={"summary": HOSTILE, "parameters": {HOSTILE: {HOSTILE: HOSTILE}}})
-        for each in facts.attacks
-    ]
-    facts = facts.model_copy(update={"metrics": metrics, "attacks": attacks})
-    who = record("x", "a", 0.5).protection.model_copy(
-        update={
-            "name": HOSTILE,
-            "version": HOSTILE,
-            "distribution": HOSTILE,
-            "title": HOSTILE,
-            "licence": HOSTILE,
-            "budget": HOSTILE,
-            "paper": "javascript:alert(1)//https://arxiv.org",
-            "package_digest": HOSTILE,
-        }
-    )
-    where = record("x", "a", 0.5).environment.model_copy(
-        update={"device": HOSTILE, "commit": HOSTILE, "packages": {HOSTILE: HOSTILE}, "libjpeg": HOSTILE}
-    )
-    tricks = {
-        "components": {
-            HOSTILE: {HOSTILE: [HOSTILE]},
-            "measure": {"parents": {"generate": "../../../../etc", "protect": HOSTILE}},
-        },
-        "digests": {HOSTILE: [HOSTILE]},
-        "isolation": HOSTILE,
-        "skipped": {"kid": HOSTILE},
-        "environment": where,
-    }
-    records = []
-    for n, name in enumerate([*NAMES[:5], HOSTILE]):
-        for attack in suite.attacks:
-            records.append(record("identity", name, 0.0, attack, environment=where))
-            records.append(record("x", name, 0.3 + n / 100, attack, protection=who, **tricks))
-        records += [each.model_copy(update={"environment": where}) for each in arms(name, 0.0, 1.0)[1:]]
-    records[-1] = records[-1].model_copy(update={"status": Status.INFRA_ERROR, "reason": HOSTILE, "traceback": HOSTILE})
-    fault = synthetic.lost("y", NAMES[0], Status.FAILED, HOSTILE, traceback=HOSTILE, environment=where)
-    return facts, [*records, fault]
-
-
-def test_hostile_words_are_inert_on_every_page(tmp_path):
-    facts, records = hostile_board()
-    (tmp_path / "store/images").mkdir(parents=True)
-    files = made(facts, records, tmp_path / "store")
-    found = pages(files)
-    assert {kind(path) for path in found} == KINDS
-    publish(tmp_path / "deep/site", files.values())
-    assert {each.name for each in tmp_path.iterdir()} == {"store", "deep"}
-    for path, page in found.items():
-        assert len(path) < 220
-        assert page.broken == [], path
-        scripts = [attrs for tag, attrs in page.tags if tag == "script"]
-        assert all(
-            (attrs.get("src") or "").startswith(("static/", "../")) or attrs.get("type") == "application/json"
-            for attrs in scripts
-        )
-        assert not [tag for tag, _ in page.tags if tag in ("img", "iframe", "object", "embed", "base")], path
-        assert not page.all("action", "formaction"), path
-        assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")], path
-        links = page.all("href", "src")
-        assert not [
-            link for link in links if "javascript" in link or "etc" in link.split("/")[0] or link.startswith("/")
-        ]
-        text = "".join(page.words) + "".join(page.all("title", "aria-label", "alt", "class", "id"))
-        assert "\u202e" not in text, path
-        assert "x" * 5000 not in text, path
-        assert "49" not in re.findall(r"passwd(\d+)", text), path
-        assert sum(map(len, page.words)) < 300_000, path
-
-
-def test_a_path_in_a_recipe_never_becomes_one(tmp_path):
-    secret = tmp_path / "secret.webp"
-    Image.new("RGB", (8, 8)).save(secret)
-    (tmp_path / "store/images").mkdir(parents=True)
-    for key in ("../../secret", "/" + str(secret), "a" * 63, "A" * 64):
-        one = record("x", "a", 0.5, components={"measure": {"parents": {"generate": key, "protect": key}}})
-        strip = pictures.Pictures(StorePaths(tmp_path / "store"), 5000).strip(one, one, one, one)
-        assert [each.source for each in strip] == [""] * 7
-
-
 def test_what_all_cells_share_is_said_once(board):
     records = [r for r in board[1] if (r.protection.name, r.attack.name) == ("impasto", "jpeg")]
     known = [recipes.facts(each) for each in records]
@@ -368,80 +221,6 @@ def test_commands_are_safe_and_ask_for_one_cell():
     assert "target=0.08" in asked
     assert asked.endswith("--images FOLDER")
     assert "--protection" not in asked
-
-
-def stage(root, key, side, rng, gallery=False):
-    paths, where = StorePaths(root), "cpu-torch2.9-diffusers0.35-t1"
-    path = paths.gallery_path(key, where) if gallery else paths.image_path(key, where, 0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(rng.integers(0, 256, (side, side * (4 if gallery else 1), 3), dtype=np.uint8)).save(path)
-
-
-def with_images(root, artists, strengths, side):
-    """Records whose stages have pictures of pure noise, the hardest to make small."""
-    rng = np.random.default_rng(0)
-    (root / "images").mkdir(parents=True)
-    suite = synthetic.suite(artists, (PLAIN, JPEG), strengths)
-    records = []
-    for artist in artists:
-        plan = [("identity", JPEG, None), ("floor", synthetic.FLOOR, None), *(("x", JPEG, s) for s in strengths)]
-        for entry, attack, strength in plan:
-            keys = {name: hashlib.sha256(f"{name} {len(records)}".encode()).hexdigest() for name in STAGES}
-            for name, key in keys.items():
-                stage(root, key, side, rng, name == "generate")
-            records.append(record(entry, artist, 0.5, attack, strength, components={"measure": {"parents": keys}}))
-    return synthetic.facts(suite), records
-
-
-def test_a_page_with_images_stays_under_its_weight(tmp_path):
-    facts, records = with_images(tmp_path / "store", [f"artist{n}" for n in range(8)], (0.25, 0.5, 0.75, 1.0), 128)
-    files = made(facts, records, tmp_path / "store")
-    publish(tmp_path / "site", files.values())
-    page = tmp_path / "site/cells/x/jpeg.html"
-    found = Seen(page.read_text())
-    images = {attrs["src"] or "" for tag, attrs in found.tags if tag == "img"}
-    assert all(attrs["loading"] == "lazy" and attrs["alt"] for tag, attrs in found.tags if tag == "img")
-    # per artist original, clean imitation and floor; per cell protected, difference, cleaned and imitation
-    assert len(images) == 8 * 3 + 32 * 4
-    sizes = [(page.parent / source).stat().st_size for source in images]
-    assert sum(sizes) + page.stat().st_size < 1_500_000
-    assert sum(sizes) <= pictures.BUDGET
-    with Image.open(page.parent / sorted(images)[0]) as image:
-        assert image.format == "WEBP"
-    full = [link for link in found.all("href") if link.endswith(".png")]
-    [first] = [r for r in records if (r.protection.name, r.artist, r.strength) == ("x", "artist0", 0.25)]
-    key = first.components["measure"]["parents"]["protect"]
-    kept = StorePaths(tmp_path / "store").image_path(key, first.environment.env_class, 0)
-    assert (page.parent / full[0]).read_bytes() == kept.read_bytes()
-
-
-@pytest.mark.parametrize(("strips", "artists"), [(1, 1), (32, 8), (90, 15), (1200, 200)])
-def test_all_pictures_of_a_page_share_its_bytes(strips, artists):
-    one = pictures.share(strips, artists)
-    assert strips * (3 * one + pictures.MOSAIC * one) + artists * (one + 2 * pictures.MOSAIC * one) <= pictures.BUDGET
-
-
-def test_the_difference_is_magnified_and_grey_where_nothing_changed(tmp_path):
-    before, after = np.full((16, 16, 3), 100, np.uint8), np.full((16, 16, 3), 100, np.uint8)
-    after[:, 8:] += 8
-    for name, pixels in (("a", before), ("b", after)):
-        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
-    (tmp_path / "d.webp").write_bytes(pictures.difference(tmp_path / "a.png", tmp_path / "b.png", 10_000))
-    with Image.open(tmp_path / "d.webp") as image:
-        shown = np.asarray(image.convert("RGB"), dtype=int)
-    assert abs(shown[4, 2] - 128).max() < 6
-    assert abs(shown[4, 13] - (128 + 80)).max() < 6
-
-
-def test_a_damaged_picture_stands_for_itself_alone(tmp_path):
-    facts, records = with_images(tmp_path / "store", ["artist0"], (1.0,), 32)
-    [broken, *_] = sorted((tmp_path / "store/images").glob("*/*/*/000.png"))
-    broken.write_bytes(b"no image")
-    files = made(facts, records, tmp_path / "store")
-    publish(tmp_path / "site", files.values())
-    for each in (tmp_path / "site/images").rglob("*.webp"):
-        with Image.open(each) as image:
-            image.load()
 
 
 def test_pages_of_a_large_board_stay_small():

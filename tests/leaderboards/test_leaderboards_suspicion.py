@@ -41,6 +41,15 @@ def test_a_countermeasure_that_raises_p_is_flagged_by_name():
     assert suspicions(board(plain=0.4, cleaned=0.6)) == {"cloak": ((RAISES, "jpeg raises P"),)}
 
 
+def test_countermeasures_that_raise_p_share_one_flag():
+    made = list(board(plain=0.4, cleaned=0.6).records)
+    for n, artist in enumerate(NAMES):
+        made.append(synthetic.record("identity", artist, 0.3 + CLEANED, synthetic.BLUR))
+        made.append(synthetic.record("cloak", artist, 0.6 + jitter(n, 2), synthetic.BLUR))
+    facts = synthetic.facts(synthetic.suite(NAMES, (*ATTACKS, synthetic.BLUR)))
+    assert suspicions(gather(Loaded(facts, made, []))) == {"cloak": ((RAISES, "jpeg, blur raise P"),)}
+
+
 def test_what_the_countermeasure_does_to_clean_images_is_no_sign():
     assert suspicions(board(plain=0.5, cleaned=0.5 + CLEANED)) == {}
 

@@ -180,7 +180,10 @@ def test_every_shipped_suite_loads_and_its_stages_take_their_settings(name):
     catalogue.check(suite)
     facts = suites.facts(suite)
     assert [attack.name for attack in facts.attacks] == [attack.name for attack in suite.attacks]
-    assert all(attack.summary and attack.parameters for attack in facts.attacks)
+    assert all(attack.summary and attack.parameters and attack.limits for attack in facts.attacks)
+    limits = {attack.name: attack.limits for attack in facts.attacks}
+    assert "family" in limits["sd21-transfer"]
+    assert limits["sd21-transfer"].startswith(limits["dreambooth"])
     chosen = suite.metrics
     named = {chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets, *chosen.edit}
     assert {m.name for m in facts.metrics} == named

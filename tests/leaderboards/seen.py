@@ -1,0 +1,78 @@
+"""What a browser would see of the pages of a site."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path, PurePosixPath
+
+from leaderboards import site
+from leaderboards.board import view
+from leaderboards.evidence import gather
+from leaderboards.pages.page import Material
+from leaderboards.source import Loaded
+
+KINDS = {
+    "index.html",
+    "equal.html",
+    "missing.html",
+    "attacks/index.html",
+    "attacks/",
+    "protections/index.html",
+    "protections/",
+    "cells/",
+    "compare.html",
+    "compare/",
+    "history.html",
+    "method.html",
+}
+"""Every kind of page: one path, or a folder of many."""
+
+
+class Seen(HTMLParser):
+    """What a browser would see."""
+
+    VOID = ("meta", "link", "img", "br", "path", "circle", "input", "hr")
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.broken: list[str] = []
+        self.feed(source)
+        self.broken += self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.broken.append(tag)
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, *attributes: str) -> list[str]:
+        return [attrs[each] or "" for _, attrs in self.tags for each in attributes if each in attrs]
+
+
+def made(facts, records, source=Path("nowhere")):
+    evidence = gather(Loaded(facts, records, []))
+    return {each.path: each for each in site.files(Material(evidence, view(evidence), source))}
+
+
+def pages(files):
+    return {path: Seen(each.make().decode()) for path, each in files.items() if path.endswith(".html")}
+
+
+def kind(path):
+    return path if path in KINDS else f"{PurePosixPath(path).parts[0]}/"
+
+
+def words(page):
+    return " ".join(" ".join(page.words).split())

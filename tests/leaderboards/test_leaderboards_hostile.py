@@ -1,0 +1,104 @@
+"""What stands in records is anybody's: it stays text, and inside the folder."""
+
+from __future__ import annotations
+
+import re
+
+import synthetic
+from PIL import Image
+from seen import KINDS, kind, made, pages
+from synthetic import JPEG, PLAIN, arms, record
+
+from benchmark.cells.paths import StorePaths
+from benchmark.cells.record import Status
+from leaderboards.pages import pictures
+from leaderboards.writing import publish
+
+NAMES = [f"artist{n}" for n in range(6)]
+TRICKS = "<script>alert(1)</script>\u202e\"'><img src=x onerror=alert(1)>../../../etc/passwd{{ 7*7 }}"
+HOSTILE = TRICKS + "x" * 10_000
+
+
+def hostile_board():
+    suite = synthetic.suite([*NAMES[:5], HOSTILE], (PLAIN, JPEG.model_copy(update={"name": HOSTILE})), title=HOSTILE)
+    facts = synthetic.facts(suite)
+    metrics = [each.model_copy(update={"summary": HOSTILE, "unit": TRICKS}) for each in facts.metrics]
+    attacks = [
+        each.model_copy(update={"summary": HOSTILE, "parameters": {HOSTILE: {HOSTILE: HOSTILE}}})
+        for each in facts.attacks
+    ]
+    facts = facts.model_copy(update={"metrics": metrics, "attacks": attacks})
+    who = record("x", "a", 0.5).protection.model_copy(
+        update={
+            "name": HOSTILE,
+            "version": HOSTILE,
+            "distribution": HOSTILE,
+            "title": HOSTILE,
+            "licence": HOSTILE,
+            "budget": HOSTILE,
+            "paper": "javascript:alert(1)//https://arxiv.org",
+            "package_digest": HOSTILE,
+        }
+    )
+    where = record("x", "a", 0.5).environment.model_copy(
+        update={"device": HOSTILE, "commit": HOSTILE, "packages": {HOSTILE: HOSTILE}, "libjpeg": HOSTILE}
+    )
+    tricks = {
+        "components": {
+            HOSTILE: {HOSTILE: [HOSTILE]},
+            "measure": {"parents": {"generate": "../../../../etc", "protect": HOSTILE}},
+        },
+        "digests": {HOSTILE: [HOSTILE]},
+        "isolation": HOSTILE,
+        "skipped": {"kid": HOSTILE},
+        "environment": where,
+    }
+    records = []
+    for n, name in enumerate([*NAMES[:5], HOSTILE]):
+        for attack in suite.attacks:
+            records.append(record("identity", name, 0.0, attack, environment=where))
+            records.append(record("x", name, 0.3 + n / 100, attack, protection=who, **tricks))
+        records += [each.model_copy(update={"environment": where}) for each in arms(name, 0.0, 1.0)[1:]]
+    records[-1] = records[-1].model_copy(update={"status": Status.INFRA_ERROR, "reason": HOSTILE, "traceback": HOSTILE})
+    fault = synthetic.lost("y", NAMES[0], Status.FAILED, HOSTILE, traceback=HOSTILE, environment=where)
+    return facts, [*records, fault]
+
+
+def test_hostile_words_are_inert_on_every_page(tmp_path):
+    facts, records = hostile_board()
+    (tmp_path / "store/images").mkdir(parents=True)
+    files = made(facts, records, tmp_path / "store")
+    found = pages(files)
+    assert {kind(path) for path in found} == KINDS
+    publish(tmp_path / "deep/site", files.values())
+    assert {each.name for each in tmp_path.iterdir()} == {"store", "deep"}
+    for path, page in found.items():
+        assert len(path) < 220
+        assert page.broken == [], path
+        scripts = [attrs for tag, attrs in page.tags if tag == "script"]
+        assert all(
+            (attrs.get("src") or "").startswith(("static/", "../")) or attrs.get("type") == "application/json"
+            for attrs in scripts
+        )
+        assert not [tag for tag, _ in page.tags if tag in ("img", "iframe", "object", "embed", "base")], path
+        assert not page.all("action", "formaction"), path
+        assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")], path
+        links = page.all("href", "src")
+        assert not [
+            link for link in links if "javascript" in link or "etc" in link.split("/")[0] or link.startswith("/")
+        ]
+        text = "".join(page.words) + "".join(page.all("title", "aria-label", "alt", "class", "id"))
+        assert "\u202e" not in text, path
+        assert "x" * 5000 not in text, path
+        assert "49" not in re.findall(r"passwd(\d+)", text), path
+        assert sum(map(len, page.words)) < 300_000, path
+
+
+def test_a_path_in_a_recipe_never_becomes_one(tmp_path):
+    secret = tmp_path / "secret.webp"
+    Image.new("RGB", (8, 8)).save(secret)
+    (tmp_path / "store/images").mkdir(parents=True)
+    for key in ("../../secret", "/" + str(secret), "a" * 63, "A" * 64):
+        one = record("x", "a", 0.5, components={"measure": {"parents": {"generate": key, "protect": key}}})
+        strip = pictures.Pictures(StorePaths(tmp_path / "store"), 5000).strip(one, one, one, one)
+        assert [each.source for each in strip] == [""] * 7

@@ -1,0 +1,92 @@
+"""Pictures of a store on the pages behind numbers."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+import synthetic
+from PIL import Image
+from seen import Seen, made
+from synthetic import JPEG, PLAIN, record
+
+from benchmark.cells.paths import StorePaths
+from leaderboards.pages import pictures
+from leaderboards.writing import publish
+
+STAGES = ("protect", "countermeasure", "generate")
+
+
+def stage(root, key, side, rng, gallery=False):
+    paths, where = StorePaths(root), "cpu-torch2.9-diffusers0.35-t1"
+    path = paths.gallery_path(key, where) if gallery else paths.image_path(key, where, 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(rng.integers(0, 256, (side, side * (4 if gallery else 1), 3), dtype=np.uint8)).save(path)
+
+
+def with_images(root, artists, strengths, side):
+    """Records whose stages have pictures of pure noise, the hardest to make small."""
+    rng = np.random.default_rng(0)
+    (root / "images").mkdir(parents=True)
+    suite = synthetic.suite(artists, (PLAIN, JPEG), strengths)
+    records = []
+    for artist in artists:
+        plan = [("identity", JPEG, None), ("floor", synthetic.FLOOR, None), *(("x", JPEG, s) for s in strengths)]
+        for entry, attack, strength in plan:
+            keys = {name: hashlib.sha256(f"{name} {len(records)}".encode()).hexdigest() for name in STAGES}
+            for name, key in keys.items():
+                stage(root, key, side, rng, name == "generate")
+            records.append(record(entry, artist, 0.5, attack, strength, components={"measure": {"parents": keys}}))
+    return synthetic.facts(suite), records
+
+
+def test_a_page_with_images_stays_under_its_weight(tmp_path):
+    facts, records = with_images(tmp_path / "store", [f"artist{n}" for n in range(8)], (0.25, 0.5, 0.75, 1.0), 128)
+    files = made(facts, records, tmp_path / "store")
+    publish(tmp_path / "site", files.values())
+    page = tmp_path / "site/cells/x/jpeg.html"
+    found = Seen(page.read_text())
+    images = {attrs["src"] or "" for tag, attrs in found.tags if tag == "img"}
+    assert all(attrs["loading"] == "lazy" and attrs["alt"] for tag, attrs in found.tags if tag == "img")
+    # per artist original, clean imitation and floor; per cell protected, difference, cleaned and imitation
+    assert len(images) == 8 * 3 + 32 * 4
+    sizes = [(page.parent / source).stat().st_size for source in images]
+    assert sum(sizes) + page.stat().st_size < 1_500_000
+    assert sum(sizes) <= pictures.BUDGET
+    with Image.open(page.parent / sorted(images)[0]) as image:
+        assert image.format == "WEBP"
+    full = [link for link in found.all("href") if link.endswith(".png")]
+    [first] = [r for r in records if (r.protection.name, r.artist, r.strength) == ("x", "artist0", 0.25)]
+    key = first.components["measure"]["parents"]["protect"]
+    kept = StorePaths(tmp_path / "store").image_path(key, first.environment.env_class, 0)
+    assert (page.parent / full[0]).read_bytes() == kept.read_bytes()
+
+
+@pytest.mark.parametrize(("strips", "artists"), [(1, 1), (32, 8), (90, 15), (1200, 200)])
+def test_all_pictures_of_a_page_share_its_bytes(strips, artists):
+    one = pictures.share(strips, artists)
+    assert strips * (3 * one + pictures.MOSAIC * one) + artists * (one + 2 * pictures.MOSAIC * one) <= pictures.BUDGET
+
+
+def test_the_difference_is_magnified_and_grey_where_nothing_changed(tmp_path):
+    before, after = np.full((16, 16, 3), 100, np.uint8), np.full((16, 16, 3), 100, np.uint8)
+    after[:, 8:] += 8
+    for name, pixels in (("a", before), ("b", after)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    (tmp_path / "d.webp").write_bytes(pictures.difference(tmp_path / "a.png", tmp_path / "b.png", 10_000))
+    with Image.open(tmp_path / "d.webp") as image:
+        shown = np.asarray(image.convert("RGB"), dtype=int)
+    assert abs(shown[4, 2] - 128).max() < 6
+    assert abs(shown[4, 13] - (128 + 80)).max() < 6
+
+
+def test_a_damaged_picture_stands_for_itself_alone(tmp_path):
+    facts, records = with_images(tmp_path / "store", ["artist0"], (1.0,), 32)
+    [broken, *_] = sorted((tmp_path / "store/images").glob("*/*/*/000.png"))
+    broken.write_bytes(b"no image")
+    files = made(facts, records, tmp_path / "store")
+    publish(tmp_path / "site", files.values())
+    for each in (tmp_path / "site/images").rglob("*.webp"):
+        with Image.open(each) as image:
+            image.load()
