@@ -115,18 +115,29 @@ def column(page, key):
     )
 
 
+def drawn_anew(page, work):
+    """Does what sorts the table and waits for its rows, which follow the address by some milliseconds."""
+    page.evaluate("() => { window.isDrawn = false; $('#headline').one('draw.dt', () => { window.isDrawn = true; }); }")
+    work()
+    for _ in range(PATIENCE // 10):  # the page's policy forbids `wait_for_function`
+        if page.evaluate("window.isDrawn"):
+            return
+        page.wait_for_timeout(10)
+    pytest.fail("the table was not drawn anew")
+
+
 def test_a_click_sorts_and_entries_without_a_number_stay_last(visit):
     page = visit()
     assert names(page) == [*ENTRIES, *CONTROLS]
     for way, sign in (("desc", 1), ("asc", -1)):
-        page.click("th[data-key=protecting]")
+        drawn_anew(page, lambda: page.click("th[data-key=protecting]"))
         values = column(page, "protecting")
         numbers = [float(each) for each in values if each != text.NONE]
         assert numbers == sorted(numbers, key=lambda each: -sign * each)
         assert set(values[len(numbers) :]) == {text.NONE}
         assert page.evaluate("location.hash") == f"#sort=protecting.{way}"
     page.focus("th[data-key=protection] [role=button]")
-    page.keyboard.press("Enter")
+    drawn_anew(page, lambda: page.keyboard.press("Enter"))
     assert names(page) == sorted(names(page), key=str.lower)
 
 
