@@ -121,7 +121,7 @@ def test_workers_and_suites_are_looked_at_first(cloakbench):
     assert (told.code, "did you mean" in told.err.lower()) == (2, True)
 
 
-def test_workers_salt_and_images_reach_the_run(cloakbench, tmp_path, monkeypatch):
+def test_workers_and_salt_reach_the_run(cloakbench, tmp_path, monkeypatch):
     asked = []
     page = refreshing.Refreshed(page=tmp_path / "index.html")
     monkeypatch.setattr(refreshing, "refresh", lambda *given: asked.append(given) or page)

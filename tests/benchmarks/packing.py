@@ -24,11 +24,9 @@ import on_device
 import torch
 from step_clock import Cost, bf16_peak, now, operations, peak, timed
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from benchmark.attacks.mimicry import finetune, sampling
-from benchmark.attacks.mimicry.captured import Batch, Captured
-from benchmark.attacks.mimicry.finetune import Examples, fixed_contexts, posterior
+from benchmark.attacks.mimicry import sampling
+from benchmark.attacks.mimicry.finetune import Examples, Step, finetune, fixed_contexts, posterior
 from benchmark.attacks.mimicry.lora import ATTENTION, LoRA
 from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet
 from benchmark.images import to_tensor
@@ -92,31 +90,14 @@ def train(
     learner, count = packed(model, attack, seeds), attack.recipe.batch
     examples = [Examples(*posterior(model, one.images), fixed_contexts(model, one.captions)) for one in data]
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-
-    captured: list[Captured] = []
+    step = Step(learner, [1.0] * len(seeds))
 
     def loss(_: torch.Generator) -> Iterator[Tensor]:
-        drawn = [one.draw(learner, count, own) for one, own in zip(examples, generators, strict=True)]
-        joined = drawn[0]
-        for batch in drawn[1:]:
-            joined = joined.joined(batch)
-        if model.device.type != "cuda":
-            yield total(learner, joined, len(seeds))
-            return
-        if not captured:
-            captured.append(finetune.Captured(lambda held: total(learner, held, len(seeds)), learner.unet, joined))
-        yield captured[0].replay(joined)
+        return step.parts([one.draw(learner, count, own) for one, own in zip(examples, generators, strict=True)])
 
     weights = [p for module in learner.unet.modules() if isinstance(module, Packed) for p in (module.down, module.up)]
-    losses = finetune.finetune(weights, loss, attack.recipe, 0)
+    losses = finetune(weights, loss, attack.recipe, 0)
     return learner, losses
-
-
-def total(model: BaseModel, joined: Batch, cells: int) -> Tensor:
-    """Returns the sum of the losses of cells, of one forward pass over their batches, which lie one after the other."""
-    predicted, target = finetune.predict(model, joined)
-    own = F.mse_loss(predicted, target, reduction="none").unflatten(0, (cells, -1))
-    return own.flatten(1).mean(1).sum()
 
 
 def alone(learner: BaseModel, model: BaseModel, cell: int) -> BaseModel:

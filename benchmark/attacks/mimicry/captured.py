@@ -6,7 +6,7 @@ less time than Python takes to launch them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -29,9 +29,12 @@ class Batch:
         """Returns its parts, in order."""
         return [getattr(self, field.name) for field in fields(self)]
 
-    def joined(self, other: Batch) -> Batch:
-        """Returns both batches as one."""
-        return Batch(*(torch.cat(pair) for pair in zip(self.tensors(), other.tensors(), strict=True)))
+    @classmethod
+    def joined(cls, batches: Sequence[Batch]) -> Batch:
+        """Returns the batches as one, in which they lie one after the other."""
+        if len(batches) == 1:
+            return batches[0]
+        return cls(*(torch.cat(parts) for parts in zip(*(batch.tensors() for batch in batches), strict=True)))
 
     def held(self) -> Batch:
         """Returns a copy whose context is a leaf: what gradients it gets end there."""

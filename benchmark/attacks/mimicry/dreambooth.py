@@ -71,11 +71,10 @@ class DreamBooth:
         if prior is None:
             return drawn_loss(learner, examples, count)
 
-        step = Step(learner)
+        step = Step(learner, (1.0, self.prior_weight))
 
         def loss(generator: torch.Generator) -> Iterator[Tensor]:
-            batch, others = (drawn.draw(learner, count, generator) for drawn in (examples, prior))
-            return step.parts([(batch, 1.0), (others, self.prior_weight)])
+            return step.parts([drawn.draw(learner, count, generator) for drawn in (examples, prior)])
 
         return loss
 

@@ -99,38 +99,44 @@ def diffusion_loss(model: BaseModel, batch: Batch) -> Tensor:
 def drawn_loss(model: BaseModel, examples: Examples, count: int) -> Loss:
     """Returns what `finetune` asks at each step: the loss on `count` freshly drawn examples."""
     step = Step(model)
-    return lambda generator: step.parts([(examples.draw(model, count, generator), 1.0)])
+    return lambda generator: step.parts([examples.draw(model, count, generator)])
 
 
 class Step:
-    """The loss of a training's steps: of one batch, or of the artist's and the class's together."""
+    """The loss of a training's steps, of batches of one length: the sum of their losses, each with its weight.
 
-    def __init__(self, model: BaseModel) -> None:
+    With the artist's batch and the class's it is prior preservation (Ruiz et al. 2023, eq. 2).
+    """
+
+    def __init__(self, model: BaseModel, weights: Sequence[float] = (1.0,)) -> None:
         self._model = model
+        self._weights = weights
         self._captured: Captured | None = None
 
-    def parts(self, batches: Sequence[tuple[Batch, float]]) -> Iterator[Tensor]:
-        """Yields the weighted loss of the batches in parts that fit: one part unless memory is short.
+    def parts(self, batches: Sequence[Batch]) -> Iterator[Tensor]:
+        """Yields the weighted loss of the batches, one a weight, in parts that fit: one part unless memory is short.
 
         A part that has gradients has to be differentiated before the next is asked for; one that has none is already.
         The batch that is trained on stays the same: only that its gradients are added up.
         """
-        count = sum(len(batch.latents) for batch, _ in batches)
+        count = sum(len(batch.latents) for batch in batches)
         most = at_once(count, count)
         if most < count:
-            for batch, weight in batches:
+            for batch, weight in zip(batches, self._weights, strict=True):
                 yield from _pieces(self._model, batch, weight, most)
             return
-        joined = batches[0][0]
-        for batch, _ in batches[1:]:
-            joined = joined.joined(batch)
-        extents = [(len(batch.latents), weight) for batch, weight in batches]
+        joined = Batch.joined(batches)
         if self._model.device.type != "cuda":
-            yield weighted_loss(self._model, joined, extents)
+            yield self._loss(joined)
             return
         if self._captured is None:
-            self._captured = Captured(lambda held: weighted_loss(self._model, held, extents), self._model.unet, joined)
+            self._captured = Captured(self._loss, self._model.unet, joined)
         yield self._captured.replay(joined)
+
+    def _loss(self, joined: Batch) -> Tensor:
+        pairs = zip(*(torch.chunk(each, len(self._weights)) for each in predict(self._model, joined)), strict=True)
+        losses = [weight * F.mse_loss(*pair) for weight, pair in zip(self._weights, pairs, strict=True)]
+        return torch.stack(losses).sum()
 
 
 def _pieces(model: BaseModel, batch: Batch, weight: float, most: int) -> Iterator[Tensor]:
@@ -143,18 +149,6 @@ def _pieces(model: BaseModel, batch: Batch, weight: float, most: int) -> Iterato
         yield diffusion_loss(model, piece) * (weight * len(piece.latents) / count)
     if learns:
         batch.context.backward(context.grad)  # type: ignore[no-untyped-call]
-
-
-def weighted_loss(model: BaseModel, joined: Batch, extents: Sequence[tuple[int, float]]) -> Tensor:
-    """Returns the weighted sum of the losses of batches that lie one after the other, each of a length and a weight.
-
-    Of the artist's batch and the class's it is prior preservation (Ruiz et al. 2023, eq. 2).
-    """
-    predicted, target = predict(model, joined)
-    lengths = [length for length, _ in extents]
-    pairs = zip(torch.split(predicted, lengths), torch.split(target, lengths), extents, strict=True)
-    losses = [weight * F.mse_loss(guess, truth) for guess, truth, (_, weight) in pairs]
-    return torch.stack(losses).sum()
 
 
 def finetune(weights: Sequence[nn.Parameter], loss: Loss, recipe: Recipe, seed: int) -> tuple[float, ...]:
