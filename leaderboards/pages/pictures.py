@@ -26,6 +26,8 @@ LADDER = ((256, 82), (256, 65), (192, 65), (160, 60), (128, 55), (96, 50), (96, 
 """Longest side and WebP quality that are tried until a picture keeps to its share of the bytes."""
 MOSAIC = 3
 """Shares of the bytes that a mosaic of generations gets; a single image gets one."""
+TILES = 4
+"""Generations that a run puts into the picture that becomes a mosaic: every so many-th, from the first."""
 _KEY = re.compile(r"[0-9a-f]{64}")
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 RECIPE = "1"
@@ -40,8 +42,8 @@ class Picture(NamedTuple):
     """From the site's folder; empty where there is none."""
     words: str
     """What it shows, or why it is not there."""
-    full: str
-    """The PNG as it was kept; empty where there is none."""
+    full: tuple[str, ...]
+    """The PNGs as they were kept: one of an image, those that a mosaic shows; empty where there are none."""
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Pictures:
         original = self._kept(unprotected, "protect") if unprotected else None
         return (
             self._image("original", original, "the artist's image"),
-            self._image("protected", self._kept(record, "protect"), "the image after protection", has_full=True),
+            self._image("protected", self._kept(record, "protect"), "the image after protection"),
             self._difference(original, self._kept(record, "protect")),
             self._cleaned(record),
             self._generations("imitation of clean", clean, "what the mimic makes after learning from clean images"),
@@ -81,39 +83,45 @@ class Pictures:
         path = self.store.image_path(*place, 0) if place else None
         return path if path and path.is_file() else None
 
-    def _image(self, label: str, path: Path | None, words: str, has_full: bool = False) -> Picture:
+    def _image(self, label: str, path: Path | None, words: str) -> Picture:
         if path is None:
-            return Picture(label, "", "not in this store", "")
+            return Picture(label, "", "not in this store", ())
         name, where = path.parent.parent.name, path.parent.name
         source = self._add(name, where, "image", partial(_single, path, self.allowance))
-        full = ""
-        if has_full:
-            full = addresses.image(name, f"{where}-full", "png")
-            self.files.setdefault(full, Asset(full, path))
-        return Picture(label, source, words, full)
+        return Picture(label, source, words, (self._full(path),))
 
     def _difference(self, original: Path | None, protected: Path | None) -> Picture:
         label = f"difference \N{MULTIPLICATION SIGN}{GAIN}"
         if original is None or protected is None:
-            return Picture(label, "", "needs both images, and one is not in this store", "")
+            return Picture(label, "", "needs both images, and one is not in this store", ())
         if original == protected:
-            return Picture(label, "", "none: the images are as they were", "")
+            return Picture(label, "", "none: the images are as they were", ())
         name, where = protected.parent.parent.name, protected.parent.name
         source = self._add(name, where, "difference", partial(difference, original, protected, self.allowance))
-        return Picture(label, source, "what the protection changed; grey is no change", "")
+        return Picture(label, source, "what the protection changed; grey is no change", ())
 
     def _cleaned(self, record: Record) -> Picture:
         label = "after countermeasure"
         if record.attack.countermeasure is None:
-            return Picture(label, "", "this attack has none", "")
+            return Picture(label, "", "this attack has none", ())
         return self._image(label, self._kept(record, "countermeasure"), "the protected image, cleaned by the mimic")
 
     def _generations(self, label: str, record: Record | None, words: str) -> Picture:
         place = _place(record, "generate") if record else None
         path = self.store.gallery_path(*place) if place else None
         if place is None or path is None or not path.is_file():
-            return Picture(label, "", "not in this store", "")
-        return Picture(label, self._add(*place, "mosaic", partial(_mosaic, path, MOSAIC * self.allowance)), words, "")
+            return Picture(label, "", "not in this store", ())
+        kept = sorted(self.store.images_path(*place).glob("*.png"))
+        source = self._add(*place, "mosaic", partial(_mosaic, path, MOSAIC * self.allowance))
+        return Picture(
+            label, source, words, tuple(self._full(each) for each in kept[:: len(kept) // TILES or 1][:TILES])
+        )
+
+    def _full(self, path: Path) -> str:
+        name, where = path.parent.parent.name, path.parent.name
+        full = addresses.image(name, f"{where}-{path.stem}", "png")
+        self.files.setdefault(full, Asset(full, path))
+        return full
 
     def _add(self, name: str, where: str, kind: str, make: Callable[[], bytes]) -> str:
         path = addresses.image(name, f"{where}-{kind}")
