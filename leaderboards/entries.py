@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -63,6 +63,8 @@ class Setting:
     quality: Mapping[tuple[str, float, str], float]
     """Mean over artists by protection, strength, metric."""
     higher_is_better: Mapping[str, bool]
+    found: dict[tuple[str, str, str], Value] = field(default_factory=dict, repr=False, compare=False)
+    """What `protection` has worked out, by entry, attack and stop: aggregates and pages ask for the same again."""
 
     @property
     def attack(self) -> AttackSpec:
@@ -120,6 +122,13 @@ def match(setting: Setting, subject: Subject, attack: str, stop: Stop) -> Match:
 
 def protection(setting: Setting, subject: Subject, attack: str, stop: Stop) -> Value:
     """Returns P against one attack at a stop."""
+    place = (subject.name, attack, stop.label)
+    if place not in setting.found:
+        setting.found[place] = _protection(setting, subject, attack, stop)
+    return setting.found[place]
+
+
+def _protection(setting: Setting, subject: Subject, attack: str, stop: Stop) -> Value:
     found = match(setting, subject, attack, stop)
     p, denominator = _blend(setting, subject, attack, found, "p")
     if found.weights and not np.isfinite(denominator).any():
@@ -158,23 +167,10 @@ def worst(setting: Setting, subject: Subject, stop: Stop) -> Value:
     value, denominator = _blend(setting, subject, *there[0], "p")
     if len(there) > 1:  # with one option nothing is chosen, and all generations count
         halves = [np.asarray([_blend(setting, subject, *each, half)[0] for each in there]) for half in HALVES]
-        value = np.minimum(split_half(*halves), 1.0)
+        value = np.minimum(statistics.split_half(*halves), 1.0)
     if not np.isfinite(value).any():
         note = "needs two generations or more a cell, to choose on one half and score on the other"
     return Value(statistics.contributions(value * denominator, denominator), state, note, lacks)
-
-
-def split_half(first: Array, second: Array) -> Array:
-    """Returns per artist (last axis) the least over options (first axis), chosen on one half and scored on the other.
-
-    Example:
-        >>> split_half(np.array([[0.1], [0.3]]), np.array([[0.4], [0.2]]))  # chosen 0, scored 0.4; chosen 1, scored 0.3
-        array([0.35])
-    """
-    absent = ~(np.isfinite(first).all(0) & np.isfinite(second).all(0))
-    by_first, by_second = (np.where(np.isfinite(half), half, np.inf).argmin(0) for half in (first, second))
-    scored = np.take_along_axis(second, by_first[None], 0)[0], np.take_along_axis(first, by_second[None], 0)[0]
-    return np.where(absent, math.nan, (scored[0] + scored[1]) / 2)
 
 
 def retention(setting: Setting, subject: Subject, stop: Stop) -> Value:

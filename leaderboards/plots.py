@@ -114,7 +114,7 @@ def _chart(curve: Curve, data: alt.InlineData | alt.NamedData, parameters: Seque
     )
     y = alt.Y("y:Q", title=curve.y_label, scale=alt.Scale(domain=[curve.y_low, curve.y_high], nice=False))
     style = _styles(curve, bool(parameters))
-    base = alt.Chart(data).encode(x=x, detail="label:N")
+    base = alt.Chart(data).encode(x=x, detail=alt.Detail("label:N"))
     rest = base.transform_filter("datum.kind === 'rest'").encode(y=y, order=alt.Order("strength:Q"))
     rest_lines = rest.mark_line(color=NEUTRAL, strokeWidth=1, opacity=0.35, aria=False)
     rest_points = rest.mark_point(color=NEUTRAL, filled=True, size=24, opacity=0.5, aria=False)
@@ -130,7 +130,7 @@ def _chart(curve: Curve, data: alt.InlineData | alt.NamedData, parameters: Seque
     )
     layers = [
         *_references(curve),
-        bands.encode(y=alt.Y("low:Q"), y2="high:Q"),
+        bands.encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q")),
         rest_lines,
         *([rest_points.encode(tooltip=_tooltip(curve))] if parameters else []),
         _front(alt.Chart(data), x, y),
@@ -176,7 +176,7 @@ def _references(curve: Curve) -> list[alt.Chart]:
     rule = base.mark_rule(color=NEUTRAL, strokeWidth=1, strokeDash=[3, 3], aria=False)
     # Pixel offsets keep the words at the right edge, whatever the axis.
     words = base.mark_text(align="right", dx=-4, dy=-6, fontSize=11, color=INK, opacity=0.75, aria=False)
-    return [rule, words.encode(x=alt.value("width"), text="words:N")]
+    return [rule, words.encode(x=alt.value("width"), text=alt.Text("words:N"))]
 
 
 def _styles(curve: Curve, is_open: bool) -> dict[str, Any]:

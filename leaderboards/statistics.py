@@ -58,6 +58,19 @@ class Estimates:
         )
 
 
+def split_half(first: Array, second: Array) -> Array:
+    """Returns per artist (last axis) the least over options (first axis), chosen on one half and scored on the other.
+
+    Example:
+        >>> split_half(np.array([[0.1], [0.3]]), np.array([[0.4], [0.2]]))  # chosen 0, scored 0.4; chosen 1, scored 0.3
+        array([0.35])
+    """
+    absent = ~(np.isfinite(first).all(0) & np.isfinite(second).all(0))
+    by_first, by_second = (np.where(np.isfinite(half), half, np.inf).argmin(0) for half in (first, second))
+    scored = np.take_along_axis(second, by_first[None], 0)[0], np.take_along_axis(first, by_second[None], 0)[0]
+    return np.where(absent, math.nan, (scored[0] + scored[1]) / 2)
+
+
 def contributions(numerators: Array, denominators: Array) -> Array:
     """Returns what each artist (last axis) contributes to sum(numerators) / sum(denominators); absent ones are NaN.
 

@@ -10,14 +10,12 @@ from benchmark.suites.schema import AttackSpec
 from leaderboards import coverage, curves, editing, sections, text
 from leaderboards.curves import EFFECT, P
 from leaderboards.equal import metric_column
-from leaderboards.evidence import Entry
 from leaderboards.pages import addresses, drawing
 from leaderboards.pages.drawing import Chart
 from leaderboards.pages.grid import Grid, Line
 from leaderboards.pages.later import Later, recipe
 from leaderboards.pages.lookup import Lookup
 from leaderboards.pages.page import Crumb, Page
-from leaderboards.tables import Cell, Column, estimate_cell
 from leaderboards.view import GapView, Pair
 
 
@@ -146,52 +144,30 @@ def _unnamed(look: Lookup) -> str:
 
 
 def _table(look: Lookup, spec: AttackSpec) -> Grid:
-    evidence, chosen = look.evidence, look.evidence.suite.metrics
+    """Returns the board's numbers under an attack, with every quality metric in place of the first one."""
+    evidence, table = look.evidence, look.tables[spec.name]
+    quality = evidence.suite.metrics.quality
+    behind = 1 + len(quality[:1])
     is_edit = look.is_edit(spec)
-    metrics = chosen.edit if is_edit else list(dict.fromkeys([chosen.primary, *chosen.generation, *chosen.sets]))
-    scores = () if is_edit else (Column("P", "", "↑"), Column("Effect", "", "↑"))
-    columns = (
-        Column("Strength"),
-        *scores,
-        *(metric_column(evidence, name, "" if is_edit else "Δ to clean") for name in metrics),
-        *(metric_column(evidence, name) for name in chosen.quality),
-    )
     absent = editing.NO_ARM if is_edit else ()
+    points = [(e, strength) for e in evidence.entries if e.facts.role not in absent for strength in e.strengths]
     lines = [
-        _line(look, entry, strength, spec, metrics)
-        for entry in evidence.entries
-        if entry.facts.role not in absent
-        for strength in entry.strengths
+        Line(
+            row.head,
+            addresses.cell(entry.name, spec.name) if (entry.name, spec.name) in look.records else "",
+            row.detail,
+            row.is_control,
+            (row.cells[0], *row.cells[behind:], *look.quality[entry.name, strength]),
+        )
+        for row, (entry, strength) in zip(table.rows, points, strict=True)
     ]
+    columns = (table.columns[0], *table.columns[behind:], *(metric_column(evidence, name) for name in quality))
     note = (
         "Second line of a raw metric: the difference to clean images under the same attack and seed, with its interval."
     )
     what = "Edits" if is_edit else "Numbers"
     caption = f"{what} under “{text.name(spec.name)}”: means over artists, in the metrics' own units"
     return Grid(caption, "Protection", columns, tuple(lines), () if is_edit else (note,))
-
-
-def _line(look: Lookup, entry: Entry, strength: float, spec: AttackSpec, metrics: list[str]) -> Line:
-    evidence = look.evidence
-    quality = [
-        estimate_cell(found) if (found := evidence.quality.get((entry.name, strength, name))) else Cell(text.NONE)
-        for name in evidence.suite.metrics.quality
-    ]
-    address = (entry.name, strength, spec.name)
-    if look.is_edit(spec):
-        scores: tuple[Cell, ...] = ()
-        raw = [editing.metric_cell(evidence, entry, strength, (spec.name, name)) for name in metrics]
-    else:
-        scores = sections.scores(evidence, entry, strength, spec.name)
-        raw = [sections.metric_cell(evidence, entry, (*address, name)) for name in metrics]
-    has_page = (entry.name, spec.name) in look.records
-    return Line(
-        entry.label,
-        addresses.cell(entry.name, spec.name) if has_page else "",
-        "control" if entry.is_control else "",
-        entry.is_control,
-        (sections.strength_cell(entry, strength), *scores, *raw, *quality),
-    )
 
 
 def _no_signal(look: Lookup, spec: AttackSpec) -> tuple[GapView, ...]:

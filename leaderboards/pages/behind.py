@@ -13,7 +13,7 @@ from leaderboards.pages.pictures import Pictures
 
 def pages(material: Material) -> Iterator[Page | Asset]:
     """Yields attacks, protections, and the page behind each number with its pictures."""
-    look = Lookup(material.evidence)
+    look = Lookup(material.evidence, material.board)
     yield from attack.pages(look)
     yield from protection.pages(look, material.board.protections)
     yield from compare.pages(look)

@@ -51,5 +51,17 @@ def cell(suite: Suite, record: Record) -> str:
     )
 
 
+def enter(suite: Suite) -> tuple[str, ...]:
+    """Returns what takes a new protection from nothing to an archive of its records under a suite."""
+    images = " --images FOLDER" if suite.dataset != "mini" else ""
+    return (
+        "cloakbench new my-cloak",
+        "pip install -e my-cloak",
+        "cloakbench check my-cloak",
+        f"cloakbench run {_quoted(suite.name)} --protection my-cloak{images}",
+        f"cloakbench submit my-cloak --suite {_quoted(suite.name)} --out my-cloak.zip",
+    )
+
+
 def _quoted(part: str) -> str:
     return shlex.quote(text.plain(part, LIMIT))

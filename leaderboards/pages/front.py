@@ -12,7 +12,7 @@ from leaderboards import entries, flags, headline, plots, statistics, text
 from leaderboards.curves import span
 from leaderboards.entries import CLEAN, Value
 from leaderboards.evidence import Entry, Evidence
-from leaderboards.pages import bundles
+from leaderboards.pages import bundles, commands
 from leaderboards.pages.page import INDEX, Material, Page, slug
 from leaderboards.statistics import Estimate
 from leaderboards.tables import Cell, Column
@@ -61,7 +61,13 @@ def pages(material: Material) -> Iterator[Page]:
         INDEX,
         "front.html",
         board.title,
-        {"board": shown, "table": table(board, evidence), "curve": curve, "island": _island(evidence, curve)},
+        {
+            "board": shown,
+            "table": table(board, evidence),
+            "curve": curve,
+            "island": _island(evidence, curve),
+            "enter": commands.enter(evidence.suite),
+        },
         section=INDEX,
         scripts=(bundles.TABLES, bundles.PLOTS, bundles.FRONT),
     )

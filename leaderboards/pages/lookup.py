@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 from benchmark.cells.record import Record
 from benchmark.suites.schema import AttackExplained, AttackSpec
-from leaderboards import curves
+from leaderboards import curves, text
 from leaderboards.coverage import Gap
 from leaderboards.curves import P
 from leaderboards.evidence import Entry, Evidence
 from leaderboards.pages.later import recipe
 from leaderboards.scores import Point
-from leaderboards.view import Curve
+from leaderboards.tables import Cell, Table, estimate_cell
+from leaderboards.view import Board, Curve
 
 Pair = tuple[str, str]
 """Protection, attack."""
@@ -41,6 +42,7 @@ class Lookup:
     """The evidence by the questions that pages ask."""
 
     evidence: Evidence
+    board: Board
 
     @cached_property
     def entries(self) -> list[Entry]:
@@ -127,6 +129,26 @@ class Lookup:
     def span(self) -> tuple[float, float]:
         """The P axis that all plots share."""
         return curves.span(self.evidence)
+
+    @cached_property
+    def tables(self) -> Mapping[str, Table]:
+        """The numbers of the board by attack, those that edit among them."""
+        edited = self.board.editing.attacks if self.board.editing else ()
+        tables = [section.table for section in self.board.attacks] + [section.table for section in edited]
+        return {spec.name: table for spec, table in zip(self.attacks, tables, strict=True)}
+
+    @cached_property
+    def quality(self) -> Mapping[tuple[str, float], tuple[Cell, ...]]:
+        """Every quality metric by protection and strength: no attack changes it."""
+        found, names = self.evidence.quality, self.evidence.suite.metrics.quality
+        return {
+            (entry.name, strength): tuple(
+                estimate_cell(found[place]) if (place := (entry.name, strength, name)) in found else Cell(text.NONE)
+                for name in names
+            )
+            for entry in self.evidence.entries
+            for strength in entry.strengths
+        }
 
     @cached_property
     def trade_offs(self) -> Mapping[str, Curve | None]:

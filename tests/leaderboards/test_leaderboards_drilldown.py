@@ -81,7 +81,7 @@ def test_clicks_lead_from_the_front_page_to_the_pictures_of_one_cell(page, built
         "original",
         "protected PNG",
         "difference \N{MULTIPLICATION SIGN}10",
-        "after countermeasure",
+        "after countermeasure PNG",
     ]
     first = strip.locator("img").first
     first.scroll_into_view_if_needed()

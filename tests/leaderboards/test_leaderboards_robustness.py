@@ -13,7 +13,7 @@ from string import Template
 import pytest
 import synthetic
 import yaml
-from test_leaderboards_comparing import FACTS, FEW, version, weaker
+from versions import FACTS, FEW, version, weaker
 
 from benchmark.submissions.starting import start
 

@@ -1,0 +1,44 @@
+"""Records of a second version of a protection: the same cells, weaker where a test asks for it."""
+
+from __future__ import annotations
+
+import synthetic
+
+FACTS, RECORDS = synthetic.demonstration()
+FEW = [
+    each
+    for each in RECORDS
+    if each.seed == 0 and each.strength in (0.0, 1.0) and each.attack.name != "lora"
+    if each.protection.name not in ("mist", "random-noise")
+]
+
+
+def version(records, number, change=lambda record, value: value, name="photoguard", **changes):
+    """The records with another version of one protection; `change` moves its distances."""
+    made = []
+    for each in records:
+        if each.protection.name == name:
+            facts = each.protection.model_copy(update={"version": number, "package_digest": number[-1] * 64})
+            values = [change(each, value) for value in each.generations["style-distance"]]
+            each = each.model_copy(
+                update={
+                    "protection": facts,
+                    "key": (number[-1] + each.key)[:64],
+                    "generations": {**each.generations, "style-distance": values},
+                    "components": {"protect": {"stage": "protect", "package": facts.package_digest}},
+                    **changes,
+                }
+            )
+        made.append(each)
+    return made
+
+
+def weaker(share, attacks=("dreambooth", "jpeg", "lora")):
+    """Takes a share of what the protection adds to the distance away, under some attacks."""
+    clean = {(r.artist, r.attack.name): r for r in RECORDS if r.protection.role == "identity" and r.seed == 0}
+
+    def change(each, value):
+        [base] = clean[each.artist, each.attack.name].generations["style-distance"]
+        return base + (value - base) * (share if each.attack.name in attacks else 1)
+
+    return change
