@@ -43,7 +43,9 @@ _COORDINATES = re.compile(r' (?:d|transform)="[^"]*"')
 
 def svg(curve: Curve, number: int) -> str:
     """Returns the curve as an SVG element without scripts or references; `number` keeps its ids apart on a page."""
-    drawn = vl_convert.vegalite_to_svg(json.dumps(_dict(_chart(curve, alt.InlineData(values=rows(curve)), []))))
+    # Altair copies its data at every step, so they come last.
+    plot = _dict(_chart(curve, alt.NamedData(name=POINTS), [])) | {"datasets": {POINTS: rows(curve)}}
+    drawn = vl_convert.vegalite_to_svg(json.dumps(plot))
     drawn = drawn[drawn.index("<svg") :]
     drawn = re.sub(r'(id="|url\(#)((?:clip|gradient)\d+)', rf"\1c{number}-\2", drawn)
     # Tags alone: the text between them is what the records say.
@@ -106,7 +108,7 @@ def _dict(chart: alt.LayerChart) -> dict[str, Any]:
     return made
 
 
-def _chart(curve: Curve, data: alt.InlineData | alt.NamedData, parameters: Sequence[alt.Parameter]) -> alt.LayerChart:
+def _chart(curve: Curve, data: alt.NamedData, parameters: Sequence[alt.Parameter]) -> alt.LayerChart:
     x = alt.X(
         "x:Q",
         title=f"{curve.x_label}, more visible →",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -123,10 +124,13 @@ def _settings(look: Lookup, spec: AttackSpec) -> tuple[Pair, ...]:
 def _charts(look: Lookup, spec: AttackSpec, metrics: Sequence[str]) -> tuple[Chart, ...]:
     """Returns P, effect and raw distance over each of the quality metrics."""
     evidence, styles = look.evidence, styles_of(look)
+    known = {(P, curves.first_metric(evidence)): look.trade_offs[spec.name]}
+    asked = itertools.product(metrics, (P, EFFECT, evidence.suite.metrics.primary))
     drawn = [
-        curves.curve(evidence, spec.name, measure, metric, look.span)
-        for metric in metrics
-        for measure in (P, EFFECT, evidence.suite.metrics.primary)
+        known[measure, metric]
+        if (measure, metric) in known
+        else curves.curve(evidence, spec.name, measure, metric, look.span)
+        for metric, measure in asked
     ]
     return tuple(drawing.chart(each, styles) for each in drawn if each is not None)
 

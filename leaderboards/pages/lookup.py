@@ -12,7 +12,6 @@ from benchmark.cells.record import Record
 from benchmark.suites.schema import AttackExplained, AttackSpec
 from leaderboards import curves, text
 from leaderboards.coverage import Gap
-from leaderboards.curves import P
 from leaderboards.evidence import Entry, Evidence
 from leaderboards.pages.later import recipe
 from leaderboards.scores import Point
@@ -153,10 +152,7 @@ class Lookup:
     @cached_property
     def trade_offs(self) -> Mapping[str, Curve | None]:
         """P over the metric that entries are matched by, one curve an attack."""
-        return {
-            spec.name: curves.curve(self.evidence, spec.name, P, curves.first_metric(self.evidence), self.span)
-            for spec in self.evidence.ranked
-        }
+        return {spec.name: each.curve for spec, each in zip(self.evidence.ranked, self.board.attacks, strict=True)}
 
     def point(self, entry: Entry, strength: float, attack: str) -> Point | None:
         """Returns an operating point under an attack, None where there is no record of it."""
