@@ -37,6 +37,14 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+_others: list[tuple[float, int]] = []
+
+
+def elsewhere(busy_s: float, peak_bytes: int) -> None:
+    """Adds what a process of its own has spent for the stage under way: seconds of the processor, most memory."""
+    _others.append((busy_s, peak_bytes))
+
+
 class Meter:
     """Collects the cost of a cell's stages."""
 
@@ -58,17 +66,19 @@ class Meter:
     def stage(self, name: str) -> Iterator[None]:
         """Measures the block; on a GPU, device time is wall time up to its synchronisation."""
         _reset_peak()
+        _others.clear()
         wall, busy, taken = time.monotonic(), time.process_time(), energy.joules()
         yield
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         spent = time.monotonic() - wall
-        device = spent if torch.cuda.is_available() else time.process_time() - busy
+        busy = time.process_time() - busy + sum(seconds for seconds, _ in _others)
+        device = spent if torch.cuda.is_available() else busy
         now = energy.joules()
         self.costs[name] = StageCost(
             wall_s=round(spent, 4),
             device_s=round(device, 4),
-            peak_bytes=_peak_bytes(),
+            peak_bytes=max(_peak_bytes(), *(peak for _, peak in _others), 0),
             cached=False,
             energy_j=None if now is None or taken is None else round(now - taken, 3),
         )

@@ -17,7 +17,7 @@ from benchmark.attacks.mimicry import sampling
 from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet
 from benchmark.cells import calibration, key
 from benchmark.cells.calibration import Aim, Tries
-from benchmark.cells.cost import Meter
+from benchmark.cells.cost import Meter, elsewhere
 from benchmark.cells.plan import Cell, Entry, Planner
 from benchmark.cells.record import Calibration, Environment, StageCost
 from benchmark.cells.store import Damaged, Store
@@ -150,7 +150,9 @@ class Stages:
         )
         if isinstance(entry.instance, Worker):
             model = Model.at(suite.surrogate, str(self.where), suite.dtype)
-            return list(entry.instance.protect(artist.images, order, model).images)
+            protected = entry.instance.protect(artist.images, order, model)
+            elsewhere(entry.instance.busy_s, entry.instance.peak_bytes)
+            return list(protected.images)
         call = order.with_surrogate(self.model(suite.surrogate).surrogate())
         return list(guard.run(entry.instance, artist.images, call).images)
 

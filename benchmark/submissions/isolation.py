@@ -32,6 +32,7 @@ from benchmark.submissions.loading import Claims
 LOOK_EVERY_S = 0.2
 DISMISSED_S = 30.0
 """How long an idle process may take to end: its libraries take a second or two, many more on a busy machine."""
+MOST = 2**60  # above any seconds and bytes that a process can have used
 KEPT_OUTPUT = 200
 """Lines of a submission's own output that are kept for its traceback."""
 
@@ -63,7 +64,8 @@ class Worker:
     """One submission's process, started when it is first asked and again after it has died.
 
     Use it as a context manager: leaving it ends the process with everything that it has started. `attempts` says what
-    its Python code was refused, `left_behind` how many processes of its own it had not ended, `peak_bytes` its memory.
+    its Python code was refused, `left_behind` how many processes of its own it had not ended, `peak_bytes` its memory,
+    `busy_s` the processor's seconds of the last order.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Worker:
         self.attempts: list[str] = []
         self.left_behind = 0
         self.peak_bytes = 0
+        self.busy_s = 0.0
         self._threads = threads
         self._hidden = [folder.absolute() for folder in hidden]
         self._python = _interpreter(spelling)
@@ -149,7 +152,7 @@ class Worker:
             self._end()
             raise
         self.attempts = answer["attempts"]
-        self.peak_bytes = answer["peak_bytes"]
+        self.peak_bytes, self.busy_s = answer["peak_bytes"], answer["busy_s"]
         if "fault" in answer:
             if what == "load":
                 self._end()
@@ -205,7 +208,10 @@ class _Running:
         try:
             found: dict[str, Any] = json.loads(line)
             tried, peak = [str(a)[:200] for a in found["attempts"]], int(found["peak_bytes"])
-            return {**found, "attempts": tried, "peak_bytes": peak}
+            busy = float(found["busy_s"])
+            if not (0 <= busy < MOST and 0 <= peak < MOST):  # a claim, but no number that a board could stumble over
+                raise ValueError("cost")
+            return {**found, "attempts": tried, "peak_bytes": peak, "busy_s": busy}
         except (ValueError, TypeError, KeyError) as error:
             raise self._fault(Status.FAILED, f"expected an answer of the worker, got {line[:80]!r}") from error
 

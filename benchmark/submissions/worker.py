@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import sys
+import time
 import traceback
 from contextlib import nullcontext
 from pathlib import Path
@@ -26,10 +27,19 @@ def main() -> None:
         worker = Worker()
         for line in orders:
             order: dict[str, Any] = json.loads(line)
+            before = time.process_time()
             answer = _answered(worker, order)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            answers.write(json.dumps({**answer, "attempts": worker.attempts(), "peak_bytes": peak}) + "\n")
+            cost = {"busy_s": time.process_time() - before, "peak_bytes": _peak_bytes()}
+            answers.write(json.dumps({**answer, "attempts": worker.attempts(), **cost}) + "\n")
             answers.flush()
+
+
+def _peak_bytes() -> int:
+    """Returns the most memory that the process has had: of the GPU where there is one, else of the machine."""
+    torch = sys.modules.get("torch")  # not loaded here: a wall may be needed first
+    if torch is not None and torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _answered(worker: Worker, order: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmark.cells import calibration, energy
+from benchmark.cells import calibration, cost, energy
 from benchmark.cells.cost import Meter
 from benchmark.cells.record import StageCost
 
@@ -65,8 +65,8 @@ def measured():
 
 def test_a_stage_on_a_gpu_has_the_energy_taken_meanwhile(gpu):
     gpu(Nvml())
-    cost = measured()
-    assert (cost.energy_j, cost.peak_bytes, cost.cached) == (1.5, 7, False)
+    found = measured()
+    assert (found.energy_j, found.peak_bytes, found.cached) == (1.5, 7, False)
 
 
 @pytest.mark.parametrize("module", [None, Nvml(has_counter=False)])
@@ -79,6 +79,18 @@ def test_a_device_that_nvml_does_not_know_has_none(gpu, monkeypatch):
     gpu(Nvml())
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(uuid="other"))
     assert measured().energy_j is None
+
+
+def test_what_a_process_of_its_own_spent_counts_in_its_stage_alone(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    meter = Meter()
+    cost.elsewhere(90.0, 1 << 50)  # of a stage that is over
+    with meter.stage("protect"):
+        cost.elsewhere(2.0, 1 << 40)
+        cost.elsewhere(1.0, 5)
+    assert 3.0 <= meter.costs["protect"].device_s < 4.0
+    assert meter.costs["protect"].peak_bytes == 1 << 40
+    assert measured().device_s < 1.0
 
 
 def test_a_cpu_has_none():

@@ -135,7 +135,16 @@ def seeds(images, request):
 def forges(images, request):
     for descriptor in range(3, 256):
         try:
-            os.write(descriptor, b'{"found": {}, "attempts": [], "peak_bytes": 0}\\n')
+            os.write(descriptor, b'{"found": {}, "attempts": [], "peak_bytes": 0, "busy_s": 0}\\n')
+        except OSError:
+            pass
+    time.sleep(600)
+
+
+def boasts(images, request):
+    for descriptor in range(3, 256):
+        try:
+            os.write(descriptor, b'{"found": {}, "attempts": [], "peak_bytes": 0, "busy_s": NaN}\\n')
         except OSError:
             pass
     time.sleep(600)

@@ -75,6 +75,12 @@ def fine(worker: Worker) -> None:
     assert (misbehave(worker, "fine").images[0] == IMAGE).all()
 
 
+def test_an_order_says_what_it_cost(worker: Worker) -> None:
+    fine(worker)
+    assert 0 < worker.busy_s < LIMITS.seconds
+    assert 10 << 20 < worker.peak_bytes < LIMITS.memory_bytes
+
+
 def test_claims_come_back_as_text_and_are_only_claims(worker: Worker) -> None:
     claims = worker.load()
     assert claims.title.startswith("<script>")
@@ -128,6 +134,7 @@ def test_no_connection_to_a_socket_that_listens(worker: Worker) -> None:
         ("segfaults", Status.FAILED, "signal 11"),
         ("exits", Status.FAILED, "exit code 0"),
         ("babbles", Status.FAILED, "expected an answer of the worker, got b'not json"),
+        ("boasts", Status.FAILED, "expected an answer of the worker, got b'{"),
         ("forges", Status.INVALID_OUTPUT, "expected a protected image 0000.png"),
         ("patches", Status.INVALID_OUTPUT, "expected every pixel of the saved PNG within 16 levels"),
         ("hogs", Status.OOM, "expected at most 1200 MiB of memory"),
