@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from benchmark.cells import energy
 from benchmark.cells.record import StageCost
 
 T = TypeVar("T")
-_CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
 
 
 def _reset_peak() -> None:
@@ -25,16 +24,6 @@ def _reset_peak() -> None:
         return
     with contextlib.suppress(OSError):
         _CLEAR.write_text("5")  # Linux: sets the peak of resident memory back to its present value
-
-
-def _peak_bytes() -> int:
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    with contextlib.suppress(OSError):
-        for line in _STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 _others: list[tuple[float, int]] = []
@@ -78,7 +67,7 @@ class Meter:
         self.costs[name] = StageCost(
             wall_s=round(spent, 4),
             device_s=round(device, 4),
-            peak_bytes=max(_peak_bytes(), *(peak for _, peak in _others), 0),
+            peak_bytes=max(memory.peak_bytes(), *(peak for _, peak in _others), 0),
             cached=False,
             energy_j=None if now is None or taken is None else round(now - taken, 3),
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 import traceback
@@ -29,17 +28,9 @@ def main() -> None:
             order: dict[str, Any] = json.loads(line)
             before = time.process_time()
             answer = _answered(worker, order)
-            cost = {"busy_s": time.process_time() - before, "peak_bytes": _peak_bytes()}
+            cost = {"busy_s": time.process_time() - before, "peak_bytes": worker.peak_bytes()}
             answers.write(json.dumps({**answer, "attempts": worker.attempts(), **cost}) + "\n")
             answers.flush()
-
-
-def _peak_bytes() -> int:
-    """Returns the most memory that the process has had: of the GPU where there is one, else of the machine."""
-    torch = sys.modules.get("torch")  # not loaded here: a wall may be needed first
-    if torch is not None and torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _answered(worker: Worker, order: dict[str, Any]) -> dict[str, Any]:
@@ -66,6 +57,13 @@ class Worker:
     def attempts(self) -> list[str]:
         """Returns what the submission tried and was refused."""
         return list(self._fence.attempts) if self._fence else []
+
+    def peak_bytes(self) -> int:
+        """Returns the most memory that the process has had."""
+        from benchmark import memory
+
+        with self._fence.lowered() if self._fence else nullcontext():
+            return memory.peak_bytes()
 
     def load(self, spelling: str, threads: int, hidden: list[str]) -> dict[str, Any]:
         """Imports and builds the protection; returns what it says about itself."""
