@@ -212,7 +212,7 @@ class _Running:
             if not (0 <= busy < MOST and 0 <= peak < MOST):  # a claim, but no number that a board could stumble over
                 raise ValueError("cost")
             return {**found, "attempts": tried, "peak_bytes": peak, "busy_s": busy}
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise self._fault(Status.FAILED, f"expected an answer of the worker, got {line[:80]!r}") from error
 
     def _line(self, until: float, limits: Limits) -> bytes:

@@ -132,31 +132,34 @@ def seeds(images, request):
     return images
 
 
-def forges(images, request):
+def answer(line):
+    # To whatever is open, the pipe that the harness reads among it.
     for descriptor in range(3, 256):
         try:
-            os.write(descriptor, b'{"found": {}, "attempts": [], "peak_bytes": 0, "busy_s": 0}\\n')
+            os.write(descriptor, line + b"\\n")
         except OSError:
             pass
     time.sleep(600)
+
+
+def forges(images, request):
+    answer(b'{"found": {}, "attempts": [], "peak_bytes": 0, "busy_s": 0}')
 
 
 def boasts(images, request):
-    for descriptor in range(3, 256):
-        try:
-            os.write(descriptor, b'{"found": {}, "attempts": [], "peak_bytes": 0, "busy_s": NaN}\\n')
-        except OSError:
-            pass
-    time.sleep(600)
+    answer(b'{"found": {}, "attempts": [], "peak_bytes": 0, "busy_s": NaN}')
+
+
+def exaggerates(images, request):
+    answer(b'{"found": {}, "attempts": [], "peak_bytes": Infinity, "busy_s": 0}')
+
+
+def nests(images, request):
+    answer(b"[" * 5000)
 
 
 def babbles(images, request):
-    for descriptor in range(3, 256):
-        try:
-            os.write(descriptor, b"not json\\n")
-        except OSError:
-            pass
-    time.sleep(600)
+    answer(b"not json")
 
 
 class Hostile(Protection):

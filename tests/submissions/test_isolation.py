@@ -135,6 +135,8 @@ def test_no_connection_to_a_socket_that_listens(worker: Worker) -> None:
         ("exits", Status.FAILED, "exit code 0"),
         ("babbles", Status.FAILED, "expected an answer of the worker, got b'not json"),
         ("boasts", Status.FAILED, "expected an answer of the worker, got b'{"),
+        ("exaggerates", Status.FAILED, "expected an answer of the worker, got b'{"),
+        ("nests", Status.FAILED, "expected an answer of the worker, got b'[["),
         ("forges", Status.INVALID_OUTPUT, "expected a protected image 0000.png"),
         ("patches", Status.INVALID_OUTPUT, "expected every pixel of the saved PNG within 16 levels"),
         ("hogs", Status.OOM, "expected at most 1200 MiB of memory"),
