@@ -7,13 +7,10 @@ again does it by `within`. Nothing between the two has to know.
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import resource
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -21,7 +18,6 @@ import torch
 from benchmark.errors import InfrastructureError
 
 T = TypeVar("T")
-_STATUS = Path("/proc/self/status")
 
 
 class OutOfMemory(InfrastructureError):  # noqa: N818 - says what happened
@@ -36,18 +32,6 @@ class _Limit:
 
 
 _limit: ContextVar[_Limit | None] = ContextVar("limit", default=None)
-
-
-def peak_bytes() -> int:
-    """Returns the most memory that this process has had: of the GPU where there is one, else of the machine."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    with contextlib.suppress(OSError):
-        for line in _STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    # A process begins with the peak of the one that started it: an upper limit, where the system tells nothing else.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def at_once(usual: int, count: int) -> int:

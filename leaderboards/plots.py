@@ -44,7 +44,7 @@ _COORDINATES = re.compile(r' (?:d|transform)="[^"]*"')
 def svg(curve: Curve, number: int) -> str:
     """Returns the curve as an SVG element without scripts or references; `number` keeps its ids apart on a page."""
     # Altair copies its data at every step, so they come last.
-    plot = _dict(_chart(curve, alt.NamedData(name=POINTS), [])) | {"datasets": {POINTS: rows(curve)}}
+    plot = _dict(_chart(curve, [])) | {"datasets": {POINTS: rows(curve)}}
     drawn = vl_convert.vegalite_to_svg(json.dumps(plot))
     drawn = drawn[drawn.index("<svg") :]
     drawn = re.sub(r'(id="|url\(#)((?:clip|gradient)\d+)', rf"\1c{number}-\2", drawn)
@@ -68,7 +68,7 @@ def specification(curve: Curve) -> dict[str, Any]:
     """
     chosen = alt.selection_point(name="chosen", fields=["label"], bind="legend")
     moved = alt.selection_interval(name="moved", bind="scales")
-    return _dict(_chart(curve, alt.NamedData(name=POINTS), [chosen, moved]))
+    return _dict(_chart(curve, [chosen, moved]))
 
 
 def rows(curve: Curve) -> list[dict[str, object]]:
@@ -108,7 +108,8 @@ def _dict(chart: alt.LayerChart) -> dict[str, Any]:
     return made
 
 
-def _chart(curve: Curve, data: alt.NamedData, parameters: Sequence[alt.Parameter]) -> alt.LayerChart:
+def _chart(curve: Curve, parameters: Sequence[alt.Parameter]) -> alt.LayerChart:
+    data = alt.NamedData(name=POINTS)
     x = alt.X(
         "x:Q",
         title=f"{curve.x_label}, more visible →",

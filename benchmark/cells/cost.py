@@ -5,27 +5,15 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from benchmark import memory
+from benchmark import memory, peak
 from benchmark.cells import energy
 from benchmark.cells.record import StageCost
 
 T = TypeVar("T")
-_CLEAR = Path("/proc/self/clear_refs")
-
-
-def _reset_peak() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-        return
-    with contextlib.suppress(OSError):
-        _CLEAR.write_text("5")  # Linux: sets the peak of resident memory back to its present value
-
-
 _others: list[tuple[float, int]] = []
 
 
@@ -54,7 +42,7 @@ class Meter:
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measures the block; on a GPU, device time is wall time up to its synchronisation."""
-        _reset_peak()
+        peak.reset()
         _others.clear()
         wall, busy, taken = time.monotonic(), time.process_time(), energy.joules()
         yield
@@ -67,7 +55,7 @@ class Meter:
         self.costs[name] = StageCost(
             wall_s=round(spent, 4),
             device_s=round(device, 4),
-            peak_bytes=max(memory.peak_bytes(), *(peak for _, peak in _others), 0),
+            peak_bytes=max([peak.most_bytes(), *(most for _, most in _others)]),
             cached=False,
             energy_j=None if now is None or taken is None else round(now - taken, 3),
         )

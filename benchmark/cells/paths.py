@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 MANIFEST = "manifest.json"
+GALLERY = 4
+
+
+def of_gallery(generations: Sequence[T]) -> Sequence[T]:
+    """Returns those of a cell's generations that its gallery shows: a few, spread from the first on.
+
+    Example:
+        >>> of_gallery(range(9)), of_gallery("ab")
+        (range(0, 8, 2), 'ab')
+    """
+    return generations[:: max(1, len(generations) // GALLERY)][:GALLERY]
 
 
 class StorePaths:

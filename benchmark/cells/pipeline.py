@@ -13,6 +13,7 @@ from benchmark.attacks import catalogue
 from benchmark.cells import seeds
 from benchmark.cells.calibration import NotReached
 from benchmark.cells.features import Kept
+from benchmark.cells.paths import of_gallery
 from benchmark.cells.plan import Cell, Planner
 from benchmark.cells.record import AttackFacts, Environment, Record, Status
 from benchmark.cells.stages import Stages, Work
@@ -26,7 +27,6 @@ from benchmark.metrics.spaces import SPACES, Pictures
 from benchmark.submissions import guard
 from benchmark.suites.schema import AttackSpec
 
-GALLERY = 4
 """Generations of the first seed that a store keeps for pages."""
 _log = logging.getLogger(__name__)
 
@@ -128,8 +128,7 @@ class Pipeline:
     def _keep(self, work: Work) -> None:
         cell, where = work.cell, self.environment.env_class
         if cell.seed == 0:
-            step = max(1, len(work.generated) // GALLERY)
-            self.store.write_gallery(cell.keys["generate"], where, work.generated[::step][:GALLERY])
+            self.store.write_gallery(cell.keys["generate"], where, list(of_gallery(work.generated)))
         if self.keep_images:
             self.store.write_images(cell.keys["generate"], where, work.generated, {})
 

@@ -60,10 +60,10 @@ class Worker:
 
     def peak_bytes(self) -> int:
         """Returns the most memory that the process has had."""
-        from benchmark import memory
+        from benchmark import peak
 
         with self._fence.lowered() if self._fence else nullcontext():
-            return memory.peak_bytes()
+            return peak.most_bytes()
 
     def load(self, spelling: str, threads: int, hidden: list[str]) -> dict[str, Any]:
         """Imports and builds the protection; returns what it says about itself."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from leaderboards.pages.grid import Grid, Line
 from leaderboards.pages.later import Later, recipe
 from leaderboards.pages.lookup import Lookup
 from leaderboards.pages.page import Crumb, Page
-from leaderboards.view import GapView, Pair
+from leaderboards.view import Curve, GapView, Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +123,18 @@ def _settings(look: Lookup, spec: AttackSpec) -> tuple[Pair, ...]:
 def _charts(look: Lookup, spec: AttackSpec, metrics: Sequence[str]) -> tuple[Chart, ...]:
     """Returns P, effect and raw distance over each of the quality metrics."""
     evidence, styles = look.evidence, styles_of(look)
-    known = {(P, curves.first_metric(evidence)): look.trade_offs[spec.name]}
-    asked = itertools.product(metrics, (P, EFFECT, evidence.suite.metrics.primary))
     drawn = [
-        known[measure, metric]
-        if (measure, metric) in known
-        else curves.curve(evidence, spec.name, measure, metric, look.span)
-        for metric, measure in asked
+        _curve(look, spec, measure, metric)
+        for metric in metrics
+        for measure in (P, EFFECT, evidence.suite.metrics.primary)
     ]
     return tuple(drawing.chart(each, styles) for each in drawn if each is not None)
+
+
+def _curve(look: Lookup, spec: AttackSpec, measure: str, metric: str) -> Curve | None:
+    if (measure, metric) == (P, curves.first_metric(look.evidence)):
+        return look.trade_offs[spec.name]
+    return curves.curve(look.evidence, spec.name, measure, metric, look.span)
 
 
 def styles_of(look: Lookup) -> dict[str, str]:

@@ -29,8 +29,7 @@ def run(suite: Suite, salt_digest: str, facts: ProtectionFacts, *only: str) -> s
         parts += ["--protection", facts.name]
     for part in only:
         parts += ["--only", part]
-    if suite.dataset != "mini":
-        parts += ["--images", "FOLDER"]
+    parts += _images(suite)
     if salt_digest != PUBLIC_SALT:
         parts += ["--salt-file", "FILE"]
     return " ".join(_quoted(part) for part in parts)
@@ -53,14 +52,18 @@ def cell(suite: Suite, record: Record) -> str:
 
 def enter(suite: Suite) -> tuple[str, ...]:
     """Returns what takes a new protection from nothing to an archive of its records under a suite."""
-    images = " --images FOLDER" if suite.dataset != "mini" else ""
+    name = _quoted(suite.name)
     return (
         "cloakbench new my-cloak",
         "pip install -e my-cloak",
         "cloakbench check my-cloak",
-        f"cloakbench run {_quoted(suite.name)} --protection my-cloak{images}",
-        f"cloakbench submit my-cloak --suite {_quoted(suite.name)} --out my-cloak.zip",
+        " ".join(["cloakbench run", name, "--protection my-cloak", *_images(suite)]),
+        f"cloakbench submit my-cloak --suite {name} --out my-cloak.zip",
     )
+
+
+def _images(suite: Suite) -> list[str]:
+    return ["--images", "FOLDER"] if suite.dataset != "mini" else []
 
 
 def _quoted(part: str) -> str:

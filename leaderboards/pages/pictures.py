@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from benchmark.cells.paths import StorePaths
+from benchmark.cells.paths import StorePaths, of_gallery
 from benchmark.cells.record import Record
 from leaderboards.pages import addresses
 from leaderboards.pages.page import Asset
@@ -26,8 +26,6 @@ LADDER = ((256, 82), (256, 65), (192, 65), (160, 60), (128, 55), (96, 50), (96, 
 """Longest side and WebP quality that are tried until a picture keeps to its share of the bytes."""
 MOSAIC = 3
 """Shares of the bytes that a mosaic of generations gets; a single image gets one."""
-TILES = 4
-"""Generations that a run puts into the picture that becomes a mosaic: every so many-th, from the first."""
 _KEY = re.compile(r"[0-9a-f]{64}")
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 RECIPE = "1"
@@ -113,9 +111,7 @@ class Pictures:
             return Picture(label, "", "not in this store", ())
         kept = sorted(self.store.images_path(*place).glob("*.png"))
         source = self._add(*place, "mosaic", partial(_mosaic, path, MOSAIC * self.allowance))
-        return Picture(
-            label, source, words, tuple(self._full(each) for each in kept[:: len(kept) // TILES or 1][:TILES])
-        )
+        return Picture(label, source, words, tuple(self._full(each) for each in of_gallery(kept)))
 
     def _full(self, path: Path) -> str:
         name, where = path.parent.parent.name, path.parent.name
