@@ -50,7 +50,8 @@ def _equal(found: Evidence, shown: list[Entry]) -> Iterable[str]:
         values = {name: found.standings.value(key, entry.name) for name, key in COLUMNS.items() if key}
         first, _ = values["P against dreambooth"]
         told = {name: _told(estimate, value.lacks) for name, (value, estimate) in values.items()}
-        yield _row([f"`{entry.label}`", *(({"how": first.state} | told)[name] for name in COLUMNS)])
+        how = {"how": "" if first.lacks else first.state}
+        yield _row([f"`{entry.label}`", *((how | told)[name] for name in COLUMNS)])
 
 
 def _whole(found: Evidence, shown: list[Entry]) -> Iterable[str]:
