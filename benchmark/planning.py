@@ -59,7 +59,7 @@ class Plan:
     missing: int
     lines: list[Line]
     hours: dict[int, float]
-    """By number of workers. Strengths are sought by one worker, before the others begin."""
+    """By number of workers. One worker seeks one strength from beginning to end."""
     peak_gib: float | None
     """Of one worker: the largest of the stages' medians."""
     disk_gib: float | None
@@ -186,8 +186,8 @@ def _sum(values: Iterable[float], scale: float = 1.0) -> float | None:
 
 
 def _hours(lines: Sequence[Line], workers: int) -> float:
-    alone = sum(line.hours or 0.0 for line in lines if line.stage == "calibrate")
-    return alone + sum(line.hours or 0.0 for line in lines if line.stage != "calibrate") / workers
+    longest = max((line.each_s or 0.0 for line in lines if line.stage == "calibrate"), default=0.0) / 3600
+    return max(longest, sum(line.hours or 0.0 for line in lines) / workers)
 
 
 def _unknown(lines: Sequence[Line]) -> list[str]:

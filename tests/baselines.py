@@ -48,10 +48,10 @@ def _equal(found: Evidence, shown: list[Entry]) -> Iterable[str]:
     yield from _head(["entry", *COLUMNS])
     for entry in shown:
         values = {name: found.standings.value(key, entry.name) for name, key in COLUMNS.items() if key}
-        first, _ = values["P against dreambooth"]
-        told = {name: _told(estimate, value.lacks) for name, (value, estimate) in values.items()}
-        how = {"how": "" if first.lacks else first.state}
-        yield _row([f"`{entry.label}`", *((how | told)[name] for name in COLUMNS)])
+        first, estimate = values["P against dreambooth"]
+        told = {name: _told(found, value.lacks) for name, (value, found) in values.items()}
+        told |= {"P against dreambooth": _told(estimate), "how": "; ".join([first.state, *first.lacks])}
+        yield _row([f"`{entry.label}`", *(told[name] for name in COLUMNS)])
 
 
 def _whole(found: Evidence, shown: list[Entry]) -> Iterable[str]:
@@ -68,8 +68,10 @@ def _whole(found: Evidence, shown: list[Entry]) -> Iterable[str]:
 
 def _told(estimate: Estimate | None, lacks: Iterable[str] = ()) -> str:
     """Returns a number with its interval; of one that is not whole, that and nothing else."""
-    if estimate is None or lacks:
+    if estimate is None:
         return "not run"
+    if lacks:
+        return "not whole"
     shown = text.number(estimate.value, (estimate.high - estimate.low) / 2)
     limits = text.interval(estimate.low, estimate.high)
     return f"{shown} ({limits})" if limits else shown

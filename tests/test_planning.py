@@ -49,10 +49,10 @@ def test_what_is_recorded_is_summed_and_what_is_made_costs_nothing(session, tiny
     assert lines(whole)["protect", "identity"].runs == 1
 
 
-def test_strengths_are_sought_by_one_worker_alone():
-    found = [planning.Line("calibrate", "x", 1, 0, 7200.0, 2.0, None, None, None)]
+def test_the_search_for_one_strength_is_not_shared():
+    found = [planning.Line("calibrate", "x", 2, 0, 7200.0, 4.0, None, None, None)]
     found.append(planning.Line("protect", "x", 1, 0, 3600.0, 1.0, None, None, None))
-    assert planning._hours(found, 2) == pytest.approx(2.5)
+    assert [planning._hours(found, workers) for workers in (1, 2, 4)] == [5.0, 2.5, 2.0]
 
 
 @pytest.mark.usefixtures("session")

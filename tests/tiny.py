@@ -72,6 +72,17 @@ generation = ["style-accuracy"]
 sets = ["frechet", "kid"]
 """
 
+MATCHING = """
+[matching]
+metric = "linf"
+targets = [4.0, 8.0, 12.0]
+calibrated = [8.0]
+tolerance = 0.5
+artists = ["crosshatch", "stencil"]
+images_per_artist = 1
+"""
+"""A target to end it with: strengths are sought for it."""
+
 WHOLE = f"""edit_prompts = ["an oil {{class_word}} of a boat", "a {{class_word}} of rain"]
 {TEXT}edit = ["edit-ssim", "edit-psnr"]
 

@@ -55,7 +55,7 @@ class Pipeline:
             if cell.keys.get("calibrate") in {None, *known}:
                 continue
             known.add(cell.keys["calibrate"])
-            say(f"calibrating {cell.entry.facts.name} to target {cell.target:g}")
+            say(cell.search)
             try:
                 self.stages.calibrate(Work(cell))
             except UserError:

@@ -86,6 +86,11 @@ class Cell:
         at = f"@{self.strength:g}" if self.strength else f"@target={self.target:g}" if self.target is not None else ""
         return f"{self.entry.facts.name}{at} {self.artist.name} {self.attack.name} seed {self.seed}"
 
+    @property
+    def search(self) -> str:
+        """What is sought for it, for progress lines; empty where its strength is given."""
+        return "" if self.target is None else f"calibrating {self.entry.facts.name} to target {self.target:g}"
+
 
 @dataclass(frozen=True, slots=True)
 class Planner:

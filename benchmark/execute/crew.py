@@ -71,6 +71,7 @@ class Conductor(Generic[H]):
     report: Reporter
     may_start: MayStart = always
     hands: list[H] = field(default_factory=list)
+    _searches: set[str] = field(default_factory=set)
 
     def run(self, cells: Sequence[Cell], count: int) -> list[Outcome]:
         """Returns how every cell ended that was given out, in order, by `count` processes or fewer.
@@ -109,6 +110,9 @@ class Conductor(Generic[H]):
         cell = schedule.take() if hand.is_ready and hand.cell is None else None
         if cell is not None:
             hand.cell = cell
+            if cell.search and cell.search not in self._searches:
+                self._searches.add(cell.search)
+                self.report.say(cell.search)
             self.report.start(cell)
             self.crew.give(hand, cell)
 

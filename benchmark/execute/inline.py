@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from typing import Protocol
 
@@ -15,8 +15,11 @@ from benchmark.execute.progress import Outcome, Reporter
 class Work(Protocol):
     """What is done with cells; each record is kept before it is returned."""
 
+    def calibrate(self, cells: Iterable[Cell], say: Callable[[str], None]) -> None:
+        """Seeks the strengths that cells need in this process; a fault is left to the cells."""
+
     def run(self, cell: Cell) -> Record:
-        """Returns the record of a cell that ran in this process."""
+        """Returns the record of a cell that ran in this process; a strength not yet sought is sought first."""
 
     def lost(self, cell: Cell, reason: str) -> Record:
         """Returns the record of a cell that took the processes down in which it ran."""
@@ -39,8 +42,12 @@ class InlineExecutor:
     count: int | None = 1
 
     def run(self, cells: Sequence[Cell], work: Work, report: Reporter, may_start: MayStart = always) -> list[Outcome]:
-        """Returns how every cell ended that was given out, in order; an interruption keeps what is finished."""
+        """Returns how every cell ended that was given out, in order; an interruption keeps what is finished.
+
+        Strengths are sought before anything is learned.
+        """
         outcomes = []
+        work.calibrate(takewhile(lambda _: may_start(), cells), report.say)
         report.begin(len(cells))
         try:
             for cell in takewhile(lambda _: may_start(), cells):

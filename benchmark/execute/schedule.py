@@ -22,13 +22,14 @@ STARTS = 3
 class Schedule:
     """The cells of a run in their order: those that wait, those that run, and how the others ended.
 
-    Of cells that need the same protected or cleaned images one runs at a time until these are made.
+    Of cells that need the same strength sought, or the same protected or cleaned images, one runs at a time until
+    these are made.
     """
 
     def __init__(self, cells: Sequence[Cell]) -> None:
         self._order = [cell.key for cell in cells]
         self._waiting = {cell.key: cell for cell in cells}
-        self._shared = {cell.key: shared(cell) for cell in cells}
+        self._shared = {cell.key: _made_once(cell) for cell in cells}
         self._making: Counter[str] = Counter()
         self._made: set[str] = set()
         self._deaths: Counter[str] = Counter()
@@ -98,3 +99,7 @@ class Schedule:
             raise InfrastructureError(
                 f"expected working processes, got {STARTS} that died before any cell ({how})", "Run it inline."
             )
+
+
+def _made_once(cell: Cell) -> frozenset[str]:
+    return shared(cell) | {cell.keys[stage] for stage in ("calibrate",) if stage in cell.keys}

@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -140,7 +139,7 @@ def run(
 ) -> list[Outcome]:
     """Runs what is missing, or what fits the budget, and returns how it ended; finished cells are never run again.
 
-    Strengths are sought first. Raises UserError before anything runs where weights are missing that every score needs,
+    Raises UserError before anything runs where weights are missing that every score needs,
     and in an official run where anything is missing.
     """
     session.store.prepare()
@@ -158,7 +157,6 @@ def run(
     work = pipeline.Pipeline(session.planner, session.store, session.environment, session.device, keep_images)
     told = report or reporter()
     try:
-        work.calibrate(takewhile(lambda _: may_start(), todo), told.say)
         return runner.run(todo, work, told, may_start)
     finally:
         close(cell.entry for cell in session.cells)

@@ -24,15 +24,6 @@ from benchmark.execute.rescoring import rescore
 from benchmark.suites import load as suites
 
 REFERENCE = Path(__file__).parents[2] / "leaderboards" / "reference" / "mini" / "records.jsonl"
-TABLE = """
-[matching]
-metric = "linf"
-targets = [4.0, 8.0, 12.0]
-calibrated = [8.0]
-tolerance = 0.5
-artists = ["crosshatch", "stencil"]
-images_per_artist = 1
-"""
 
 
 class Fixed(Protection):
@@ -69,7 +60,7 @@ class Counting(tiny.Brighter):
 
 
 def planner(**changes):
-    suite = tiny.suite(matching={**tomllib.loads(TABLE)["matching"], **changes})
+    suite = tiny.suite(matching={**tomllib.loads(tiny.MATCHING)["matching"], **changes})
     return Planner(suite, tiny.DIGESTS, "public", [tiny.artist("swirl", 2)])
 
 
@@ -161,7 +152,7 @@ def test_a_target_is_selected_like_any_field():
 def calibrated(stand_ins, tmp_path):
     """Plans a run of one attack with the given entries and a target of 8 levels."""
     path = tmp_path / "tiny.toml"
-    path.write_text(tiny.TEXT + TABLE)
+    path.write_text(tiny.TEXT + tiny.MATCHING)
 
     def planned(*entries):
         session = tiny.session(path, tmp_path / "store", entries)

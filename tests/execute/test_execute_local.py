@@ -8,8 +8,10 @@ import faking
 import psutil
 import pytest
 
+from benchmark.cells.pipeline import Pipeline
 from benchmark.errors import InfrastructureError
 from benchmark.execute import session as sessions
+from benchmark.execute.choice import Choice
 from benchmark.execute.job import Unfit
 from benchmark.execute.local import LocalExecutor
 from benchmark.execute.planned import PlannedJob
@@ -36,6 +38,20 @@ def test_two_processes_leave_the_records_of_one_even_when_one_is_killed(alone, p
     assert sorted(report.finished) == sorted(cell.key for cell in planned.cells)
     assert told(planned.store) == told(alone.store)
     assert planned.missing() == []
+
+
+def test_processes_seek_the_strengths_that_one_would_find(stand_ins, tmp_path, monkeypatch):
+    (tmp_path / "tiny.toml").write_text(tiny.TEXT + tiny.MATCHING)
+    choice = Choice(str(tmp_path / "tiny.toml"), ["random-noise"], only=["protection=random-noise"])
+    alone, planned = (sessions.plan(choice, tmp_path / name) for name in ("alone", "planned"))
+    sessions.run(alone, report=Then())
+
+    monkeypatch.setattr(Pipeline, "calibrate", None)  # nothing is sought here
+    report = Then()
+    sessions.run(planned, LocalExecutor(PlannedJob.of(planned), planned.store.root, 2), report)
+    assert report.said == ["calibrating random-noise to target 8"]
+    assert told(planned.store) == told(alone.store)
+    assert any(record["target"] == 8 and record["calibration"] for record in told(planned.store).values())
 
 
 CELLS = tiny.planner().cells([tiny.entry("one"), tiny.FLOOR_ENTRY], [tiny.artist("a")])

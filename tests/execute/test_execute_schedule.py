@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +20,7 @@ from tests import tiny
 
 def cells(**changes):
     suite = {"attacks": [dict(attack) for attack in tiny.suite().model_dump()["attacks"]], **changes}
-    planner = tiny.planner(**suite)
+    planner = replace(tiny.planner(**suite), calibration=[tiny.artist("swirl", 2)])
     return planner.cells([tiny.entry("one"), tiny.entry("two"), tiny.FLOOR_ENTRY], [tiny.artist("a"), tiny.artist("b")])
 
 
@@ -50,6 +52,18 @@ def test_what_is_made_may_be_used_by_several_at_once():
     assert schedule.take() is None
     schedule.finish(first, ended(first))
     assert schedule.take() is plan[1]
+
+
+def test_a_strength_is_sought_by_one_cell_while_those_of_others_are_by_theirs():
+    plan = [cell for cell in cells(matching=tomllib.loads(tiny.MATCHING)["matching"]) if cell.target]
+    schedule = Schedule(plan)
+    first, second = schedule.take(), schedule.take()
+    assert {cell.entry.facts.name for cell in (first, second)} == {"one", "two"}
+    assert schedule.take() is None
+    schedule.finish(first, ended(first))
+    third = schedule.take()
+    assert third.entry is first.entry
+    assert third.keys["calibrate"] == first.keys["calibrate"] != second.keys["calibrate"]
 
 
 def test_images_of_a_cell_that_failed_are_not_taken_for_made():
