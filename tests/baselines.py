@@ -17,7 +17,10 @@ REFRESH = "python -m tests.baselines"
 BEGIN, END = f"<!-- from the records, by {REFRESH} -->\n", "<!-- end -->\n"
 TARGET = 0.08
 WHOLE = 1.0
+VISIBLE = ("mini-lpips", "gmsd")
 COLUMNS = {
+    "strength sought": "",
+    **dict.fromkeys(VISIBLE, ""),
     "P against dreambooth": f"p at mini-lpips {TARGET:g}",
     "how": "",
     "worst case": "worst case",
@@ -49,8 +52,13 @@ def _equal(found: Evidence, shown: list[Entry]) -> Iterable[str]:
     for entry in shown:
         values = {name: found.standings.value(key, entry.name) for name, key in COLUMNS.items() if key}
         first, estimate = values["P against dreambooth"]
-        told = {name: _told(found, value.lacks) for name, (value, found) in values.items()}
-        told |= {"P against dreambooth": _told(estimate), "how": "; ".join([first.state, *first.lacks])}
+        told = {name: _told(each, value.lacks) for name, (value, each) in values.items()}
+        how = first.note if first.state in first.note else first.state
+        told |= {"P against dreambooth": _told(estimate), "how": "; ".join([how, *first.lacks])}
+        strength = entry.subject.calibrations.get(TARGET)
+        told["strength sought"] = f"{strength:g}" if strength else text.NONE
+        for metric in VISIBLE:
+            told[metric] = _told(found.quality.get((entry.name, strength or 0.0, metric)))
         yield _row([f"`{entry.label}`", *(told[name] for name in COLUMNS)])
 
 
@@ -59,8 +67,9 @@ def _whole(found: Evidence, shown: list[Entry]) -> Iterable[str]:
     swept = [entry for entry in shown if WHOLE in entry.strengths]
     yield f"**At strength 1**, {found.suite.budget_255} of 255 levels:\n"
     yield from _head(["attack", *(f"`{entry.label}`" for entry in swept)])
-    visible = [found.quality.get((entry.name, WHOLE, "mini-lpips")) for entry in swept]
-    yield _row(["(mini-lpips)", *(_told(each) for each in visible)])
+    for metric in VISIBLE:
+        visible = [found.quality.get((entry.name, WHOLE, metric)) for entry in swept]
+        yield _row([f"({metric})", *(_told(each) for each in visible)])
     for attack in found.ranked:
         points = [found.scores.summary.get((entry.name, WHOLE, attack.name)) for entry in swept]
         yield _row([f"`{attack.name}`", *(_told(each and each.p, each.missing if each else ()) for each in points)])
