@@ -9,6 +9,7 @@ from leaderboards import text
 from leaderboards.evidence import Entry, Evidence, gather
 from leaderboards.source import load
 from leaderboards.statistics import Estimate
+from leaderboards.tables import estimate_cell
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "leaderboards" / "reference" / "mini"
@@ -81,9 +82,8 @@ def _told(estimate: Estimate | None, lacks: Iterable[str] = ()) -> str:
         return "not run"
     if lacks:
         return "not whole"
-    shown = text.number(estimate.value, (estimate.high - estimate.low) / 2)
-    limits = text.interval(estimate.low, estimate.high)
-    return f"{shown} ({limits})" if limits else shown
+    cell = estimate_cell(estimate)
+    return f"{cell.text} ({cell.detail})" if cell.detail else cell.text
 
 
 def _head(names: list[str]) -> list[str]:

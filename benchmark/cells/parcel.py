@@ -11,15 +11,15 @@ from benchmark.cells.paths import MANIFEST
 from benchmark.cells.plan import Cell
 from benchmark.cells.store import Store
 
-SHARED = ("protect", "countermeasure")
-"""Stages whose images cells share."""
+SHARED = ("calibrate", "protect", "countermeasure")
+"""Stages whose output cells share: the search for a strength, images."""
 
 Parcel = Mapping[str, bytes]
 """Contents of files by their path below a store."""
 
 
 def shared(cell: Cell) -> frozenset[str]:
-    """Returns the keys of all images that other cells need too: who runs second finds them in the store."""
+    """Returns the keys of all that other cells need too: who runs second finds it in the store."""
     found = {cell.keys[stage] for stage in SHARED if stage in cell.keys}
     if not catalogue.is_ranked(cell.attack):
         found.add(key.clean_edit(cell.recipes))

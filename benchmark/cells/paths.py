@@ -10,6 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 MANIFEST = "manifest.json"
 GALLERY = 4
+"""Generations of the first seed that a store keeps for pages."""
 
 
 def of_gallery(generations: Sequence[T]) -> Sequence[T]:

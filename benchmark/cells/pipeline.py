@@ -27,7 +27,6 @@ from benchmark.metrics.spaces import SPACES, Pictures
 from benchmark.submissions import guard
 from benchmark.suites.schema import AttackSpec
 
-"""Generations of the first seed that a store keeps for pages."""
 _log = logging.getLogger(__name__)
 
 

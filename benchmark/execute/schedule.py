@@ -29,7 +29,7 @@ class Schedule:
     def __init__(self, cells: Sequence[Cell]) -> None:
         self._order = [cell.key for cell in cells]
         self._waiting = {cell.key: cell for cell in cells}
-        self._shared = {cell.key: _made_once(cell) for cell in cells}
+        self._shared = {cell.key: shared(cell) for cell in cells}
         self._making: Counter[str] = Counter()
         self._made: set[str] = set()
         self._deaths: Counter[str] = Counter()
@@ -99,7 +99,3 @@ class Schedule:
             raise InfrastructureError(
                 f"expected working processes, got {STARTS} that died before any cell ({how})", "Run it inline."
             )
-
-
-def _made_once(cell: Cell) -> frozenset[str]:
-    return shared(cell) | {cell.keys[stage] for stage in ("calibrate",) if stage in cell.keys}

@@ -139,8 +139,8 @@ def run(
 ) -> list[Outcome]:
     """Runs what is missing, or what fits the budget, and returns how it ended; finished cells are never run again.
 
-    Raises UserError before anything runs where weights are missing that every score needs,
-    and in an official run where anything is missing.
+    Raises UserError before anything runs where weights are missing that every score needs, and in an official run where
+    anything is missing.
     """
     session.store.prepare()
     session.store.write_facts(suites.facts(session.suite))
