@@ -12,7 +12,7 @@ import numpy as np
 from benchmark.suites.schema import AttackSpec, Suite
 from leaderboards import matching, statistics
 from leaderboards.frames import HALVES
-from leaderboards.matching import Curve, Match, Stop
+from leaderboards.matching import Curve, Match, Sought, Stop
 from leaderboards.scores import Grid
 from leaderboards.statistics import Array
 
@@ -27,10 +27,15 @@ class Subject(NamedTuple):
     name: str
     role: str
     strengths: tuple[float, ...]
-    calibrations: Mapping[float, float]
-    """Strength by the target that it was sought for; 0 where none meets it."""
+    calibrations: Mapping[float, Sought]
+    """What was sought for each target, and found."""
     planned: tuple[float, ...]
     """Strengths that the suite asks of it."""
+
+    @property
+    def sought(self) -> set[float]:
+        """The strengths that a search has found."""
+        return {each.strength for each in self.calibrations.values() if each.strength}
 
 
 class Value(NamedTuple):
@@ -111,10 +116,10 @@ def match(setting: Setting, subject: Subject, attack: str, stop: Stop) -> Match:
     if stop.target is None or setting.suite.matching is None:
         return _at(setting, subject, attack, stop.strength)
     sought = subject.calibrations.get(stop.target)
-    if sought == 0:
-        return Match("not reached", (), "", "no strength meets the target: the weakest is past it")
-    if sought is not None and (subject.name, sought, attack) in setting.grid.rows:
-        quality = {name: setting.quality.get((subject.name, sought, name), math.nan) for name in stop.limits}
+    if sought is not None and not sought.strength:
+        return Match("not reached", (), "", sought.why)
+    if sought is not None and (subject.name, sought.strength, attack) in setting.grid.rows:
+        quality = {name: setting.quality.get((subject.name, sought.strength, name), math.nan) for name in stop.limits}
         measured = {name: value for name, value in quality.items() if math.isfinite(value)}
         return matching.calibrated(sought, measured, stop, setting.higher_is_better, setting.suite.matching.tolerance)
     return matching.meet(curve(setting, subject, attack), stop.limits, setting.higher_is_better)

@@ -10,9 +10,10 @@ import pandas as pd
 
 from benchmark.cells.record import ProtectionFacts, Record
 from benchmark.suites.schema import AttackSpec, MetricFacts, Suite, SuiteFacts
-from leaderboards import coverage, frames, statistics, text
+from leaderboards import coverage, frames, matching, statistics, text
 from leaderboards.coverage import Gap
 from leaderboards.entries import Setting, Subject, protection
+from leaderboards.matching import Sought
 from leaderboards.noise import Noise, measure
 from leaderboards.scores import Scores, score
 from leaderboards.selection import select
@@ -139,7 +140,7 @@ def gather(loaded: Loaded) -> Evidence:
         quality={cast("tuple[str, float, str]", place): estimate.value for place, estimate in found.items()},
         higher_is_better={each.name: each.higher_is_better for each in loaded.facts.metrics},
     )
-    entries = _entries(chosen.records, suite)
+    entries = _entries(setting, chosen.records)
     standing = standings(setting, [entry.subject for entry in entries])
     return Evidence(
         facts=loaded.facts,
@@ -186,24 +187,30 @@ def over_artists(values: pd.DataFrame, address: list[str], column: str) -> dict[
     return {cast("tuple[object, ...]", place): found.at(row) for row, place in enumerate(means.index)}
 
 
-def _entries(records: list[Record], suite: Suite) -> list[Entry]:
+def _entries(setting: Setting, records: list[Record]) -> list[Entry]:
     newest: dict[str, ProtectionFacts] = {}
     strengths: dict[str, set[float]] = {}
-    sought: dict[str, dict[float, float]] = {}
+    sought: dict[str, dict[float, Sought]] = {}
     for each in records:
         name = each.protection.name
         newest[name] = each.protection
         if each.target is not None:
-            sought.setdefault(name, {})[each.target] = each.strength
+            sought.setdefault(name, {})[each.target] = _sought(setting, each)
         # Strength 0 beside a target: no strength of the protection meets it, so there is no such point.
         strengths.setdefault(name, set()).update([each.strength] if each.target is None or each.strength else [])
     return [
-        Entry(name, text.name(name), facts, _subject(facts, strengths[name], sought.get(name, {}), suite))
+        Entry(name, text.name(name), facts, _subject(facts, strengths[name], sought.get(name, {}), setting.suite))
         for name, facts in sorted(newest.items())
     ]
 
 
-def _subject(facts: ProtectionFacts, strengths: set[float], sought: dict[float, float], suite: Suite) -> Subject:
+def _sought(setting: Setting, record: Record) -> Sought:
+    limits: dict[str, float] = next((stop.limits for stop in setting.stops if stop.target == record.target), {})
+    binding = matching.binding(record.strength, record.calibration, limits, setting.higher_is_better)
+    return Sought(limits, record.strength, binding, record.reason)
+
+
+def _subject(facts: ProtectionFacts, strengths: set[float], sought: dict[float, Sought], suite: Suite) -> Subject:
     is_swept = facts.role in coverage.SUITE_ROLES and facts.budget != coverage.PERCEPTUAL
     planned = tuple(suite.strengths) if is_swept else ()
     return Subject(facts.name, facts.role, tuple(sorted(strengths)), sought, planned)
@@ -224,13 +231,13 @@ def _noise(setting: Setting, cells: pd.DataFrame, standing: Standings, entries: 
 
 
 def _ordered(entries: list[Entry], standing: Standings) -> list[Entry]:
-    """Returns submissions by the number that carries the rank, those without one last, then the controls."""
+    """Returns the ranked submissions, then the others, by the number that carries the rank, then the controls."""
     values = dict(zip(standing.names, (found.value for found in standing.carrier.found), strict=True))
 
     def order(entry: Entry) -> tuple[int, float, str]:
         if entry.is_control:
-            return (1 + CONTROLS.index(entry.facts.role), 0.0, entry.name)
+            return (2 + CONTROLS.index(entry.facts.role), 0.0, entry.name)
         value = values[entry.name]
-        return (0, math.inf if math.isnan(value) else -value, entry.name)
+        return (int(entry.name in standing.unranked), math.inf if math.isnan(value) else -value, entry.name)
 
     return sorted(entries, key=order)

@@ -153,7 +153,7 @@ def _version(record: Record) -> tuple[str, str]:
 def _values(evidence: Evidence, entry: Entry, scored: Sequence[Scored]) -> Iterator[Measured]:
     sought = entry.subject.calibrations
     stops = [(f"strength {strength:g}", strength) for strength in evidence.suite.strengths]
-    stops += [(f"target {target:g}", strength) for target, strength in sought.items() if strength]
+    stops += [(f"target {target:g}", found.strength) for target, found in sought.items() if found.strength]
     for each in scored:
         if each.p.n:
             yield from (_measured(each.attack, at, each.p) for at, place in stops if place == each.strength)

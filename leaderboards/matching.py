@@ -48,13 +48,7 @@ class Match(NamedTuple):
 def stops(matching: Matching) -> list[Stop]:
     """Returns the three targets with the limits of all gates, from better to worse quality."""
     return [
-        Stop(
-            f"{matching.metric} {target:g}",
-            target,
-            {matching.metric: target, **{name: gate[place] for name, gate in matching.gates.items()}},
-            math.nan,
-        )
-        for place, target in enumerate(matching.targets)
+        Stop(f"{matching.metric} {target:g}", target, matching.limits(target), math.nan) for target in matching.targets
     ]
 
 
@@ -82,8 +76,37 @@ def meet(curve: Curve, limits: Mapping[str, float], higher_is_better: Mapping[st
     return Match("interpolated", ends, name, "")
 
 
+class Sought(NamedTuple):
+    """A strength that a run sought for a target."""
+
+    limits: Mapping[str, float]
+    """Worst value allowed of each quality metric, the target first."""
+    strength: float
+    """0 where none keeps the limits."""
+    binding: str
+    """The metric whose limit kept it from being stronger."""
+    why: str
+    """Why there is none; empty where there is."""
+
+
+def binding(
+    strength: float,
+    tries: Sequence[tuple[float, Mapping[str, float]]],
+    limits: Mapping[str, float],
+    higher_is_better: Mapping[str, bool],
+) -> str:
+    """Returns the metric that kept a search from a stronger strength: past its limit at the next one that was tried.
+
+    The matched metric, first of `limits`, where it is among several, or nothing stronger was tried.
+    """
+    above = min((each for each in tries if each[0] > strength), key=lambda each: each[0], default=None)
+    quality = above[1] if above else {}
+    past = [n for n, limit in limits.items() if n in quality and _excess(quality[n], limit, higher_is_better[n]) > 0]
+    return next(iter([*past, *limits]), "")
+
+
 def calibrated(
-    strength: float, quality: Mapping[str, float], stop: Stop, higher_is_better: Mapping[str, bool], tolerance: float
+    sought: Sought, quality: Mapping[str, float], stop: Stop, higher_is_better: Mapping[str, bool], tolerance: float
 ) -> Match:
     """Returns the match at a calibrated strength, judged by the quality that the artists' own images have there.
 
@@ -92,7 +115,7 @@ def calibrated(
     """
     metric = next(iter(stop.limits))
     excess = {
-        name: (limit - quality[name] if higher_is_better[name] else quality[name] - limit)
+        name: _excess(quality[name], limit, higher_is_better[name])
         for name, limit in stop.limits.items()
         if name in quality
     }
@@ -101,10 +124,10 @@ def calibrated(
     broken = [name for name, by in excess.items() if by > (tolerance if name == metric else 0.0)]
     if broken:
         told = ", ".join(f"{name} {quality[name]:.3g} past {stop.limits[name]:g}" for name in broken)
-        return Match("over target", ((strength, 1.0),), broken[0], f"over target on the artists' images: {told}")
-    if strength >= 1 and excess[metric] < -tolerance:
+        return Match("over target", ((sought.strength, 1.0),), broken[0], f"over target on the artists' images: {told}")
+    if sought.strength >= 1 and excess[metric] < -tolerance:
         return Match("not reached", (), "", f"at full strength {metric} is {quality[metric]:.3g}")
-    return Match("calibrated", ((strength, 1.0),), metric, "")
+    return Match("calibrated", ((sought.strength, 1.0),), sought.binding, "")
 
 
 def at_protection(protection: Sequence[float], level: float) -> tuple[tuple[int, float], ...]:
@@ -150,7 +173,12 @@ def area(quality: Sequence[float], limit: float) -> tuple[float, ...]:
 
 
 def _visibility(values: Sequence[float], higher_is_better: bool, limit: float) -> list[float]:
-    return _monotone([limit - value if higher_is_better else value - limit for value in values])
+    return _monotone([_excess(value, limit, higher_is_better) for value in values])
+
+
+def _excess(value: float, limit: float, higher_is_better: bool) -> float:
+    """Returns by how much a value is worse than its limit."""
+    return limit - value if higher_is_better else value - limit
 
 
 def _monotone(values: Sequence[float]) -> list[float]:

@@ -110,7 +110,7 @@ def strength_cell(entry: Entry, strength: float) -> Cell:
     """Returns the strength, or a dash for a control that has none."""
     # The placebo's noise is 1/255 whatever its strength says.
     is_fixed = entry.facts.role in ("identity", "placebo", "floor")
-    detail = "calibrated" if strength in entry.subject.calibrations.values() else ""
+    detail = "calibrated" if strength in entry.subject.sought else ""
     return Cell(text.NONE) if is_fixed else Cell(f"{strength:g}", strength, detail=detail)
 
 

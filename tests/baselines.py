@@ -56,10 +56,11 @@ def _equal(found: Evidence, shown: list[Entry]) -> Iterable[str]:
         told = {name: _told(each, value.lacks) for name, (value, each) in values.items()}
         how = first.note if first.state in first.note else first.state
         told |= {"P against dreambooth": _told(estimate), "how": "; ".join([how, *first.lacks])}
-        strength = entry.subject.calibrations.get(TARGET)
+        sought = entry.subject.calibrations.get(TARGET)
+        strength = sought.strength if sought else 0.0
         told["strength sought"] = f"{strength:g}" if strength else text.NONE
         for metric in VISIBLE:
-            told[metric] = _told(found.quality.get((entry.name, strength or 0.0, metric)))
+            told[metric] = _told(found.quality.get((entry.name, strength, metric)))
         yield _row([f"`{entry.label}`", *(told[name] for name in COLUMNS)])
 
 

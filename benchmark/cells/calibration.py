@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -26,65 +26,83 @@ class NotReached(BenchmarkError):  # noqa: N818 - says what became of the search
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What is sought: a quality metric no worse than `target`, and better by at most `tolerance` where it can be."""
+    """What is sought: no metric past its limit, and the first better by at most `tolerance` where it can be."""
 
-    metric: str
-    target: float
+    limits: Mapping[str, float]
+    """Worst value allowed of each quality metric: the target of the matched one first, then the gates."""
     tolerance: float
 
-    def is_over(self, value: float) -> bool:
-        """Returns whether a value is worse than the target."""
-        return self._lead(value) < 0
+    @property
+    def metric(self) -> str:
+        """The matched metric."""
+        return next(iter(self.limits))
 
-    def is_short(self, value: float) -> bool:
-        """Returns whether a value is better than the target by more than the tolerance."""
-        return self._lead(value) > self.tolerance
+    @property
+    def target(self) -> float:
+        """Its limit."""
+        return self.limits[self.metric]
 
-    def _lead(self, value: float) -> float:
-        """Returns by how much a value is better than the target."""
-        return value - self.target if catalogue.find(self.metric).higher_is_better else self.target - value
+    def broken(self, quality: Mapping[str, float]) -> list[str]:
+        """Returns the metrics that are past their limits."""
+        return [name for name in self.limits if self._lead(name, quality) < 0]
+
+    def is_short(self, quality: Mapping[str, float]) -> bool:
+        """Returns whether the matched metric is better than the target by more than the tolerance."""
+        return self._lead(self.metric, quality) > self.tolerance
+
+    def _lead(self, name: str, quality: Mapping[str, float]) -> float:
+        """Returns by how much a metric is better than its limit."""
+        lead = quality[name] - self.limits[name]
+        return lead if catalogue.find(name).higher_is_better else -lead
 
 
-def seek(aim: Aim, measure: Callable[[float], float]) -> float:
-    """Returns a strength in {1/64, 2/64, ..., 1} at which `measure` meets the aim, found by bisection.
+def seek(aim: Aim, measure: Callable[[float], Mapping[str, float]]) -> float:
+    """Returns a strength in {1/64, 2/64, ..., 1} at which the quality that `measure` tells meets the aim, by bisection.
 
-    The first one within the tolerance is taken. Where the grid has none, it is a strength that meets the target while
-    the next one misses it. Quality need not be monotone in strength: what is returned was measured. Raises NotReached
-    where strength 1 falls short of the target, or every strength down to 1/64 that bisection tries is over it.
+    The first one within the tolerance is taken. Where the grid has none, as where a gate stops it, it is a strength
+    that keeps all limits while the next one breaks one. Quality need not be monotone in strength: what is returned was
+    measured. Raises NotReached where strength 1 keeps the gates and falls short of the target, or every strength down
+    to 1/64 that bisection tries breaks a limit.
     """
-    value = measure(1.0)
-    if aim.is_short(value):
-        raise NotReached(f"target {aim.target:g} not reached: at strength 1 {aim.metric} is {value:.3g}")
-    if not aim.is_over(value):
+    quality = measure(1.0)
+    broken = aim.broken(quality)
+    if not broken:
+        if aim.is_short(quality):
+            raise NotReached(f"target {aim.target:g} not reached: at strength 1 {_told(quality, [aim.metric])}")
         return 1.0
     low, high = 0, GRID
     while high - low > 1:
         middle = (low + high) // 2
-        value = measure(middle / GRID)
-        if aim.is_over(value):
+        quality = measure(middle / GRID)
+        broken = aim.broken(quality)
+        if broken:
             high = middle
-        elif aim.is_short(value):
+        elif aim.is_short(quality):
             low = middle
         else:
             return middle / GRID
     if low == 0:
-        raise NotReached(f"target {aim.target:g} not met: even at strength 1/{GRID} {aim.metric} is {value:.3g}")
+        raise NotReached(f"target {aim.target:g} not met: even at strength 1/{GRID} {_told(quality, broken)}")
     return low / GRID
+
+
+def _told(quality: Mapping[str, float], names: Sequence[str]) -> str:
+    return ", ".join(f"{name} is {quality[name]:.3g}" for name in names)
 
 
 @dataclass(slots=True)
 class Tries:
     """The tries of one search: measured on the calibration images, each kept at once, none made twice."""
 
-    metric: str
+    metrics: Sequence[str]
     artists: Sequence[Artist]
     protect: Callable[[float, Artist], Sequence[Pixels]]
     keep: Callable[[Calibration], None]
     where: torch.device
     made: Calibration
 
-    def measure(self, strength: float) -> float:
-        """Returns the metric's mean over all calibration images at a strength, in its unit."""
+    def measure(self, strength: float) -> Mapping[str, float]:
+        """Returns each metric's mean over all calibration images at a strength, in its unit."""
         known = dict(self.made.tries)
         if strength not in known:
             meter = Meter()
@@ -95,16 +113,12 @@ class Tries:
             self.keep(self.made)
         return known[strength]
 
-    def _measured(self, strength: float) -> float:
-        values: list[float] = []
-        for artist in self.artists:
-            protected = self.protect(strength, artist)
-            values += self._quality(protected, artist)
-        return fmean(values)
+    def _measured(self, strength: float) -> dict[str, float]:
+        found = [self._quality(self.protect(strength, artist), artist) for artist in self.artists]
+        return {name: fmean(value for values in found for value in values[name]) for name in self.metrics}
 
-    def _quality(self, protected: Sequence[Pixels], artist: Artist) -> list[float]:
-        found, _ = memory.within(lambda: quality.measure([self.metric], protected, artist.images, self.where))
-        return found[self.metric]
+    def _quality(self, protected: Sequence[Pixels], artist: Artist) -> dict[str, list[float]]:
+        return memory.within(lambda: quality.measure(self.metrics, protected, artist.images, self.where))[0]
 
 
 def _sum(before: StageCost, now: StageCost) -> StageCost:

@@ -18,7 +18,7 @@ from benchmark.suites.schema import AttackSpec, Suite
 
 SAMPLING_VERSION = 1
 GUARD_VERSION = 1
-CALIBRATION_VERSION = 1
+CALIBRATION_VERSION = 2
 CLASSIFIED = "diffusion-accuracy"
 """The metric that asks the suite's clean base model."""
 REPEATED_CONTROLS = ("identity", "placebo", "floor")
@@ -166,11 +166,13 @@ class Planner:
         chosen = self.suite.matching
         if chosen is None or target not in chosen.calibrated:
             raise ValueError(f"expected a calibrated target of the suite {self.suite.name}, got {target}")
+        limits = chosen.limits(target)
         return {
             "version": CALIBRATION_VERSION,
             "asked": [self._protect(facts, artist) for artist in self.calibration],
-            **_measured([chosen.metric]),
-            "target": target,
+            **_measured(list(limits)),
+            "metric": chosen.metric,
+            "limits": limits,
             "tolerance": chosen.tolerance,
         }
 

@@ -75,8 +75,8 @@ class StageCost(_Frozen):
 class Calibration(_Frozen):
     """The search for a strength as far as it has come; the strength follows from the tries."""
 
-    tries: list[tuple[float, float]] = []
-    """Each strength that was tried, with the matching metric's mean over the calibration images, in order."""
+    tries: list[tuple[float, dict[str, float]]] = []
+    """Each strength that was tried, with the mean of every limited metric over the calibration images, in order."""
     cost: StageCost = StageCost(wall_s=0, device_s=0, peak_bytes=0, cached=False)
 
 
@@ -107,8 +107,9 @@ class Record(_Frozen):
     """Value of the suite's matching metric that `strength` was sought for; None: the suite gives the strength."""
     isolation: str = ""
     """How the submission's code was kept apart: `bubblewrap`, `process`, or empty where it ran in the harness."""
-    calibration: list[tuple[float, float]] = []
-    """The search for it: each strength that was tried, with the metric's mean over the calibration images."""
+    calibration: list[tuple[float, dict[str, float]]] = []
+    """The search for it: each strength that was tried, with the mean of every limited metric over the calibration
+    images."""
     artist: str
     attack: AttackFacts
     seed: int

@@ -39,7 +39,7 @@ class Work:
 
     cell: Cell
     strength: float = 0.0
-    calibration: list[tuple[float, float]] = field(default_factory=list)
+    calibration: list[tuple[float, dict[str, float]]] = field(default_factory=list)
     meter: Meter = field(default_factory=Meter)
     protected: list[Pixels] = field(default_factory=list)
     generated: list[Pixels] = field(default_factory=list)
@@ -81,8 +81,8 @@ class Stages:
             return
         assert matching is not None
         assert cell.target is not None
-        aim = Aim(matching.metric, cell.target, matching.tolerance)
-        tries = self._tries(cell, matching.metric)
+        aim = Aim(matching.limits(cell.target), matching.tolerance)
+        tries = self._tries(cell, list(aim.limits))
         known = len(tries.made.tries)
         try:
             work.strength = self._remembered(cell.keys["calibrate"], lambda: calibration.seek(aim, tries.measure))
@@ -92,7 +92,7 @@ class Stages:
                 update={"cached": len(tries.made.tries) == known}
             )
 
-    def _tries(self, cell: Cell, metric: str) -> Tries:
+    def _tries(self, cell: Cell, metrics: Sequence[str]) -> Tries:
         name, where = cell.keys["calibrate"], self.environment.env_class
         try:
             made = self.store.read_calibration(name, where)
@@ -100,7 +100,7 @@ class Stages:
             _log.warning("%s", error)
             made = Calibration()
         return Tries(
-            metric=metric,
+            metrics=metrics,
             artists=self.planner.calibration,
             protect=lambda strength, artist: self._ask(cell.entry, strength, artist),
             keep=lambda made: self.store.write_calibration(name, where, made),

@@ -120,6 +120,11 @@ class Matching(_Frozen):
             )
         return self
 
+    def limits(self, target: float) -> dict[str, float]:
+        """Returns the worst value allowed of each metric at one of the targets, the matched metric first."""
+        place = self.targets.index(target)
+        return {self.metric: target, **{name: gate[place] for name, gate in self.gates.items()}}
+
 
 class Suite(_Frozen):
     """A suite as its TOML file says it; nothing in it has a hidden default that changes a number."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,6 +12,7 @@ from leaderboards import coverage, text
 from leaderboards.entries import FIXED
 from leaderboards.equal import p_cell
 from leaderboards.evidence import Entry
+from leaderboards.matching import Sought
 from leaderboards.pages import addresses, commands, costs, drawing, standing
 from leaderboards.pages.drawing import SMALL, Chart
 from leaderboards.pages.grid import Grid
@@ -190,7 +191,7 @@ def _heat(look: Lookup, entry: Entry, strength: float) -> Heat:
     evidence = look.evidence
     has_one = entry.facts.role in FIXED
     at = "" if has_one else f" at strength {strength:g}"
-    if strength in entry.subject.calibrations.values():
+    if strength in entry.subject.sought:
         at += " (calibrated)"
     rows = tuple(
         HeatRow(
@@ -222,13 +223,16 @@ def _link(look: Lookup, entry: Entry, spec: AttackSpec) -> str:
 
 
 def _calibrations(look: Lookup, entry: Entry) -> Iterator[Pair]:
-    rules = look.evidence.suite.matching
     tried = {each.target: each.calibration for each in look.own[entry.name] if each.target is not None}
-    for target, strength in sorted(entry.subject.calibrations.items()):
-        found = f"strength {strength:g}" if strength else "no strength meets it"
-        tries = ", ".join(f"{at:g}: {text.number(value)}" for at, value in tried.get(target, []))
-        name = rules.metric if rules else "target"
-        yield Pair(f"{text.name(name)} {target:g}", f"{found}; tried {tries}" if tries else found)
+    for target, found in sorted(entry.subject.calibrations.items()):
+        told = f"strength {found.strength:g}" if found.strength else "no strength meets it"
+        limits = ", ".join(f"{text.name(name)} {value:g}" for name, value in found.limits.items())
+        tries = "; ".join(f"{at:g}: {_tried(quality, found)}" for at, quality in tried.get(target, []))
+        yield Pair(limits, f"{told}; tried {tries}" if tries else told)
+
+
+def _tried(quality: Mapping[str, float], sought: Sought) -> str:
+    return ", ".join(text.number(quality[name]) for name in sought.limits if name in quality)
 
 
 def _gaps(look: Lookup, entry: Entry) -> Iterator[GapView]:

@@ -110,10 +110,11 @@ def test_one_search_serves_all_artists_and_attacks():
         cell(planner(calibrated=[4.0])),
         cell(planner(tolerance=0.25)),
         cell(planner(metric="psnr")),
+        cell(planner(gates={"psnr": [50, 40, 30]})),
         cell(planner(), tiny.entry("good", version="2.0")),
         cell(replace(planner(), calibration=[tiny.artist("swirl", 1)])),
     ],
-    ids=["target", "tolerance", "metric", "version", "images"],
+    ids=["target", "tolerance", "metric", "gate", "version", "images"],
 )
 def test_what_the_search_depends_on_enters_every_key(other):
     first = cell(planner())
@@ -153,9 +154,9 @@ def test_a_target_is_selected_like_any_field():
 def calibrated(stand_ins, tmp_path):
     """Plans a run of one attack with the given entries and a target of 8 levels."""
     path = tmp_path / "tiny.toml"
-    path.write_text(tiny.TEXT + tiny.MATCHING)
 
-    def planned(*entries):
+    def planned(*entries, gates=""):
+        path.write_text(tiny.TEXT + tiny.MATCHING + gates)
         session = tiny.session(path, tmp_path / "store", entries)
         names = {entry.facts.name for entry in entries}
         kept = [c for c in session.cells if c.entry.facts.name in names and c.attack.name == "dreambooth"]
@@ -175,13 +176,25 @@ def test_a_run_finds_the_strength_and_records_how(calibrated):
     record = at_target(session, "good")
     # 16 levels at strength 1, 8 at strength 0.5
     assert (record.strength, record.target) == (0.5, 8.0)
-    assert record.calibration == [(1.0, 16.0), (0.5, 8.0)]
+    assert record.calibration == [(1.0, {"linf": 16.0}), (0.5, {"linf": 8.0})]
     assert record.quality["linf"] == [8.0] * 3
     assert record.cost["calibrate"].cached
     assert record.cost["calibrate"].wall_s > 0
     plain = session.store.read_record(session.cells[0].key, session.environment.env_class)
     assert (plain.strength, plain.target, plain.calibration) == (0.5, None, [])
     assert plain.generations == record.generations
+
+
+def test_a_gate_stops_the_search_where_the_target_does_not(calibrated):
+    # psnr is 36.1 dB where all pixels differ by 4 levels, and 38.6 by 3
+    session = calibrated(tiny.entry("good"), gates="[matching.gates]\npsnr = [40.0, 38.0, 30.0]\n")
+    run(session)
+    record = at_target(session, "good")
+    assert record.quality["linf"] == [3.0] * 3
+    tries = {round(strength * 64): quality for strength, quality in record.calibration}
+    at = round(record.strength * 64)
+    assert tries[at]["psnr"] >= 38 > tries[at + 1]["psnr"]
+    assert all(quality.keys() == {"linf", "psnr"} for quality in tries.values())
 
 
 def test_all_strengths_are_sought_before_anything_is_learned(calibrated, monkeypatch):
@@ -239,7 +252,7 @@ def test_an_interrupted_search_has_kept_its_tries(calibrated):
     with pytest.raises(KeyboardInterrupt):
         run(session)
     [path] = (session.store.root / "calibrations").glob("*/*/*.json")
-    assert json.loads(path.read_bytes())["tries"] == [[1.0, 16.0]]
+    assert json.loads(path.read_bytes())["tries"] == [[1.0, {"linf": 16.0}]]
     assert list(session.store.records()) == []
 
 
@@ -265,7 +278,7 @@ def test_a_protection_that_cannot_meet_the_target_is_skipped(calibrated, levels,
     session = calibrated(Entry(free.facts.model_copy(update={"budget": "perceptual"}), free.instance))
     [record] = run(session)
     assert (record.status, record.reason, record.strength) == (Status.SKIPPED, reason, 0.0)
-    assert record.calibration[0] == (1.0, float(levels))
+    assert record.calibration[0] == (1.0, {"linf": float(levels)})
     assert record.generations == {}
     assert sessions.failed(session) == 0
     assert run(session) == []

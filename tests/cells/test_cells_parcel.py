@@ -46,7 +46,7 @@ def test_the_search_for_a_strength_goes_along(store):
     matching = {"metric": "psnr", "targets": [40, 30, 20], "calibrated": [30], "tolerance": 1, "artists": ["ossian"]}
     cells = tiny.planner(matching=matching).cells([tiny.entry("one")], [tiny.artist()])
     [cell, *_] = [cell for cell in cells if cell.target is not None]
-    store.write_calibration(cell.keys["calibrate"], WHERE, Calibration(tries=[(1.0, 30.5)]))
+    store.write_calibration(cell.keys["calibrate"], WHERE, Calibration(tries=[(1.0, {"linf": 30.5})]))
     [name] = pack_for(cell, store, WHERE)
     assert name.startswith("calibrations/")
 

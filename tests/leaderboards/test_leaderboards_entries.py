@@ -76,11 +76,9 @@ def test_the_binding_gate_is_named():
     assert found.standings.value(at(0.3), "x")[0].gate == ""
 
 
-def calibrated(strength, lpips, distances=(0.48, 0.54)):
-    quality = {"mini-lpips": [lpips] * 2, "psnr": [40.0] * 2}
-    return [
-        record("x", name, distances[i], strength=strength, target=0.15, quality=quality) for i, name in enumerate(TWO)
-    ]
+def calibrated(strength, lpips, distances=(0.48, 0.54), tries=()):
+    made = {"target": 0.15, "quality": {"mini-lpips": [lpips] * 2, "psnr": [40.0] * 2}, "calibration": list(tries)}
+    return [record("x", name, distances[i], strength=strength, **made) for i, name in enumerate(TWO)]
 
 
 RULES_CALIBRATED = RULES.model_copy(update={"calibrated": [0.15]})
@@ -95,6 +93,14 @@ def test_a_calibrated_point_wins_over_interpolation(lpips, state):
     assert found.standings.value(at(0.15), "x")[0].is_whole is (state == "calibrated")
 
 
+def test_a_gate_that_stopped_the_search_is_named():
+    tries = [(1.0, {"mini-lpips": 0.3, "psnr": 30.0}), (0.5, {"mini-lpips": 0.12, "psnr": 38.0})]
+    rules = RULES_CALIBRATED.model_copy(update={"gates": {"psnr": [44, 39, 30]}})
+    found = evidence([*ARMS, *two_strengths(), *calibrated(0.4, 0.1, tries=tries)], matching=rules)
+    value, _ = found.standings.value(at(0.15), "x")
+    assert (value.state, value.gate) == ("calibrated", "psnr")
+
+
 def test_where_no_strength_meets_the_target_it_is_not_reached():
     skipped = [
         record("x", name, [], strength=0.0, target=0.15, status="skipped", reason="past it", quality={}, sets={})
@@ -102,6 +108,7 @@ def test_where_no_strength_meets_the_target_it_is_not_reached():
     ]
     found = evidence([*ARMS, *two_strengths(), *skipped], matching=RULES_CALIBRATED)
     assert number(found, at(0.15))[1] == "not reached"
+    assert found.standings.value(at(0.15), "x")[0].note == "past it"
     assert ("x", 0.0, "dreambooth") not in found.scores.grid.rows
 
 

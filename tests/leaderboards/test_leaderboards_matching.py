@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmark.suites.schema import Matching
 from leaderboards import matching
-from leaderboards.matching import Curve, Stop
+from leaderboards.matching import Curve, Sought, Stop
 
 LOWER, HIGHER = {"lpips": False}, {"psnr": True}
 RULES = Matching(
@@ -102,14 +102,32 @@ STOP = Stop("lpips 0.1", 0.1, {"lpips": 0.1, "psnr": 35}, math.nan)
     ],
 )
 def test_a_calibrated_point_is_judged_by_the_artists_own_images(strength, lpips, psnr, state):
-    found = matching.calibrated(strength, {"lpips": lpips, "psnr": psnr}, STOP, BOTH, 0.01)
+    found = matching.calibrated(
+        Sought(STOP.limits, strength, "lpips", ""), {"lpips": lpips, "psnr": psnr}, STOP, BOTH, 0.01
+    )
     assert found.state == state
     assert found.weights == (() if state == "not reached" else ((strength, 1.0),))
 
 
 def test_a_point_over_target_says_which_limit_it_breaks():
-    found = matching.calibrated(0.5, {"lpips": 0.2, "psnr": 30}, STOP, BOTH, 0.01)
+    found = matching.calibrated(Sought(STOP.limits, 0.5, "lpips", ""), {"lpips": 0.2, "psnr": 30}, STOP, BOTH, 0.01)
     assert found.note == "over target on the artists' images: lpips 0.2 past 0.1, psnr 30 past 35"
+
+
+@pytest.mark.parametrize(
+    ("tries", "binding"),
+    [
+        ([(1.0, {"lpips": 0.2, "psnr": 30}), (0.5, {"lpips": 0.09, "psnr": 36})], "lpips"),
+        # of the stronger ones, the next is what the search could not go to
+        ([(1.0, {"lpips": 0.2, "psnr": 30}), (0.75, {"lpips": 0.09, "psnr": 34})], "psnr"),
+        ([(0.5, {"lpips": 0.09, "psnr": 36})], "lpips"),
+        ([], "lpips"),
+    ],
+)
+def test_the_limit_that_a_stronger_try_broke_binds(tries, binding):
+    assert matching.binding(0.5, tries, STOP.limits, BOTH) == binding
+    found = matching.calibrated(Sought(STOP.limits, 0.5, binding, ""), {"lpips": 0.09, "psnr": 36}, STOP, BOTH, 0.01)
+    assert (found.state, found.binding) == ("calibrated", binding)
 
 
 def test_the_area_stops_at_the_limit_within_a_segment():
