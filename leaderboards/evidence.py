@@ -207,7 +207,7 @@ def _entries(setting: Setting, records: list[Record]) -> list[Entry]:
 def _sought(setting: Setting, record: Record) -> Sought:
     limits: dict[str, float] = next((stop.limits for stop in setting.stops if stop.target == record.target), {})
     binding = matching.binding(record.strength, record.calibration, limits, setting.higher_is_better)
-    return Sought(limits, record.strength, binding, record.reason)
+    return Sought(limits, record.strength, binding, text.plain(record.reason))
 
 
 def _subject(facts: ProtectionFacts, strengths: set[float], sought: dict[float, Sought], suite: Suite) -> Subject:

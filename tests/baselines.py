@@ -55,7 +55,8 @@ def _equal(found: Evidence, shown: list[Entry]) -> Iterable[str]:
         first, estimate = values["P against dreambooth"]
         told = {name: _told(each, value.lacks) for name, (value, each) in values.items()}
         how = first.note if first.state in first.note else first.state
-        told |= {"P against dreambooth": _told(estimate), "how": "; ".join([how, *first.lacks])}
+        binds = [f"{first.gate} binds"] if first.gate and first.is_whole else []
+        told |= {"P against dreambooth": _told(estimate), "how": "; ".join([how, *binds, *first.lacks])}
         sought = entry.subject.calibrations.get(TARGET)
         strength = sought.strength if sought else 0.0
         told["strength sought"] = f"{strength:g}" if strength else text.NONE
@@ -75,6 +76,10 @@ def _whole(found: Evidence, shown: list[Entry]) -> Iterable[str]:
     for attack in found.ranked:
         points = [found.scores.summary.get((entry.name, WHOLE, attack.name)) for entry in swept]
         yield _row([f"`{attack.name}`", *(_told(each and each.p, each.missing if each else ()) for each in points)])
+    for attack in found.edits:
+        metric = found.suite.metrics.edit[0]
+        edits = [found.raw.get((entry.name, WHOLE, attack.name, metric)) for entry in swept]
+        yield _row([f"`{attack.name}` ({metric})", *(_told(each) for each in edits)])
 
 
 def _told(estimate: Estimate | None, lacks: Iterable[str] = ()) -> str:

@@ -137,6 +137,15 @@ def test_worst_case_is_chosen_on_one_half_and_scored_on_the_other():
     assert number(found, "retention")[0] == pytest.approx(0.2875 / 0.625)
 
 
+def test_what_has_a_rank_is_listed_before_what_has_more_and_lacks_something():
+    whole = [record(name, artist, [value, value]) for name, value in (("x", 0.2), ("y", 0.3)) for artist in SIX]
+    lacking = [record("z", artist, [0.9, 0.9]) for artist in SIX[1:]]
+    clean = [each for artist in SIX for each in arms(artist, 0.0, 1.0)]
+    found = evidence([*clean, *whole, *lacking], SIX, (PLAIN,), (1.0,), matching=None)
+    assert found.standings.unranked["z"] == "1 artist missing"
+    assert [entry.name for entry in found.entries][:3] == ["y", "x", "z"]
+
+
 def test_a_missing_countermeasure_is_told_and_leaves_the_entry_unranked():
     records = [each for name in SIX for each in [*arms(name, 0.0, 1.0), record("x", name, [0.5, 0.5])]]
     found = evidence(records, SIX, FAMILY, (1.0,), matching=None, rank_by="worst-case")
