@@ -121,7 +121,7 @@ def match(setting: Setting, subject: Subject, attack: str, stop: Stop) -> Match:
     if sought is not None and (subject.name, sought.strength, attack) in setting.grid.rows:
         quality = {name: setting.quality.get((subject.name, sought.strength, name), math.nan) for name in stop.limits}
         measured = {name: value for name, value in quality.items() if math.isfinite(value)}
-        return matching.calibrated(sought, measured, stop, setting.higher_is_better, setting.suite.matching.tolerance)
+        return matching.calibrated(sought, measured, setting.higher_is_better, setting.suite.matching.tolerance)
     return matching.meet(curve(setting, subject, attack), stop.limits, setting.higher_is_better)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -190,22 +191,24 @@ def over_artists(values: pd.DataFrame, address: list[str], column: str) -> dict[
 def _entries(setting: Setting, records: list[Record]) -> list[Entry]:
     newest: dict[str, ProtectionFacts] = {}
     strengths: dict[str, set[float]] = {}
-    sought: dict[str, dict[float, Sought]] = {}
+    searched: dict[str, dict[float, Record]] = {}
     for each in records:
         name = each.protection.name
         newest[name] = each.protection
         if each.target is not None:
-            sought.setdefault(name, {})[each.target] = _sought(setting, each)
+            searched.setdefault(name, {})[each.target] = each
         # Strength 0 beside a target: no strength of the protection meets it, so there is no such point.
         strengths.setdefault(name, set()).update([each.strength] if each.target is None or each.strength else [])
-    return [
-        Entry(name, text.name(name), facts, _subject(facts, strengths[name], sought.get(name, {}), setting.suite))
-        for name, facts in sorted(newest.items())
-    ]
+    limits = {stop.target: stop.limits for stop in setting.stops}
+    found = []
+    for name, facts in sorted(newest.items()):
+        ends = searched.get(name, {}).items()
+        sought = {target: _sought(setting, limits.get(target, {}), record) for target, record in ends}
+        found.append(Entry(name, text.name(name), facts, _subject(facts, strengths[name], sought, setting.suite)))
+    return found
 
 
-def _sought(setting: Setting, record: Record) -> Sought:
-    limits: dict[str, float] = next((stop.limits for stop in setting.stops if stop.target == record.target), {})
+def _sought(setting: Setting, limits: Mapping[str, float], record: Record) -> Sought:
     binding = matching.binding(record.strength, record.calibration, limits, setting.higher_is_better)
     return Sought(limits, record.strength, binding, text.plain(record.reason))
 

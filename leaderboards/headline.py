@@ -118,12 +118,14 @@ def number(value: Value, estimate: Estimate, demonstration: bool = False) -> Cel
         return Cell(words, note=text.plain("; ".join(dict.fromkeys((value.note, *value.lacks)))), kind="state")
     told = "" if demonstration else estimate.reason
     cell = estimate_cell(estimate, text.plain("; ".join(part for part in (told, value.note, *value.lacks) if part)))
-    flags = ["over target"] if value.state == "over target" else []
-    flags += [f"{value.gate} binds"] if value.gate else []
-    flags += [_short(value.note, value.lacks)] if value.lacks else []
-    if not flags:
-        return cell
-    return replace(cell, flag=" · ".join(flags))
+    beside = [*limits(value), *([_short(value.note, value.lacks)] if value.lacks else [])]
+    return replace(cell, flag=" · ".join(beside)) if beside else cell
+
+
+def limits(value: Value) -> list[str]:
+    """Returns what the limits of quality have to do with a number: that it is past one, or which gate binds."""
+    over = ["over target"] if value.state == "over target" else []
+    return [*over, *([f"{value.gate} binds"] if value.gate else [])]
 
 
 def _short(note: str, lacks: tuple[str, ...]) -> str:

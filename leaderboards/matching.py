@@ -106,24 +106,24 @@ def binding(
 
 
 def calibrated(
-    sought: Sought, quality: Mapping[str, float], stop: Stop, higher_is_better: Mapping[str, bool], tolerance: float
+    sought: Sought, quality: Mapping[str, float], higher_is_better: Mapping[str, bool], tolerance: float
 ) -> Match:
     """Returns the match at a calibrated strength, judged by the quality that the artists' own images have there.
 
     `over target` where that is worse than the limit by more than the tolerance, or any gate is broken; `not reached`
     where the protection at full strength is still better than the target by more than the tolerance.
     """
-    metric = next(iter(stop.limits))
+    metric = next(iter(sought.limits))
     excess = {
         name: _excess(quality[name], limit, higher_is_better[name])
-        for name, limit in stop.limits.items()
+        for name, limit in sought.limits.items()
         if name in quality
     }
-    if len(excess) < len(stop.limits):
+    if len(excess) < len(sought.limits):
         return Match("no curve", (), "", "no measured quality")
     broken = [name for name, by in excess.items() if by > (tolerance if name == metric else 0.0)]
     if broken:
-        told = ", ".join(f"{name} {quality[name]:.3g} past {stop.limits[name]:g}" for name in broken)
+        told = ", ".join(f"{name} {quality[name]:.3g} past {sought.limits[name]:g}" for name in broken)
         return Match("over target", ((sought.strength, 1.0),), broken[0], f"over target on the artists' images: {told}")
     if sought.strength >= 1 and excess[metric] < -tolerance:
         return Match("not reached", (), "", f"at full strength {metric} is {quality[metric]:.3g}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from leaderboards import text
 from leaderboards.evidence import Entry, Evidence, gather
+from leaderboards.headline import limits
 from leaderboards.source import load
 from leaderboards.statistics import Estimate
 from leaderboards.tables import estimate_cell
@@ -55,7 +56,7 @@ def _equal(found: Evidence, shown: list[Entry]) -> Iterable[str]:
         first, estimate = values["P against dreambooth"]
         told = {name: _told(each, value.lacks) for name, (value, each) in values.items()}
         how = first.note if first.state in first.note else first.state
-        binds = [f"{first.gate} binds"] if first.gate and first.is_whole else []
+        binds = limits(first) if first.is_whole else []
         told |= {"P against dreambooth": _told(estimate), "how": "; ".join([how, *binds, *first.lacks])}
         sought = entry.subject.calibrations.get(TARGET)
         strength = sought.strength if sought else 0.0

@@ -62,5 +62,5 @@ def require_accepted(spellings: Iterable[str]) -> None:
 
 def require_essential(suite: Suite, calibrates: bool) -> None:
     """Raises UserError where the weights are missing that scores are made of, or strengths are sought by."""
-    sought: Iterable[str] = [suite.matching.metric, *suite.matching.gates] if suite.matching and calibrates else []
+    sought = suite.matching.limited if suite.matching and calibrates else ()
     weights.require([suite.metrics.primary, *sought])

@@ -120,6 +120,11 @@ class Matching(_Frozen):
             )
         return self
 
+    @property
+    def limited(self) -> tuple[str, ...]:
+        """The metrics that have a limit, the matched one first."""
+        return (self.metric, *self.gates)
+
     def limits(self, target: float) -> dict[str, float]:
         """Returns the worst value allowed of each metric at one of the targets, the matched metric first."""
         place = self.targets.index(target)
@@ -216,7 +221,7 @@ class Suite(_Frozen):
     def _matches(self) -> Suite:
         if self.matching is None:
             return self
-        unmeasured = [name for name in (self.matching.metric, *self.matching.gates) if name not in self.metrics.quality]
+        unmeasured = [name for name in self.matching.limited if name not in self.metrics.quality]
         if unmeasured:
             known = ", ".join(self.metrics.quality)
             raise ValueError(f"matching needs metrics of metrics.quality ({known}), got {', '.join(unmeasured)}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from leaderboards import text
 from leaderboards.entries import Value
 from leaderboards.evidence import Entry
+from leaderboards.headline import limits
 from leaderboards.pages.lookup import Lookup
 from leaderboards.statistics import Estimate
 from leaderboards.tables import Cell, estimate_cell
@@ -44,9 +45,7 @@ def number(value: Value, estimate: Estimate) -> Cell:
     told = text.plain("; ".join(dict.fromkeys(part for part in (estimate.reason, value.note, *value.lacks) if part)))
     if not math.isfinite(estimate.value):
         return Cell(value.state if value.state in WORDS else text.NONE, note=told, kind="state")
-    flags = ["over target"] if value.state == "over target" else []
-    flags += [f"{value.gate} binds"] if value.gate else []
-    return replace(estimate_cell(estimate, told), flag=" · ".join([*flags, *value.lacks[:1]]))
+    return replace(estimate_cell(estimate, told), flag=" · ".join([*limits(value), *value.lacks[:1]]))
 
 
 def _pair(look: Lookup, key: str, name: str) -> tuple[Value, Estimate]:

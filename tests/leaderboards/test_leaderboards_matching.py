@@ -102,15 +102,13 @@ STOP = Stop("lpips 0.1", 0.1, {"lpips": 0.1, "psnr": 35}, math.nan)
     ],
 )
 def test_a_calibrated_point_is_judged_by_the_artists_own_images(strength, lpips, psnr, state):
-    found = matching.calibrated(
-        Sought(STOP.limits, strength, "lpips", ""), {"lpips": lpips, "psnr": psnr}, STOP, BOTH, 0.01
-    )
+    found = matching.calibrated(Sought(STOP.limits, strength, "lpips", ""), {"lpips": lpips, "psnr": psnr}, BOTH, 0.01)
     assert found.state == state
     assert found.weights == (() if state == "not reached" else ((strength, 1.0),))
 
 
 def test_a_point_over_target_says_which_limit_it_breaks():
-    found = matching.calibrated(Sought(STOP.limits, 0.5, "lpips", ""), {"lpips": 0.2, "psnr": 30}, STOP, BOTH, 0.01)
+    found = matching.calibrated(Sought(STOP.limits, 0.5, "lpips", ""), {"lpips": 0.2, "psnr": 30}, BOTH, 0.01)
     assert found.note == "over target on the artists' images: lpips 0.2 past 0.1, psnr 30 past 35"
 
 
@@ -126,7 +124,7 @@ def test_a_point_over_target_says_which_limit_it_breaks():
 )
 def test_the_limit_that_a_stronger_try_broke_binds(tries, binding):
     assert matching.binding(0.5, tries, STOP.limits, BOTH) == binding
-    found = matching.calibrated(Sought(STOP.limits, 0.5, binding, ""), {"lpips": 0.09, "psnr": 36}, STOP, BOTH, 0.01)
+    found = matching.calibrated(Sought(STOP.limits, 0.5, binding, ""), {"lpips": 0.09, "psnr": 36}, BOTH, 0.01)
     assert (found.state, found.binding) == ("calibrated", binding)
 
 
