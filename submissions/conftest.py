@@ -11,7 +11,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from benchmark import Request, Surrogate
+from cloakbench import Request, Surrogate
 
 DEVIATION, SCALE = 0.1, 0.5
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from leaderboards import text
-from leaderboards.evidence import Entry, Evidence, gather
-from leaderboards.headline import limits
-from leaderboards.source import load
-from leaderboards.statistics import Estimate
-from leaderboards.tables import estimate_cell
+from cloakbench.store.reading import load
+from cloakbench_leaderboards import text
+from cloakbench_leaderboards.board.headline import limits
+from cloakbench_leaderboards.board.tables import estimate_cell
+from cloakbench_leaderboards.scores.evidence import Entry, Evidence, gather
+from cloakbench_leaderboards.scores.statistics import Estimate
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "leaderboards" / "reference" / "mini"

@@ -44,7 +44,7 @@ def sd_stand_ins(sd_weights, tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def model(stand_ins):
-    from benchmark.models import loader
+    from cloakbench.models import loader
 
     return loader.load("mini-a")
 
@@ -70,7 +70,7 @@ class Told(NamedTuple):
 @pytest.fixture
 def cloakbench(capsys) -> Callable[..., Told]:
     """Runs the command line in this process."""
-    from benchmark import cli
+    from cloakbench import cli
 
     def run(*arguments: object) -> Told:
         capsys.readouterr()

@@ -9,38 +9,38 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.attacks import catalogue as attacks
-from benchmark.cells import plan
-from benchmark.metrics import catalogue as metrics
+from cloakbench.attacks import catalogue as attacks
+from cloakbench.cells import plan
+from cloakbench.metrics import catalogue as metrics
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = Path(__file__).with_name("fingerprints.json")
 REFRESH = "python -m tests.fingerprints"
 COUNTED = (
-    "benchmark.attacks",
-    "benchmark.metrics",
-    "benchmark.models.autoencoders",
-    "benchmark.models.compiled",
-    "benchmark.models.loader",
-    "benchmark.models.mini.perceptual",
-    "benchmark.models.upscalers",
-    "benchmark.submissions.guard",
-    "benchmark.submissions.state",
-    "benchmark.images",
-    "benchmark.pgd",
-    "benchmark.streams",
-    "benchmark.whitebox",
+    "cloakbench.attacks",
+    "cloakbench.metrics",
+    "cloakbench.models.autoencoders",
+    "cloakbench.models.compiled",
+    "cloakbench.models.loader",
+    "cloakbench.models.mini.perceptual",
+    "cloakbench.models.upscalers",
+    "cloakbench.submissions.guard",
+    "cloakbench.submissions.state",
+    "cloakbench.images",
+    "cloakbench.pgd",
+    "cloakbench.streams",
+    "cloakbench.whitebox",
 )
 """Packages and modules whose code makes numbers; the catalogues hold the versions themselves."""
 LEFT_OUT = (
-    "benchmark.attacks.catalogue",
-    "benchmark.metrics.catalogue",
-    "benchmark.metrics.facts_protection",
-    "benchmark.metrics.facts_quality",
-    "benchmark.metrics.weights",
+    "cloakbench.attacks.catalogue",
+    "cloakbench.metrics.catalogue",
+    "cloakbench.metrics.facts_generations",
+    "cloakbench.metrics.facts_quality",
+    "cloakbench.metrics.weights",
 )
-MODULES = {"quality": "benchmark.metrics.quality", "generation": "benchmark.metrics.protection"}
-MODULES |= {"set": MODULES["generation"], "edit": "benchmark.metrics.editing"}
+MODULES = {"quality": "cloakbench.metrics.quality", "generation": "cloakbench.metrics.generations"}
+MODULES |= {"set": MODULES["generation"], "edit": "cloakbench.metrics.editing"}
 
 
 class Versioned(NamedTuple):
@@ -60,16 +60,16 @@ def versioned() -> list[Versioned]:
     stages = [Versioned(f"{s.kind} {s.name}", s.version, s.target.partition(":")[0]) for s in attacks.STAGES]
     measures = [Versioned(f"metric {m.name}", m.version, MODULES[m.level]) for m in metrics.METRICS]
     harness = [
-        Versioned("stage calibrate", plan.CALIBRATION_VERSION, "benchmark.cells.calibration"),
-        Versioned("stage protect", plan.GUARD_VERSION, "benchmark.submissions.guard"),
-        Versioned("helpers of protections", plan.GUARD_VERSION, "benchmark.pgd"),
-        Versioned("stage generate", plan.SAMPLING_VERSION, "benchmark.attacks.mimicry.sampling"),
+        Versioned("stage calibrate", plan.CALIBRATION_VERSION, "cloakbench.cells.calibration"),
+        Versioned("stage protect", plan.GUARD_VERSION, "cloakbench.submissions.guard"),
+        Versioned("helpers of protections", plan.GUARD_VERSION, "cloakbench.pgd"),
+        Versioned("stage generate", plan.SAMPLING_VERSION, "cloakbench.attacks.mimicry.sampling"),
     ]
     return [*stages, *measures, *harness]
 
 
 def path_of(module: str) -> Path:
-    return ROOT / f"{module.replace('.', '/')}.py"
+    return ROOT / "benchmark" / f"{module.replace('.', '/')}.py"
 
 
 def counts(module: str) -> bool:

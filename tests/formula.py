@@ -13,10 +13,10 @@ import tiny
 import torch
 from torch import Tensor, nn
 
-from benchmark.attacks.mimicry.personalised import TrainingSet
-from benchmark.images import to_tensor
-from benchmark.models.loader import BaseModel
-from benchmark.suites.schema import Sampling
+from cloakbench.attacks.mimicry.personalised import TrainingSet
+from cloakbench.images import to_tensor
+from cloakbench.models.loader import BaseModel
+from cloakbench.schemas.suite import Sampling
 
 STEPS = 1000
 SAMPLING = Sampling(prompts=["a {class_word}"], per_prompt=1, steps=2, guidance=3.0)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 
-from benchmark.images import Pixels
+from cloakbench.images import Pixels
 
 
 def write(target: Path, source: Path) -> Path:

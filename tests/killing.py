@@ -15,17 +15,17 @@ import time
 import traceback
 from pathlib import Path
 
-from benchmark import instructions
+from cloakbench.system import cpu
 
-instructions.settle()
+cpu.settle()
 
 import torch  # noqa: E402
 
-from benchmark import refreshing  # noqa: E402
-from benchmark.cells import stages  # noqa: E402,F401 - what a refresh imports late is imported before the forks
-from benchmark.execute.choice import Choice  # noqa: E402
-from benchmark.execute.executors import Asked  # noqa: E402
-from benchmark.models import loader  # noqa: E402,F401
+from cloakbench.cells import stages  # noqa: E402,F401 - what a refresh imports late is imported before the forks
+from cloakbench.models import loader  # noqa: E402,F401
+from cloakbench.runs.choice import Choice  # noqa: E402
+from cloakbench.runs.executors import Asked  # noqa: E402
+from cloakbench.upkeep import refresh  # noqa: E402
 
 torch.set_num_threads(1)
 INLINE = Asked("inline")
@@ -40,7 +40,7 @@ def forked(suite: Path, folder: Path) -> int:
     try:
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 1)
-        refreshing.refresh(Choice(str(suite), ["placebo"]), folder / "store", folder / "site", INLINE, unofficial=True)
+        refresh.refresh(Choice(str(suite), ["placebo"]), folder / "store", folder / "site", INLINE, unofficial=True)
     except BaseException:
         traceback.print_exc()
         code = 1

@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark.attacks.mimicry.dreambooth import DreamBooth
-from benchmark.attacks.mimicry.finetune import Batch, diffusion_loss, posterior
-from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet
-from benchmark.datasets.artists import Artist, mini_artist
-from benchmark.images import to_tensor
-from benchmark.metrics.judge import Judge
-from benchmark.models import loader, registry
-from benchmark.models.loader import BaseModel
-from benchmark.suites import load as suites
-from benchmark.suites.schema import Suite
+from cloakbench.attacks.mimicry.dreambooth import DreamBooth
+from cloakbench.attacks.mimicry.finetune import Batch, diffusion_loss, posterior
+from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
+from cloakbench.datasets.artists import Artist, mini_artist
+from cloakbench.images import to_tensor
+from cloakbench.metrics.judge import Judge
+from cloakbench.models import loader, registry
+from cloakbench.models.loader import BaseModel
+from cloakbench.schemas.suite import Suite
+from cloakbench.suites import load as suites
 
 ARTIST = "stencil"  # a development style: the eight artists are looked at once
 STEPS = 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tiny
 
-from benchmark.images import Pixels
+from cloakbench.images import Pixels
 
 
 def noisy(pixels: Pixels, levels: int, seed: int = 0) -> Pixels:

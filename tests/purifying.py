@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import tiny
 
-from benchmark.attacks import catalogue
-from benchmark.attacks.context import Context
-from benchmark.images import Pixels
-from benchmark.models import loader
-from benchmark.models.loader import BaseModel
+from cloakbench.attacks import catalogue
+from cloakbench.attacks.context import Context
+from cloakbench.images import Pixels
+from cloakbench.models import loader
+from cloakbench.models.loader import BaseModel
 
 ASSETS = Path(os.environ.get("CLOAKBENCH_ASSETS", "../shared/assets"))
 TAESD = str(ASSETS / "taesd" / "taesd")

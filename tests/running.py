@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from benchmark.execute import session as sessions
+from cloakbench.runs import session as sessions
 
 DIFFERENT = ("cost", "created")
 """Fields in which two runs of one cell may differ."""

@@ -20,7 +20,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from benchmark.models.mini import tokenizer
+from cloakbench.models.mini import tokenizer
 
 
 class Shape(NamedTuple):

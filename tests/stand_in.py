@@ -11,10 +11,10 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import save_file
 
-from benchmark.datasets.procedural import styles
-from benchmark.models.mini import architecture, tokenizer
-from benchmark.models.mini.architecture import Base
-from benchmark.models.mini.perceptual import MiniLPIPS
+from cloakbench.datasets.procedural import styles
+from cloakbench.models.mini import architecture, tokenizer
+from cloakbench.models.mini.architecture import Base
+from cloakbench.models.mini.perceptual import MiniLPIPS
 
 SMALL = 32
 BASES = (

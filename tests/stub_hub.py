@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark.models.hub import Absent, Snapshot
+from cloakbench.models.hub import Absent, Snapshot
 
 COMMIT = "f" * 40
 

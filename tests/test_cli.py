@@ -11,11 +11,11 @@ import pytest
 import tiny
 from PIL import Image
 
-from benchmark import submissions
-from benchmark.execute import session as sessions
-from benchmark.execute.entries import entries
-from benchmark.images import decode, encode
-from benchmark.listing import KINDS
+from cloakbench import submissions
+from cloakbench.images import decode, encode
+from cloakbench.listing import KINDS
+from cloakbench.runs import session as sessions
+from cloakbench.runs.entries import entries
 
 HEAVY = ("torch", "diffusers", "transformers", "peft", "open_clip", "pyiqa", "pandas", "scipy", "sklearn")
 RUN = ("--protection", "placebo", "--store")
@@ -63,7 +63,7 @@ def test_what_the_issue_asks_for_is_listed(cloakbench, kind, names):
 def test_help_and_lists_import_nothing_heavy(python, arguments):
     found = python(
         "import sys, json, io, contextlib\n"
-        "from benchmark.cli import main\n"
+        "from cloakbench.cli import main\n"
         "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
         f"    main({arguments!r})\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
@@ -154,7 +154,7 @@ def test_a_run_is_taken_up_counted_and_shown(cloakbench, python, tiny_suite, tmp
     assert (tmp_path / "site" / "board.json").is_file()
     shown = python(
         "import contextlib, sys\n"
-        "from benchmark.cli import main\n"
+        "from cloakbench.cli import main\n"
         "with contextlib.suppress(SystemExit):\n"
         f"    main(['board', '--unofficial', '--out', {str(tmp_path / 'site')!r}])\n"
         "print(sorted({'torch', 'diffusers', 'transformers'} & set(sys.modules)))"
@@ -181,7 +181,7 @@ def test_failed_cells_end_with_1_and_the_others_are_kept(cloakbench, tiny_suite,
 @pytest.mark.usefixtures("stand_ins")
 def test_a_fault_of_the_harness_ends_with_1_and_is_tried_again(cloakbench, tiny_suite, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("benchmark.cells.stages.sampling.generate", lambda *_: 1 / 0)
+        patch.setattr("cloakbench.cells.stages.sampling.generate", lambda *_: 1 / 0)
         told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--json")
     assert (told.code, json.loads(told.out)["failed"]) == (1, 7)
     told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--json")
@@ -209,7 +209,7 @@ def test_ctrl_c_ends_with_130(cloakbench, tiny_suite, tmp_path, monkeypatch):
 
 
 def test_a_reader_who_stops_early_is_no_fault():
-    command = "from benchmark.cli import main; main(['list', 'metrics', '--json'])"
+    command = "from cloakbench.cli import main; main(['list', 'metrics', '--json'])"
     process = subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()
     err = process.stderr.read()
@@ -228,7 +228,7 @@ def test_the_doctor_names_what_is_there_and_what_is_not(cloakbench, tmp_path, we
     shutil.copytree(weights, tmp_path / "half")
     shutil.rmtree(tmp_path / "half" / "mini-clip")
     monkeypatch.setenv("CLOAKBENCH_MODELS", str(tmp_path / "half"))
-    monkeypatch.setattr("benchmark.models.registry.WEIGHTS", tmp_path / "nowhere")
+    monkeypatch.setattr("cloakbench.models.registry.WEIGHTS", tmp_path / "nowhere")
     told = cloakbench("doctor", "--suite", "mini", "--store", tmp_path / "store", "--json")
     assert told.code == 1
     states = {check["name"]: check["state"] for check in json.loads(told.out)}

@@ -11,10 +11,10 @@ import tiny
 from PIL import Image
 from safetensors import safe_open
 
-from benchmark import images
-from benchmark.attacks import catalogue
-from benchmark.own import attacking
-from benchmark.suites import load as suites
+from cloakbench import images
+from cloakbench.attacks import catalogue
+from cloakbench.folders import clean
+from cloakbench.suites import load as suites
 
 SUITE = tiny.TEXT.replace(
     "[mimicry.dreambooth]",
@@ -83,7 +83,7 @@ def test_another_model_takes_the_place_of_a_named_one_alone():
     """The upscaler of noisy-upscale stays: beside it there is no room for a base model."""
     suite = suites.load("painting")
     for name, expected in (("impress", "mini-a"), ("noisy-upscale", None), ("vae-trans", None)):
-        assert attacking._settings(catalogue.find("countermeasure", name), suite, "mini-a").get("model") == expected
+        assert clean._settings(catalogue.find("countermeasure", name), suite, "mini-a").get("model") == expected
 
 
 def test_a_repeated_countermeasure_draws_anew(cloakbench, photos, suite, tmp_path):

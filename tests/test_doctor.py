@@ -7,10 +7,10 @@ import pytest
 import tiny
 from stub_hub import Hub
 
-from benchmark import doctor
-from benchmark.images import encode
-from benchmark.models import loader, registry
-from benchmark.suites import load as suites
+from cloakbench import doctor
+from cloakbench.images import encode
+from cloakbench.models import loader, registry
+from cloakbench.suites import load as suites
 
 RULE = """
 name = "few"

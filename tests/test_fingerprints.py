@@ -31,32 +31,32 @@ def test_a_change_is_told(before, now, message):
 @pytest.mark.parametrize(
     ("module", "needs"),
     [
-        ("benchmark.attacks.mimicry.dreambooth", {"benchmark.attacks.mimicry.finetune", "benchmark.models.loader"}),
-        ("benchmark.attacks.countermeasures.jpeg", {"benchmark.images"}),
-        ("benchmark.metrics.quality", {"benchmark.models.mini.perceptual", "benchmark.images"}),
-        ("benchmark.metrics.protection", {"benchmark.metrics.judge"}),
-        ("benchmark.submissions.guard", {"benchmark.submissions.state"}),
+        ("cloakbench.attacks.mimicry.dreambooth", {"cloakbench.attacks.mimicry.finetune", "cloakbench.models.loader"}),
+        ("cloakbench.attacks.countermeasures.jpeg", {"cloakbench.images"}),
+        ("cloakbench.metrics.quality", {"cloakbench.models.mini.perceptual", "cloakbench.images"}),
+        ("cloakbench.metrics.generations", {"cloakbench.metrics.judge"}),
+        ("cloakbench.submissions.guard", {"cloakbench.submissions.state"}),
     ],
 )
 def test_a_fingerprint_covers_what_the_code_imports(module, needs):
     covered = set(fingerprints.closure(module))
     assert needs | {module} <= covered
-    assert not covered & {*fingerprints.LEFT_OUT, "benchmark.cells.plan"}
+    assert not covered & {*fingerprints.LEFT_OUT, "cloakbench.cells.plan"}
 
 
 def test_a_fingerprint_follows_the_source(tmp_path, monkeypatch):
-    before = fingerprints.digest("benchmark.attacks.mimicry.lora")
+    before = fingerprints.digest("cloakbench.attacks.mimicry.lora")
     original = fingerprints.path_of
 
     def changed(module):
-        if module != "benchmark.models.loader":
+        if module != "cloakbench.models.loader":
             return original(module)
         copy = tmp_path / "loader.py"
         copy.write_text(original(module).read_text() + "\nX = 1\n")
         return copy
 
     monkeypatch.setattr(fingerprints, "path_of", changed)
-    assert fingerprints.digest("benchmark.attacks.mimicry.lora") != before
-    untouched = fingerprints.digest("benchmark.images")
+    assert fingerprints.digest("cloakbench.attacks.mimicry.lora") != before
+    untouched = fingerprints.digest("cloakbench.images")
     monkeypatch.undo()
-    assert fingerprints.digest("benchmark.images") == untouched
+    assert fingerprints.digest("cloakbench.images") == untouched

@@ -4,7 +4,7 @@ import platform
 
 import pytest
 
-from benchmark import instructions
+from cloakbench.system import cpu
 
 
 @pytest.fixture
@@ -20,29 +20,29 @@ def processor(tmp_path, flags):
 
 def test_wide_processors_are_held_to_avx2(tmp_path, x86):
     environment = {}
-    instructions.settle(environment, processor(tmp_path, "avx2 avx512f"))
-    assert environment == instructions.VARIABLES
+    cpu.settle(environment, processor(tmp_path, "avx2 avx512f"))
+    assert environment == cpu.VARIABLES
 
 
 @pytest.mark.parametrize("flags", ["avx2", "sse2"])
 def test_others_are_left_alone(tmp_path, x86, flags):
     environment = {}
-    instructions.settle(environment, processor(tmp_path, flags))
+    cpu.settle(environment, processor(tmp_path, flags))
     assert environment == {}
 
 
 def test_what_the_user_has_set_stays(tmp_path, x86):
     environment = {"ATEN_CPU_CAPABILITY": "default"}
-    instructions.settle(environment, processor(tmp_path, "avx512f"))
+    cpu.settle(environment, processor(tmp_path, "avx512f"))
     assert environment == {"ATEN_CPU_CAPABILITY": "default"}
 
 
 def test_other_architectures_and_systems_are_left_alone(tmp_path, monkeypatch):
     environment = {}
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    instructions.settle(environment, processor(tmp_path, "avx512f"))
+    cpu.settle(environment, processor(tmp_path, "avx512f"))
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    instructions.settle(environment, tmp_path / "absent")
+    cpu.settle(environment, tmp_path / "absent")
     assert environment == {}
 
 

@@ -9,19 +9,19 @@ import pytest
 import tiny
 import torch
 
-from benchmark import memory
-from benchmark.attacks.context import Context
-from benchmark.attacks.countermeasures.diffpure import DiffPure
-from benchmark.attacks.countermeasures.impress import Impress
-from benchmark.attacks.editing.edit import Edit
-from benchmark.attacks.mimicry import dreambooth, sampling
-from benchmark.attacks.mimicry.dreambooth import DreamBooth
-from benchmark.attacks.mimicry.inversion import DreamStyler
-from benchmark.attacks.mimicry.lora import LoRA
-from benchmark.attacks.mimicry.personalised import Personalised
-from benchmark.images import to_tensor
-from benchmark.memory import OutOfMemory, at_once, within
-from benchmark.metrics import quality
+from cloakbench.attacks.context import Context
+from cloakbench.attacks.countermeasures.diffpure import DiffPure
+from cloakbench.attacks.countermeasures.impress import Impress
+from cloakbench.attacks.editing.edit import Edit
+from cloakbench.attacks.mimicry import dreambooth, sampling
+from cloakbench.attacks.mimicry.dreambooth import DreamBooth
+from cloakbench.attacks.mimicry.inversion import DreamStyler
+from cloakbench.attacks.mimicry.lora import LoRA
+from cloakbench.attacks.mimicry.personalised import Personalised
+from cloakbench.images import to_tensor
+from cloakbench.metrics import quality
+from cloakbench.system import memory
+from cloakbench.system.memory import OutOfMemory, at_once, within
 
 PICTURES = [tiny.picture(n) for n in range(4)]
 STEP = {"steps": 1, "batch": 3, "learning_rate": 1e-4}
@@ -175,7 +175,7 @@ def test_metrics_of_pairs_are_halved_too(monkeypatch):
 
 def test_gradients_can_be_added_up_of_nothing_but_tensors_that_ask(model):
     """Contexts that are fixed get no gradient."""
-    from benchmark.attacks.mimicry.finetune import Examples, Step, fixed_contexts, posterior
+    from cloakbench.attacks.mimicry.finetune import Examples, Step, fixed_contexts, posterior
 
     data = formula.data()
     examples = Examples(*posterior(model, to_tensor(PICTURES[:3])), fixed_contexts(model, data.captions))

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark import pgd
-from benchmark.pgd import Schedule
+from cloakbench import pgd
+from cloakbench.pgd import Schedule
 
 IMAGES = (torch.rand((2, 3, 8, 8), generator=torch.Generator().manual_seed(0)) * 255).round() / 255
 EIGHT = 8 / 255

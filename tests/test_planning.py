@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from benchmark import planning
-from benchmark.execute import session as sessions
-from benchmark.execute.choice import Choice
+from cloakbench.runs import forecast
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
 from tests.running import run
 
 
@@ -22,7 +22,7 @@ def lines(plan):
 
 
 def test_without_records_everything_is_said_to_be_unknown(session):
-    plan = planning.forecast(session)
+    plan = forecast.forecast(session)
     assert (plan.cells, plan.missing, plan.hours, plan.peak_gib, plan.disk_gib) == (7, 2, {1: 0.0}, None, None)
     assert plan.unknown == ["protect identity", "personalise dreambooth", "generate dreambooth", "measure"]
     assert all(line.unknown == line.runs for line in plan.lines)
@@ -31,7 +31,7 @@ def test_without_records_everything_is_said_to_be_unknown(session):
 def test_what_is_recorded_is_summed_and_what_is_made_costs_nothing(session, tiny_suite):
     run(session)
     again = sessions.plan(Choice(str(tiny_suite), ["placebo"]), session.store.root)
-    plan = planning.forecast(again, workers=3)
+    plan = forecast.forecast(again, workers=3)
     found = lines(plan)
     assert plan.missing == 5
     assert ("protect", "identity") not in found  # its images lie in the store
@@ -44,15 +44,15 @@ def test_what_is_recorded_is_summed_and_what_is_made_costs_nothing(session, tiny
     assert plan.peak_gib > 0.05
     [store] = [one for one in plan.sources if one.name == str(session.store.root)]
     assert (store.records, store.used) == (2, 2)
-    whole = planning.forecast(again, is_whole=True)
+    whole = forecast.forecast(again, is_whole=True)
     assert whole.missing == 7
     assert lines(whole)["protect", "identity"].runs == 1
 
 
 def test_the_search_for_one_strength_is_not_shared():
-    found = [planning.Line("calibrate", "x", 2, 0, 7200.0, 4.0, None, None, None)]
-    found.append(planning.Line("protect", "x", 1, 0, 3600.0, 1.0, None, None, None))
-    assert [planning._hours(found, workers) for workers in (1, 2, 4)] == [5.0, 2.5, 2.0]
+    found = [forecast.Line("calibrate", "x", 2, 0, 7200.0, 4.0, None, None, None)]
+    found.append(forecast.Line("protect", "x", 1, 0, 3600.0, 1.0, None, None, None))
+    assert [forecast._hours(found, workers) for workers in (1, 2, 4)] == [5.0, 2.5, 2.0]
 
 
 @pytest.mark.usefixtures("session")

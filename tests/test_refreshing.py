@@ -7,13 +7,13 @@ import json
 import pytest
 import tiny
 
-from benchmark import refreshing
-from benchmark.cells.record import Status
-from benchmark.cells.store import Store
-from benchmark.execute.choice import Choice
-from benchmark.execute.executors import Asked
-from benchmark.locking import alone
-from leaderboards import source
+from cloakbench.locking import alone
+from cloakbench.runs.choice import Choice
+from cloakbench.runs.executors import Asked
+from cloakbench.schemas.record import Status
+from cloakbench.store import reading
+from cloakbench.store.store import Store
+from cloakbench.upkeep import refresh
 
 INLINE = Asked("inline")
 
@@ -29,11 +29,11 @@ class Board:
     def write(self, text: str) -> None:
         self.suite.write_text(text)
 
-    def refresh(self) -> refreshing.Refreshed:
-        return refreshing.refresh(Choice(str(self.suite), ["placebo"]), self.store, self.site, INLINE, unofficial=True)
+    def refresh(self) -> refresh.Refreshed:
+        return refresh.refresh(Choice(str(self.suite), ["placebo"]), self.store, self.site, INLINE, unofficial=True)
 
-    def due(self) -> list[refreshing.Due]:
-        return refreshing.due(Choice(str(self.suite), ["placebo"]), self.store)
+    def due(self) -> list[refresh.Due]:
+        return refresh.due(Choice(str(self.suite), ["placebo"]), self.store)
 
     def files(self) -> dict[str, bytes]:
         """All but the canaries, of which every refresh adds some."""
@@ -72,7 +72,7 @@ def test_a_second_refresh_runs_nothing_and_keeps_the_account_of_the_first(board,
 @pytest.mark.usefixtures("stand_ins")
 def test_of_two_at_once_the_second_says_so_and_ends_well(board, cloakbench):
     before = board.files()
-    with alone(board.store / refreshing.LOCK) as free:
+    with alone(board.store / refresh.LOCK) as free:
         assert free
         told = cloakbench(*board.arguments, "--unofficial")
     assert (told.code, told.out) == (0, "")
@@ -108,7 +108,7 @@ def test_a_lost_cell_is_tried_again(board):
     board.write(tiny.TEXT)
     board.refresh()
     store = Store(board.store)
-    record = next(r for r in source.load(board.store).records if r.protection.name == "placebo")
+    record = next(r for r in reading.load(board.store).records if r.protection.name == "placebo")
     store.write_record(record.model_copy(update={"status": Status.INFRA_ERROR, "reason": "no disk"}))
     [one] = board.due()
     assert one.reasons == {"to be tried again: infra_error": 1}
@@ -123,8 +123,8 @@ def test_workers_and_suites_are_looked_at_first(cloakbench):
 
 def test_workers_and_salt_reach_the_run(cloakbench, tmp_path, monkeypatch):
     asked = []
-    page = refreshing.Refreshed(page=tmp_path / "index.html")
-    monkeypatch.setattr(refreshing, "refresh", lambda *given: asked.append(given) or page)
+    page = refresh.Refreshed(page=tmp_path / "index.html")
+    monkeypatch.setattr(refresh, "refresh", lambda *given: asked.append(given) or page)
     secret = tmp_path / "salt"
     secret.write_text("0123456789abcdef")
     arguments = (

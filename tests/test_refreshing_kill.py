@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import tiny
 
-from benchmark.cells.store import Store
-from benchmark.clearing import clear
+from cloakbench.store.store import Store
+from cloakbench.upkeep.gc import clear
 
 TIMES = {"cost", "created", "measured", "updated", "before", "after"}
 CHECKOUT = {"commit", "dirty"}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmark import cli
+from cloakbench import cli
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "leaderboards" / "schedules"

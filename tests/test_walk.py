@@ -37,7 +37,7 @@ class Submitter:
         (packages / "lent.pth").write_text(lent)
         python = self.environment / "bin" / "python"
         self._script("pip", f'exec {python} -m pip "$@"')
-        self._script("cloakbench", f'exec {python} -c "from benchmark.cli import main; main()" "$@"')
+        self._script("cloakbench", f'exec {python} -c "from cloakbench.cli import main; main()" "$@"')
 
     def _script(self, name: str, line: str) -> None:
         path = self.environment / "bin" / name

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.whitebox import distance_map
+from cloakbench.whitebox import distance_map
 
 
 def mean_square(x, y):

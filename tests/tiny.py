@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmark.cells.plan import FLOOR, Digests, Entry, Planner
-from benchmark.cells.record import ProtectionFacts
-from benchmark.contract import Protection
-from benchmark.datasets.artists import Artist
-from benchmark.execute import session as sessions
-from benchmark.execute.choice import Choice
-from benchmark.images import Pixels
-from benchmark.suites.schema import Suite
+from cloakbench.cells.plan import FLOOR, Digests, Entry, Planner
+from cloakbench.contract import Protection
+from cloakbench.datasets.artists import Artist
+from cloakbench.images import Pixels
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
+from cloakbench.schemas.record import ProtectionFacts
+from cloakbench.schemas.suite import Suite
 
 TEXT = """
 name = "tiny"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from purifying import ASSETS, TAESD
 
-from benchmark import images
-from benchmark.models import loader
+from cloakbench import images
+from cloakbench.models import loader
 
 
 @pytest.fixture(params=["mini-a", "mini-b"])

@@ -8,10 +8,10 @@ import tiny
 from PIL import Image
 from scipy import ndimage
 
-from benchmark.attacks import catalogue
-from benchmark.attacks.context import Context
-from benchmark.errors import UserError
-from benchmark.models import loader
+from cloakbench.attacks import catalogue
+from cloakbench.attacks.context import Context
+from cloakbench.errors import UserError
+from cloakbench.models import loader
 
 
 def build(name, **parameters):

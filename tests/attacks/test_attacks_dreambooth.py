@@ -8,13 +8,13 @@ import pytest
 import tiny
 import torch
 
-from benchmark.attacks import catalogue
-from benchmark.attacks.mimicry import dreambooth
-from benchmark.attacks.mimicry.dreambooth import DreamBooth
-from benchmark.attacks.mimicry.sampling import generate
-from benchmark.cells import seeds
-from benchmark.errors import UserError
-from benchmark.images import to_tensor
+from cloakbench.attacks import catalogue
+from cloakbench.attacks.mimicry import dreambooth
+from cloakbench.attacks.mimicry.dreambooth import DreamBooth
+from cloakbench.attacks.mimicry.sampling import generate
+from cloakbench.errors import UserError
+from cloakbench.images import to_tensor
+from cloakbench.store import seeds
 
 DATA = formula.data()
 ONE_STEP = {"steps": 1, "batch": 2, "learning_rate": 1e-3}

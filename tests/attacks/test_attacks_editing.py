@@ -9,12 +9,12 @@ import tiny
 import torch
 from diffusers import DDIMScheduler, StableDiffusionImg2ImgPipeline
 
-from benchmark.attacks import catalogue
-from benchmark.attacks.mimicry import sampling
-from benchmark.attacks.mimicry.sampling import image_to_image
-from benchmark.errors import UserError
-from benchmark.images import quantise, to_tensor
-from benchmark.suites.schema import Diffusing
+from cloakbench.attacks import catalogue
+from cloakbench.attacks.mimicry import sampling
+from cloakbench.attacks.mimicry.sampling import image_to_image
+from cloakbench.errors import UserError
+from cloakbench.images import quantise, to_tensor
+from cloakbench.schemas.suite import Diffusing
 
 PICTURES = [tiny.picture(n) for n in range(3)]
 IMAGES = to_tensor(PICTURES)

@@ -6,10 +6,10 @@ import formula
 import pytest
 import torch
 
-from benchmark.attacks.mimicry.dreambooth import DreamBooth
-from benchmark.attacks.mimicry.finetune import Batch, Examples, Recipe, diffusion_loss, finetune, posterior
-from benchmark.attacks.mimicry.inversion import DreamStyler, TextualInversion
-from benchmark.attacks.mimicry.lora import LoRA
+from cloakbench.attacks.mimicry.dreambooth import DreamBooth
+from cloakbench.attacks.mimicry.finetune import Batch, Examples, Recipe, diffusion_loss, finetune, posterior
+from cloakbench.attacks.mimicry.inversion import DreamStyler, TextualInversion
+from cloakbench.attacks.mimicry.lora import LoRA
 
 DATA = formula.data()
 ATTACKS = {

@@ -7,13 +7,13 @@ import pytest
 import torch
 from purifying import IMPRESS, PICTURES, TAESD, around, build
 
-from benchmark import submissions
-from benchmark.attacks.countermeasures.impress import Impress
-from benchmark.datasets.artists import mini_artist
-from benchmark.images import to_tensor
-from benchmark.models import autoencoders, loader, registry
-from benchmark.submissions import guard
-from benchmark.suites import load as suites
+from cloakbench import submissions
+from cloakbench.attacks.countermeasures.impress import Impress
+from cloakbench.datasets.artists import mini_artist
+from cloakbench.images import to_tensor
+from cloakbench.models import autoencoders, loader, registry
+from cloakbench.submissions import guard
+from cloakbench.suites import load as suites
 
 CPU = torch.device("cpu")
 

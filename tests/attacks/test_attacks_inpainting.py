@@ -12,10 +12,10 @@ import tiny
 import torch
 from diffusers import DDIMScheduler, StableDiffusionInpaintPipeline
 
-from benchmark.attacks import catalogue
-from benchmark.errors import UserError
-from benchmark.images import to_tensor
-from benchmark.models import loader
+from cloakbench.attacks import catalogue
+from cloakbench.errors import UserError
+from cloakbench.images import to_tensor
+from cloakbench.models import loader
 
 PICTURES = [tiny.picture(n) for n in range(3)]
 MASKS = [inpainting.mask(n) for n in range(3)]

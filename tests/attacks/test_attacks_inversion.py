@@ -11,10 +11,10 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 from safetensors.torch import load_file
 
-from benchmark.attacks.mimicry.inversion import DreamStyler, TextualInversion, staged_contexts, with_words
-from benchmark.attacks.mimicry.personalised import Personalised
-from benchmark.attacks.mimicry.sampling import generate, starting_noise
-from benchmark.suites.schema import Sampling
+from cloakbench.attacks.mimicry.inversion import DreamStyler, TextualInversion, staged_contexts, with_words
+from cloakbench.attacks.mimicry.personalised import Personalised
+from cloakbench.attacks.mimicry.sampling import generate, starting_noise
+from cloakbench.schemas.suite import Sampling
 
 DATA = formula.data()
 INITIAL = "boat painting"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.attacks.mimicry.personalised import Personalised
-from benchmark.attacks.mimicry.sampling import generate
-from benchmark.images import to_tensor
-from benchmark.metrics.protection import style_distance
+from cloakbench.attacks.mimicry.personalised import Personalised
+from cloakbench.attacks.mimicry.sampling import generate
+from cloakbench.images import to_tensor
+from cloakbench.metrics.generations import style_distance
 
 PROMPTS = 6
 

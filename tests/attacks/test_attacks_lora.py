@@ -12,12 +12,12 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from benchmark.attacks import catalogue
-from benchmark.attacks.mimicry.lora import LoRA
-from benchmark.attacks.mimicry.sampling import generate, starting_noise
-from benchmark.errors import UserError
-from benchmark.models import loader
-from benchmark.suites.schema import Sampling
+from cloakbench.attacks import catalogue
+from cloakbench.attacks.mimicry.lora import LoRA
+from cloakbench.attacks.mimicry.sampling import generate, starting_noise
+from cloakbench.errors import UserError
+from cloakbench.models import loader
+from cloakbench.schemas.suite import Sampling
 
 DATA = formula.data()
 RANK, ALPHA = 4, 10.0
@@ -86,7 +86,7 @@ def test_only_adapters_train(model):
 
 
 def test_nothing_changes_before_it_is_trained(model, monkeypatch):
-    monkeypatch.setattr("benchmark.attacks.mimicry.lora.finetune", lambda *_: ())
+    monkeypatch.setattr("cloakbench.attacks.mimicry.lora.finetune", lambda *_: ())
     untrained = attack().personalise(model, DATA, 1).model.unet
     noise, context = torch.randn((2, 4, 16, 16), generator=torch.Generator().manual_seed(0)), model.embed(["a", "b"])
     with torch.no_grad():

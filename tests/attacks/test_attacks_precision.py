@@ -7,11 +7,11 @@ import pytest
 import torch
 from transformers import CLIPTextModel
 
-from benchmark.attacks.mimicry import finetune
-from benchmark.attacks.mimicry.dreambooth import DreamBooth
-from benchmark.attacks.mimicry.inversion import TextualInversion
-from benchmark.attacks.mimicry.lora import LoRA
-from benchmark.models import loader
+from cloakbench.attacks.mimicry import finetune
+from cloakbench.attacks.mimicry.dreambooth import DreamBooth
+from cloakbench.attacks.mimicry.inversion import TextualInversion
+from cloakbench.attacks.mimicry.lora import LoRA
+from cloakbench.models import loader
 
 DATA = formula.data()
 SMALL = 5e-7

@@ -10,11 +10,11 @@ import tiny
 import torch
 from purifying import BY_MODEL, BY_UPSCALER, DIFFPURE, IMPRESS, PICTURES, SEEDS, TAESD, apart, around, build
 
-from benchmark import images
-from benchmark.attacks.context import Context
-from benchmark.attacks.countermeasures.framing import in_frames
-from benchmark.errors import UserError
-from benchmark.models import loader
+from cloakbench import images
+from cloakbench.attacks.context import Context
+from cloakbench.attacks.countermeasures.framing import in_frames
+from cloakbench.errors import UserError
+from cloakbench.models import loader
 
 NAMES = ["impress", "diffpure", "vae-trans", "noisy-upscale", "upscaler"]
 SEEDED = [name for name in NAMES if name != "vae-trans"]
@@ -82,7 +82,7 @@ def test_the_context_says_how_much_is_computed_at_once(stage, name, monkeypatch)
         seen.append(at_once)
         return list(pictures)
 
-    monkeypatch.setattr(f"benchmark.attacks.countermeasures.{name.replace('-', '_')}.in_frames", framed)
+    monkeypatch.setattr(f"cloakbench.attacks.countermeasures.{name.replace('-', '_')}.in_frames", framed)
     stage(name).apply(PICTURES, replace(around(), pixels_at_once=777))
     assert seen == [777]
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.attacks.mimicry.personalised import Personalised
-from benchmark.attacks.mimicry.sampling import denoise, generate, starting_noise
-from benchmark.suites.schema import Sampling
+from cloakbench.attacks.mimicry.personalised import Personalised
+from cloakbench.attacks.mimicry.sampling import denoise, generate, starting_noise
+from cloakbench.schemas.suite import Sampling
 
 TOLERANCE = 1e-4
 """On latents of unit scale: what computing images together instead of alone may change."""

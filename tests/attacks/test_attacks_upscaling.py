@@ -9,8 +9,8 @@ from diffusers import DDPMScheduler, StableDiffusionUpscalePipeline
 from PIL import Image
 from purifying import BY_UPSCALER, PICTURES, apart, around, build
 
-from benchmark.errors import UserError
-from benchmark.images import to_tensor
+from cloakbench.errors import UserError
+from cloakbench.images import to_tensor
 
 
 @pytest.mark.parametrize("added", [33, 0])

@@ -7,12 +7,12 @@ import torch
 from diffusers import AutoencoderTiny
 from purifying import PICTURES, apart, around, build
 
-from benchmark import images
-from benchmark.datasets.artists import mini_artist
-from benchmark.errors import UserError
-from benchmark.images import to_tensor
-from benchmark.models import autoencoders, loader, registry
-from benchmark.suites import load as suites
+from cloakbench import images
+from cloakbench.datasets.artists import mini_artist
+from cloakbench.errors import UserError
+from cloakbench.images import to_tensor
+from cloakbench.models import autoencoders, loader, registry
+from cloakbench.suites import load as suites
 
 CPU = torch.device("cpu")
 

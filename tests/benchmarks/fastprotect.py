@@ -13,12 +13,12 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from benchmark import submissions, whitebox
-from benchmark.contract import Request, Surrogate
-from benchmark.datasets.artists import mini_artist
-from benchmark.images import to_tensor
-from benchmark.models import loader
-from benchmark.suites import load as suites
+from cloakbench import submissions, whitebox
+from cloakbench.contract import Request, Surrogate
+from cloakbench.datasets.artists import mini_artist
+from cloakbench.images import to_tensor
+from cloakbench.models import loader
+from cloakbench.suites import load as suites
 
 ARTISTS = ("swirl", "crosshatch", "stained-glass", "stencil")
 ENTRIES = ("photoguard", "fastprotect", "fastprotect[adaptive=false]")

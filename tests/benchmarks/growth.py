@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmark.suites.schema import AttackSpec, Metrics, Sampling, Seeds, Suite
-from leaderboards import frames
-from leaderboards.entries import Setting, Subject
-from leaderboards.scores import score
-from leaderboards.standings import Standings, standings
+from cloakbench.schemas.suite import AttackSpec, Metrics, Sampling, Seeds, Suite
+from cloakbench_leaderboards.data import frames
+from cloakbench_leaderboards.scores.aggregates import Setting, Subject
+from cloakbench_leaderboards.scores.scores import score
+from cloakbench_leaderboards.scores.standings import Standings, standings
 
 COUNTERMEASURES = ["", "jpeg", "blur", "noise", "resize", "impress", "diffpure", "vae-trans", "noisy-upscale"]
 MIMICRIES = ["lora", "textual-inversion", "dreamstyler"]

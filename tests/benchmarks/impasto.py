@@ -14,13 +14,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from benchmark import submissions, whitebox
-from benchmark.datasets.artists import mini_artist
-from benchmark.images import Pixels, to_tensor
-from benchmark.metrics import quality
-from benchmark.models import loader
-from benchmark.submissions import guard
-from benchmark.suites import load as suites
+from cloakbench import submissions, whitebox
+from cloakbench.datasets.artists import mini_artist
+from cloakbench.images import Pixels, to_tensor
+from cloakbench.metrics import quality
+from cloakbench.models import loader
+from cloakbench.submissions import guard
+from cloakbench.suites import load as suites
 
 ARTISTS = ("swirl", "crosshatch", "stained-glass", "stencil")
 METRICS = ("mini-lpips", "gmsd", "dists", "psnr")

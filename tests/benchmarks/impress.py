@@ -20,12 +20,12 @@ import on_device
 import torch
 from step_clock import now, peak
 
-from benchmark.attacks import catalogue
-from benchmark.attacks.countermeasures.impress import MANY_STEPS, Impress
-from benchmark.images import to_tensor
-from benchmark.models import loader
-from benchmark.models.autoencoders import Autoencoder
-from benchmark.models.loader import BaseModel
+from cloakbench.attacks import catalogue
+from cloakbench.attacks.countermeasures.impress import MANY_STEPS, Impress
+from cloakbench.images import to_tensor
+from cloakbench.models import loader
+from cloakbench.models.autoencoders import Autoencoder
+from cloakbench.models.loader import BaseModel
 
 BLOCK = 100
 

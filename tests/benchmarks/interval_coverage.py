@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from leaderboards import ranking, statistics
-from leaderboards.statistics import LEVEL, Array
+from cloakbench_leaderboards.scores import ranking, statistics
+from cloakbench_leaderboards.scores.statistics import LEVEL, Array
 
 ARTISTS = (8, 15)
 TRUTHS = 1000

@@ -22,12 +22,12 @@ import mimicry_bench
 import on_device
 from step_clock import now, peak
 
-from benchmark import submissions
-from benchmark.cells.cost import Meter
-from benchmark.errors import BenchmarkError
-from benchmark.models.loader import BaseModel
-from benchmark.submissions import guard
-from benchmark.submissions.loading import LoadedProtection
+from cloakbench import submissions
+from cloakbench.cells.cost import Meter
+from cloakbench.errors import BenchmarkError
+from cloakbench.models.loader import BaseModel
+from cloakbench.submissions import guard
+from cloakbench.submissions.loading import LoadedProtection
 
 SIZES = (512, 1024, 2048)
 SAME = ("model", "dtype", "device", "threads")

@@ -17,18 +17,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.cells import pipeline
-from benchmark.cells.plan import Cell
-from benchmark.cells.record import Status
-from benchmark.execute import session as sessions
-from benchmark.execute.choice import Choice
-from benchmark.execute.inline import InlineExecutor
-from benchmark.execute.progress import reporter
-from benchmark.execute.session import Session
-from benchmark.places import default_store
-from benchmark.suites import load
-from benchmark.suites.schema import Seeds, Suite
-from leaderboards import statistics
+from cloakbench.cells import pipeline
+from cloakbench.cells.plan import Cell
+from cloakbench.execute.inline import InlineExecutor
+from cloakbench.execute.progress import reporter
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
+from cloakbench.runs.session import Session
+from cloakbench.schemas.record import Status
+from cloakbench.schemas.suite import Seeds, Suite
+from cloakbench.suites import load
+from cloakbench.system.locations import default_store
+from cloakbench_leaderboards.scores import statistics
 
 ATTACK, PROTECTION = "dreambooth", "photoguard"
 STRENGTHS = [0.5, 1.0]

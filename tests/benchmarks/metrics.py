@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from pairs import noisy
 from tiny import picture
 
-from benchmark.images import Pixels, to_tensor
-from benchmark.metrics import inception, quality, weights
-from benchmark.metrics.sets import frechet
+from cloakbench.images import Pixels, to_tensor
+from cloakbench.metrics import inception, quality, weights
+from cloakbench.metrics.sets import frechet
 
 PYIQA = {"ssim": "ssim", "psnr": "psnr", "gmsd": "gmsd", "ms-ssim": "ms_ssim", "vif-wavelet": "vif", "fsim": "fsim"}
 PYIQA |= {"dists": "dists", "lpips-alex": "lpips", "lpips-vgg": "lpips-vgg"}

@@ -24,9 +24,9 @@ import on_device
 from mimicry_bench import PLAIN, Bench, bench
 from step_clock import Cost, Seconds, bf16_peak, middle, now, operations, peak, timed
 
-from benchmark.attacks.mimicry import sampling
-from benchmark.attacks.mimicry.personalised import Personalised
-from benchmark.images import Pixels
+from cloakbench.attacks.mimicry import sampling
+from cloakbench.attacks.mimicry.personalised import Personalised
+from cloakbench.images import Pixels
 
 
 class Extent(NamedTuple):

@@ -17,15 +17,15 @@ import torch
 from PIL import Image
 from plain_loops import Job
 
-from benchmark.attacks import catalogue
-from benchmark.attacks.mimicry import dreambooth
-from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet
-from benchmark.datasets.artists import mini_artist
-from benchmark.images import Pixels, to_tensor
-from benchmark.models import loader
-from benchmark.models.loader import BaseModel
-from benchmark.suites import load as suites
-from benchmark.suites.schema import Suite
+from cloakbench.attacks import catalogue
+from cloakbench.attacks.mimicry import dreambooth
+from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
+from cloakbench.datasets.artists import mini_artist
+from cloakbench.images import Pixels, to_tensor
+from cloakbench.models import loader
+from cloakbench.models.loader import BaseModel
+from cloakbench.schemas.suite import Suite
+from cloakbench.suites import load as suites
 
 PLAIN: dict[str, Callable[[Job], list[float]]] = {
     "dreambooth": plain_loops.dreambooth,

@@ -1,7 +1,7 @@
 """Measures the embedded models for the model card: `python tests/benchmarks/model_card.py --work FOLDER [--part ...]`.
 
 Needs the training folder (its unseen check pictures) and LPIPS's AlexNet (torchvision's, see `TORCH_HOME`). Prints
-markdown tables; `samples` writes `benchmark/models/mini/samples.png`.
+markdown tables; `samples` writes `benchmark/cloakbench/models/mini/samples.png`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import torch
 from PIL import Image
 from scipy import stats
 
-from benchmark.attacks.mimicry.personalised import Personalised
-from benchmark.attacks.mimicry.sampling import generate
-from benchmark.datasets.procedural import scenes, styles
-from benchmark.images import Pixels
-from benchmark.metrics import judge as judges
-from benchmark.models import loader, registry
-from benchmark.models.mini.train import data, gates
-from benchmark.models.mini.train.autoencoder import perceptual
-from benchmark.models.mini.train.perceptual import distort
-from benchmark.suites import load as suites
+from cloakbench.attacks.mimicry.personalised import Personalised
+from cloakbench.attacks.mimicry.sampling import generate
+from cloakbench.datasets.procedural import scenes, styles
+from cloakbench.images import Pixels
+from cloakbench.metrics import judge as judges
+from cloakbench.models import loader, registry
+from cloakbench.models.mini.train import data, gates
+from cloakbench.models.mini.train.autoencoder import perceptual
+from cloakbench.models.mini.train.perceptual import distort
+from cloakbench.suites import load as suites
 
 
 def autoencoder(work: Path) -> None:

@@ -15,9 +15,9 @@ import mimicry_bench
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmark.images import Pixels
-from benchmark.models.loader import BaseModel
-from benchmark.suites.schema import Suite
+from cloakbench.images import Pixels
+from cloakbench.models.loader import BaseModel
+from cloakbench.schemas.suite import Suite
 
 ROWS = 30
 """Operations in the table of a profile."""

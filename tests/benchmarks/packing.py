@@ -25,13 +25,13 @@ import torch
 from step_clock import Cost, bf16_peak, now, operations, peak, timed
 from torch import Tensor, nn
 
-from benchmark.attacks.mimicry import sampling
-from benchmark.attacks.mimicry.finetune import Examples, Step, finetune, fixed_contexts, posterior
-from benchmark.attacks.mimicry.lora import ATTENTION, LoRA
-from benchmark.attacks.mimicry.personalised import Personalised, TrainingSet
-from benchmark.images import to_tensor
-from benchmark.models.loader import BaseModel
-from benchmark.suites.schema import Sampling
+from cloakbench.attacks.mimicry import sampling
+from cloakbench.attacks.mimicry.finetune import Examples, Step, finetune, fixed_contexts, posterior
+from cloakbench.attacks.mimicry.lora import ATTENTION, LoRA
+from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
+from cloakbench.images import to_tensor
+from cloakbench.models.loader import BaseModel
+from cloakbench.schemas.suite import Sampling
 
 
 class Packed(nn.Module):

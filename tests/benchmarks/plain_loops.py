@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from benchmark.models.loader import BaseModel
+from cloakbench.models.loader import BaseModel
 
 Item = tuple[Tensor, Tensor]
 """Pixels in [-1, 1] and token ids."""

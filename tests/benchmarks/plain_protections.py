@@ -14,15 +14,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from cloakbench_glaze import styles
-from cloakbench_glaze.transfer import restyle
-from cloakbench_mist.target import pattern
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from benchmark import Protection, Request, Surrogate
-from benchmark.streams import Generators
-from benchmark.whitebox import contexts, decode, diffusion_loss, latent_means, normal, posterior, predict, scale, times
+from cloakbench import Protection, Request, Surrogate
+from cloakbench.streams import Generators
+from cloakbench.whitebox import (
+    contexts,
+    decode,
+    diffusion_loss,
+    latent_means,
+    normal,
+    posterior,
+    predict,
+    scale,
+    times,
+)
+from cloakbench_glaze import styles
+from cloakbench_glaze.transfer import restyle
+from cloakbench_mist.target import pattern
 
 PROMPT = "a painting"
 

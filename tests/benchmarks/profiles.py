@@ -23,7 +23,7 @@ from step_clock import eagerly, now, timed
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from benchmark.attacks.mimicry.personalised import Personalised
+from cloakbench.attacks.mimicry.personalised import Personalised
 
 STEPS, TOP = 10, 8
 WAYS: dict[str, Callable[[], AbstractContextManager[None]]] = {"kernel by kernel": eagerly, "as a run": nullcontext}

@@ -37,13 +37,13 @@ from plain_protections import LOOPS, Job
 from step_clock import GIB, middle, now, peak
 from torch import Tensor
 
-from benchmark import submissions
-from benchmark.contract import Request, Surrogate
-from benchmark.datasets.artists import mini_artist
-from benchmark.images import to_tensor
-from benchmark.models import loader
-from benchmark.models.loader import BaseModel
-from benchmark.suites import load as suites
+from cloakbench import submissions
+from cloakbench.contract import Request, Surrogate
+from cloakbench.datasets.artists import mini_artist
+from cloakbench.images import to_tensor
+from cloakbench.models import loader
+from cloakbench.models.loader import BaseModel
+from cloakbench.suites import load as suites
 
 ARTISTS = ("swirl", "crosshatch", "stained-glass", "stencil")
 EPSILON = 16 / 255
@@ -58,7 +58,7 @@ PAPERS = {
 }
 """Seconds an image of 512 pixels on an A100, as papers of the field quote them."""
 ARMS = ("ours", "plain")
-PRELOADED = ["diffusers", "transformers", "benchmark.models.loader"]
+PRELOADED = ["diffusers", "transformers", "cloakbench.models.loader"]
 """What takes seconds to import: once, for all processes in which memory is measured."""
 
 

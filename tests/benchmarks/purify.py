@@ -17,15 +17,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmark import submissions
-from benchmark.attacks import catalogue
-from benchmark.attacks.context import Context
-from benchmark.attacks.countermeasures.impress import Impress
-from benchmark.datasets.artists import mini_artist
-from benchmark.images import Pixels, to_tensor
-from benchmark.models import autoencoders, loader
-from benchmark.submissions import guard
-from benchmark.suites import load as suites
+from cloakbench import submissions
+from cloakbench.attacks import catalogue
+from cloakbench.attacks.context import Context
+from cloakbench.attacks.countermeasures.impress import Impress
+from cloakbench.datasets.artists import mini_artist
+from cloakbench.images import Pixels, to_tensor
+from cloakbench.models import autoencoders, loader
+from cloakbench.submissions import guard
+from cloakbench.suites import load as suites
 
 ARTISTS = ("swirl", "crosshatch", "stained-glass", "stencil")
 STEPS = (0, 10, 20, 30, 40, 60, 80, 120)

@@ -11,9 +11,9 @@ import torch
 from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from benchmark.models import registry
-from benchmark.models.loader import BaseModel
-from benchmark.models.mini import tokenizer
+from cloakbench.models import registry
+from cloakbench.models.loader import BaseModel
+from cloakbench.models.mini import tokenizer
 
 TOKENS = 77
 

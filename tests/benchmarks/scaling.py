@@ -16,22 +16,22 @@ from pathlib import Path, PurePosixPath
 
 import psutil
 
-from benchmark import instructions
+from cloakbench.system import cpu
 
-instructions.settle()
+cpu.settle()
 
-from benchmark.cells.plan import Cell  # noqa: E402 - after the instructions are settled
-from benchmark.cells.record import Environment, Status  # noqa: E402
-from benchmark.cells.store import Store  # noqa: E402
-from benchmark.execute import session as sessions  # noqa: E402
-from benchmark.execute.choice import Choice  # noqa: E402
-from benchmark.execute.inline import InlineExecutor  # noqa: E402
-from benchmark.execute.job import Task  # noqa: E402
-from benchmark.execute.local import LocalExecutor  # noqa: E402
-from benchmark.execute.planned import PlannedJob  # noqa: E402
-from benchmark.execute.progress import Outcome  # noqa: E402
-from benchmark.execute.ray import RayExecutor  # noqa: E402
-from tests import tiny  # noqa: E402
+from cloakbench.cells.plan import Cell  # noqa: E402 - after the instructions are settled
+from cloakbench.execute.inline import InlineExecutor  # noqa: E402
+from cloakbench.execute.job import Task  # noqa: E402
+from cloakbench.execute.local import LocalExecutor  # noqa: E402
+from cloakbench.execute.progress import Outcome  # noqa: E402
+from cloakbench.execute.ray import RayExecutor  # noqa: E402
+from cloakbench.runs import session as sessions  # noqa: E402
+from cloakbench.runs.choice import Choice  # noqa: E402
+from cloakbench.runs.planned_job import PlannedJob  # noqa: E402
+from cloakbench.schemas.record import Environment, Status  # noqa: E402
+from cloakbench.store.store import Store  # noqa: E402
+from tests import roots, tiny  # noqa: E402
 from tests.running import Quiet  # noqa: E402
 
 RECORD_BYTES = 16 << 10
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--executors", nargs="+", default=["local", "ray"])
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    os.environ.update(RAY_AUTH_MODE="disabled", PYTHONPATH=str(Path(__file__).parents[2]))
+    os.environ.update(RAY_AUTH_MODE="disabled", PYTHONPATH=roots.PYTHONPATH)
     found: dict[str, list[dict[str, object]]] = {"trivial": [], "real": []}
     runs = [(kind, workers) for workers in asked.workers for kind in asked.executors]
     if asked.trivial:

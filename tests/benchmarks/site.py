@@ -14,14 +14,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "leaderboards"))
 
 import synthetic
 
-from benchmark.cells.record import Record
-from benchmark.suites.schema import AttackSpec, Matching, SuiteFacts
-from leaderboards import site
-from leaderboards.board import view
-from leaderboards.evidence import Evidence, gather
-from leaderboards.pages import bundles
-from leaderboards.pages.page import Material
-from leaderboards.source import Loaded
+from cloakbench.schemas.record import Record
+from cloakbench.schemas.suite import AttackSpec, Matching, SuiteFacts
+from cloakbench.store.reading import Loaded
+from cloakbench_leaderboards.board.board import view
+from cloakbench_leaderboards.parts import bundles
+from cloakbench_leaderboards.parts.page import Material
+from cloakbench_leaderboards.scores.evidence import Evidence, gather
+from cloakbench_leaderboards.site import site
 
 CLEANERS = ["jpeg", "blur", "noise", "resize", "impress", "diffpure", "vae-trans", "noisy-upscale"]
 OTHERS = ["lora", "textual-inversion", "dreamstyler", "transfer"]

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.attacks.mimicry import finetune, sampling
-from benchmark.attacks.mimicry.captured import Batch
+from cloakbench.attacks.mimicry import finetune, sampling
+from cloakbench.attacks.mimicry.captured import Batch
 
 GIB = 2**30
 

@@ -13,7 +13,7 @@ import packing
 import pytest
 import torch
 
-from benchmark.attacks.mimicry.lora import LoRA
+from cloakbench.attacks.mimicry.lora import LoRA
 
 RECIPE = {"rank": 2, "alpha": 4.0, "steps": 3, "batch": 2, "learning_rate": 1e-3}
 

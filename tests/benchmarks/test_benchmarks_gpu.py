@@ -9,14 +9,14 @@ import random_sd15
 import torch
 from step_clock import eagerly
 
-from benchmark.attacks.mimicry import sampling
-from benchmark.attacks.mimicry.dreambooth import DreamBooth
-from benchmark.attacks.mimicry.inversion import TextualInversion
-from benchmark.attacks.mimicry.lora import LoRA
-from benchmark.attacks.mimicry.personalised import Personalised
-from benchmark.models import loader
-from benchmark.models.autoencoders import Autoencoder
-from benchmark.suites.schema import Sampling
+from cloakbench.attacks.mimicry import sampling
+from cloakbench.attacks.mimicry.dreambooth import DreamBooth
+from cloakbench.attacks.mimicry.inversion import TextualInversion
+from cloakbench.attacks.mimicry.lora import LoRA
+from cloakbench.attacks.mimicry.personalised import Personalised
+from cloakbench.models import loader
+from cloakbench.models.autoencoders import Autoencoder
+from cloakbench.schemas.suite import Sampling
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")]
 FEW = {"steps": 6, "batch": 2, "learning_rate": 1e-3}

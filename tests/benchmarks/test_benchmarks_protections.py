@@ -9,10 +9,10 @@ import pytest
 import torch
 from plain_protections import Job
 
-from benchmark.contract import Request
-from benchmark.images import to_tensor
-from benchmark.models import loader
-from benchmark.whitebox import latent_means
+from cloakbench.contract import Request
+from cloakbench.images import to_tensor
+from cloakbench.models import loader
+from cloakbench.whitebox import latent_means
 from tests.tiny import picture
 
 

@@ -11,17 +11,18 @@ import pytest
 import tiny
 from running import Quiet, run, told
 
-from benchmark import Protection
-from benchmark.cells import key, stages
-from benchmark.cells.plan import Entry, Planner
-from benchmark.cells.record import Record, Status
-from benchmark.cells.selecting import select
-from benchmark.datasets import artists
-from benchmark.errors import UserError
-from benchmark.execute import session as sessions
-from benchmark.execute.choice import Choice
-from benchmark.execute.rescoring import rescore
-from benchmark.suites import load as suites
+from cloakbench import Protection
+from cloakbench.cells import stages
+from cloakbench.cells.plan import Entry, Planner
+from cloakbench.cells.selecting import select
+from cloakbench.datasets import artists
+from cloakbench.errors import UserError
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
+from cloakbench.runs.rescore import rescore
+from cloakbench.schemas.record import Record, Status
+from cloakbench.store import key
+from cloakbench.suites import load as suites
 
 REFERENCE = Path(__file__).parents[2] / "leaderboards" / "reference" / "mini" / "records.jsonl"
 

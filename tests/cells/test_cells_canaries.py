@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 from running import Quiet, told
 
-from benchmark.cells.store import Store
-from benchmark.clearing import clear
-from benchmark.execute import canaries
-from benchmark.merging import merge
-from leaderboards import history, source
-from leaderboards.drift import drift
+from cloakbench.runs import canaries
+from cloakbench.store import reading
+from cloakbench.store.store import Store
+from cloakbench.upkeep.gc import clear
+from cloakbench.upkeep.merge import merge
+from cloakbench_leaderboards.history import history
+from cloakbench_leaderboards.versions.drift import drift
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
@@ -42,8 +43,8 @@ def test_a_rerun_stands_beside_its_original_and_gives_the_same_here(session):
     ]
     assert all(path.read_bytes() == data for path, data in before.items())
     assert not any(cost.cached for cost in ran[0].cost.values())  # the second shares its protected images
-    assert source.canaries(session.store.root) == sorted(ran, key=lambda r: (r.created, r.key))
-    found = drift(source.load(session.store.root).records, ran, session.suite.metrics.primary)
+    assert reading.canaries(session.store.root) == sorted(ran, key=lambda r: (r.created, r.key))
+    found = drift(reading.load(session.store.root).records, ran, session.suite.metrics.primary)
     assert [(each.is_same, each.distance, each.environment) for each in found] == [(True, 0.0, ())] * 2
 
 
@@ -52,13 +53,13 @@ def test_canaries_are_no_records_and_travel_with_their_store(session, tmp_path):
     ran = canaries.rerun(session, Quiet())
     assert told(session.store) == records
     assert clear(session.store).stages == 0
-    source.export_reference(session.store.root, None, tmp_path / "reference")
+    reading.export_reference(session.store.root, None, tmp_path / "reference")
     merged = Store(tmp_path / "merged")
     assert history.remember(session.store.root) > 0
     merge([session.store.root], merged)
     assert history.read(merged.root) == history.read(session.store.root)
     for place in (session.store.root, tmp_path / "reference", merged.root):
-        assert {record.key for record in source.canaries(place)} == {record.key for record in ran}
+        assert {record.key for record in reading.canaries(place)} == {record.key for record in ran}
 
 
 def test_a_store_without_the_originals_runs_no_canary(good_run, tmp_path):
@@ -72,7 +73,7 @@ def test_a_canary_that_the_infrastructure_ends_is_not_kept(session, monkeypatch,
     with caplog.at_level("WARNING"):
         assert canaries.rerun(session, Quiet()) == []
     assert "RuntimeError: gone" in caplog.text
-    assert source.canaries(session.store.root) == []
+    assert reading.canaries(session.store.root) == []
 
 
 def test_the_verb_says_what_moved(tiny_suite, cloakbench, tmp_path):

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmark.cells import calibration, cost, energy
-from benchmark.cells.cost import Meter
-from benchmark.cells.record import StageCost
+from cloakbench.cells import calibration, cost
+from cloakbench.cells.cost import Meter
+from cloakbench.schemas.record import StageCost
+from cloakbench.system import energy
 
 UUID = "12345678-aaaa-bbbb-cccc-1234567890ab"
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 import tiny
 
-from benchmark.cells import key
-from benchmark.cells.costing import Costs, steps
-from benchmark.cells.record import AttackFacts, Environment, Record, StageCost, Status
+from cloakbench.cells.costing import Costs, steps
+from cloakbench.schemas.record import AttackFacts, Environment, Record, StageCost, Status
+from cloakbench.store import key
 
 CPU = Environment(env_class="e", device="cpu x86_64 AVX2", threads=1, packages={}, libjpeg="6", commit="", dirty=False)
 ENTRIES = [tiny.FLOOR_ENTRY, tiny.entry("one"), tiny.entry("two")]

@@ -12,19 +12,19 @@ import torch
 from running import of, record_of, run
 from safetensors.torch import load_file
 
-from benchmark import Protection
-from benchmark.attacks.context import Context
-from benchmark.attacks.countermeasures.blur import Blur
-from benchmark.attacks.countermeasures.noise import Noise
-from benchmark.attacks.mimicry import sampling
-from benchmark.cells import key
-from benchmark.cells.record import Record, Status
-from benchmark.cells.stages import Stages, Work
-from benchmark.cells.store import Store
-from benchmark.execute.rescoring import rescore
-from benchmark.images import digest, to_tensor
-from benchmark.models import loader
-from benchmark.suites.schema import Diffusing
+from cloakbench import Protection
+from cloakbench.attacks.context import Context
+from cloakbench.attacks.countermeasures.blur import Blur
+from cloakbench.attacks.countermeasures.noise import Noise
+from cloakbench.attacks.mimicry import sampling
+from cloakbench.cells.stages import Stages, Work
+from cloakbench.images import digest, to_tensor
+from cloakbench.models import loader
+from cloakbench.runs.rescore import rescore
+from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.suite import Diffusing
+from cloakbench.store import key
+from cloakbench.store.store import Store
 
 TWO_SEEDS = tiny.WHOLE.replace("controls = 1", "controls = 2")
 EDITED = [("placebo", 0), ("placebo", 1), ("random-noise", 0), ("same", 0), ("good", 0)]

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.cells import features
-from benchmark.cells.features import Kept
-from benchmark.cells.store import Damaged, Store
-from benchmark.metrics import judge
-from benchmark.metrics.spaces import SPACES
+from cloakbench.metrics import judge
+from cloakbench.metrics.spaces import SPACES
+from cloakbench.store import features
+from cloakbench.store.features import Kept
+from cloakbench.store.store import Damaged, Store
 
 KEPT = {
     "mini-clip": Kept(np.arange(12, dtype=np.float16).reshape(3, 4), "a" * 64),

@@ -7,13 +7,13 @@ import pytest
 import tiny
 from running import run
 
-from benchmark.attacks.editing.inpaint import Inpaint
-from benchmark.cells.record import Status
-from benchmark.errors import UserError
-from benchmark.execute import session as sessions
-from benchmark.execute.choice import Choice
-from benchmark.images import digest, encode
-from benchmark.models import loader
+from cloakbench.attacks.editing.inpaint import Inpaint
+from cloakbench.errors import UserError
+from cloakbench.images import digest, encode
+from cloakbench.models import loader
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
+from cloakbench.schemas.record import Status
 
 EDITED = """
 [[attacks]]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from benchmark import submissions
-from benchmark.cells.record import Status
-from benchmark.execute import session as sessions
-from benchmark.execute.choice import Choice
-from tests import tiny
+from cloakbench import submissions
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
+from cloakbench.schemas.record import Status
+from tests import roots, tiny
 from tests.running import run, told
 from tests.submissions import hostile
 
@@ -24,7 +23,7 @@ def planned(weights, tmp_path, monkeypatch):
     """Plans the tiny suite for the named protections, a hostile one among the installed."""
     hostile.install(tmp_path / "site")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).parents[2])]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), roots.PYTHONPATH]))
     monkeypatch.setenv("CLOAKBENCH_MODELS", str(weights))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "tiny.toml").write_text(tiny.TEXT)
@@ -66,7 +65,7 @@ def test_a_hostile_entry_ends_as_a_status_and_leaves_the_others_as_they_were(pla
 
 def test_claims_are_asked_once_for_a_state_of_the_code(planned, monkeypatch):
     planned("store", PHOTOGUARD)
-    monkeypatch.setattr("benchmark.submissions.isolation.Worker.load", lambda _: pytest.fail("asked again"))
+    monkeypatch.setattr("cloakbench.submissions.sandbox.client.Worker.load", lambda _: pytest.fail("asked again"))
     [facts] = {c.entry.facts for c in planned("store", PHOTOGUARD).cells if c.entry.facts.name == PHOTOGUARD}
     assert facts.title == "PhotoGuard (encoder attack)"
 

@@ -7,13 +7,13 @@ import shutil
 
 import pytest
 
-from benchmark import cli
-from benchmark.cells.store import Store
-from benchmark.clearing import clear
-from benchmark.errors import UserError
-from benchmark.merging import merge
-from benchmark.verifying import verify
-from leaderboards.source import export_reference
+from cloakbench import cli
+from cloakbench.errors import UserError
+from cloakbench.store.reading import export_reference
+from cloakbench.store.store import Store
+from cloakbench.upkeep.gc import clear
+from cloakbench.upkeep.merge import merge
+from cloakbench.upkeep.verify import verify
 from tests.running import told
 
 

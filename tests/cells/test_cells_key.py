@@ -9,9 +9,9 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.cells import key, seeds
-from benchmark.datasets import artists
-from benchmark.images import encode
+from cloakbench.datasets import artists
+from cloakbench.images import encode
+from cloakbench.store import key, seeds
 
 scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8)
 numbers = st.floats(allow_nan=False, allow_infinity=False)

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import tiny
 
-from benchmark.cells.record import Status
-from benchmark.execute import session as sessions
-from benchmark.images import decode, digest
+from cloakbench.images import decode, digest
+from cloakbench.runs import session as sessions
+from cloakbench.schemas.record import Status
 
 SLOWED = """
 import time
-from benchmark.cells.store import Store
+from cloakbench.store.store import Store
 
 def slowed(write):
     def wrapper(*arguments):
@@ -28,7 +28,7 @@ def slowed(write):
     return wrapper
 
 Store.write_record, Store.write_images = slowed(Store.write_record), slowed(Store.write_images)
-from benchmark.cli import main
+from cloakbench.cli import main
 main()
 """
 """The command line with a pause after each write: on a busy machine a tiny run would end before it can be stopped."""

@@ -7,10 +7,10 @@ import pytest
 import tiny
 from running import run
 
-from benchmark.cells.record import Record, Status
-from benchmark.execute import session as sessions
-from benchmark.execute.choice import Choice
-from leaderboards import frames
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
+from cloakbench.schemas.record import Record, Status
+from cloakbench_leaderboards.data import frames
 
 TEXT = tiny.WHOLE.replace("batch = 2\nlearning_rate = 3e-4", "batch = 4\nlearning_rate = 3e-4")
 

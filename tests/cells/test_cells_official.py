@@ -9,15 +9,16 @@ import pytest
 import tiny
 from running import run
 
-from benchmark.cells import seeds, stages
-from benchmark.cells.plan import Entry
-from benchmark.errors import UserError
-from benchmark.execute import official
-from benchmark.execute import session as sessions
-from benchmark.execute.choice import Choice
-from benchmark.submissions import checking
-from benchmark.submissions.checking import Card, Check
-from benchmark.submissions.isolation import Worker
+from cloakbench.cells import stages
+from cloakbench.cells.plan import Entry
+from cloakbench.errors import UserError
+from cloakbench.runs import official
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
+from cloakbench.store import seeds
+from cloakbench.submissions import checking
+from cloakbench.submissions.checking import Card, Check
+from cloakbench.submissions.sandbox.client import Worker
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 SALT = "0123456789abcdef-secret"

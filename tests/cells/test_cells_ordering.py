@@ -11,7 +11,7 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.cells.ordering import arranged
+from cloakbench.cells.ordering import arranged
 
 CONTROLS = [
     tiny.entry("random-noise", role="random-noise"),

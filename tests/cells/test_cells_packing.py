@@ -9,11 +9,11 @@ import zipfile
 
 import pytest
 
-from benchmark import packing
-from benchmark.cells.store import Store
-from benchmark.errors import UserError
-from benchmark.merging import merge
-from leaderboards import source
+from cloakbench.errors import UserError
+from cloakbench.store import reading
+from cloakbench.store.store import Store
+from cloakbench.upkeep import archive as packing
+from cloakbench.upkeep.merge import merge
 from tests.running import told
 
 
@@ -193,7 +193,7 @@ def test_a_foreign_suite_controls_and_images_of_others_are_refused(good_run, arc
     facts["suite"]["rank_by"] = "noise"
     path = packed(tmp_path / "x.zip", {**files, name: json.dumps(facts).encode()})
     refused(path, target, "expected the suite 'tiny' version 1 as it is here, got another one")
-    control = next(r for r in source.load(good_run.store.root).records if r.protection.name == "placebo")
+    control = next(r for r in reading.load(good_run.store.root).records if r.protection.name == "placebo")
     place = good_run.store.record_path(control.key, control.environment.env_class)
     more = {**files, place.relative_to(good_run.store.root).as_posix(): place.read_bytes()}
     refused(packed(path, more), target, "expected the records of one submission, got good .submission., placebo")

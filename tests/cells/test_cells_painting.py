@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import tiny
 
-from benchmark.cells.record import Status
-from benchmark.datasets import choosing
-from benchmark.execute import session as sessions
-from benchmark.execute.choice import Choice
-from benchmark.images import encode
-from benchmark.suites import load as suites
-from benchmark.suites.schema import Suite
+from cloakbench.datasets import freeze
+from cloakbench.images import encode
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
+from cloakbench.schemas.record import Status
+from cloakbench.schemas.suite import Suite
+from cloakbench.suites import load as suites
 from tests.running import run
 
 RULE = """
@@ -76,7 +76,7 @@ def painting(sd_stand_ins, tmp_path):
         for n in range(4):
             (source / f"{n}.png").write_bytes(encode(tiny.picture(first + n, 60, 50 + n)))
     suite = shortened(rule)
-    choosing.freeze(suite, str(tmp_path / "wikiart"), tmp_path / "frozen")
+    freeze.freeze(suite, str(tmp_path / "wikiart"), tmp_path / "frozen")
     return sessions.plan_suite(suite, Choice("painting", ["placebo"], tmp_path / "frozen"), tmp_path / "store")
 
 

@@ -7,10 +7,10 @@ from pathlib import PurePosixPath
 import pytest
 import tiny
 
-from benchmark.cells.parcel import pack_for, pack_new, shared, unpack
-from benchmark.cells.record import Calibration
-from benchmark.cells.store import Store
-from benchmark.errors import InfrastructureError
+from cloakbench.errors import InfrastructureError
+from cloakbench.execute.parcel import pack_for, pack_new, shared, unpack
+from cloakbench.schemas.record import Calibration
+from cloakbench.store.store import Store
 
 WHERE = "class"
 

@@ -8,11 +8,11 @@ import tiny
 import torch
 from running import of, record_of, run, told
 
-from benchmark import Protection
-from benchmark.cells import pipeline
-from benchmark.cells.record import Status
-from benchmark.errors import UserError
-from benchmark.execute import session as sessions
+from cloakbench import Protection
+from cloakbench.cells import pipeline
+from cloakbench.errors import UserError
+from cloakbench.runs import session as sessions
+from cloakbench.schemas.record import Status
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 import tiny
 
-from benchmark.cells.selecting import select
-from benchmark.errors import UserError
+from cloakbench.cells.selecting import select
+from cloakbench.errors import UserError
 
 ENTRIES = [
     tiny.entry("good"),

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import tiny
 
-from benchmark.cells.plan import Planner
-from benchmark.suites.schema import Suite
+from cloakbench.cells.plan import Planner
+from cloakbench.schemas.suite import Suite
 
 ARTIST = tiny.artist()
 SD = {**tiny.DIGESTS.models, "mini-vae-c": "1" * 64, "other": "2" * 64}

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tiny
 
-from benchmark.cells.record import Record
-from benchmark.cells.store import Store
-from benchmark.execute.rescoring import Left, rescore
-from benchmark.metrics import catalogue, judge, protection, quality, sets, weights
+from cloakbench.metrics import catalogue, generations, judge, quality, sets, weights
+from cloakbench.runs.rescore import Left, rescore
+from cloakbench.schemas.record import Record
+from cloakbench.store.store import Store
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
@@ -72,8 +72,8 @@ def no_weights(tmp_path, monkeypatch):
 @pytest.fixture
 def no_attack(monkeypatch):
     """Fails whatever protects, learns or generates."""
-    from benchmark.attacks.mimicry import sampling
-    from benchmark.cells.stages import Stages
+    from cloakbench.attacks.mimicry import sampling
+    from cloakbench.cells.stages import Stages
 
     def forbidden(*arguments, **options):
         raise AssertionError("an attack ran")
@@ -130,7 +130,7 @@ def test_a_changed_metric_is_computed_again_and_others_are_not(old, tiny_suite, 
     newer = catalogue.find("kid").model_copy(update={"version": 2})
     monkeypatch.setitem(catalogue.BY_NAME, "kid", newer)
     monkeypatch.setitem(
-        protection.METRICS, "kid", lambda subject: [float(len(subject.generated.features("mini-clip")))]
+        generations.METRICS, "kid", lambda subject: [float(len(subject.generated.features("mini-clip")))]
     )
     done = rescore(str(tiny_suite), old.root)
     assert (done.written, done.left) == (len(before), [])
@@ -141,7 +141,7 @@ def test_a_changed_metric_is_computed_again_and_others_are_not(old, tiny_suite, 
 
 
 def test_a_changed_judge_makes_kept_features_worthless(old, later, monkeypatch):
-    from benchmark.metrics import spaces
+    from cloakbench.metrics import spaces
 
     monkeypatch.setattr(spaces.Space, "digest", "f" * 64)
     done = rescore(str(later), old.root)
@@ -156,7 +156,7 @@ def image_metric(monkeypatch):
     facts = catalogue.find("niqe").model_copy(update={"name": "mean-level", "weights": ()})
     monkeypatch.setitem(catalogue.BY_NAME, "mean-level", facts)
     monkeypatch.setitem(
-        protection.METRICS, "mean-level", lambda subject: [float(p.mean()) for p in subject.generated.images]
+        generations.METRICS, "mean-level", lambda subject: [float(p.mean()) for p in subject.generated.images]
     )
 
 
@@ -246,7 +246,7 @@ def test_missing_weights_skip_a_metric_until_they_are_here(old, good_run, tmp_pa
     assert all(r.skipped == {"fid": reason, "kid-inception": reason} for r in new)
     monkeypatch.setattr(weights, "obtain", lambda metric: "")
     for name in ("fid", "kid-inception"):
-        monkeypatch.setitem(protection.METRICS, name, lambda subject: [7.0])
+        monkeypatch.setitem(generations.METRICS, name, lambda subject: [7.0])
     assert rescore(str(path), old.root).written == len(good_run.cells)
     filled = [r for r in records(old).values() if "fid" in r.components["measure"]["metrics"]]
     assert {r.key for r in filled} == {r.key for r in new}

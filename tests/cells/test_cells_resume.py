@@ -11,12 +11,12 @@ import pytest
 import tiny
 from running import of, record_of, run, told
 
-from benchmark.adopting import Adopted, adopt
-from benchmark.cells import stages
-from benchmark.cells.record import Record, Status
-from benchmark.cells.store import Store
-from benchmark.errors import InfrastructureError, UserError
-from leaderboards.source import export_reference
+from cloakbench.cells import stages
+from cloakbench.errors import InfrastructureError, UserError
+from cloakbench.schemas.record import Record, Status
+from cloakbench.store.reading import export_reference
+from cloakbench.store.store import Store
+from cloakbench.upkeep.adopt import Adopted, adopt
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.cells.calibration import GRID, Aim, NotReached, seek
+from cloakbench.cells.calibration import GRID, Aim, NotReached, seek
 
 DISTANCE = Aim({"mini-lpips": 0.1}, 0.01)
 GATED = Aim({"mini-lpips": 0.1, "psnr": 35.0}, 0.01)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import tiny
 
-from benchmark.cells.record import Record, Status
-from benchmark.metrics import weights
+from cloakbench.metrics import weights
+from cloakbench.schemas.record import Record, Status
 from tests.running import run
 
 pytestmark = pytest.mark.usefixtures("stand_ins")

@@ -7,13 +7,13 @@ import os
 import pytest
 import tiny
 
-from benchmark.cells.pipeline import attack_facts
-from benchmark.cells.record import Environment, Record, Status
-from benchmark.cells.store import Damaged, Store
-from benchmark.errors import InfrastructureError, UserError
-from benchmark.files import to_json
-from benchmark.images import digest
-from benchmark.suites import load as suites
+from cloakbench.cells.pipeline import attack_facts
+from cloakbench.errors import InfrastructureError, UserError
+from cloakbench.files import to_json
+from cloakbench.images import digest
+from cloakbench.schemas.record import Environment, Record, Status
+from cloakbench.store.store import Damaged, Store
+from cloakbench.suites import load as suites
 
 WHERE = "0123456789ab"
 
@@ -110,7 +110,7 @@ def flip(path):
 
 
 def repaint(path):
-    from benchmark.images import encode
+    from cloakbench.images import encode
 
     path.write_bytes(encode(tiny.picture(99, 20, 30)))
 

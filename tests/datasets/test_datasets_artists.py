@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tiny
 
-from benchmark.datasets import artists, freeze
-from benchmark.datasets.procedural import scenes, styles
-from benchmark.errors import UserError
-from benchmark.images import decode, digest, encode
-from benchmark.suites import load as suites
+from cloakbench.datasets import artists, draw_mini
+from cloakbench.datasets.procedural import scenes, styles
+from cloakbench.errors import UserError
+from cloakbench.images import decode, digest, encode
+from cloakbench.suites import load as suites
 
 SHIPPED = sorted(path.name for path in artists.MINI.iterdir() if path.is_dir())
 
@@ -38,7 +38,7 @@ def test_shipped_pictures_are_the_committed_ones():
         p.relative_to(artists.MINI).as_posix(): digest(decode(p.read_bytes())) for p in artists.MINI.rglob("*.png")
     }
     assert found == json.loads((artists.MINI / "digests.json").read_text())
-    assert freeze.digests() == found
+    assert draw_mini.digests() == found
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -10,10 +10,10 @@ import pytest
 import tiny
 from PIL import Image
 
-from benchmark.datasets import artists, choosing, collection, manifest, selection
-from benchmark.errors import UserError
-from benchmark.images import decode, encode, fit_square
-from benchmark.suites import load as suites
+from cloakbench.datasets import artists, collection, freeze, manifest, selection
+from cloakbench.errors import UserError
+from cloakbench.images import decode, encode, fit_square
+from cloakbench.suites import load as suites
 
 RULE = """
 name = "few"
@@ -67,7 +67,7 @@ def by_genre(folder: Path) -> Path:
 
 def frozen(tmp_path: Path, **changes):
     chosen = suite(tmp_path, **changes)
-    return chosen, choosing.freeze(chosen, str(by_artist(tmp_path / "wikiart")), tmp_path / "out")
+    return chosen, freeze.freeze(chosen, str(by_artist(tmp_path / "wikiart")), tmp_path / "out")
 
 
 def rows():
@@ -80,7 +80,7 @@ def rows():
 def test_every_layout_and_the_hub_give_the_same_choice(tmp_path):
     chosen = suite(tmp_path)
     sources = [str(by_artist(tmp_path / "a")), str(by_genre(tmp_path / "b")), collection.HUB]
-    made = [choosing.freeze(chosen, s, tmp_path / f"out{n}", rows) for n, s in enumerate(sources)]
+    made = [freeze.freeze(chosen, s, tmp_path / f"out{n}", rows) for n, s in enumerate(sources)]
     files = [[(i.artist, i.role, i.sha256, i.caption) for i in m.items] for m in made]
     assert files[0] == files[1]
     assert [f[:3] for f in files[2]] == [f[:3] for f in files[0]]
@@ -115,7 +115,7 @@ def test_small_long_damaged_and_repeated_images_are_passed_over(tmp_path):
 
 def frozen_again(tmp_path, source, out):
     chosen = suite(tmp_path)
-    return chosen, choosing.freeze(chosen, str(source), tmp_path / out)
+    return chosen, freeze.freeze(chosen, str(source), tmp_path / out)
 
 
 def test_captions_come_from_beside_the_images(tmp_path):
@@ -207,17 +207,17 @@ def test_no_folder_is_explained(tmp_path):
 def test_what_cannot_be_frozen_is_explained(tmp_path):
     source, out = str(by_artist(tmp_path / "wikiart")), tmp_path / "out"
     cases = [
-        (lambda: choosing.freeze(tiny.suite(), source, out), "whose dataset is a manifest, got 'tiny'"),
-        (lambda: choosing.freeze(suite(tmp_path, artists=["nobody"]), source, out), "of the selection few, got nobody"),
+        (lambda: freeze.freeze(tiny.suite(), source, out), "whose dataset is a manifest, got 'tiny'"),
+        (lambda: freeze.freeze(suite(tmp_path, artists=["nobody"]), source, out), "of the selection few, got nobody"),
         (
-            lambda: choosing.freeze(suite(tmp_path, selection="nowhere"), source, out),
+            lambda: freeze.freeze(suite(tmp_path, selection="nowhere"), source, out),
             r"selection \(painting\).*nowhere",
         ),
         (
-            lambda: choosing.freeze(suite(tmp_path), "nowhere", out),
+            lambda: freeze.freeze(suite(tmp_path), "nowhere", out),
             "folder of paintings or huggan/wikiart, got nowhere",
         ),
-        (lambda: choosing.freeze(suite(tmp_path), source, tmp_path), "expected an empty or a new folder"),
+        (lambda: freeze.freeze(suite(tmp_path), source, tmp_path), "expected an empty or a new folder"),
     ]
     for ask, message in cases:
         with pytest.raises(UserError, match=message):
@@ -225,7 +225,7 @@ def test_what_cannot_be_frozen_is_explained(tmp_path):
     for path in (tmp_path / "wikiart" / "Claude Monet").glob("* [3456].png"):
         path.unlink()
     with pytest.raises(UserError, match=r"expected 5 images of claude-monet with sides of at least 40 .* got 3 of 3"):
-        choosing.freeze(suite(tmp_path), source, out)
+        freeze.freeze(suite(tmp_path), source, out)
     assert not out.exists()
 
 
@@ -233,13 +233,13 @@ def test_what_cannot_be_frozen_is_explained(tmp_path):
 def test_captions_that_are_none_are_explained(tmp_path, text):
     (by_artist(tmp_path / "wikiart") / "captions.json").write_text(text)
     with pytest.raises(UserError, match=r"in .*captions\.json"):
-        choosing.freeze(suite(tmp_path), str(tmp_path / "wikiart"), tmp_path / "out")
+        freeze.freeze(suite(tmp_path), str(tmp_path / "wikiart"), tmp_path / "out")
 
 
 def test_the_hub_needs_a_package_that_may_be_absent(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(UserError, match="expected the package datasets for huggan/wikiart, found none") as caught:
-        choosing.freeze(suite(tmp_path), collection.HUB, tmp_path / "out")
+        freeze.freeze(suite(tmp_path), collection.HUB, tmp_path / "out")
     assert "pip install datasets" in caught.value.hint
 
 

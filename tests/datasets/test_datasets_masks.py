@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tiny
 
-from benchmark.datasets import masks
-from benchmark.errors import UserError
-from benchmark.images import encode
+from cloakbench.datasets import masks
+from cloakbench.errors import UserError
+from cloakbench.images import encode
 
 
 def put(folder, name="a.jpg", size=(40, 60), mask=None):

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.execute import session as sessions
-from benchmark.execute.choice import Choice
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
 from tests import tiny
 from tests.running import run
 

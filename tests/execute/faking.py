@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from benchmark.cells.record import Environment, Status
-from benchmark.errors import InfrastructureError
-from benchmark.execute.job import Unfit
+from cloakbench.errors import InfrastructureError
+from cloakbench.execute.job import Unfit
+from cloakbench.schemas.record import Environment, Status
 
 HERE = Environment(env_class="here", device="cpu", threads=1, packages={}, libjpeg="", commit="", dirty=False)
 
@@ -57,7 +57,7 @@ class Desk:
             raise InfrastructureError("no space is left", "Free some.")
         if self.fault == "slow":
             time.sleep(0.5)
-        from benchmark.execute.progress import Outcome
+        from cloakbench.execute.progress import Outcome
 
         return Outcome(task.key, Status.OK)
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.cells.costing import Costs, Usual, steps
-from benchmark.errors import UserError
-from benchmark.execute import session as sessions
-from benchmark.execute.budget import Budget, Reckoning, seconds
-from benchmark.execute.choice import Choice
-from benchmark.execute.inline import InlineExecutor
-from benchmark.execute.progress import Outcome
-from benchmark.execute.schedule import Schedule
+from cloakbench.cells.costing import Costs, Usual, steps
+from cloakbench.errors import UserError
+from cloakbench.execute.inline import InlineExecutor
+from cloakbench.execute.progress import Outcome
+from cloakbench.execute.schedule import Schedule
+from cloakbench.execute.time_limit import Budget, Reckoning, seconds
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
 from tests import tiny
 from tests.running import Quiet
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmark.errors import InfrastructureError, UserError
-from benchmark.execute.executors import Asked, choose
-from benchmark.execute.inline import InlineExecutor
-from benchmark.execute.job import Task, Unfit
-from benchmark.execute.local import LocalExecutor
-from benchmark.execute.planned import PlannedDesk, PlannedJob
+from cloakbench.errors import InfrastructureError, UserError
+from cloakbench.execute.inline import InlineExecutor
+from cloakbench.execute.job import Task, Unfit
+from cloakbench.execute.local import LocalExecutor
+from cloakbench.runs.executors import Asked, choose
+from cloakbench.runs.planned_job import PlannedDesk, PlannedJob
 
 CONTRADICTIONS = [
     ({"workers": 0}, "expected --workers of 1 or more, got 0"),
@@ -91,7 +91,7 @@ def test_a_process_with_another_submission_or_plan_runs_nothing(planned, tmp_pat
 def test_an_actor_settles_what_it_computes_with_before_torch_is_there(python):
     said = python(
         "import sys\n"
-        "from benchmark.execute.actor import Actor\n"
+        "from cloakbench.execute.ray_worker import Actor\n"
         "actor = Actor({'ATEN_CPU_CAPABILITY': 'default'})\n"
         "actor.close()\n"
         "assert 'torch' not in sys.modules\n"

@@ -8,13 +8,13 @@ import faking
 import psutil
 import pytest
 
-from benchmark.cells.pipeline import Pipeline
-from benchmark.errors import InfrastructureError
-from benchmark.execute import session as sessions
-from benchmark.execute.choice import Choice
-from benchmark.execute.job import Unfit
-from benchmark.execute.local import LocalExecutor
-from benchmark.execute.planned import PlannedJob
+from cloakbench.cells.pipeline import Pipeline
+from cloakbench.errors import InfrastructureError
+from cloakbench.execute.job import Unfit
+from cloakbench.execute.local import LocalExecutor
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
+from cloakbench.runs.planned_job import PlannedJob
 from tests import tiny
 from tests.running import Then, told
 

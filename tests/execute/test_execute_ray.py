@@ -17,14 +17,14 @@ import faking
 import psutil
 import pytest
 
-from benchmark.errors import InfrastructureError, UserError
-from benchmark.execute import session as sessions
-from benchmark.execute.choice import Choice
-from benchmark.execute.job import Unfit
-from benchmark.execute.planned import PlannedJob
-from benchmark.execute.ray import RayExecutor
-from benchmark.images import decode, digest
-from tests import tiny
+from cloakbench.errors import InfrastructureError, UserError
+from cloakbench.execute.job import Unfit
+from cloakbench.execute.ray import RayExecutor
+from cloakbench.images import decode, digest
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
+from cloakbench.runs.planned_job import PlannedJob
+from tests import roots, tiny
 from tests.running import Then, run, told
 
 ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
@@ -35,7 +35,7 @@ ALONE = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",  # else Ray writes a token into the home folder
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the name says little: nodes listen on the loopback only
-    "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
+    "PYTHONPATH": os.pathsep.join([str(HERE), roots.PYTHONPATH]),
 }
 
 
@@ -131,7 +131,7 @@ def test_an_address_where_no_cluster_is_is_said_at_once(tmp_path, address):
 INTERRUPTED = """
 import sys
 import faking
-from benchmark.execute.ray import RayExecutor
+from cloakbench.execute.ray import RayExecutor
 from pathlib import Path
 from tests import tiny
 from tests.running import Then

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.cells.parcel import shared
-from benchmark.cells.record import Status
-from benchmark.errors import InfrastructureError
-from benchmark.execute.leases import Leases, names
-from benchmark.execute.progress import Outcome
-from benchmark.execute.ray import Needs
-from benchmark.execute.schedule import Schedule
+from cloakbench.errors import InfrastructureError
+from cloakbench.execute.leases import Leases, names
+from cloakbench.execute.parcel import shared
+from cloakbench.execute.progress import Outcome
+from cloakbench.execute.ray import Needs
+from cloakbench.execute.schedule import Schedule
+from cloakbench.schemas.record import Status
 from tests import tiny
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 
-from leaderboards import site
-from leaderboards.board import view
-from leaderboards.evidence import gather
-from leaderboards.pages.page import Material
-from leaderboards.source import Loaded
+from cloakbench.store.reading import Loaded
+from cloakbench_leaderboards.board.board import view
+from cloakbench_leaderboards.parts.page import Material
+from cloakbench_leaderboards.scores.evidence import gather
+from cloakbench_leaderboards.site import site
 
 KINDS = {
     "index.html",

@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from benchmark.cells.record import AttackFacts, Environment, ProtectionFacts, Record, StageCost, Status
-from benchmark.suites.schema import (
+from cloakbench.schemas.record import AttackFacts, Environment, ProtectionFacts, Record, StageCost, Status
+from cloakbench.schemas.suite import (
     AttackExplained,
     AttackSpec,
     MetricFacts,

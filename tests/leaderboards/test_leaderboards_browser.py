@@ -10,12 +10,13 @@ import shutil
 import pytest
 import synthetic
 
-from benchmark.suites.schema import Matching
-from leaderboards import site, text
-from leaderboards.board import view
-from leaderboards.evidence import gather
-from leaderboards.pages.page import Material
-from leaderboards.source import Loaded
+from cloakbench.schemas.suite import Matching
+from cloakbench.store.reading import Loaded
+from cloakbench_leaderboards import text
+from cloakbench_leaderboards.board.board import view
+from cloakbench_leaderboards.parts.page import Material
+from cloakbench_leaderboards.scores.evidence import gather
+from cloakbench_leaderboards.site import site
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")

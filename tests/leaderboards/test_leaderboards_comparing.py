@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from synthetic import record
 from versions import FACTS, FEW, RECORDS, version, weaker
 
-from benchmark.cells.record import Status
-from benchmark.errors import UserError
-from leaderboards import statistics
-from leaderboards.comparing import compare
-from leaderboards.references import parse
-from leaderboards.sides import Asked, sides
-from leaderboards.source import Loaded, load
-from leaderboards.verdicts import Verdict, judge
+from cloakbench.errors import UserError
+from cloakbench.schemas.record import Status
+from cloakbench.store.reading import Loaded, load
+from cloakbench_leaderboards.scores import statistics
+from cloakbench_leaderboards.versions.comparing import compare
+from cloakbench_leaderboards.versions.references import parse
+from cloakbench_leaderboards.versions.sides import Asked, sides
+from cloakbench_leaderboards.versions.verdicts import Verdict, judge
 
 MINI = Path(__file__).parents[2] / "leaderboards/reference/mini"
 MIRROR = {Verdict.REGRESSED: Verdict.IMPROVED, Verdict.IMPROVED: Verdict.REGRESSED}

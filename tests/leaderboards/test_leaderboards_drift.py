@@ -5,7 +5,7 @@ import math
 
 from synthetic import record
 
-from leaderboards.drift import Drift, drift
+from cloakbench_leaderboards.versions.drift import Drift, drift
 
 FIRST = record("identity", "a", [0.2, 0.4], digests={"protect": ["1"], "generate": ["2", "3"]})
 

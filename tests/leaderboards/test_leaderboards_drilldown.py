@@ -11,11 +11,11 @@ import synthetic
 from PIL import Image
 from synthetic import JPEG
 
-from benchmark.cells.paths import StorePaths
-from leaderboards import site
-from leaderboards.evidence import gather
-from leaderboards.pages.differences import Differences
-from leaderboards.source import load
+from cloakbench.store.paths import StorePaths
+from cloakbench.store.reading import load
+from cloakbench_leaderboards.parts.differences import Differences
+from cloakbench_leaderboards.scores.evidence import gather
+from cloakbench_leaderboards.site import site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if CHROMIUM is None:

@@ -7,13 +7,14 @@ import pytest
 import synthetic
 from synthetic import EDIT, EDIT_METRICS, JPEG, PLAIN, arms, edited, lost, record
 
-from benchmark.cells.record import Status
-from leaderboards import site, text
-from leaderboards.board import board
-from leaderboards.board import view as board_view
-from leaderboards.evidence import gather
-from leaderboards.pages.page import Material
-from leaderboards.source import Loaded
+from cloakbench.schemas.record import Status
+from cloakbench.store.reading import Loaded
+from cloakbench_leaderboards import text
+from cloakbench_leaderboards.board.board import board
+from cloakbench_leaderboards.board.board import view as board_view
+from cloakbench_leaderboards.parts.page import Material
+from cloakbench_leaderboards.scores.evidence import gather
+from cloakbench_leaderboards.site import site
 
 NAMES = [f"artist{n}" for n in range(6)]
 EDITING = {"metrics": EDIT_METRICS, "edit_prompts": ["a boat at night", "a boat in snow"], "rank_by": "dreambooth"}

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import BLUR, FLOOR, JPEG, LORA, PLAIN, arms, record
 
-from benchmark.suites.schema import Matching
-from leaderboards import entries, noise, ranking, standings
-from leaderboards.evidence import Evidence, gather
-from leaderboards.source import Loaded
+from cloakbench.schemas.suite import Matching
+from cloakbench.store.reading import Loaded
+from cloakbench_leaderboards.scores import aggregates, ranking, resolution, standings
+from cloakbench_leaderboards.scores.evidence import Evidence, gather
 from tests.benchmarks import growth
 
 TWO = ["a", "b"]
@@ -44,7 +44,7 @@ def at(target: float) -> str:
 
 
 def test_examples_in_docstrings():
-    assert not sum(doctest.testmod(module).failed for module in (entries, standings, ranking, noise))
+    assert not sum(doctest.testmod(module).failed for module in (aggregates, standings, ranking, resolution))
 
 
 def two_strengths(half=(0.5, 0.6), full=(0.6, 0.9)):

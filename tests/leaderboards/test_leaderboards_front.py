@@ -8,14 +8,17 @@ import pytest
 import synthetic
 from synthetic import JPEG, PLAIN, arms, record
 
-from benchmark.cells.record import Status
-from benchmark.suites.schema import Matching
-from leaderboards import flags, plots, site
-from leaderboards.board import view
-from leaderboards.evidence import gather
-from leaderboards.pages import bundles, front
-from leaderboards.pages.page import Material
-from leaderboards.source import Loaded
+from cloakbench.schemas.record import Status
+from cloakbench.schemas.suite import Matching
+from cloakbench.store.reading import Loaded
+from cloakbench_leaderboards.board import vega
+from cloakbench_leaderboards.board.board import view
+from cloakbench_leaderboards.pages import front
+from cloakbench_leaderboards.parts import bundles
+from cloakbench_leaderboards.parts.page import Material
+from cloakbench_leaderboards.scores import flags
+from cloakbench_leaderboards.scores.evidence import gather
+from cloakbench_leaderboards.site import site
 
 NAMES = [f"artist{n}" for n in range(6)]
 STRENGTHS = (0.25, 0.5, 1.0)
@@ -92,7 +95,7 @@ def test_every_flag_that_occurs_is_explained(three):
 def test_the_drawing_shrinks_but_keeps_what_is_read(three):
     [section] = view(three).attacks
     long = replace(section.curve, x_label='a label="0.123" role="x"', x_reversed=False)
-    drawn = plots.svg(long, 0)
+    drawn = vega.svg(long, 0)
     assert 'a label="0.123" role="x", more visible' in drawn.replace("&quot;", '"')
     ticks = re.findall(r">([\d.]+)</text>", drawn)
     assert len(ticks) == len(set(ticks[:7])) + len(set(ticks[7:]))

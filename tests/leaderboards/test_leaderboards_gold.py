@@ -4,11 +4,12 @@ import pytest
 import synthetic
 from synthetic import FLOOR, PLAIN, TRANSFER, record
 
-from benchmark.errors import UserError
-from benchmark.suites.schema import Seeds
-from leaderboards import gold, site
-from leaderboards.evidence import gather
-from leaderboards.source import Loaded
+from cloakbench.errors import UserError
+from cloakbench.schemas.suite import Seeds
+from cloakbench.store.reading import Loaded
+from cloakbench_leaderboards.scores import gold
+from cloakbench_leaderboards.scores.evidence import gather
+from cloakbench_leaderboards.site import site
 
 NAMES = [f"artist{n}" for n in range(6)]
 WOBBLE = [0.004, -0.004, 0.003, -0.003, 0.002, -0.002]

@@ -13,13 +13,14 @@ from xml.etree import ElementTree
 import pytest
 import synthetic
 
-from benchmark.errors import UserError
-from leaderboards import feed, history, source
-from leaderboards.evidence import gather
-from leaderboards.history import HISTORY_FILE, Point, layers, points, read, remember, united
-from leaderboards.pages import history as page
-from leaderboards.site import build
-from leaderboards.tracking import tracks
+from cloakbench.errors import UserError
+from cloakbench.store import reading
+from cloakbench_leaderboards.history import feed, history
+from cloakbench_leaderboards.history.history import HISTORY_FILE, Point, layers, points, read, remember, united
+from cloakbench_leaderboards.history.tracking import tracks
+from cloakbench_leaderboards.pages import history as page
+from cloakbench_leaderboards.scores.evidence import gather
+from cloakbench_leaderboards.site.site import build
 
 FACTS, RECORDS = synthetic.demonstration()
 ATOM = {"a": feed.ATOM}
@@ -51,7 +52,7 @@ def folder(tmp_path):
 
 
 def test_a_board_gives_a_point_for_each_submission_and_random_noise():
-    found = points(gather(source.Loaded(FACTS, RECORDS, [])))
+    found = points(gather(reading.Loaded(FACTS, RECORDS, [])))
     assert [each.protection for each in sorted(found, key=lambda p: p.protection)] == [
         "glaze", "impasto", "mist", "photoguard", "random-noise",
     ]  # fmt: skip
@@ -106,7 +107,7 @@ def test_layers_never_mix_versions_or_environments():
     elsewhere = RECORDS[0].environment.model_copy(update={"env_class": "other"})
     moved = [each.model_copy(update={"environment": elsewhere}) for each in RECORDS]
     more = versioned(RECORDS, "1.1", "2026-02-01T00:00:00+00:00")
-    found = list(layers(source.Loaded(FACTS, [*RECORDS, *moved, *more], [])))
+    found = list(layers(reading.Loaded(FACTS, [*RECORDS, *moved, *more], [])))
     kinds = [
         (
             {each.environment.env_class for each in layer.records},
@@ -197,10 +198,10 @@ def test_ids_stay_when_the_board_grows_and_the_bytes_when_it_does_not(folder, tm
 
 def test_drift_of_canaries_is_shown(tmp_path):
     store = synthetic.save(tmp_path / "store", FACTS, RECORDS)
-    source.export_reference(store, None, tmp_path / "reference")
+    reading.export_reference(store, None, tmp_path / "reference")
     clean = next(each for each in RECORDS if each.protection.name == "identity")
     moved = clean.model_copy(update={"created": "2026-05-01T00:00:00+00:00", "sets": {"frechet": 9.0, "kid": 0.003}})
-    (tmp_path / "reference" / source.CANARIES_FILE).write_text(moved.model_dump_json() + "\n")
+    (tmp_path / "reference" / reading.CANARIES_FILE).write_text(moved.model_dump_json() + "\n")
     out = build(tmp_path / "reference", tmp_path / "site", unofficial=True).parent
     assert (
         "identity artist-1 dreambooth: the same images; mean distance +0, frechet by up to"

@@ -9,10 +9,10 @@ from PIL import Image
 from seen import KINDS, kind, made, pages
 from synthetic import JPEG, PLAIN, arms, record
 
-from benchmark.cells.paths import StorePaths
-from benchmark.cells.record import Status
-from leaderboards.pages import pictures
-from leaderboards.writing import publish
+from cloakbench.schemas.record import Status
+from cloakbench.store.paths import StorePaths
+from cloakbench_leaderboards.parts import pictures
+from cloakbench_leaderboards.site.writing import publish
 
 NAMES = [f"artist{n}" for n in range(6)]
 TRICKS = "<script>alert(1)</script>\u202e\"'><img src=x onerror=alert(1)>../../../etc/passwd{{ 7*7 }}"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.suites.schema import Matching
-from leaderboards import matching
-from leaderboards.matching import Curve, Sought, Stop
+from cloakbench.schemas.suite import Matching
+from cloakbench_leaderboards.scores import matching
+from cloakbench_leaderboards.scores.matching import Curve, Sought, Stop
 
 LOWER, HIGHER = {"lpips": False}, {"psnr": True}
 RULES = Matching(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import synthetic
 
-from leaderboards import moves, site
-from leaderboards.evidence import gather
-from leaderboards.moves import Kept
-from leaderboards.source import Loaded
+from cloakbench.store.reading import Loaded
+from cloakbench_leaderboards.history import last_board
+from cloakbench_leaderboards.history.last_board import Kept
+from cloakbench_leaderboards.scores.evidence import gather
+from cloakbench_leaderboards.site import site
 
 NAMES = [f"artist-{n}" for n in range(1, 8)]
 RECIPE = {
@@ -41,15 +42,15 @@ def board(*groups, control=None):
 
 def between(before, after):
     (old, were), (new, are) = before, after
-    known = {moves.address(record): record for record in [*were, *are]}
-    told = moves.compare(moves.state(old), moves.state(new), known)
+    known = {last_board.address(record): record for record in [*were, *are]}
+    told = last_board.compare(last_board.state(old), last_board.state(new), known)
     return {move.protection: move for move in told.moves}
 
 
 def test_equal_boards_have_no_moves_and_a_first_board_has_only_new_entries():
     one = board(protected("cloak", 0.6))
     assert between(one, one) == {}
-    first = moves.compare(None, moves.state(one[0]), {})
+    first = last_board.compare(None, last_board.state(one[0]), {})
     assert {move.what for move in first.moves} == {"new"}
     assert first.before == ""
 
@@ -122,8 +123,8 @@ def test_the_page_and_its_data_say_it_and_escape_it(tmp_path):
     name = "cloak[x=<b>bold</b>]"
     evidence, records = board(protected(name, 0.6))
     store = synthetic.save(tmp_path / "store", evidence.facts, records)
-    told = moves.compare(None, moves.state(evidence), {})
-    moves.write(store, Kept(state=moves.state(evidence), changes=told))
+    told = last_board.compare(None, last_board.state(evidence), {})
+    last_board.write(store, Kept(state=last_board.state(evidence), changes=told))
     page = site.build(store, tmp_path / "out", unofficial=True)
     text = (tmp_path / "out" / "changes.html").read_text()
     assert "&lt;b&gt;bold" in text
@@ -136,4 +137,4 @@ def test_the_page_and_its_data_say_it_and_escape_it(tmp_path):
 def test_an_unreadable_state_counts_as_none(tmp_path):
     (tmp_path / "boards").mkdir()
     (tmp_path / "boards" / "mini.json").write_text("{")
-    assert moves.read(tmp_path, "mini") is None
+    assert last_board.read(tmp_path, "mini") is None

@@ -13,16 +13,16 @@ import synthetic
 from seen import KINDS, Seen, kind, made, pages, words
 from synthetic import JPEG, arms, record
 
-from benchmark.cells.record import Status
-from benchmark.cells.seeds import salt_digest
-from benchmark.cells.selecting import SELECTABLE
-from leaderboards import ranking
-from leaderboards.evidence import gather
-from leaderboards.pages import addresses, commands, recipes
-from leaderboards.pages.differences import Differences
-from leaderboards.pages.method_tables import STATUSES
-from leaderboards.source import Loaded
-from leaderboards.writing import publish
+from cloakbench.cells.selecting import SELECTABLE
+from cloakbench.schemas.record import Status
+from cloakbench.store.reading import Loaded
+from cloakbench.store.seeds import salt_digest
+from cloakbench_leaderboards.pages.method_tables import STATUSES
+from cloakbench_leaderboards.parts import addresses, commands, recipes
+from cloakbench_leaderboards.parts.differences import Differences
+from cloakbench_leaderboards.scores import ranking
+from cloakbench_leaderboards.scores.evidence import gather
+from cloakbench_leaderboards.site.writing import publish
 
 NAMES = [f"artist{n}" for n in range(6)]
 

@@ -11,9 +11,9 @@ from PIL import Image
 from seen import Seen, made
 from synthetic import JPEG, PLAIN, record
 
-from benchmark.cells.paths import StorePaths
-from leaderboards.pages import pictures
-from leaderboards.writing import publish
+from cloakbench.store.paths import StorePaths
+from cloakbench_leaderboards.parts import pictures
+from cloakbench_leaderboards.site.writing import publish
 
 STAGES = ("protect", "countermeasure", "generate")
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboards import ranking
-from leaderboards.noise import Noise, artists_needed, detectable
-from leaderboards.ranking import Place, discoveries, flips, front, paired_p, places
-from leaderboards.statistics import mean
+from cloakbench_leaderboards.scores import ranking
+from cloakbench_leaderboards.scores.ranking import Place, discoveries, flips, front, paired_p, places
+from cloakbench_leaderboards.scores.resolution import Noise, artists_needed, detectable
+from cloakbench_leaderboards.scores.statistics import mean
 from tests.benchmarks.interval_coverage import ARTISTS, coverage, false_alarms
 
 ARTIST = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5])

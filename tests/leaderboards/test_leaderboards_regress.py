@@ -9,7 +9,7 @@ import pytest
 import synthetic
 from versions import FACTS, FEW, version, weaker
 
-from leaderboards.source import export_reference
+from cloakbench.store.reading import export_reference
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import synthetic
 import yaml
 from versions import FACTS, FEW, version, weaker
 
-from benchmark.submissions.starting import start
+from cloakbench.submissions.new_package import start
 
 SUBMISSIONS = Path(__file__).parents[2] / "submissions"
 WORKFLOW = yaml.safe_load((SUBMISSIONS / "robustness.yml").read_text())

@@ -9,11 +9,13 @@ import pytest
 import synthetic
 from synthetic import EDIT, JPEG, LORA, PLAIN, TRANSFER, arms, edited, lost, record
 
-from benchmark.cells.record import Record, Status
-from benchmark.suites.schema import Matching, Suite
-from leaderboards import coverage, frames, statistics, text
-from leaderboards.scores import Point, Scores, score
-from leaderboards.selection import select
+from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.suite import Matching, Suite
+from cloakbench_leaderboards import text
+from cloakbench_leaderboards.data import coverage, frames
+from cloakbench_leaderboards.data.selection import select
+from cloakbench_leaderboards.scores import statistics
+from cloakbench_leaderboards.scores.scores import Point, Scores, score
 
 TWO = synthetic.suite(["a", "b"])
 WITH_JPEG = synthetic.suite(["a"], (PLAIN, JPEG))

@@ -11,14 +11,14 @@ import pytest
 import synthetic
 from synthetic import JPEG, PLAIN, arms, record
 
-from benchmark.cells.record import Status
-from benchmark.errors import UserError
-from benchmark.suites.schema import Matching
-from leaderboards import site
-from leaderboards.board import board, view
-from leaderboards.evidence import gather
-from leaderboards.pages.page import Material
-from leaderboards.source import Loaded
+from cloakbench.errors import UserError
+from cloakbench.schemas.record import Status
+from cloakbench.schemas.suite import Matching
+from cloakbench.store.reading import Loaded
+from cloakbench_leaderboards.board.board import board, view
+from cloakbench_leaderboards.parts.page import Material
+from cloakbench_leaderboards.scores.evidence import gather
+from cloakbench_leaderboards.site import site
 
 NAMES = [f"artist{n}" for n in range(6)]
 HOSTILE = "<script>alert(1)</script>\u202e\"'><img src=x onerror=alert(1)>" + "x" * 10_000
@@ -225,7 +225,7 @@ MATCHED = Matching(metric="mini-lpips", targets=[0.15, 0.3, 0.45], tolerance=0.0
 
 @pytest.mark.parametrize("changes", [{}, {"matching": MATCHED}, {"demonstration": True}])
 def test_data_follows_the_committed_schema(changes):
-    schema = Path(site.__file__).with_name("board.schema.json").read_text()
+    schema = (Path(site.__file__).parents[1] / "board.schema.json").read_text()
     assert schema == site.schema()
     data = json.loads(site.serialise(board(loaded(six_artists(), **changes))))
     jsonschema.validate(data, json.loads(schema))

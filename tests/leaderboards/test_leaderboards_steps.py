@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboards import steps
-from leaderboards.steps import fit, has_regressed
+from cloakbench_leaderboards.history import steps
+from cloakbench_leaderboards.history.steps import fit, has_regressed
 
 
 def bounds(values, least=0.1):

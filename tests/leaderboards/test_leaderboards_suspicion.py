@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import synthetic
 
-from leaderboards.board import view
-from leaderboards.evidence import gather
-from leaderboards.flags import MEANINGS
-from leaderboards.source import Loaded
-from leaderboards.suspicion import NOISE, RAISES, suspicions
+from cloakbench.store.reading import Loaded
+from cloakbench_leaderboards.board.board import view
+from cloakbench_leaderboards.scores.evidence import gather
+from cloakbench_leaderboards.scores.flags import MEANINGS
+from cloakbench_leaderboards.scores.suspicion import NOISE, RAISES, suspicions
 
 NAMES = [f"artist-{n}" for n in range(1, 9)]
 ATTACKS = (synthetic.PLAIN, synthetic.JPEG)

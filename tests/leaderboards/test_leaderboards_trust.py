@@ -9,10 +9,9 @@ import subprocess
 import pytest
 import synthetic
 
-from benchmark import signing
-from benchmark.cells.record import Status
-from leaderboards import source
-from leaderboards.trust import MAINTAINERS, SELF_REPORTED, labels
+from cloakbench.schemas.record import Status
+from cloakbench.store import reading, signing
+from cloakbench_leaderboards.data.trust import MAINTAINERS, SELF_REPORTED, labels
 
 NAMES = [f"artist-{n}" for n in range(1, 7)]
 PRIMARY = "style-distance"
@@ -102,9 +101,9 @@ def store(tmp_path):
 def test_a_signature_by_an_allowed_key_counts_in_the_store_and_in_its_export(store, key, allowed, cloakbench, tmp_path):
     told = cloakbench("sign", store, "--key", key, "--json")
     assert (told.code, json.loads(told.out)["records"]) == (0, 24)
-    loaded = source.load(store)
+    loaded = reading.load(store)
     assert of(loaded.records, loaded.signed) == MAINTAINERS
-    exported = source.load(tmp_path / "out") if source.export_reference(store, None, tmp_path / "out") else None
+    exported = reading.load(tmp_path / "out") if reading.export_reference(store, None, tmp_path / "out") else None
     assert of(exported.records, exported.signed) == MAINTAINERS
     assert "signed by lead@example.org" in labels(exported.records, exported.signed, PRIMARY)["cloak"].words
 
@@ -115,13 +114,13 @@ def test_a_foreign_key_a_changed_manifest_and_a_missing_signature_count_for_noth
     [manifest] = (store / "signatures").glob("*.manifest")
     whole = manifest.read_bytes()
     manifest.write_bytes(whole.replace(whole[:4], b"0000"))
-    assert not source.load(store).signed
+    assert not reading.load(store).signed
     manifest.write_bytes(whole)
-    assert source.load(store).signed
+    assert reading.load(store).signed
     allowed.write_text("")
-    assert not source.load(store).signed
+    assert not reading.load(store).signed
     manifest.with_suffix(".manifest.sig").unlink()
-    assert not source.load(store).signed
+    assert not reading.load(store).signed
 
 
 @needs_openssh

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboards import changes as recipes
-from leaderboards import drift as drifting
-from leaderboards import noise, references, verdicts
-from leaderboards.noise import Noise, detectable, seeds_needed
-from leaderboards.statistics import mean
-from leaderboards.verdicts import Verdict, holm, judge, overall
+from cloakbench_leaderboards.scores import resolution as noise
+from cloakbench_leaderboards.scores.resolution import Noise, detectable, seeds_needed
+from cloakbench_leaderboards.scores.statistics import mean
+from cloakbench_leaderboards.versions import changes as recipes
+from cloakbench_leaderboards.versions import drift as drifting
+from cloakbench_leaderboards.versions import references, verdicts
+from cloakbench_leaderboards.versions.verdicts import Verdict, holm, judge, overall
 
 WOBBLE = np.array([0.01, -0.01, 0.02, -0.02, 0.01, -0.01])
 MIRROR = {"regressed": "improved", "improved": "regressed"}

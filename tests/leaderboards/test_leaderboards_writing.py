@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.errors import UserError
-from leaderboards import writing
-from leaderboards.pages.page import slug
-from leaderboards.writing import File, publish
+from cloakbench.errors import UserError
+from cloakbench_leaderboards.parts.page import slug
+from cloakbench_leaderboards.site import writing
+from cloakbench_leaderboards.site.writing import File, publish
 
 LONG_AGO = 1_000_000_000
 
@@ -119,7 +119,7 @@ def test_a_killed_build_leaves_the_old_site_and_the_next_one_cleans_up(tmp_path)
     out = tmp_path / "site"
     publish(out, plan(index="old"))
     program = (
-        "import os, signal, pathlib; from leaderboards.writing import File, publish\n"
+        "import os, signal, pathlib; from cloakbench_leaderboards.site.writing import File, publish\n"
         "def die(): os.kill(os.getpid(), signal.SIGKILL)\n"
         f"publish(pathlib.Path({str(out)!r}), [File('index.html', 'new', 'new'.encode), File('b.html', 'b', die)])"
     )

@@ -8,8 +8,8 @@ import tiny
 from pairs import PAIRS, noisy
 from skimage.color import deltaE_ciede2000
 
-from benchmark.images import measure_budget
-from benchmark.metrics import quality
+from cloakbench.images import measure_budget
+from cloakbench.metrics import quality
 
 GREY = np.full((64, 64, 3), 100, np.uint8)
 

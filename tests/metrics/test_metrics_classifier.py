@@ -6,10 +6,10 @@ import pytest
 import tiny
 import torch
 
-from benchmark.errors import UserError
-from benchmark.images import fit_square, to_tensor
-from benchmark.metrics import classifier
-from benchmark.metrics.classifier import KEPT, SAMPLES, most_likely
+from cloakbench.errors import UserError
+from cloakbench.images import fit_square, to_tensor
+from cloakbench.metrics import classifier
+from cloakbench.metrics.classifier import KEPT, SAMPLES, most_likely
 
 TEXTS = ["a painting of a boat", "a boat", "a painting", "style", "a style of a painting"]
 ROUNDS = {"samples": (2, 4, 10), "kept": (4, 2, 1)}
@@ -56,7 +56,7 @@ def by_loops(model, picture, texts, samples, kept):
 @pytest.mark.parametrize("alias", ["mini-a", "mini-b"])
 @torch.no_grad()
 def test_the_likeliest_text_is_that_of_the_loops(alias, stand_ins):
-    from benchmark.models import loader
+    from cloakbench.models import loader
 
     model, picture = loader.load(alias), tiny.picture(1)
     expected = by_loops(model, picture, TEXTS, **ROUNDS)
@@ -118,8 +118,8 @@ def test_the_trained_model_names_the_styles_it_has_learned():
 
     if not learned.present():
         pytest.skip("the trained weights of mini-a are not in the package yet")
-    from benchmark.datasets.procedural import styles
-    from benchmark.models import loader
+    from cloakbench.datasets.procedural import styles
+    from cloakbench.models import loader
 
     known = styles.names("training")
     texts = [f"a painting in the style of {style}" for style in known]

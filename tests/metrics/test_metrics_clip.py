@@ -7,11 +7,11 @@ import tiny
 import torch
 from PIL import Image
 
-from benchmark.errors import UserError
-from benchmark.metrics import clip, protection, spaces
-from benchmark.metrics.clip import Clip
-from benchmark.metrics.protection import Subject
-from benchmark.metrics.spaces import Pictures
+from cloakbench.errors import UserError
+from cloakbench.metrics import clip, generations, spaces
+from cloakbench.metrics.clip import Clip
+from cloakbench.metrics.generations import Subject
+from cloakbench.metrics.spaces import Pictures
 
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -85,10 +85,10 @@ def test_metrics_on_clip_go_the_whole_way(small, monkeypatch, stand_ins):
     known = Subject(
         Pictures([tiny.picture(n) for n in range(4)]), Pictures([tiny.picture(9 + n) for n in range(5)]), "claude-monet"
     )
-    found = protection.measure(["cmmd", "clip-distance", "clip-accuracy"], known)
+    found = generations.measure(["cmmd", "clip-distance", "clip-accuracy"], known)
     assert found.skipped == {}
     assert 0 < found.values["cmmd"][0] < 20
     assert all(0 <= value <= 2 for value in found.values["clip-distance"])
     assert set(found.values["clip-accuracy"]) <= {0.0, 1.0}
     same = Subject(known.generated, known.generated)
-    assert protection.measure(["cmmd"], same).values["cmmd"] == [pytest.approx(0, abs=1e-9)]
+    assert generations.measure(["cmmd"], same).values["cmmd"] == [pytest.approx(0, abs=1e-9)]

@@ -5,10 +5,10 @@ import pytest
 import tiny
 import torch
 
-from benchmark.errors import UserError
-from benchmark.images import to_tensor
-from benchmark.metrics import quality
-from benchmark.metrics.comparing import Metric, checked, compare
+from cloakbench.errors import UserError
+from cloakbench.images import to_tensor
+from cloakbench.metrics import quality
+from cloakbench.metrics.comparing import Metric, checked, compare
 
 PICTURE = tiny.picture(0, 64, 80)
 FLOATS = PICTURE / np.float32(255)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tiny
 
-from benchmark.errors import UserError
-from benchmark.metrics import catalogue, editing, quality
+from cloakbench.errors import UserError
+from cloakbench.metrics import catalogue, editing, quality
 
 
 def vif(edited, clean):

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.datasets.artists import MINI
-from benchmark.metrics import genres
-from benchmark.suites import load as suites
+from cloakbench.datasets.artists import MINI
+from cloakbench.metrics import genres
+from cloakbench.suites import load as suites
 
 
 def test_there_are_39_labels_and_three_count():

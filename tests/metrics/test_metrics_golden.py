@@ -6,8 +6,8 @@ import csv
 
 import pytest
 
-from benchmark.images import decode
-from benchmark.metrics import quality
+from cloakbench.images import decode
+from cloakbench.metrics import quality
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 NAMES = ("I03", "I04", "I06", "I08", "I19")
@@ -71,7 +71,7 @@ def test_lpips_vgg_is_that_of_the_authors_package(assets):
     import lpips
     import torch
 
-    from benchmark.images import to_tensor
+    from cloakbench.images import to_tensor
 
     ref, changed = (decode((assets / "golden" / "lpips" / f"ex_{n}.png").read_bytes()) for n in ("ref", "p0"))
     theirs = lpips.LPIPS(net="vgg", verbose=False)

@@ -7,11 +7,11 @@ import pytest
 import tiny
 import torch
 
-from benchmark.errors import UserError
-from benchmark.images import decode
-from benchmark.metrics import inception, protection, sets, weights
-from benchmark.metrics.protection import Subject
-from benchmark.metrics.spaces import SPACES, Pictures
+from cloakbench.errors import UserError
+from cloakbench.images import decode
+from cloakbench.metrics import generations, inception, sets, weights
+from cloakbench.metrics.generations import Subject
+from cloakbench.metrics.spaces import SPACES, Pictures
 
 NAMES = ("I03", "I04", "I06", "I08", "I19")
 
@@ -44,7 +44,7 @@ def features(hub, seen):
 
 
 def measured(name, x, y):
-    return protection.METRICS[name](
+    return generations.METRICS[name](
         Subject(Pictures(None, known={"inception": x}), Pictures(None, known={"inception": y}))
     )
 

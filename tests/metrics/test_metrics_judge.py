@@ -8,10 +8,10 @@ import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmark.datasets.procedural import styles
-from benchmark.metrics import judge
-from benchmark.metrics.judge import Judge
-from benchmark.models import registry
+from cloakbench.datasets.procedural import styles
+from cloakbench.metrics import judge
+from cloakbench.metrics.judge import Judge
+from cloakbench.models import registry
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import tiny
 from pairs import PAIRS
 from PIL import Image
 
-from benchmark.images import encode
-from benchmark.metrics import catalogue, measuring, protection, quality
+from cloakbench.images import encode
+from cloakbench.metrics import catalogue, generations, measuring, quality
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
@@ -53,7 +53,7 @@ def test_every_metric_of_pairs_has_facts(name):
     assert catalogue.find(name).level in {"quality", "edit"}
 
 
-@pytest.mark.parametrize("name", sorted(protection.MEASURES))
+@pytest.mark.parametrize("name", sorted(generations.MEASURES))
 def test_every_metric_of_sets_has_facts(name):
     assert catalogue.find(name).level in {"generation", "set"}
 

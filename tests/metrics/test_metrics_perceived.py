@@ -9,12 +9,12 @@ import pytest
 import tiny
 import torch
 
-from benchmark.errors import UserError
-from benchmark.images import decode, to_tensor
-from benchmark.metrics import perceived, protection
-from benchmark.metrics.perceived import LEAST_SIDES
-from benchmark.metrics.protection import Subject
-from benchmark.metrics.spaces import Pictures
+from cloakbench.errors import UserError
+from cloakbench.images import decode, to_tensor
+from cloakbench.metrics import generations, perceived
+from cloakbench.metrics.generations import Subject
+from cloakbench.metrics.perceived import LEAST_SIDES
+from cloakbench.metrics.spaces import Pictures
 
 NAMES = ("I03", "I04", "I06", "I08", "I19")
 TOLERANCES = {"niqe": 3e-3, "brisque": 1e-2}
@@ -45,7 +45,7 @@ def test_an_images_value_depends_on_no_other(name, assets):
 def test_no_structure_is_no_value(name, assets):
     flat = np.full((200, 200, 3), 90, np.uint8)
     subject = Subject(Pictures([flat]), Pictures(None))
-    found = protection.measure([name], subject)
+    found = generations.measure([name], subject)
     if name == "niqe":
         assert found.skipped == {"niqe": "expected images with structure for 'niqe', got none in image 0"}
     else:

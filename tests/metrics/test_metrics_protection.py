@@ -4,10 +4,10 @@ import pytest
 import tiny
 import torch
 
-from benchmark.errors import UserError
-from benchmark.metrics import catalogue, genres, judge, protection, sets, spaces
-from benchmark.metrics.protection import Subject, measure, style_distance
-from benchmark.metrics.spaces import Absent, Pictures
+from cloakbench.errors import UserError
+from cloakbench.metrics import catalogue, generations, genres, judge, sets, spaces
+from cloakbench.metrics.generations import Subject, measure, style_distance
+from cloakbench.metrics.spaces import Absent, Pictures
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
@@ -76,7 +76,7 @@ def test_half_precision_changes_a_set_metric_little(name):
     made, references = unit(40, d, 1).split([28, 12])
     rounded = [features.half().float() for features in (made, references)]
     first, second = (
-        protection.METRICS[name](Subject(Pictures(None, known={space: x}), Pictures(None, known={space: y})))
+        generations.METRICS[name](Subject(Pictures(None, known={space: x}), Pictures(None, known={space: y})))
         for x, y in ((made, references), rounded)
     )
     assert second == [pytest.approx(first[0], rel=1e-3, abs=1e-3 if name == "kid" else 1e-4)]
@@ -96,7 +96,7 @@ def test_one_generation_makes_no_set(name):
 def test_without_images_or_features_nothing_can_be_had():
     for name in ("niqe", "cmmd"):
         with pytest.raises(Absent, match="expected the generated images, got none") as caught:
-            protection.METRICS[name](subject())
+            generations.METRICS[name](subject())
         assert "--keep images" in caught.value.hint
 
 
@@ -118,7 +118,7 @@ def test_clip_accuracy_is_whether_the_artists_genre_is_among_the_three_nearest(m
             assert asked == list(labels)
             return texts
 
-    monkeypatch.setattr(protection, "load_clip", lambda name, device: Fake())
+    monkeypatch.setattr(generations, "load_clip", lambda name, device: Fake())
     baroque = labels.index("Baroque")
     nearest = torch.zeros(3, len(labels))
     nearest[0, [baroque, 0, 1]] = torch.tensor([0.5, 0.6, 0.7])  # third
@@ -137,9 +137,9 @@ def test_a_mini_model_classifies_only_the_styles_it_has_learned(monkeypatch, mod
         asked.update(model=used, images=len(images), texts=texts)
         return [[4, 0, 1], [2, 3, 0]]
 
-    monkeypatch.setattr(protection.classifier, "most_likely", likeliest)
+    monkeypatch.setattr(generations.classifier, "most_likely", likeliest)
     images = Pictures([tiny.picture(0), tiny.picture(1)])
-    learned = protection.styles.names("training")
+    learned = generations.styles.names("training")
     known = Subject(images, Pictures(None), learned[4].replace(" ", "-"), lambda: model)
     assert measure(["diffusion-accuracy"], known).values == {"diffusion-accuracy": [1.0, 0.0]}
     assert asked["texts"] == [f"a painting in the style of {style}" for style in learned]
@@ -150,8 +150,8 @@ def test_a_mini_model_classifies_only_the_styles_it_has_learned(monkeypatch, mod
 
 
 def test_every_metric_of_generations_has_an_implementation():
-    assert set(protection.METRICS) == {m.name for m in catalogue.METRICS if m.level in {"generation", "set"}}
-    assert set(protection.ABOUT_AN_ARTIST) <= set(protection.METRICS)
+    assert set(generations.METRICS) == {m.name for m in catalogue.METRICS if m.level in {"generation", "set"}}
+    assert set(generations.ABOUT_AN_ARTIST) <= set(generations.METRICS)
     assert {space.weights for space in spaces.SPACES.values()} >= {"mini-clip"}
 
 

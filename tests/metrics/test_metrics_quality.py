@@ -8,10 +8,10 @@ from pairs import LARGE, PAIRS, noisy
 from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from benchmark.errors import UserError
-from benchmark.images import to_tensor
-from benchmark.metrics import catalogue, quality, weights
-from benchmark.models.loader import mini_lpips
+from cloakbench.errors import UserError
+from cloakbench.images import to_tensor
+from cloakbench.metrics import catalogue, quality, weights
+from cloakbench.models.loader import mini_lpips
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 PLAIN = [m.name for m in catalogue.METRICS if m.level == "quality" and set(m.weights) <= {"mini-lpips.safetensors"}]

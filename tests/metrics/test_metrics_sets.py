@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from benchmark.errors import UserError
-from benchmark.metrics.sets import cmmd, frechet, kid, precision, recall
+from cloakbench.errors import UserError
+from cloakbench.metrics.sets import cmmd, frechet, kid, precision, recall
 
 ALL = [frechet, kid, cmmd, precision, recall]
 

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from benchmark.errors import UserError
-from benchmark.metrics import catalogue, quality, weights
-from benchmark.metrics.weights import WeightFile
-from benchmark.models import registry
+from cloakbench.errors import UserError
+from cloakbench.metrics import catalogue, quality, weights
+from cloakbench.metrics.weights import WeightFile
+from cloakbench.models import registry
 
 VGG, DISTS = "vgg16-397923af.pth", "DISTS_weights-f5e65c96.pth"
 
@@ -147,6 +147,6 @@ def test_the_real_files_are_what_they_are_said_to_be():
 
 def test_weights_are_looked_up_without_torch(python):
     code = (
-        "import sys; from benchmark.metrics import weights; weights.sort_out(['psnr']); print('torch' in sys.modules)"
+        "import sys; from cloakbench.metrics import weights; weights.sort_out(['psnr']); print('torch' in sys.modules)"
     )
     assert python(code).strip() == "False"

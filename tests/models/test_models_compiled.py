@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from benchmark.models import compiled
+from cloakbench.models import compiled
 
 
 def test_nothing_is_compiled_on_a_cpu_in_single_precision_or_without_a_compiler(monkeypatch):

@@ -5,9 +5,9 @@ import shutil
 import pytest
 from stub_hub import COMMIT, Hub
 
-from benchmark.errors import UserError
-from benchmark.models import hub, registry
-from benchmark.models.hub import Absent, Source
+from cloakbench.errors import UserError
+from cloakbench.models import hub, registry
+from cloakbench.models.hub import Absent, Source
 
 
 def test_the_first_mirror_that_answers_is_taken(sd_weights):

@@ -4,10 +4,10 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
-from benchmark.errors import UserError
-from benchmark.models import loader, registry
-from benchmark.models.mini import tokenizer
-from benchmark.models.mini.architecture import TOKENS
+from cloakbench.errors import UserError
+from cloakbench.models import loader, registry
+from cloakbench.models.mini import tokenizer
+from cloakbench.models.mini.architecture import TOKENS
 
 
 def test_a_model_is_frozen_and_whole(model, weights):

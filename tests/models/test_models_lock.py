@@ -7,8 +7,8 @@ import shutil
 import pytest
 from stub_hub import COMMIT, Hub
 
-from benchmark.errors import UserError
-from benchmark.models import loader, lock, registry
+from cloakbench.errors import UserError
+from cloakbench.models import loader, lock, registry
 
 FIRST, SECOND = registry.find("sd15").mirrors
 

@@ -10,8 +10,8 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionUpscalePipeline
 from stub_hub import COMMIT, Hub
 
-from benchmark.errors import UserError
-from benchmark.models import autoencoders, hub, registry, upscalers
+from cloakbench.errors import UserError
+from cloakbench.models import autoencoders, hub, registry, upscalers
 
 CPU = torch.device("cpu")
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.errors import UserError
-from benchmark.models import registry
+from cloakbench.errors import UserError
+from cloakbench.models import registry
 
 
 def test_aliases_are_unique_and_found():

@@ -9,8 +9,8 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel
 
-from benchmark.errors import UserError
-from benchmark.models import loader, registry
+from cloakbench.errors import UserError
+from cloakbench.models import loader, registry
 
 FAMILY = [facts for facts in registry.MODELS if facts.latent_family == "sd-kl-f8"]
 OTHERS = [facts for facts in registry.MODELS if facts.mirrors and facts not in FAMILY]

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmark.contract import Surrogate
-from benchmark.submissions.guard import Call
+from cloakbench.contract import Surrogate
+from cloakbench.submissions.guard import Call
 
 
 class FakeDistribution(Distribution):

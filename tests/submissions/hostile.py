@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmark import Protection
+from cloakbench import Protection
 
 
 def fine(images, request):
@@ -75,7 +75,7 @@ def connects(images, request):
 
 
 def patches(images, request):
-    import benchmark.submissions.guard as guard
+    import cloakbench.submissions.guard as guard
 
     torch.Tensor.clamp = lambda self, *a, **k: self
     guard._check_budget = lambda *a: None

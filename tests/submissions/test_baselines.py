@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.contract import Request
-from benchmark.images import to_tensor
-from benchmark.models import loader
-from benchmark.submissions import guard
-from benchmark.submissions.loading import load
+from cloakbench.contract import Request
+from cloakbench.images import to_tensor
+from cloakbench.models import loader
+from cloakbench.submissions import guard
+from cloakbench.submissions.loading import load
 from tests.tiny import picture
 
 BASELINES = (

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cloakbench_mist.protection import target_latent
 
-from benchmark import whitebox
-from benchmark.contract import Request
-from benchmark.datasets.artists import mini_artist
-from benchmark.images import to_tensor
-from benchmark.models import loader, registry
-from benchmark.streams import streams
-from benchmark.submissions.loading import load
-from benchmark.suites import load as suites
+from cloakbench import whitebox
+from cloakbench.contract import Request
+from cloakbench.datasets.artists import mini_artist
+from cloakbench.images import to_tensor
+from cloakbench.models import loader, registry
+from cloakbench.streams import streams
+from cloakbench.submissions.loading import load
+from cloakbench.suites import load as suites
+from cloakbench_mist.protection import target_latent
 
 BUDGET = 8 / 255
 HELD_OUT = 40

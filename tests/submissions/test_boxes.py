@@ -14,12 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmark.submissions import boxes, processes
-from benchmark.submissions.boxes import Box
+from cloakbench.submissions.sandbox import folders, processes
+from cloakbench.submissions.sandbox.folders import Box
 
 HARNESS = """
 import os, subprocess, sys, time
-from benchmark.submissions.boxes import Box
+from cloakbench.submissions.sandbox.folders import Box
 box = Box()
 child = subprocess.Popen(["sleep", "600"], env={**os.environ, "CLOAKBENCH_BOX": box.path.name}, start_new_session=True)
 print(box.path, child.pid, flush=True)
@@ -31,15 +31,15 @@ time.sleep(600)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(boxes, "SETTLED_S", 0.0)
-    boxes.sweep.cache_clear()
+    monkeypatch.setattr(folders, "SETTLED_S", 0.0)
+    folders.sweep.cache_clear()
     yield tmp_path
-    boxes.sweep.cache_clear()
+    folders.sweep.cache_clear()
 
 
 def swept() -> int:
-    boxes.sweep.cache_clear()
-    return boxes.sweep()
+    folders.sweep.cache_clear()
+    return folders.sweep()
 
 
 def test_a_killed_harness_leaves_a_folder_and_a_process_that_the_next_start_removes(here: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_killed_harness_leaves_a_folder_and_a_process_that_the_next_start_remo
     harness.send_signal(signal.SIGKILL)
     harness.wait()
     assert psutil.pid_exists(int(child))
-    boxes.sweep.cache_clear()
+    folders.sweep.cache_clear()
     with Box() as mine:
         assert not Path(folder).exists()
         assert not psutil.pid_exists(int(child)) or psutil.Process(int(child)).status() == psutil.STATUS_ZOMBIE
@@ -66,7 +66,7 @@ def test_young_folders_links_files_and_others_names_stay(here: Path, monkeypatch
     (here / "cloakbench-box-link").symlink_to(here / "cloakbench-other")
     assert swept() == 0
     (here / "cloakbench-box-young").mkdir()
-    monkeypatch.setattr(boxes, "SETTLED_S", 60.0)
+    monkeypatch.setattr(folders, "SETTLED_S", 60.0)
     assert swept() == 0
     assert len(list(here.iterdir())) == 4
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import cli
-from benchmark.errors import UserError
-from benchmark.execute import official
-from benchmark.submissions import checking, suspicion
+from cloakbench import cli
+from cloakbench.errors import UserError
+from cloakbench.runs import official
+from cloakbench.submissions import checking, suspicion
+from tests import roots
 from tests.submissions import hostile
 
 SOURCE = """
@@ -20,7 +21,7 @@ from pathlib import Path
 import time
 import torch
 from torch.nn import functional as F
-from benchmark import Protection
+from cloakbench import Protection
 
 
 class Hostile(Protection):
@@ -52,7 +53,7 @@ class Hostile(Protection):
 @pytest.fixture(autouse=True)
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile.install(tmp_path / "site", "faulty", SOURCE)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).parents[2])]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), roots.PYTHONPATH]))
 
 
 def failed(spelling: str) -> set[str]:

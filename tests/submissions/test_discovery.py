@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from benchmark.errors import UserError
-from benchmark.submissions.discovery import discover, find
+from cloakbench.errors import UserError
+from cloakbench.submissions.discovery import discover, find
 
 
 def test_lists_offers_sorted_with_their_facts(environment) -> None:
@@ -81,7 +81,7 @@ def test_names_that_are_paths_are_left_out_with_a_reason(environment) -> None:
 
 def test_listing_imports_neither_torch_nor_a_submission() -> None:
     code = (
-        "import sys; from benchmark.submissions import discover, package_digest; discover();"
+        "import sys; from cloakbench.submissions import discover, package_digest; discover();"
         "package_digest('cloakbench-controls');"
         "print([m for m in ('torch', 'diffusers', 'cloakbench_controls') if m in sys.modules])"
     )

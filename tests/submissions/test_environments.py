@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import submissions
-from benchmark.errors import UserError
-from benchmark.submissions import environments
-from benchmark.submissions.guard import Order
-from benchmark.submissions.isolation import Limits, Worker
-from benchmark.submissions.package import package_digest
+from cloakbench import submissions
+from cloakbench.errors import UserError
+from cloakbench.submissions import environments
+from cloakbench.submissions.guard import Order
+from cloakbench.submissions.package import package_digest
+from cloakbench.submissions.sandbox.client import Limits, Worker
+from tests import roots
 from tests.submissions import hostile
 
 SOURCE = """
 import sys
-from benchmark import Protection
+from cloakbench import Protection
 
 
 class Hostile(Protection):
@@ -43,7 +44,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     own = root / "Own_Cloak"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", own], check=True)
     [packages] = own.glob("lib/python*/site-packages")
-    lent = [*site.getsitepackages(), str(Path(__file__).parents[2])]
+    lent = [*site.getsitepackages(), *roots.IMPORTABLE]
     (packages / "lent.pth").write_text("\n".join(lent) + "\n")
     hostile.install(packages, "own-cloak", SOURCE)
     (packages / "own-cloak_module.py").rename(packages / "own_cloak_module.py")

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.cells.record import Status
-from benchmark.contract import Protection, Request
-from benchmark.images import Pixels, decode, measure_budget
-from benchmark.submissions.guard import SubmissionFault, check_determinism, run
+from cloakbench.contract import Protection, Request
+from cloakbench.images import Pixels, decode, measure_budget
+from cloakbench.schemas.record import Status
+from cloakbench.submissions.guard import SubmissionFault, check_determinism, run
 
 
 class Scripted(Protection):

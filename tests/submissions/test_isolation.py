@@ -12,18 +12,21 @@ import numpy as np
 import psutil
 import pytest
 
-from benchmark.cells.record import Status
-from benchmark.errors import SubmissionError, UserError
-from benchmark.submissions import isolation, processes, walls
-from benchmark.submissions.guard import Order, Protected, SubmissionFault
-from benchmark.submissions.isolation import Limits, Worker
+from cloakbench.errors import SubmissionError, UserError
+from cloakbench.schemas.record import Status
+from cloakbench.submissions.guard import Order, Protected, SubmissionFault
+from cloakbench.submissions.sandbox import bubblewrap, client, processes
+from cloakbench.submissions.sandbox.client import Limits, Worker
+from tests import roots
 from tests.submissions import hostile
 
 IMAGE = np.full((16, 24, 3), 120, dtype=np.uint8)
 LIMITS = Limits(seconds=20, memory_bytes=1200 << 20, processes=12)
 WALLS = [
     "process",
-    pytest.param("bubblewrap", marks=pytest.mark.skipif(walls.kind() == "process", reason="no bubblewrap that works")),
+    pytest.param(
+        "bubblewrap", marks=pytest.mark.skipif(bubblewrap.kind() == "process", reason="no bubblewrap that works")
+    ),
 ]
 
 Misbehave = Callable[..., Protected]
@@ -34,7 +37,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("site")
     hostile.install(folder)
     with pytest.MonkeyPatch.context() as patch:
-        path = os.pathsep.join([str(folder), str(Path(__file__).parents[2])])
+        path = os.pathsep.join([str(folder), roots.PYTHONPATH])
         patch.setenv("PYTHONPATH", path)
         yield folder
 
@@ -146,7 +149,7 @@ def test_no_connection_to_a_socket_that_listens(worker: Worker) -> None:
 def test_faults_that_end_the_process_or_spoil_it(
     store: Path, deed: str, status: Status, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolation, "DISMISSED_S", 5.0)  # how long one that will not end is waited for
+    monkeypatch.setattr(client, "DISMISSED_S", 5.0)  # how long one that will not end is waited for
     with Worker("hostile", LIMITS, hidden=[store]) as own:
         found = fault(own, deed)
         assert (found.status, found.message if words not in found.message else words) == (status, words)
@@ -185,7 +188,7 @@ def _marked(process: psutil.Process, mark: str) -> bool:
 
 def test_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "x")
-    found = walls.environment(tmp_path)
+    found = bubblewrap.environment(tmp_path)
     assert "SECRET_TOKEN" not in found
     assert "CLOAKBENCH_STORE" not in found
     assert found["HOME"] == str(tmp_path)
@@ -211,5 +214,5 @@ def test_a_bubblewrap_that_may_not_make_namespaces_is_no_wall(tmp_path: Path, mo
     refused.write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2\nexit 1\n")
     refused.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda _name: str(refused))
-    assert walls.kind() == "process"
-    assert walls.wall(tmp_path, []) == []
+    assert bubblewrap.kind() == "process"
+    assert bubblewrap.wall(tmp_path, []) == []

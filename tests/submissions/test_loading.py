@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.errors import SubmissionError, UserError
-from benchmark.submissions.loading import load
+from cloakbench.errors import SubmissionError, UserError
+from cloakbench.submissions.loading import load
 
 GOOD = """
-from benchmark import Protection
+from cloakbench import Protection
 
 class Good(Protection):
     title = "Good"
@@ -78,7 +78,7 @@ def test_only_our_own_distribution_offers_controls(provider) -> None:
         ("bad", "'plugin_bad:X' of bad 1.0, got ModuleNotFoundError: No module named 'no_such_module'", ImportError),
         ("leaver", "got SystemExit", SystemExit),
         ("absent", "got AttributeError", AttributeError),
-        ("function", "to be a subclass of benchmark.Protection, got <function", None),
+        ("function", "to be a subclass of cloakbench.Protection, got <function", None),
         ("abstract", "to define protect, got an abstract class", None),
         ("untitled", "class attribute 'title' of 'plugin_good:Untitled', got ''", None),
         ("budgetless", "class attribute 'budget' .* got 'l7'", None),

@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from benchmark.errors import SubmissionError, UserError
-from benchmark.submissions.package import digest_of, package_digest
+from cloakbench.errors import SubmissionError, UserError
+from cloakbench.submissions.package import digest_of, package_digest
 from tests.submissions.conftest import Environment
 
 FILES = {"pack/__init__.py": "x = 1\n", "pack/data/table.json": "{}\n", "pack/deep/code.py": "y = 2\n"}

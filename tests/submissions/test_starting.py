@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.errors import UserError
-from benchmark.submissions.starting import start
+from cloakbench.errors import UserError
+from cloakbench.submissions.new_package import start
+from tests import roots
 
 
 def test_the_new_package_passes_its_own_tests(tmp_path: Path) -> None:
@@ -20,7 +21,7 @@ def test_the_new_package_passes_its_own_tests(tmp_path: Path) -> None:
     facts = tomllib.loads((tmp_path / "my-cloak" / "pyproject.toml").read_text())
     assert facts["project"]["entry-points"]["cloakbench.protections"] == {"my-cloak": "my_cloak:MyCloak"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", "tests"]
-    path = f".:{Path(__file__).parents[2]}"
+    path = f".:{roots.PYTHONPATH}"
     done = subprocess.run(
         command,
         cwd=tmp_path / "my-cloak",

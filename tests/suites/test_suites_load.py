@@ -5,11 +5,11 @@ from typing import NamedTuple
 import pytest
 import tiny
 
-from benchmark.attacks import catalogue
-from benchmark.errors import UserError
-from benchmark.metrics import catalogue as metrics
-from benchmark.suites import load as suites
-from benchmark.suites.schema import AttackSpec
+from cloakbench.attacks import catalogue
+from cloakbench.errors import UserError
+from cloakbench.metrics import catalogue as metrics
+from cloakbench.schemas.suite import AttackSpec
+from cloakbench.suites import load as suites
 
 CLEANED = ["jpeg", "blur", "noise", "resize", "impress", "diffpure", "vae-trans", "noisy-upscale"]
 LEARNED = ["lora", "textual-inversion", "dreamstyler", "sd21-transfer", "edit"]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmark import Surrogate, pgd, whitebox
+from cloakbench import Surrogate, pgd, whitebox
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Images `[B, 3, H, W]` in [0, 1] and their latents `[B, C, h, w]` -> value to lower `[B]`."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from cloakbench_glaze import Glaze
-from cloakbench_glaze.glaze import CHOSEN, Loss
 from torch import Tensor
 
-from benchmark import Request, pgd
-from benchmark.parameters import flag, positive
+from cloakbench import Request, pgd
+from cloakbench.parameters import flag, positive
 from cloakbench_adaptive.consistency import joined, unreproduced
+from cloakbench_glaze import Glaze
+from cloakbench_glaze.glaze import CHOSEN, Loss
 
 
 class AdaptiveGlaze(Glaze):

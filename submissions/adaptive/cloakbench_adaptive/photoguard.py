@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmark import Protection, Request, pgd
-from benchmark.parameters import flag, positive
+from cloakbench import Protection, Request, pgd
+from cloakbench.parameters import flag, positive
 from cloakbench_adaptive.consistency import joined, unreproduced
 
 FINAL_SHARE = 0.01

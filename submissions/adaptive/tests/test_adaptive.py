@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from cloakbench import Request, Surrogate, datasets, images, whitebox
+from cloakbench.models import loader
 from cloakbench_adaptive import AdaptiveGlaze, AdaptivePhotoGuard, photoguard
 from cloakbench_adaptive.consistency import across, joined, unreproduced
 from cloakbench_glaze import Glaze
 from cloakbench_photoguard import PhotoGuard
-
-from benchmark import Request, Surrogate, datasets, images, whitebox
-from benchmark.models import loader
 
 SHIPPED = Path(datasets.__file__).parent / "mini"
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from benchmark import Protection, Request, Surrogate
-from benchmark.parameters import whole
-from benchmark.pgd import Schedule, by_autograd, descend, in_chunks
-from benchmark.streams import Generators
-from benchmark.whitebox import contexts, diffusion_loss, sampled
+from cloakbench import Protection, Request, Surrogate
+from cloakbench.parameters import whole
+from cloakbench.pgd import Schedule, by_autograd, descend, in_chunks
+from cloakbench.streams import Generators
+from cloakbench.whitebox import contexts, diffusion_loss, sampled
 
 
 class AdvDM(Protection):

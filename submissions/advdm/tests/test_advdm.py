@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import torch
+
+from cloakbench import whitebox
+from cloakbench.streams import streams
 from cloakbench_advdm import AdvDM
 from cloakbench_advdm.protection import objective
-
-from benchmark import whitebox
-from benchmark.streams import streams
 
 
 def same_draws(surrogate):

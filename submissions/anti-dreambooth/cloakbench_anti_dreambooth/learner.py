@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from benchmark import Surrogate
-from benchmark.whitebox import diffusion_loss, normal, posterior, scale
+from cloakbench import Surrogate
+from cloakbench.whitebox import diffusion_loss, normal, posterior, scale
 
 BATCH = 2
 """Images a training step; project-defined. The authors take one of the person and one of the class."""

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from benchmark import Protection, Request
-from benchmark.parameters import one_of, positive, whole
-from benchmark.pgd import Schedule, Step, by_autograd, descend
-from benchmark.streams import streams
-from benchmark.whitebox import contexts, diffusion_loss, sampled
+from cloakbench import Protection, Request
+from cloakbench.parameters import one_of, positive, whole
+from cloakbench.pgd import Schedule, Step, by_autograd, descend
+from cloakbench.streams import streams
+from cloakbench.whitebox import contexts, diffusion_loss, sampled
 from cloakbench_anti_dreambooth.learner import Learner
 
 METHODS = ("aspl", "fsmg")

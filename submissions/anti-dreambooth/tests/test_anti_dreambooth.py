@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import torch
+
+from cloakbench import whitebox
+from cloakbench.streams import streams
 from cloakbench_anti_dreambooth import AntiDreamBooth
 from cloakbench_anti_dreambooth.learner import Learner
 from cloakbench_anti_dreambooth.protection import ASCENT, TRAINING, ascent
-
-from benchmark import whitebox
-from benchmark.streams import streams
 
 
 def learner_of(surrogate, rate=1e-2):

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from benchmark import Protection, Request
+from cloakbench import Protection, Request
 
 
 class Identity(Protection):

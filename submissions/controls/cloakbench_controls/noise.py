@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from benchmark import Protection, Request
+from cloakbench import Protection, Request
 
 
 class Placebo(Protection):

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import torch
-from cloakbench_controls import Identity, Placebo, RandomNoise
 
-from benchmark import Request, Surrogate
+from cloakbench import Request, Surrogate
+from cloakbench_controls import Identity, Placebo, RandomNoise
 
 CPU = Surrogate("none", None, None, None, None, None, lambda x, y: x, torch.device("cpu"), torch.float32)
 

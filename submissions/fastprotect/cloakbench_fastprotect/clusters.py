@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmark.errors import UserError
+from cloakbench.errors import UserError
 
 ROUNDS = 100
 

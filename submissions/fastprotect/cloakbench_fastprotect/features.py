@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from benchmark import Surrogate
-from benchmark.whitebox import latent_means, scale
+from cloakbench import Surrogate
+from cloakbench.whitebox import latent_means, scale
 
 BINS, RANGE = 32, 4.0
 """The histogram of latent values, in the diffusion model's units (a standard deviation is about 1)."""

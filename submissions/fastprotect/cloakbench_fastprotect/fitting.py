@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmark import Surrogate
+from cloakbench import Surrogate
 from cloakbench_fastprotect.clusters import cluster
 from cloakbench_fastprotect.features import encode, entropy
 from cloakbench_fastprotect.perturbations import Perturbations

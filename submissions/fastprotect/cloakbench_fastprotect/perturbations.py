@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.errors import UserError
+from cloakbench.errors import UserError
 
 FOLDER = Path(__file__).parent / "weights"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmark import Protection, Request, Surrogate
-from benchmark.parameters import one_of
-from benchmark.pgd import whole_budget, whole_levels
-from benchmark.whitebox import distance_map, latent_means
+from cloakbench import Protection, Request, Surrogate
+from cloakbench.parameters import one_of
+from cloakbench.pgd import whole_budget, whole_levels
+from cloakbench.whitebox import distance_map, latent_means
 from cloakbench_fastprotect import perturbations
 from cloakbench_fastprotect.features import entropy
 from cloakbench_fastprotect.perturbations import Perturbations

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmark.datasets.procedural import scenes, styles
-from benchmark.errors import BenchmarkError
-from benchmark.images import fit_square, read_folder, to_tensor
-from benchmark.models import loader
+from cloakbench.datasets.procedural import scenes, styles
+from cloakbench.errors import BenchmarkError
+from cloakbench.images import fit_square, read_folder, to_tensor
+from cloakbench.models import loader
 from cloakbench_fastprotect.fitting import Recipe, fit
 
 PURPOSE = 301

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
+
+from cloakbench import Request, Surrogate
+from cloakbench.datasets.artists import MINI
+from cloakbench.errors import UserError
+from cloakbench.images import read_folder, to_tensor
+from cloakbench.models import loader
 from cloakbench_fastprotect import FastProtect, perturbations
 from cloakbench_fastprotect.features import encode
 from cloakbench_fastprotect.targets import REPEATS, target
-from torch import Tensor
-
-from benchmark import Request, Surrogate
-from benchmark.datasets.artists import MINI
-from benchmark.errors import UserError
-from benchmark.images import read_folder, to_tensor
-from benchmark.models import loader
 
 
 @pytest.fixture(scope="module")

@@ -5,18 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+
+from cloakbench import Surrogate
+from cloakbench.errors import UserError
+from cloakbench.images import Pixels
+from cloakbench.models import loader
 from cloakbench_fastprotect import perturbations, train
 from cloakbench_fastprotect.clusters import cluster
 from cloakbench_fastprotect.features import encode, entropy
 from cloakbench_fastprotect.fitting import Goal, Recipe, fit
 from cloakbench_fastprotect.perturbations import Perturbations
 from cloakbench_fastprotect.targets import target
-from torch import Tensor
-
-from benchmark import Surrogate
-from benchmark.errors import UserError
-from benchmark.images import Pixels
-from benchmark.models import loader
 
 
 @pytest.fixture(scope="module")

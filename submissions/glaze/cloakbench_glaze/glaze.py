@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmark import Protection, Request, pgd, whitebox
-from benchmark.parameters import one_of, positive, whole
+from cloakbench import Protection, Request, pgd, whitebox
+from cloakbench.parameters import one_of, positive, whole
 from cloakbench_glaze import styles
 from cloakbench_glaze.transfer import restyle
 

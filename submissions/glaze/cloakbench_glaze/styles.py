@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from benchmark import Surrogate, whitebox
-from benchmark.errors import UserError
+from cloakbench import Surrogate, whitebox
+from cloakbench.errors import UserError
 from cloakbench_glaze.transfer import restyle
 
 PROBES = 2

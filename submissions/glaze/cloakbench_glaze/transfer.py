@@ -6,7 +6,7 @@ import torch
 from diffusers import DPMSolverMultistepScheduler
 from torch import Tensor
 
-from benchmark import Surrogate, whitebox
+from cloakbench import Surrogate, whitebox
 
 STRENGTH = 0.5
 """Where the noise starts, as a share of the schedule (IMPRESS's code)."""

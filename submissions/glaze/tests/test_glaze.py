@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from cloakbench import Request, Surrogate, datasets, images, whitebox
+from cloakbench.errors import UserError
+from cloakbench.models import loader
+from cloakbench.submissions import guard
 from cloakbench_glaze import Glaze, styles
 from cloakbench_glaze.transfer import restyle
-
-from benchmark import Request, Surrogate, datasets, images, whitebox
-from benchmark.errors import UserError
-from benchmark.models import loader
-from benchmark.submissions import guard
 
 SHIPPED = Path(datasets.__file__).parent / "mini"
 
@@ -113,7 +113,7 @@ def test_the_middle_band_is_never_empty(count: int, expected: str) -> None:
 
 
 def test_every_style_is_one_that_the_denoiser_was_trained_on() -> None:
-    from benchmark.datasets.procedural.styles import names
+    from cloakbench.datasets.procedural.styles import names
 
     assert list(styles.EMBEDDED) == names("training")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from cyclopts import App
 
-from benchmark.datasets import artists
-from benchmark.errors import BenchmarkError, UserError
-from benchmark.images import Pixels, encode, read_folder
-from benchmark.models import registry
-from benchmark.suites import load as suites
+from cloakbench.datasets import artists
+from cloakbench.errors import BenchmarkError, UserError
+from cloakbench.images import Pixels, encode, read_folder
+from cloakbench.models import registry
+from cloakbench.suites import load as suites
 from cloakbench_images import collection
 
 app = App(name="cloakbench_images", help=__doc__, result_action="return_value")

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.errors import UserError
-from benchmark.files import to_json, write_whole
-from benchmark.images import Pixels, decode, digest, encode
+from cloakbench.errors import UserError
+from cloakbench.files import to_json, write_whole
+from cloakbench.images import Pixels, decode, digest, encode
 
 MANIFEST = "manifest.json"
 MULTIPLE = 8

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from benchmark import Protection, Request
-from benchmark.errors import UserError
-from benchmark.images import quantise, to_tensor
+from cloakbench import Protection, Request
+from cloakbench.errors import UserError
+from cloakbench.images import quantise, to_tensor
 from cloakbench_images import collection
 
 VARIABLE = "CLOAKBENCH_IMAGES"

@@ -7,16 +7,16 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+
+from cloakbench import Surrogate, images, submissions
+from cloakbench.datasets import artists
+from cloakbench.errors import UserError
+from cloakbench.runs import session
+from cloakbench.submissions import guard
+from cloakbench.submissions.discovery import Listing
+from cloakbench.suites import load as suites
 from cloakbench_images import Images, collection
 from cloakbench_images.__main__ import main
-
-from benchmark import Surrogate, images, submissions
-from benchmark.datasets import artists
-from benchmark.errors import UserError
-from benchmark.execute import session
-from benchmark.submissions import guard
-from benchmark.submissions.discovery import Listing
-from benchmark.suites import load as suites
 
 NOTHING = Surrogate("none", None, None, None, None, None, lambda x, y: x, torch.device("cpu"), torch.float32)
 

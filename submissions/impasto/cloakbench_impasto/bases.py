@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
+from cloakbench import Request
+from cloakbench.pgd import Schedule
+from cloakbench.streams import Generators
+from cloakbench.whitebox import contexts, latent_means
 from cloakbench_advdm import AdvDM
 from cloakbench_advdm.protection import objective as ascent
 from cloakbench_anti_dreambooth import AntiDreamBooth
@@ -13,12 +19,6 @@ from cloakbench_mist import Mist
 from cloakbench_mist.protection import objective as fused
 from cloakbench_mist.protection import target_latent
 from cloakbench_photoguard import PhotoGuard
-from torch import Tensor
-
-from benchmark import Request
-from benchmark.pgd import Schedule
-from benchmark.streams import Generators
-from benchmark.whitebox import contexts, latent_means
 
 Loss = Callable[[Tensor], Tensor]
 """Images `[B, 3, H, W]` -> value to lower `[B]`."""

@@ -6,9 +6,9 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from benchmark import Surrogate
-from benchmark.streams import Generators
-from benchmark.whitebox import autocast, contexts, distance_map, latent_means, normal, scale
+from cloakbench import Surrogate
+from cloakbench.streams import Generators
+from cloakbench.whitebox import autocast, contexts, distance_map, latent_means, normal, scale
 from cloakbench_impasto.jnd import quantised
 
 STEPS, KEPT = 20, 4

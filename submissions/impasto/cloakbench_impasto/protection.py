@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from benchmark import Protection, Request
-from benchmark.parameters import one_of, whole
-from benchmark.pgd import by_autograd, descend, in_chunks
-from benchmark.streams import Generators
+from cloakbench import Protection, Request
+from cloakbench.parameters import one_of, whole
+from cloakbench.pgd import by_autograd, descend, in_chunks
+from cloakbench.streams import Generators
 from cloakbench_impasto import jnd
 from cloakbench_impasto.bases import BASES, Base
 from cloakbench_impasto.constraints import masked_distance, masked_low_pass, masked_norm

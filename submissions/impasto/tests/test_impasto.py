@@ -6,18 +6,18 @@ from functools import partial
 
 import pytest
 import torch
+from torch import Tensor
+
+from cloakbench import Protection, Request, Surrogate
+from cloakbench.datasets.artists import MINI
+from cloakbench.images import read_folder, to_tensor
+from cloakbench.models import loader
+from cloakbench.whitebox import latent_means
 from cloakbench_advdm import AdvDM
 from cloakbench_anti_dreambooth import AntiDreamBooth
 from cloakbench_impasto import Impasto, bases
 from cloakbench_impasto.difficulty import Difficulty
 from cloakbench_mist import Mist
-from torch import Tensor
-
-from benchmark import Protection, Request, Surrogate
-from benchmark.datasets.artists import MINI
-from benchmark.images import read_folder, to_tensor
-from benchmark.models import loader
-from benchmark.whitebox import latent_means
 
 OFF = {"pap": 0, "lpips": 0, "lowpass": 0, "iwr": False, "dap": False}
 """What leaves the base alone."""

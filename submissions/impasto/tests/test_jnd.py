@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from cloakbench_impasto import jnd
 from cloakbench_impasto.constraints import masked_low_pass, masked_norm
 from cloakbench_impasto.weighting import PerceptualMap

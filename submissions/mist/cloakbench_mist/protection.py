@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmark import Protection, Request, Surrogate
-from benchmark.parameters import one_of, positive, whole
-from benchmark.pgd import Schedule, by_autograd, descend, in_chunks
-from benchmark.streams import Generators
-from benchmark.whitebox import contexts, diffusion_loss, latent_means, sampled, scale
+from cloakbench import Protection, Request, Surrogate
+from cloakbench.parameters import one_of, positive, whole
+from cloakbench.pgd import Schedule, by_autograd, descend, in_chunks
+from cloakbench.streams import Generators
+from cloakbench.whitebox import contexts, diffusion_loss, latent_means, sampled, scale
 from cloakbench_mist.target import pattern
 
 MODES = ("semantic", "textural", "fused")

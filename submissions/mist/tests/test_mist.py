@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+
+from cloakbench import whitebox
+from cloakbench.streams import streams
 from cloakbench_mist import Mist
 from cloakbench_mist.protection import RATE, objective, target_latent
 from cloakbench_mist.target import PERIOD, pattern
-
-from benchmark import whitebox
-from benchmark.streams import streams
 
 
 def value(surrogate, images, mode, rate=RATE):

@@ -9,8 +9,8 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from benchmark import Protection, Request, Surrogate, pgd, whitebox
-from benchmark.parameters import whole
+from cloakbench import Protection, Request, Surrogate, pgd, whitebox
+from cloakbench.parameters import whole
 
 ETA = 1.0
 """Stochasticity of the denoising steps (the authors' notebook); 0 would be deterministic DDIM."""

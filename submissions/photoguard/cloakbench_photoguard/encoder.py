@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmark import Protection, Request, pgd, whitebox
-from benchmark.parameters import one_of
+from cloakbench import Protection, Request, pgd, whitebox
+from cloakbench.parameters import one_of
 
 TARGETS = ("zero", "gray")
 FINAL_SHARE = 0.01

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cloakbench_photoguard import PhotoGuardDiffusion, diffusion
-from cloakbench_photoguard.diffusion import edited
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from benchmark import Request, Surrogate, whitebox
-from benchmark.models import loader
+from cloakbench import Request, Surrogate, whitebox
+from cloakbench.models import loader
+from cloakbench_photoguard import PhotoGuardDiffusion, diffusion
+from cloakbench_photoguard.diffusion import edited
 
 BUDGET = 16 / 255
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cloakbench_photoguard import PhotoGuard
 from diffusers import AutoencoderKL
 
-from benchmark import Request, Surrogate
-from benchmark.whitebox import latent_means
+from cloakbench import Request, Surrogate
+from cloakbench.whitebox import latent_means
+from cloakbench_photoguard import PhotoGuard
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from cloakbench_mist.protection import target_latent
 from torch import Tensor
 
-from benchmark import Protection, Request, Surrogate
-from benchmark.parameters import one_of, positive, whole
-from benchmark.pgd import Schedule, by_autograd, descend, in_chunks
-from benchmark.streams import Generators
-from benchmark.whitebox import contexts, normal, predict, sampled, times
+from cloakbench import Protection, Request, Surrogate
+from cloakbench.parameters import one_of, positive, whole
+from cloakbench.pgd import Schedule, by_autograd, descend, in_chunks
+from cloakbench.streams import Generators
+from cloakbench.whitebox import contexts, normal, predict, sampled, times
+from cloakbench_mist.protection import target_latent
 
 DIRECTIONS = ("minus", "plus")
 

@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+
+from cloakbench import whitebox
+from cloakbench.streams import streams
 from cloakbench_mist.protection import target_latent
 from cloakbench_sds import ScoreDistillation
 from cloakbench_sds.protection import score
-
-from benchmark import whitebox
-from benchmark.streams import streams
 
 
 def draws(count=3):

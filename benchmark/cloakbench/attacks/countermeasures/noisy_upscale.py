@@ -1,0 +1,82 @@
+"""Noisy upscaling (Hönig et al. 2024, arXiv 2406.12027): drown the perturbation, let a diffusion model clear it up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from cloakbench.attacks.context import Context
+from cloakbench.attacks.countermeasures.framing import in_frames
+from cloakbench.attacks.countermeasures.noise import Noise
+from cloakbench.attacks.mimicry import sampling
+from cloakbench.images import Pixels, quantise, to_tensor
+from cloakbench.models import upscalers
+
+
+class NoisyUpscale:
+    """Adds Gaussian noise of `sigma` (of a [0, 1] image), then has each image cleared up under its caption.
+
+    By the diffusion upscaler `upscaler` where one is named, the result shrunk to the image's size: it is told that the
+    noise is of `noise_level`, and adds some of `added_level` itself, of the level told where none is named. Else by
+    image-to-image of `model`, noised to `strength` of the schedule.
+    """
+
+    def __init__(
+        self,
+        sigma: float,
+        steps: int,
+        guidance: float,
+        model: str = "",
+        strength: float = 0.0,
+        scheduler: str = "dpm++",
+        upscaler: str = "",
+        noise_level: int = 20,
+        added_level: int | None = None,
+    ) -> None:
+        if bool(model) == bool(upscaler):
+            raise ValueError("one of model and upscaler must name a model")
+        added = noise_level if added_level is None else added_level
+        if min(noise_level, added) < 0:
+            raise ValueError("noise_level and added_level must be at least 0")
+        self.noise = Noise(sigma)
+        self.model = model
+        self.strength = strength
+        self.upscaler = upscaler
+        self.noise_level = noise_level
+        self.added_level = added
+        # The upscaler starts from nothing but noise, as at full strength.
+        self.settings = sampling.redrawing(strength if model else 1.0, steps, guidance, scheduler)
+
+    def apply(self, images: Sequence[Pixels], context: Context) -> list[Pixels]:
+        """Returns the images after both, same sizes, each from its own seed."""
+        noisy = self.noise.apply(images, context)
+        if self.upscaler:
+            pipe = upscalers.adding(upscalers.load(self.upscaler, context.device, context.dtype), self.added_level)
+            drawn = zip(noisy, context.captions, context.seeds, strict=True)
+            return [self._upscaled(pipe, *one) for one in drawn]
+        model = context.load(self.model)
+
+        def clear(batch: Tensor, rows: list[int]) -> list[Pixels]:
+            captions, seeds = [context.captions[n] for n in rows], [context.seeds[n] for n in rows]
+            return sampling.image_to_image(model, batch, captions, seeds, self.settings, self.strength)
+
+        return in_frames(noisy, model.divisor, context.pixels_at_once, clear)
+
+    def _upscaled(self, pipe: Any, pixels: Pixels, caption: str, seed: int) -> Pixels:
+        made = pipe(
+            prompt=[caption],
+            image=to_tensor([pixels]),
+            num_inference_steps=self.settings.steps,
+            guidance_scale=self.settings.guidance,
+            noise_level=self.noise_level,
+            generator=torch.Generator().manual_seed(seed),
+            output_type="pt",
+        )
+        [large] = quantise(made.images)
+        height, width = pixels.shape[:2]
+        return np.array(Image.fromarray(large).resize((width, height), Image.Resampling.LANCZOS), dtype=np.uint8)

@@ -1,0 +1,90 @@
+"""Inpainting, the second editing task of PhotoGuard (Salman et al. 2023, arXiv 2302.06588) and of IMPRESS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+from torch.nn import functional as F
+
+from cloakbench.attacks.mimicry import sampling
+from cloakbench.errors import UserError
+from cloakbench.images import Pixels, quantise, to_tensor
+from cloakbench.models.loader import BaseModel
+from cloakbench.schemas.suite import Diffusing
+from cloakbench.system.memory import at_once
+
+
+class Inpaint:
+    """Repaints the masked part of each image from noise, under the prompt of the edit.
+
+    The denoiser sees the mask and the latent of the rest beside what it denoises (Rombach et al. 2022, arXiv
+    2112.10752, 4.5). With an `eta` above 0, `ddim` draws noise anew at every step (Song et al. 2020, eq. 16).
+    """
+
+    def __init__(self, steps: int, guidance: float, scheduler: str = "dpm++", eta: float = 0.0) -> None:
+        if not 0 <= eta <= 1 or (eta > 0 and scheduler != "ddim"):
+            raise ValueError("eta must lie in [0, 1], and above 0 belongs to the scheduler ddim")
+        self.settings = Diffusing.model_validate({"steps": steps, "guidance": guidance, "scheduler": scheduler})
+        self.eta = eta
+
+    def apply(
+        self,
+        model: BaseModel,
+        images: Sequence[Pixels],
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        masks: Sequence[Pixels],
+        chunk: int = 8,
+    ) -> list[Pixels]:
+        """Returns the edit of each image under its prompt and mask `[H, W]` (255: repainted), from its own seed.
+
+        The whole image is what the model decodes, the kept part too. Raises UserError where the model has no room for
+        the mask and the masked image.
+        """
+        expected, found = 2 * model.vae.config.latent_channels + 1, model.unet.config.in_channels
+        if found != expected:
+            raise UserError(
+                f"expected an inpainting model of {expected} input channels, got {model.name!r} of {found}",
+                "Name sd15-inpaint or another as the attack's model.",
+            )
+        made: list[Pixels] = []
+        chunk = at_once(chunk, len(images))
+        for at in range(0, len(images), chunk):
+            rows = slice(at, at + chunk)
+            repainted = to_tensor([mask[..., None] for mask in masks[rows]])
+            made += self._repaint(model, to_tensor(images[rows]), repainted, prompts[rows], seeds[rows])
+        return made
+
+    @torch.no_grad()
+    def _repaint(
+        self, model: BaseModel, images: Tensor, masks: Tensor, prompts: Sequence[str], seeds: Sequence[int]
+    ) -> list[Pixels]:
+        """Returns the edits; noise is drawn in the order of diffusers' StableDiffusionInpaintPipeline."""
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        masks = masks.to(model.device, model.dtype)
+        encoded = model.vae.encode((images.to(masks) * 2 - 1) * (1 - masks)).latent_dist
+        noise = randn_tensor(encoded.mean.shape, generators, model.device, model.dtype)
+        kept = encoded.sample(generators) * model.vae.config.scaling_factor
+        seen = torch.cat([F.interpolate(masks, kept.shape[-2:]), kept], dim=1)
+        painter = replace(model, unet=_Beside(model.unet, seen))
+        latents = noise * sampling.schedule(model, self.settings).init_noise_sigma
+        contexts = model.embed([""])[None], model.embed(list(prompts))[None]
+        stepping: dict[str, Any] = {"eta": self.eta, "generator": generators} if self.eta else {}
+        return quantise(model.decode(sampling.denoise(painter, latents, contexts, self.settings, **stepping)))
+
+
+class _Beside:
+    """A denoiser that sees further channels `[B, C, h, w]` beside the latents it is given, one or more times B."""
+
+    def __init__(self, unet: Any, channels: Tensor) -> None:
+        self.unet = unet
+        self.channels = channels
+
+    def __call__(self, latents: Tensor, time: Tensor, **others: Any) -> Any:
+        repeated = self.channels.repeat(len(latents) // len(self.channels), 1, 1, 1)
+        return self.unet(torch.cat([latents, repeated], dim=1), time, **others)

@@ -1,0 +1,97 @@
+"""DreamBooth (Ruiz et al. 2023, arXiv 2208.12242): the whole denoiser is fine-tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from cloakbench.attacks.mimicry import sampling
+from cloakbench.attacks.mimicry.finetune import (
+    Examples,
+    Loss,
+    Recipe,
+    Step,
+    drawn_loss,
+    finetune,
+    finished,
+    fixed_contexts,
+    live_contexts,
+    posterior,
+    trainable,
+)
+from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
+from cloakbench.images import Pixels, to_tensor
+from cloakbench.models.loader import BaseModel
+from cloakbench.schemas.suite import Sampling
+
+
+class DreamBooth:
+    """Fine-tunes every weight of the denoiser, and of the text encoder where the suite says so.
+
+    With `prior_weight` above 0, as many of `class_images` pictures that the base model itself makes of the class
+    ("a painting") are drawn in each step as the artist's, and their loss is added with that weight.
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        batch: int,
+        learning_rate: float,
+        average: float = 0.0,
+        train_text_encoder: bool = False,
+        prior_weight: float = 0.0,
+        class_images: int = 0,
+    ) -> None:
+        if prior_weight < 0 or class_images < 0 or (prior_weight > 0) != (class_images > 0):
+            raise ValueError("prior_weight and class_images go together: both above 0, or both 0")
+        self.recipe = Recipe(steps, batch, learning_rate, average)
+        self.train_text_encoder = train_text_encoder
+        self.prior_weight = prior_weight
+        self.class_images = class_images
+
+    def personalise(self, model: BaseModel, data: TrainingSet, seed: int) -> Personalised:
+        """Returns the model with copies of its trained parts that have learned `data`."""
+        learner = replace(model, unet=trainable(model.in_single("unet")))
+        if self.train_text_encoder:
+            learner = replace(learner, text_encoder=trainable(model.in_single("text_encoder")))
+        examples = self._examples(learner, data.images, data.captions)
+        loss = self._loss(learner, examples, self._prior(model, learner, data))
+        weights = [p for part in (learner.unet, learner.text_encoder) for p in part.parameters() if p.requires_grad]
+        losses = finetune(weights, loss, self.recipe, seed)
+        finished(learner.unet, model)
+        finished(learner.text_encoder, model)
+        return Personalised(learner, losses)
+
+    def _loss(self, learner: BaseModel, examples: Examples, prior: Examples | None) -> Loss:
+        count = self.recipe.batch
+        if prior is None:
+            return drawn_loss(learner, examples, count)
+
+        step = Step(learner, (1.0, self.prior_weight))
+
+        def loss(generator: torch.Generator) -> Iterator[Tensor]:
+            return step.parts([drawn.draw(learner, count, generator) for drawn in (examples, prior)])
+
+        return loss
+
+    def _examples(self, learner: BaseModel, images: Tensor, captions: Sequence[str]) -> Examples:
+        contexts = live_contexts if self.train_text_encoder else fixed_contexts
+        return Examples(*posterior(learner, images), contexts(learner, captions))
+
+    def _prior(self, model: BaseModel, learner: BaseModel, data: TrainingSet) -> Examples | None:
+        if not self.class_images:
+            return None
+        text = f"a {data.class_word}"
+        drawn = _class_images(model, text, self.class_images, data.sampling.model_dump_json())
+        return self._examples(learner, to_tensor(drawn), [text] * len(drawn))
+
+
+@lru_cache(maxsize=2)
+def _class_images(model: BaseModel, text: str, count: int, settings: str) -> list[Pixels]:
+    """Returns pictures of the class; the same for every artist and arm, which therefore stay paired."""
+    chosen = Sampling.model_validate_json(settings)
+    return sampling.generate(Personalised(model), [text] * count, range(count), chosen)

@@ -1,0 +1,176 @@
+"""Fine-tuning shared by all mimicry: the diffusion loss on cached latents, with the gradients of whatever trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cloakbench import whitebox
+from cloakbench.attacks.mimicry.captured import Batch, Captured
+from cloakbench.models.loader import BaseModel
+from cloakbench.system.memory import at_once
+
+Contexts = Callable[[Tensor, Tensor], Tensor]
+"""Text contexts `[B, L, C]` for the drawn rows of a training set at the drawn times."""
+Loss = Callable[[torch.Generator], Iterable[Tensor]]
+"""A step's loss on what it draws, in parts whose sum it is: one part unless memory is short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the mimic trains: AdamW at a constant rate; `average` is the decay of the weights' moving average, or 0."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    average: float = 0.0
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1 or self.learning_rate <= 0 or not 0 <= self.average < 1:
+            raise ValueError("steps and batch must be at least 1, learning_rate above 0, average in [0, 1)")
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Images to learn from, as the latents' unscaled posterior `[N, C, h, w]`, and how their texts are embedded."""
+
+    mean: Tensor
+    deviation: Tensor
+    contexts: Contexts
+
+    def draw(self, model: BaseModel, count: int, generator: torch.Generator) -> Batch:
+        """Returns `count` examples drawn with replacement, each at its own time with its own noise."""
+        rows = torch.randint(0, len(self.mean), (count,), generator=generator)
+        times = torch.randint(0, model.scheduler.config.num_train_timesteps, (count,), generator=generator)
+        drawn, noise = torch.randn((2, count, *self.mean.shape[1:]), generator=generator).to(self.mean)
+        latents = (self.mean[rows] + self.deviation[rows] * drawn) * model.vae.config.scaling_factor
+        times = times.to(model.device)
+        return Batch(latents, noise, times, self.contexts(rows.to(model.device), times))
+
+
+@torch.no_grad()
+def posterior(model: BaseModel, images: Tensor, chunk: int = 4) -> tuple[Tensor, Tensor]:
+    """Returns means and standard deviations of the latents of `[N, 3, H, W]` images in [0, 1], unscaled, in float32."""
+    chunk = at_once(chunk, len(images))
+    parts = [whitebox.posterior(model, part.to(model.device)) for part in torch.split(images, chunk)]
+    means, deviations = zip(*parts, strict=True)
+    return torch.cat(means), torch.cat(deviations)
+
+
+def fixed_contexts(model: BaseModel, texts: Sequence[str]) -> Contexts:
+    """Returns contexts embedded once: right as long as nothing of the text encoder trains."""
+    embedded = model.embed(list(texts))
+    return lambda rows, _times: embedded[rows]
+
+
+def live_contexts(model: BaseModel, texts: Sequence[str]) -> Contexts:
+    """Returns contexts embedded anew at every step, with gradients into the text encoder."""
+    ids = model.tokens(list(texts))
+    return lambda rows, _times: torch.as_tensor(model.text_encoder(ids[rows]).last_hidden_state)
+
+
+def trainable(part: nn.Module) -> nn.Module:
+    """Returns the part, whose weights now train: float32 ones, as AdamW's small steps vanish in half precision."""
+    return part.train().requires_grad_(True)
+
+
+def finished(part: nn.Module, model: BaseModel) -> nn.Module:
+    """Returns a trained part as the model's own are: frozen, in evaluation mode, in the model's precision."""
+    if model.dtype != torch.float32:
+        nn.Module.to(part, model.dtype)  # the method of diffusers warns at every call
+    return part.eval().requires_grad_(False)
+
+
+def predict(model: BaseModel, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Returns the denoiser's prediction for a batch and what it should be, epsilon or v as the model's."""
+    return whitebox.predict(model, batch.latents, batch.noise, batch.times, batch.context)
+
+
+def diffusion_loss(model: BaseModel, batch: Batch) -> Tensor:
+    """Returns the mean squared error of the denoiser's prediction over a batch."""
+    return F.mse_loss(*predict(model, batch))
+
+
+def drawn_loss(model: BaseModel, examples: Examples, count: int) -> Loss:
+    """Returns what `finetune` asks at each step: the loss on `count` freshly drawn examples."""
+    step = Step(model)
+    return lambda generator: step.parts([examples.draw(model, count, generator)])
+
+
+class Step:
+    """The loss of a training's steps, of batches of one length: the sum of their losses, each with its weight.
+
+    With the artist's batch and the class's it is prior preservation (Ruiz et al. 2023, eq. 2).
+    """
+
+    def __init__(self, model: BaseModel, weights: Sequence[float] = (1.0,)) -> None:
+        self._model = model
+        self._weights = weights
+        self._captured: Captured | None = None
+
+    def parts(self, batches: Sequence[Batch]) -> Iterator[Tensor]:
+        """Yields the weighted loss of the batches, one a weight, in parts that fit: one part unless memory is short.
+
+        A part that has gradients has to be differentiated before the next is asked for; one that has none is already.
+        The batch that is trained on stays the same: only that its gradients are added up.
+        """
+        count = sum(len(batch.latents) for batch in batches)
+        most = at_once(count, count)
+        if most < count:
+            for batch, weight in zip(batches, self._weights, strict=True):
+                yield from _pieces(self._model, batch, weight, most)
+            return
+        joined = Batch.joined(batches)
+        if self._model.device.type != "cuda":
+            yield self._loss(joined)
+            return
+        if self._captured is None:
+            self._captured = Captured(self._loss, self._model.unet, joined)
+        yield self._captured.replay(joined)
+
+    def _loss(self, joined: Batch) -> Tensor:
+        pairs = zip(*(torch.chunk(each, len(self._weights)) for each in predict(self._model, joined)), strict=True)
+        losses = [weight * F.mse_loss(*pair) for weight, pair in zip(self._weights, pairs, strict=True)]
+        return torch.stack(losses).sum()
+
+
+def _pieces(model: BaseModel, batch: Batch, weight: float, most: int) -> Iterator[Tensor]:
+    """Yields a batch's weighted loss by `most` examples at a time; contexts get all their gradients at the end."""
+    learns, count = batch.context.requires_grad, len(batch.latents)
+    context = batch.context.detach().requires_grad_(learns)
+    for at in range(0, count, most):
+        rows = slice(at, at + most)
+        piece = Batch(batch.latents[rows], batch.noise[rows], batch.times[rows], context[rows])
+        yield diffusion_loss(model, piece) * (weight * len(piece.latents) / count)
+    if learns:
+        batch.context.backward(context.grad)  # type: ignore[no-untyped-call]
+
+
+def finetune(weights: Sequence[nn.Parameter], loss: Loss, recipe: Recipe, seed: int) -> tuple[float, ...]:
+    """Trains `weights` in place on what `loss` draws from its generator; returns the loss of every step."""
+    averages = [p.detach().clone() for p in weights] if recipe.average else []
+    optimizer = torch.optim.AdamW(weights, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    generator = torch.Generator().manual_seed(seed)
+    losses = []
+    for step in range(recipe.steps):
+        optimizer.zero_grad(set_to_none=True)
+        parts = []
+        for part in loss(generator):
+            if part.requires_grad:
+                part.backward()  # type: ignore[no-untyped-call]
+            parts.append(part.detach())
+        optimizer.step()
+        losses.append(torch.stack(parts).sum())
+        if averages:
+            keep = min(recipe.average, (step + 1) / (step + 10))
+            torch._foreach_lerp_(averages, [w.detach() for w in weights], 1 - keep)
+    optimizer.zero_grad(set_to_none=True)  # the gradients' memory is wanted for sampling
+    with torch.no_grad():
+        for weight, average in zip(weights, averages, strict=False):
+            weight.copy_(average)
+    return tuple(torch.stack(losses).tolist())

@@ -1,0 +1,65 @@
+"""LoRA (Hu et al. 2021, arXiv 2106.09685) on the denoiser's attention, by peft."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+
+import torch
+from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
+from diffusers.utils import convert_state_dict_to_diffusers
+from peft import LoraConfig, get_peft_model_state_dict
+from torch import nn
+
+from cloakbench.attacks.mimicry.finetune import (
+    Examples,
+    Recipe,
+    drawn_loss,
+    finetune,
+    finished,
+    fixed_contexts,
+    posterior,
+)
+from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
+from cloakbench.models.loader import BaseModel
+
+ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
+
+
+class LoRA:
+    """Trains adapters of `rank`, scaled by `alpha / rank`, on every attention projection of the denoiser."""
+
+    def __init__(
+        self, rank: int, alpha: float, steps: int, batch: int, learning_rate: float, average: float = 0.0
+    ) -> None:
+        if rank < 1 or alpha <= 0:
+            raise ValueError("rank must be at least 1 and alpha above 0")
+        self.adapters = LoraConfig(r=rank, lora_alpha=alpha, init_lora_weights="gaussian", target_modules=ATTENTION)
+        self.recipe = Recipe(steps, batch, learning_rate, average)
+
+    def personalise(self, model: BaseModel, data: TrainingSet, seed: int) -> Personalised:
+        """Returns the model with a copy of its denoiser whose adapters have learned `data`, and the adapters alone."""
+        learner = replace(model, unet=copy.deepcopy(model.unet))
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)  # peft draws the adapters from the global generator
+            learner.unet.add_adapter(self.adapters)
+        learner.unet.train()
+        weights = [p for p in learner.unet.parameters() if p.requires_grad]
+        for weight in weights:
+            weight.data = weight.data.float()
+        examples = Examples(*posterior(model, data.images), fixed_contexts(model, data.captions))
+        losses = finetune(weights, drawn_loss(learner, examples, self.recipe.batch), self.recipe, seed)
+        finished(learner.unet, model)
+        kept = {f"unet.{name}": t for name, t in self._state(learner.unet).items()}
+        return Personalised(learner, losses, kept=kept, metadata=self._metadata())
+
+    @staticmethod
+    def _state(unet: nn.Module) -> dict[str, torch.Tensor]:
+        return dict(convert_state_dict_to_diffusers(get_peft_model_state_dict(unet)))
+
+    def _metadata(self) -> dict[str, str]:
+        """Returns rank and alpha as diffusers reads them from a file; without it, it would take alpha for the rank."""
+        facts = {"r": self.adapters.r, "lora_alpha": self.adapters.lora_alpha, "target_modules": ATTENTION}
+        named = {f"unet.{name}": value for name, value in facts.items()}
+        return {"format": "pt", LORA_ADAPTER_METADATA_KEY: json.dumps(named, sort_keys=True)}

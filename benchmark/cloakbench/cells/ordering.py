@@ -1,0 +1,78 @@
+"""In which order cells run: the most informative first, and those together that share a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+
+from cloakbench.cells.plan import Cell
+
+
+class Round(IntEnum):
+    """How much a cell adds to a board that has all before it."""
+
+    CONTROLS = 0
+    """What every score needs: the controls at the first seed."""
+    PROTECTIONS = 1
+    """One look at everything: each protection at its full strength and at its calibrated points."""
+    CONTROLS_AGAIN = 2
+    """Further seeds of the controls: they steady every score."""
+    WEAKER = 3
+    """The other strengths: the rest of the trade-off."""
+    PROTECTIONS_AGAIN = 4
+    """Further seeds of the protections."""
+
+
+def arranged(cells: Sequence[Cell]) -> list[Cell]:
+    """Returns the cells in the order they are to run in, so that an interrupted run holds a balanced board.
+
+    In rounds. In each, first seeds before later ones and strong points before weak ones; then one attack after the
+    other, those on one base model together and those of one mimicry among them, so that models, class images and
+    compiled graphs are used again; then one artist after the other, in each every protection. At any moment the
+    protections of a round are thus at most one block of an attack and an artist apart. Attacks and artists keep the
+    order in which the cells first name them, entries too; what cells are and compute does not depend on it.
+    """
+    strongest = _strongest(cells)
+    model = _rank(cells, lambda cell: cell.attack.model)
+    mimicry = _rank(cells, lambda cell: cell.attack.mimicry)
+    attack = _rank(cells, lambda cell: cell.attack.name)
+    artist = _rank(cells, lambda cell: cell.artist.name)
+    entry = _rank(cells, lambda cell: cell.entry.facts.name)
+
+    def place(cell: Cell) -> tuple[float, ...]:
+        # A strength that is sought stands before the given ones: the rank is made there.
+        given = 2.0 if cell.strength is None else cell.strength
+        weaker = 0.0 if _is_first(cell, strongest) else -given
+        block = (model[cell.attack.model], mimicry[cell.attack.mimicry], attack[cell.attack.name])
+        who = (artist[cell.artist.name], entry[cell.entry.facts.name])
+        return (_round(cell, strongest), cell.seed, weaker, *block, *who, -given)
+
+    return sorted(cells, key=place)
+
+
+def _round(cell: Cell, strongest: dict[str, float]) -> Round:
+    is_control = cell.entry.facts.role != "submission"
+    if cell.seed > 0:
+        return Round.CONTROLS_AGAIN if is_control else Round.PROTECTIONS_AGAIN
+    if not _is_first(cell, strongest):
+        return Round.WEAKER
+    return Round.CONTROLS if is_control else Round.PROTECTIONS
+
+
+def _is_first(cell: Cell, strongest: dict[str, float]) -> bool:
+    """Returns whether a cell is at a point that everything is looked at first: calibrated, or the full strength."""
+    return cell.strength is None or cell.strength == strongest[cell.entry.facts.name]
+
+
+def _strongest(cells: Sequence[Cell]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for cell in cells:
+        if cell.strength is not None:
+            name = cell.entry.facts.name
+            found[name] = max(cell.strength, found.get(name, 0.0))
+    return found
+
+
+def _rank(cells: Sequence[Cell], of: Callable[[Cell], str]) -> dict[str, int]:
+    """Returns the place of each value, in the order in which the cells first name them."""
+    return {value: n for n, value in enumerate(dict.fromkeys(of(cell) for cell in cells))}

@@ -1,0 +1,189 @@
+"""Runs one cell: its stages, its measures, its record."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import traceback
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from cloakbench.attacks import catalogue
+from cloakbench.cells.calibration import NotReached
+from cloakbench.cells.plan import Cell, Planner
+from cloakbench.cells.stages import Stages, Work
+from cloakbench.errors import BenchmarkError, InfrastructureError, UserError
+from cloakbench.images import Pixels
+from cloakbench.metrics import editing, generations
+from cloakbench.metrics.generations import Subject
+from cloakbench.metrics.spaces import SPACES, Pictures
+from cloakbench.schemas.record import AttackFacts, Environment, Record, Status
+from cloakbench.schemas.suite import AttackSpec
+from cloakbench.store import seeds
+from cloakbench.store.features import Kept
+from cloakbench.store.paths import of_gallery
+from cloakbench.store.store import Store
+from cloakbench.submissions import guard
+from cloakbench.system.memory import OutOfMemory
+
+_log = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """Runs cells of one plan in one process; models stay loaded from cell to cell."""
+
+    def __init__(
+        self, planner: Planner, store: Store, environment: Environment, device: str = "cpu", keep_images: bool = False
+    ) -> None:
+        self.planner = planner
+        self.suite = planner.suite
+        self.store = store
+        self.environment = environment
+        self.keep_images = keep_images
+        self.stages = Stages(planner, store, environment, device)
+        self._references: dict[str, Pictures] = {}
+
+    def calibrate(self, cells: Iterable[Cell], say: Callable[[str], None]) -> None:
+        """Seeks every strength that `cells` need, so that all is paid before any fine-tuning; `say` tells which.
+
+        A fault is left to the cells, whose records tell it. Raises UserError where the quality can't be measured.
+        """
+        known: set[str] = set()
+        for cell in cells:  # one by one: whether there is time for the next is asked when its turn comes
+            if cell.keys.get("calibrate") in {None, *known}:
+                continue
+            known.add(cell.keys["calibrate"])
+            say(cell.search)
+            try:
+                self.stages.calibrate(Work(cell))
+            except UserError:
+                raise
+            except Exception as error:
+                _log.debug("%s", error)
+
+    def run(self, cell: Cell) -> Record:
+        """Returns the cell's record, after it has been kept; a submission's fault becomes its status.
+
+        Raises InfrastructureError where the record itself can't be kept, and lets KeyboardInterrupt through.
+        """
+        work = Work(cell)
+        status, reason, trace = Status.OK, "", ""
+        try:
+            self._stages(work)
+        except NotReached as why:
+            status, reason = Status.SKIPPED, why.message
+        except guard.SubmissionFault as fault:
+            status, reason, trace = fault.status, str(fault), fault.traceback
+        except OutOfMemory as error:
+            status, reason, trace = Status.OOM, str(error), traceback.format_exc()
+        except UserError:
+            raise
+        except BenchmarkError as error:
+            status, reason, trace = Status.INFRA_ERROR, str(error), traceback.format_exc()
+        except Exception as error:
+            status, trace = Status.INFRA_ERROR, traceback.format_exc()
+            reason = f"{type(error).__name__}: {error}"
+        record = self._record(work, status, reason, trace)
+        self.store.write_record(record)
+        return record
+
+    def lost(self, cell: Cell, reason: str) -> Record:
+        """Returns the record of a cell that took the processes down in which it ran, after it has been kept."""
+        record = self._record(Work(cell), Status.INFRA_ERROR, reason, "")
+        self.store.write_record(record)
+        return record
+
+    def _stages(self, work: Work) -> None:
+        cleaned: list[Pixels] = []
+        self.stages.calibrate(work)
+        if work.cell.entry.instance is not None:
+            self.stages.protect(work)
+            cleaned = self.stages.clean(work)
+        if catalogue.is_ranked(work.cell.attack):
+            self.stages.imitate(work, cleaned)
+            work.meter.run("measure", lambda: self._measure(work))
+        else:
+            clean = self.stages.edit(work, cleaned)
+            names = self.stages.usable(self.suite.metrics.edit, work)
+            work.generations = work.meter.run(
+                "measure", lambda: editing.measure_edits(names, work.generated, clean, self.stages.where)
+            )
+        self._keep(work)
+
+    def _measure(self, work: Work) -> None:
+        chosen, artist, device = self.suite.metrics, work.cell.artist, str(self.stages.where)
+        generated = Pictures(work.generated, device)
+        references = self._references.setdefault(artist.name, Pictures(artist.references, device))
+        subject = Subject(generated, references, artist.name, lambda: self.stages.model(self.suite.surrogate))
+        names = self.stages.usable([chosen.primary, *chosen.generation, *chosen.sets], work)
+        found = generations.measure(names, subject)
+        work.generations = {name: values for name, values in found.values.items() if name not in chosen.sets}
+        work.sets = {name: values[0] for name, values in found.values.items() if name in chosen.sets}
+        work.skipped |= found.skipped
+        generated.features("mini-clip")  # of use to later metrics, whatever the suite asks today
+        self.store.write_features(work.cell.keys["generate"], self.environment.env_class, rounded(generated))
+
+    def _keep(self, work: Work) -> None:
+        cell, where = work.cell, self.environment.env_class
+        if cell.seed == 0:
+            self.store.write_gallery(cell.keys["generate"], where, list(of_gallery(work.generated)))
+        if self.keep_images:
+            self.store.write_images(cell.keys["generate"], where, work.generated, {})
+
+    def _record(self, work: Work, status: Status, reason: str, trace: str) -> Record:
+        cell = work.cell
+        return Record(
+            key=cell.key,
+            suite=self.suite.name,
+            suite_version=self.suite.version,
+            protection=cell.entry.facts,
+            strength=work.strength,
+            target=cell.target,
+            calibration=work.calibration,
+            isolation=cell.entry.isolation,
+            artist=cell.artist.name,
+            attack=attack_facts(cell.attack),
+            seed=cell.seed,
+            salt_digest=seeds.salt_digest(self.planner.salt),
+            status=status,
+            reason=reason,
+            traceback=trace,
+            components=dict(cell.recipes),
+            quality=work.quality,
+            generations=work.generations,
+            sets=work.sets,
+            skipped=work.skipped,
+            digests=work.digests,
+            environment=self.environment,
+            cost=work.meter.costs,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        )
+
+
+def attack_facts(attack: AttackSpec) -> AttackFacts:
+    """Returns what a record says about an attack."""
+    return AttackFacts(
+        name=attack.name,
+        countermeasure=attack.countermeasure,
+        mimicry=attack.mimicry,
+        model=attack.model,
+        versions=catalogue.versions(attack),
+    )
+
+
+def rounded(pictures: Pictures) -> dict[str, Kept]:
+    """Returns the features that were computed of images, in half precision, as the store keeps them."""
+    return {
+        space: Kept(values.numpy().astype(np.float16), SPACES[space].digest) for space, values in pictures.known.items()
+    }
+
+
+def finished(store: Store, cell: Cell, env_class: str) -> Record | None:
+    """Returns a cell's record, None where there is none, an unreadable one, or an infrastructure fault."""
+    try:
+        record = store.read_record(cell.key, env_class)
+    except InfrastructureError as error:
+        _log.warning("%s", error)
+        return None
+    return None if record is None or record.status is Status.INFRA_ERROR else record

@@ -1,0 +1,85 @@
+"""Verbs that say what there is: list, doctor, board, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from cloakbench.commands.terminal import Flag, print_rows, print_values
+from cloakbench.system.locations import default_store
+
+Kind = Literal["protections", "attacks", "metrics", "suites", "models"]
+
+
+def list_kind(kind: Kind = "protections", *, json: Flag = False) -> int:
+    """Lists protections, attacks, metrics, suites or models.
+
+    Args:
+        kind: What to list.
+        json: Print a list of objects with name, version and summary.
+    """
+    from cloakbench.listing import KINDS
+
+    print_rows(KINDS[kind](), json)
+    return 0
+
+
+def doctor(
+    *, suite: str | None = None, images: Path | None = None, store: Path | None = None, json: Flag = False
+) -> int:
+    """Says what a run needs and what of it is here.
+
+    Args:
+        suite: Look only at this suite's models and images.
+        images: Folder of images that the suite would run on.
+        store: Where records would go.
+        json: Print a list of objects with name, state and detail.
+    """
+    from cloakbench.doctor import examine
+
+    checks = examine(store or default_store(), suite, images)
+    print_rows(checks, json)
+    return 1 if any(check.state in {"missing", "wrong"} for check in checks) else 0
+
+
+def board(
+    suite: str | None = None,
+    *,
+    source: Path | None = None,
+    out: Path = Path("site"),
+    unofficial: Flag = False,
+    json: Flag = False,
+) -> int:
+    """Builds the leaderboard of a suite from records.
+
+    Args:
+        suite: Which suite, where the records hold several.
+        source: A store, or a folder of reference records; the default store otherwise.
+        out: Folder of the site.
+        unofficial: Build it though conditions of the gold run fail; the page says which.
+        json: Print an object with the path of the page.
+    """
+    from cloakbench_leaderboards.site.site import build
+
+    page = build(source or default_store(), out, suite, unofficial)
+    if json:
+        return print_values({"leaderboard": str(page)}, True)
+    print(f"leaderboard: {page}")
+    return 0
+
+
+def export(suite: str, *, out: Path, source: Path | None = None, json: Flag = False) -> int:
+    """Writes a suite's records in compact form, without images: what is committed as a reference.
+
+    Args:
+        suite: Which suite.
+        out: Folder for `facts.json`, `records.jsonl` and `history.jsonl`, which gains what the records say.
+        source: A store; the default one otherwise.
+        json: Print an object with the number of records.
+    """
+    from cloakbench.store.reading import export_reference
+    from cloakbench_leaderboards.history.history import remember
+
+    done = export_reference(source or default_store(), suite, out)
+    remember(source or default_store(), suite, out)
+    return print_values({"records": len(done.records), "damaged": len(done.damaged), "folder": str(out)}, json)

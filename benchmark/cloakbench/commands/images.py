@@ -1,0 +1,95 @@
+"""Verbs for a user's own images: protect, attack, mimic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cloakbench.commands.terminal import Flag, Many, print_rows
+
+
+def protect(
+    name: str,
+    *,
+    in_: Annotated[Path, Parameter(name="--in")],
+    out: Path,
+    strength: float = 1.0,
+    model: str = "mini-a",
+    budget: int = 16,
+    class_word: str = "painting",
+    json: Flag = False,
+) -> int:
+    """Protects your own images, of any size, and saves them as PNG.
+
+    Args:
+        name: The protection, such as `photoguard` or `photoguard[steps=200]`.
+        in_: Folder of images.
+        out: Folder for the protected PNGs.
+        strength: In (0, 1]; 1 uses the whole budget.
+        model: Model alias (or folder in diffusers layout) that the protection looks into.
+        budget: Largest change of a pixel, in levels of 255, at strength 1.
+        class_word: What the images are.
+        json: Print a list of objects with file and measured change.
+    """
+    from cloakbench.folders.protect import protect_folder
+
+    print_rows(protect_folder(name, in_, out, strength, model, budget, class_word), json)
+    return 0
+
+
+def attack(
+    name: str,
+    *,
+    in_: Annotated[Path, Parameter(name="--in")],
+    out: Path,
+    suite: str = "mini",
+    model: str | None = None,
+    json: Flag = False,
+) -> int:
+    """Cleans your own images, of any size, as an attacker would, and saves them as PNG.
+
+    Args:
+        name: The countermeasure, such as `jpeg`, or a chain such as `noise+impress`.
+        in_: Folder of images.
+        out: Folder for the cleaned PNGs.
+        suite: Suite whose settings are used, or path to a TOML file.
+        model: Model alias (or folder in diffusers layout) instead of the one that the suite names for it.
+        json: Print a list of objects with file and measured change.
+    """
+    from cloakbench.folders.clean import attack_folder
+
+    print_rows(attack_folder(name, in_, out, suite, model), json)
+    return 0
+
+
+def mimic(
+    name: str,
+    *,
+    in_: Annotated[Path, Parameter(name="--in")],
+    out: Path,
+    prompt: Many,
+    suite: str = "mini",
+    model: str = "mini-a",
+    count: int = 4,
+    seed: int = 0,
+    json: Flag = False,
+) -> int:
+    """Teaches a model your own images, as a mimic would, and saves what it then generates.
+
+    Args:
+        name: The mimicry, such as `dreambooth` or `lora`.
+        in_: Folder of images; their central squares are learned.
+        out: Folder for the generated PNGs.
+        prompt: What to generate, such as `a painting of a boat in the style of {token}`.
+        suite: Suite whose settings are used, or path to a TOML file.
+        model: Model alias (or folder in diffusers layout) that learns.
+        count: Images per prompt.
+        seed: Another seed gives other images.
+        json: Print a list of objects with file and prompt.
+    """
+    from cloakbench.folders.mimic import mimic_folder
+
+    print_rows(mimic_folder(name, in_, out, prompt, suite, model, count, seed), json)
+    return 0

@@ -1,0 +1,51 @@
+"""Verbs for metrics: measure, rescore."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from cloakbench.commands.terminal import Flag, print_rows, print_values
+from cloakbench.system.locations import default_store
+
+
+def measure(*metric: str, image: Path, reference: Path | None = None, json: Flag = False) -> int:
+    """Measures two images, or two folders of images paired by file name.
+
+    Args:
+        metric: Names of metrics, such as `lpips-vgg ssim`; `cloakbench list metrics` shows all.
+        image: The changed or generated image, or a folder of them.
+        reference: What it is compared with: the original, the clean edit, the artist's references.
+        json: Print a list of objects with metric, version, value and n, the number of images.
+    """
+    from cloakbench.metrics.catalogue import find
+
+    for name in metric:
+        find(name)  # before the libraries load, which takes seconds
+    from cloakbench.metrics.measuring import measure_paths
+
+    print_rows(measure_paths(metric, image, reference), json)
+    return 0
+
+
+def rescore(suite: str = "mini", *, images: Path | None = None, store: Path | None = None, json: Flag = False) -> int:
+    """Brings records up to a suite's present metrics from what the store kept, without running an attack again.
+
+    Args:
+        suite: Name of a suite, or path to its TOML file.
+        images: Folder of images, as for `run`.
+        store: Where records lie; ./results or $CLOAKBENCH_STORE by default.
+        json: Print an object with written, current, other, damaged, and left: a list of metric, reason and records.
+    """
+    from cloakbench.suites.load import load
+
+    load(suite)  # before the libraries load, which takes seconds
+    from cloakbench.runs.rescore import rescore as bring_up
+
+    done = bring_up(suite, store or default_store(), images)
+    left = [dataclasses.asdict(one) for one in done.left]
+    counts = {"written": done.written, "current": done.current, "other": done.other, "damaged": done.damaged}
+    print_values({**counts, "left": left} if json else counts, json)
+    if not json:
+        print_rows(done.left, False)
+    return 1 if left else 0

@@ -1,0 +1,97 @@
+"""The verb that says what a run will take: plan."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as jsons
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloakbench.commands.run import planned
+from cloakbench.commands.terminal import Flag, Many
+from cloakbench.runs.choice import Choice
+
+if TYPE_CHECKING:
+    from cloakbench.runs.forecast import Line, Plan
+
+HEADER = ("stage", "what", "runs", "s each", "hours", "peak GiB", "disk MiB")
+
+
+def plan(
+    suite: str = "mini",
+    *,
+    protection: Many | None = None,
+    images: Path | None = None,
+    model: str | None = None,
+    salt_file: Path | None = None,
+    store: Path | None = None,
+    only: Many | None = None,
+    limit: int | None = None,
+    workers: int = 4,
+    device: str | None = None,
+    whole: Flag = False,
+    json: Flag = False,
+) -> int:
+    """Estimates hours, memory and disk of what is missing of a suite, from recorded medians; runs nothing.
+
+    Args:
+        suite: Name of a suite, or path to its TOML file.
+        protection: Protections to count, as for `run`.
+        images: Folder of images, as for `run`.
+        model: Model alias or folder, as for `run`.
+        salt_file: File with the salt of an official run, whose finished cells are then not counted again.
+        store: Where records lie; what it holds is neither run nor counted again.
+        only: Restrict to FIELD=VALUE, as for `run`.
+        limit: Plan for at most this many cells.
+        workers: Up to how many workers hours are told for.
+        device: Kind of device whose records are used, as records name it; the one here by default.
+        whole: Plan for all cells, as if the store were empty.
+        json: Print one object.
+    """
+    session = planned(Choice(suite, protection or (), images, only or (), limit, model, salt_file), store)
+    from cloakbench.runs.forecast import forecast
+
+    found = forecast(session, workers, device, whole)
+    print(jsons.dumps(dataclasses.asdict(found), sort_keys=True) if json else "\n".join(told(found)))
+    return 0
+
+
+def told(found: Plan) -> Iterator[str]:
+    """Yields the lines of a plan: a table by stage, sums, what is unknown, where the figures are from."""
+    where = f"{found.device} with {found.threads} thread{'s' * (found.threads > 1)}"
+    yield f"{found.suite} {found.version} on {where}: {found.missing} of {found.cells} cells to run"
+    if found.missing:
+        yield from _columns([HEADER, *(_row(line) for line in found.lines)])
+        yield from _sums(found)
+    if found.unknown:
+        yield "unknown, in no sum, because nothing was recorded of it on this device: " + "; ".join(found.unknown)
+    yield from (f"from {one.name}: {one.used} of {one.records} records" for one in found.sources)
+    yield from (f"not used: {count} records on {device}" for device, count in found.others.items())
+
+
+def _sums(found: Plan) -> Iterator[str]:
+    least = "at least " if found.unknown else ""
+    hours = ", ".join(f"{n} worker{'s' * (n > 1)} {least}{h:.2g}" for n, h in found.hours.items())
+    yield f"hours: {hours}"
+    yield f"memory of a worker: {least}{_number(found.peak_gib, '.2f')} GiB"
+    yield f"disk: {least}{_number(found.disk_gib, '.3f')} GiB"
+    if found.energy_kwh is not None:
+        yield f"energy of the GPU: {least}{found.energy_kwh:.2f} kWh"
+
+
+def _row(line: Line) -> tuple[str, ...]:
+    figures = (line.each_s, ".2f"), (line.hours, ".3f"), (line.peak_gib, ".2f"), (line.disk_mib, ".1f")
+    return (line.stage, line.what, str(line.runs), *(_number(*figure) for figure in figures))
+
+
+def _number(value: float | None, how: str) -> str:
+    return "unknown" if value is None else format(value, how)
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yields rows as aligned columns: names to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [text.ljust(w) if n < 2 else text.rjust(w) for n, (text, w) in enumerate(zip(row, widths, strict=True))]
+        yield "  ".join(cells)

@@ -1,0 +1,122 @@
+"""Verbs that fill a store: run, status, adopt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cloakbench.commands.terminal import Flag, Many, print_values
+from cloakbench.runs.choice import Choice
+from cloakbench.runs.executors import Asked, Kind, choose
+from cloakbench.system.locations import default_store
+
+if TYPE_CHECKING:
+    from cloakbench.runs.session import Session
+
+
+def run(
+    suite: str = "mini",
+    *,
+    protection: Many | None = None,
+    images: Path | None = None,
+    model: str | None = None,
+    salt_file: Path | None = None,
+    store: Path | None = None,
+    only: Many | None = None,
+    limit: int | None = None,
+    budget: str | None = None,
+    executor: Kind | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    keep: Literal["images"] | None = None,
+    dry_run: Flag = False,
+    json: Flag = False,
+) -> int:
+    """Runs what is missing of a suite; run it again to resume.
+
+    Args:
+        suite: Name of a suite, or path to its TOML file.
+        protection: Protections to run, such as `photoguard[steps=50]`; all installed by default. Controls come along.
+        images: Folder of images: one sub-folder per artist for the suite `folder`, a frozen dataset for `painting`.
+        model: Model alias (or folder in diffusers layout) for the suite `folder`, which takes any.
+        salt_file: File with a secret salt: makes the run official, which needs all weights, locks and a clean commit.
+        store: Where records go; ./results or $CLOAKBENCH_STORE by default.
+        only: Restrict to FIELD=VALUE with a field of protection, artist, attack, seed, strength, target.
+        limit: Run at most this many cells.
+        budget: Time for the run, such as 2h, 30m or 90s: takes as many cells as usually fit, begins none afterwards.
+        executor: `inline` is this process, `local` several here, `ray` a cluster; by default as workers and GPUs ask.
+        workers: Processes that run cells side by side, each with the suite's threads or a GPU of its own.
+        address: Address of a running Ray cluster, for `--executor ray`; by default Ray is started on this machine.
+        keep: `images` keeps every generated image.
+        dry_run: Say what would run, and run nothing.
+        json: Print the result as JSON.
+    """
+    asked = Asked(executor, workers, address)
+    session = planned(Choice(suite, protection or (), images, only or (), limit, model, salt_file), store)
+    from cloakbench.runs import session as sessions
+    from cloakbench.runs.forecast import within
+
+    time = within(session, budget)
+    plan: dict[str, object] = {"cells": len(session.cells), "store": str(session.store.root)}
+    if dry_run:
+        return print_values({**plan, "missing": len(session.missing())}, json)
+    keeps = keep == "images"
+    ran = sessions.run(session, choose(asked, session, keeps), keep_images=keeps, budget=time)
+    print_values({**plan, "ran": len(ran), "failed": (bad := sessions.failed(session, ran))}, json)
+    return 1 if bad else 0
+
+
+def status(
+    suite: str = "mini",
+    *,
+    protection: Many | None = None,
+    images: Path | None = None,
+    model: str | None = None,
+    salt_file: Path | None = None,
+    store: Path | None = None,
+    json: Flag = False,
+) -> int:
+    """Says for each protection how many cells of a suite are done, failed or missing.
+
+    Args:
+        suite: Name of a suite, or path to its TOML file.
+        protection: Protections to count; all installed by default.
+        images: Folder of images, as for `run`.
+        model: Model alias or folder, as for `run`.
+        salt_file: File with the salt of an official run.
+        store: Where records lie.
+        json: Print an object of counts by protection.
+    """
+    session = planned(Choice(suite, protection or (), images, model=model, salt_file=salt_file), store)
+    counts = {name: dict(sorted(tally.items())) for name, tally in session.counts().items()}
+    if json:
+        return print_values(dict(counts), True)
+    for name, tally in counts.items():
+        print(f"{name}: " + ", ".join(f"{n} {state}" for state, n in tally.items()))
+    return 0
+
+
+def adopt(source: Path, *, suite: str | None = None, store: Path | None = None, json: Flag = False) -> int:
+    """Takes over the records of another store or a reference folder, so that a run goes on from them.
+
+    Args:
+        source: A store, or a folder of reference records.
+        suite: Which suite, where the source holds several.
+        store: Where the records go; ./results or $CLOAKBENCH_STORE by default.
+        json: Print an object with how many records were added and known.
+    """
+    from cloakbench.store.store import Store
+    from cloakbench.upkeep.adopt import adopt as take
+
+    done = take(source, suite, Store(store or default_store()))
+    return print_values({"added": done.added, "known": done.known}, json)
+
+
+def planned(choice: Choice, store: Path | None) -> Session:
+    """Returns the planned run; the suite is read first, because loading the models' libraries takes seconds."""
+    from cloakbench.suites.load import load
+
+    load(choice.suite)
+    from cloakbench.runs import session as sessions
+
+    return sessions.plan(choice, store or default_store())

@@ -1,0 +1,61 @@
+"""Verbs for who submits a protection: new, check, submit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from json import dumps
+from pathlib import Path
+
+from cloakbench.commands.terminal import Flag, print_values
+from cloakbench.system.locations import default_store
+
+
+def new(name: str, *, out: Path = Path()) -> int:
+    """Writes a working package with a simple protection in it, to be replaced by yours.
+
+    Args:
+        name: Of the package and of the protection, such as `my-cloak`.
+        out: Folder in which the package's folder is made.
+    """
+    from cloakbench.submissions.new_package import start
+
+    for path in start(name, out):
+        print(path)
+    print(f"next: pip install -e {out / name} && cloakbench check {name}")
+    return 0
+
+
+def check(name: str, *, json: Flag = False) -> int:
+    """Says whether a protection holds the contract, measured on the embedded model; 1 if an official run refuses it.
+
+    Args:
+        name: The protection, such as `photoguard` or `photoguard[steps=200]`.
+        json: Print the score card as JSON.
+    """
+    from cloakbench.submissions.checking import check as look
+
+    card = look(name)
+    if json:
+        print(dumps({**asdict(card), "accepted": card.accepted}, sort_keys=True))
+    else:
+        for line in card.checks:
+            mark = "ok  " if line.passed else ("FAIL" if line.required else "look")
+            print(f"{mark}  {line.name}: {line.found}")
+        verdict = "an official run would take it" if card.accepted else "an official run would refuse it"
+        print(f"{card.protection}: {verdict} (isolated by {card.isolation})")
+    return 0 if card.accepted else 1
+
+
+def submit(name: str, *, out: Path, suite: str | None = None, store: Path | None = None, json: Flag = False) -> int:
+    """Packs the records, digests and protected images of a protection into one archive for `cloakbench merge`.
+
+    Args:
+        name: The protection, such as `my-cloak` or `photoguard[steps=200]`.
+        out: The archive, a zip file.
+        suite: Which suite, where the store holds several.
+        store: Where it ran; ./results or $CLOAKBENCH_STORE by default.
+        json: Print an object with the archive and how many records, images and bytes it holds.
+    """
+    from cloakbench.upkeep.archive import pack
+
+    return print_values(asdict(pack(name, suite, store or default_store(), out)), json)

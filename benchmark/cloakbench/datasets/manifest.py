@@ -1,0 +1,144 @@
+"""Manifests: a folder of chosen images with the digest of each, so that two machines use the same ones."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cloakbench import images
+from cloakbench.datasets import masks, selection
+from cloakbench.errors import UserError
+from cloakbench.images import Pixels
+from cloakbench.schemas.suite import Suite
+
+FILE = "manifest.json"
+Role = Literal["protect", "reference"]
+
+
+class Item(BaseModel):
+    """One image of a manifest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    artist: str
+    role: Role
+    file: str
+    """Path below the manifest's folder."""
+    sha256: str
+    """Of the file, not of its pixels."""
+    title: str = ""
+    """What the collection called it."""
+    caption: str = ""
+    """Training caption with `{token}`; empty: the suite's."""
+
+
+class Manifest(BaseModel):
+    """Which images were chosen, by which rule."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    selection: str
+    version: int
+    items: list[Item]
+
+
+class Chosen(NamedTuple):
+    """The images of one artist; `captions` has one entry for each of `images`, `masks` too where there are any."""
+
+    name: str
+    images: tuple[Pixels, ...]
+    captions: tuple[str, ...]
+    references: tuple[Pixels, ...]
+    masks: tuple[Pixels, ...]
+
+
+def how_to_get(suite: Suite) -> str:
+    """Returns in words how to make the folder that a suite needs."""
+    return (
+        f"`cloakbench dataset freeze {suite.name} --from WIKIART --out FOLDER` makes it; "
+        "then add --images FOLDER. WIKIART is a folder of the collection, or huggan/wikiart."
+    )
+
+
+def read(folder: Path | None, suite: Suite) -> Manifest:
+    """Returns the manifest in `folder`; raises UserError where there is none, or none for this suite."""
+    if folder is None:
+        raise UserError(f"suite {suite.name!r} needs a folder with a {FILE}, got none", how_to_get(suite))
+    try:
+        manifest = Manifest.model_validate_json((folder / FILE).read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = "none" if isinstance(error, FileNotFoundError | NotADirectoryError) else str(error).splitlines()[0]
+        raise UserError(f"expected a manifest at {folder / FILE}, got {reason}", how_to_get(suite)) from error
+    rule = selection.load(suite.selection)
+    if (manifest.selection, manifest.version) != (rule.name, rule.version):
+        raise UserError(
+            f"expected images chosen by {rule.name} {rule.version}, got {manifest.selection} {manifest.version}",
+            how_to_get(suite),
+        )
+    return manifest
+
+
+def check(folder: Path | None, suite: Suite) -> int:
+    """Returns how many images of the suite are here and unchanged; raises UserError for the first that is not."""
+    manifest = read(folder, suite)
+    assert folder is not None
+    counts = _counts(suite)
+    wanted = [item for name in suite.collected for role in counts for item in _of(manifest, name, role, counts, suite)]
+    for item in wanted:
+        _bytes(folder, item)
+    return len(wanted)
+
+
+def load(folder: Path | None, suite: Suite, size: int) -> list[Chosen]:
+    """Returns the suite's artists, images centre-cropped to `size` pixels.
+
+    Raises UserError for a missing or changed file, and for an artist with too few images.
+    """
+    manifest = read(folder, suite)
+    assert folder is not None
+    found, counts = [], _counts(suite)
+    for name in suite.artists:
+        shown = _of(manifest, name, "protect", counts, suite)
+        captions = tuple((item.caption or suite.caption).replace("{token}", suite.token) for item in shown)
+        others = _of(manifest, name, "reference", counts, suite)
+        drawn, references = (tuple(_pixels(folder, i, size) for i in group) for group in (shown, others))
+        painted = masks.beside([folder / item.file for item in shown], size)
+        found.append(Chosen(name, drawn, captions, references, painted))
+    return found
+
+
+def _counts(suite: Suite) -> dict[Role, int]:
+    return {"protect": suite.images_per_artist, "reference": selection.load(suite.selection).references}
+
+
+def _of(manifest: Manifest, artist: str, role: Role, counts: dict[Role, int], suite: Suite) -> list[Item]:
+    items = [item for item in manifest.items if (item.artist, item.role) == (artist, role)]
+    wanted = counts[role]
+    if len(items) < wanted:
+        raise UserError(f"expected {wanted} images of {artist} to {role}, got {len(items)}", how_to_get(suite))
+    return items[:wanted]
+
+
+def _bytes(folder: Path, item: Item) -> bytes:
+    path = folder / item.file
+    hint = f"Restore the file, or freeze the dataset again; the manifest is {folder / FILE}."
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"expected a path below {folder}, got {item.file!r}", hint)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"expected the image {path}, got none: {error.strerror}", hint) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != item.sha256:
+        raise UserError(f"the image {path} changed: expected sha256 {item.sha256}, got {found}", hint)
+    return data
+
+
+def _pixels(folder: Path, item: Item, size: int) -> Pixels:
+    try:
+        return images.fit_square(images.decode(_bytes(folder, item)), size)
+    except ValueError as error:
+        raise UserError(f"expected an image, got {folder / item.file}: {error}", "Freeze the dataset again.") from error

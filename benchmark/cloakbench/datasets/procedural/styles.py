@@ -1,0 +1,102 @@
+"""The styles of the embedded dataset: three groups that never mix, each style a palette and a way of making marks."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from cloakbench.datasets.procedural import artists, crafts, papers
+from cloakbench.datasets.procedural.scenes import Floats, Scene, colour_slots, compose
+
+Group = Literal["training", "development", "artists"]
+HSV = tuple[float, float, float]
+Render = Callable[[Floats, Scene, np.random.Generator], Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """One way of painting: five base colours (hue, saturation, value; one per slot), how far they vary, the marks."""
+
+    name: str
+    group: Group
+    kind: Literal["textured", "flat"]
+    colours: Sequence[HSV]
+    hue_spread: float
+    render: Render
+
+    def palette(self, rng: np.random.Generator) -> Floats:
+        """Returns five RGB colours `[5, 3]` in [0, 1], the style's own shifted at random."""
+        turn = rng.normal(0, self.hue_spread)
+        rows = []
+        for hue, saturation, value in self.colours:
+            h = (hue + turn + rng.normal(0, self.hue_spread / 2)) % 1.0
+            s = min(max(saturation + rng.normal(0, 0.06), 0.0), 1.0)
+            v = min(max(value + rng.normal(0, 0.06), 0.0), 1.0)
+            rows.append(colorsys.hsv_to_rgb(h, s, v))
+        return np.array(rows, dtype=np.float32)
+
+
+_WARM = [(0.1, 0.35, 0.95), (0.07, 0.5, 0.7), (0.02, 0.7, 0.75), (0.09, 0.6, 0.5), (0.14, 0.75, 0.95)]
+_COOL = [(0.55, 0.35, 0.92), (0.45, 0.45, 0.6), (0.6, 0.7, 0.6), (0.5, 0.5, 0.4), (0.13, 0.6, 0.95)]
+_BRIGHT = [(0.55, 0.65, 0.95), (0.3, 0.7, 0.75), (0.0, 0.85, 0.9), (0.7, 0.6, 0.6), (0.14, 0.9, 1.0)]
+_PALE = [(0.55, 0.12, 0.98), (0.25, 0.18, 0.9), (0.95, 0.3, 0.92), (0.6, 0.3, 0.8), (0.12, 0.35, 0.98)]
+_EARTH = [(0.1, 0.2, 0.88), (0.09, 0.4, 0.55), (0.04, 0.6, 0.5), (0.12, 0.35, 0.4), (0.1, 0.55, 0.85)]
+_GREY = [(0.1, 0.05, 0.92), (0.1, 0.06, 0.6), (0.1, 0.05, 0.35), (0.1, 0.05, 0.5), (0.1, 0.04, 0.78)]
+_DARK = [(0.7, 0.6, 0.16), (0.6, 0.6, 0.26), (0.9, 0.8, 0.85), (0.5, 0.8, 0.7), (0.15, 0.8, 1.0)]
+_NIGHT = [(0.63, 0.75, 0.3), (0.6, 0.65, 0.42), (0.57, 0.5, 0.68), (0.66, 0.6, 0.5), (0.13, 0.7, 0.95)]
+_MOSS = [(0.2, 0.25, 0.9), (0.25, 0.5, 0.5), (0.3, 0.6, 0.42), (0.15, 0.5, 0.65), (0.05, 0.65, 0.85)]
+_ROSE = [(0.97, 0.2, 0.96), (0.93, 0.35, 0.7), (0.9, 0.6, 0.65), (0.8, 0.4, 0.5), (0.06, 0.5, 0.98)]
+_CLAY = [(0.07, 0.25, 0.9), (0.05, 0.6, 0.65), (0.52, 0.55, 0.45), (0.03, 0.7, 0.45), (0.11, 0.5, 0.95)]
+_SEA = [(0.5, 0.25, 0.95), (0.52, 0.6, 0.65), (0.07, 0.6, 0.9), (0.55, 0.7, 0.4), (0.1, 0.4, 1.0)]
+
+STYLES: tuple[Style, ...] = (
+    Style("engraving", "training", "textured", _EARTH, 0.02, papers.engraving),
+    Style("watercolour", "training", "textured", _PALE, 0.15, papers.watercolour),
+    Style("poster", "training", "flat", _BRIGHT, 0.2, crafts.poster),
+    Style("pointillism", "training", "textured", _BRIGHT, 0.1, papers.pointillism),
+    Style("mosaic", "training", "flat", _CLAY, 0.1, crafts.mosaic),
+    Style("charcoal", "training", "textured", _GREY, 0.05, papers.charcoal),
+    Style("neon", "training", "flat", _DARK, 0.2, crafts.neon),
+    Style("pastel", "training", "textured", _ROSE, 0.1, papers.pastel),
+    Style("woodcut", "training", "textured", _EARTH, 0.05, papers.woodcut),
+    Style("duotone", "training", "flat", _GREY, 0.0, crafts.duotone),
+    Style("pixel", "training", "flat", _BRIGHT, 0.2, crafts.pixel),
+    Style("contour", "training", "flat", _MOSS, 0.1, crafts.contour),
+    Style("oil", "training", "textured", _WARM, 0.12, papers.oil),
+    Style("gouache", "training", "flat", _COOL, 0.12, crafts.gouache),
+    Style("tapestry", "training", "textured", _CLAY, 0.08, papers.tapestry),
+    Style("blueprint", "training", "flat", _NIGHT, 0.02, crafts.blueprint),
+    Style("fauve", "training", "textured", _BRIGHT, 0.25, papers.fauve),
+    Style("sepia", "training", "textured", _EARTH, 0.02, papers.sepia),
+    Style("swirl", "development", "textured", _SEA, 0.04, artists.swirl),
+    Style("crosshatch", "development", "textured", _PALE, 0.05, artists.crosshatch),
+    Style("stained glass", "development", "flat", _BRIGHT, 0.08, artists.stained_glass),
+    Style("stencil", "development", "flat", _CLAY, 0.05, artists.stencil),
+    Style("vellmar", "artists", "textured", _NIGHT, 0.03, artists.vellmar),
+    Style("ostrava", "artists", "textured", _WARM, 0.03, artists.ostrava),
+    Style("kirin", "artists", "textured", _SEA, 0.03, artists.kirin),
+    Style("dunmore", "artists", "textured", _MOSS, 0.03, artists.dunmore),
+    Style("halloran", "artists", "textured", _ROSE, 0.03, artists.halloran),
+    Style("brix", "artists", "flat", _CLAY, 0.03, artists.brix),
+    Style("tamsin", "artists", "flat", _COOL, 0.03, artists.tamsin),
+    Style("quill", "artists", "flat", _DARK, 0.03, artists.quill),
+)
+BY_NAME = {style.name: style for style in STYLES}
+
+
+def names(group: Group) -> list[str]:
+    """Returns the names of a group's styles, in their fixed order."""
+    return [style.name for style in STYLES if style.group == group]
+
+
+def paint(style: str, subject: str, seed: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Returns a picture `[128, 128, 3]` of `subject` in `style`; the same `seed` gives the same picture on one CPU."""
+    rng = np.random.default_rng(np.random.SeedSequence(list(seed)))
+    scene = compose(subject, rng)
+    chosen = BY_NAME[style]
+    image = chosen.render(colour_slots(scene, chosen.palette(rng)), scene, rng)
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

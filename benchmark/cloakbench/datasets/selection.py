@@ -1,0 +1,47 @@
+"""Selection rules: which images of a public collection a suite protects, and which it compares with."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cloakbench.errors import UserError
+
+FOLDER = Path(__file__).parent
+
+
+class Selection(BaseModel):
+    """A rule as its TOML file says it; it names no file, so that any copy of the collection will do."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: int = Field(ge=1)
+    rule: str
+    """The whole rule in words."""
+    protect: int = Field(ge=1)
+    """Images of an artist that are protected and imitated."""
+    references: int = Field(ge=1)
+    """Other images of the artist, which nobody protects or learns from."""
+    least_side: int = Field(ge=1)
+    """Pixels of the shorter side; smaller images are passed over."""
+    most_ratio: float = Field(ge=1)
+    """Longer side over shorter side; longer images are passed over, because a square crop would lose most of them."""
+    artists: dict[str, str] = Field(min_length=1)
+    """Artists by the collection's name for them, each with who chose it."""
+
+
+def load(name: str) -> Selection:
+    """Returns the package's rule `name`, or the one in a TOML file at that path; raises UserError where it is none."""
+    shipped = FOLDER / f"{name}.toml"
+    path = shipped if shipped.is_file() else Path(name)
+    try:
+        return Selection.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
+        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
+        raise UserError(
+            f"expected a selection ({known}) or the path of one in TOML, got {name!r}: {error}",
+            "Correct `selection` in the suite file.",
+        ) from error

@@ -1,0 +1,146 @@
+"""Whether everything a run needs is here: versions, devices, weights, images, submissions, the store."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from cloakbench import submissions
+from cloakbench.attacks import catalogue
+from cloakbench.datasets import manifest
+from cloakbench.errors import BenchmarkError
+from cloakbench.metrics import weights
+from cloakbench.models import hub, lock, registry
+from cloakbench.models.registry import ModelFacts
+from cloakbench.schemas.suite import Suite
+from cloakbench.store.store import Store
+from cloakbench.suites import load as suites
+
+_PACKAGES = ("torch", "torchvision", "diffusers", "transformers", "peft", "open_clip_torch", "pyiqa", "lpips")
+
+
+State = Literal["ok", "warning", "unverified", "missing", "wrong"]
+_WORSE: tuple[State, ...] = ("ok", "warning", "unverified", "missing", "wrong")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding; `unverified` weights are here, and the first load will lock them."""
+
+    name: str
+    state: State
+    detail: str
+
+
+def examine(
+    store: Path, suite: str | None = None, images: Path | None = None, fetch: hub.Fetch = hub.cached
+) -> list[Check]:
+    """Returns all findings; with `suite`, only about its models and metrics, and whether its `images` are here.
+
+    Nothing is downloaded. Without `suite`, a hub model that is not here is no fault: the embedded suites need none.
+    """
+    checks = [Check("python", "ok", sys.version.split()[0]), *(_package(name) for name in _PACKAGES), _device()]
+    wanted = [suites.load(suite)] if suite else [suites.load(name) for name in suites.names()]
+    aliases = {alias for one in wanted for alias in catalogue.models(one)}
+    checks += [_model(alias, "missing" if suite else "warning", fetch) for alias in sorted(aliases)]
+    checks += [_weights("mini-clip"), _weights("mini-lpips.safetensors")]
+    checks += [_metric(name) for one in wanted if suite for name in one.metrics.every]
+    checks += [_images(one, images) for one in wanted if suite and one.dataset != "mini"]
+    checks += _protections()
+    return [*checks, _store(store)]
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, "ok", version(name))
+    except PackageNotFoundError:
+        return Check(name, "missing", "pip install cloakbench")
+
+
+def _device() -> Check:
+    import torch
+
+    if torch.cuda.is_available():
+        return Check("device", "ok", torch.cuda.get_device_name())
+    return Check("device", "warning", f"no GPU: {torch.get_num_threads()} CPU threads; enough for the mini suites")
+
+
+def _model(alias: str, absent: State, fetch: hub.Fetch) -> Check:
+    name = f"model {alias}"
+    facts = registry.find(alias)
+    try:
+        located = registry.locate(alias, fetch)
+    except BenchmarkError as error:
+        return Check(name, absent if facts.mirrors else "missing", _one_line(error))
+    try:
+        registry.verify(facts, located)
+    except BenchmarkError as error:
+        return Check(name, "wrong", _one_line(error))
+    return _verified(name, facts, located.folder)
+
+
+def _verified(name: str, facts: ModelFacts, folder: Path) -> Check:
+    found = f"sha256 {registry.digest(folder)[:16]}"
+    if facts.mirrors and not facts.digest and facts.name not in lock.read():
+        return Check(name, "unverified", f"{found} in {folder}; nobody has verified it, the first load locks it")
+    return Check(name, "ok", found)
+
+
+def _one_line(error: BenchmarkError) -> str:
+    return "; ".join(line.strip() for line in str(error).splitlines()).replace(":; ", ": ")
+
+
+def _images(suite: Suite, folder: Path | None) -> Check:
+    name = f"images of {suite.name}"
+    if suite.dataset == "folder":
+        given = folder is not None and folder.is_dir()
+        return Check(name, "ok" if given else "missing", str(folder) if given else "give a folder with --images")
+    try:
+        return Check(name, "ok", f"{manifest.check(folder, suite)} in {folder}, all as their manifest says")
+    except BenchmarkError as error:
+        return Check(name, "missing", _one_line(error))
+
+
+def _weights(name: str) -> Check:
+    path = registry.weights(name)
+    if not path.exists():
+        return Check(name, "missing", "reinstall the package")
+    found = registry.digest(path) if path.is_dir() else registry.file_digest(path)
+    return Check(name, "ok", f"sha256 {found[:16]}")
+
+
+def _metric(name: str) -> Check:
+    """Returns whether the weights that a metric needs are here; the worst of its files decides."""
+    states = {file.name: weights.state(file) for file in weights.needed(name)}
+    known: list[State] = ["unverified" if state == "repacked" else state for state in states.values()]
+    worst: State = max(known, key=_WORSE.index, default="ok")
+    listed = ", ".join(f"{file}: {state}" for file, state in states.items())
+    hint = f"; {weights.how_to_get()}" if worst in {"missing", "wrong"} else ""
+    return Check(f"metric {name}", worst, (listed or "needs no weights") + hint)
+
+
+def _protections() -> list[Check]:
+    listing = submissions.discover()
+    checks = [
+        Check(f"protection {o.name}", "ok", f"{o.distribution} {o.version}") for o in listing.offers if not o.rivals
+    ]
+    for offer in listing.offers:
+        if offer.rivals:
+            others = ", ".join(offer.rivals)
+            checks.append(
+                Check(f"protection {offer.name}", "warning", f"{offer.distribution} and {others} both offer it")
+            )
+    return checks + [Check("submission", "warning", problem) for problem in listing.problems]
+
+
+def _store(root: Path) -> Check:
+    try:
+        Store(root).prepare()
+    except BenchmarkError as error:
+        return Check("store", "missing", error.message)
+    free = shutil.disk_usage(root).free / 2**30
+    return Check("store", "ok" if free > 1 else "warning", f"{root}, {free:.1f} GiB free")

@@ -1,0 +1,60 @@
+"""Executors: whoever runs cells. This one runs them here, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
+from typing import Protocol
+
+from cloakbench.cells.plan import Cell
+from cloakbench.execute.progress import Outcome, Reporter
+from cloakbench.execute.time_limit import MayStart, always
+from cloakbench.schemas.record import Record
+
+
+class Work(Protocol):
+    """What is done with cells; each record is kept before it is returned."""
+
+    def calibrate(self, cells: Iterable[Cell], say: Callable[[str], None]) -> None:
+        """Seeks the strengths that cells need in this process; a fault is left to the cells."""
+
+    def run(self, cell: Cell) -> Record:
+        """Returns the record of a cell that ran in this process; a strength not yet sought is sought first."""
+
+    def lost(self, cell: Cell, reason: str) -> Record:
+        """Returns the record of a cell that took the processes down in which it ran."""
+
+
+class Executor(Protocol):
+    """Runs cells by `work`, in this process or as it would in others."""
+
+    @property
+    def count(self) -> int | None:
+        """How many cells run at once; None where that is seen when they do."""
+
+    def run(self, cells: Sequence[Cell], work: Work, report: Reporter, may_start: MayStart = always) -> list[Outcome]:
+        """Returns how every cell ended that was given out, in order; none is once `may_start` has said no."""
+
+
+class InlineExecutor:
+    """Runs cells in this process: simple to debug, nothing to set up."""
+
+    count: int | None = 1
+
+    def run(self, cells: Sequence[Cell], work: Work, report: Reporter, may_start: MayStart = always) -> list[Outcome]:
+        """Returns how every cell ended that was given out, in order; an interruption keeps what is finished.
+
+        Strengths are sought before anything is learned.
+        """
+        outcomes = []
+        work.calibrate(takewhile(lambda _: may_start(), cells), report.say)
+        report.begin(len(cells))
+        try:
+            for cell in takewhile(lambda _: may_start(), cells):
+                report.start(cell)
+                outcome = Outcome.of(work.run(cell))
+                report.finish(cell, outcome)
+                outcomes.append(outcome)
+        finally:
+            report.end()
+        return outcomes

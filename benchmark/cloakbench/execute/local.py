@@ -1,0 +1,129 @@
+"""Runs cells in several processes of this machine, which write to one store."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from cloakbench.cells.plan import Cell
+from cloakbench.execute.inline import Work
+from cloakbench.execute.job import Job, Task
+from cloakbench.execute.leases import VISIBLE, Leases
+from cloakbench.execute.local_worker import serve
+from cloakbench.execute.pool import Conductor, Lost
+from cloakbench.execute.progress import Outcome, Reporter
+from cloakbench.execute.time_limit import MayStart, always
+
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+@dataclass
+class LocalExecutor:
+    """Runs cells in `count` processes, each on the device that it is lent, if any."""
+
+    job: Job
+    root: Path
+    count: int
+    devices: Sequence[str] = ()
+
+    def run(self, cells: Sequence[Cell], work: Work, report: Reporter, may_start: MayStart = always) -> list[Outcome]:
+        """Returns how every cell ended that was given out, in order; `work` keeps the records of lost ones alone."""
+        crew = _Processes(self.job, self.root, Leases(self.devices))
+        return Conductor(crew, work, report, may_start).run(cells, self.count)
+
+
+@dataclass(eq=False)
+class _Hand:
+    """One process, what it is busy with, and the line to it."""
+
+    process: SpawnProcess
+    line: Connection
+    device: str | None
+    is_ready: bool = False
+    cell: Cell | None = None
+    artists: set[str] = field(default_factory=set)
+    """Names of those that it has been sent."""
+
+
+@dataclass
+class _Processes:
+    """The processes of one run, each at the other end of a pipe."""
+
+    job: Job
+    root: Path
+    leases: Leases
+    _all: list[_Hand] = field(default_factory=list)
+
+    def __enter__(self) -> _Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hand in list(self._all):
+            self.dismiss(hand)
+
+    def hire(self) -> _Hand:
+        """Starts a process, which sees no GPU but its own."""
+        ours, theirs = _CONTEXT.Pipe()
+        process = _CONTEXT.Process(target=serve, args=(theirs, self.job, self.root), daemon=True)
+        hand = _Hand(process, ours, self.leases.take())
+        with _seeing(hand.device):
+            process.start()
+        theirs.close()
+        self._all.append(hand)
+        return hand
+
+    def give(self, hand: _Hand, cell: Cell) -> None:
+        """Sends a cell, with its artist the first time."""
+        artist = None if cell.artist.name in hand.artists else cell.artist
+        hand.artists.add(cell.artist.name)
+        with contextlib.suppress(OSError):  # a dead process is seen when it is waited for
+            hand.line.send((Task.of(cell), artist))
+
+    def answered(self, hands: Sequence[_Hand], seconds: float) -> list[_Hand]:
+        """Waits until a process has answered or died, and returns each of those."""
+        ready = wait([hand.line for hand in hands], seconds)
+        return [hand for hand in hands if hand.line in ready]
+
+    def answer(self, hand: _Hand) -> Outcome | BaseException | None:
+        """Returns what a process has sent; raises Lost where it has died."""
+        try:
+            answer: Outcome | BaseException | None = hand.line.recv()
+        except (EOFError, OSError) as error:
+            hand.process.join()
+            raise Lost(f"exit code {hand.process.exitcode}") from error
+        return answer
+
+    def dismiss(self, hand: _Hand) -> None:
+        """Ends a process: an idle one by itself, a busy one at once."""
+        self._all.remove(hand)
+        self.leases.give_back(hand.device)
+        hand.line.close()
+        if hand.cell is not None or not hand.is_ready:
+            hand.process.terminate()
+        hand.process.join(10)
+        if hand.process.is_alive():
+            hand.process.kill()
+            hand.process.join()
+
+
+@contextlib.contextmanager
+def _seeing(device: str | None) -> Iterator[None]:
+    """Lets processes that start meanwhile see one GPU only: they inherit it before anything of CUDA is loaded."""
+    if device is None:
+        yield
+        return
+    before = os.environ.get(VISIBLE)
+    os.environ[VISIBLE] = device
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VISIBLE]
+        else:
+            os.environ[VISIBLE] = before

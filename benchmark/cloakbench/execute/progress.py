@@ -1,0 +1,116 @@
+"""Progress on standard error: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import NamedTuple, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from cloakbench.cells.plan import Cell
+from cloakbench.schemas.record import Record, Status
+
+
+class Outcome(NamedTuple):
+    """How a cell ended: what a run remembers of its record, which is in the store."""
+
+    key: str
+    status: Status
+    reason: str = ""
+
+    @classmethod
+    def of(cls, record: Record) -> Outcome:
+        """Returns the outcome that a record tells."""
+        return cls(record.key, record.status, record.reason)
+
+
+class Reporter(Protocol):
+    """What a run and its executor tell while they work."""
+
+    def say(self, text: str) -> None:
+        """Says what is done before the first cell."""
+
+    def begin(self, total: int) -> None:
+        """Says how many cells are to be run."""
+
+    def start(self, cell: Cell) -> None:
+        """Says which cell runs now."""
+
+    def finish(self, cell: Cell, outcome: Outcome) -> None:
+        """Says how a cell ended."""
+
+    def end(self) -> None:
+        """Says that no more cells follow."""
+
+
+class Lines:
+    """A line per finished cell, for logs."""
+
+    def say(self, text: str) -> None:
+        """Writes a line."""
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    def begin(self, total: int) -> None:
+        """Notes the start."""
+        self._total, self._done, self._began = total, 0, time.monotonic()
+
+    def start(self, cell: Cell) -> None:
+        """Says nothing: the line comes when the cell ends."""
+
+    def finish(self, cell: Cell, outcome: Outcome) -> None:
+        """Writes the cell's line, with the time left by the pace so far."""
+        self._done += 1
+        left = (time.monotonic() - self._began) / self._done * (self._total - self._done)
+        reason = f": {outcome.reason.splitlines()[0]}" if outcome.reason else ""
+        self.say(f"[{self._done}/{self._total}] {outcome.status} {cell.label}, {left / 60:.1f} min left{reason}")
+
+    def end(self) -> None:
+        """Nothing to close."""
+
+
+class Bar:
+    """A bar with cells done, time left and what runs now; faults are printed above it."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("cells"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=Console(stderr=True),
+        )
+
+    def say(self, text: str) -> None:
+        """Prints a line above the bar."""
+        self._bar.console.print(text, markup=False)
+
+    def begin(self, total: int) -> None:
+        """Shows the bar."""
+        self._task = self._bar.add_task("", total=total)
+        self._bar.start()
+
+    def start(self, cell: Cell) -> None:
+        """Shows which cell runs."""
+        self._bar.update(self._task, description=cell.label)
+
+    def finish(self, cell: Cell, outcome: Outcome) -> None:
+        """Moves the bar on."""
+        self._bar.advance(self._task)
+        if outcome.status is not Status.OK:
+            reason = outcome.reason.splitlines()[0] if outcome.reason else ""
+            self.say(f"{outcome.status} {cell.label}: {reason}")
+
+    def end(self) -> None:
+        """Leaves the finished bar."""
+        self._bar.stop()
+
+
+def reporter() -> Reporter:
+    """Returns a bar where standard error is a terminal, lines elsewhere."""
+    return Bar() if sys.stderr.isatty() else Lines()

@@ -1,0 +1,75 @@
+"""One worker on a Ray cluster: runs cells in a scratch store and sends back what it wrote.
+
+Imports nothing that imports torch: what the processor computes with has to be settled before.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloakbench.system import cpu
+
+if TYPE_CHECKING:
+    from cloakbench.datasets.artists import Artist
+    from cloakbench.execute.job import Desk, Task
+    from cloakbench.execute.parcel import Parcel
+    from cloakbench.execute.progress import Outcome
+
+
+class Actor:
+    """Keeps models from cell to cell, and no files.
+
+    What is given in a list is a reference to be looked up here: the plan once, each artist when its first cell comes.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        os.environ.update(variables)
+        cpu.settle()
+        self._root = Path(tempfile.mkdtemp(prefix="cloakbench-"))
+        self._desk: Desk | None = None
+        self._artists: dict[str, Artist] = {}
+
+    def open(self, job: Sequence[Any]) -> str | Exception:
+        """Returns the name of this node, or what is in the way of running cells on it."""
+        import ray
+
+        try:
+            self._desk = ray.get(job[0]).open(self._root)
+        except Exception as error:
+            return error
+        return str(ray.get_runtime_context().get_node_id())
+
+    def run(self, task: Task, artist: Sequence[Any], parcel: Parcel) -> tuple[Outcome, Parcel] | Exception:
+        """Returns how a cell ended with all files that it left, or what went wrong; `parcel` holds what it needs."""
+        from cloakbench.execute.parcel import pack_new, unpack
+        from cloakbench.store.store import Store
+
+        assert self._desk is not None
+        store = Store(self._root)
+        try:
+            unpack(parcel, store)
+            outcome = self._desk.run(task, self._artist(task.artist, artist))
+            return outcome, pack_new(store, parcel)
+        except Exception as error:
+            return error
+        finally:
+            for folder in self._root.iterdir():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _artist(self, name: str, reference: Sequence[Any]) -> Artist:
+        import ray
+
+        if name not in self._artists:
+            self._artists[name] = ray.get(reference[0])
+        return self._artists[name]
+
+    def close(self) -> None:
+        """Ends what runs beside this process, and leaves nothing on the disk."""
+        if self._desk is not None:
+            self._desk.close()
+        shutil.rmtree(self._root, ignore_errors=True)

@@ -1,0 +1,82 @@
+"""A limit of time: as many cells as fit, and none given out when the time is over."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from cloakbench.cells.costing import Costs, Step, steps
+from cloakbench.cells.plan import Cell
+from cloakbench.errors import UserError
+
+MayStart = Callable[[], bool]
+"""Asked by an executor before it gives out a cell; after one False no further cell is given out."""
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def always() -> bool:
+    """Returns True: no limit of time."""
+    return True
+
+
+def seconds(text: str) -> float:
+    """Returns the seconds of a duration such as `2h`, `1h30m` or `90s`; raises UserError for anything else.
+
+    Example:
+        >>> seconds("1h30m")
+        5400.0
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
+    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if "".join(number + unit for number, unit in parts) != text or not 0 < total < math.inf:
+        raise UserError(f"expected --budget as 90s, 30m, 2h or 1h30m, got {text!r}", "Give a time above 0.")
+    return total
+
+
+@dataclass
+class Reckoning:
+    """What cells will take, one after the other: a stage that they share counts for the first alone."""
+
+    costs: Costs
+    is_made: Callable[[Step], bool] = lambda _step: False
+    """Whether a stage's output lies in the store already."""
+    _counted: set[str] = field(default_factory=set)
+
+    def next(self, cell: Cell) -> float:
+        """Returns the seconds that a cell adds to those before it; a stage of which nothing is recorded adds none."""
+        return sum(usual.wall_s for step in self.due(cell) if (usual := self.costs.usual(step)) is not None)
+
+    def due(self, cell: Cell) -> list[Step]:
+        """Returns the stages that a cell adds to those before it, and takes note of them."""
+        found = [step for step in steps(cell.recipes) if step.key not in self._counted and not self.is_made(step)]
+        self._counted |= {step.key for step in found}
+        return found
+
+
+@dataclass
+class Budget:
+    """So many seconds from now on."""
+
+    limit_s: float
+    costs: Costs
+    is_made: Callable[[Step], bool] = lambda _step: False
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+
+    def fitting(self, cells: Sequence[Cell], workers: int = 1) -> list[Cell]:
+        """Returns the first of the cells, as many as usually fit; what nothing is recorded of counts as nothing."""
+        reckoning, left = Reckoning(self.costs, self.is_made), self.limit_s * workers
+        for n, cell in enumerate(cells):
+            left -= reckoning.next(cell)
+            if left < 0:
+                return list(cells[:n])
+        return list(cells)
+
+    def may_start(self) -> bool:
+        """Returns whether there is time left; a cell that has begun is finished."""
+        return self.clock() - self._began < self.limit_s

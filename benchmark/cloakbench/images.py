@@ -1,0 +1,102 @@
+"""Images between stages: 8-bit RGB PNGs, their tensors, digests, and the budget that was really used."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from cloakbench.errors import UserError
+
+Pixels = NDArray[np.uint8]
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+
+
+def decode(data: bytes) -> Pixels:
+    """Returns `[H, W, 3]` uint8 RGB pixels of an encoded image; raises ValueError for what is not one."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            upright = ImageOps.exif_transpose(image)  # cameras store how they were held beside the pixels
+            return np.array(upright.convert("RGB"), dtype=np.uint8)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+        raise ValueError(f"not a readable image: {error}") from error
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """Returns height and width that an encoded image says it has, undecoded; raises ValueError as `decode` does."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.height, image.width
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+        raise ValueError(f"not a readable image: {error}") from error
+
+
+def encode(pixels: Pixels) -> bytes:
+    """Returns `[H, W, 3]` uint8 RGB pixels as PNG bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=4)
+    return buffer.getvalue()
+
+
+def quantise(images: Tensor) -> list[Pixels]:
+    """Returns `[B, 3, H, W]` in [0, 1] as B arrays `[H, W, 3]` uint8, rounded to the nearest level."""
+    levels = (images.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return list(levels.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def to_tensor(pixels: Iterable[Pixels]) -> Tensor:
+    """Returns B arrays `[H, W, 3]` uint8 of one size as float32 `[B, 3, H, W]` in [0, 1]."""
+    return torch.stack([torch.from_numpy(p.copy()).permute(2, 0, 1) for p in pixels]).float() / 255
+
+
+def digest(pixels: Pixels) -> str:
+    """Returns the SHA-256 of an image's shape and pixels, whatever file it lies in."""
+    return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def read_folder(folder: Path) -> dict[str, Pixels]:
+    """Returns a folder's images by file name, sorted; raises UserError where there are none or one is unreadable."""
+    if not folder.is_dir():
+        raise UserError(f"expected a folder of images, got {folder}", "Give the path of an existing folder.")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not paths:
+        raise UserError(f"expected images ({', '.join(SUFFIXES)}) in {folder}, found none", "Put the images into it.")
+    found = {}
+    for path in paths:
+        try:
+            found[path.name] = decode(path.read_bytes())
+        except ValueError as error:
+            raise UserError(f"expected an image, got {path}: {error}", "Remove or replace the file.") from error
+    return found
+
+
+def fit_square(pixels: Pixels, size: int) -> Pixels:
+    """Returns the image's central square at `size` pixels a side (Lanczos)."""
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = Image.fromarray(pixels[top : top + side, left : left + side])
+    return np.array(square.resize((size, size), Image.Resampling.LANCZOS), dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The change between two 8-bit images, in levels of 1/255."""
+
+    max_255: float
+    mean_255: float
+    l2_255: float
+
+
+def measure_budget(original: Pixels, changed: Pixels) -> Budget:
+    """Returns the largest, the mean and the L2 norm of the pixel differences of two images of one shape."""
+    delta = np.abs(changed.astype(np.int16) - original.astype(np.int16)).astype(np.float64)
+    return Budget(float(delta.max()), float(delta.mean()), float(np.sqrt((delta**2).sum())))

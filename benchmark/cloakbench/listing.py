@@ -1,0 +1,60 @@
+"""What there is to choose from: lists by kind, from metadata alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cloakbench import submissions
+from cloakbench.attacks import catalogue
+from cloakbench.metrics import catalogue as metrics
+from cloakbench.models import registry
+from cloakbench.suites import load as suites
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of a list."""
+
+    name: str
+    version: str
+    summary: str
+
+
+def protections() -> list[Item]:
+    """Returns every installed protection; a name that two distributions offer says so."""
+    found = []
+    for offer in submissions.discover().offers:
+        clash = f"NAME TAKEN TWICE, also by {', '.join(offer.rivals)}: " if offer.rivals else ""
+        found.append(Item(offer.name, offer.version, clash + offer.summary))
+    return found
+
+
+def attacks() -> list[Item]:
+    """Returns every countermeasure and mimicry."""
+    return [Item(s.name, str(s.version), f"{s.kind}: {s.summary}") for s in catalogue.STAGES]
+
+
+def all_metrics() -> list[Item]:
+    """Returns every metric."""
+    return [Item(m.name, str(m.version), f"{m.level}, {m.unit}: {m.summary}") for m in metrics.METRICS]
+
+
+def all_suites() -> list[Item]:
+    """Returns every suite of the package."""
+    loaded = [suites.load(name) for name in suites.names()]
+    return [Item(s.name, str(s.version), " ".join(s.description.split())) for s in loaded]
+
+
+def models() -> list[Item]:
+    """Returns every model alias."""
+    return [Item(m.name, str(m.version), m.summary) for m in registry.MODELS]
+
+
+KINDS: dict[str, Callable[[], list[Item]]] = {
+    "protections": protections,
+    "attacks": attacks,
+    "metrics": all_metrics,
+    "suites": all_suites,
+    "models": models,
+}

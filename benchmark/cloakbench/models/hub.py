@@ -1,0 +1,133 @@
+"""Models on a hub: the first mirror that answers, and what to do where none does. No torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from cloakbench.errors import UserError
+from cloakbench.system import locations
+
+PARTS = ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
+"""What is loaded of a pipeline; the safety checker and single-file checkpoints stay where they are."""
+UPSCALER_PARTS = ("low_res_scheduler", *PARTS)
+"""The same of a diffusion upscaler."""
+WEIGHTED = ("text_encoder", "unet", "vae")
+BARE = ("config.json", "diffusion_pytorch_model.safetensors")
+"""The files of a part alone, as of a bare autoencoder."""
+_SUFFIXES = ("json", "txt", "safetensors")
+_WANTED = ["model_index.json", *(f"{part}/*.{suffix}" for part in UPSCALER_PARTS for suffix in _SUFFIXES), *BARE]
+_VARIANTS = ["*.fp16.*", "*.fp16-*", "*.non_ema.*", "*.non_ema-*"]
+
+
+class Snapshot(NamedTuple):
+    """A model's files here, and the hub's commit that they are of."""
+
+    folder: Path
+    revision: str
+
+
+class Source(NamedTuple):
+    """One place to ask: a hub repository, at a commit where one is known."""
+
+    mirror: str
+    revision: str = ""
+
+
+class Found(NamedTuple):
+    """Which source answered, and with what."""
+
+    mirror: str
+    snapshot: Snapshot
+
+
+class Absent(Exception):  # noqa: N818 - says what is the matter
+    """A repository's files are not here, and may not or could not be downloaded."""
+
+
+class Fetch(Protocol):
+    """How a repository's files are had; raises whatever it likes where they are not."""
+
+    def __call__(self, mirror: str, revision: str, /) -> Snapshot:
+        """Returns the files of `mirror`; an empty `revision` means its newest commit."""
+        ...
+
+
+def is_offline() -> bool:
+    """Returns whether the Hugging Face variable forbids to ask the hub."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def download(mirror: str, revision: str, /) -> Snapshot:
+    """Returns a repository's files from the local Hugging Face cache, brought up to date from the hub if it may be."""
+    return _snapshot(mirror, revision, is_offline())
+
+
+def cached(mirror: str, revision: str, /) -> Snapshot:
+    """Returns a repository's files from the local Hugging Face cache alone."""
+    return _snapshot(mirror, revision, True)
+
+
+def _snapshot(mirror: str, revision: str, local: bool) -> Snapshot:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = snapshot_download(
+            mirror,
+            revision=revision or None,
+            allow_patterns=_WANTED,
+            ignore_patterns=_VARIANTS,
+            local_files_only=local,
+        )
+    except LocalEntryNotFoundError as error:
+        reason = "nothing was downloaded" if local else "the hub did not answer"
+        raise Absent(f"not in the local Hugging Face cache, and {reason}") from error
+    return Snapshot(Path(folder), Path(folder).name)  # the cache names a snapshot's folder by its commit
+
+
+def lacking(folder: Path, parts: Sequence[str] = PARTS) -> list[str]:
+    """Returns what a folder of a pipeline of these parts, or without any of a bare model, should hold and does not."""
+    wanted = ["model_index.json", *parts] if parts else BARE
+    missing = [name for name in wanted if not (folder / name).exists()]
+    if not parts:
+        return missing
+    bare = [part for part in WEIGHTED if part not in missing and not any((folder / part).glob("*.safetensors"))]
+    return [*missing, *(f"{part}/*.safetensors" for part in bare)]
+
+
+def find(alias: str, sources: Iterable[Source], fetch: Fetch = download, parts: Sequence[str] = PARTS) -> Found:
+    """Returns the first source that answers with a whole model; raises UserError with each one's reason where none."""
+    reasons = []
+    for source in sources:
+        try:
+            snapshot = fetch(source.mirror, source.revision)
+        except Exception as error:  # clients of a hub raise many kinds, and the next mirror may still answer
+            reasons.append(f"{source.mirror}: {_brief(error)}")
+            continue
+        missing = lacking(snapshot.folder, parts)
+        if not missing:
+            return Found(source.mirror, snapshot)
+        reasons.append(f"{source.mirror}: lacks {', '.join(missing)}")
+    tried = "".join(f"\n    {reason}" for reason in reasons)
+    raise UserError(
+        f"expected the weights of {alias!r} from one of its mirrors, in this order:{tried}", how_to_get(alias, parts)
+    )
+
+
+def _brief(error: Exception) -> str:
+    first = str(error).strip().partition("\n")[0][:160]
+    return first if isinstance(error, Absent) else f"{type(error).__name__}: {first}"
+
+
+def how_to_get(alias: str, parts: Sequence[str] = PARTS) -> str:
+    """Returns in words how to bring a hub model of these parts here, with and without a network."""
+    whole = f"model_index.json and the folders {', '.join(parts)}, weights as .safetensors"
+    layout = whole if parts else " and ".join(BARE)
+    offline = "HF_HUB_OFFLINE is set and forbids it: unset it and " if is_offline() else ""
+    return (
+        f"To download it, {offline}connect to the hub and run what needs it. Without a network, put a folder in "
+        f"diffusers layout at ${locations.MODELS_VARIABLE}/{alias}: {layout}."
+    )

@@ -1,0 +1,177 @@
+"""Loads a base model: the parts of a Stable Diffusion pipeline, frozen and in evaluation mode."""
+
+from __future__ import annotations
+
+import copy
+import json
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import transformers
+from diffusers import StableDiffusionInpaintPipeline, StableDiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
+from torch import Tensor
+
+from cloakbench import whitebox
+from cloakbench.contract import Surrogate
+from cloakbench.errors import UserError
+from cloakbench.models import hub, registry
+from cloakbench.models.mini import perceptual
+from cloakbench.models.registry import Located, ModelFacts
+from cloakbench.system.memory import at_once
+
+_PIPELINES: dict[str, Any] = {
+    "StableDiffusionPipeline": StableDiffusionPipeline,
+    "StableDiffusionInpaintPipeline": StableDiffusionInpaintPipeline,
+}
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A loaded base model; `digest` identifies its weights and configuration."""
+
+    name: str
+    digest: str
+    vae: Any
+    unet: Any
+    text_encoder: Any
+    tokenizer: Any
+    scheduler: Any
+    device: torch.device
+    dtype: torch.dtype
+    facts: ModelFacts
+    folder: Path | None = None
+    """Where its files lie; None for parts that were never saved."""
+
+    def tokens(self, texts: list[str]) -> Tensor:
+        """Returns token ids `[B, L]` of the texts, padded to the model's length."""
+        return whitebox.tokens(self, texts)
+
+    def embed(self, texts: list[str]) -> Tensor:
+        """Returns the text encoder's last hidden states `[B, L, C]`, without gradients."""
+        return whitebox.contexts(self, texts)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor, chunk: int = 8) -> Tensor:
+        """Returns images `[B, 3, H, W]` in [0, 1] for scaled latents."""
+        scale = self.vae.config.scaling_factor
+        parts = [self.vae.decode(part / scale).sample for part in torch.split(latents, at_once(chunk, len(latents)))]
+        return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
+
+    def in_single(self, name: Literal["unet", "text_encoder"]) -> Any:
+        """Returns a float32 copy of a part as it was loaded, with the file's weights where the model's are rounded."""
+        own = getattr(self, name)
+        if self.dtype == torch.float32 or self.folder is None:
+            return copy.deepcopy(own).float()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of `torch_dtype`, as for the pipeline
+            part = type(own).from_pretrained(
+                self.folder / name, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True
+            )
+        return part.to(self.device)
+
+    @property
+    def divisor(self) -> int:
+        """What the sides of an image must be multiples of."""
+        levels: int = len(self.vae.config.block_out_channels)
+        return 1 << (levels - 1)
+
+    def surrogate(self) -> Surrogate:
+        """Returns what a protection may look into."""
+        return Surrogate(
+            self.name,
+            self.vae,
+            self.unet,
+            self.text_encoder,
+            self.tokenizer,
+            self.scheduler,
+            copy.deepcopy(mini_lpips(self.device)),
+            self.device,
+            self.dtype,
+        )
+
+
+def mini_lpips(device: torch.device | str = "cpu") -> perceptual.MiniLPIPS:
+    """Returns the shipped perceptual distance, one for all callers on a device."""
+    return _distance(registry.weights("mini-lpips.safetensors"), torch.device(device))
+
+
+def default_device() -> str:
+    """Returns `cuda` where there is a GPU, else `cpu`."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@lru_cache(maxsize=2)
+def _distance(path: Path, device: torch.device) -> perceptual.MiniLPIPS:
+    return perceptual.load(path).to(device)
+
+
+def load(
+    alias: str, device: str = "cpu", dtype: torch.dtype = torch.float32, fetch: hub.Fetch = hub.download
+) -> BaseModel:
+    """Returns the model behind `alias` (or a local folder), its parameters frozen.
+
+    A hub model is checked against the lock file and written into it by its first load. Raises UserError where the
+    weights are missing or changed, are no Stable Diffusion pipeline, or predict something else than the alias says.
+    """
+    return registry.opened(alias, lambda facts, located: _load(facts, located, device, dtype), fetch)
+
+
+@lru_cache(maxsize=2)
+def _load(facts: ModelFacts, located: Located, device: str, dtype: torch.dtype) -> BaseModel:
+    pipe = _pipeline(facts.name, located.folder, dtype)
+    _check_prediction(facts, located.folder, pipe.scheduler.config.prediction_type)
+    for part in (pipe.vae, pipe.unet, pipe.text_encoder):
+        part.to(device).eval().requires_grad_(False)
+    if device == "cpu":
+        pipe.vae.to(memory_format=torch.channels_last)
+    return BaseModel(
+        facts.name,
+        registry.digest(located.folder),
+        pipe.vae,
+        pipe.unet,
+        pipe.text_encoder,
+        pipe.tokenizer,
+        pipe.scheduler,
+        torch.device(device),
+        dtype,
+        facts,
+        located.folder,
+    )
+
+
+def _pipeline(name: str, folder: Path, dtype: torch.dtype) -> Any:
+    diffusers_logging.disable_progress_bar()  # the run has its own
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        kind = json.loads((folder / "model_index.json").read_bytes())["_class_name"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is the name that old and new diffusers know
+            return _PIPELINES[kind].from_pretrained(
+                folder,
+                torch_dtype=dtype,
+                local_files_only=True,
+                use_safetensors=True,  # other weights are pickles, which may run code
+                safety_checker=None,
+                feature_extractor=None,
+                image_encoder=None,
+                requires_safety_checker=False,
+            )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"expected a {' or '.join(_PIPELINES)} in {folder}, got one that does not load: "
+            f"{type(error).__name__}: {error}",
+            f"{name!r} must be what `save_pretrained` of diffusers writes, weights as .safetensors.",
+        ) from error
+
+
+def _check_prediction(facts: ModelFacts, folder: Path, found: str) -> None:
+    if facts.prediction is not None and found != facts.prediction:
+        raise UserError(
+            f"expected {facts.name!r} to predict {facts.prediction}, got {found} by {folder}/scheduler",
+            "The folder holds another model: replace it by the right one.",
+        )

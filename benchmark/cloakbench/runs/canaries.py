@@ -1,0 +1,67 @@
+"""Canaries: control cells that run again beside their records, to see whether the environment still gives the same."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+
+from cloakbench.attacks import catalogue
+from cloakbench.cells import pipeline
+from cloakbench.cells.plan import Cell
+from cloakbench.execute.inline import InlineExecutor
+from cloakbench.execute.progress import Reporter, reporter
+from cloakbench.runs.session import Session
+from cloakbench.schemas.record import Record, Status
+from cloakbench.store.store import Store
+
+COUNT = 2
+_log = logging.getLogger(__name__)
+
+
+def choose(session: Session) -> list[Cell]:
+    """Returns the canaries of a plan: cheap cells of the clean arm that every store of the suite holds.
+
+    They are the first artist's first seed of `identity` under the first ranked attack without a countermeasure and the
+    first with one, so that every stage of the harness takes part and no submission does. The choice depends on the plan
+    alone.
+    """
+    arm = [
+        cell
+        for cell in session.cells
+        if cell.entry.facts.role == "identity" and cell.seed == 0 and catalogue.is_ranked(cell.attack)
+    ]
+    own = [cell for cell in arm if cell.artist.name == arm[0].artist.name]
+    plain = [cell for cell in own if not cell.attack.countermeasures]
+    cleaned = [cell for cell in own if cell.attack.countermeasures]
+    return [*plain[:1], *cleaned[:1]][:COUNT]
+
+
+def rerun(session: Session, report: Reporter | None = None) -> list[Record]:
+    """Runs the canaries that the store holds a record of once more and returns the new records.
+
+    Every stage is computed anew in a folder of its own, nothing comes from the store. The new records lie in the store
+    under `canaries/`, beside the originals, which stay as they are; `cloakbench_leaderboards.versions.drift` says what
+    differs. A canary without a good record in this environment class is left out: it has nothing to be compared with.
+    So is one that an infrastructure fault ends, with a warning.
+    """
+    known = [cell for cell in choose(session) if _is_good(session.finished(cell))]
+    if not known:
+        return []
+    with tempfile.TemporaryDirectory(prefix="cloakbench-canaries-") as folder:
+        fresh = Store(Path(folder))
+        work = pipeline.Pipeline(session.planner, fresh, session.environment, session.device)
+        ran = InlineExecutor().run(known, work, report or reporter())
+        found = [fresh.read_record(outcome.key, session.environment.env_class) for outcome in ran]
+        records = [record for record in found if record is not None]
+    for record in records:
+        if record.status is Status.INFRA_ERROR:
+            _log.warning("the canary %s did not run: %s", record.key[:12], record.reason)
+    kept = [record for record in records if record.status is not Status.INFRA_ERROR]
+    for record in kept:
+        session.store.write_canary(record)
+    return kept
+
+
+def _is_good(record: Record | None) -> bool:
+    return record is not None and record.status is Status.OK

@@ -1,0 +1,84 @@
+"""Who runs: entries from names. The controls are ours and run here; a submission's code gets a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+from cloakbench import submissions
+from cloakbench.cells.plan import FLOOR, Entry
+from cloakbench.errors import BenchmarkError
+from cloakbench.files import write_whole
+from cloakbench.submissions import loading
+from cloakbench.submissions.discovery import Offer
+from cloakbench.submissions.loading import Claims
+from cloakbench.submissions.naming import normalised
+from cloakbench.submissions.sandbox.client import Worker
+from cloakbench.system import locations
+
+_log = logging.getLogger(__name__)
+CONTROLS = ("identity", "placebo", "random-noise")
+
+
+def entries(names: Sequence[str], store: Path) -> list[Entry]:
+    """Returns the entries of a run: the controls, the floor, and the named (or all installed) protections.
+
+    Without names, one that can't be built with its defaults is left out with a warning; a named one raises UserError or
+    SubmissionError. No submission's process sees the folder `store`.
+    """
+    found = [Entry(FLOOR, None), *(entry(name, store) for name in CONTROLS)]
+    spellings = dict.fromkeys(submissions.parse(name).identity for name in names)
+    named = [entry(spelling, store) for spelling in spellings if spelling not in CONTROLS]
+    return [*found, *(named if names else _all_others(store))]
+
+
+def entry(spelling: str, store: Path) -> Entry:
+    """Returns one entry; raises UserError or SubmissionError. Its process does not see the folder `store`."""
+    variant = submissions.parse(spelling)
+    offer = submissions.find(variant.name)
+    if normalised(offer.distribution) == loading.CONTROLS:
+        loaded = submissions.load(spelling)
+        return Entry(loaded.facts(), loaded.instance)
+    digest = submissions.package_digest(offer.distribution)
+    worker = Worker(spelling, threads=torch.get_num_threads(), hidden=[store])
+    claims = _claims(offer, spelling, digest, worker)
+    return Entry(loading.facts(offer, variant.parameters, digest, claims), worker)
+
+
+def close(entries: Iterable[Entry]) -> None:
+    """Ends the processes that submissions run in."""
+    for one in entries:
+        if isinstance(one.instance, Worker):
+            one.instance.close()
+
+
+def _all_others(store: Path) -> list[Entry]:
+    found = []
+    for name in submissions.discover().names:
+        if name not in CONTROLS:
+            try:
+                found.append(entry(name, store))
+            except BenchmarkError as error:
+                _log.warning("left out: %s", error.message)
+    return found
+
+
+def _claims(offer: Offer, spelling: str, digest: str, worker: Worker) -> Claims:
+    """Returns what a protection says about itself; asked once for each state of its code, because it takes seconds."""
+    name = hashlib.sha256(f"{offer.value} {offer.version} {spelling} {digest}".encode()).hexdigest()
+    path = locations.cache() / "claims" / f"{name}.json"
+    try:
+        return Claims.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        with worker:
+            claims = worker.load()
+    try:
+        write_whole(path, claims.model_dump_json().encode())
+    except OSError as error:
+        _log.debug("%s", error)
+    return claims

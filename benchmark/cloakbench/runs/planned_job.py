@@ -1,0 +1,128 @@
+"""The job of running cells of a session, as executors send it to their processes."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from cloakbench.cells import environment
+from cloakbench.cells.pipeline import Pipeline
+from cloakbench.cells.plan import FLOOR, Entry, Planner
+from cloakbench.datasets.artists import Artist
+from cloakbench.errors import BenchmarkError, InfrastructureError
+from cloakbench.execute.job import Desk, Task, Unfit
+from cloakbench.execute.progress import Outcome
+from cloakbench.runs import entries, official
+from cloakbench.runs.session import Session, digests
+from cloakbench.schemas.record import Environment, ProtectionFacts
+from cloakbench.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedJob:
+    """The job of running cells of a session."""
+
+    planner: Planner
+    environment: Environment
+    device: str
+    keep_images: bool = False
+
+    @classmethod
+    def of(cls, session: Session, keep_images: bool = False) -> PlannedJob:
+        """Returns the job of a session's cells."""
+        return cls(session.planner, session.environment, session.device, keep_images)
+
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether each process needs a GPU of its own."""
+        return self.device != "cpu"
+
+    def open(self, root: Path) -> Desk:
+        """Returns a desk with its store at `root`; raises Unfit where this process is not what the plan expects."""
+        if self.is_on_gpu and not torch.cuda.is_available():
+            raise _unfit("a GPU", "none", "Plan and run on machines of one kind.")
+        torch.set_num_threads(self.environment.threads)  # beside a GPU Ray would allow one
+        here = environment.current(self.device, torch.get_num_threads())
+        _compare(self.environment, here)
+        if self.planner.salt != official.PUBLIC_SALT:
+            _compare_code(self.environment, here)
+        if digests(self.planner.suite) != self.planner.digests:
+            raise _unfit("the weights that the plan was made with", "others", "Give all machines the same files.")
+        store = Store(root)
+        return PlannedDesk(self.planner, Pipeline(self.planner, store, here, self.device, self.keep_images))
+
+
+def _unfit(expected: str, got: str, hint: str) -> Unfit:
+    return Unfit(f"expected {expected}, got {got} on {platform.node()}", hint)
+
+
+def _compare(plan: Environment, here: Environment) -> None:
+    """Raises Unfit where records made here would be of another environment class than the plan's."""
+    if here.env_class == plan.env_class:
+        return
+    pairs = [("device", plan.device, here.device), ("threads", plan.threads, here.threads)]
+    pairs += [(name, plan.packages[name], here.packages.get(name)) for name in environment.DECISIVE]
+    other = [(name, old, new) for name, old, new in pairs if old != new]
+    expected = ", ".join(f"{name} {old}" for name, old, _ in other)
+    got = ", ".join(f"{name} {new}" for name, _, new in other)
+    raise _unfit(expected, got, "Their records would not pair: run on machines of one kind with the same packages.")
+
+
+def _compare_code(plan: Environment, here: Environment) -> None:
+    """Raises Unfit where an official run's process has other code than the plan's."""
+    if here.commit != plan.commit or here.dirty:
+        changed = " with changes" if here.dirty else ""
+        raise _unfit(
+            f"commit {plan.commit[:12]}", f"{here.commit[:12]}{changed}", "An official run needs the same everywhere."
+        )
+
+
+@dataclass
+class PlannedDesk:
+    """Runs cells of a plan in this process."""
+
+    planner: Planner
+    pipeline: Pipeline
+    _entries: dict[str, Entry] = field(default_factory=dict)
+
+    def run(self, task: Task, artist: Artist) -> Outcome:
+        """Returns how the cell ended; raises InfrastructureError where this process plans another cell."""
+        attack = self.planner.suite.attack(task.attack)
+        cell = self.planner.cell(self._entry(task.protection), task.strength, artist, attack, task.seed, task.target)
+        if cell.key != task.key:
+            raise InfrastructureError(
+                f"expected the cell {task.key[:12]} of the plan, got {cell.key[:12]} on {platform.node()}",
+                "Install the same cloakbench, submissions and weights on all machines.",
+            )
+        return Outcome.of(self.pipeline.run(cell))
+
+    def close(self) -> None:
+        """Ends the processes of submissions."""
+        entries.close(self._entries.values())
+
+    def _entry(self, facts: ProtectionFacts) -> Entry:
+        if facts.name not in self._entries:
+            self._entries[facts.name] = self._found(facts)
+        return self._entries[facts.name]
+
+    def _found(self, facts: ProtectionFacts) -> Entry:
+        if facts == FLOOR:
+            return Entry(FLOOR, None)
+        try:
+            entry = entries.entry(facts.name, self.pipeline.store.root)
+        except BenchmarkError as error:
+            raise InfrastructureError(f"{error.message} (on {platform.node()})", error.hint) from error
+        if entry.facts != facts:
+            got = (
+                f"{entry.facts.version} with other files"
+                if entry.facts.version == facts.version
+                else entry.facts.version
+            )
+            raise InfrastructureError(
+                f"expected {facts.distribution} {facts.version} as planned, got {got} on {platform.node()}",
+                "Install the same submissions on all machines.",
+            )
+        return entry

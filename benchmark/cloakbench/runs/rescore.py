@@ -1,0 +1,252 @@
+"""Bringing old records up to a suite's present metrics from kept features and images; no attack runs again."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from cloakbench.cells import pipeline
+from cloakbench.cells.plan import Cell, Entry, Planner
+from cloakbench.datasets import artists
+from cloakbench.datasets.artists import Artist
+from cloakbench.images import Pixels
+from cloakbench.metrics import catalogue, editing, generations, quality, weights
+from cloakbench.metrics.generations import Subject
+from cloakbench.metrics.spaces import SPACES, Absent, Pictures
+from cloakbench.models import loader, registry
+from cloakbench.models.loader import BaseModel
+from cloakbench.runs.official import PUBLIC_SALT
+from cloakbench.runs.session import digests
+from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.suite import Suite
+from cloakbench.store import key
+from cloakbench.store.store import Damaged, Store
+from cloakbench.suites import load as suites
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A metric that some records could not get, and why."""
+
+    metric: str
+    reason: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """What became of a suite's records: written anew, up to date already, of another protocol, unreadable."""
+
+    written: int
+    current: int
+    other: int
+    damaged: int
+    left: list[Left]
+
+
+def rescore(name: str, root: Path, images: Path | None = None) -> Rescored:
+    """Writes a record with the present metrics of the suite `name` beside each older record in the store at `root`.
+
+    A record is older where everything but its measures is the suite's present recipe; one that is up to date but for
+    metrics that were skipped is filled in place. Values whose metric, version and sources are the same are taken over
+    as they are; the others are computed from the kept half-precision features, or from kept images. Where neither is
+    there, no record is written and the metric is named; missing weights skip a metric, as in a run. Raises UserError
+    for an unknown suite, or for artists' images that are not here.
+    """
+    suite = suites.load(name)
+    size = registry.find(suite.surrogate).image_size
+    planner = Planner(suite, digests(suite), PUBLIC_SALT, artists.for_calibration(suite, images, size))
+    loaded = {artist.name: artist for artist in artists.load(suite, images, size)}
+    work = _Rescoring(suite, planner, loaded, Store(root))
+    for path in list(work.store.records()):
+        work.take(path)
+    if work.counts["written"]:
+        work.store.write_facts(suites.facts(suite))
+    left = [Left(metric, reason, count) for (metric, reason), count in sorted(work.left.items())]
+    tally = work.counts
+    return Rescored(tally["written"], tally["current"], tally["other"], tally["damaged"], left)
+
+
+@dataclass
+class _Rescoring:
+    suite: Suite
+    planner: Planner
+    artists: Mapping[str, Artist]
+    store: Store
+    counts: Counter[str] = field(default_factory=Counter)
+    left: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @cached_property
+    def usable(self) -> weights.Sorted:
+        return weights.sort_out(self.suite.metrics.every)
+
+    @cached_property
+    def references(self) -> dict[str, Pictures]:
+        return {name: Pictures(artist.references) for name, artist in self.artists.items()}
+
+    def model(self) -> BaseModel:
+        """Returns the clean base model that classifies."""
+        return loader.load(self.suite.surrogate, dtype=getattr(torch, self.suite.dtype))
+
+    def take(self, path: Path) -> None:
+        """Looks at one record and writes its successor where it can."""
+        try:
+            record = Record.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            self.counts["damaged"] += 1
+            return
+        if record.suite != self.suite.name or record.status is not Status.OK:
+            return
+        cell = self._present(record)
+        if cell is None:
+            self.counts["other"] += 1
+            return
+        has_successor = cell.key != record.key and self.store.record_path(cell.key, path.stem).exists()
+        if has_successor or not self._brought_up(cell, record):
+            self.counts["current"] += 1
+
+    def _present(self, record: Record) -> Cell | None:
+        """Returns the suite's present cell of a record, None where it has none that was made in the same way."""
+        artist = self.artists.get(record.artist)
+        if artist is None or record.attack.name not in {attack.name for attack in self.suite.attacks}:
+            return None
+        if record.target is not None and record.target not in self.suite.calibrated:
+            return None
+        attack, strength = self.suite.attack(record.attack.name), record.strength if record.target is None else None
+        entry = Entry(record.protection, None)
+        cell = self.planner.cell(entry, strength, artist, attack, record.seed, record.target)
+        old = {stage: key.digest(recipe) for stage, recipe in record.components.items() if stage != "measure"}
+        return cell if old == {stage: name for stage, name in cell.keys.items() if stage != "measure"} else None
+
+    def _brought_up(self, cell: Cell, record: Record) -> bool:
+        """Returns whether there was something to do; writes the record unless something was lacking."""
+        needed = [name for name in cell.recipes["measure"]["metrics"] if not _is_same(name, cell, record)]
+        source = _Source(self, cell, record)
+        for name in needed:
+            source.measure(name)
+        source.keep()
+        unusable = {name: self.usable.skipped[name] for name in needed if name in self.usable.skipped}
+        self.left.update((unusable | source.absent).items())
+        if source.absent:
+            return True
+        if cell.key == record.key and not source.values:
+            return False
+        self.store.write_record(_successor(cell, record, source, self.suite.version))
+        self.counts["written"] += 1
+        return True
+
+
+class _Source:
+    """What the store kept of one record, and the values computed from it."""
+
+    def __init__(self, work: _Rescoring, cell: Cell, record: Record) -> None:
+        self.work, self.cell, self.where = work, cell, record.environment.env_class
+        self.values: dict[str, list[float]] = {}
+        self.skipped: dict[str, str] = {}
+        self.absent: dict[str, str] = {}
+        self.generated = Pictures(self._images("generate"), known=self._features())
+        self.known = set(self.generated.known)
+
+    def measure(self, name: str) -> None:
+        """Computes one metric, or notes why it has no value."""
+        if name in self.work.usable.skipped:
+            self.skipped[name] = self.work.usable.skipped[name]
+            return
+        try:
+            found = self._measured(name)
+        except Absent as absent:
+            self.absent[name] = f"{absent.message}; {absent.hint}"
+        else:
+            self.values |= found.values
+            self.skipped |= found.skipped
+
+    def _measured(self, name: str) -> generations.Measured:
+        level, artist = catalogue.find(name).level, self.cell.artist
+        if level in {"generation", "set"}:
+            subject = Subject(self.generated, self.work.references[artist.name], artist.name, self.work.model)
+            return generations.measure([name], subject)
+        if level == "edit":
+            clean = self._stored(key.clean_edit(self.cell.recipes))
+            if clean is None:
+                raise Absent("expected the edits of the clean images, got none", "Run the cell again.")
+            return generations.Measured(editing.measure_edits([name], self.generated.images, clean))
+        protected = self._images("protect")
+        if protected is None:
+            raise Absent("expected the protected images, got none", "Run the cell again.")
+        return generations.Measured(quality.measure([name], protected, artist.images))
+
+    def keep(self) -> None:
+        """Keeps features that were computed from kept images just now."""
+        if set(self.generated.known) - self.known:
+            kept = pipeline.rounded(self.generated)
+            self.work.store.write_features(self.cell.keys["generate"], self.where, kept)
+
+    def _features(self) -> dict[str, Tensor]:
+        """Returns the kept features of networks that are here with the same weights."""
+        try:
+            kept = self.work.store.read_features(self.cell.keys["generate"], self.where)
+        except Damaged:
+            return {}
+        here = {space for space in kept if space in SPACES and weights.find(SPACES[space].weights).is_here}
+        same = [space for space in here if kept[space].network == SPACES[space].digest]
+        return {space: torch.from_numpy(kept[space].values).float() for space in same}
+
+    def _images(self, stage: str) -> list[Pixels] | None:
+        return self._stored(self.cell.keys[stage])
+
+    def _stored(self, name: str) -> list[Pixels] | None:
+        """Returns the images kept under a key, None where there are none or they are damaged."""
+        try:
+            found = self.work.store.read_images(name, self.where)
+        except Damaged:
+            return None
+        return None if found is None else found[0]
+
+
+def _is_same(name: str, cell: Cell, record: Record) -> bool:
+    """Returns whether a record's value of a metric is the present one: same version, same sources.
+
+    The floor has nothing protected to look at: there the metrics of quality are the same.
+    """
+    old, new = record.components["measure"], cell.recipes["measure"]
+    facts = catalogue.find(name)
+    by_pair = facts.level in {"quality", "edit"}
+    if name not in new["metrics"]:
+        return False
+    if facts.level == "quality" and "protect" not in cell.keys:
+        return True
+    sources = ("perceptual",) if by_pair else ("judge", "references", "classifier")
+    return (
+        name in {*record.quality, *record.generations, *record.sets}
+        and old["metrics"].get(name) == new["metrics"][name]
+        and all(old.get(source) == new.get(source) for source in sources)
+        and all(old.get("weights", {}).get(one) == new.get("weights", {}).get(one) for one in facts.weights)
+    )
+
+
+def _successor(cell: Cell, record: Record, source: _Source, suite_version: int) -> Record:
+    """Returns the record under its present key: the environment and the cost stay those of the attack."""
+    sets = {name: [value] for name, value in record.sets.items()}
+    old = {**record.quality, **record.generations, **sets}
+    known = {name: values for name, values in old.items() if _is_same(name, cell, record)} | source.values
+    found = [catalogue.find(name) for name in cell.recipes["measure"]["metrics"] if name in known]
+    return record.model_copy(
+        update={
+            "key": cell.key,
+            "suite_version": suite_version,
+            "components": dict(cell.recipes),
+            "quality": {one.name: known[one.name] for one in found if one.level == "quality"},
+            "generations": {one.name: known[one.name] for one in found if one.level in {"generation", "edit"}},
+            "sets": {one.name: known[one.name][0] for one in found if one.level == "set"},
+            "skipped": source.skipped,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+    )

@@ -1,0 +1,169 @@
+"""A run from names to records: what the CLI's `run` and `status` do, callable from Python."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from cloakbench.attacks import catalogue
+from cloakbench.cells import environment, pipeline
+from cloakbench.cells.costing import Step
+from cloakbench.cells.ordering import arranged
+from cloakbench.cells.plan import Cell, Digests, Entry, Planner
+from cloakbench.cells.selecting import select
+from cloakbench.datasets import artists
+from cloakbench.errors import UserError
+from cloakbench.execute.inline import Executor, InlineExecutor
+from cloakbench.execute.progress import Outcome, Reporter, reporter
+from cloakbench.execute.time_limit import Budget, always
+from cloakbench.models import loader, registry
+from cloakbench.runs import official
+from cloakbench.runs.choice import Choice
+from cloakbench.runs.entries import close, entries
+from cloakbench.schemas.record import Environment, Record, Status
+from cloakbench.schemas.suite import Suite
+from cloakbench.store.store import Store
+from cloakbench.submissions.sandbox.client import Worker
+from cloakbench.suites import load as suites
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A planned run: its suite, its cells, and which of them the store already holds."""
+
+    suite: Suite
+    planner: Planner
+    cells: list[Cell]
+    store: Store
+    environment: Environment
+    device: str
+    limit: int | None = None
+
+    def finished(self, cell: Cell) -> Record | None:
+        """Returns a cell's usable record in this environment class, None where it has to run."""
+        return pipeline.finished(self.store, cell, self.environment.env_class)
+
+    def missing(self) -> list[Cell]:
+        """Returns the cells without a usable record in this environment class."""
+        return [cell for cell in self.cells if self.finished(cell) is None]
+
+    def todo(self) -> list[Cell]:
+        """Returns the missing cells that this run takes on: all, or the first `limit`."""
+        return self.missing()[: self.limit]
+
+    def is_made(self, step: Step) -> bool:
+        """Returns whether the output of a stage that cells share lies in the store."""
+        where = self.environment.env_class
+        if step.stage == "calibrate":
+            return self.store.calibration_path(step.key, where).exists()
+        return (self.store.images_path(step.key, where) / "manifest.json").exists()
+
+    def take_over(self) -> None:
+        """Hands records of an older version of the suite on to this one: the same key is the same recipe and number."""
+        for cell in self.cells:
+            record = self.finished(cell)
+            if record is not None and record.suite_version != self.suite.version:
+                self.store.write_record(record.model_copy(update={"suite_version": self.suite.version}))
+
+    def counts(self) -> dict[str, Counter[str]]:
+        """Returns for each protection how many cells have which status; `missing` where there is no record."""
+        found: dict[str, Counter[str]] = {}
+        for cell in self.cells:
+            tally = found.setdefault(cell.entry.facts.name, Counter())
+            record = self.finished(cell)
+            tally[str(record.status) if record else "missing"] += 1
+        return found
+
+
+def plan(choice: Choice, root: Path) -> Session:
+    """Returns the planned run; nothing is computed but digests. Raises UserError for anything unknown."""
+    suite = suites.load(choice.suite)
+    return plan_suite(suites.on_model(suite, choice.model) if choice.model else suite, choice, root)
+
+
+def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
+    """Returns the planned run of a suite that is already read; `choice.suite` is not looked at."""
+    catalogue.check(suite)
+    if choice.limit is not None and choice.limit < 0:
+        raise UserError(f"expected --limit of 0 or more, got {choice.limit}", "Leave it out to run everything.")
+    device = loader.default_device()
+    if device == "cpu" and suite.threads is not None:
+        torch.set_num_threads(suite.threads)
+    size = registry.find(suite.surrogate).image_size
+    loaded = artists.load(suite, choice.images, size)
+    seen = artists.for_calibration(suite, choice.images, size)
+    planner = Planner(suite, digests(suite), official.read_salt(choice.salt_file), seen)
+    cells = arranged(select(planner.cells(_fitting(suite, choice, root), loaded), choice.only))
+    where = environment.current(device, torch.get_num_threads())
+    return Session(suite, planner, cells, Store(root), where, device, choice.limit)
+
+
+def _fitting(suite: Suite, choice: Choice, root: Path) -> list[Entry]:
+    """Returns the entries that the suite has operating points for; raises UserError where a named one has none."""
+    found = entries(choice.protections, root)
+    unbound = [entry for entry in found if entry.facts.budget == "perceptual"]
+    if suite.calibrated or not unbound:
+        return found
+    names = ", ".join(entry.facts.name for entry in unbound)
+    if choice.protections:
+        raise UserError(
+            f"expected a suite that calibrates strengths for {names}, got {suite.name!r}",
+            "A protection without an L-infinity limit is compared at matched quality only.",
+        )
+    _log.warning("left out, because %s calibrates no strengths: %s", suite.name, names)
+    return [entry for entry in found if entry not in unbound]
+
+
+def digests(suite: Suite) -> Digests:
+    """Returns the digests of all weights that the suite touches."""
+    return Digests(
+        {alias: registry.model_digest(alias) for alias in sorted(catalogue.models(suite))},
+        registry.digest(registry.weights("mini-clip")),
+        registry.file_digest(registry.weights("mini-lpips.safetensors")),
+    )
+
+
+def run(
+    session: Session,
+    executor: Executor | None = None,
+    report: Reporter | None = None,
+    keep_images: bool = False,
+    budget: Budget | None = None,
+) -> list[Outcome]:
+    """Runs what is missing, or what fits the budget, and returns how it ended; finished cells are never run again.
+
+    Raises UserError before anything runs where weights are missing that every score needs, and in an official run where
+    anything is missing.
+    """
+    session.store.prepare()
+    session.store.write_facts(suites.facts(session.suite))
+    session.take_over()
+    runner = executor or InlineExecutor()
+    todo = budget.fitting(session.todo(), runner.count or 1) if budget else session.todo()
+    if not todo:
+        return []
+    may_start = budget.may_start if budget else always
+    official.require_essential(session.suite, any(cell.target is not None for cell in todo))
+    if session.planner.salt != official.PUBLIC_SALT:
+        official.require(session.suite, session.environment)
+        official.require_accepted(sorted({c.entry.facts.name for c in todo if isinstance(c.entry.instance, Worker)}))
+    work = pipeline.Pipeline(session.planner, session.store, session.environment, session.device, keep_images)
+    told = report or reporter()
+    try:
+        return runner.run(todo, work, told, may_start)
+    finally:
+        close(cell.entry for cell in session.cells)
+
+
+def failed(session: Session, ran: Sequence[Outcome] = ()) -> int:
+    """Returns how many cells of the plan have no good record: faults of any run, and of `ran` what will be retried."""
+    good = (str(Status.OK), str(Status.SKIPPED), "missing")
+    faults = sum(n for tally in session.counts().values() for state, n in tally.items() if state not in good)
+    return faults + sum(outcome.status is Status.INFRA_ERROR for outcome in ran)

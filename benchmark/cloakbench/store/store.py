@@ -1,0 +1,153 @@
+"""The store: every write whole or not at all, every read checked; `paths` says where things lie."""
+
+from __future__ import annotations
+
+import errno
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from cloakbench import images
+from cloakbench.errors import InfrastructureError, UserError
+from cloakbench.files import to_json, write_whole
+from cloakbench.images import Pixels
+from cloakbench.schemas.record import Calibration, Record
+from cloakbench.schemas.suite import SuiteFacts
+from cloakbench.store import features
+from cloakbench.store.features import Kept
+from cloakbench.store.paths import MANIFEST, StorePaths
+from cloakbench.system.locations import STORE_VARIABLE
+
+
+class Damaged(InfrastructureError):  # noqa: N818 - says what happened to the file
+    """Something in the store does not match its digest or schema."""
+
+
+class Store(StorePaths):
+    """Records by key and environment class, images of stages, and the facts that pages need."""
+
+    def prepare(self) -> None:
+        """Creates the store; raises UserError where it cannot be written."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"expected a writable store, got {self.root}: {error.strerror}",
+                f"Give another folder with --store or {STORE_VARIABLE}.",
+            ) from error
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Writes a file whole: temporary name, flush to disk, rename. A full disk leaves the old state."""
+        try:
+            write_whole(path, data)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            what = "no space is left" if full else str(error.strerror)
+            raise InfrastructureError(
+                f"could not write {path}: {what}", "Free space or choose another --store; finished cells are kept."
+            ) from error
+
+    def write_file(self, name: PurePosixPath, data: bytes) -> None:
+        """Keeps a file that another store packed under its path below the store; raises InfrastructureError outside."""
+        if name.is_absolute() or ".." in name.parts:
+            raise InfrastructureError(f"expected a path below the store, got {name}", "Something else sent it.")
+        self._write(self.root / name, data)
+
+    def write_record(self, record: Record) -> None:
+        """Keeps a record."""
+        path = self.record_path(record.key, record.environment.env_class)
+        self._write(path, to_json(record.model_dump(mode="json")))
+
+    def read_record(self, key: str, env_class: str) -> Record | None:
+        """Returns a cell's record, None where there is none; raises Damaged for one that can't be read."""
+        path = self.record_path(key, env_class)
+        if not path.exists():
+            return None
+        try:
+            return Record.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
+            raise Damaged(f"the record {path} is damaged", "The cell runs again.") from error
+
+    def write_canary(self, record: Record) -> None:
+        """Keeps the record of a control cell that ran again beside the cell's own record, which stays as it is."""
+        path = self.canary_path(record.key, record.environment.env_class, record.created)
+        self._write(path, to_json(record.model_dump(mode="json")))
+
+    def write_calibration(self, key: str, env_class: str, made: Calibration) -> None:
+        """Keeps a search as far as it has come."""
+        self._write(self.calibration_path(key, env_class), to_json(made.model_dump(mode="json")))
+
+    def read_calibration(self, key: str, env_class: str) -> Calibration:
+        """Returns a search as far as it has come, one without tries where there is none; raises Damaged."""
+        path = self.calibration_path(key, env_class)
+        if not path.exists():
+            return Calibration()
+        try:
+            return Calibration.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
+            raise Damaged(f"the calibration {path} is damaged", "The strength is sought again.") from error
+
+    def write_images(self, key: str, env_class: str, pixels: list[Pixels], facts: Mapping[str, Any]) -> None:
+        """Keeps a stage's images as PNGs; the manifest, written last, says that they are whole."""
+        folder = self.images_path(key, env_class)
+        for n, image in enumerate(pixels):
+            self._write(self.image_path(key, env_class, n), images.encode(image))
+        manifest = {"digests": [images.digest(p) for p in pixels], **facts}
+        self._write(folder / MANIFEST, to_json(manifest))
+
+    def read_images(self, key: str, env_class: str) -> tuple[list[Pixels], dict[str, Any]] | None:
+        """Returns a stage's images and facts, None where there are none; raises Damaged where a digest differs."""
+        folder = self.images_path(key, env_class)
+        if not (folder / MANIFEST).exists():
+            return None
+        try:
+            manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+            files = [self.image_path(key, env_class, n) for n in range(len(manifest["digests"]))]
+            pixels = [images.decode(file.read_bytes()) for file in files]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Damaged(f"the images in {folder} are damaged", "The stage runs again.") from error
+        if [images.digest(p) for p in pixels] != manifest["digests"]:
+            raise Damaged(f"the images in {folder} do not match their digests", "The stage runs again.")
+        return pixels, manifest
+
+    def write_gallery(self, key: str, env_class: str, pixels: list[Pixels]) -> None:
+        """Keeps a few generations as one WebP strip for pages."""
+        from io import BytesIO
+
+        from PIL import Image
+
+        buffer = BytesIO()
+        Image.fromarray(np.concatenate(pixels, axis=1)).save(buffer, "WEBP", quality=80)
+        self._write(self.gallery_path(key, env_class), buffer.getvalue())
+
+    def write_adapter(self, key: str, env_class: str, data: bytes) -> None:
+        """Keeps what small mimicry has learned, as a safetensors file that diffusers loads."""
+        self._write(self.adapter_path(key, env_class), data)
+
+    def write_features(self, key: str, env_class: str, kept: Mapping[str, Kept]) -> None:
+        """Keeps the features of a cell's generations by space, under the key of the stage `generate`."""
+        self._write(self.features_path(key, env_class), features.pack(kept))
+
+    def read_features(self, key: str, env_class: str) -> dict[str, Kept]:
+        """Returns the kept features by space, none where there is no file; raises Damaged where a digest differs."""
+        path = self.features_path(key, env_class)
+        if not path.exists():
+            return {}
+        try:
+            return features.unpack(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise Damaged(f"the features {path} are damaged: {error}", "They are not used.") from error
+
+    def write_facts(self, facts: SuiteFacts) -> None:
+        """Keeps a suite's facts, so that pages explain themselves from the store alone."""
+        path = self.facts_path(facts.suite.name, facts.suite.version)
+        data = to_json(facts.model_dump(mode="json"))
+        if not path.exists() or path.read_bytes() != data:
+            self._write(path, data)

@@ -1,0 +1,119 @@
+"""What is installed: the protections that distributions offer, read from their metadata alone."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import Distribution, EntryPoint
+
+from cloakbench.errors import UserError
+from cloakbench.submissions import environments
+from cloakbench.submissions.naming import NAME, normalised
+
+GROUP = "cloakbench.protections"
+
+Provider = Callable[[], Iterable[Distribution]]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One protection that an installed distribution offers."""
+
+    name: str
+    distribution: str
+    version: str
+    value: str
+    """Where its class is, as the entry point says it: `package.module:Class`."""
+    summary: str
+    rivals: tuple[str, ...] = ()
+    """Other distributions that offer the same name; while there are any, the name can't be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All offers, sorted by name, and what was wrong with metadata that had to be left out."""
+
+    offers: tuple[Offer, ...]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name once, sorted."""
+        return tuple(sorted({offer.name for offer in self.offers}))
+
+    def find(self, name: str) -> Offer:
+        """Returns the offer called `name`; raises UserError where it is unknown or offered twice."""
+        found = [offer for offer in self.offers if offer.name == name]
+        if not found:
+            raise UserError(f"expected an installed protection, got {name!r}", self._advice(name))
+        if len(found) > 1:
+            owners = " and ".join(f"{offer.distribution} {offer.version}" for offer in found)
+            message = f"expected one distribution that offers {name!r}, got {len(found)}: {owners}"
+            raise UserError(message, f"Uninstall all but one: pip uninstall {found[-1].distribution}")
+        return found[0]
+
+    def _advice(self, name: str) -> str:
+        close = difflib.get_close_matches(name, self.names, n=3, cutoff=0.5)
+        meant = f"Did you mean {' or '.join(close)}? " if close else ""
+        return f"{meant}Installed: {', '.join(self.names) or 'none'}. Add one with pip install PATH_OR_NAME."
+
+
+def discover(provider: Provider | None = None) -> Listing:
+    """Returns what installed distributions offer; imports none of them.
+
+    Args:
+        provider: Yields the distributions to look at; all installed ones by default.
+    """
+    problems: list[str] = []
+    offers = sorted(
+        _offers(provider or environments.installed, problems), key=lambda o: (o.name, o.distribution, o.value)
+    )
+    flagged = tuple(replace(offer, rivals=_rivals(offer, offers)) for offer in offers)
+    return Listing(flagged, tuple(problems))
+
+
+def find(name: str, provider: Provider | None = None) -> Offer:
+    """Returns the offer called `name`; raises UserError (did you mean) where there is not exactly one."""
+    return discover(provider).find(name)
+
+
+def _offers(provider: Provider, problems: list[str]) -> Iterator[Offer]:
+    seen: set[str] = set()
+    for distribution in provider():
+        try:
+            # The text is looked at first: parsing the metadata of every installed package would take most of a listing.
+            if GROUP not in (distribution.read_text("entry_points.txt") or ""):
+                continue
+            owner = normalised(distribution.name)
+            points = [point for point in distribution.entry_points if point.group == GROUP]
+            found = [_offer(point, distribution) for point in points]
+        except Exception as error:  # one distribution's damage must not hide the others
+            problems.append(f"unreadable metadata of {_label(distribution)}: {type(error).__name__}: {error}")
+            continue
+        if owner in seen:  # found again further down the path, where imports do not reach
+            continue
+        seen.add(owner)
+        problems.extend(_misnamed(offer) for offer in found if not NAME.fullmatch(offer.name))
+        yield from (offer for offer in found if NAME.fullmatch(offer.name))
+
+
+def _offer(point: EntryPoint, distribution: Distribution) -> Offer:
+    facts = distribution.metadata
+    summary = facts["Summary"] if "Summary" in facts else ""  # noqa: SIM401 - typed without get in 3.11
+    return Offer(point.name, distribution.name, distribution.version, point.value, summary)
+
+
+def _rivals(offer: Offer, offers: list[Offer]) -> tuple[str, ...]:
+    return tuple(other.distribution for other in offers if other.name == offer.name and other is not offer)
+
+
+def _misnamed(offer: Offer) -> str:
+    return f"{offer.distribution} offers {offer.name!r}: expected a name of a-z, 0-9, '.', '_', '-'"
+
+
+def _label(distribution: Distribution) -> str:
+    try:
+        return str(distribution.name)
+    except Exception:  # its metadata may be what is damaged
+        return "a distribution without a readable name"

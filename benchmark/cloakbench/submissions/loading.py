@@ -1,0 +1,167 @@
+"""Loading one protection by its name: the only place that imports a submission's code."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from cloakbench.contract import Protection
+from cloakbench.errors import BenchmarkError, SubmissionError, UserError
+from cloakbench.schemas.record import ProtectionFacts
+from cloakbench.submissions import environments
+from cloakbench.submissions.discovery import GROUP, Offer, Provider, find
+from cloakbench.submissions.naming import Parameter, canonical, normalised, parse
+from cloakbench.submissions.package import package_digest
+
+CONTROLS = "cloakbench-controls"
+"""The distribution whose protections may be controls; elsewhere the claim is ignored."""
+
+
+class Claims(BaseModel):
+    """What a protection's class says about itself; the harness believes none of it that it can measure."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    budget: Literal["linf", "perceptual", "ready-made"]
+    title: str
+    paper: str
+    licence: str
+    deterministic: bool
+    control: str | None
+    """Which control it wants to be; counts for the project's own distribution only."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedProtection:
+    """A protection ready to run, with where it came from."""
+
+    offer: Offer
+    parameters: Mapping[str, Parameter]
+    instance: Protection
+    package_digest: str
+
+    @property
+    def identity(self) -> str:
+        """Canonical spelling: name and parameters."""
+        return canonical(self.offer.name, self.parameters)
+
+    def claims(self) -> Claims:
+        """Returns what the protection's class says about itself."""
+        kind = type(self.instance)
+        control = getattr(kind, "control", None)
+        return Claims(
+            budget=kind.budget,
+            title=kind.title,
+            paper=kind.paper,
+            licence=kind.licence,
+            deterministic=kind.deterministic,
+            control=control if isinstance(control, str) else None,
+        )
+
+    def facts(self) -> ProtectionFacts:
+        """Returns what records and pages say about it."""
+        return facts(self.offer, self.parameters, self.package_digest, self.claims())
+
+
+def load(spelling: str, provider: Provider | None = None) -> LoadedProtection:
+    """Returns the protection that a spelling such as `photoguard[steps=50]` names.
+
+    Raises:
+        UserError: The spelling, the name or a parameter is wrong.
+        SubmissionError: The submission's code can't be imported, is no protection, or fails to start.
+    """
+    variant = parse(spelling)
+    offer = find(variant.name, provider)
+    own = environments.folder(offer.distribution) if provider is None else None
+    if own is not None:
+        raise UserError(
+            f"expected a protection installed beside cloakbench, got {variant.name!r} with the environment {own}",
+            f"Call the cloakbench in it: {own / 'bin' / 'cloakbench'}",
+        )
+    kind = _import(offer)
+    _check_facts(kind, offer)
+    instance = _build(kind, offer, variant.parameters)
+    return LoadedProtection(offer, variant.parameters, instance, package_digest(offer.distribution, provider))
+
+
+def _import(offer: Offer) -> type[Protection]:
+    try:
+        found = EntryPoint(offer.name, offer.value, GROUP).load()
+    except (Exception, SystemExit) as error:
+        message = f"expected to import {offer.value!r} of {_label(offer)}, got {type(error).__name__}: {error}"
+        hint = f"See the whole traceback with: python -c 'import {offer.value.partition(':')[0]}'"
+        raise SubmissionError(message, hint) from error
+    if not (inspect.isclass(found) and issubclass(found, Protection)):
+        message = f"expected {offer.value!r} of {_label(offer)} to be a subclass of benchmark.Protection, got {found!r}"
+        raise SubmissionError(message, "Name the class itself in the entry point: package.module:Class")
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        message = f"expected {offer.value!r} of {_label(offer)} to define {missing}, got an abstract class"
+        raise SubmissionError(message, "Write protect(self, images, request).")
+    return found
+
+
+def _check_facts(kind: type[Protection], offer: Offer) -> None:
+    checks = {
+        "title": isinstance(getattr(kind, "title", None), str) and bool(getattr(kind, "title", "")),
+        "paper": isinstance(kind.paper, str),
+        "licence": isinstance(kind.licence, str),
+        "budget": kind.budget in ("linf", "perceptual", "ready-made"),
+        "deterministic": isinstance(kind.deterministic, bool),
+    }
+    for name, is_right in checks.items():
+        if not is_right:
+            message = f"expected a valid class attribute {name!r} of {offer.value!r}, got {getattr(kind, name, None)!r}"
+            raise SubmissionError(message, "See the class attributes of cloakbench.contract.Protection.")
+
+
+def _build(kind: type[Protection], offer: Offer, parameters: Mapping[str, Parameter]) -> Protection:
+    spelled = canonical(offer.name, parameters)
+    try:
+        inspect.signature(kind).bind(**parameters)
+    except TypeError as error:
+        raise UserError(
+            f"expected parameters that {offer.name!r} takes, got {spelled}: {error}", _takes(kind)
+        ) from error
+    try:
+        return kind(**parameters)
+    except BenchmarkError:
+        raise
+    except (TypeError, ValueError) as error:
+        if not parameters:
+            raise _unbuilt(offer, spelled, error) from error
+        raise UserError(f"expected values that {offer.name!r} accepts, got {spelled}: {error}", _takes(kind)) from error
+    except (Exception, SystemExit) as error:
+        raise _unbuilt(offer, spelled, error) from error
+
+
+def _unbuilt(offer: Offer, spelled: str, error: BaseException) -> SubmissionError:
+    message = f"expected {spelled} of {_label(offer)} to start, got {type(error).__name__}: {error}"
+    return SubmissionError(message, "The constructor must work with its defaults; its author has to repair it.")
+
+
+def _takes(kind: type[Protection]) -> str:
+    parameters = [p for p in inspect.signature(kind).parameters.values() if p.kind is not p.VAR_POSITIONAL]
+    return f"It takes: {', '.join(str(p) for p in parameters) or 'no parameters'}."
+
+
+def facts(offer: Offer, parameters: Mapping[str, Parameter], digest: str, claims: Claims) -> ProtectionFacts:
+    """Returns what records say about a protection: its claims, and what its installation says for itself."""
+    is_ours = normalised(offer.distribution) == CONTROLS
+    return ProtectionFacts(
+        name=canonical(offer.name, parameters),
+        version=offer.version,
+        distribution=offer.distribution,
+        package_digest=digest,
+        role=claims.control if is_ours and claims.control else "submission",
+        **claims.model_dump(exclude={"control"}),
+    )
+
+
+def _label(offer: Offer) -> str:
+    return f"{offer.distribution} {offer.version}"

@@ -1,0 +1,67 @@
+"""Folders for what comes from outside, each locked by the process that made it, so that leftovers can be told.
+
+A harness that is killed leaves such folders behind, and perhaps processes. The lock goes with its holder, so that the
+next start can remove them: those of other users, of running harnesses and of other programs stay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+from cloakbench.submissions.sandbox import processes
+
+PREFIX = "cloakbench-box-"
+SETTLED_S = 60.0
+"""A younger folder may be one whose maker has not locked it yet."""
+
+
+class Box:
+    """A new folder, locked until it is closed; a context manager."""
+
+    def __init__(self) -> None:
+        sweep()
+        self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        with contextlib.suppress(OSError):  # a network's file system may lock no folders: nobody removes it then
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def __enter__(self) -> Box:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Removes the folder."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+@cache
+def sweep() -> int:
+    """Removes what killed harnesses left, once a process; returns how many folders."""
+    return sum(_is_gone(folder) for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
+
+
+def _is_gone(folder: Path) -> bool:
+    """Removes a folder that nobody holds, with the processes that were started in it."""
+    with contextlib.suppress(OSError):  # it is another user's, or somebody else removes it just now
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            facts = os.fstat(handle)
+            if facts.st_uid != os.getuid() or time.time() - facts.st_ctime < SETTLED_S:
+                return False
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            processes.end(None, folder.name)
+            shutil.rmtree(folder, ignore_errors=True)
+            return True
+        finally:
+            os.close(handle)
+    return False

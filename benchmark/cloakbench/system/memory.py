@@ -1,0 +1,92 @@
+"""Fewer at once where memory is short: what a model computes together is halved, and the work done again.
+
+How many images are computed together is no part of any recipe: noise is drawn image by image, so that results differ by
+rounding alone. Whatever goes through a model in parts asks `at_once` how large these may be; whoever can do the work
+again does it by `within`. Nothing between the two has to know.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+from cloakbench.errors import InfrastructureError
+
+T = TypeVar("T")
+
+
+class OutOfMemory(InfrastructureError):  # noqa: N818 - says what happened
+    """Not even one image at a time fits."""
+
+
+@dataclass(slots=True)
+class _Limit:
+    most: int | None
+    largest: int = 1
+    """The most that this attempt has computed together."""
+
+
+_limit: ContextVar[_Limit | None] = ContextVar("limit", default=None)
+
+
+def at_once(usual: int, count: int) -> int:
+    """Returns how many of `count` items to compute together: `usual`, or fewer where memory was too short for that."""
+    limit, wanted = _limit.get(), max(1, min(usual, count))
+    if limit is None:
+        return wanted
+    chosen = wanted if limit.most is None else min(wanted, limit.most)
+    limit.largest = max(limit.largest, chosen)
+    return chosen
+
+
+def within(work: Callable[[], T]) -> tuple[T, int | None]:
+    """Does the work, again with half as much at once whenever memory runs out; returns its result and the last chunk.
+
+    The chunk is None where it was as usual. Raises OutOfMemory where one at a time is too much.
+    """
+    most: int | None = None
+    while True:
+        limit = _Limit(most)
+        token = _limit.set(limit)
+        try:
+            return work(), most
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            if limit.largest == 1:
+                raise _does_not_fit(error) from error
+            most = limit.largest // 2
+        finally:
+            _limit.reset(token)
+        _release()  # not above: the error's traceback holds what the work held
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Returns whether an error says that the memory of a device or of the machine is used up."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch's CPU allocator
+
+
+def _release() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _does_not_fit(error: Exception) -> OutOfMemory:
+    """Returns the error that says what would fit, as far as it can be told."""
+    told = next(iter(str(error).splitlines()), "") or type(error).__name__
+    if not torch.cuda.is_available():
+        return OutOfMemory(f"expected one image at a time to fit into memory, got {told[:300]}", "Use fewer workers.")
+    held = torch.cuda.max_memory_allocated() / 2**30
+    room = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / 2**30
+    return OutOfMemory(
+        f"expected one image at a time to fit into the GPU's {room:.1f} GiB, got {told[:300]}",
+        f"It held {held:.1f} GiB and wanted more: a GPU with more memory than that, or smaller images, would do.",
+    )

@@ -1,0 +1,1 @@
+"""Stores over time: adopt, merge, archive, verify, refresh, delete."""

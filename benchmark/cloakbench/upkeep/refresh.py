@@ -1,0 +1,156 @@
+"""`cloakbench refresh`: runs what a board lacks or what is stale, and builds it anew with what changed and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloakbench.cells.plan import Cell
+from cloakbench.locking import alone
+from cloakbench.runs import canaries
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
+from cloakbench.runs.executors import Asked, choose
+from cloakbench.runs.rescore import rescore
+from cloakbench.runs.session import Session
+from cloakbench.schemas.record import Record, Status
+from cloakbench.store import reading, seeds
+from cloakbench.store.store import Store
+from cloakbench_leaderboards.history import history, last_board
+from cloakbench_leaderboards.history.last_board import Changes, Kept, State
+from cloakbench_leaderboards.site import site
+from cloakbench_leaderboards.versions import drift
+from cloakbench_leaderboards.versions.changes import changes
+
+LOCK = "refresh.lock"
+NEW, METRICS_ONLY = "no record yet", "metrics only"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What one protection lacks: cells by reason, of which `rescored` need no attack."""
+
+    protection: str
+    missing: int
+    rescored: int
+    reasons: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a refresh did; `busy` where another one works on this store and this one did nothing."""
+
+    busy: bool = False
+    rescored: int = 0
+    ran: int = 0
+    lost: int = 0
+    """Cells that met a fault of disk, memory or harness: the next refresh tries them again."""
+    canaries: list[str] = field(default_factory=list)
+    """One line for each control cell that ran once more, to see whether the environment still gives the same."""
+    page: Path | None = None
+    moved: list[str] = field(default_factory=list)
+    """One line for each entry that came, went or moved since the last board."""
+
+
+def refresh(choice: Choice, root: Path, out: Path, asked: Asked, unofficial: bool = False) -> Refreshed:
+    """Brings records and board of a suite up to date; a second call at the same time does nothing.
+
+    Records whose metrics alone are old are measured again from what the store kept; then only what is missing runs.
+    It may be killed at any moment and called again. Raises UserError where the board's gold run fails, unless
+    `unofficial`.
+    """
+    Store(root).prepare()
+    with alone(root / LOCK) as free:
+        if not free:
+            return Refreshed(busy=True)
+        written = _rescored(choice, root)
+        session = sessions.plan(choice, root)
+        ran = sessions.run(session, choose(asked, session))
+        again = _drift(session)
+        page, told = rebuild(root, out, session.suite.name, unofficial)
+        lost = sum(record.status is Status.INFRA_ERROR for record in ran)
+        return Refreshed(False, written, len(ran), lost, again, page, last_board.words(told))
+
+
+def _rescored(choice: Choice, root: Path) -> int:
+    """Measures again what needs no attack; official runs are left to the run itself, as `rescore` knows no salt."""
+    if choice.salt_file is not None or choice.model is not None:
+        return 0
+    return rescore(choice.suite, root, choice.images).written
+
+
+def _drift(session: Session) -> list[str]:
+    ran = canaries.rerun(session)
+    if not ran:
+        return []
+    records = reading.load(session.store.root, session.suite.name).records
+    return [drift.sentence(each) for each in drift.drift(records, ran, session.suite.metrics.primary)]
+
+
+def rebuild(root: Path, out: Path, suite: str, unofficial: bool = False) -> tuple[Path, Changes]:
+    """Builds a board and the account of what changed since the last one; returns its front page and the account.
+
+    The account is kept in the store and stays until the next board differs, so that a repeated call loses nothing.
+    """
+    material = site.material(root, suite, unofficial)
+    now, last = last_board.state(material.evidence), last_board.read(root, suite)
+    if last is None or last.state != now:
+        before = last.state if last else None
+        last = Kept(state=now, changes=last_board.compare(before, now, _by_address(root, before, now)))
+        last_board.write(root, last)
+    history.remember(root, suite)
+    return site.put(material, out), last.changes
+
+
+def _by_address(root: Path, *states: State | None) -> dict[str, Record]:
+    wanted = {address for state in states if state for each in state.standings.values() for address in each.records}
+    found = {last_board.address(record): record for record in reading.records(root) if isinstance(record, Record)}
+    return {address: record for address, record in found.items() if address in wanted}
+
+
+def due(choice: Choice, root: Path) -> list[Due]:
+    """Returns what each protection lacks and why, without running or writing anything."""
+    session = sessions.plan(choice, root)
+    older, salt = _older(session), seeds.salt_digest(session.planner.salt)
+    found: dict[str, Counter[str]] = {}
+    for cell in session.missing():
+        found.setdefault(cell.entry.facts.name, Counter())[_reason(cell, older.get(_place_of(cell), []), salt)] += 1
+    return [Due(name, tally.total(), tally[METRICS_ONLY], dict(sorted(tally.items()))) for name, tally in found.items()]
+
+
+Place = tuple[str, float | None, float | None, str, str, int]
+
+
+def _place_of(cell: Cell) -> Place:
+    strength = None if cell.target is not None else cell.strength
+    return (cell.entry.facts.name, strength, cell.target, cell.artist.name, cell.attack.name, cell.seed)
+
+
+def _older(session: Session) -> dict[Place, list[Record]]:
+    """Returns the readable records of each place of the suite in this environment class, of any recipe."""
+    found: dict[Place, list[Record]] = {}
+    for record in reading.records(session.store.root):
+        if not isinstance(record, Record) or record.suite != session.suite.name:
+            continue
+        if record.environment.env_class == session.environment.env_class:
+            strength = None if record.target is not None else record.strength
+            place = (record.protection.name, strength, record.target, record.artist, record.attack.name, record.seed)
+            found.setdefault(place, []).append(record)
+    return found
+
+
+def _reason(cell: Cell, older: Sequence[Record], salt: str) -> str:
+    """Returns why a cell has to run: what separates it from the record that is nearest to it."""
+    lost = [record for record in older if record.key == cell.key]
+    if lost:
+        return f"to be tried again: {lost[0].status}"
+    if not older:
+        return NEW
+    wanted = {"components": dict(cell.recipes), "salt_digest": salt}
+    found = [(changes([(record, record.model_copy(update=wanted))]), record.status) for record in older]
+    nearest, status = min(found, key=lambda each: len(each[0]))
+    if status is Status.OK and all(change.field.startswith("measure.") for change in nearest):
+        return METRICS_ONLY
+    return "stale: " + ", ".join(dict.fromkeys(change.component for change in nearest))

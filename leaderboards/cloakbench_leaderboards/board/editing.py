@@ -1,0 +1,88 @@
+"""The section on editing: how much of an edit protections leave, beside the ranking."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cloakbench.schemas.suite import AttackSpec
+from cloakbench_leaderboards import text
+from cloakbench_leaderboards.board.equal_strength import metric_column
+from cloakbench_leaderboards.board.sections import chain, settings, strength_cell
+from cloakbench_leaderboards.board.tables import Cell, Column, Row, Table, estimate_cell, value_cell
+from cloakbench_leaderboards.board.view import Editing, EditSection, Pair
+from cloakbench_leaderboards.scores import statistics
+from cloakbench_leaderboards.scores.evidence import Entry, Evidence
+from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS
+
+EXPLANATION = (
+    "Here the mimic learns nothing: it edits each image under a prompt. The edit of the protected image is compared "
+    "with the edit of the clean image under the same prompt and seed.",
+    "A similarity of 1, or a PSNR of many decibels, means that the protection did not disturb the edit; the lower, the "
+    "more it did. None of the metrics says whether the other edit is a bad one.",
+    "The placebo's row is the noise floor: noise of 1/255 moves an edit as far as this. Editing takes no part in P nor "
+    "in the rank.",
+)
+NO_ARM = ("identity", "floor")
+"""The clean edit is what all are compared with, and the floor has no image to edit."""
+
+
+def editing(evidence: Evidence) -> Editing | None:
+    """Returns the section, or None where the suite edits nothing."""
+    explained = {each.name: each for each in evidence.facts.attacks}
+    sections = []
+    for number, spec in enumerate(evidence.edits, start=1):
+        facts = explained[spec.name]
+        prompts = Pair("prompts", text.plain("; ".join(evidence.suite.edit_prompts), 1000))
+        sections.append(
+            EditSection(
+                anchor=f"edit-{number}",
+                name=text.name(spec.name),
+                summary=text.plain(facts.summary, 1000),
+                chain=chain(spec, "compare with the clean edit"),
+                settings=(*settings(facts), prompts),
+                table=_table(evidence, spec),
+            )
+        )
+    return Editing(EXPLANATION, tuple(sections)) if sections else None
+
+
+def _table(evidence: Evidence, spec: AttackSpec) -> Table:
+    chosen = evidence.suite.metrics
+    shown = chosen.quality[:1]
+    rows = [
+        Row(
+            entry.label,
+            "control" if entry.is_control else "",
+            entry.is_control,
+            (
+                strength_cell(entry, strength),
+                *(value_cell(evidence.quality.get((entry.name, strength, name))) for name in shown),
+                *(metric_cell(evidence, entry, strength, (spec.name, name)) for name in chosen.edit),
+            ),
+        )
+        for entry in evidence.entries
+        if entry.facts.role not in NO_ARM
+        for strength in entry.strengths
+    ]
+    columns = (Column("Strength"), *(metric_column(evidence, name) for name in (*shown, *chosen.edit)))
+    caption = f"Edits by “{text.name(spec.name)}”, protected against clean: means over artists"
+    return Table(caption, "Protection", columns, tuple(rows), (_note(evidence),))
+
+
+def _note(evidence: Evidence) -> str:
+    if len(evidence.artists) < MIN_ARTISTS:
+        return f"No intervals: {statistics.too_few(len(evidence.artists))}."
+    return (
+        "The second line is the 95 % interval over artists. A cell that failed or is absent enters no mean; an "
+        "artist without any is counted as missing."
+    )
+
+
+def metric_cell(evidence: Evidence, entry: Entry, strength: float, names: tuple[str, str]) -> Cell:
+    """Returns a metric of edits with its interval; `names` are those of the attack and the metric."""
+    estimate = evidence.raw.get((entry.name, strength, *names))
+    if estimate is None:
+        return Cell(text.NONE, note="no measurement")
+    cell = estimate_cell(estimate, "" if evidence.suite.demonstration else estimate.reason)
+    absent = len(evidence.artists) - estimate.n
+    return replace(cell, flag=f"{absent} missing") if absent > 0 else cell

@@ -1,0 +1,32 @@
+"""Tables whose row heads lead to other pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloakbench_leaderboards.board.tables import Cell, Column
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row: its head with the page behind it, and the cells."""
+
+    head: str
+    link: str
+    """From the site's folder; empty where there is no page."""
+    detail: str
+    is_control: bool
+    cells: tuple[Cell, ...]
+    key: str = ""
+    """What a script knows the row by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """One table; `head` names the column of row heads."""
+
+    caption: str
+    head: str
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...] = ()

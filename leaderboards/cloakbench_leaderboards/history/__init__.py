@@ -1,0 +1,1 @@
+"""Boards over time: history, steps, feed."""

@@ -1,0 +1,74 @@
+"""What changed since the last board, and why; there is such a page where `cloakbench refresh` keeps the board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cloakbench.files import to_json
+from cloakbench_leaderboards import text
+from cloakbench_leaderboards.history import last_board
+from cloakbench_leaderboards.history.last_board import Changes, Move
+from cloakbench_leaderboards.parts.page import Asset, Material, Page
+
+PATH = "changes.html"
+DATA = "changes.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry that came, went or moved."""
+
+    label: str
+    version: str
+    what: str
+    rank: str
+    p: str
+    causes: tuple[tuple[str, str], ...]
+    """Kind, and what changed in words."""
+
+
+def pages(material: Material) -> Iterator[Page | Asset]:
+    """Yields the page and its data, where the store says what changed."""
+    kept = last_board.read(material.source, material.board.suite)
+    if kept is None or kept.state.version != material.board.version:
+        return
+    told = kept.changes
+    context = {
+        "before": text.plain(told.before, 10),
+        "after": text.plain(told.after, 10),
+        "column": text.plain(told.column),
+        "lines": tuple(_line(move) for move in told.moves),
+        "data": DATA,
+    }
+    yield Page(PATH, PATH, "What changed", context, section=PATH)
+    yield Asset(DATA, lambda: _data(told), recipe=repr(told))
+
+
+def _data(told: Changes) -> bytes:
+    return to_json(told.model_dump(mode="json"))
+
+
+def _line(move: Move) -> Line:
+    return Line(
+        label=text.name(move.protection),
+        version=text.plain(move.version, 20),
+        what=text.plain(move.what, 10),
+        rank=_step(move, _rank(move.rank_before), _rank(move.rank)),
+        p=_step(move, _p(move.p_before), _p(move.p)),
+        causes=tuple((kind, text.plain(", ".join(words), 500)) for kind, words in sorted(move.causes.items())),
+    )
+
+
+def _step(move: Move, before: str, after: str) -> str:
+    if move.what in {"new", "gone"}:
+        return after if move.what == "new" else before
+    return after if before == after else f"{before} → {after}"
+
+
+def _rank(rank: int | None) -> str:
+    return text.NONE if rank is None else str(rank)
+
+
+def _p(value: float | None) -> str:
+    return text.NONE if value is None else text.number(value)

@@ -1,0 +1,193 @@
+"""The method page: formulas, protocol, attacks and metrics, worked out from the facts that a run left in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cloakbench_leaderboards import text
+from cloakbench_leaderboards.board.board import CONTROL_WORDS
+from cloakbench_leaderboards.board.grid import Grid, Line
+from cloakbench_leaderboards.board.tables import Cell, Column
+from cloakbench_leaderboards.board.view import Pair
+from cloakbench_leaderboards.pages import method_tables as tables
+from cloakbench_leaderboards.pages.method_tables import Section
+from cloakbench_leaderboards.parts import addresses
+from cloakbench_leaderboards.parts.lookup import Lookup
+from cloakbench_leaderboards.parts.page import Page
+from cloakbench_leaderboards.scores.gold import LEAST_SHARE, has_gold_run
+from cloakbench_leaderboards.scores.ranking import RATE
+from cloakbench_leaderboards.scores.standings import WORST_CASE
+from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, SIGNAL_RATIO
+
+
+def pages(look: Lookup, noise: tuple[Pair, ...]) -> Iterator[Page]:
+    """Yields the page; `noise` says what the board can tell apart."""
+    found = (
+        _protocol(look),
+        _scores(look),
+        _matching(look),
+        _aggregates(look),
+        _uncertainty(noise),
+        _gold(look),
+        tables.attacks(look),
+        tables.metrics(look),
+        Section("controls", "Controls", pairs=tuple(Pair(role, words) for role, words in CONTROL_WORDS.items())),
+        tables.missing(),
+    )
+    context = {"sections": tuple(section for section in found if section is not None)}
+    yield Page(addresses.METHOD, "method.html", "Method", context, addresses.METHOD)
+
+
+def _protocol(look: Lookup) -> Section:
+    suite = look.evidence.suite
+    salts = sorted({record.salt_digest for record in look.evidence.records})
+    told = [
+        Pair("Suite", f"{suite.name}, version {suite.version}: {text.plain(suite.description, 1000)}"),
+        Pair("Artists", text.listed([text.name(artist) for artist in look.evidence.artists], 40)),
+        Pair("Images", f"{suite.images_per_artist} of each artist are protected, all that the mimic ever sees"),
+        Pair("Budget", f"L∞ of {suite.budget_255}/255 at strength 1, checked on the saved 8-bit PNG"),
+        Pair("Strengths", ", ".join(f"{strength:g}" for strength in sorted(suite.strengths))),
+        Pair("Surrogate", f"{text.name(suite.surrogate)}: the model that a protection may look into"),
+        Pair("Seeds", f"{suite.seeds.protected} for each protection, {suite.seeds.controls} for the controls"),
+        Pair("Captions", f"{text.plain(suite.caption)}, token {text.name(suite.token)}"),
+        Pair("Prompts", text.plain("; ".join(suite.sampling.prompts), 1000)),
+        Pair(
+            "Sampling",
+            f"{suite.sampling.per_prompt} images a prompt, {suite.sampling.scheduler}, {suite.sampling.steps} steps, "
+            f"guidance {suite.sampling.guidance:g}, {suite.dtype}",
+        ),
+        Pair("Salt", f"SHA-256 {', '.join(text.plain(salt, 64) for salt in salts)}"),
+    ]
+    sentences = (
+        "One cell is one protection at one strength, for one artist, one attack and one seed. The images are "
+        "protected and saved; the mimic may clean them, fine-tunes a model on them and generates; metrics compare "
+        "with the artist.",
+        "Attack seeds follow from salt, suite, artist and seed index, never from the protection or its strength: "
+        "all arms train on the same noise and start from the same latents, so their differences are the "
+        "protection's.",
+    )
+    return Section("protocol", "Protocol", sentences=sentences, pairs=tuple(told))
+
+
+def _scores(look: Lookup) -> Section:
+    primary = look.evidence.suite.metrics.primary
+    facts = look.evidence.metric(primary)
+    formulas = (
+        _formula(
+            "D",
+            f"{text.name(primary)}, the mean over a cell's generations"
+            + (f". {text.plain(facts.summary)}" if facts else ""),
+        ),
+        _formula("denominator", "D(floor) - D(clean), both without countermeasure, mean over the seeds that both have"),
+        _formula("P", "(D(protected) - D(clean, no countermeasure)) / denominator"),
+        _formula("effect", "(D(protected) - D(clean, same countermeasure)) / denominator"),
+        _formula("over artists", "sum(min(P of artist, 1) x denominator) / sum(denominator); effect likewise"),
+        _formula(
+            "signal",
+            f"the lower limit of the denominator (mean - 2 standard errors over seeds) is at least {SIGNAL_RATIO:g} "
+            "times the placebo noise, the standard deviation of D(placebo) - D(clean)",
+        ),
+    )
+    sentences = (
+        "P is 0 where the mimic gets what clean images give it, 1 where it is as if it had never seen the artist, and "
+        "below 0 where it comes closer than from clean images. No other entry is part of it.",
+        "Where an attack has no signal on an artist it did not learn, so there is nothing to protect against: shown, "
+        "counted, not scored.",
+    )
+    return Section("scores", "Scores", formulas, sentences)
+
+
+def _formula(label: str, words: str) -> Pair:
+    return Pair(label, words.replace(" - ", f" {text.MINUS} ").replace(" x ", " \N{MULTIPLICATION SIGN} "))
+
+
+def _matching(look: Lookup) -> Section:
+    rules = look.evidence.suite.matching
+    if rules is None:
+        strengths = ", ".join(f"{strength:g}" for strength in sorted(look.evidence.suite.strengths))
+        return Section("quality", "Where entries meet", sentences=(f"At equal strengths: {strengths}.",))
+    columns = (
+        Column(text.name(rules.metric), "target"),
+        *(Column(text.name(name), "limit") for name in rules.gates),
+        Column("Strength", kind="words"),
+    )
+    lines = tuple(
+        Line(
+            f"target {place + 1}",
+            "",
+            "carries the rank" if place == 1 else "",
+            False,
+            (
+                Cell(f"{target:g}", target),
+                *(Cell(f"{values[place]:g}", values[place]) for values in rules.gates.values()),
+                Cell("sought" if target in rules.calibrated else "read from the curve", kind="words"),
+            ),
+        )
+        for place, target in enumerate(rules.targets)
+    )
+    sentences = (
+        f"Entries are compared where they are equally visible by {text.name(rules.metric)}. A sought strength is "
+        f"found on images of other artists ({text.listed([text.name(each) for each in rules.artists]) or 'none'}), "
+        f"better than the target by at most {rules.tolerance:g}. Else P is read from a straight line between two "
+        "measured points; past the last one it is “not reached”, never extrapolated. A curve stops at the first "
+        "limit that it meets.",
+    )
+    return Section(
+        "quality", "Where entries meet", sentences=sentences, grid=Grid("Targets and limits", "", columns, lines)
+    )
+
+
+def _aggregates(look: Lookup) -> Section:
+    suite = look.evidence.suite
+    ranks = (
+        "the worst case"
+        if suite.rank_by == WORST_CASE
+        else f"P under “{text.name(suite.rank_by)}” at the middle strength"
+    )
+    formulas = (
+        _formula(
+            "worst case",
+            "per artist, the least P over the attacks that differ in the countermeasure alone; chosen on one half "
+            "of the generations, scored on the other, both ways averaged, because a minimum of noisy values is too "
+            "low",
+        ),
+        _formula("mean", "mean of P over all attacks that learned from someone"),
+        _formula(
+            "retention", "mean P under countermeasures / P without; not defined where P without is not clear of 0"
+        ),
+        _formula("area", "mean over quality, from the images as they are to the middle target, of P minus theirs"),
+        _formula("front", "some measured point is not beaten by another entry's curve at its visibility"),
+        _formula("rank", f"carried by {ranks}"),
+    )
+    return Section("aggregates", "Aggregates", formulas)
+
+
+def _uncertainty(noise: tuple[Pair, ...]) -> Section:
+    sentences = (
+        f"The artist is the unit of replication. Intervals hold {LEVEL:.0%}: t over artists, corrected for skewness "
+        f"by Hall's transformation (1992). Below {MIN_ARTISTS} artists there is neither interval nor rank.",
+        "Every pair of ranked entries is compared by a t-test of its paired differences over artists; false "
+        f"discoveries are kept to {RATE:.0%} over all pairs (Benjamini and Hochberg 1995). A rank runs from 1 + "
+        "entries told apart above to the number of entries less those told apart below.",
+    )
+    return Section("uncertainty", "Uncertainty", sentences=sentences, pairs=noise)
+
+
+def _gold(look: Lookup) -> Section | None:
+    suite = look.evidence.suite
+    if not has_gold_run(suite):
+        return None
+    band = suite.random_noise_band
+    pairs = (
+        Pair("controls", "identity, placebo and floor are measured at all attacks, artists and seeds"),
+        Pair("placebo", "the interval of its effect holds 0 under every attack (Bonferroni over all)"),
+        Pair("floor", "each seed is within noise of 1 on the scale of the others"),
+        Pair(
+            "random noise",
+            f"P at full strength between {band[0]:g} and {band[1]:g}" if band else "the suite names no band",
+        ),
+        Pair(
+            "attacks", f"each mimicry has a signal on {LEAST_SHARE:.0%} of the artists, and on {MIN_ARTISTS} at least"
+        ),
+    )
+    return Section("gold", "What makes a board official", pairs=pairs)

@@ -1,0 +1,45 @@
+"""Where each page lies, from the site's folder: the one place that says so."""
+
+from __future__ import annotations
+
+from cloakbench_leaderboards.parts.page import slug
+
+ATTACKS = "attacks/index.html"
+PROTECTIONS = "protections/index.html"
+COMPARE = "compare.html"
+METHOD = "method.html"
+
+
+def attack(name: str) -> str:
+    """Returns the page of an attack.
+
+    Example:
+        >>> attack("jpeg")
+        'attacks/jpeg.html'
+    """
+    return f"attacks/{slug(name)}.html"
+
+
+def protection(name: str) -> str:
+    """Returns the page of a protection."""
+    return f"protections/{slug(name)}.html"
+
+
+def comparison(name: str) -> str:
+    """Returns the page that compares a protection with its neighbours."""
+    return f"compare/{slug(name)}.html"
+
+
+def cell(protection: str, attack: str) -> str:
+    """Returns the page behind a number: one protection against one attack.
+
+    Example:
+        >>> cell("photoguard", "jpeg")
+        'cells/photoguard/jpeg.html'
+    """
+    return f"cells/{slug(protection)}/{slug(attack)}.html"
+
+
+def image(key: str, kind: str, suffix: str = "webp") -> str:
+    """Returns where a picture lies that follows from the key of a stage."""
+    return f"images/{key[:2]}/{key[:32]}-{kind}.{suffix}"

@@ -1,0 +1,70 @@
+"""The commands that make a number of the board again, ready to be pasted into a shell."""
+
+from __future__ import annotations
+
+import shlex
+
+from cloakbench.schemas.record import ProtectionFacts, Record
+from cloakbench.schemas.suite import Suite
+from cloakbench_leaderboards import text
+from cloakbench_leaderboards.scores.standings import CONTROLS
+
+PUBLIC_SALT = "efa1f375d76194fa51a3556a97e641e61685f914d446979da50a551a4333ffd7"
+"""SHA-256 of the salt `public`, which every run without a secret one uses."""
+LIMIT = 400
+"""Longer words are no name that a shell was ever given."""
+
+
+def install(facts: ProtectionFacts) -> str:
+    """Returns what installs a protection; empty for a control, which comes with the harness."""
+    if facts.role in CONTROLS:
+        return ""
+    return f"pip install {_quoted(f'{facts.distribution}=={facts.version}')}"
+
+
+def run(suite: Suite, salt_digest: str, facts: ProtectionFacts, *only: str) -> str:
+    """Returns the run of a protection, restricted to `only`; the controls come along where nothing restricts them."""
+    parts = ["cloakbench", "run", suite.name]
+    if facts.role not in CONTROLS:
+        parts += ["--protection", facts.name]
+    for part in only:
+        parts += ["--only", part]
+    parts += _images(suite)
+    if salt_digest != PUBLIC_SALT:
+        parts += ["--salt-file", "FILE"]
+    return " ".join(_quoted(part) for part in parts)
+
+
+def cell(suite: Suite, record: Record) -> str:
+    """Returns the run of one cell and nothing else."""
+    point = f"strength={record.strength:g}" if record.target is None else f"target={record.target:g}"
+    return run(
+        suite,
+        record.salt_digest,
+        record.protection,
+        f"protection={record.protection.name}",
+        f"artist={record.artist}",
+        f"attack={record.attack.name}",
+        point,
+        f"seed={record.seed}",
+    )
+
+
+def enter(suite: Suite) -> tuple[str, ...]:
+    """Returns what takes a new protection from nothing to an archive of its records under a suite."""
+    name = _quoted(suite.name)
+    return (
+        "cloakbench new my-cloak",
+        "pip install -e my-cloak",
+        "cloakbench check my-cloak",
+        " ".join(["cloakbench run", name, "--protection my-cloak", *_images(suite)]),
+        f"cloakbench submit my-cloak --suite {name} --out my-cloak.zip",
+    )
+
+
+def _images(suite: Suite) -> list[str]:
+    return ["--images", "FOLDER"] if suite.dataset != "mini" else []
+
+
+def _quoted(part: str) -> str:
+    return shlex.quote(text.plain(part, LIMIT))

@@ -1,0 +1,64 @@
+"""Where one entry stands: its rank and every number of the front page."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from cloakbench_leaderboards import text
+from cloakbench_leaderboards.board.headline import limits
+from cloakbench_leaderboards.board.tables import Cell, estimate_cell
+from cloakbench_leaderboards.parts.lookup import Lookup
+from cloakbench_leaderboards.scores.aggregates import Value
+from cloakbench_leaderboards.scores.evidence import Entry
+from cloakbench_leaderboards.scores.statistics import Estimate
+
+WORDS = ("not reached", "no signal", "not defined")
+"""States that stand in place of a number; the others are a dash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number with its name."""
+
+    label: str
+    cell: Cell
+    is_carrier: bool
+    """Whether it carries the rank."""
+
+
+def numbers(look: Lookup, entry: Entry) -> tuple[Number, ...]:
+    """Returns the rank, then every column of the front page."""
+    found = look.evidence.standings
+    columns = {**found.columns, found.carrier.key: found.carrier}
+    return (
+        Number("Rank", _rank(look, entry), False),
+        *(
+            Number(column.title, number(*_pair(look, key, entry.name)), column is found.carrier)
+            for key, column in columns.items()
+        ),
+    )
+
+
+def number(value: Value, estimate: Estimate) -> Cell:
+    """Returns one number of an entry, or the state that keeps it from having one, with the reason."""
+    told = text.plain("; ".join(dict.fromkeys(part for part in (estimate.reason, value.note, *value.lacks) if part)))
+    if not math.isfinite(estimate.value):
+        return Cell(value.state if value.state in WORDS else text.NONE, note=told, kind="state")
+    return replace(estimate_cell(estimate, told), flag=" · ".join([*limits(value), *value.lacks[:1]]))
+
+
+def _pair(look: Lookup, key: str, name: str) -> tuple[Value, Estimate]:
+    found = look.evidence.standings
+    row = found.rows[name]
+    column = found.carrier if key == found.carrier.key else found.columns[key]
+    return column.values[row], column.found[row]
+
+
+def _rank(look: Lookup, entry: Entry) -> Cell:
+    found = look.evidence.standings
+    place = found.places.get(entry.name)
+    if place is None:
+        return Cell(text.NONE, detail="unranked", note=text.plain(found.unranked.get(entry.name, "control")))
+    interval = f"{place.best} to {place.worst}, " if place.best < place.worst else ""
+    return Cell(str(place.rank), float(place.rank), detail=f"{interval}tie group {place.group}")

@@ -1,0 +1,1 @@
+"""Records become scores: statistics, signal, matching, aggregates, ranks."""

@@ -1,0 +1,145 @@
+"""Who is ahead of whom: places, rank intervals and tie groups from paired differences over artists."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from cloakbench_leaderboards.scores.statistics import Array
+
+RATE = 0.05
+"""Rate of false discoveries among the pairs that are told apart."""
+Flags = npt.NDArray[np.bool_]
+
+
+class Place(NamedTuple):
+    """Where one entry stands."""
+
+    rank: int
+    """By value alone, from 1."""
+    best: int
+    """1 + how many entries are told apart from it above."""
+    worst: int
+    """Number of entries, less those told apart from it below."""
+    group: str
+    """Letter of its tie group: nobody in it is told apart from its first."""
+
+
+def places(values: Array) -> list[Place]:
+    """Returns the place of each entry (row) by what each artist (last axis) contributes to it; higher is better.
+
+    Equal values keep the order of the rows. Rows must hold the same artists.
+    """
+    mean = np.nanmean(values, axis=1)
+    order = np.argsort(-mean, kind="stable")
+    apart = told_apart(values)
+    above = mean[:, None] < mean[None, :]
+    best = 1 + (apart & above).sum(1)
+    worst = len(values) - (apart & ~above).sum(1)
+    group, leader, number = {}, -1, -1
+    for row in order:
+        if leader < 0 or apart[leader, row]:
+            leader, number = int(row), number + 1
+        group[int(row)] = _letter(number)
+    rank = {int(row): position for position, row in enumerate(order, start=1)}
+    return [Place(rank[row], int(best[row]), int(worst[row]), group[row]) for row in range(len(values))]
+
+
+def told_apart(values: Array) -> Flags:
+    """Returns for each pair of rows whether their paired difference over artists is not 0.
+
+    A t-test of each pair's differences, all pairs together under Benjamini and Hochberg's (1995) control of the rate
+    of false discoveries.
+    """
+    first, second = np.triu_indices(len(values), 1)
+    rejected = discoveries(paired_p(values[first] - values[second]))
+    apart = np.zeros((len(values), len(values)), dtype=bool)
+    apart[first[rejected], second[rejected]] = True
+    return apart | apart.T
+
+
+def paired_p(differences: Array) -> Array:
+    """Returns the two-sided p of each row's t-test against 0, NaN left out; 1 where all are 0 or there is but one."""
+    n = np.isfinite(differences).sum(1)
+    filled = np.where(np.isfinite(differences), differences, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = filled.sum(1) / n
+        spread = np.where(np.isfinite(differences), differences - mean[:, None], 0.0)
+        error = np.sqrt((spread**2).sum(1) / (n - 1) / n)
+        p = 2 * stats.t.sf(np.abs(mean) / error, np.maximum(n - 1, 1))
+    return np.where((n < 2) | ~np.isfinite(p), 1.0, p)
+
+
+def discoveries(p: Array, rate: float = RATE) -> Flags:
+    """Returns which hypotheses fall: those up to the largest p that is at most rate x its place / their number.
+
+    Example:
+        >>> discoveries(np.array([0.01, 0.04, 0.02, 0.9]))  # limits 0.0125, 0.025, 0.0375, 0.05
+        array([ True, False,  True, False])
+    """
+    order = np.argsort(p, kind="stable")
+    below = np.flatnonzero(p[order] <= rate * np.arange(1, len(p) + 1) / max(len(p), 1))
+    found = np.zeros(len(p), dtype=bool)
+    found[order[: below[-1] + 1 if len(below) else 0]] = True
+    return found
+
+
+def flips(ranked: Sequence[float], other: Sequence[float]) -> tuple[int, int]:
+    """Returns how many pairs of entries swap their order under another column, and of how many; NaN leaves out.
+
+    Example:
+        >>> flips([3, 2, 1], [3, 1, 2])
+        (1, 3)
+        >>> flips([3, 2, 1], [3, float("nan"), 4])
+        (1, 1)
+    """
+    a, b = np.asarray(ranked, dtype=float), np.asarray(other, dtype=float)
+    known = np.isfinite(a) & np.isfinite(b)
+    first, second = np.triu_indices(int(known.sum()), 1)
+    one, two = a[known], b[known]
+    swapped = (one[first] - one[second]) * (two[first] - two[second]) < 0
+    return int(swapped.sum()), len(first)
+
+
+def front(curves: Mapping[str, Sequence[tuple[float, float]]]) -> set[str]:
+    """Returns the names with a point that no other curve beats: (visibility, P) pairs over rising visibility.
+
+    A point is beaten where another curve has as much P at its visibility, by straight lines and, beyond a curve's end,
+    by that end: who shows less and protects as much is ahead. The start of a curve, with the images as they are, is no
+    point of it.
+
+    Example:
+        >>> sorted(front({"a": [(0, 0), (1, 0.5)], "b": [(0, 0), (1, 0.4)], "c": [(0, 0), (2, 0.6)]}))
+        ['a', 'c']
+    """
+    best = set()
+    for name, points in curves.items():
+        others = [other for key, other in curves.items() if key != name]
+        for visibility, protection in points[1:]:
+            if protection > 0 and all(_at(other, visibility) < protection for other in others):
+                best.add(name)
+    return best
+
+
+def _at(curve: Sequence[tuple[float, float]], visibility: float) -> float:
+    x, y = zip(*curve, strict=True)
+    return float(np.interp(visibility, np.maximum.accumulate(x), y)) if visibility >= x[0] else -math.inf
+
+
+def _letter(number: int) -> str:
+    """Returns A to Z, then AA, AB and so on.
+
+    Example:
+        >>> _letter(0), _letter(25), _letter(26)
+        ('A', 'Z', 'AA')
+    """
+    letters = ""
+    while number >= 0:
+        number, place = divmod(number, 26)
+        letters, number = chr(ord("A") + place) + letters, number - 1
+    return letters

@@ -1,0 +1,120 @@
+"""What a board can tell apart: noise of the placebo and of the seeds, least difference that shows, what more costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from cloakbench_leaderboards.scores.aggregates import Setting
+from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, Array, Estimate
+
+POWER = 0.8
+MOST_ARTISTS = 10_000
+"""The planner gives up beyond."""
+
+
+class Noise(NamedTuple):
+    """How finely a board measures the number that carries its rank."""
+
+    artists: int
+    placebo: Estimate
+    """P of noise that protects nobody, under the same seeds: the paired noise floor."""
+    seed: float
+    """Standard deviation of one artist's contribution to P over attack seeds; NaN with fewer than two seeds."""
+    spread: float
+    """Median standard deviation over artists of the difference between two entries; NaN with fewer than two."""
+    seeds: int
+    """Seeds of a protected cell."""
+
+    @property
+    def least_difference(self) -> float:
+        """Smallest difference between two entries that this many artists show with 80 % power; NaN where unknown."""
+        return detectable(self.spread, self.artists)
+
+
+def measure(setting: Setting, cells: pd.DataFrame, placebo: Estimate, carriers: Sequence[Array]) -> Noise:
+    """Returns the noise of a board; `carriers` are the entries' contributions to the number that carries the rank."""
+    one, other = np.triu_indices(len(carriers), 1)
+    differences = np.asarray(carriers)[one] - np.asarray(carriers)[other] if len(one) else np.empty((0, 0))
+    known = differences[np.isfinite(differences).sum(-1) > 1]
+    return Noise(
+        artists=len(setting.grid.artists),
+        placebo=placebo,
+        seed=_seed_noise(setting, cells),
+        spread=float(np.median(np.nanstd(known, axis=1, ddof=1))) if len(known) else math.nan,
+        seeds=setting.suite.seeds.protected,
+    )
+
+
+def detectable(spread: float, artists: int, power: float = POWER) -> float:
+    """Returns the smallest mean difference that a paired t-test over `artists` finds with `power`, at level 0.05.
+
+    The usual approximation (t of the level + t of the power) x standard error. NaN below six artists.
+
+    Example:
+        >>> round(detectable(0.1, 8), 3)  # (2.365 + 0.896) * 0.1 / root 8
+        0.115
+    """
+    if artists < MIN_ARTISTS or not math.isfinite(spread):
+        return math.nan
+    reach = stats.t.ppf((1 + LEVEL) / 2, artists - 1) + stats.t.ppf(power, artists - 1)
+    return float(reach * spread / math.sqrt(artists))
+
+
+def artists_needed(noise: Noise, resolution: float, seeds: int, power: float = POWER) -> int | None:
+    """Returns how many artists tell entries apart that differ by `resolution`, with `seeds` each; None beyond 10,000.
+
+    The spread of a difference is that of the artists and twice that of a seed over the number of seeds, as if entries
+    did not share their seeds: they do, so that fewer artists may be enough.
+
+    Example:
+        >>> noise = Noise(8, Estimate(0.0, 0.0, 0.0, 8, ""), seed=0.0, spread=0.1, seeds=1)
+        >>> artists_needed(noise, 0.1154, 1), artists_needed(noise, 0.05, 1)
+        (8, 34)
+    """
+    seed = noise.seed if math.isfinite(noise.seed) else 0.0
+    between = max(noise.spread**2 - 2 * seed**2 / noise.seeds, 0.0)
+    spread = math.sqrt(between + 2 * seed**2 / seeds)
+    if not math.isfinite(spread):
+        return None
+    return next(
+        (n for n in range(MIN_ARTISTS, MOST_ARTISTS + 1) if detectable(spread, n, power) <= resolution),
+        None,
+    )
+
+
+def seeds_needed(noise: Noise, resolution: float, power: float = POWER) -> int | None:
+    """Returns how many seeds the same artists need to tell entries apart that differ by `resolution`.
+
+    None where no number of seeds is enough, because the artists differ too much, or where a seed's noise is unknown.
+
+    Example:
+        >>> noise = Noise(8, Estimate(0.0, 0.0, 0.0, 8, ""), seed=0.06, spread=0.1, seeds=1)
+        >>> seeds_needed(noise, 0.08)  # 0.1^2 - 2 x 0.06^2 = 0.0028 between artists; 0.0694^2 - 0.0028 = 0.002 is left
+        4
+        >>> seeds_needed(noise, 0.05) is None
+        True
+    """
+    unit = detectable(1.0, noise.artists, power)
+    left = (resolution / unit) ** 2 - max(noise.spread**2 - 2 * noise.seed**2 / noise.seeds, 0.0)
+    if not (math.isfinite(left) and left > 0 and noise.seed > 0):
+        return None
+    return max(math.ceil(2 * noise.seed**2 / left), noise.seeds + 1)
+
+
+def _seed_noise(setting: Setting, cells: pd.DataFrame) -> float:
+    attack = setting.attack
+    arm = (cells["role"] == "identity") & (cells["attack"] == attack.name) & cells["distance"].notna()
+    variance = cells[arm].groupby("artist", observed=True)["distance"].var()
+    row = setting.grid.rows.get(("identity", 0.0, attack.name))
+    if row is None or variance.notna().sum() == 0:
+        return math.nan
+    weights = pd.Series(setting.grid.denominator[row], index=setting.grid.artists).dropna()
+    shared = variance.reindex(weights.index).dropna()
+    # In the unit of contributions: n times the artist's share of the sum of denominators.
+    return float(np.sqrt(shared.mean()) / weights.mean())

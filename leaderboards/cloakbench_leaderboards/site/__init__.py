@@ -1,0 +1,1 @@
+"""The static site: pages are rendered and written."""

@@ -1,0 +1,1 @@
+"""Two versions of an entry, and what differs between them."""

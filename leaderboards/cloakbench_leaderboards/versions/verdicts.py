@@ -1,0 +1,82 @@
+"""What a paired difference of two versions says: regressed, improved, equivalent or inconclusive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from cloakbench_leaderboards.scores.ranking import paired_p
+from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, Array, Estimates, estimates
+
+ALPHA = 1 - LEVEL
+"""Chance that anything at all is called regressed or improved where nothing changed, over all attacks together."""
+
+
+class Verdict(StrEnum):
+    """What was found; `improved` is what `regressed` is with both sides swapped."""
+
+    REGRESSED = "regressed"
+    IMPROVED = "improved"
+    EQUIVALENT = "equivalent"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The verdicts on many differences, attacks along the last axis."""
+
+    change: Estimates
+    """Mean difference with its 90 % interval: inside the margin it is equivalent (two one-sided tests of 5 %)."""
+    p: Array
+    """Of no difference, by a paired t-test, corrected for the number of attacks (Holm 1979); NaN where none is made."""
+    verdicts: npt.NDArray[np.str_]
+
+
+def judge(differences: Array, margin: float) -> Judged:
+    """Returns the verdicts on differences after - before: artists along the last axis, attacks along the one before.
+
+    Equivalent comes first: a difference that is certainly below the margin counts as none, however certain it is. Below
+    six artists all is inconclusive. The other axes are repetitions.
+    """
+    change = estimates(differences, level=2 * LEVEL - 1)
+    enough = change.n >= MIN_ARTISTS
+    flat = differences.reshape(-1, differences.shape[-1])
+    p = holm(np.where(enough, paired_p(flat).reshape(enough.shape), np.nan))
+    found = np.full(enough.shape, str(Verdict.INCONCLUSIVE), dtype="<U12")
+    with np.errstate(invalid="ignore"):
+        found[(p <= ALPHA) & (change.value < 0)] = Verdict.REGRESSED
+        found[(p <= ALPHA) & (change.value > 0)] = Verdict.IMPROVED
+        found[(change.low > -margin) & (change.high < margin)] = Verdict.EQUIVALENT
+    return Judged(change, p, found)
+
+
+def holm(p: Array) -> Array:
+    """Returns p along the last axis, corrected so that any false alarm has at most the chance of one; NaN stays out.
+
+    Example:
+        >>> holm(np.array([0.01, 0.04, np.nan, 0.03]))  # 0.01 x 3, 0.03 x 2, and no less than the one before
+        array([0.03, 0.06,  nan, 0.06])
+    """
+    count = np.isfinite(p).sum(-1, keepdims=True)
+    order = np.argsort(p, axis=-1, kind="stable")
+    factors = np.maximum(count - np.arange(p.shape[-1]), 1)
+    stepped = np.minimum(np.maximum.accumulate(np.take_along_axis(p, order, -1) * factors, axis=-1), 1.0)
+    found = np.empty_like(p)
+    np.put_along_axis(found, order, stepped, -1)
+    return found
+
+
+def overall(verdicts: list[Verdict]) -> Verdict:
+    """Returns the verdict on all attacks: regressed where one is, improved where one is and none regressed.
+
+    Example:
+        >>> overall([Verdict.EQUIVALENT, Verdict.INCONCLUSIVE])
+        <Verdict.INCONCLUSIVE: 'inconclusive'>
+    """
+    for verdict in (Verdict.REGRESSED, Verdict.IMPROVED):
+        if verdict in verdicts:
+            return verdict
+    return Verdict.EQUIVALENT if verdicts and set(verdicts) == {Verdict.EQUIVALENT} else Verdict.INCONCLUSIVE
