@@ -9,7 +9,7 @@ from cloakbench.store.reading import load
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.headline import limits
 from cloakbench_leaderboards.board.tables import estimate_cell
-from cloakbench_leaderboards.scores.evidence import Entry, Evidence, gather
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence, gather
 from cloakbench_leaderboards.scores.statistics import Estimate
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +47,7 @@ def refresh() -> None:
     README.write_text(before + BEGIN + current() + END + rest.partition(END)[2])
 
 
-def _equal(found: Evidence, shown: list[Entry]) -> Iterable[str]:
+def _equal(found: Evidence, shown: list[BoardEntry]) -> Iterable[str]:
     """Yields the entries as visible as each other, in the order of the board."""
     yield f"**At equal quality**, mini-lpips {TARGET:g}:\n"
     yield from _head(["entry", *COLUMNS])
@@ -66,7 +66,7 @@ def _equal(found: Evidence, shown: list[Entry]) -> Iterable[str]:
         yield _row([f"`{entry.label}`", *(told[name] for name in COLUMNS)])
 
 
-def _whole(found: Evidence, shown: list[Entry]) -> Iterable[str]:
+def _whole(found: Evidence, shown: list[BoardEntry]) -> Iterable[str]:
     """Yields every attack on the entries at their whole budget."""
     swept = [entry for entry in shown if WHOLE in entry.strengths]
     yield f"**At strength 1**, {found.suite.budget_255} of 255 levels:\n"

@@ -24,11 +24,11 @@ import torch  # noqa: E402
 from cloakbench.cells import stages  # noqa: E402,F401 - what a refresh imports late is imported before the forks
 from cloakbench.models import loader  # noqa: E402,F401
 from cloakbench.runs.choice import Choice  # noqa: E402
-from cloakbench.runs.executors import Asked  # noqa: E402
+from cloakbench.runs.executors import ExecutorOptions  # noqa: E402
 from cloakbench.upkeep import refresh  # noqa: E402
 
 torch.set_num_threads(1)
-INLINE = Asked("inline")
+INLINE = ExecutorOptions("inline")
 
 
 def forked(suite: Path, folder: Path) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from cloakbench.models.hub import Absent, Snapshot
+from cloakbench.models.hub import NotOnHub, Snapshot
 
 COMMIT = "f" * 40
 
@@ -15,7 +15,7 @@ class Hub:
 
     def __init__(self, folders: Mapping[str, Path], fault: Exception | None = None) -> None:
         self.folders = folders
-        self.fault = fault or Absent("not here")
+        self.fault = fault or NotOnHub("not here")
         self.asked: list[tuple[str, str]] = []
 
     def __call__(self, mirror: str, revision: str, /) -> Snapshot:

@@ -175,10 +175,10 @@ def test_metrics_of_pairs_are_halved_too(monkeypatch):
 
 def test_gradients_can_be_added_up_of_nothing_but_tensors_that_ask(model):
     """Contexts that are fixed get no gradient."""
-    from cloakbench.attacks.mimicry.finetune import Examples, Step, fixed_contexts, posterior
+    from cloakbench.attacks.mimicry.finetune import Examples, FinetuneStep, fixed_contexts, posterior
 
     data = formula.data()
     examples = Examples(*posterior(model, to_tensor(PICTURES[:3])), fixed_contexts(model, data.captions))
     batch = examples.draw(model, 3, torch.Generator().manual_seed(0))
     assert not batch.context.requires_grad
-    assert len(list(Step(model).parts([batch]))) == 1
+    assert len(list(FinetuneStep(model).parts([batch]))) == 1

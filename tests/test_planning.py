@@ -50,8 +50,8 @@ def test_what_is_recorded_is_summed_and_what_is_made_costs_nothing(session, tiny
 
 
 def test_the_search_for_one_strength_is_not_shared():
-    found = [forecast.Line("calibrate", "x", 2, 0, 7200.0, 4.0, None, None, None)]
-    found.append(forecast.Line("protect", "x", 1, 0, 3600.0, 1.0, None, None, None))
+    found = [forecast.ForecastLine("calibrate", "x", 2, 0, 7200.0, 4.0, None, None, None)]
+    found.append(forecast.ForecastLine("protect", "x", 1, 0, 3600.0, 1.0, None, None, None))
     assert [forecast._hours(found, workers) for workers in (1, 2, 4)] == [5.0, 2.5, 2.0]
 
 

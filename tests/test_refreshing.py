@@ -9,13 +9,13 @@ import tiny
 
 from cloakbench.locking import alone
 from cloakbench.runs.choice import Choice
-from cloakbench.runs.executors import Asked
+from cloakbench.runs.executors import ExecutorOptions
 from cloakbench.schemas.record import Status
 from cloakbench.store import reading
 from cloakbench.store.store import Store
 from cloakbench.upkeep import refresh
 
-INLINE = Asked("inline")
+INLINE = ExecutorOptions("inline")
 
 
 class Board:

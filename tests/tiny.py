@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cloakbench.cells.plan import FLOOR, Digests, Entry, Planner
+from cloakbench.cells.plan import FLOOR, Digests, PlannedEntry, Planner
 from cloakbench.contract import Protection
 from cloakbench.datasets.artists import Artist
 from cloakbench.images import Pixels
@@ -165,7 +165,9 @@ class Darker(Brighter):
         return (images - int(request.epsilon * 255) / 255).clamp(0, 1)
 
 
-def entry(name: str, instance: Protection | None = None, role: str = "submission", version: str = "1.0") -> Entry:
+def entry(
+    name: str, instance: Protection | None = None, role: str = "submission", version: str = "1.0"
+) -> PlannedEntry:
     """An entry as an installed submission would make it."""
     facts = ProtectionFacts(
         name=name,
@@ -179,13 +181,13 @@ def entry(name: str, instance: Protection | None = None, role: str = "submission
         licence="",
         deterministic=True,
     )
-    return Entry(facts, instance or Brighter())
+    return PlannedEntry(facts, instance or Brighter())
 
 
-FLOOR_ENTRY = Entry(FLOOR, None)
+FLOOR_ENTRY = PlannedEntry(FLOOR, None)
 
 
-def session(path: Path, root: Path, entries: Sequence[Entry] = ()) -> sessions.Session:
+def session(path: Path, root: Path, entries: Sequence[PlannedEntry] = ()) -> sessions.Session:
     """A planned run of the suite at `path` into the store at `root`: controls, floor, and then `entries`."""
     planned = sessions.plan(Choice(str(path), ["placebo"]), root)
     loaded = list({id(cell.artist): cell.artist for cell in planned.cells}.values())

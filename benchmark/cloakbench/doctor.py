@@ -28,7 +28,7 @@ _WORSE: tuple[State, ...] = ("ok", "warning", "unverified", "missing", "wrong")
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Finding:
     """One finding; `unverified` weights are here, and the first load will lock them."""
 
     name: str
@@ -38,12 +38,12 @@ class Check:
 
 def examine(
     store: Path, suite: str | None = None, images: Path | None = None, fetch: hub.Fetch = hub.cached
-) -> list[Check]:
+) -> list[Finding]:
     """Returns all findings; with `suite`, only about its models and metrics, and whether its `images` are here.
 
     Nothing is downloaded. Without `suite`, a hub model that is not here is no fault: the embedded suites need none.
     """
-    checks = [Check("python", "ok", sys.version.split()[0]), *(_package(name) for name in _PACKAGES), _device()]
+    checks = [Finding("python", "ok", sys.version.split()[0]), *(_package(name) for name in _PACKAGES), _device()]
     wanted = [suites.load(suite)] if suite else [suites.load(name) for name in suites.names()]
     aliases = {alias for one in wanted for alias in catalogue.models(one)}
     checks += [_model(alias, "missing" if suite else "warning", fetch) for alias in sorted(aliases)]
@@ -54,93 +54,93 @@ def examine(
     return [*checks, _store(store)]
 
 
-def _package(name: str) -> Check:
+def _package(name: str) -> Finding:
     try:
-        return Check(name, "ok", version(name))
+        return Finding(name, "ok", version(name))
     except PackageNotFoundError:
-        return Check(name, "missing", "pip install cloakbench")
+        return Finding(name, "missing", "pip install cloakbench")
 
 
-def _device() -> Check:
+def _device() -> Finding:
     import torch
 
     if torch.cuda.is_available():
-        return Check("device", "ok", torch.cuda.get_device_name())
-    return Check("device", "warning", f"no GPU: {torch.get_num_threads()} CPU threads; enough for the mini suites")
+        return Finding("device", "ok", torch.cuda.get_device_name())
+    return Finding("device", "warning", f"no GPU: {torch.get_num_threads()} CPU threads; enough for the mini suites")
 
 
-def _model(alias: str, absent: State, fetch: hub.Fetch) -> Check:
+def _model(alias: str, absent: State, fetch: hub.Fetch) -> Finding:
     name = f"model {alias}"
     facts = registry.find(alias)
     try:
         located = registry.locate(alias, fetch)
     except BenchmarkError as error:
-        return Check(name, absent if facts.mirrors else "missing", _one_line(error))
+        return Finding(name, absent if facts.mirrors else "missing", _one_line(error))
     try:
         registry.verify(facts, located)
     except BenchmarkError as error:
-        return Check(name, "wrong", _one_line(error))
+        return Finding(name, "wrong", _one_line(error))
     return _verified(name, facts, located.folder)
 
 
-def _verified(name: str, facts: ModelFacts, folder: Path) -> Check:
+def _verified(name: str, facts: ModelFacts, folder: Path) -> Finding:
     found = f"sha256 {registry.digest(folder)[:16]}"
     if facts.mirrors and not facts.digest and facts.name not in lock.read():
-        return Check(name, "unverified", f"{found} in {folder}; nobody has verified it, the first load locks it")
-    return Check(name, "ok", found)
+        return Finding(name, "unverified", f"{found} in {folder}; nobody has verified it, the first load locks it")
+    return Finding(name, "ok", found)
 
 
 def _one_line(error: BenchmarkError) -> str:
     return "; ".join(line.strip() for line in str(error).splitlines()).replace(":; ", ": ")
 
 
-def _images(suite: Suite, folder: Path | None) -> Check:
+def _images(suite: Suite, folder: Path | None) -> Finding:
     name = f"images of {suite.name}"
     if suite.dataset == "folder":
         given = folder is not None and folder.is_dir()
-        return Check(name, "ok" if given else "missing", str(folder) if given else "give a folder with --images")
+        return Finding(name, "ok" if given else "missing", str(folder) if given else "give a folder with --images")
     try:
-        return Check(name, "ok", f"{manifest.check(folder, suite)} in {folder}, all as their manifest says")
+        return Finding(name, "ok", f"{manifest.check(folder, suite)} in {folder}, all as their manifest says")
     except BenchmarkError as error:
-        return Check(name, "missing", _one_line(error))
+        return Finding(name, "missing", _one_line(error))
 
 
-def _weights(name: str) -> Check:
+def _weights(name: str) -> Finding:
     path = registry.weights(name)
     if not path.exists():
-        return Check(name, "missing", "reinstall the package")
+        return Finding(name, "missing", "reinstall the package")
     found = registry.digest(path) if path.is_dir() else registry.file_digest(path)
-    return Check(name, "ok", f"sha256 {found[:16]}")
+    return Finding(name, "ok", f"sha256 {found[:16]}")
 
 
-def _metric(name: str) -> Check:
+def _metric(name: str) -> Finding:
     """Returns whether the weights that a metric needs are here; the worst of its files decides."""
     states = {file.name: weights.state(file) for file in weights.needed(name)}
     known: list[State] = ["unverified" if state == "repacked" else state for state in states.values()]
     worst: State = max(known, key=_WORSE.index, default="ok")
     listed = ", ".join(f"{file}: {state}" for file, state in states.items())
     hint = f"; {weights.how_to_get()}" if worst in {"missing", "wrong"} else ""
-    return Check(f"metric {name}", worst, (listed or "needs no weights") + hint)
+    return Finding(f"metric {name}", worst, (listed or "needs no weights") + hint)
 
 
-def _protections() -> list[Check]:
+def _protections() -> list[Finding]:
     listing = submissions.discover()
     checks = [
-        Check(f"protection {o.name}", "ok", f"{o.distribution} {o.version}") for o in listing.offers if not o.rivals
+        Finding(f"protection {o.name}", "ok", f"{o.distribution} {o.version}") for o in listing.offers if not o.rivals
     ]
     for offer in listing.offers:
         if offer.rivals:
             others = ", ".join(offer.rivals)
             checks.append(
-                Check(f"protection {offer.name}", "warning", f"{offer.distribution} and {others} both offer it")
+                Finding(f"protection {offer.name}", "warning", f"{offer.distribution} and {others} both offer it")
             )
-    return checks + [Check("submission", "warning", problem) for problem in listing.problems]
+    return checks + [Finding("submission", "warning", problem) for problem in listing.problems]
 
 
-def _store(root: Path) -> Check:
+def _store(root: Path) -> Finding:
     try:
         Store(root).prepare()
     except BenchmarkError as error:
-        return Check("store", "missing", error.message)
+        return Finding("store", "missing", error.message)
     free = shutil.disk_usage(root).free / 2**30
-    return Check("store", "ok" if free > 1 else "warning", f"{root}, {free:.1f} GiB free")
+    return Finding("store", "ok" if free > 1 else "warning", f"{root}, {free:.1f} GiB free")

@@ -88,7 +88,7 @@ def fit_square(pixels: Pixels, size: int) -> Pixels:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class PixelChange:
     """The change between two 8-bit images, in levels of 1/255."""
 
     max_255: float
@@ -96,7 +96,7 @@ class Budget:
     l2_255: float
 
 
-def measure_budget(original: Pixels, changed: Pixels) -> Budget:
+def measure_budget(original: Pixels, changed: Pixels) -> PixelChange:
     """Returns the largest, the mean and the L2 norm of the pixel differences of two images of one shape."""
     delta = np.abs(changed.astype(np.int16) - original.astype(np.int16)).astype(np.float64)
-    return Budget(float(delta.max()), float(delta.mean()), float(np.sqrt((delta**2).sum())))
+    return PixelChange(float(delta.max()), float(delta.mean()), float(np.sqrt((delta**2).sum())))

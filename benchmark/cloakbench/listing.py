@@ -13,7 +13,7 @@ from cloakbench.suites import load as suites
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ListItem:
     """One line of a list."""
 
     name: str
@@ -21,37 +21,37 @@ class Item:
     summary: str
 
 
-def protections() -> list[Item]:
+def protections() -> list[ListItem]:
     """Returns every installed protection; a name that two distributions offer says so."""
     found = []
     for offer in submissions.discover().offers:
         clash = f"NAME TAKEN TWICE, also by {', '.join(offer.rivals)}: " if offer.rivals else ""
-        found.append(Item(offer.name, offer.version, clash + offer.summary))
+        found.append(ListItem(offer.name, offer.version, clash + offer.summary))
     return found
 
 
-def attacks() -> list[Item]:
+def attacks() -> list[ListItem]:
     """Returns every countermeasure and mimicry."""
-    return [Item(s.name, str(s.version), f"{s.kind}: {s.summary}") for s in catalogue.STAGES]
+    return [ListItem(s.name, str(s.version), f"{s.kind}: {s.summary}") for s in catalogue.STAGES]
 
 
-def all_metrics() -> list[Item]:
+def all_metrics() -> list[ListItem]:
     """Returns every metric."""
-    return [Item(m.name, str(m.version), f"{m.level}, {m.unit}: {m.summary}") for m in metrics.METRICS]
+    return [ListItem(m.name, str(m.version), f"{m.level}, {m.unit}: {m.summary}") for m in metrics.METRICS]
 
 
-def all_suites() -> list[Item]:
+def all_suites() -> list[ListItem]:
     """Returns every suite of the package."""
     loaded = [suites.load(name) for name in suites.names()]
-    return [Item(s.name, str(s.version), " ".join(s.description.split())) for s in loaded]
+    return [ListItem(s.name, str(s.version), " ".join(s.description.split())) for s in loaded]
 
 
-def models() -> list[Item]:
+def models() -> list[ListItem]:
     """Returns every model alias."""
-    return [Item(m.name, str(m.version), m.summary) for m in registry.MODELS]
+    return [ListItem(m.name, str(m.version), m.summary) for m in registry.MODELS]
 
 
-KINDS: dict[str, Callable[[], list[Item]]] = {
+KINDS: dict[str, Callable[[], list[ListItem]]] = {
     "protections": protections,
     "attacks": attacks,
     "metrics": all_metrics,

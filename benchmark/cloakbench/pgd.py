@@ -22,7 +22,7 @@ Step = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class DescentSchedule:
     """How far a perturbation moves.
 
     Attributes:
@@ -72,7 +72,7 @@ def descend(
     images: Tensor,
     epsilon: float,
     step: Step,
-    schedule: Schedule,
+    schedule: DescentSchedule,
     generators: Generators,
     mask: Tensor | None = None,
 ) -> Tensor:
@@ -138,7 +138,7 @@ def in_chunks(
     return torch.cat([move(images[n : n + chunk], own[n : n + chunk]) for n in range(0, len(images), chunk)])
 
 
-def _start(images: Tensor, epsilon: float, schedule: Schedule, generators: Generators) -> Tensor:
+def _start(images: Tensor, epsilon: float, schedule: DescentSchedule, generators: Generators) -> Tensor:
     if schedule.start == "zero":
         return torch.zeros_like(images)
     # Image by image, so that an image's start does not depend on how many follow it.

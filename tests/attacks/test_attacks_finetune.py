@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cloakbench.attacks.mimicry.dreambooth import DreamBooth
-from cloakbench.attacks.mimicry.finetune import Batch, Examples, Recipe, diffusion_loss, finetune, posterior
+from cloakbench.attacks.mimicry.finetune import Batch, Examples, FinetuneRecipe, diffusion_loss, finetune, posterior
 from cloakbench.attacks.mimicry.inversion import DreamStyler, TextualInversion
 from cloakbench.attacks.mimicry.lora import LoRA
 
@@ -112,7 +112,7 @@ def test_averaging_starts_fast():
     start = torch.tensor([1.0, -2.0, 3.0])
     weight = torch.nn.Parameter(start.clone())
     with formula.watching() as seen:
-        finetune([weight], lambda _: [(weight**3).sum()], Recipe(2, 1, 0.1, average=0.99), 1)
+        finetune([weight], lambda _: [(weight**3).sum()], FinetuneRecipe(2, 1, 0.1, average=0.99), 1)
     [[w1], [w2]] = seen.after
     average = torch.lerp(torch.lerp(start, w1, 9 / 10), w2, 9 / 11)
     assert torch.allclose(weight, average, atol=1e-6)
@@ -121,7 +121,7 @@ def test_averaging_starts_fast():
 def test_averaging_is_off_by_default():
     weight = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
     with formula.watching() as seen:
-        finetune([weight], lambda _: [(weight**3).sum()], Recipe(2, 1, 0.1), 1)
+        finetune([weight], lambda _: [(weight**3).sum()], FinetuneRecipe(2, 1, 0.1), 1)
     assert torch.equal(weight, seen.after[1][0])
 
 
@@ -132,4 +132,4 @@ def test_averaging_is_off_by_default():
 )
 def test_a_recipe_that_cannot_train_is_refused(wrong):
     with pytest.raises(ValueError, match="steps and batch must be at least 1"):
-        Recipe(**{"steps": 1, "batch": 1, "learning_rate": 1e-3, **wrong})
+        FinetuneRecipe(**{"steps": 1, "batch": 1, "learning_rate": 1e-3, **wrong})

@@ -14,7 +14,7 @@ import pandas as pd
 
 from cloakbench.schemas.suite import AttackSpec, Metrics, Sampling, Seeds, Suite
 from cloakbench_leaderboards.data import frames
-from cloakbench_leaderboards.scores.aggregates import Setting, Subject
+from cloakbench_leaderboards.scores.aggregates import EntryPoints, Setting
 from cloakbench_leaderboards.scores.scores import score
 from cloakbench_leaderboards.scores.standings import Standings, standings
 
@@ -111,8 +111,8 @@ def scored(places: pd.DataFrame, rows: pd.DataFrame, suite: Suite) -> Standings:
     quality = {(str(name), strength, QUALITY): 0.25 * strength for name in names for strength in STRENGTHS}
     quality |= {("identity", 0.0, QUALITY): 0.0, ("placebo", 1.0, QUALITY): 0.001}
     setting = Setting(suite, suite.attacks, found.grid, quality, {QUALITY: False})
-    subjects = [Subject(str(name), "submission", tuple(STRENGTHS), {}, tuple(STRENGTHS)) for name in names]
-    controls = [Subject("identity", "identity", (0.0,), {}, ()), Subject("placebo", "placebo", (1.0,), {}, ())]
+    subjects = [EntryPoints(str(name), "submission", tuple(STRENGTHS), {}, tuple(STRENGTHS)) for name in names]
+    controls = [EntryPoints("identity", "identity", (0.0,), {}, ()), EntryPoints("placebo", "placebo", (1.0,), {}, ())]
     return standings(setting, [*subjects, *controls])
 
 

@@ -26,7 +26,7 @@ from step_clock import Cost, bf16_peak, now, operations, peak, timed
 from torch import Tensor, nn
 
 from cloakbench.attacks.mimicry import sampling
-from cloakbench.attacks.mimicry.finetune import Examples, Step, finetune, fixed_contexts, posterior
+from cloakbench.attacks.mimicry.finetune import Examples, FinetuneStep, finetune, fixed_contexts, posterior
 from cloakbench.attacks.mimicry.lora import ATTENTION, LoRA
 from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
 from cloakbench.images import to_tensor
@@ -90,7 +90,7 @@ def train(
     learner, count = packed(model, attack, seeds), attack.recipe.batch
     examples = [Examples(*posterior(model, one.images), fixed_contexts(model, one.captions)) for one in data]
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    step = Step(learner, [1.0] * len(seeds))
+    step = FinetuneStep(learner, [1.0] * len(seeds))
 
     def loss(_: torch.Generator) -> Iterator[Tensor]:
         return step.parts([one.draw(learner, count, own) for one, own in zip(examples, generators, strict=True)])

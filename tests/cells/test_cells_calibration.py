@@ -13,7 +13,7 @@ from running import Quiet, run, told
 
 from cloakbench import Protection
 from cloakbench.cells import stages
-from cloakbench.cells.plan import Entry, Planner
+from cloakbench.cells.plan import PlannedEntry, Planner
 from cloakbench.cells.selecting import select
 from cloakbench.datasets import artists
 from cloakbench.errors import UserError
@@ -71,7 +71,7 @@ def cell(made, entry=None, artist="vellmar", attack="dreambooth"):
 
 
 def test_every_role_gets_its_operating_points():
-    perceptual = Entry(tiny.entry("free").facts.model_copy(update={"budget": "perceptual"}), Fixed(8))
+    perceptual = PlannedEntry(tiny.entry("free").facts.model_copy(update={"budget": "perceptual"}), Fixed(8))
     roles = ["identity", "placebo", "random-noise", "submission"]
     entries = [tiny.FLOOR_ENTRY, perceptual, *(tiny.entry(role, role=role) for role in roles)]
     found = {
@@ -139,7 +139,7 @@ def test_a_plain_strength_keeps_the_keys_of_committed_records():
         record = Record.model_validate(document)
         artist = artists.mini_artist(record.artist, suite)
         attack = suite.attack(record.attack.name)
-        found = made.cell(Entry(record.protection, None), record.strength, artist, attack, record.seed)
+        found = made.cell(PlannedEntry(record.protection, None), record.strength, artist, attack, record.seed)
         assert found.keys["protect"] == key.digest(record.components["protect"])
 
 
@@ -276,7 +276,7 @@ def test_a_fault_while_calibrating_is_the_cells_and_others_go_on(calibrated):
 )
 def test_a_protection_that_cannot_meet_the_target_is_skipped(calibrated, levels, reason):
     free = tiny.entry("free", Fixed(levels))
-    session = calibrated(Entry(free.facts.model_copy(update={"budget": "perceptual"}), free.instance))
+    session = calibrated(PlannedEntry(free.facts.model_copy(update={"budget": "perceptual"}), free.instance))
     [record] = run(session)
     assert (record.status, record.reason, record.strength) == (Status.SKIPPED, reason, 0.0)
     assert record.calibration[0] == (1.0, {"linf": float(levels)})
@@ -287,7 +287,7 @@ def test_a_protection_that_cannot_meet_the_target_is_skipped(calibrated, levels,
 
 def test_a_suite_without_calibration_has_no_place_for_protections_without_a_limit(calibrated, tmp_path, monkeypatch):
     calibrated()
-    free = Entry(tiny.entry("free").facts.model_copy(update={"budget": "perceptual"}), Fixed(8))
+    free = PlannedEntry(tiny.entry("free").facts.model_copy(update={"budget": "perceptual"}), Fixed(8))
     monkeypatch.setattr(sessions, "entries", lambda *_: [tiny.FLOOR_ENTRY, free])
     (tmp_path / "plain.toml").write_text(tiny.TEXT)
     with pytest.raises(UserError, match="expected a suite that calibrates strengths for free, got 'tiny'"):
@@ -305,5 +305,5 @@ def test_rescore_knows_calibrated_records(calibrated, tmp_path):
 
 def test_images_that_exist_already_stand_at_strengths_alone():
     facts = tiny.entry("stored").facts.model_copy(update={"budget": "ready-made"})
-    found = planner().cells([Entry(facts, Fixed(8))], [tiny.artist()])
+    found = planner().cells([PlannedEntry(facts, Fixed(8))], [tiny.artist()])
     assert {(c.strength, c.target) for c in found} == {(0.5, None)}

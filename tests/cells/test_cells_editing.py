@@ -17,7 +17,7 @@ from cloakbench.attacks.context import Context
 from cloakbench.attacks.countermeasures.blur import Blur
 from cloakbench.attacks.countermeasures.noise import Noise
 from cloakbench.attacks.mimicry import sampling
-from cloakbench.cells.stages import Stages, Work
+from cloakbench.cells.stages import CellState, Stages
 from cloakbench.images import digest, to_tensor
 from cloakbench.models import loader
 from cloakbench.runs.rescore import rescore
@@ -154,7 +154,7 @@ def test_a_repeated_countermeasure_draws_further_noise(edited, tmp_path):
     twice = suite.attack("chain").model_copy(update={"countermeasure": "noise+noise"})
     cell = session.planner.cell(cell.entry, 0.5, cell.artist, twice, 0)
     stages = Stages(session.planner, Store(tmp_path), session.environment, "cpu")
-    found = stages.clean(Work(cell, protected=list(cell.artist.images)))
+    found = stages.clean(CellState(cell, protected=list(cell.artist.images)))
     drawn = [session.planner.seed(cell.artist.name, 0, "countermeasure:noise", n) for n in range(6)]
     first, second = (
         Context(part, cell.artist.captions, loader.load, loader.mini_lpips()) for part in (drawn[:3], drawn[3:])

@@ -6,12 +6,12 @@ import pytest
 from cloakbench.metrics import judge
 from cloakbench.metrics.spaces import SPACES
 from cloakbench.store import features
-from cloakbench.store.features import Kept
-from cloakbench.store.store import Damaged, Store
+from cloakbench.store.features import StoredFeatures
+from cloakbench.store.store import CorruptFile, Store
 
 KEPT = {
-    "mini-clip": Kept(np.arange(12, dtype=np.float16).reshape(3, 4), "a" * 64),
-    "inception": Kept(np.full((3, 2), 0.1, np.float16), "b" * 64),
+    "mini-clip": StoredFeatures(np.arange(12, dtype=np.float16).reshape(3, 4), "a" * 64),
+    "inception": StoredFeatures(np.full((3, 2), 0.1, np.float16), "b" * 64),
 }
 
 
@@ -55,7 +55,7 @@ def test_damage_is_found(tmp_path, damage):
     store = Store(tmp_path)
     store.write_features("k" * 64, "here", KEPT)
     store.features_path("k" * 64, "here").write_bytes(changed)
-    with pytest.raises(Damaged, match=r"the features .* are damaged"):
+    with pytest.raises(CorruptFile, match=r"the features .* are damaged"):
         store.read_features("k" * 64, "here")
 
 

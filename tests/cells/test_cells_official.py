@@ -10,15 +10,15 @@ import tiny
 from running import run
 
 from cloakbench.cells import stages
-from cloakbench.cells.plan import Entry
+from cloakbench.cells.plan import PlannedEntry
 from cloakbench.errors import UserError
 from cloakbench.runs import official
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
 from cloakbench.store import seeds
 from cloakbench.submissions import checking
-from cloakbench.submissions.checking import Card, Check
-from cloakbench.submissions.sandbox.client import Worker
+from cloakbench.submissions.checking import Card, ScoreCardLine
+from cloakbench.submissions.sandbox.client import SandboxedSubmission
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 SALT = "0123456789abcdef-secret"
@@ -114,15 +114,19 @@ def test_an_official_run_needs_every_model_in_the_lock(planned):
 
 @pytest.mark.usefixtures("nothing_runs")
 def test_an_official_run_takes_only_what_check_takes(planned, monkeypatch):
-    entry = Entry(
-        planned.cells[0].entry.facts.model_copy(update={"name": "cloak", "role": "submission"}), Worker("cloak")
+    entry = PlannedEntry(
+        planned.cells[0].entry.facts.model_copy(update={"name": "cloak", "role": "submission"}),
+        SandboxedSubmission("cloak"),
     )
     session = replace(planned, cells=[replace(planned.cells[0], entry=entry)])
     asked = []
 
     def card(spelling):
         asked.append(spelling)
-        found = [Check("same seed, same bytes", False, "two runs differ by 3 levels"), Check("look", False, "x", False)]
+        found = [
+            ScoreCardLine("same seed, same bytes", False, "two runs differ by 3 levels"),
+            ScoreCardLine("look", False, "x", False),
+        ]
         return Card(spelling, "process", found)
 
     monkeypatch.setattr(checking, "check", card)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloakbench.cells.calibration import GRID, Aim, NotReached, seek
+from cloakbench.cells.calibration import GRID, CalibrationTarget, NotReached, bisect
 
-DISTANCE = Aim({"mini-lpips": 0.1}, 0.01)
-GATED = Aim({"mini-lpips": 0.1, "psnr": 35.0}, 0.01)
+DISTANCE = CalibrationTarget({"mini-lpips": 0.1}, 0.01)
+GATED = CalibrationTarget({"mini-lpips": 0.1, "psnr": 35.0}, 0.01)
 
 
 def searched(aim, quality):
@@ -21,7 +21,7 @@ def searched(aim, quality):
         tries[strength * GRID] = dict(zip(aim.limits, found if isinstance(found, tuple) else [found], strict=True))
         return tries[strength * GRID]
 
-    return seek(aim, measure) * GRID, tries
+    return bisect(aim, measure) * GRID, tries
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def searched(aim, quality):
         # not monotone: worst in the middle
         (DISTANCE, lambda s: 0.3 if 0.2 < s < 0.9 else 0.11 if s >= 0.9 else 0.4 * s, 12, [64, 32, 16, 8, 12, 14, 13]),
         # decibels fall with strength: 40 - 10 s is at most 5 above 30 from 32/64 on
-        (Aim({"psnr": 30.0}, 5.0), lambda s: 40 - 12 * s, 32, [64, 32]),
+        (CalibrationTarget({"psnr": 30.0}, 5.0), lambda s: 40 - 12 * s, 32, [64, 32]),
         # the gate is kept up to 20/64: it stops the search where the matched metric is short of its target
         (GATED, lambda s: (0.2 * s, 35 if s <= 20 / 64 else 34), 20, [64, 32, 16, 24, 20, 22, 21]),
         # a gate that is kept wherever the target is changes nothing
@@ -59,7 +59,7 @@ def test_the_search_bisects_on_the_grid(aim, quality, found, tried):
     [
         (DISTANCE, lambda s: 0.03 * s, "target 0.1 not reached: at strength 1 mini-lpips is 0.03"),
         (DISTANCE, lambda s: 0.2, "target 0.1 not met: even at strength 1/64 mini-lpips is 0.2"),
-        (Aim({"psnr": 30.0}, 1.0), lambda s: 60.0, "target 30 not reached: at strength 1 psnr is 60"),
+        (CalibrationTarget({"psnr": 30.0}, 1.0), lambda s: 60.0, "target 30 not reached: at strength 1 psnr is 60"),
         (GATED, lambda s: (0.01, 40), "target 0.1 not reached: at strength 1 mini-lpips is 0.01"),
         (GATED, lambda s: (0.01, 20), "target 0.1 not met: even at strength 1/64 psnr is 20"),
         (GATED, lambda s: (0.3, 20), "target 0.1 not met: even at strength 1/64 mini-lpips is 0.3, psnr is 20"),
@@ -76,7 +76,7 @@ CURVES = st.lists(st.tuples(st.floats(0, 1), st.floats(20, 60)), min_size=GRID, 
 
 @given(CURVES, st.floats(0.01, 0.9), st.floats(0.001, 0.2))
 def test_whatever_the_curve_the_found_strength_was_measured_and_keeps_all_limits(values, target, tolerance):
-    aim = Aim({"mini-lpips": target, "psnr": 40.0}, tolerance)
+    aim = CalibrationTarget({"mini-lpips": target, "psnr": 40.0}, tolerance)
     try:
         found, tries = searched(aim, lambda strength: values[int(strength * GRID) - 1])
     except NotReached:

@@ -12,7 +12,7 @@ from cloakbench.errors import InfrastructureError, UserError
 from cloakbench.files import to_json
 from cloakbench.images import digest
 from cloakbench.schemas.record import Environment, Record, Status
-from cloakbench.store.store import Damaged, Store
+from cloakbench.store.store import CorruptFile, Store
 from cloakbench.suites import load as suites
 
 WHERE = "0123456789ab"
@@ -90,7 +90,7 @@ def test_a_damaged_record_is_told(store, damage):
     store.write_record(record())
     [path] = store.records()
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(Damaged, match="is damaged"):
+    with pytest.raises(CorruptFile, match="is damaged"):
         store.read_record("a" * 64, WHERE)
 
 
@@ -131,7 +131,7 @@ def repaint(path):
 def test_damaged_images_are_told(store, name, damage):
     store.write_images("a" * 64, WHERE, [tiny.picture(n, 20, 30) for n in range(3)], {})
     damage(store.images_path("a" * 64, WHERE) / name)
-    with pytest.raises(Damaged, match="The stage runs again"):
+    with pytest.raises(CorruptFile, match="The stage runs again"):
         store.read_images("a" * 64, WHERE)
 
 

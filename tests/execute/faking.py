@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 from cloakbench.errors import InfrastructureError
-from cloakbench.execute.job import Unfit
+from cloakbench.execute.job import IncompatibleWorker
 from cloakbench.schemas.record import Environment, Status
 
 HERE = Environment(env_class="here", device="cpu", threads=1, packages={}, libjpeg="", commit="", dirty=False)
@@ -24,9 +24,9 @@ class Job:
 
     def open(self, root):
         if self.fault == "unfit":
-            raise Unfit("expected threads 1, got threads 2 on node-7", "Run on machines of one kind.")
+            raise IncompatibleWorker("expected threads 1, got threads 2 on node-7", "Run on machines of one kind.")
         if self.fault == "blind":
-            raise Unfit(f"sees {os.environ['CUDA_VISIBLE_DEVICES']}")
+            raise IncompatibleWorker(f"sees {os.environ['CUDA_VISIBLE_DEVICES']}")
         if self.fault == "never begins":
             os._exit(7)
         return Desk(self.fault)

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from cloakbench.cells.costing import Costs, Usual, steps
+from cloakbench.cells.costing import Costs, MedianCost, steps
 from cloakbench.errors import UserError
 from cloakbench.execute.inline import InlineExecutor
 from cloakbench.execute.progress import Outcome
-from cloakbench.execute.schedule import Schedule
-from cloakbench.execute.time_limit import Budget, Reckoning, seconds
+from cloakbench.execute.schedule import CellQueue
+from cloakbench.execute.time_limit import CostEstimator, Deadline, seconds
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
 from tests import tiny
@@ -25,7 +25,7 @@ class Flat(Costs):
     """Each stage takes a second, but for `measure`, of which nothing is recorded."""
 
     def usual(self, step):
-        return None if step.stage == "measure" else Usual(1, 1.0, 0, None, None)
+        return None if step.stage == "measure" else MedianCost(1, 1.0, 0, None, None)
 
 
 class Clock:
@@ -60,32 +60,32 @@ def test_other_texts_are_refused(text):
 
 def test_a_shared_stage_counts_for_the_first_cell_alone():
     # protect, personalise, generate; then countermeasure, personalise, generate with the images that are there
-    reckoning = Reckoning(Flat("cpu", 1))
+    reckoning = CostEstimator(Flat("cpu", 1))
     assert [reckoning.next(cell) for cell in CELLS] == [3.0, 3.0, 3.0, 3.0]
-    assert [step.stage for step in Reckoning(Flat("cpu", 1)).due(CELLS[1])] == list(CELLS[1].keys)
+    assert [step.stage for step in CostEstimator(Flat("cpu", 1)).due(CELLS[1])] == list(CELLS[1].keys)
     made = {step.key for step in steps(CELLS[0].recipes) if step.stage == "protect"}
-    assert Reckoning(Flat("cpu", 1), lambda step: step.key in made).next(CELLS[0]) == 2.0
+    assert CostEstimator(Flat("cpu", 1), lambda step: step.key in made).next(CELLS[0]) == 2.0
 
 
 @pytest.mark.parametrize(("limit", "workers", "count"), [(2, 1, 0), (6, 1, 2), (8.9, 1, 2), (4.5, 2, 3), (1000, 1, 4)])
 def test_as_many_cells_as_fit_are_taken_from_the_front(limit, workers, count):
-    assert Budget(limit, Flat("cpu", 1)).fitting(CELLS, workers) == CELLS[:count]
+    assert Deadline(limit, Flat("cpu", 1)).fitting(CELLS, workers) == CELLS[:count]
 
 
 def test_without_records_the_clock_alone_decides():
-    assert Budget(1, Costs("cpu", 1)).fitting(CELLS) == CELLS
+    assert Deadline(1, Costs("cpu", 1)).fitting(CELLS) == CELLS
 
 
 def test_no_cell_begins_when_the_time_is_over(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(Outcome, "of", lambda outcome: outcome)
-    budget = Budget(25, Costs("cpu", 1), clock=clock)
+    budget = Deadline(25, Costs("cpu", 1), clock=clock)
     ended = InlineExecutor().run(CELLS, clock, Quiet(), budget.may_start)
     assert [outcome.key for outcome in ended] == [cell.key for cell in CELLS[:3]]  # the third began at 20 s
 
 
 def test_several_workers_finish_what_they_have_begun():
-    schedule = Schedule(CELLS)
+    schedule = CellQueue(CELLS)
     first, second = schedule.take(), schedule.take()
     schedule.stop()
     assert schedule.take() is None
@@ -101,7 +101,7 @@ def test_several_workers_finish_what_they_have_begun():
 def test_a_run_within_a_budget_is_gone_on_with_by_the_next(tiny_suite, tmp_path):
     session = sessions.plan(Choice(str(tiny_suite), ["placebo"]), tmp_path / "store")
     cut = replace(session, limit=3)
-    assert sessions.run(cut, report=Quiet(), budget=Budget(0.0, Costs("cpu", 1))) == []
-    ran = sessions.run(cut, report=Quiet(), budget=Budget(3600.0, Costs("cpu", 1)))
+    assert sessions.run(cut, report=Quiet(), budget=Deadline(0.0, Costs("cpu", 1))) == []
+    ran = sessions.run(cut, report=Quiet(), budget=Deadline(3600.0, Costs("cpu", 1)))
     assert [outcome.key for outcome in ran] == [cell.key for cell in session.cells[:3]]
     assert len(session.missing()) == 4

@@ -10,10 +10,10 @@ import torch
 
 from cloakbench.errors import InfrastructureError, UserError
 from cloakbench.execute.inline import InlineExecutor
-from cloakbench.execute.job import Task, Unfit
+from cloakbench.execute.job import IncompatibleWorker, Task
 from cloakbench.execute.local import LocalExecutor
-from cloakbench.runs.executors import Asked, choose
-from cloakbench.runs.planned_job import PlannedDesk, PlannedJob
+from cloakbench.runs.executors import ExecutorOptions, choose
+from cloakbench.runs.planned_job import PlannedCellRunner, PlannedJob
 
 CONTRADICTIONS = [
     ({"workers": 0}, "expected --workers of 1 or more, got 0"),
@@ -26,24 +26,24 @@ CONTRADICTIONS = [
 @pytest.mark.parametrize(("asked", "said"), CONTRADICTIONS, ids=[said for _, said in CONTRADICTIONS])
 def test_what_contradicts_itself_is_refused(asked, said):
     with pytest.raises(UserError, match=said):
-        Asked(**asked)
+        ExecutorOptions(**asked)
 
 
 def test_one_worker_runs_inline_and_several_in_processes(planned):
-    assert isinstance(choose(Asked(), planned), InlineExecutor)
-    assert isinstance(choose(Asked(workers=1), planned), InlineExecutor)
-    assert isinstance(choose(Asked("inline"), planned), InlineExecutor)
-    chosen = choose(Asked(workers=3), planned)
+    assert isinstance(choose(ExecutorOptions(), planned), InlineExecutor)
+    assert isinstance(choose(ExecutorOptions(workers=1), planned), InlineExecutor)
+    assert isinstance(choose(ExecutorOptions("inline"), planned), InlineExecutor)
+    chosen = choose(ExecutorOptions(workers=3), planned)
     assert isinstance(chosen, LocalExecutor)
     assert (chosen.count, chosen.devices, chosen.root) == (3, [], planned.store.root)
-    assert choose(Asked("local", 1), planned).count == 1
+    assert choose(ExecutorOptions("local", 1), planned).count == 1
 
 
 def test_several_gpus_get_a_process_each(planned, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda n: ["H200", "T4", "H200"][n])
-    chosen = choose(Asked(), replace(planned, device="cuda"))
+    chosen = choose(ExecutorOptions(), replace(planned, device="cuda"))
     assert isinstance(chosen, LocalExecutor)
     assert (chosen.count, chosen.devices) == (2, ["0", "2"])
 
@@ -51,16 +51,16 @@ def test_several_gpus_get_a_process_each(planned, monkeypatch):
 def test_without_ray_it_says_how_to_install_it(planned, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'cloakbench\[ray\]'"):
-        choose(Asked("ray"), planned)
+        choose(ExecutorOptions("ray"), planned)
 
 
 def test_a_process_of_another_kind_is_refused_with_the_difference(planned, tmp_path):
     job = PlannedJob.of(planned)
     packages = {**job.environment.packages, "torch": "1.0"}
     other = job.environment.model_copy(update={"env_class": "other", "device": "cpu other", "packages": packages})
-    with pytest.raises(Unfit, match=r"expected device cpu other, torch 1.0, got device cpu .*, torch 2"):
+    with pytest.raises(IncompatibleWorker, match=r"expected device cpu other, torch 1.0, got device cpu .*, torch 2"):
         replace(job, environment=other).open(tmp_path)
-    with pytest.raises(Unfit, match="expected the weights that the plan was made with, got others"):
+    with pytest.raises(IncompatibleWorker, match="expected the weights that the plan was made with, got others"):
         replace(job, planner=replace(job.planner, digests=replace(job.planner.digests, judge="0" * 64))).open(tmp_path)
 
 
@@ -68,9 +68,9 @@ def test_an_official_run_needs_the_same_code_everywhere(planned, tmp_path):
     job = PlannedJob.of(planned)
     other = job.environment.model_copy(update={"commit": "f" * 40})
     salted = replace(job, planner=replace(job.planner, salt="secret" * 4), environment=other)
-    with pytest.raises(Unfit, match="expected commit ffffffffffff, got "):
+    with pytest.raises(IncompatibleWorker, match="expected commit ffffffffffff, got "):
         salted.open(tmp_path)
-    assert isinstance(replace(job, environment=other).open(tmp_path), PlannedDesk)
+    assert isinstance(replace(job, environment=other).open(tmp_path), PlannedCellRunner)
 
 
 def test_a_process_with_another_submission_or_plan_runs_nothing(planned, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from cloakbench.cells.pipeline import Pipeline
 from cloakbench.errors import InfrastructureError
-from cloakbench.execute.job import Unfit
+from cloakbench.execute.job import IncompatibleWorker
 from cloakbench.execute.local import LocalExecutor
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
@@ -103,7 +103,7 @@ def test_what_goes_wrong_in_processes_ends_the_run_and_is_said_here(tmp_path, fa
 
 def test_without_a_fit_process_the_run_ends_with_the_reason(tmp_path):
     report = Then()
-    with pytest.raises(Unfit, match="got threads 2 on node-7"):
+    with pytest.raises(IncompatibleWorker, match="got threads 2 on node-7"):
         run("unfit", tmp_path, report)
     assert report.said == ["a worker is left out: expected threads 1, got threads 2 on node-7"]
 
@@ -111,7 +111,7 @@ def test_without_a_fit_process_the_run_ends_with_the_reason(tmp_path):
 def test_each_process_sees_the_device_that_it_is_lent(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     report = Then()
-    with pytest.raises(Unfit, match="sees") as last:
+    with pytest.raises(IncompatibleWorker, match="sees") as last:
         run("blind", tmp_path, report, ["4", "7"])
     assert {*report.said, f"a worker is left out: {last.value.message}"} == {
         "a worker is left out: sees 4",

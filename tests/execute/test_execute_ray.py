@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from cloakbench.errors import InfrastructureError, UserError
-from cloakbench.execute.job import Unfit
+from cloakbench.execute.job import IncompatibleWorker
 from cloakbench.execute.ray import RayExecutor
 from cloakbench.images import decode, digest
 from cloakbench.runs import session as sessions
@@ -105,7 +105,7 @@ def test_cells_end_in_the_order_of_the_plan_and_no_actor_is_left(cluster, tmp_pa
 FAULTS = [
     ("dies", InfrastructureError, "got 2 processes that died of it"),
     ("full", InfrastructureError, "no space is left"),
-    ("unfit", Unfit, "got threads 2 on node-7"),
+    ("unfit", IncompatibleWorker, "got threads 2 on node-7"),
 ]
 
 

@@ -13,7 +13,7 @@ from cloakbench.execute.leases import Leases, names
 from cloakbench.execute.parcel import shared
 from cloakbench.execute.progress import Outcome
 from cloakbench.execute.ray import Needs
-from cloakbench.execute.schedule import Schedule
+from cloakbench.execute.schedule import CellQueue
 from cloakbench.schemas.record import Status
 from tests import tiny
 
@@ -30,7 +30,7 @@ def ended(cell, status=Status.OK):
 
 def test_every_cell_runs_once_in_order_and_no_image_is_made_twice_at_once():
     plan = cells()
-    schedule, running, makers, order = Schedule(plan), [], Counter(), []
+    schedule, running, makers, order = CellQueue(plan), [], Counter(), []
     while not schedule.is_done:
         while len(running) < 3 and (cell := schedule.take()):
             running.append(cell)
@@ -47,7 +47,7 @@ def test_every_cell_runs_once_in_order_and_no_image_is_made_twice_at_once():
 def test_what_is_made_may_be_used_by_several_at_once():
     plan = [cell for cell in cells() if cell.entry.facts.name == "one" and cell.artist.name == "a"]
     assert len({cell.keys["protect"] for cell in plan}) == 1
-    schedule = Schedule(plan)
+    schedule = CellQueue(plan)
     first = schedule.take()
     assert schedule.take() is None
     schedule.finish(first, ended(first))
@@ -56,7 +56,7 @@ def test_what_is_made_may_be_used_by_several_at_once():
 
 def test_a_strength_is_sought_by_one_cell_while_those_of_others_are_by_theirs():
     plan = [cell for cell in cells(matching=tomllib.loads(tiny.MATCHING)["matching"]) if cell.target]
-    schedule = Schedule(plan)
+    schedule = CellQueue(plan)
     first, second = schedule.take(), schedule.take()
     assert {cell.entry.facts.name for cell in (first, second)} == {"one", "two"}
     assert schedule.take() is None
@@ -68,7 +68,7 @@ def test_a_strength_is_sought_by_one_cell_while_those_of_others_are_by_theirs():
 
 def test_images_of_a_cell_that_failed_are_not_taken_for_made():
     plan = [cell for cell in cells() if cell.entry.facts.name == "one" and cell.artist.name == "a"]
-    schedule = Schedule([*plan, *(cell for cell in cells() if cell.entry.facts.name == "two")])
+    schedule = CellQueue([*plan, *(cell for cell in cells() if cell.entry.facts.name == "two")])
     first = schedule.take()
     schedule.finish(first, ended(first, Status.FAILED))
     second = schedule.take()
@@ -84,14 +84,14 @@ def given_up(schedule):
 
 
 def test_a_cell_that_was_lost_runs_again_first_and_is_given_up_the_second_time():
-    cell, why = given_up(schedule := Schedule(cells()))
+    cell, why = given_up(schedule := CellQueue(cells()))
     assert why.startswith("2 processes died of it (exit code 9)")
     schedule.finish(cell, ended(cell, Status.INFRA_ERROR))
     assert schedule.take() is not cell
 
 
 def test_cells_given_up_one_after_the_other_end_the_run_others_between_them_do_not():
-    schedule = Schedule(cells())
+    schedule = CellQueue(cells())
     for round_ in range(2):
         for _ in range(2):
             cell, _ = given_up(schedule)
@@ -104,7 +104,7 @@ def test_cells_given_up_one_after_the_other_end_the_run_others_between_them_do_n
 
 
 def test_a_lost_machine_is_not_held_against_its_cells():
-    schedule = Schedule(cells())
+    schedule = CellQueue(cells())
     first = schedule.take()
     for _ in range(5):
         schedule.put_back(first)
@@ -114,7 +114,7 @@ def test_a_lost_machine_is_not_held_against_its_cells():
 
 
 def test_processes_may_die_before_any_cell_but_not_one_after_the_other():
-    schedule = Schedule(cells())
+    schedule = CellQueue(cells())
     for _ in range(3):
         schedule.died_idle("killed")
         schedule.died_idle("killed")

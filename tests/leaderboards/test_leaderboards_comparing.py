@@ -20,7 +20,7 @@ from cloakbench.store.reading import Loaded, load
 from cloakbench_leaderboards.scores import statistics
 from cloakbench_leaderboards.versions.comparing import compare
 from cloakbench_leaderboards.versions.references import parse
-from cloakbench_leaderboards.versions.sides import Asked, sides
+from cloakbench_leaderboards.versions.sides import SideRequest, sides
 from cloakbench_leaderboards.versions.verdicts import Verdict, judge
 
 MINI = Path(__file__).parents[2] / "leaderboards/reference/mini"
@@ -28,7 +28,7 @@ MIRROR = {Verdict.REGRESSED: Verdict.IMPROVED, Verdict.IMPROVED: Verdict.REGRESS
 
 
 def asked(records, name="photoguard", number=None, facts=FACTS):
-    return Asked(Loaded(facts, list(records), [])._replace(damaged=[]), "somewhere", name, number)
+    return SideRequest(Loaded(facts, list(records), [])._replace(damaged=[]), "somewhere", name, number)
 
 
 def compared(before, after, **names):

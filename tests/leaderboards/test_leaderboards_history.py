@@ -16,7 +16,7 @@ import synthetic
 from cloakbench.errors import UserError
 from cloakbench.store import reading
 from cloakbench_leaderboards.history import feed, history
-from cloakbench_leaderboards.history.history import HISTORY_FILE, Point, layers, points, read, remember, united
+from cloakbench_leaderboards.history.history import HISTORY_FILE, HistoryPoint, layers, points, read, remember, united
 from cloakbench_leaderboards.history.tracking import tracks
 from cloakbench_leaderboards.pages import history as page
 from cloakbench_leaderboards.scores.evidence import gather
@@ -133,8 +133,8 @@ def test_a_series_holds_a_step_where_a_version_protects_less(folder):
 
 def test_too_few_artists_make_no_step():
     def point(day, p, artists):
-        value = history.Measured(attack="jpeg", at="strength 1", p=p, low=None, high=None, artists=artists)
-        return Point(
+        value = history.MeasuredScore(attack="jpeg", at="strength 1", p=p, low=None, high=None, artists=artists)
+        return HistoryPoint(
             suite="s", suite_version=1, protection="x", version=day, package="", env_class="e", device="cpu",
             salt="", measured=f"2026-01-{day}", cells=1, values=(value,),
         )  # fmt: skip

@@ -100,5 +100,5 @@ def test_a_path_in_a_recipe_never_becomes_one(tmp_path):
     (tmp_path / "store/images").mkdir(parents=True)
     for key in ("../../secret", "/" + str(secret), "a" * 63, "A" * 64):
         one = record("x", "a", 0.5, components={"measure": {"parents": {"generate": key, "protect": key}}})
-        strip = pictures.Pictures(StorePaths(tmp_path / "store"), 5000).strip(one, one, one, one)
+        strip = pictures.PictureFinder(StorePaths(tmp_path / "store"), 5000).strip(one, one, one, one)
         assert [each.source for each in strip] == [""] * 7

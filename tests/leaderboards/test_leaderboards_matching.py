@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cloakbench.schemas.suite import Matching
 from cloakbench_leaderboards.scores import matching
-from cloakbench_leaderboards.scores.matching import Curve, Sought, Stop
+from cloakbench_leaderboards.scores.matching import CalibratedStrength, OperatingPoint, QualityCurve
 
 LOWER, HIGHER = {"lpips": False}, {"psnr": True}
 RULES = Matching(
@@ -20,7 +20,7 @@ BOTH = LOWER | HIGHER
 
 def curve(*lpips, psnr=None):
     strengths = tuple(n / (len(lpips) - 1) for n in range(len(lpips)))
-    return Curve(strengths, {"lpips": lpips} | ({"psnr": psnr} if psnr else {}))
+    return QualityCurve(strengths, {"lpips": lpips} | ({"psnr": psnr} if psnr else {}))
 
 
 def reached(found, values, strengths):
@@ -66,7 +66,7 @@ def test_the_gate_that_is_met_first_binds():
 
 
 def test_a_stronger_point_counts_as_no_less_visible_than_a_weaker_one():
-    drawn = Curve((0.0, 0.25, 0.5, 1.0), {"lpips": (0.0, 0.08, 0.04, 0.16)})
+    drawn = QualityCurve((0.0, 0.25, 0.5, 1.0), {"lpips": (0.0, 0.08, 0.04, 0.16)})
     # From 0.5 on the line starts at 0.08, not at 0.04: 0.12 is half way.
     assert matching.meet(drawn, {"lpips": 0.12}, LOWER).weights == (
         (0.5, pytest.approx(0.5)),
@@ -75,7 +75,7 @@ def test_a_stronger_point_counts_as_no_less_visible_than_a_weaker_one():
 
 
 def test_below_the_weakest_point_nothing_is_extrapolated():
-    drawn = Curve((0.5, 1.0), {"lpips": (0.12, 0.2)})
+    drawn = QualityCurve((0.5, 1.0), {"lpips": (0.12, 0.2)})
     found = matching.meet(drawn, {"lpips": 0.1}, LOWER)
     assert (found.state, found.weights) == ("no curve", ())
     assert found.note == "the weakest point measured is already past the target"
@@ -83,10 +83,10 @@ def test_below_the_weakest_point_nothing_is_extrapolated():
 
 def test_without_a_metric_or_a_point_there_is_no_curve():
     assert matching.meet(curve(0.0, 0.1), {"psnr": 30}, BOTH).note == "no measured quality"
-    assert matching.meet(Curve((0.0,), {"lpips": (0.0,)}), {"lpips": 0.1}, LOWER).note == "no point measured"
+    assert matching.meet(QualityCurve((0.0,), {"lpips": (0.0,)}), {"lpips": 0.1}, LOWER).note == "no point measured"
 
 
-STOP = Stop("lpips 0.1", 0.1, {"lpips": 0.1, "psnr": 35}, math.nan)
+STOP = OperatingPoint("lpips 0.1", 0.1, {"lpips": 0.1, "psnr": 35}, math.nan)
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,17 @@ STOP = Stop("lpips 0.1", 0.1, {"lpips": 0.1, "psnr": 35}, math.nan)
     ],
 )
 def test_a_calibrated_point_is_judged_by_the_artists_own_images(strength, lpips, psnr, state):
-    found = matching.calibrated(Sought(STOP.limits, strength, "lpips", ""), {"lpips": lpips, "psnr": psnr}, BOTH, 0.01)
+    found = matching.calibrated(
+        CalibratedStrength(STOP.limits, strength, "lpips", ""), {"lpips": lpips, "psnr": psnr}, BOTH, 0.01
+    )
     assert found.state == state
     assert found.weights == (() if state == "not reached" else ((strength, 1.0),))
 
 
 def test_a_point_over_target_says_which_limit_it_breaks():
-    found = matching.calibrated(Sought(STOP.limits, 0.5, "lpips", ""), {"lpips": 0.2, "psnr": 30}, BOTH, 0.01)
+    found = matching.calibrated(
+        CalibratedStrength(STOP.limits, 0.5, "lpips", ""), {"lpips": 0.2, "psnr": 30}, BOTH, 0.01
+    )
     assert found.note == "over target on the artists' images: lpips 0.2 past 0.1, psnr 30 past 35"
 
 
@@ -124,7 +128,9 @@ def test_a_point_over_target_says_which_limit_it_breaks():
 )
 def test_the_limit_that_a_stronger_try_broke_binds(tries, binding):
     assert matching.binding(0.5, tries, STOP.limits, BOTH) == binding
-    found = matching.calibrated(Sought(STOP.limits, 0.5, binding, ""), {"lpips": 0.09, "psnr": 36}, BOTH, 0.01)
+    found = matching.calibrated(
+        CalibratedStrength(STOP.limits, 0.5, binding, ""), {"lpips": 0.09, "psnr": 36}, BOTH, 0.01
+    )
     assert (found.state, found.binding) == ("calibrated", binding)
 
 

@@ -7,7 +7,7 @@ import synthetic
 
 from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards.history import last_board
-from cloakbench_leaderboards.history.last_board import Kept
+from cloakbench_leaderboards.history.last_board import LastBoard
 from cloakbench_leaderboards.scores.evidence import gather
 from cloakbench_leaderboards.site import site
 
@@ -124,7 +124,7 @@ def test_the_page_and_its_data_say_it_and_escape_it(tmp_path):
     evidence, records = board(protected(name, 0.6))
     store = synthetic.save(tmp_path / "store", evidence.facts, records)
     told = last_board.compare(None, last_board.state(evidence), {})
-    last_board.write(store, Kept(state=last_board.state(evidence), changes=told))
+    last_board.write(store, LastBoard(state=last_board.state(evidence), changes=told))
     page = site.build(store, tmp_path / "out", unofficial=True)
     text = (tmp_path / "out" / "changes.html").read_text()
     assert "&lt;b&gt;bold" in text

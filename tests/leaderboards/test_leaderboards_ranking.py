@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloakbench_leaderboards.scores import ranking
-from cloakbench_leaderboards.scores.ranking import Place, discoveries, flips, front, paired_p, places
-from cloakbench_leaderboards.scores.resolution import Noise, artists_needed, detectable
+from cloakbench_leaderboards.scores.ranking import Standing, discoveries, flips, front, paired_p, places
+from cloakbench_leaderboards.scores.resolution import Resolution, artists_needed, detectable
 from cloakbench_leaderboards.scores.statistics import mean
 from tests.benchmarks.interval_coverage import ARTISTS, coverage, false_alarms
 
@@ -20,7 +20,7 @@ WOBBLE = np.array([0.01, -0.01, 0.02, -0.02, 0.01, -0.01])
 def test_entries_far_apart_have_a_place_each_and_near_ones_share_a_group():
     # b is 0.5 under a on every artist, give or take 0.02; c is b but for the wobble, whose mean is 0.
     values = np.array([ARTIST, ARTIST - 0.5 + WOBBLE, ARTIST - 0.5])
-    assert places(values) == [Place(1, 1, 1, "A"), Place(2, 2, 3, "B"), Place(3, 2, 3, "B")]
+    assert places(values) == [Standing(1, 1, 1, "A"), Standing(2, 2, 3, "B"), Standing(3, 2, 3, "B")]
 
 
 def test_differences_are_paired_by_artist():
@@ -48,7 +48,7 @@ def test_discoveries_step_up():
 
 
 def test_one_entry_and_equal_entries():
-    assert places(ARTIST[None]) == [Place(1, 1, 1, "A")]
+    assert places(ARTIST[None]) == [Standing(1, 1, 1, "A")]
     assert [place[1:] for place in places(np.array([ARTIST, ARTIST]))] == [(1, 2, "A"), (1, 2, "A")]
 
 
@@ -78,7 +78,7 @@ def test_front_leaves_out_what_another_curve_beats_at_the_same_visibility():
 
 def test_planner_counts_seeds_and_artists():
     # sd of a difference 0.2 from 3 seeds, of a seed 0.1: artists' part 0.04 - 2 * 0.01 / 3 = 0.0333
-    noise = Noise(8, mean([0.0] * 8), seed=0.1, spread=0.2, seeds=3)
+    noise = Resolution(8, mean([0.0] * 8), seed=0.1, spread=0.2, seeds=3)
     one, many = (artists_needed(noise, 0.1, seeds) for seeds in (1, 100))
     # with n artists: (t(0.975) + t(0.8)) * root(0.0333 + 0.02) / root n <= 0.1, and root(0.0333 + 0.0002)
     assert detectable(math.sqrt(0.0533333), one) <= 0.1 < detectable(math.sqrt(0.0533333), one - 1)

@@ -15,7 +15,7 @@ from cloakbench_leaderboards import text
 from cloakbench_leaderboards.data import coverage, frames
 from cloakbench_leaderboards.data.selection import select
 from cloakbench_leaderboards.scores import statistics
-from cloakbench_leaderboards.scores.scores import Point, Scores, score
+from cloakbench_leaderboards.scores.scores import ScoredPoint, Scores, score
 
 TWO = synthetic.suite(["a", "b"])
 WITH_JPEG = synthetic.suite(["a"], (PLAIN, JPEG))
@@ -36,7 +36,7 @@ def scored(records: list[Record], suite: Suite = TWO) -> Scores:
     )
 
 
-def point(records: list[Record], suite: Suite = TWO, name: str = "x", attack: str = "dreambooth") -> Point:
+def point(records: list[Record], suite: Suite = TWO, name: str = "x", attack: str = "dreambooth") -> ScoredPoint:
     return scored(records, suite).summary[name, 1.0, attack]
 
 

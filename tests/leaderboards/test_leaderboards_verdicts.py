@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloakbench_leaderboards.scores import resolution as noise
-from cloakbench_leaderboards.scores.resolution import Noise, detectable, seeds_needed
+from cloakbench_leaderboards.scores.resolution import Resolution, detectable, seeds_needed
 from cloakbench_leaderboards.scores.statistics import mean
 from cloakbench_leaderboards.versions import changes as recipes
 from cloakbench_leaderboards.versions import drift as drifting
@@ -98,7 +98,7 @@ def test_the_verdict_on_all():
 
 
 def test_seeds_needed_are_enough_and_no_fewer():
-    planned = Noise(8, mean([0.0] * 8), seed=0.09, spread=0.15, seeds=1)
+    planned = Resolution(8, mean([0.0] * 8), seed=0.09, spread=0.15, seeds=1)
     resolution = 0.12
     count = seeds_needed(planned, resolution)
     between = 0.15**2 - 2 * 0.09**2

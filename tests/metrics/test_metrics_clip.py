@@ -10,8 +10,8 @@ from PIL import Image
 from cloakbench.errors import UserError
 from cloakbench.metrics import clip, generations, spaces
 from cloakbench.metrics.clip import Clip
-from cloakbench.metrics.generations import Subject
-from cloakbench.metrics.spaces import Pictures
+from cloakbench.metrics.generations import MeasuredSet
+from cloakbench.metrics.spaces import FeatureImages
 
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -82,13 +82,15 @@ def test_metrics_on_clip_go_the_whole_way(small, monkeypatch, stand_ins):
     """From pictures to values with an untrained network: numbers without meaning, in their range."""
     monkeypatch.setattr(clip, "load", lambda path, device: small)
     monkeypatch.setattr(spaces, "_path", lambda name: name)
-    known = Subject(
-        Pictures([tiny.picture(n) for n in range(4)]), Pictures([tiny.picture(9 + n) for n in range(5)]), "claude-monet"
+    known = MeasuredSet(
+        FeatureImages([tiny.picture(n) for n in range(4)]),
+        FeatureImages([tiny.picture(9 + n) for n in range(5)]),
+        "claude-monet",
     )
     found = generations.measure(["cmmd", "clip-distance", "clip-accuracy"], known)
     assert found.skipped == {}
     assert 0 < found.values["cmmd"][0] < 20
     assert all(0 <= value <= 2 for value in found.values["clip-distance"])
     assert set(found.values["clip-accuracy"]) <= {0.0, 1.0}
-    same = Subject(known.generated, known.generated)
+    same = MeasuredSet(known.generated, known.generated)
     assert generations.measure(["cmmd"], same).values["cmmd"] == [pytest.approx(0, abs=1e-9)]

@@ -10,8 +10,8 @@ import torch
 from cloakbench.errors import UserError
 from cloakbench.images import decode
 from cloakbench.metrics import generations, inception, sets, weights
-from cloakbench.metrics.generations import Subject
-from cloakbench.metrics.spaces import SPACES, Pictures
+from cloakbench.metrics.generations import MeasuredSet
+from cloakbench.metrics.spaces import SPACES, FeatureImages
 
 NAMES = ("I03", "I04", "I06", "I08", "I19")
 
@@ -45,7 +45,7 @@ def features(hub, seen):
 
 def measured(name, x, y):
     return generations.METRICS[name](
-        Subject(Pictures(None, known={"inception": x}), Pictures(None, known={"inception": y}))
+        MeasuredSet(FeatureImages(None, known={"inception": x}), FeatureImages(None, known={"inception": y}))
     )
 
 
@@ -101,7 +101,7 @@ def test_half_precision_changes_fid_and_kid_little(features):
 
 
 def test_the_space_is_the_network(hub, features):
-    found = Pictures(images(hub, "ref_dir")[:1]).features("inception")
+    found = FeatureImages(images(hub, "ref_dir")[:1]).features("inception")
     assert torch.allclose(found, features[1][:1], rtol=1e-4, atol=1e-5)
     assert len(SPACES["inception"].digest) == 64
 
@@ -109,13 +109,13 @@ def test_the_space_is_the_network(hub, features):
 def test_what_are_no_images_is_refused(hub):
     for given, message in (([], "at least one image"), ([np.zeros((4, 4), np.uint8)], "8-bit RGB")):
         with pytest.raises(UserError, match=message):
-            Pictures(given).features("inception")
+            FeatureImages(given).features("inception")
 
 
 @pytest.mark.parametrize("space", ["inception", "clip-b32", "clip-l14-336"])
 def test_missing_weights_are_told(space, no_weights):
     with pytest.raises(UserError, match=f"expected the weights {SPACES[space].weights}, found none") as caught:
-        Pictures([tiny.picture(0)]).features(space)
+        FeatureImages([tiny.picture(0)]).features(space)
     assert "TORCH_HOME" in caught.value.hint
 
 

@@ -12,9 +12,9 @@ import torch
 from cloakbench.errors import UserError
 from cloakbench.images import decode, to_tensor
 from cloakbench.metrics import generations, perceived
-from cloakbench.metrics.generations import Subject
+from cloakbench.metrics.generations import MeasuredSet
 from cloakbench.metrics.perceived import LEAST_SIDES
-from cloakbench.metrics.spaces import Pictures
+from cloakbench.metrics.spaces import FeatureImages
 
 NAMES = ("I03", "I04", "I06", "I08", "I19")
 TOLERANCES = {"niqe": 3e-3, "brisque": 1e-2}
@@ -44,7 +44,7 @@ def test_an_images_value_depends_on_no_other(name, assets):
 @pytest.mark.parametrize("name", TOLERANCES)
 def test_no_structure_is_no_value(name, assets):
     flat = np.full((200, 200, 3), 90, np.uint8)
-    subject = Subject(Pictures([flat]), Pictures(None))
+    subject = MeasuredSet(FeatureImages([flat]), FeatureImages(None))
     found = generations.measure([name], subject)
     if name == "niqe":
         assert found.skipped == {"niqe": "expected images with structure for 'niqe', got none in image 0"}

@@ -6,8 +6,8 @@ import torch
 
 from cloakbench.errors import UserError
 from cloakbench.metrics import catalogue, generations, genres, judge, sets, spaces
-from cloakbench.metrics.generations import Subject, measure, style_distance
-from cloakbench.metrics.spaces import Absent, Pictures
+from cloakbench.metrics.generations import MeasuredSet, measure, style_distance
+from cloakbench.metrics.spaces import FeatureImages, NotKept
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
@@ -19,7 +19,9 @@ def unit(n, d, seed=0):
 def subject(space="mini-clip", d=16, artist="swirl", **more):
     """Five generations and twelve references as features that lie well apart; there are no images."""
     made, references = unit(17, d).split([5, 12])
-    return Subject(Pictures(None, known={space: made}), Pictures(None, known={space: references}), artist, **more)
+    return MeasuredSet(
+        FeatureImages(None, known={space: made}), FeatureImages(None, known={space: references}), artist, **more
+    )
 
 
 def test_style_distance_by_hand():
@@ -76,7 +78,9 @@ def test_half_precision_changes_a_set_metric_little(name):
     made, references = unit(40, d, 1).split([28, 12])
     rounded = [features.half().float() for features in (made, references)]
     first, second = (
-        generations.METRICS[name](Subject(Pictures(None, known={space: x}), Pictures(None, known={space: y})))
+        generations.METRICS[name](
+            MeasuredSet(FeatureImages(None, known={space: x}), FeatureImages(None, known={space: y}))
+        )
         for x, y in ((made, references), rounded)
     )
     assert second == [pytest.approx(first[0], rel=1e-3, abs=1e-3 if name == "kid" else 1e-4)]
@@ -85,7 +89,7 @@ def test_half_precision_changes_a_set_metric_little(name):
 @pytest.mark.parametrize("name", SETS)
 def test_one_generation_makes_no_set(name):
     space = SPACE.get(name, "mini-clip")
-    one = Subject(Pictures(None, known={space: unit(1, 16)}), Pictures(None, known={space: unit(12, 16)}))
+    one = MeasuredSet(FeatureImages(None, known={space: unit(1, 16)}), FeatureImages(None, known={space: unit(12, 16)}))
     found = measure([name], one)
     if name == "precision":  # a share of one image
         assert found.values[name][0] in {0.0, 1.0}
@@ -95,7 +99,7 @@ def test_one_generation_makes_no_set(name):
 
 def test_without_images_or_features_nothing_can_be_had():
     for name in ("niqe", "cmmd"):
-        with pytest.raises(Absent, match="expected the generated images, got none") as caught:
+        with pytest.raises(NotKept, match="expected the generated images, got none") as caught:
             generations.METRICS[name](subject())
         assert "--keep images" in caught.value.hint
 
@@ -104,7 +108,7 @@ def test_a_space_is_looked_at_once(monkeypatch):
     asked = []
     space = spaces.Space("mini-clip", lambda images, device: asked.append((len(images), device)) or unit(2, 4))
     monkeypatch.setitem(spaces.SPACES, "mini-clip", space)
-    pictures = Pictures([tiny.picture(0), tiny.picture(1)])
+    pictures = FeatureImages([tiny.picture(0), tiny.picture(1)])
     assert pictures.features("mini-clip") is pictures.features("mini-clip")
     assert asked == [(2, "cpu")]
 
@@ -124,9 +128,9 @@ def test_clip_accuracy_is_whether_the_artists_genre_is_among_the_three_nearest(m
     nearest[0, [baroque, 0, 1]] = torch.tensor([0.5, 0.6, 0.7])  # third
     nearest[1, [baroque, 0, 1, 2]] = torch.tensor([0.1, 0.6, 0.7, 0.3])  # fourth
     nearest[2, baroque] = 1.0
-    made = Subject(Pictures(None, known={"clip-b32": nearest}), Pictures(None), "rembrandt")
+    made = MeasuredSet(FeatureImages(None, known={"clip-b32": nearest}), FeatureImages(None), "rembrandt")
     assert measure(["clip-accuracy"], made).values == {"clip-accuracy": [1.0, 0.0, 1.0]}
-    nobody = Subject(made.generated, made.references, "vellmar")
+    nobody = MeasuredSet(made.generated, made.references, "vellmar")
     assert measure(["clip-accuracy"], nobody).skipped == {"clip-accuracy": "no genre is known of 'vellmar'"}
 
 
@@ -138,12 +142,12 @@ def test_a_mini_model_classifies_only_the_styles_it_has_learned(monkeypatch, mod
         return [[4, 0, 1], [2, 3, 0]]
 
     monkeypatch.setattr(generations.classifier, "most_likely", likeliest)
-    images = Pictures([tiny.picture(0), tiny.picture(1)])
+    images = FeatureImages([tiny.picture(0), tiny.picture(1)])
     learned = generations.styles.names("training")
-    known = Subject(images, Pictures(None), learned[4].replace(" ", "-"), lambda: model)
+    known = MeasuredSet(images, FeatureImages(None), learned[4].replace(" ", "-"), lambda: model)
     assert measure(["diffusion-accuracy"], known).values == {"diffusion-accuracy": [1.0, 0.0]}
     assert asked["texts"] == [f"a painting in the style of {style}" for style in learned]
-    held_out = Subject(images, Pictures(None), "vellmar", lambda: model)
+    held_out = MeasuredSet(images, FeatureImages(None), "vellmar", lambda: model)
     assert measure(["diffusion-accuracy"], held_out).skipped == {
         "diffusion-accuracy": "mini-a has not learned the style of 'vellmar'"
     }

@@ -7,12 +7,12 @@ from stub_hub import COMMIT, Hub
 
 from cloakbench.errors import UserError
 from cloakbench.models import hub, registry
-from cloakbench.models.hub import Absent, Source
+from cloakbench.models.hub import HubSource, NotOnHub
 
 
 def test_the_first_mirror_that_answers_is_taken(sd_weights):
     ours = Hub({"b": sd_weights / "sd15", "c": sd_weights / "sd15"})
-    found = hub.find("sd15", [Source("a"), Source("b", "1234"), Source("c")], ours)
+    found = hub.find("sd15", [HubSource("a"), HubSource("b", "1234"), HubSource("c")], ours)
     assert found == ("b", (sd_weights / "sd15", COMMIT))
     assert ours.asked == [("a", ""), ("b", "1234")]
 
@@ -23,9 +23,9 @@ def test_a_mirror_that_lacks_a_part_is_passed_over(sd_weights, tmp_path):
     next((half / "unet").glob("*.safetensors")).rename(half / "unet" / "diffusion_pytorch_model.bin")
     shutil.rmtree(half / "scheduler")
     assert hub.lacking(half) == ["scheduler", "unet/*.safetensors"]
-    assert hub.find("sd15", [Source("a"), Source("b")], Hub({"a": half, "b": sd_weights / "sd15"})).mirror == "b"
+    assert hub.find("sd15", [HubSource("a"), HubSource("b")], Hub({"a": half, "b": sd_weights / "sd15"})).mirror == "b"
     with pytest.raises(UserError, match=r"a: lacks scheduler, unet/\*\.safetensors"):
-        hub.find("sd15", [Source("a")], Hub({"a": half}))
+        hub.find("sd15", [HubSource("a")], Hub({"a": half}))
 
 
 @pytest.mark.parametrize("alias", [facts.name for facts in registry.MODELS if facts.mirrors])
@@ -47,7 +47,7 @@ def test_where_no_mirror_answers_all_are_named_with_the_way_out(bare, monkeypatc
 @pytest.mark.parametrize("fetch", [hub.cached, hub.download])
 def test_offline_an_empty_cache_is_said_at_once(bare, monkeypatch, fetch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(Absent, match="not in the local Hugging Face cache"):
+    with pytest.raises(NotOnHub, match="not in the local Hugging Face cache"):
         fetch("nobody/no-such-model-as-this", "")
 
 

@@ -82,7 +82,7 @@ def test_a_lock_that_cannot_be_written_is_explained(bare, monkeypatch):
     (bare / "file").write_text("")
     monkeypatch.setenv("CLOAKBENCH_LOCK", str(bare / "file" / "lock.json"))
     with pytest.raises(UserError, match="expected a lock file"):
-        lock.record("sd15", lock.Entry(mirror="a", revision="", digest="b"))
+        lock.record("sd15", lock.LockedModel(mirror="a", revision="", digest="b"))
 
 
 def test_a_digest_in_the_registry_is_held(sd_weights):

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from cloakbench.submissions.sandbox import folders, processes
-from cloakbench.submissions.sandbox.folders import Box
+from cloakbench.submissions.sandbox.folders import ScratchFolder
 
 HARNESS = """
 import os, subprocess, sys, time
@@ -52,7 +52,7 @@ def test_a_killed_harness_leaves_a_folder_and_a_process_that_the_next_start_remo
     harness.wait()
     assert psutil.pid_exists(int(child))
     folders.sweep.cache_clear()
-    with Box() as mine:
+    with ScratchFolder() as mine:
         assert not Path(folder).exists()
         assert not psutil.pid_exists(int(child)) or psutil.Process(int(child)).status() == psutil.STATUS_ZOMBIE
         assert swept() == 0

@@ -16,7 +16,7 @@ from cloakbench.errors import UserError
 from cloakbench.submissions import environments
 from cloakbench.submissions.guard import Order
 from cloakbench.submissions.package import package_digest
-from cloakbench.submissions.sandbox.client import Limits, Worker
+from cloakbench.submissions.sandbox.client import Limits, SandboxedSubmission
 from tests import roots
 from tests.submissions import hostile
 
@@ -71,12 +71,12 @@ def test_only_the_distribution_that_the_folder_is_named_after_is_found(root: Pat
 
 
 def test_its_code_runs_in_its_own_environment_and_the_record_says_so(root: Path) -> None:
-    with Worker("own-cloak", Limits(seconds=120)) as worker:
+    with SandboxedSubmission("own-cloak", Limits(seconds=120)) as worker:
         assert worker.load().title == str(root / "Own_Cloak")
         assert worker.isolation.endswith(", own environment")
         done = worker.protect([IMAGE], ORDER)
         assert (done.images[0] == IMAGE + 1).all()
-    assert "own environment" not in Worker("identity").isolation
+    assert "own environment" not in SandboxedSubmission("identity").isolation
 
 
 def test_nobody_imports_it_into_our_own_process(root: Path) -> None:

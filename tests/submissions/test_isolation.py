@@ -16,7 +16,7 @@ from cloakbench.errors import SubmissionError, UserError
 from cloakbench.schemas.record import Status
 from cloakbench.submissions.guard import Order, Protected, SubmissionFault
 from cloakbench.submissions.sandbox import bubblewrap, client, processes
-from cloakbench.submissions.sandbox.client import Limits, Worker
+from cloakbench.submissions.sandbox.client import Limits, SandboxedSubmission
 from tests import roots
 from tests.submissions import hostile
 
@@ -50,11 +50,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=WALLS)
-def worker(request: pytest.FixtureRequest, store: Path) -> Iterator[Worker]:
+def worker(request: pytest.FixtureRequest, store: Path) -> Iterator[SandboxedSubmission]:
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "process":
             patch.setattr(shutil, "which", lambda _name: None)
-        with Worker("hostile", LIMITS, hidden=[store]) as started:
+        with SandboxedSubmission("hostile", LIMITS, hidden=[store]) as started:
             assert started.isolation == request.param
             yield started
 
@@ -63,28 +63,28 @@ def order(deed: str, *more: str) -> Order:
     return Order(strength=1.0, budget_255=16, seed=0, class_word="painting", captions=[deed, *more])
 
 
-def misbehave(worker: Worker, deed: str, more: str = "") -> Protected:
+def misbehave(worker: SandboxedSubmission, deed: str, more: str = "") -> Protected:
     """Two images, because a caption each carries what to do and with what."""
     return worker.protect([IMAGE, IMAGE], order(deed, more))
 
 
-def fault(worker: Worker, deed: str, more: str = "") -> SubmissionFault:
+def fault(worker: SandboxedSubmission, deed: str, more: str = "") -> SubmissionFault:
     with pytest.raises(SubmissionFault) as caught:
         misbehave(worker, deed, more)
     return caught.value
 
 
-def fine(worker: Worker) -> None:
+def fine(worker: SandboxedSubmission) -> None:
     assert (misbehave(worker, "fine").images[0] == IMAGE).all()
 
 
-def test_an_order_says_what_it_cost(worker: Worker) -> None:
+def test_an_order_says_what_it_cost(worker: SandboxedSubmission) -> None:
     fine(worker)
     assert 0 < worker.busy_s < LIMITS.seconds
     assert 10 << 20 < worker.peak_bytes < LIMITS.memory_bytes
 
 
-def test_claims_come_back_as_text_and_are_only_claims(worker: Worker) -> None:
+def test_claims_come_back_as_text_and_are_only_claims(worker: SandboxedSubmission) -> None:
     claims = worker.load()
     assert claims.title.startswith("<script>")
     assert claims.control is None
@@ -101,19 +101,21 @@ def test_claims_come_back_as_text_and_are_only_claims(worker: Worker) -> None:
         ("links", Status.INVALID_OUTPUT, "expected a protected image 0000.png"),
     ],
 )
-def test_faults_that_leave_the_process_alive(worker: Worker, deed: str, status: Status, words: str) -> None:
+def test_faults_that_leave_the_process_alive(
+    worker: SandboxedSubmission, deed: str, status: Status, words: str
+) -> None:
     found = fault(worker, deed)
     assert (found.status, words in found.message) == (status, True)
     fine(worker)
 
 
 @pytest.mark.parametrize("deed", ["deletes_inputs", "pickles", "prints", "seeds"])
-def test_mischief_without_effect(worker: Worker, deed: str) -> None:
+def test_mischief_without_effect(worker: SandboxedSubmission, deed: str) -> None:
     assert (misbehave(worker, deed).images[1] == IMAGE).all()
     fine(worker)
 
 
-def test_store_can_be_neither_read_nor_written(worker: Worker, store: Path) -> None:
+def test_store_can_be_neither_read_nor_written(worker: SandboxedSubmission, store: Path) -> None:
     for deed in ("writes_store", "reads_store"):
         found = fault(worker, deed, str(store))
         assert found.status is Status.FAILED
@@ -122,7 +124,7 @@ def test_store_can_be_neither_read_nor_written(worker: Worker, store: Path) -> N
     assert any(str(store) in attempt for attempt in worker.attempts)
 
 
-def test_no_connection_to_a_socket_that_listens(worker: Worker) -> None:
+def test_no_connection_to_a_socket_that_listens(worker: SandboxedSubmission) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(0.1)
         assert fault(worker, "connects", str(listening.getsockname()[1])).status is Status.FAILED
@@ -150,7 +152,7 @@ def test_faults_that_end_the_process_or_spoil_it(
     store: Path, deed: str, status: Status, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "DISMISSED_S", 5.0)  # how long one that will not end is waited for
-    with Worker("hostile", LIMITS, hidden=[store]) as own:
+    with SandboxedSubmission("hostile", LIMITS, hidden=[store]) as own:
         found = fault(own, deed)
         assert (found.status, found.message if words not in found.message else words) == (status, words)
         if deed not in ("patches", "forges"):  # those leave a process that can't be trusted to be fine
@@ -159,7 +161,7 @@ def test_faults_that_end_the_process_or_spoil_it(
 
 @pytest.mark.parametrize("deed", ["sleeps", "spins"])
 def test_no_end_is_a_timeout(store: Path, deed: str) -> None:
-    with Worker("hostile", Limits(seconds=60), hidden=[store]) as own:
+    with SandboxedSubmission("hostile", Limits(seconds=60), hidden=[store]) as own:
         own.load()
         own.limits = Limits(seconds=1)
         assert fault(own, deed).status is Status.TIMEOUT
@@ -167,7 +169,7 @@ def test_no_end_is_a_timeout(store: Path, deed: str) -> None:
 
 def test_children_left_behind_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
-    own = Worker("hostile", LIMITS)
+    own = SandboxedSubmission("hostile", LIMITS)
     misbehave(own, "leaves_children")
     box = own._folder()
     mark = box.name
@@ -200,12 +202,15 @@ def test_entry_point_that_raises_at_import_is_a_submissions_error(
 ) -> None:
     hostile.install(tmp_path / "broken", "broken", "raise RuntimeError('at import')")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'broken'}{os.pathsep}{os.environ['PYTHONPATH']}")
-    with Worker("broken") as own, pytest.raises(SubmissionError, match="got RuntimeError: at import"):
+    with SandboxedSubmission("broken") as own, pytest.raises(SubmissionError, match="got RuntimeError: at import"):
         own.load()
 
 
 def test_unknown_name_is_the_users_error() -> None:
-    with Worker("hostil") as own, pytest.raises(UserError, match="expected an installed protection, got 'hostil'"):
+    with (
+        SandboxedSubmission("hostil") as own,
+        pytest.raises(UserError, match="expected an installed protection, got 'hostil'"),
+    ):
         own.load()
 
 

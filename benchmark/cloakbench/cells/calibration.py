@@ -25,7 +25,7 @@ class NotReached(BenchmarkError):  # noqa: N818 - says what became of the search
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
+class CalibrationTarget:
     """What is sought: no metric past its limit, and the first better by at most `tolerance` where it can be."""
 
     limits: Mapping[str, float]
@@ -56,7 +56,7 @@ class Aim:
         return lead if catalogue.find(name).higher_is_better else -lead
 
 
-def seek(aim: Aim, measure: Callable[[float], Mapping[str, float]]) -> float:
+def bisect(aim: CalibrationTarget, measure: Callable[[float], Mapping[str, float]]) -> float:
     """Returns a strength in {1/64, 2/64, ..., 1} at which the quality that `measure` tells meets the aim, by bisection.
 
     The first one within the tolerance is taken. Where the grid has none, as where a gate stops it, it is a strength
@@ -91,7 +91,7 @@ def _told(quality: Mapping[str, float], names: Sequence[str]) -> str:
 
 
 @dataclass(slots=True)
-class Tries:
+class CalibrationSearch:
     """The tries of one search: measured on the calibration images, each kept at once, none made twice."""
 
     metrics: Sequence[str]

@@ -20,7 +20,7 @@ _NO_MATTER = {
 """What a recipe says that changes a stage's output, and not how long it takes."""
 
 
-class Step(NamedTuple):
+class StageStep(NamedTuple):
     """One stage of one cell: what it is called on a table, its kind, and the key under which cells share it."""
 
     stage: str
@@ -30,16 +30,18 @@ class Step(NamedTuple):
     key: str
 
 
-def steps(recipes: Recipes) -> list[Step]:
+def steps(recipes: Recipes) -> list[StageStep]:
     """Returns the stages of a cell in their order."""
     count = len(recipes["protect"]["images"]) if "protect" in recipes else 0
     found = [
-        Step(stage, _what(stage, recipe), _kind(stage, recipe, count), key.digest(recipe))
+        StageStep(stage, _what(stage, recipe), _kind(stage, recipe, count), key.digest(recipe))
         for stage, recipe in recipes.items()
     ]
     if "protect" in recipes and "sampling" not in recipes["generate"]:
         edit = recipes["generate"]
-        found.append(Step(key.CLEAN_EDIT, edit["name"], _kind(key.CLEAN_EDIT, edit, count), key.clean_edit(recipes)))
+        found.append(
+            StageStep(key.CLEAN_EDIT, edit["name"], _kind(key.CLEAN_EDIT, edit, count), key.clean_edit(recipes))
+        )
     return found
 
 
@@ -65,7 +67,7 @@ def _extent(value: Any) -> Any:
     return value
 
 
-class Usual(NamedTuple):
+class MedianCost(NamedTuple):
     """Medians over the stages of one kind; `runs` is how many were recorded. None: nothing was."""
 
     runs: int
@@ -75,7 +77,7 @@ class Usual(NamedTuple):
     disk_bytes: int | None
 
 
-Weigh = Callable[[Step, Record], int | None]
+Weigh = Callable[[StageStep, Record], int | None]
 """Bytes that a stage of a record has left on the disk; None where that is not known."""
 
 
@@ -88,7 +90,7 @@ class Costs:
     others: dict[str, int] = field(default_factory=dict)
     """Records from other devices, by device: not used."""
     _seen: dict[str, dict[str, tuple[StageCost, int | None]]] = field(default_factory=dict)
-    _medians: dict[str, Usual] = field(default_factory=dict)
+    _medians: dict[str, MedianCost] = field(default_factory=dict)
 
     def take(self, records: Iterable[Record], weigh: Weigh = lambda _step, _record: None) -> int:
         """Adds records and returns how many were of this kind of device; a stage that cells share counts once."""
@@ -110,17 +112,17 @@ class Costs:
             if cost is not None and step.key not in self._seen.get(step.kind, {}):
                 self._seen.setdefault(step.kind, {})[step.key] = (cost, weigh(step, record))
 
-    def usual(self, step: Step) -> Usual | None:
+    def usual(self, step: StageStep) -> MedianCost | None:
         """Returns what a stage usually costs, None where none of its kind was recorded."""
         if step.kind in self._seen and step.kind not in self._medians:
             self._medians[step.kind] = _median(list(self._seen[step.kind].values()))
         return self._medians.get(step.kind)
 
 
-def _median(found: Sequence[tuple[StageCost, int | None]]) -> Usual:
+def _median(found: Sequence[tuple[StageCost, int | None]]) -> MedianCost:
     energies = [cost.energy_j for cost, _ in found if cost.energy_j is not None]
     sizes = [size for _, size in found if size is not None]
-    return Usual(
+    return MedianCost(
         len(found),
         median(cost.wall_s for cost, _ in found),
         int(median(cost.peak_bytes for cost, _ in found)),

@@ -12,16 +12,16 @@ import numpy as np
 from cloakbench.attacks import catalogue
 from cloakbench.cells.calibration import NotReached
 from cloakbench.cells.plan import Cell, Planner
-from cloakbench.cells.stages import Stages, Work
+from cloakbench.cells.stages import CellState, Stages
 from cloakbench.errors import BenchmarkError, InfrastructureError, UserError
 from cloakbench.images import Pixels
 from cloakbench.metrics import editing, generations
-from cloakbench.metrics.generations import Subject
-from cloakbench.metrics.spaces import SPACES, Pictures
+from cloakbench.metrics.generations import MeasuredSet
+from cloakbench.metrics.spaces import SPACES, FeatureImages
 from cloakbench.schemas.record import AttackFacts, Environment, Record, Status
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench.store import seeds
-from cloakbench.store.features import Kept
+from cloakbench.store.features import StoredFeatures
 from cloakbench.store.paths import of_gallery
 from cloakbench.store.store import Store
 from cloakbench.submissions import guard
@@ -42,7 +42,7 @@ class Pipeline:
         self.environment = environment
         self.keep_images = keep_images
         self.stages = Stages(planner, store, environment, device)
-        self._references: dict[str, Pictures] = {}
+        self._references: dict[str, FeatureImages] = {}
 
     def calibrate(self, cells: Iterable[Cell], say: Callable[[str], None]) -> None:
         """Seeks every strength that `cells` need, so that all is paid before any fine-tuning; `say` tells which.
@@ -56,7 +56,7 @@ class Pipeline:
             known.add(cell.keys["calibrate"])
             say(cell.search)
             try:
-                self.stages.calibrate(Work(cell))
+                self.stages.calibrate(CellState(cell))
             except UserError:
                 raise
             except Exception as error:
@@ -67,7 +67,7 @@ class Pipeline:
 
         Raises InfrastructureError where the record itself can't be kept, and lets KeyboardInterrupt through.
         """
-        work = Work(cell)
+        work = CellState(cell)
         status, reason, trace = Status.OK, "", ""
         try:
             self._stages(work)
@@ -90,11 +90,11 @@ class Pipeline:
 
     def lost(self, cell: Cell, reason: str) -> Record:
         """Returns the record of a cell that took the processes down in which it ran, after it has been kept."""
-        record = self._record(Work(cell), Status.INFRA_ERROR, reason, "")
+        record = self._record(CellState(cell), Status.INFRA_ERROR, reason, "")
         self.store.write_record(record)
         return record
 
-    def _stages(self, work: Work) -> None:
+    def _stages(self, work: CellState) -> None:
         cleaned: list[Pixels] = []
         self.stages.calibrate(work)
         if work.cell.entry.instance is not None:
@@ -111,11 +111,11 @@ class Pipeline:
             )
         self._keep(work)
 
-    def _measure(self, work: Work) -> None:
+    def _measure(self, work: CellState) -> None:
         chosen, artist, device = self.suite.metrics, work.cell.artist, str(self.stages.where)
-        generated = Pictures(work.generated, device)
-        references = self._references.setdefault(artist.name, Pictures(artist.references, device))
-        subject = Subject(generated, references, artist.name, lambda: self.stages.model(self.suite.surrogate))
+        generated = FeatureImages(work.generated, device)
+        references = self._references.setdefault(artist.name, FeatureImages(artist.references, device))
+        subject = MeasuredSet(generated, references, artist.name, lambda: self.stages.model(self.suite.surrogate))
         names = self.stages.usable([chosen.primary, *chosen.generation, *chosen.sets], work)
         found = generations.measure(names, subject)
         work.generations = {name: values for name, values in found.values.items() if name not in chosen.sets}
@@ -124,14 +124,14 @@ class Pipeline:
         generated.features("mini-clip")  # of use to later metrics, whatever the suite asks today
         self.store.write_features(work.cell.keys["generate"], self.environment.env_class, rounded(generated))
 
-    def _keep(self, work: Work) -> None:
+    def _keep(self, work: CellState) -> None:
         cell, where = work.cell, self.environment.env_class
         if cell.seed == 0:
             self.store.write_gallery(cell.keys["generate"], where, list(of_gallery(work.generated)))
         if self.keep_images:
             self.store.write_images(cell.keys["generate"], where, work.generated, {})
 
-    def _record(self, work: Work, status: Status, reason: str, trace: str) -> Record:
+    def _record(self, work: CellState, status: Status, reason: str, trace: str) -> Record:
         cell = work.cell
         return Record(
             key=cell.key,
@@ -172,10 +172,11 @@ def attack_facts(attack: AttackSpec) -> AttackFacts:
     )
 
 
-def rounded(pictures: Pictures) -> dict[str, Kept]:
+def rounded(pictures: FeatureImages) -> dict[str, StoredFeatures]:
     """Returns the features that were computed of images, in half precision, as the store keeps them."""
     return {
-        space: Kept(values.numpy().astype(np.float16), SPACES[space].digest) for space, values in pictures.known.items()
+        space: StoredFeatures(values.numpy().astype(np.float16), SPACES[space].digest)
+        for space, values in pictures.known.items()
     }
 
 

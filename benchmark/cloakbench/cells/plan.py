@@ -14,7 +14,7 @@ from cloakbench.metrics import weights
 from cloakbench.schemas.record import ProtectionFacts
 from cloakbench.schemas.suite import AttackSpec, Suite
 from cloakbench.store import key, seeds
-from cloakbench.submissions.sandbox.client import Worker
+from cloakbench.submissions.sandbox.client import SandboxedSubmission
 
 SAMPLING_VERSION = 1
 GUARD_VERSION = 1
@@ -39,16 +39,16 @@ FLOOR = ProtectionFacts(
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PlannedEntry:
     """One row of a board: its facts, and what protects: an object here, a process, or nothing for the floor."""
 
     facts: ProtectionFacts
-    instance: Protection | Worker | None
+    instance: Protection | SandboxedSubmission | None
 
     @property
     def isolation(self) -> str:
         """How its code is kept apart, empty where it runs in the harness."""
-        return self.instance.isolation if isinstance(self.instance, Worker) else ""
+        return self.instance.isolation if isinstance(self.instance, SandboxedSubmission) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Digests:
 class Cell:
     """The unit of work, of resume and of record; `keys` and `recipe` are by stage, `key` is that of the last."""
 
-    entry: Entry
+    entry: PlannedEntry
     strength: float | None
     """None where it is sought: the cell is calibrated to `target`."""
     artist: Artist
@@ -102,12 +102,12 @@ class Planner:
     calibration: Sequence[Artist] = ()
     """On whose images strengths are sought."""
 
-    def cells(self, entries: Sequence[Entry], artists: Sequence[Artist]) -> list[Cell]:
+    def cells(self, entries: Sequence[PlannedEntry], artists: Sequence[Artist]) -> list[Cell]:
         """Returns all cells, artist by artist, controls before protections; `ordering` says in which order they run."""
         ordered = _controls_first(entries)
         return [cell for artist in artists for entry in ordered for cell in self._of(entry, artist)]
 
-    def _of(self, entry: Entry, artist: Artist) -> Iterator[Cell]:
+    def _of(self, entry: PlannedEntry, artist: Artist) -> Iterator[Cell]:
         role, suite = entry.facts.role, self.suite
         count = suite.seeds.controls if role in REPEATED_CONTROLS else suite.seeds.protected
         for strength, target in self._points(entry.facts):
@@ -127,7 +127,7 @@ class Planner:
 
     def cell(
         self,
-        entry: Entry,
+        entry: PlannedEntry,
         strength: float | None,
         artist: Artist,
         attack: AttackSpec,
@@ -293,6 +293,6 @@ def _applies(role: str, attack: AttackSpec) -> bool:
     return role != "floor" or attack.countermeasure is None
 
 
-def _controls_first(entries: Sequence[Entry]) -> list[Entry]:
+def _controls_first(entries: Sequence[PlannedEntry]) -> list[PlannedEntry]:
     order = ("identity", "floor", "placebo", "random-noise", "submission")
     return sorted(entries, key=lambda entry: (order.index(entry.facts.role), entry.facts.name))

@@ -16,9 +16,9 @@ from cloakbench.attacks.context import Context
 from cloakbench.attacks.mimicry import sampling
 from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
 from cloakbench.cells import calibration
-from cloakbench.cells.calibration import Aim, Tries
+from cloakbench.cells.calibration import CalibrationSearch, CalibrationTarget
 from cloakbench.cells.cost import Meter, elsewhere
-from cloakbench.cells.plan import Cell, Entry, Planner
+from cloakbench.cells.plan import Cell, PlannedEntry, Planner
 from cloakbench.datasets.artists import Artist
 from cloakbench.images import Pixels
 from cloakbench.metrics import quality, weights
@@ -26,9 +26,9 @@ from cloakbench.models import loader
 from cloakbench.models.loader import BaseModel
 from cloakbench.schemas.record import Calibration, Environment, StageCost
 from cloakbench.store import key
-from cloakbench.store.store import Damaged, Store
+from cloakbench.store.store import CorruptFile, Store
 from cloakbench.submissions import guard
-from cloakbench.submissions.sandbox.client import Model, Worker
+from cloakbench.submissions.sandbox.client import SandboxedSubmission, SurrogateChoice
 from cloakbench.system import memory
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Work:
+class CellState:
     """What one cell has produced so far."""
 
     cell: Cell
@@ -71,7 +71,7 @@ class Stages:
         """Returns the base model behind an alias on the run's device, in the suite's precision."""
         return loader.load(alias, str(self.where), self.dtype)
 
-    def calibrate(self, work: Work) -> None:
+    def calibrate(self, work: CellState) -> None:
         """Fills in the strength of a cell, and the search for it where it is sought.
 
         A search that the store holds is not repeated, one that was interrupted goes on. Raises NotReached where no
@@ -83,25 +83,25 @@ class Stages:
             return
         assert matching is not None
         assert cell.target is not None
-        aim = Aim(matching.limits(cell.target), matching.tolerance)
+        aim = CalibrationTarget(matching.limits(cell.target), matching.tolerance)
         tries = self._tries(cell, list(aim.limits))
         known = len(tries.made.tries)
         try:
-            work.strength = self._remembered(cell.keys["calibrate"], lambda: calibration.seek(aim, tries.measure))
+            work.strength = self._remembered(cell.keys["calibrate"], lambda: calibration.bisect(aim, tries.measure))
         finally:
             work.calibration = tries.made.tries
             work.meter.costs["calibrate"] = tries.made.cost.model_copy(
                 update={"cached": len(tries.made.tries) == known}
             )
 
-    def _tries(self, cell: Cell, metrics: Sequence[str]) -> Tries:
+    def _tries(self, cell: Cell, metrics: Sequence[str]) -> CalibrationSearch:
         name, where = cell.keys["calibrate"], self.environment.env_class
         try:
             made = self.store.read_calibration(name, where)
-        except Damaged as error:
+        except CorruptFile as error:
             _log.warning("%s", error)
             made = Calibration()
-        return Tries(
+        return CalibrationSearch(
             metrics=metrics,
             artists=self.planner.calibration,
             protect=lambda strength, artist: self._ask(cell.entry, strength, artist),
@@ -120,7 +120,7 @@ class Stages:
             self._faults[name] = fault
             raise
 
-    def protect(self, work: Work) -> None:
+    def protect(self, work: CellState) -> None:
         """Fills in the protected images and how visible the protection is; raises SubmissionFault."""
         cell = work.cell
         name = cell.keys["protect"]
@@ -133,12 +133,12 @@ class Stages:
             self._quality[name], _ = memory.within(lambda: quality.measure(names, *pairs, self.where))
         work.quality = self._quality[name]
 
-    def usable(self, metrics: Sequence[str], work: Work) -> list[str]:
+    def usable(self, metrics: Sequence[str], work: CellState) -> list[str]:
         """Returns those of the metrics whose weights are here, and notes in `work` why the others are skipped."""
         work.skipped |= {name: self.metrics.skipped[name] for name in metrics if name in self.metrics.skipped}
         return [name for name in metrics if name in self.metrics.usable]
 
-    def _ask(self, entry: Entry, strength: float, artist: Artist) -> list[Pixels]:
+    def _ask(self, entry: PlannedEntry, strength: float, artist: Artist) -> list[Pixels]:
         """Returns protected images; the identity control is the clean arm and is never asked."""
         if entry.instance is None or entry.facts.role == "identity":
             return list(artist.images)
@@ -150,22 +150,22 @@ class Stages:
             class_word=suite.class_word,
             captions=artist.captions,
         )
-        if isinstance(entry.instance, Worker):
-            model = Model.at(suite.surrogate, str(self.where), suite.dtype)
+        if isinstance(entry.instance, SandboxedSubmission):
+            model = SurrogateChoice.at(suite.surrogate, str(self.where), suite.dtype)
             protected = entry.instance.protect(artist.images, order, model)
             elsewhere(entry.instance.busy_s, entry.instance.peak_bytes)
             return list(protected.images)
         call = order.with_surrogate(self.model(suite.surrogate).surrogate())
         return list(guard.run(entry.instance, artist.images, call).images)
 
-    def clean(self, work: Work) -> list[Pixels]:
+    def clean(self, work: CellState) -> list[Pixels]:
         """Returns what the mimic learns from: the protected images after the attack's countermeasures."""
         chain = catalogue.chain(work.cell.attack.countermeasure)
         if not chain:
             return work.protected
         return self._stage_images(work, "countermeasure", lambda: self._cleaned(work, chain))
 
-    def _cleaned(self, work: Work, chain: Sequence[catalogue.StageFacts]) -> list[Pixels]:
+    def _cleaned(self, work: CellState, chain: Sequence[catalogue.StageFacts]) -> list[Pixels]:
         pixels, artist = work.protected, work.cell.artist
         for facts, turn in zip(chain, catalogue.turns(chain), strict=True):
             kind, first = f"countermeasure:{facts.name}", turn * len(pixels)
@@ -174,7 +174,7 @@ class Stages:
             pixels = facts.build(catalogue.settings(facts, self.suite)).apply(pixels, context)
         return pixels
 
-    def imitate(self, work: Work, cleaned: Sequence[Pixels]) -> None:
+    def imitate(self, work: CellState, cleaned: Sequence[Pixels]) -> None:
         """Fills in what the mimic generates after learning from `cleaned`; the floor's has learned nothing."""
         cell = work.cell
         mimic = Personalised(self.model(cell.attack.model))
@@ -205,7 +205,7 @@ class Stages:
         drawn = [self.planner.seed(cell.artist.name, cell.seed, "generate", n) for n in range(len(prompts))]
         return prompts, drawn
 
-    def edit(self, work: Work, cleaned: Sequence[Pixels]) -> list[Pixels]:
+    def edit(self, work: CellState, cleaned: Sequence[Pixels]) -> list[Pixels]:
         """Fills in the edits of `cleaned`, and returns the same edits of the artist's clean images."""
         cell = work.cell
         work.generated = work.meter.run("generate", lambda: self._edited(cell, cleaned))
@@ -222,10 +222,10 @@ class Stages:
         stage = facts.build(catalogue.settings(facts, self.suite))
         return list(stage.apply(self.model(cell.attack.model), repeated, wanted * len(pixels), drawn, masks))
 
-    def _stage_images(self, work: Work, stage: str, make: Callable[[], list[Pixels]]) -> list[Pixels]:
+    def _stage_images(self, work: CellState, stage: str, make: Callable[[], list[Pixels]]) -> list[Pixels]:
         return self._kept_or_made(work, stage, work.cell.keys[stage], make)
 
-    def _kept_or_made(self, work: Work, stage: str, name: str, make: Callable[[], list[Pixels]]) -> list[Pixels]:
+    def _kept_or_made(self, work: CellState, stage: str, name: str, make: Callable[[], list[Pixels]]) -> list[Pixels]:
         """Returns a stage's images: from the store, or made now and kept with what they cost."""
         where = self.environment.env_class
         found = self._kept(name)
@@ -243,7 +243,7 @@ class Stages:
         try:
             found = self.store.read_images(name, self.environment.env_class)
             return None if found is None else (found[0], StageCost.model_validate(found[1].get("cost")))
-        except Damaged as error:
+        except CorruptFile as error:
             _log.warning("%s", error)
         except ValidationError:
             _log.warning("the cost of the images %s is damaged; the stage runs again", name)

@@ -13,7 +13,7 @@ from cloakbench.commands.terminal import Flag, Many
 from cloakbench.runs.choice import Choice
 
 if TYPE_CHECKING:
-    from cloakbench.runs.forecast import Line, Plan
+    from cloakbench.runs.forecast import Forecast, ForecastLine
 
 HEADER = ("stage", "what", "runs", "s each", "hours", "peak GiB", "disk MiB")
 
@@ -57,7 +57,7 @@ def plan(
     return 0
 
 
-def told(found: Plan) -> Iterator[str]:
+def told(found: Forecast) -> Iterator[str]:
     """Yields the lines of a plan: a table by stage, sums, what is unknown, where the figures are from."""
     where = f"{found.device} with {found.threads} thread{'s' * (found.threads > 1)}"
     yield f"{found.suite} {found.version} on {where}: {found.missing} of {found.cells} cells to run"
@@ -70,7 +70,7 @@ def told(found: Plan) -> Iterator[str]:
     yield from (f"not used: {count} records on {device}" for device, count in found.others.items())
 
 
-def _sums(found: Plan) -> Iterator[str]:
+def _sums(found: Forecast) -> Iterator[str]:
     least = "at least " if found.unknown else ""
     hours = ", ".join(f"{n} worker{'s' * (n > 1)} {least}{h:.2g}" for n, h in found.hours.items())
     yield f"hours: {hours}"
@@ -80,7 +80,7 @@ def _sums(found: Plan) -> Iterator[str]:
         yield f"energy of the GPU: {least}{found.energy_kwh:.2f} kWh"
 
 
-def _row(line: Line) -> tuple[str, ...]:
+def _row(line: ForecastLine) -> tuple[str, ...]:
     figures = (line.each_s, ".2f"), (line.hours, ".3f"), (line.peak_gib, ".2f"), (line.disk_mib, ".1f")
     return (line.stage, line.what, str(line.runs), *(_number(*figure) for figure in figures))
 

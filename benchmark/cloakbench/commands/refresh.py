@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cloakbench.commands.terminal import Flag, Many, print_rows
 from cloakbench.runs.choice import Choice
-from cloakbench.runs.executors import Asked
+from cloakbench.runs.executors import ExecutorOptions
 from cloakbench.system.locations import default_store
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def refresh(
         dry_run: Say what is missing or stale, and run and write nothing.
         json: Print the result as JSON.
     """
-    asked = Asked(workers=workers)
+    asked = ExecutorOptions(workers=workers)
     choice = _choice(suite, protection, images, salt_file)
     from cloakbench.upkeep import refresh
 

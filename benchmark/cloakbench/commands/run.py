@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cloakbench.commands.terminal import Flag, Many, print_values
 from cloakbench.runs.choice import Choice
-from cloakbench.runs.executors import Asked, Kind, choose
+from cloakbench.runs.executors import ExecutorOptions, Kind, choose
 from cloakbench.system.locations import default_store
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def run(
         dry_run: Say what would run, and run nothing.
         json: Print the result as JSON.
     """
-    asked = Asked(executor, workers, address)
+    asked = ExecutorOptions(executor, workers, address)
     session = planned(Choice(suite, protection or (), images, only or (), limit, model, salt_file), store)
     from cloakbench.runs import session as sessions
     from cloakbench.runs.forecast import within

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from cloakbench import images
 from cloakbench.datasets import collection, manifest, selection
 from cloakbench.datasets.collection import Painting, Rows
-from cloakbench.datasets.manifest import Item, Manifest, Role
-from cloakbench.datasets.selection import Selection
+from cloakbench.datasets.manifest import Manifest, ManifestImage, Role
+from cloakbench.datasets.selection import SelectionRule
 from cloakbench.errors import UserError
 from cloakbench.files import to_json, write_whole
 from cloakbench.schemas.suite import Suite
@@ -55,7 +55,7 @@ def freeze(suite: Suite, source: str, target: Path, rows: Callable[[], Rows] = c
         ) from error
 
 
-def _freeze(suite: Suite, rule: Selection, source: Path, target: Path) -> Manifest:
+def _freeze(suite: Suite, rule: SelectionRule, source: Path, target: Path) -> Manifest:
     paintings = collection.local(source, suite.collected)
     chosen = {artist: _choose(rule, artist, found) for artist, found in sorted(paintings.items())}
     items = []
@@ -66,7 +66,7 @@ def _freeze(suite: Suite, rule: Selection, source: Path, target: Path) -> Manife
             write_whole(target / file, one.data)
             caption = _with_token(one.painting.caption) if role == "protect" else ""
             items.append(
-                Item(
+                ManifestImage(
                     artist=artist,
                     role=role,
                     file=file,
@@ -84,7 +84,7 @@ def _with_token(caption: str) -> str:
     return caption if not caption or "{token}" in caption else f"{caption} in the style of {{token}}"
 
 
-def _choose(rule: Selection, artist: str, paintings: list[Painting]) -> list[_Usable]:
+def _choose(rule: SelectionRule, artist: str, paintings: list[Painting]) -> list[_Usable]:
     """Returns the first usable files in the order of their digests; raises UserError where they are too few."""
     by_digest: dict[str, Painting] = {}
     for painting in sorted(paintings, key=lambda one: (not one.caption, one.title)):
@@ -100,7 +100,7 @@ def _choose(rule: Selection, artist: str, paintings: list[Painting]) -> list[_Us
     return found
 
 
-def _usable(rule: Selection, by_digest: dict[str, Painting]) -> Iterator[_Usable]:
+def _usable(rule: SelectionRule, by_digest: dict[str, Painting]) -> Iterator[_Usable]:
     for digest, painting in sorted(by_digest.items()):
         data = painting.path.read_bytes()
         try:

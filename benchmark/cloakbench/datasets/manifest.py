@@ -18,7 +18,7 @@ FILE = "manifest.json"
 Role = Literal["protect", "reference"]
 
 
-class Item(BaseModel):
+class ManifestImage(BaseModel):
     """One image of a manifest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,7 +42,7 @@ class Manifest(BaseModel):
 
     selection: str
     version: int
-    items: list[Item]
+    items: list[ManifestImage]
 
 
 class Chosen(NamedTuple):
@@ -114,7 +114,7 @@ def _counts(suite: Suite) -> dict[Role, int]:
     return {"protect": suite.images_per_artist, "reference": selection.load(suite.selection).references}
 
 
-def _of(manifest: Manifest, artist: str, role: Role, counts: dict[Role, int], suite: Suite) -> list[Item]:
+def _of(manifest: Manifest, artist: str, role: Role, counts: dict[Role, int], suite: Suite) -> list[ManifestImage]:
     items = [item for item in manifest.items if (item.artist, item.role) == (artist, role)]
     wanted = counts[role]
     if len(items) < wanted:
@@ -122,7 +122,7 @@ def _of(manifest: Manifest, artist: str, role: Role, counts: dict[Role, int], su
     return items[:wanted]
 
 
-def _bytes(folder: Path, item: Item) -> bytes:
+def _bytes(folder: Path, item: ManifestImage) -> bytes:
     path = folder / item.file
     hint = f"Restore the file, or freeze the dataset again; the manifest is {folder / FILE}."
     if not path.resolve().is_relative_to(folder.resolve()):
@@ -137,7 +137,7 @@ def _bytes(folder: Path, item: Item) -> bytes:
     return data
 
 
-def _pixels(folder: Path, item: Item, size: int) -> Pixels:
+def _pixels(folder: Path, item: ManifestImage, size: int) -> Pixels:
     try:
         return images.fit_square(images.decode(_bytes(folder, item)), size)
     except ValueError as error:

@@ -12,7 +12,7 @@ from cloakbench.errors import UserError
 FOLDER = Path(__file__).parent
 
 
-class Selection(BaseModel):
+class SelectionRule(BaseModel):
     """A rule as its TOML file says it; it names no file, so that any copy of the collection will do."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,12 +33,12 @@ class Selection(BaseModel):
     """Artists by the collection's name for them, each with who chose it."""
 
 
-def load(name: str) -> Selection:
+def load(name: str) -> SelectionRule:
     """Returns the package's rule `name`, or the one in a TOML file at that path; raises UserError where it is none."""
     shipped = FOLDER / f"{name}.toml"
     path = shipped if shipped.is_file() else Path(name)
     try:
-        return Selection.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return SelectionRule.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
         known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
         raise UserError(

@@ -12,7 +12,7 @@ from cloakbench.execute.time_limit import MayStart, always
 from cloakbench.schemas.record import Record
 
 
-class Work(Protocol):
+class CellPipeline(Protocol):
     """What is done with cells; each record is kept before it is returned."""
 
     def calibrate(self, cells: Iterable[Cell], say: Callable[[str], None]) -> None:
@@ -32,7 +32,9 @@ class Executor(Protocol):
     def count(self) -> int | None:
         """How many cells run at once; None where that is seen when they do."""
 
-    def run(self, cells: Sequence[Cell], work: Work, report: Reporter, may_start: MayStart = always) -> list[Outcome]:
+    def run(
+        self, cells: Sequence[Cell], work: CellPipeline, report: Reporter, may_start: MayStart = always
+    ) -> list[Outcome]:
         """Returns how every cell ended that was given out, in order; none is once `may_start` has said no."""
 
 
@@ -41,7 +43,9 @@ class InlineExecutor:
 
     count: int | None = 1
 
-    def run(self, cells: Sequence[Cell], work: Work, report: Reporter, may_start: MayStart = always) -> list[Outcome]:
+    def run(
+        self, cells: Sequence[Cell], work: CellPipeline, report: Reporter, may_start: MayStart = always
+    ) -> list[Outcome]:
         """Returns how every cell ended that was given out, in order; an interruption keeps what is finished.
 
         Strengths are sought before anything is learned.

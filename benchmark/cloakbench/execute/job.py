@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cloakbench.schemas.record import Environment, ProtectionFacts
 
 
-class Unfit(InfrastructureError):  # noqa: N818 - says what a process is
+class IncompatibleWorker(InfrastructureError):  # noqa: N818 - says what a process is
     """This process can't run cells of the plan: their records would not be those of the plan."""
 
 
@@ -38,7 +38,7 @@ class Task:
         return cls(facts, cell.strength, artist, attack, cell.seed, cell.target, cell.key)
 
 
-class Desk(Protocol):
+class CellRunner(Protocol):
     """Where one process runs cells, one after the other; models stay loaded in between."""
 
     def run(self, task: Task, artist: Artist) -> Outcome:
@@ -48,7 +48,7 @@ class Desk(Protocol):
         """Ends what runs beside it."""
 
 
-class Job(Protocol):
+class RunnerFactory(Protocol):
     """Opens a desk in whichever process it has been sent to."""
 
     @property
@@ -59,5 +59,5 @@ class Job(Protocol):
     def is_on_gpu(self) -> bool:
         """Whether each process needs a GPU of its own."""
 
-    def open(self, root: Path) -> Desk:
-        """Returns a desk with its store at `root`; raises Unfit where this process is not what the plan expects."""
+    def open(self, root: Path) -> CellRunner:
+        """Returns a runner with its store at `root`; raises IncompatibleWorker where the plan expects another."""

@@ -12,11 +12,11 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from cloakbench.cells.plan import Cell
-from cloakbench.execute.inline import Work
-from cloakbench.execute.job import Job, Task
+from cloakbench.execute.inline import CellPipeline
+from cloakbench.execute.job import RunnerFactory, Task
 from cloakbench.execute.leases import VISIBLE, Leases
 from cloakbench.execute.local_worker import serve
-from cloakbench.execute.pool import Conductor, Lost
+from cloakbench.execute.pool import Dispatcher, WorkerDied
 from cloakbench.execute.progress import Outcome, Reporter
 from cloakbench.execute.time_limit import MayStart, always
 
@@ -27,15 +27,17 @@ _CONTEXT = multiprocessing.get_context("spawn")
 class LocalExecutor:
     """Runs cells in `count` processes, each on the device that it is lent, if any."""
 
-    job: Job
+    job: RunnerFactory
     root: Path
     count: int
     devices: Sequence[str] = ()
 
-    def run(self, cells: Sequence[Cell], work: Work, report: Reporter, may_start: MayStart = always) -> list[Outcome]:
+    def run(
+        self, cells: Sequence[Cell], work: CellPipeline, report: Reporter, may_start: MayStart = always
+    ) -> list[Outcome]:
         """Returns how every cell ended that was given out, in order; `work` keeps the records of lost ones alone."""
         crew = _Processes(self.job, self.root, Leases(self.devices))
-        return Conductor(crew, work, report, may_start).run(cells, self.count)
+        return Dispatcher(crew, work, report, may_start).run(cells, self.count)
 
 
 @dataclass(eq=False)
@@ -55,7 +57,7 @@ class _Hand:
 class _Processes:
     """The processes of one run, each at the other end of a pipe."""
 
-    job: Job
+    job: RunnerFactory
     root: Path
     leases: Leases
     _all: list[_Hand] = field(default_factory=list)
@@ -91,12 +93,12 @@ class _Processes:
         return [hand for hand in hands if hand.line in ready]
 
     def answer(self, hand: _Hand) -> Outcome | BaseException | None:
-        """Returns what a process has sent; raises Lost where it has died."""
+        """Returns what a process has sent; raises WorkerDied where it has died."""
         try:
             answer: Outcome | BaseException | None = hand.line.recv()
         except (EOFError, OSError) as error:
             hand.process.join()
-            raise Lost(f"exit code {hand.process.exitcode}") from error
+            raise WorkerDied(f"exit code {hand.process.exitcode}") from error
         return answer
 
     def dismiss(self, hand: _Hand) -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cloakbench.datasets.artists import Artist
-    from cloakbench.execute.job import Job
+    from cloakbench.execute.job import RunnerFactory
 
 
-def serve(line: Connection, job: Job, root: Path) -> None:
+def serve(line: Connection, job: RunnerFactory, root: Path) -> None:
     """Says that it is ready, then answers tasks with outcomes and errors with themselves."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run that is interrupted ends its processes itself
     artists: dict[str, Artist] = {}

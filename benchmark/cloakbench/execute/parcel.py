@@ -14,7 +14,7 @@ from cloakbench.store.store import Store
 SHARED = ("calibrate", "protect", "countermeasure")
 """Stages whose output cells share: the search for a strength, images."""
 
-Parcel = Mapping[str, bytes]
+FileBundle = Mapping[str, bytes]
 """Contents of files by their path below a store."""
 
 
@@ -26,7 +26,7 @@ def shared(cell: Cell) -> frozenset[str]:
     return frozenset(found)
 
 
-def pack_for(cell: Cell, store: Store, env_class: str) -> Parcel:
+def pack_for(cell: Cell, store: Store, env_class: str) -> FileBundle:
     """Returns what a store holds already of the images that a cell needs, and of the search for its strength."""
     folders = [store.images_path(name, env_class) for name in sorted(shared(cell))]
     found = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
@@ -35,12 +35,12 @@ def pack_for(cell: Cell, store: Store, env_class: str) -> Parcel:
     return _read(found, store)
 
 
-def pack_new(store: Store, known: Parcel) -> Parcel:
+def pack_new(store: Store, known: FileBundle) -> FileBundle:
     """Returns all that a store holds, but for files that are still as in `known`."""
     return {name: data for name, data in _read(store.root.rglob("*"), store).items() if known.get(name) != data}
 
 
-def unpack(parcel: Parcel, store: Store) -> None:
+def unpack(parcel: FileBundle, store: Store) -> None:
     """Writes files into a store: images before the manifest that says they are whole, the record last of all."""
     for name in sorted(parcel, key=_place):
         store.write_file(PurePosixPath(name), parcel[name])

@@ -8,17 +8,17 @@ from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
 from cloakbench.cells.plan import Cell
-from cloakbench.execute.inline import Work
-from cloakbench.execute.job import Unfit
+from cloakbench.execute.inline import CellPipeline
+from cloakbench.execute.job import IncompatibleWorker
 from cloakbench.execute.progress import Outcome, Reporter
-from cloakbench.execute.schedule import Schedule
+from cloakbench.execute.schedule import CellQueue
 from cloakbench.execute.time_limit import MayStart, always
 
 PATIENCE_S = 30.0
 """After how long without any process a run says that it waits for one."""
 
 
-class Lost(Exception):  # noqa: N818 - says what became of a process
+class WorkerDied(Exception):  # noqa: N818 - says what became of a process
     """A process has died; `is_innocent` where it was the machine's end and not that of the process."""
 
     def __init__(self, how: str, is_innocent: bool = False) -> None:
@@ -26,7 +26,7 @@ class Lost(Exception):  # noqa: N818 - says what became of a process
         self.is_innocent = is_innocent
 
 
-class Hand(Protocol):
+class WorkerHandle(Protocol):
     """One process that runs cells; its first answer is that it is ready."""
 
     is_ready: bool
@@ -34,10 +34,10 @@ class Hand(Protocol):
     """What it runs now."""
 
 
-H = TypeVar("H", bound=Hand)
+H = TypeVar("H", bound=WorkerHandle)
 
 
-class Crew(Protocol[H]):
+class WorkerPool(Protocol[H]):
     """The processes of one executor; leaving the context ends them all."""
 
     def __enter__(self) -> object: ...
@@ -56,18 +56,18 @@ class Crew(Protocol[H]):
         """Returns the processes that have answered or died, none where none does so in time."""
 
     def answer(self, hand: H) -> Outcome | BaseException | None:
-        """Returns how the cell ended, what went wrong, or None for ready; raises Lost for a dead process."""
+        """Returns how the cell ended, what went wrong, or None for ready; raises WorkerDied for a dead process."""
 
     def dismiss(self, hand: H) -> None:
         """Ends a process."""
 
 
 @dataclass
-class Conductor(Generic[H]):
+class Dispatcher(Generic[H]):
     """Gives the cells of a run to a crew: the same order, retries and progress on every executor."""
 
-    crew: Crew[H]
-    work: Work
+    crew: WorkerPool[H]
+    work: CellPipeline
     report: Reporter
     may_start: MayStart = always
     hands: list[H] = field(default_factory=list)
@@ -79,7 +79,7 @@ class Conductor(Generic[H]):
         A process that dies is replaced and its cell run again; one that takes that one down too is given up, with a
         record that says so. Raises what went wrong in a process, and InfrastructureError where none of this helps.
         """
-        schedule = Schedule(cells)
+        schedule = CellQueue(cells)
         self.report.begin(len(cells))
         try:
             with self.crew:
@@ -89,7 +89,7 @@ class Conductor(Generic[H]):
             self.report.end()
         return schedule.outcomes()
 
-    def _go(self, schedule: Schedule) -> None:
+    def _go(self, schedule: CellQueue) -> None:
         has_told = False
         while not schedule.is_done:
             if not self.may_start():
@@ -106,7 +106,7 @@ class Conductor(Generic[H]):
                 self.report.say(f"waiting for {len(self.hands)} workers, none has begun")
             has_told = is_waiting
 
-    def _give(self, hand: H, schedule: Schedule) -> None:
+    def _give(self, hand: H, schedule: CellQueue) -> None:
         cell = schedule.take() if hand.is_ready and hand.cell is None else None
         if cell is not None:
             hand.cell = cell
@@ -116,13 +116,13 @@ class Conductor(Generic[H]):
             self.report.start(cell)
             self.crew.give(hand, cell)
 
-    def _take(self, hand: H, schedule: Schedule) -> None:
+    def _take(self, hand: H, schedule: CellQueue) -> None:
         try:
             answer = self.crew.answer(hand)
-        except Lost as lost:
+        except WorkerDied as lost:
             self._replace(hand, lost, schedule)
             return
-        if isinstance(answer, Unfit):
+        if isinstance(answer, IncompatibleWorker):
             self._do_without(hand, answer)
         elif isinstance(answer, BaseException):
             raise answer
@@ -132,11 +132,11 @@ class Conductor(Generic[H]):
             cell, hand.cell = hand.cell, None
             self._finish(cell, answer, schedule)
 
-    def _finish(self, cell: Cell, outcome: Outcome, schedule: Schedule) -> None:
+    def _finish(self, cell: Cell, outcome: Outcome, schedule: CellQueue) -> None:
         schedule.finish(cell, outcome)
         self.report.finish(cell, outcome)
 
-    def _replace(self, hand: H, lost: Lost, schedule: Schedule) -> None:
+    def _replace(self, hand: H, lost: WorkerDied, schedule: CellQueue) -> None:
         self.hands.remove(hand)
         self.crew.dismiss(hand)
         if lost.is_innocent:
@@ -148,7 +148,7 @@ class Conductor(Generic[H]):
             self._finish(hand.cell, Outcome.of(self.work.lost(hand.cell, why)), schedule)
         self.hands.append(self.crew.hire())
 
-    def _do_without(self, hand: H, why: Unfit) -> None:
+    def _do_without(self, hand: H, why: IncompatibleWorker) -> None:
         """Goes on with the other processes: another one in its place would most likely be as unfit."""
         self.hands.remove(hand)
         self.crew.dismiss(hand)

@@ -71,7 +71,7 @@ class Lines:
         """Nothing to close."""
 
 
-class Bar:
+class ProgressBar:
     """A bar with cells done, time left and what runs now; faults are printed above it."""
 
     def __init__(self) -> None:
@@ -113,4 +113,4 @@ class Bar:
 
 def reporter() -> Reporter:
     """Returns a bar where standard error is a terminal, lines elsewhere."""
-    return Bar() if sys.stderr.isatty() else Lines()
+    return ProgressBar() if sys.stderr.isatty() else Lines()

@@ -12,10 +12,10 @@ from typing import Any
 
 from cloakbench.cells.plan import Cell
 from cloakbench.errors import UserError
-from cloakbench.execute.inline import Work
-from cloakbench.execute.job import Job, Task
+from cloakbench.execute.inline import CellPipeline
+from cloakbench.execute.job import RunnerFactory, Task
 from cloakbench.execute.parcel import pack_for, unpack
-from cloakbench.execute.pool import Conductor, Lost
+from cloakbench.execute.pool import Dispatcher, WorkerDied
 from cloakbench.execute.progress import Outcome, Reporter
 from cloakbench.execute.ray_worker import Actor
 from cloakbench.execute.time_limit import MayStart, always
@@ -37,7 +37,7 @@ class Needs:
     memory: int
 
     @classmethod
-    def of(cls, job: Job) -> Needs:
+    def of(cls, job: RunnerFactory) -> Needs:
         """Returns a GPU and a core to feed it, or the plan's threads; memory is the host's."""
         return cls(1, 1, 8 * GIB) if job.is_on_gpu else cls(job.environment.threads, 0, 2 * GIB)
 
@@ -60,7 +60,7 @@ class RayExecutor:
     that join later. `settings` go to `ray.init`.
     """
 
-    job: Job
+    job: RunnerFactory
     root: Path
     count: int | None = None
     address: str | None = None
@@ -69,7 +69,9 @@ class RayExecutor:
     def __post_init__(self) -> None:
         _library()
 
-    def run(self, cells: Sequence[Cell], work: Work, report: Reporter, may_start: MayStart = always) -> list[Outcome]:
+    def run(
+        self, cells: Sequence[Cell], work: CellPipeline, report: Reporter, may_start: MayStart = always
+    ) -> list[Outcome]:
         """Returns how every cell ended that was given out, in order; `work` keeps the records of lost ones alone."""
         ray, needs = _library(), Needs.of(self.job)
         with self._connected(ray, needs):
@@ -79,7 +81,9 @@ class RayExecutor:
                     f"expected a Ray cluster with room for a worker ({needs}), got {dict(ray.cluster_resources())}",
                     "Start nodes with the resources that a worker needs, or ask for --workers to wait for them.",
                 )
-            return Conductor(_Actors(ray, self.job, Store(self.root), needs), work, report, may_start).run(cells, count)
+            return Dispatcher(_Actors(ray, self.job, Store(self.root), needs), work, report, may_start).run(
+                cells, count
+            )
 
     @contextlib.contextmanager
     def _connected(self, ray: Any, needs: Needs) -> Iterator[None]:
@@ -150,7 +154,7 @@ class _Actors:
     """The actors of one run: each has one cell, so that what is under way is bounded by their number."""
 
     ray: Any
-    job: Job
+    job: RunnerFactory
     store: Store
     needs: Needs
     _all: list[_Hand] = field(default_factory=list)
@@ -193,7 +197,7 @@ class _Actors:
         return [waiting[reference] for reference in ready]
 
     def answer(self, hand: _Hand) -> Outcome | BaseException | None:
-        """Returns what an actor has sent, after its files are in the store; raises Lost where it has died."""
+        """Returns what an actor has sent, after its files are in the store; raises WorkerDied where it has died."""
         reference, hand.reference = hand.reference, None
         try:
             answer = self.ray.get(reference)
@@ -202,7 +206,7 @@ class _Actors:
         except self.ray.exceptions.RayError as error:
             lost = self._lost()
             is_innocent = hand.node in lost if hand.node else lost != hand.lost_before
-            raise Lost(str(error).splitlines()[0], is_innocent) from error
+            raise WorkerDied(str(error).splitlines()[0], is_innocent) from error
         if isinstance(answer, BaseException):
             return answer
         if isinstance(answer, str):

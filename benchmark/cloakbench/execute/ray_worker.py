@@ -16,8 +16,8 @@ from cloakbench.system import cpu
 
 if TYPE_CHECKING:
     from cloakbench.datasets.artists import Artist
-    from cloakbench.execute.job import Desk, Task
-    from cloakbench.execute.parcel import Parcel
+    from cloakbench.execute.job import CellRunner, Task
+    from cloakbench.execute.parcel import FileBundle
     from cloakbench.execute.progress import Outcome
 
 
@@ -31,7 +31,7 @@ class Actor:
         os.environ.update(variables)
         cpu.settle()
         self._root = Path(tempfile.mkdtemp(prefix="cloakbench-"))
-        self._desk: Desk | None = None
+        self._desk: CellRunner | None = None
         self._artists: dict[str, Artist] = {}
 
     def open(self, job: Sequence[Any]) -> str | Exception:
@@ -44,7 +44,7 @@ class Actor:
             return error
         return str(ray.get_runtime_context().get_node_id())
 
-    def run(self, task: Task, artist: Sequence[Any], parcel: Parcel) -> tuple[Outcome, Parcel] | Exception:
+    def run(self, task: Task, artist: Sequence[Any], parcel: FileBundle) -> tuple[Outcome, FileBundle] | Exception:
         """Returns how a cell ended with all files that it left, or what went wrong; `parcel` holds what it needs."""
         from cloakbench.execute.parcel import pack_new, unpack
         from cloakbench.store.store import Store

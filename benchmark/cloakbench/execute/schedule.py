@@ -19,7 +19,7 @@ STARTS = 3
 """How many processes may die one after the other before they have a cell."""
 
 
-class Schedule:
+class CellQueue:
     """The cells of a run in their order: those that wait, those that run, and how the others ended.
 
     Of cells that need the same strength sought, or the same protected or cleaned images, one runs at a time until

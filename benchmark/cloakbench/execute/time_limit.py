@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from cloakbench.cells.costing import Costs, Step, steps
+from cloakbench.cells.costing import Costs, StageStep, steps
 from cloakbench.cells.plan import Cell
 from cloakbench.errors import UserError
 
@@ -37,11 +37,11 @@ def seconds(text: str) -> float:
 
 
 @dataclass
-class Reckoning:
+class CostEstimator:
     """What cells will take, one after the other: a stage that they share counts for the first alone."""
 
     costs: Costs
-    is_made: Callable[[Step], bool] = lambda _step: False
+    is_made: Callable[[StageStep], bool] = lambda _step: False
     """Whether a stage's output lies in the store already."""
     _counted: set[str] = field(default_factory=set)
 
@@ -49,7 +49,7 @@ class Reckoning:
         """Returns the seconds that a cell adds to those before it; a stage of which nothing is recorded adds none."""
         return sum(usual.wall_s for step in self.due(cell) if (usual := self.costs.usual(step)) is not None)
 
-    def due(self, cell: Cell) -> list[Step]:
+    def due(self, cell: Cell) -> list[StageStep]:
         """Returns the stages that a cell adds to those before it, and takes note of them."""
         found = [step for step in steps(cell.recipes) if step.key not in self._counted and not self.is_made(step)]
         self._counted |= {step.key for step in found}
@@ -57,12 +57,12 @@ class Reckoning:
 
 
 @dataclass
-class Budget:
+class Deadline:
     """So many seconds from now on."""
 
     limit_s: float
     costs: Costs
-    is_made: Callable[[Step], bool] = lambda _step: False
+    is_made: Callable[[StageStep], bool] = lambda _step: False
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ class Budget:
 
     def fitting(self, cells: Sequence[Cell], workers: int = 1) -> list[Cell]:
         """Returns the first of the cells, as many as usually fit; what nothing is recorded of counts as nothing."""
-        reckoning, left = Reckoning(self.costs, self.is_made), self.limit_s * workers
+        reckoning, left = CostEstimator(self.costs, self.is_made), self.limit_s * workers
         for n, cell in enumerate(cells):
             left -= reckoning.next(cell)
             if left < 0:

@@ -9,7 +9,7 @@ from pathlib import Path
 from cloakbench import images
 from cloakbench.errors import UserError
 from cloakbench.files import write_whole
-from cloakbench.images import Budget, Pixels
+from cloakbench.images import PixelChange, Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Changed:
     mean_255: float
 
 
-def changed(file: str, change: Budget) -> Changed:
+def changed(file: str, change: PixelChange) -> Changed:
     """Returns what a listing says of a file."""
     return Changed(file, change.max_255, round(change.mean_255, 3))
 

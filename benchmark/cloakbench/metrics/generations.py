@@ -13,7 +13,7 @@ from cloakbench.errors import UserError
 from cloakbench.images import Pixels
 from cloakbench.metrics import classifier, genres, judge, perceived, sets
 from cloakbench.metrics.sets import Doubles
-from cloakbench.metrics.spaces import Absent, Pictures, load_clip
+from cloakbench.metrics.spaces import FeatureImages, NotKept, load_clip
 from cloakbench.models.loader import BaseModel
 
 
@@ -22,35 +22,35 @@ class NotApplicable(UserError):  # noqa: N818 - says what is the matter
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class MeasuredSet:
     """What is measured: generations, the references they are compared with, and whom they imitate."""
 
-    generated: Pictures
-    references: Pictures
+    generated: FeatureImages
+    references: FeatureImages
     artist: str = ""
     load_model: Callable[[], BaseModel] | None = None
     """Returns the clean base model, for the classifier that is one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class GenerationScores:
     """Values by metric, one an image or one for the set, and why the others have none."""
 
     values: dict[str, list[float]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
 
-def measure(names: Sequence[str], subject: Subject) -> Measured:
+def measure(names: Sequence[str], subject: MeasuredSet) -> GenerationScores:
     """Returns the metrics called `names` in the units of their facts; one that cannot be had is skipped with a reason.
 
-    Reasons: a class that the classifier does not know, images too small or too few, weights missing. Raises Absent
+    Reasons: a class that the classifier does not know, images too small or too few, weights missing. Raises NotKept
     where only features were kept, and not those that a metric needs.
     """
-    found = Measured()
+    found = GenerationScores()
     for name in names:
         try:
             found.values[name] = METRICS[name](subject)
-        except Absent:
+        except NotKept:
             raise
         except UserError as error:
             found.skipped[name] = error.message
@@ -62,19 +62,19 @@ def style_distance(features: Tensor, references: Tensor) -> Tensor:
     return 1 - features @ references.mean(0)
 
 
-def _style_distance(space: str, subject: Subject) -> list[float]:
+def _style_distance(space: str, subject: MeasuredSet) -> list[float]:
     values = style_distance(subject.generated.features(space), subject.references.features(space))
     return [float(value) for value in values.tolist()]
 
 
-def _style_accuracy(subject: Subject) -> list[float]:
+def _style_accuracy(subject: MeasuredSet) -> list[float]:
     asked, style = judge.load(), subject.artist.replace("-", " ")
     if style not in asked.styles:
         raise NotApplicable(f"mini-clip does not know the style of {subject.artist!r}")
     return [float(named == style) for named in asked.named_style(subject.generated.features("mini-clip"))]
 
 
-def _clip_accuracy(subject: Subject) -> list[float]:
+def _clip_accuracy(subject: MeasuredSet) -> list[float]:
     known = genres.load()
     if subject.artist not in known.artists:
         raise NotApplicable(f"no genre is known of {subject.artist!r}")
@@ -84,9 +84,9 @@ def _clip_accuracy(subject: Subject) -> list[float]:
     return [float(hit) for hit in genres.named(features, texts, label, known.top)]
 
 
-def _diffusion_accuracy(subject: Subject) -> list[float]:
+def _diffusion_accuracy(subject: MeasuredSet) -> list[float]:
     if subject.load_model is None:
-        raise Absent("expected the suite's base model, got none")
+        raise NotKept("expected the suite's base model, got none")
     model = subject.load_model()
     texts, label = _classes(model, subject.artist)
     likeliest = classifier.most_likely(model, subject.generated.images, texts)
@@ -106,12 +106,12 @@ def _classes(model: BaseModel, artist: str) -> tuple[list[str], int]:
     return known.diffusion_texts, known.labels.index(known.artists[artist])
 
 
-def _of_sets(space: str, distance: Callable[[Doubles, Doubles], float], subject: Subject) -> list[float]:
+def _of_sets(space: str, distance: Callable[[Doubles, Doubles], float], subject: MeasuredSet) -> list[float]:
     x, y = (images.features(space).double().numpy() for images in (subject.generated, subject.references))
     return [distance(x, y)]
 
 
-def _projected_frechet(subject: Subject) -> list[float]:
+def _projected_frechet(subject: MeasuredSet) -> list[float]:
     low = judge.load().projection.double()
     x, y = (images.features("mini-clip").double() for images in (subject.generated, subject.references))
     return [sets.frechet((x @ low).numpy(), (y @ low).numpy())]
@@ -122,11 +122,11 @@ def _lengthened_kid(x: Doubles, y: Doubles) -> float:
     return sets.kid(x * x.shape[1] ** 0.5, y * y.shape[1] ** 0.5)
 
 
-def _perceived(name: str, subject: Subject) -> list[float]:
+def _perceived(name: str, subject: MeasuredSet) -> list[float]:
     return perceived.perceived(name, subject.generated.images, subject.generated.device)
 
 
-Score = Callable[[Subject], list[float]]
+Score = Callable[[MeasuredSet], list[float]]
 METRICS: dict[str, Score] = {
     "style-distance": partial(_style_distance, "mini-clip"),
     "clip-distance": partial(_style_distance, "clip-b32"),
@@ -151,7 +151,7 @@ Measure = Callable[[Sequence[Pixels], Sequence[Pixels]], Sequence[float]]
 
 
 def _of_images(name: str, images: Sequence[Pixels], references: Sequence[Pixels]) -> list[float]:
-    return METRICS[name](Subject(Pictures(images), Pictures(references)))
+    return METRICS[name](MeasuredSet(FeatureImages(images), FeatureImages(references)))
 
 
 MEASURES: dict[str, Measure] = {name: partial(_of_images, name) for name in METRICS if name not in ABOUT_AN_ARTIST}

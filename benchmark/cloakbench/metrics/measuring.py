@@ -21,7 +21,7 @@ PAIRED: Mapping[str, Metric] = {**quality.METRICS, **editing.METRICS}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MetricResult:
     """One metric's result: the mean over images, or the set's one value, in the unit of its facts."""
 
     metric: str
@@ -33,7 +33,7 @@ class Measured:
 
 def measure_paths(
     metrics: Sequence[str], image: Path, reference: Path | None, device: str | None = None
-) -> list[Measured]:
+) -> list[MetricResult]:
     """Returns each metric of `image` against `reference`: two image files, or two folders.
 
     Folders are paired by file name without its ending for metrics of pairs, and taken as sets for the others. Raises
@@ -95,14 +95,14 @@ def _check_opaque(path: Path) -> None:
 
 def _of_pairs(
     facts: Sequence[MetricFacts], images: Mapping[str, Pixels], references: Mapping[str, Pixels], device: str | None
-) -> list[Measured]:
+) -> list[MetricResult]:
     wanted = [one for one in facts if one.name in PAIRED]
     if not wanted:
         return []
     changed, originals = _paired(images, references)
     table = {one.name: PAIRED[one.name] for one in wanted}
     values = compare(table, changed, originals, device or default_device())
-    return [Measured(one.name, one.version, fmean(values[one.name]), len(changed)) for one in wanted]
+    return [MetricResult(one.name, one.version, fmean(values[one.name]), len(changed)) for one in wanted]
 
 
 def _paired(images: Mapping[str, Pixels], references: Mapping[str, Pixels]) -> tuple[list[Pixels], list[Pixels]]:
@@ -117,7 +117,7 @@ def _paired(images: Mapping[str, Pixels], references: Mapping[str, Pixels]) -> t
 
 def _of_sets(
     facts: Sequence[MetricFacts], images: Mapping[str, Pixels], references: Mapping[str, Pixels]
-) -> list[Measured]:
+) -> list[MetricResult]:
     found = []
     for one in facts:
         if one.name in PAIRED:
@@ -130,5 +130,5 @@ def _of_sets(
                 "Give folders.",
             )
         values = generations.MEASURES[one.name](generated, known)
-        found.append(Measured(one.name, one.version, fmean(values), len(generated)))
+        found.append(MetricResult(one.name, one.version, fmean(values), len(generated)))
     return found

@@ -16,7 +16,7 @@ from cloakbench.metrics.comparing import full_precision
 from cloakbench.models import registry
 
 
-class Absent(UserError):  # noqa: N818 - says what is the matter
+class NotKept(UserError):  # noqa: N818 - says what is the matter
     """Neither the features nor the images that they are made of are here."""
 
 
@@ -62,7 +62,7 @@ SPACES: dict[str, Space] = {
 }
 
 
-class Pictures:
+class FeatureImages:
     """Images that are looked at through spaces, each once; `known` holds the features there are."""
 
     def __init__(
@@ -74,13 +74,13 @@ class Pictures:
 
     @property
     def images(self) -> Sequence[Pixels]:
-        """The images; raises Absent where only features were kept."""
+        """The images; raises NotKept where only features were kept."""
         if self._images is None:
-            raise Absent("expected the generated images, got none", "`cloakbench run --keep images` keeps them.")
+            raise NotKept("expected the generated images, got none", "`cloakbench run --keep images` keeps them.")
         return self._images
 
     def features(self, space: str) -> Tensor:
-        """Returns the images' features `[N, d]`, float32 on the CPU; raises Absent, or UserError for bad images."""
+        """Returns the images' features `[N, d]`, float32 on the CPU; raises NotKept, or UserError for bad images."""
         if space not in self.known:
             with full_precision():
                 self.known[space] = SPACES[space].extract(self.images, self.device)

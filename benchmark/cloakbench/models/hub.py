@@ -29,7 +29,7 @@ class Snapshot(NamedTuple):
     revision: str
 
 
-class Source(NamedTuple):
+class HubSource(NamedTuple):
     """One place to ask: a hub repository, at a commit where one is known."""
 
     mirror: str
@@ -43,7 +43,7 @@ class Found(NamedTuple):
     snapshot: Snapshot
 
 
-class Absent(Exception):  # noqa: N818 - says what is the matter
+class NotOnHub(Exception):  # noqa: N818 - says what is the matter
     """A repository's files are not here, and may not or could not be downloaded."""
 
 
@@ -84,7 +84,7 @@ def _snapshot(mirror: str, revision: str, local: bool) -> Snapshot:
         )
     except LocalEntryNotFoundError as error:
         reason = "nothing was downloaded" if local else "the hub did not answer"
-        raise Absent(f"not in the local Hugging Face cache, and {reason}") from error
+        raise NotOnHub(f"not in the local Hugging Face cache, and {reason}") from error
     return Snapshot(Path(folder), Path(folder).name)  # the cache names a snapshot's folder by its commit
 
 
@@ -98,7 +98,7 @@ def lacking(folder: Path, parts: Sequence[str] = PARTS) -> list[str]:
     return [*missing, *(f"{part}/*.safetensors" for part in bare)]
 
 
-def find(alias: str, sources: Iterable[Source], fetch: Fetch = download, parts: Sequence[str] = PARTS) -> Found:
+def find(alias: str, sources: Iterable[HubSource], fetch: Fetch = download, parts: Sequence[str] = PARTS) -> Found:
     """Returns the first source that answers with a whole model; raises UserError with each one's reason where none."""
     reasons = []
     for source in sources:
@@ -119,7 +119,7 @@ def find(alias: str, sources: Iterable[Source], fetch: Fetch = download, parts: 
 
 def _brief(error: Exception) -> str:
     first = str(error).strip().partition("\n")[0][:160]
-    return first if isinstance(error, Absent) else f"{type(error).__name__}: {first}"
+    return first if isinstance(error, NotOnHub) else f"{type(error).__name__}: {first}"
 
 
 def how_to_get(alias: str, parts: Sequence[str] = PARTS) -> str:

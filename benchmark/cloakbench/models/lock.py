@@ -11,7 +11,7 @@ from cloakbench.files import to_json, write_whole
 from cloakbench.system import locations
 
 
-class Entry(BaseModel):
+class LockedModel(BaseModel):
     """One locked model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,11 +29,11 @@ class Entry(BaseModel):
         return f"{self.mirror} at {self.revision or 'an unknown commit'}" if self.mirror else "a local folder"
 
 
-class _Lock(RootModel[dict[str, Entry]]):
+class _Lock(RootModel[dict[str, LockedModel]]):
     """The file: entries by alias."""
 
 
-def read() -> dict[str, Entry]:
+def read() -> dict[str, LockedModel]:
     """Returns the locked models by alias, none where there is no file; raises UserError for a damaged one."""
     path = locations.lock_file()
     try:
@@ -57,7 +57,7 @@ def verify(alias: str, digest: str) -> None:
         )
 
 
-def record(alias: str, entry: Entry) -> None:
+def record(alias: str, entry: LockedModel) -> None:
     """Locks a model that is not locked yet; raises UserError where the file cannot be written."""
     locked = read()
     if alias in locked:

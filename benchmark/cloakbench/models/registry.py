@@ -195,10 +195,10 @@ def _holds_model(path: Path) -> bool:
     return any((path / name).is_file() for name in ("model_index.json", "config.json"))
 
 
-def _sources(facts: ModelFacts) -> list[hub.Source]:
+def _sources(facts: ModelFacts) -> list[hub.HubSource]:
     locked = lock.read().get(facts.name)
-    first = [hub.Source(locked.mirror, locked.revision)] if locked is not None and locked.mirror else []
-    others = [hub.Source(m, facts.revision) for m in facts.mirrors if m not in {source.mirror for source in first}]
+    first = [hub.HubSource(locked.mirror, locked.revision)] if locked is not None and locked.mirror else []
+    others = [hub.HubSource(m, facts.revision) for m in facts.mirrors if m not in {source.mirror for source in first}]
     return [*first, *others]
 
 
@@ -242,7 +242,8 @@ def remember(facts: ModelFacts, located: Located) -> None:
     """Locks a hub model that has been loaded; raises UserError where the lock file cannot be written."""
     if facts.mirrors:
         lock.record(
-            facts.name, lock.Entry(mirror=located.mirror, revision=located.revision, digest=digest(located.folder))
+            facts.name,
+            lock.LockedModel(mirror=located.mirror, revision=located.revision, digest=digest(located.folder)),
         )
 
 

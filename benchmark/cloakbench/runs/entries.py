@@ -11,53 +11,53 @@ import torch
 from pydantic import ValidationError
 
 from cloakbench import submissions
-from cloakbench.cells.plan import FLOOR, Entry
+from cloakbench.cells.plan import FLOOR, PlannedEntry
 from cloakbench.errors import BenchmarkError
 from cloakbench.files import write_whole
 from cloakbench.submissions import loading
 from cloakbench.submissions.discovery import Offer
 from cloakbench.submissions.loading import Claims
 from cloakbench.submissions.naming import normalised
-from cloakbench.submissions.sandbox.client import Worker
+from cloakbench.submissions.sandbox.client import SandboxedSubmission
 from cloakbench.system import locations
 
 _log = logging.getLogger(__name__)
 CONTROLS = ("identity", "placebo", "random-noise")
 
 
-def entries(names: Sequence[str], store: Path) -> list[Entry]:
+def entries(names: Sequence[str], store: Path) -> list[PlannedEntry]:
     """Returns the entries of a run: the controls, the floor, and the named (or all installed) protections.
 
     Without names, one that can't be built with its defaults is left out with a warning; a named one raises UserError or
     SubmissionError. No submission's process sees the folder `store`.
     """
-    found = [Entry(FLOOR, None), *(entry(name, store) for name in CONTROLS)]
+    found = [PlannedEntry(FLOOR, None), *(entry(name, store) for name in CONTROLS)]
     spellings = dict.fromkeys(submissions.parse(name).identity for name in names)
     named = [entry(spelling, store) for spelling in spellings if spelling not in CONTROLS]
     return [*found, *(named if names else _all_others(store))]
 
 
-def entry(spelling: str, store: Path) -> Entry:
+def entry(spelling: str, store: Path) -> PlannedEntry:
     """Returns one entry; raises UserError or SubmissionError. Its process does not see the folder `store`."""
     variant = submissions.parse(spelling)
     offer = submissions.find(variant.name)
     if normalised(offer.distribution) == loading.CONTROLS:
         loaded = submissions.load(spelling)
-        return Entry(loaded.facts(), loaded.instance)
+        return PlannedEntry(loaded.facts(), loaded.instance)
     digest = submissions.package_digest(offer.distribution)
-    worker = Worker(spelling, threads=torch.get_num_threads(), hidden=[store])
+    worker = SandboxedSubmission(spelling, threads=torch.get_num_threads(), hidden=[store])
     claims = _claims(offer, spelling, digest, worker)
-    return Entry(loading.facts(offer, variant.parameters, digest, claims), worker)
+    return PlannedEntry(loading.facts(offer, variant.parameters, digest, claims), worker)
 
 
-def close(entries: Iterable[Entry]) -> None:
+def close(entries: Iterable[PlannedEntry]) -> None:
     """Ends the processes that submissions run in."""
     for one in entries:
-        if isinstance(one.instance, Worker):
+        if isinstance(one.instance, SandboxedSubmission):
             one.instance.close()
 
 
-def _all_others(store: Path) -> list[Entry]:
+def _all_others(store: Path) -> list[PlannedEntry]:
     found = []
     for name in submissions.discover().names:
         if name not in CONTROLS:
@@ -68,7 +68,7 @@ def _all_others(store: Path) -> list[Entry]:
     return found
 
 
-def _claims(offer: Offer, spelling: str, digest: str, worker: Worker) -> Claims:
+def _claims(offer: Offer, spelling: str, digest: str, worker: SandboxedSubmission) -> Claims:
     """Returns what a protection says about itself; asked once for each state of its code, because it takes seconds."""
     name = hashlib.sha256(f"{offer.value} {offer.version} {spelling} {digest}".encode()).hexdigest()
     path = locations.cache() / "claims" / f"{name}.json"

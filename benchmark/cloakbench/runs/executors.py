@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ExecutorOptions:
     """What a user asked for; readable without torch, and UserError where it contradicts itself."""
 
     kind: Kind | None = None
@@ -38,7 +38,7 @@ class Asked:
             raise UserError(f"expected --executor ray with --address, got {self.kind or 'none'}", "Add it.")
 
 
-def choose(asked: Asked, session: Session, keep_images: bool = False) -> Executor:
+def choose(asked: ExecutorOptions, session: Session, keep_images: bool = False) -> Executor:
     """Returns the executor for a session's cells; raises UserError where Ray is asked for and not installed."""
     from cloakbench.execute.inline import InlineExecutor
     from cloakbench.execute.local import LocalExecutor

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloakbench.cells.costing import Costs, Step, Usual, Weigh
+from cloakbench.cells.costing import Costs, MedianCost, StageStep, Weigh
 from cloakbench.errors import UserError
-from cloakbench.execute.time_limit import Budget, Reckoning, seconds
+from cloakbench.execute.time_limit import CostEstimator, Deadline, seconds
 from cloakbench.runs.session import Session
 from cloakbench.schemas.record import Record
 from cloakbench.store import reading
@@ -22,7 +22,7 @@ _ORDER = ("calibrate", "protect", "countermeasure", "personalise", "generate", C
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CostSource:
     """Where costs were recorded, and how many records there are of this kind of device."""
 
     name: str
@@ -31,7 +31,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ForecastLine:
     """All stages of one name that are still to run; None where nothing is recorded of any of them."""
 
     stage: str
@@ -47,7 +47,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Forecast:
     """What a run will take. Sums hold what is known; `unknown` names what is in none of them."""
 
     suite: str
@@ -56,7 +56,7 @@ class Plan:
     threads: int
     cells: int
     missing: int
-    lines: list[Line]
+    lines: list[ForecastLine]
     hours: dict[int, float]
     """By number of workers. One worker seeks one strength from beginning to end."""
     peak_gib: float | None
@@ -64,12 +64,12 @@ class Plan:
     disk_gib: float | None
     energy_kwh: float | None
     unknown: list[str]
-    sources: list[Source]
+    sources: list[CostSource]
     others: dict[str, int]
     """Records of other devices, which were not used."""
 
 
-def forecast(session: Session, workers: int = 1, device: str | None = None, is_whole: bool = False) -> Plan:
+def forecast(session: Session, workers: int = 1, device: str | None = None, is_whole: bool = False) -> Forecast:
     """Returns what the missing cells of a session will take (all of them where `is_whole`, as in an empty store).
 
     `device` names another kind of device, as records do, than the one here. Raises UserError for fewer than one worker.
@@ -78,10 +78,10 @@ def forecast(session: Session, workers: int = 1, device: str | None = None, is_w
         raise UserError(f"expected --workers of 1 or more, got {workers}", "Give the largest number to plan for.")
     costs, sources = known(session, device)
     cells = session.cells if is_whole else session.todo()
-    reckoning = Reckoning(costs) if is_whole else Reckoning(costs, session.is_made)
+    reckoning = CostEstimator(costs) if is_whole else CostEstimator(costs, session.is_made)
     due = [step for cell in cells for step in reckoning.due(cell)]
     lines = _lines(due, costs)
-    return Plan(
+    return Forecast(
         suite=session.suite.name,
         version=session.suite.version,
         device=costs.device,
@@ -99,7 +99,7 @@ def forecast(session: Session, workers: int = 1, device: str | None = None, is_w
     )
 
 
-def known(session: Session, device: str | None = None) -> tuple[Costs, list[Source]]:
+def known(session: Session, device: str | None = None) -> tuple[Costs, list[CostSource]]:
     """Returns what stages cost on a kind of device, and of which records: the store's and the committed ones."""
     costs = Costs(device or session.environment.device, session.environment.threads)
     found = []
@@ -109,16 +109,16 @@ def known(session: Session, device: str | None = None) -> tuple[Costs, list[Sour
         weigh = store_bytes(store) if path == store.root else record_bytes
         used = costs.take(records, weigh)
         if records:
-            found.append(Source(name, len(records), used))
+            found.append(CostSource(name, len(records), used))
     return costs, found
 
 
-def within(session: Session, time: str | None) -> Budget | None:
+def within(session: Session, time: str | None) -> Deadline | None:
     """Returns the limit that a text such as `2h` sets to a session's run, from now on; None for none.
 
     What cells take is told by the same records as in a plan. Raises UserError for a text that is no time.
     """
-    return Budget(seconds(time), known(session)[0], session.is_made) if time is not None else None
+    return Deadline(seconds(time), known(session)[0], session.is_made) if time is not None else None
 
 
 def _references() -> Iterable[tuple[str, Path]]:
@@ -126,7 +126,7 @@ def _references() -> Iterable[tuple[str, Path]]:
     return [(f"leaderboards/reference/{path.name}", path) for path in folders]
 
 
-def record_bytes(step: Step, record: Record) -> int | None:
+def record_bytes(step: StageStep, record: Record) -> int | None:
     """Returns the size of a record, which the stage `measure` leaves behind; None for other stages."""
     return len(record.model_dump_json()) if step.stage == "measure" else None
 
@@ -134,7 +134,7 @@ def record_bytes(step: Step, record: Record) -> int | None:
 def store_bytes(store: Store) -> Weigh:
     """Returns what says how many bytes a stage of a record has left in a store; None where its files are gone."""
 
-    def weigh(step: Step, record: Record) -> int | None:
+    def weigh(step: StageStep, record: Record) -> int | None:
         where = record.environment.env_class
         if step.stage == "measure":
             return _size([store.record_path(record.key, where)])
@@ -154,18 +154,18 @@ def _size(paths: Iterable[Path]) -> int | None:
     return sum(found) if found else None
 
 
-def _lines(due: Sequence[Step], costs: Costs) -> list[Line]:
-    named: dict[tuple[str, str], list[Step]] = {}
+def _lines(due: Sequence[StageStep], costs: Costs) -> list[ForecastLine]:
+    named: dict[tuple[str, str], list[StageStep]] = {}
     for step in due:
         named.setdefault((step.stage, step.what), []).append(step)
     ordered = sorted(named, key=lambda name: (_ORDER.index(name[0]), name[1]))
     return [_line(name, [costs.usual(step) for step in named[name]]) for name in ordered]
 
 
-def _line(name: tuple[str, str], usual: Sequence[Usual | None]) -> Line:
+def _line(name: tuple[str, str], usual: Sequence[MedianCost | None]) -> ForecastLine:
     found = [one for one in usual if one is not None]
     seconds = _sum(one.wall_s for one in found)
-    return Line(
+    return ForecastLine(
         stage=name[0],
         what=name[1],
         runs=len(usual),
@@ -184,12 +184,12 @@ def _sum(values: Iterable[float], scale: float = 1.0) -> float | None:
     return sum(found) * scale if found else None
 
 
-def _hours(lines: Sequence[Line], workers: int) -> float:
+def _hours(lines: Sequence[ForecastLine], workers: int) -> float:
     longest = max((line.each_s or 0.0 for line in lines if line.stage == "calibrate"), default=0.0) / 3600
     return max(longest, sum(line.hours or 0.0 for line in lines) / workers)
 
 
-def _unknown(lines: Sequence[Line]) -> list[str]:
+def _unknown(lines: Sequence[ForecastLine]) -> list[str]:
     """Returns one text a stage: what of it is not known, and of how many runs where it is so of some only."""
     found: dict[str, list[str]] = {}
     for line in lines:

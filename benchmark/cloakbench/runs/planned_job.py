@@ -10,10 +10,10 @@ import torch
 
 from cloakbench.cells import environment
 from cloakbench.cells.pipeline import Pipeline
-from cloakbench.cells.plan import FLOOR, Entry, Planner
+from cloakbench.cells.plan import FLOOR, PlannedEntry, Planner
 from cloakbench.datasets.artists import Artist
 from cloakbench.errors import BenchmarkError, InfrastructureError
-from cloakbench.execute.job import Desk, Task, Unfit
+from cloakbench.execute.job import CellRunner, IncompatibleWorker, Task
 from cloakbench.execute.progress import Outcome
 from cloakbench.runs import entries, official
 from cloakbench.runs.session import Session, digests
@@ -40,8 +40,8 @@ class PlannedJob:
         """Whether each process needs a GPU of its own."""
         return self.device != "cpu"
 
-    def open(self, root: Path) -> Desk:
-        """Returns a desk with its store at `root`; raises Unfit where this process is not what the plan expects."""
+    def open(self, root: Path) -> CellRunner:
+        """Returns a runner with its store at `root`; raises IncompatibleWorker where the plan expects another."""
         if self.is_on_gpu and not torch.cuda.is_available():
             raise _unfit("a GPU", "none", "Plan and run on machines of one kind.")
         torch.set_num_threads(self.environment.threads)  # beside a GPU Ray would allow one
@@ -52,15 +52,15 @@ class PlannedJob:
         if digests(self.planner.suite) != self.planner.digests:
             raise _unfit("the weights that the plan was made with", "others", "Give all machines the same files.")
         store = Store(root)
-        return PlannedDesk(self.planner, Pipeline(self.planner, store, here, self.device, self.keep_images))
+        return PlannedCellRunner(self.planner, Pipeline(self.planner, store, here, self.device, self.keep_images))
 
 
-def _unfit(expected: str, got: str, hint: str) -> Unfit:
-    return Unfit(f"expected {expected}, got {got} on {platform.node()}", hint)
+def _unfit(expected: str, got: str, hint: str) -> IncompatibleWorker:
+    return IncompatibleWorker(f"expected {expected}, got {got} on {platform.node()}", hint)
 
 
 def _compare(plan: Environment, here: Environment) -> None:
-    """Raises Unfit where records made here would be of another environment class than the plan's."""
+    """Raises IncompatibleWorker where records made here would be of another environment class than the plan's."""
     if here.env_class == plan.env_class:
         return
     pairs = [("device", plan.device, here.device), ("threads", plan.threads, here.threads)]
@@ -72,7 +72,7 @@ def _compare(plan: Environment, here: Environment) -> None:
 
 
 def _compare_code(plan: Environment, here: Environment) -> None:
-    """Raises Unfit where an official run's process has other code than the plan's."""
+    """Raises IncompatibleWorker where an official run's process has other code than the plan's."""
     if here.commit != plan.commit or here.dirty:
         changed = " with changes" if here.dirty else ""
         raise _unfit(
@@ -81,12 +81,12 @@ def _compare_code(plan: Environment, here: Environment) -> None:
 
 
 @dataclass
-class PlannedDesk:
+class PlannedCellRunner:
     """Runs cells of a plan in this process."""
 
     planner: Planner
     pipeline: Pipeline
-    _entries: dict[str, Entry] = field(default_factory=dict)
+    _entries: dict[str, PlannedEntry] = field(default_factory=dict)
 
     def run(self, task: Task, artist: Artist) -> Outcome:
         """Returns how the cell ended; raises InfrastructureError where this process plans another cell."""
@@ -103,14 +103,14 @@ class PlannedDesk:
         """Ends the processes of submissions."""
         entries.close(self._entries.values())
 
-    def _entry(self, facts: ProtectionFacts) -> Entry:
+    def _entry(self, facts: ProtectionFacts) -> PlannedEntry:
         if facts.name not in self._entries:
             self._entries[facts.name] = self._found(facts)
         return self._entries[facts.name]
 
-    def _found(self, facts: ProtectionFacts) -> Entry:
+    def _found(self, facts: ProtectionFacts) -> PlannedEntry:
         if facts == FLOOR:
-            return Entry(FLOOR, None)
+            return PlannedEntry(FLOOR, None)
         try:
             entry = entries.entry(facts.name, self.pipeline.store.root)
         except BenchmarkError as error:

@@ -14,13 +14,13 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from cloakbench.cells import pipeline
-from cloakbench.cells.plan import Cell, Entry, Planner
+from cloakbench.cells.plan import Cell, PlannedEntry, Planner
 from cloakbench.datasets import artists
 from cloakbench.datasets.artists import Artist
 from cloakbench.images import Pixels
 from cloakbench.metrics import catalogue, editing, generations, quality, weights
-from cloakbench.metrics.generations import Subject
-from cloakbench.metrics.spaces import SPACES, Absent, Pictures
+from cloakbench.metrics.generations import MeasuredSet
+from cloakbench.metrics.spaces import SPACES, FeatureImages, NotKept
 from cloakbench.models import loader, registry
 from cloakbench.models.loader import BaseModel
 from cloakbench.runs.official import PUBLIC_SALT
@@ -28,7 +28,7 @@ from cloakbench.runs.session import digests
 from cloakbench.schemas.record import Record, Status
 from cloakbench.schemas.suite import Suite
 from cloakbench.store import key
-from cloakbench.store.store import Damaged, Store
+from cloakbench.store.store import CorruptFile, Store
 from cloakbench.suites import load as suites
 
 
@@ -89,8 +89,8 @@ class _Rescoring:
         return weights.sort_out(self.suite.metrics.every)
 
     @cached_property
-    def references(self) -> dict[str, Pictures]:
-        return {name: Pictures(artist.references) for name, artist in self.artists.items()}
+    def references(self) -> dict[str, FeatureImages]:
+        return {name: FeatureImages(artist.references) for name, artist in self.artists.items()}
 
     def model(self) -> BaseModel:
         """Returns the clean base model that classifies."""
@@ -121,7 +121,7 @@ class _Rescoring:
         if record.target is not None and record.target not in self.suite.calibrated:
             return None
         attack, strength = self.suite.attack(record.attack.name), record.strength if record.target is None else None
-        entry = Entry(record.protection, None)
+        entry = PlannedEntry(record.protection, None)
         cell = self.planner.cell(entry, strength, artist, attack, record.seed, record.target)
         old = {stage: key.digest(recipe) for stage, recipe in record.components.items() if stage != "measure"}
         return cell if old == {stage: name for stage, name in cell.keys.items() if stage != "measure"} else None
@@ -152,7 +152,7 @@ class _Source:
         self.values: dict[str, list[float]] = {}
         self.skipped: dict[str, str] = {}
         self.absent: dict[str, str] = {}
-        self.generated = Pictures(self._images("generate"), known=self._features())
+        self.generated = FeatureImages(self._images("generate"), known=self._features())
         self.known = set(self.generated.known)
 
     def measure(self, name: str) -> None:
@@ -162,26 +162,26 @@ class _Source:
             return
         try:
             found = self._measured(name)
-        except Absent as absent:
+        except NotKept as absent:
             self.absent[name] = f"{absent.message}; {absent.hint}"
         else:
             self.values |= found.values
             self.skipped |= found.skipped
 
-    def _measured(self, name: str) -> generations.Measured:
+    def _measured(self, name: str) -> generations.GenerationScores:
         level, artist = catalogue.find(name).level, self.cell.artist
         if level in {"generation", "set"}:
-            subject = Subject(self.generated, self.work.references[artist.name], artist.name, self.work.model)
+            subject = MeasuredSet(self.generated, self.work.references[artist.name], artist.name, self.work.model)
             return generations.measure([name], subject)
         if level == "edit":
             clean = self._stored(key.clean_edit(self.cell.recipes))
             if clean is None:
-                raise Absent("expected the edits of the clean images, got none", "Run the cell again.")
-            return generations.Measured(editing.measure_edits([name], self.generated.images, clean))
+                raise NotKept("expected the edits of the clean images, got none", "Run the cell again.")
+            return generations.GenerationScores(editing.measure_edits([name], self.generated.images, clean))
         protected = self._images("protect")
         if protected is None:
-            raise Absent("expected the protected images, got none", "Run the cell again.")
-        return generations.Measured(quality.measure([name], protected, artist.images))
+            raise NotKept("expected the protected images, got none", "Run the cell again.")
+        return generations.GenerationScores(quality.measure([name], protected, artist.images))
 
     def keep(self) -> None:
         """Keeps features that were computed from kept images just now."""
@@ -193,7 +193,7 @@ class _Source:
         """Returns the kept features of networks that are here with the same weights."""
         try:
             kept = self.work.store.read_features(self.cell.keys["generate"], self.where)
-        except Damaged:
+        except CorruptFile:
             return {}
         here = {space for space in kept if space in SPACES and weights.find(SPACES[space].weights).is_here}
         same = [space for space in here if kept[space].network == SPACES[space].digest]
@@ -206,7 +206,7 @@ class _Source:
         """Returns the images kept under a key, None where there are none or they are damaged."""
         try:
             found = self.work.store.read_images(name, self.where)
-        except Damaged:
+        except CorruptFile:
             return None
         return None if found is None else found[0]
 

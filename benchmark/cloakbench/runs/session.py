@@ -12,15 +12,15 @@ import torch
 
 from cloakbench.attacks import catalogue
 from cloakbench.cells import environment, pipeline
-from cloakbench.cells.costing import Step
+from cloakbench.cells.costing import StageStep
 from cloakbench.cells.ordering import arranged
-from cloakbench.cells.plan import Cell, Digests, Entry, Planner
+from cloakbench.cells.plan import Cell, Digests, PlannedEntry, Planner
 from cloakbench.cells.selecting import select
 from cloakbench.datasets import artists
 from cloakbench.errors import UserError
 from cloakbench.execute.inline import Executor, InlineExecutor
 from cloakbench.execute.progress import Outcome, Reporter, reporter
-from cloakbench.execute.time_limit import Budget, always
+from cloakbench.execute.time_limit import Deadline, always
 from cloakbench.models import loader, registry
 from cloakbench.runs import official
 from cloakbench.runs.choice import Choice
@@ -28,7 +28,7 @@ from cloakbench.runs.entries import close, entries
 from cloakbench.schemas.record import Environment, Record, Status
 from cloakbench.schemas.suite import Suite
 from cloakbench.store.store import Store
-from cloakbench.submissions.sandbox.client import Worker
+from cloakbench.submissions.sandbox.client import SandboxedSubmission
 from cloakbench.suites import load as suites
 
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Session:
         """Returns the missing cells that this run takes on: all, or the first `limit`."""
         return self.missing()[: self.limit]
 
-    def is_made(self, step: Step) -> bool:
+    def is_made(self, step: StageStep) -> bool:
         """Returns whether the output of a stage that cells share lies in the store."""
         where = self.environment.env_class
         if step.stage == "calibrate":
@@ -105,7 +105,7 @@ def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
     return Session(suite, planner, cells, Store(root), where, device, choice.limit)
 
 
-def _fitting(suite: Suite, choice: Choice, root: Path) -> list[Entry]:
+def _fitting(suite: Suite, choice: Choice, root: Path) -> list[PlannedEntry]:
     """Returns the entries that the suite has operating points for; raises UserError where a named one has none."""
     found = entries(choice.protections, root)
     unbound = [entry for entry in found if entry.facts.budget == "perceptual"]
@@ -135,7 +135,7 @@ def run(
     executor: Executor | None = None,
     report: Reporter | None = None,
     keep_images: bool = False,
-    budget: Budget | None = None,
+    budget: Deadline | None = None,
 ) -> list[Outcome]:
     """Runs what is missing, or what fits the budget, and returns how it ended; finished cells are never run again.
 
@@ -153,7 +153,9 @@ def run(
     official.require_essential(session.suite, any(cell.target is not None for cell in todo))
     if session.planner.salt != official.PUBLIC_SALT:
         official.require(session.suite, session.environment)
-        official.require_accepted(sorted({c.entry.facts.name for c in todo if isinstance(c.entry.instance, Worker)}))
+        official.require_accepted(
+            sorted({c.entry.facts.name for c in todo if isinstance(c.entry.instance, SandboxedSubmission)})
+        )
     work = pipeline.Pipeline(session.planner, session.store, session.environment, session.device, keep_images)
     told = report or reporter()
     try:

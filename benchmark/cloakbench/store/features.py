@@ -18,14 +18,14 @@ METADATA = "cloakbench"
 """Entry of the file's metadata that holds the networks' digests and the features' own."""
 
 
-class Kept(NamedTuple):
+class StoredFeatures(NamedTuple):
     """The features `[N, d]` of N images in one space, and the SHA-256 of the network's weights."""
 
     values: Halves
     network: str
 
 
-def pack(features: Mapping[str, Kept]) -> bytes:
+def pack(features: Mapping[str, StoredFeatures]) -> bytes:
     """Returns the features by space as a safetensors file."""
     networks = {space: kept.network for space, kept in features.items()}
     arrays = {space: np.ascontiguousarray(kept.values, np.float16) for space, kept in features.items()}
@@ -33,7 +33,7 @@ def pack(features: Mapping[str, Kept]) -> bytes:
     return save(arrays, {METADATA: json.dumps(told, sort_keys=True)})  # one entry: safetensors keeps no order
 
 
-def unpack(data: bytes) -> dict[str, Kept]:
+def unpack(data: bytes) -> dict[str, StoredFeatures]:
     """Returns the features by space; raises ValueError for bytes that are no such file or not what was written."""
     try:
         length = int.from_bytes(data[:8], "little")
@@ -44,7 +44,7 @@ def unpack(data: bytes) -> dict[str, Kept]:
         raise ValueError(f"not a file of features: {error}") from error
     if arrays.keys() != networks.keys() or _digest(arrays, networks) != told["sha256"]:
         raise ValueError("the features do not match their digest")
-    return {space: Kept(arrays[space], networks[space]) for space in sorted(arrays)}
+    return {space: StoredFeatures(arrays[space], networks[space]) for space in sorted(arrays)}
 
 
 def _digest(arrays: Mapping[str, Halves], networks: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ RECORDS_FILE = "records.jsonl"
 CANARIES_FILE = "canaries.jsonl"
 
 
-class Damaged(NamedTuple):
+class DamagedLine(NamedTuple):
     """A file, or a line of one, that is no record, and why."""
 
     path: str
@@ -37,7 +37,7 @@ class Loaded(NamedTuple):
 
     facts: SuiteFacts
     records: list[Record]
-    damaged: list[Damaged]
+    damaged: list[DamagedLine]
     signed: Mapping[str, str] = MappingProxyType({})
     """Who of the allowed signers vouches for which record, by `cloakbench.store.signing.digest`."""
 
@@ -53,7 +53,7 @@ def load(path: Path, suite: str | None = None) -> Loaded:
     records, damaged = [], []
     for origin, text in _documents(path):
         parsed = _parse(origin, text)
-        if isinstance(parsed, Damaged):
+        if isinstance(parsed, DamagedLine):
             damaged.append(parsed)
         elif (parsed.suite, parsed.suite_version) == wanted:
             records.append(parsed)
@@ -67,7 +67,7 @@ def load(path: Path, suite: str | None = None) -> Loaded:
     return Loaded(facts, sorted(records, key=_order), damaged, signed)
 
 
-def records(path: Path) -> Iterator[Record | Damaged]:
+def records(path: Path) -> Iterator[Record | DamagedLine]:
     """Yields every record of a store or reference folder, of all suites and versions, and the damaged ones."""
     for origin, text in _documents(path):
         yield _parse(origin, text)
@@ -152,21 +152,21 @@ def _documents(path: Path) -> Iterator[tuple[Path, bytes | OSError]]:
             yield file.relative_to(path), error
 
 
-def _parse(origin: Path, text: bytes | OSError) -> Record | Damaged:
+def _parse(origin: Path, text: bytes | OSError) -> Record | DamagedLine:
     if isinstance(text, OSError):
-        return Damaged(str(origin), f"cannot be read: {text.strerror}")
+        return DamagedLine(str(origin), f"cannot be read: {text.strerror}")
     try:
         record = Record.model_validate_json(text)
     except ValidationError as error:
-        return Damaged(str(origin), _first_line(error))
+        return DamagedLine(str(origin), _first_line(error))
     is_filed = origin.suffix == ".json"
     if is_filed and (origin.parent.name, origin.stem) != (record.key, record.environment.env_class):
-        return Damaged(str(origin), "its key or environment class differs from its address")
+        return DamagedLine(str(origin), "its key or environment class differs from its address")
     if not all(map(math.isfinite, record.sets.values())):
-        return Damaged(str(origin), "a set metric is not a number")
+        return DamagedLine(str(origin), "a set metric is not a number")
     for name, values in (*record.quality.items(), *record.generations.items()):
         if not all(map(math.isfinite, values)):
-            return Damaged(str(origin), f"metric {name!r} holds a value that is not a number")
+            return DamagedLine(str(origin), f"metric {name!r} holds a value that is not a number")
     return record
 
 

@@ -19,12 +19,12 @@ from cloakbench.images import Pixels
 from cloakbench.schemas.record import Calibration, Record
 from cloakbench.schemas.suite import SuiteFacts
 from cloakbench.store import features
-from cloakbench.store.features import Kept
+from cloakbench.store.features import StoredFeatures
 from cloakbench.store.paths import MANIFEST, StorePaths
 from cloakbench.system.locations import STORE_VARIABLE
 
 
-class Damaged(InfrastructureError):  # noqa: N818 - says what happened to the file
+class CorruptFile(InfrastructureError):  # noqa: N818 - says what happened to the file
     """Something in the store does not match its digest or schema."""
 
 
@@ -66,14 +66,14 @@ class Store(StorePaths):
         self._write(path, to_json(record.model_dump(mode="json")))
 
     def read_record(self, key: str, env_class: str) -> Record | None:
-        """Returns a cell's record, None where there is none; raises Damaged for one that can't be read."""
+        """Returns a cell's record, None where there is none; raises CorruptFile for one that can't be read."""
         path = self.record_path(key, env_class)
         if not path.exists():
             return None
         try:
             return Record.model_validate_json(path.read_bytes())
         except (ValidationError, OSError) as error:
-            raise Damaged(f"the record {path} is damaged", "The cell runs again.") from error
+            raise CorruptFile(f"the record {path} is damaged", "The cell runs again.") from error
 
     def write_canary(self, record: Record) -> None:
         """Keeps the record of a control cell that ran again beside the cell's own record, which stays as it is."""
@@ -85,14 +85,14 @@ class Store(StorePaths):
         self._write(self.calibration_path(key, env_class), to_json(made.model_dump(mode="json")))
 
     def read_calibration(self, key: str, env_class: str) -> Calibration:
-        """Returns a search as far as it has come, one without tries where there is none; raises Damaged."""
+        """Returns a search as far as it has come, one without tries where there is none; raises CorruptFile."""
         path = self.calibration_path(key, env_class)
         if not path.exists():
             return Calibration()
         try:
             return Calibration.model_validate_json(path.read_bytes())
         except (ValidationError, OSError) as error:
-            raise Damaged(f"the calibration {path} is damaged", "The strength is sought again.") from error
+            raise CorruptFile(f"the calibration {path} is damaged", "The strength is sought again.") from error
 
     def write_images(self, key: str, env_class: str, pixels: list[Pixels], facts: Mapping[str, Any]) -> None:
         """Keeps a stage's images as PNGs; the manifest, written last, says that they are whole."""
@@ -103,7 +103,7 @@ class Store(StorePaths):
         self._write(folder / MANIFEST, to_json(manifest))
 
     def read_images(self, key: str, env_class: str) -> tuple[list[Pixels], dict[str, Any]] | None:
-        """Returns a stage's images and facts, None where there are none; raises Damaged where a digest differs."""
+        """Returns a stage's images and facts, None where there are none; raises CorruptFile where a digest differs."""
         folder = self.images_path(key, env_class)
         if not (folder / MANIFEST).exists():
             return None
@@ -112,9 +112,9 @@ class Store(StorePaths):
             files = [self.image_path(key, env_class, n) for n in range(len(manifest["digests"]))]
             pixels = [images.decode(file.read_bytes()) for file in files]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Damaged(f"the images in {folder} are damaged", "The stage runs again.") from error
+            raise CorruptFile(f"the images in {folder} are damaged", "The stage runs again.") from error
         if [images.digest(p) for p in pixels] != manifest["digests"]:
-            raise Damaged(f"the images in {folder} do not match their digests", "The stage runs again.")
+            raise CorruptFile(f"the images in {folder} do not match their digests", "The stage runs again.")
         return pixels, manifest
 
     def write_gallery(self, key: str, env_class: str, pixels: list[Pixels]) -> None:
@@ -131,19 +131,19 @@ class Store(StorePaths):
         """Keeps what small mimicry has learned, as a safetensors file that diffusers loads."""
         self._write(self.adapter_path(key, env_class), data)
 
-    def write_features(self, key: str, env_class: str, kept: Mapping[str, Kept]) -> None:
+    def write_features(self, key: str, env_class: str, kept: Mapping[str, StoredFeatures]) -> None:
         """Keeps the features of a cell's generations by space, under the key of the stage `generate`."""
         self._write(self.features_path(key, env_class), features.pack(kept))
 
-    def read_features(self, key: str, env_class: str) -> dict[str, Kept]:
-        """Returns the kept features by space, none where there is no file; raises Damaged where a digest differs."""
+    def read_features(self, key: str, env_class: str) -> dict[str, StoredFeatures]:
+        """Returns the kept features by space, none without a file; raises CorruptFile where a digest differs."""
         path = self.features_path(key, env_class)
         if not path.exists():
             return {}
         try:
             return features.unpack(path.read_bytes())
         except (OSError, ValueError) as error:
-            raise Damaged(f"the features {path} are damaged: {error}", "They are not used.") from error
+            raise CorruptFile(f"the features {path} are damaged: {error}", "They are not used.") from error
 
     def write_facts(self, facts: SuiteFacts) -> None:
         """Keeps a suite's facts, so that pages explain themselves from the store alone."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cloakbench.contract import Protection, Request, Surrogate
 from cloakbench.errors import SubmissionError
-from cloakbench.images import Budget, Pixels, decode, encode, measure_budget, quantise, size, to_tensor
+from cloakbench.images import PixelChange, Pixels, decode, encode, measure_budget, quantise, size, to_tensor
 from cloakbench.schemas.record import Status
 from cloakbench.submissions.state import restored
 from cloakbench.system.memory import is_out_of_memory
@@ -77,7 +77,7 @@ class Protected:
 
     images: tuple[Pixels, ...]
     pngs: tuple[bytes, ...]
-    budgets: tuple[Budget, ...]
+    budgets: tuple[PixelChange, ...]
 
 
 def run(protection: Protection, images: Sequence[Pixels], call: Call) -> Protected:
@@ -197,7 +197,7 @@ def _check(returned: Tensor, shape: torch.Size) -> None:
         raise _invalid(f"expected values in [0, 1], got {low:.6g} to {high:.6g}", "Clamp the result: x.clamp(0, 1).")
 
 
-def _check_budget(budgets: Sequence[Budget], order: Order) -> None:
+def _check_budget(budgets: Sequence[PixelChange], order: Order) -> None:
     for index, budget in enumerate(budgets):
         if budget.max_255 > order.levels:
             message = (

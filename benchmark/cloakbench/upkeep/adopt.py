@@ -9,7 +9,7 @@ from typing import Any
 from cloakbench.errors import UserError
 from cloakbench.schemas.record import Record
 from cloakbench.store import reading
-from cloakbench.store.store import Damaged, Store
+from cloakbench.store.store import CorruptFile, Store
 from cloakbench.suites import load as suites
 
 _CIRCUMSTANCES = {"cost", "created", "environment", "isolation", "suite_version", "traceback"}
@@ -46,7 +46,7 @@ def _known(record: Record, store: Store) -> bool:
     env_class = record.environment.env_class
     try:
         ours = store.read_record(record.key, env_class)
-    except Damaged:
+    except CorruptFile:
         return False
     if ours is None:
         return False

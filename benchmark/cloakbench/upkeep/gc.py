@@ -45,7 +45,7 @@ def _referred(store: Store) -> set[str]:
     """Returns the keys of all stages of all records, of every suite and version."""
     named: set[str] = set()
     for record in reading.records(store.root):
-        if isinstance(record, reading.Damaged):
+        if isinstance(record, reading.DamagedLine):
             raise UserError(
                 f"expected readable records, got {record.path}: {record.reason}",
                 "Remove that record (its cell then runs again), then repeat.",

@@ -47,7 +47,7 @@ def merge(sources: Sequence[Path], store: Store) -> Merged:
         for path in sources:
             folder = path
             if path.is_file():
-                folder = stack.enter_context(folders.Box()).path
+                folder = stack.enter_context(folders.ScratchFolder()).path
                 archive.unpack(path, folder)
             named += [_Source(path, folder, suite) for suite in suites(folder)]
         for each in named:

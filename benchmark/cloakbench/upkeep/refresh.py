@@ -12,14 +12,14 @@ from cloakbench.locking import alone
 from cloakbench.runs import canaries
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
-from cloakbench.runs.executors import Asked, choose
+from cloakbench.runs.executors import ExecutorOptions, choose
 from cloakbench.runs.rescore import rescore
 from cloakbench.runs.session import Session
 from cloakbench.schemas.record import Record, Status
 from cloakbench.store import reading, seeds
 from cloakbench.store.store import Store
 from cloakbench_leaderboards.history import history, last_board
-from cloakbench_leaderboards.history.last_board import Changes, Kept, State
+from cloakbench_leaderboards.history.last_board import Changes, LastBoard, State
 from cloakbench_leaderboards.site import site
 from cloakbench_leaderboards.versions import drift
 from cloakbench_leaderboards.versions.changes import changes
@@ -54,7 +54,7 @@ class Refreshed:
     """One line for each entry that came, went or moved since the last board."""
 
 
-def refresh(choice: Choice, root: Path, out: Path, asked: Asked, unofficial: bool = False) -> Refreshed:
+def refresh(choice: Choice, root: Path, out: Path, asked: ExecutorOptions, unofficial: bool = False) -> Refreshed:
     """Brings records and board of a suite up to date; a second call at the same time does nothing.
 
     Records whose metrics alone are old are measured again from what the store kept; then only what is missing runs.
@@ -98,7 +98,7 @@ def rebuild(root: Path, out: Path, suite: str, unofficial: bool = False) -> tupl
     now, last = last_board.state(material.evidence), last_board.read(root, suite)
     if last is None or last.state != now:
         before = last.state if last else None
-        last = Kept(state=now, changes=last_board.compare(before, now, _by_address(root, before, now)))
+        last = LastBoard(state=now, changes=last_board.compare(before, now, _by_address(root, before, now)))
         last_board.write(root, last)
     history.remember(root, suite)
     return site.put(material, out), last.changes

@@ -14,7 +14,7 @@ from cloakbench.runs.official import PUBLIC_SALT
 from cloakbench.schemas.record import Record, Status
 from cloakbench.schemas.suite import Suite
 from cloakbench.store import key, reading, seeds, signing
-from cloakbench.store.store import Damaged, Store
+from cloakbench.store.store import CorruptFile, Store
 from cloakbench_leaderboards.board.board import view
 from cloakbench_leaderboards.scores.evidence import gather
 from cloakbench_leaderboards.site import site
@@ -26,7 +26,7 @@ MOST_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VerifyReport:
     """What was looked at and what is wrong, one sentence each."""
 
     suite: str
@@ -37,7 +37,7 @@ class Verdict:
     problems: list[str]
 
 
-def verify(path: Path, suite: str | None = None, board: Path | None = None) -> Verdict:
+def verify(path: Path, suite: str | None = None, board: Path | None = None) -> VerifyReport:
     """Computes again what a store or reference folder says of itself; raises UserError where there is nothing.
 
     A record's key must be that of its recipe, a recipe's parents those of the recipes beside it; what a record says
@@ -56,7 +56,7 @@ def verify(path: Path, suite: str | None = None, board: Path | None = None) -> V
         problems += [f"{record.key[:16]} ({_said(record)}): {what}" for what in found]
     if board is not None:
         problems += aggregates(board, loaded)
-    return Verdict(loaded.facts.suite.name, len(loaded.records), looked, signed, problems)
+    return VerifyReport(loaded.facts.suite.name, len(loaded.records), looked, signed, problems)
 
 
 def _looked(record: Record, store: Store, suite: Suite) -> tuple[int, list[str]]:
@@ -138,7 +138,7 @@ def kept(record: Record, store: Store) -> tuple[int, list[str]]:
             continue
         try:
             found = store.read_images(key.digest(record.components[stage]), record.environment.env_class)
-        except Damaged as error:
+        except CorruptFile as error:
             wrong.append(error.message)
             continue
         if found is not None:

@@ -27,7 +27,7 @@ from cloakbench_leaderboards.data import coverage
 from cloakbench_leaderboards.data.coverage import Gap
 from cloakbench_leaderboards.scores import flags, gold, resolution
 from cloakbench_leaderboards.scores.evidence import Evidence, gather
-from cloakbench_leaderboards.scores.flags import Told
+from cloakbench_leaderboards.scores.flags import Flags
 from cloakbench_leaderboards.scores.signal import Signal
 from cloakbench_leaderboards.scores.standings import CONTROLS
 from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS, Estimate
@@ -177,7 +177,7 @@ def _interval(estimate: Estimate) -> str:
     return text.interval(estimate.low, estimate.high) or "no interval"
 
 
-def _protections(evidence: Evidence, told: Told) -> tuple[ProtectionView, ...]:
+def _protections(evidence: Evidence, told: Flags) -> tuple[ProtectionView, ...]:
     views = []
     for entry in evidence.entries:
         facts = entry.facts

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.equal_strength import UNIT_LIMIT
 from cloakbench_leaderboards.board.tables import limits
-from cloakbench_leaderboards.board.view import Curve, CurvePoint, Series
-from cloakbench_leaderboards.scores.evidence import Entry, Evidence
+from cloakbench_leaderboards.board.view import CurvePoint, CurveSeries, TradeOffCurve
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.statistics import Estimate
 
 LEAST_RANGE = 0.3
@@ -17,7 +17,7 @@ LEAST_RANGE = 0.3
 P, EFFECT = "P", "effect"
 
 
-def curves(evidence: Evidence, attack: str, span: tuple[float, float]) -> tuple[Curve, ...]:
+def curves(evidence: Evidence, attack: str, span: tuple[float, float]) -> tuple[TradeOffCurve, ...]:
     """Returns the trade-offs against one attack, the first of P over the metric that entries are matched by.
 
     The headline's attack also has effect and the raw distance over that metric, and P over every other quality metric.
@@ -44,7 +44,9 @@ def first_metric(evidence: Evidence) -> str:
     return suite.matching.metric if suite.matching else next(iter(suite.metrics.quality), "")
 
 
-def curve(evidence: Evidence, attack: str, measure: str, metric: str, span: tuple[float, float]) -> Curve | None:
+def curve(
+    evidence: Evidence, attack: str, measure: str, metric: str, span: tuple[float, float]
+) -> TradeOffCurve | None:
     """Returns `P`, `effect` or the raw distance over a quality metric; None where no entry has both.
 
     `span` is the axis of P.
@@ -56,7 +58,7 @@ def curve(evidence: Evidence, attack: str, measure: str, metric: str, span: tupl
             continue
         points = _points(evidence, entry, attack, measure, metric)
         if points:
-            series.append(Series(entry.label, entry.is_control, (*start, *points)))
+            series.append(CurveSeries(entry.label, entry.is_control, (*start, *points)))
     if not series:
         return None
     y = span
@@ -66,7 +68,7 @@ def curve(evidence: Evidence, attack: str, measure: str, metric: str, span: tupl
     facts = evidence.metric(metric)
     unit = f" ({text.plain(facts.unit, UNIT_LIMIT)})" if facts and facts.unit else ""
     title = {P: "Protection", EFFECT: "Effect"}.get(measure, text.plain(measure).capitalize())
-    return Curve(
+    return TradeOffCurve(
         title=f"{title} against “{text.name(attack)}” over {text.name(metric)}",
         x_label=f"{text.name(metric)}{unit}",
         x_reversed=bool(facts and facts.higher_is_better),
@@ -94,7 +96,7 @@ def _start(evidence: Evidence, attack: str, measure: str, metric: str) -> tuple[
     return ()
 
 
-def _points(evidence: Evidence, entry: Entry, attack: str, measure: str, metric: str) -> tuple[CurvePoint, ...]:
+def _points(evidence: Evidence, entry: BoardEntry, attack: str, measure: str, metric: str) -> tuple[CurvePoint, ...]:
     points = []
     for strength in entry.strengths:
         quality = evidence.quality.get((entry.name, strength, metric))
@@ -114,7 +116,7 @@ def _value(evidence: Evidence, name: str, strength: float, attack: str, measure:
     return value if math.isfinite(value.value) else None
 
 
-def _alternative(attack: str, measure: str, metric: str, series: Sequence[Series]) -> str:
+def _alternative(attack: str, measure: str, metric: str, series: Sequence[CurveSeries]) -> str:
     ends = "; ".join(
         f"{each.label} reaches {measure} {text.number(each.points[-1].y)} at {metric} {text.number(each.points[-1].x)}"
         for each in series[:12]

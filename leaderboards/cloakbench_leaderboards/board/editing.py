@@ -8,10 +8,10 @@ from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.equal_strength import metric_column
 from cloakbench_leaderboards.board.sections import chain, settings, strength_cell
-from cloakbench_leaderboards.board.tables import Cell, Column, Row, Table, estimate_cell, value_cell
+from cloakbench_leaderboards.board.tables import Row, Table, TableCell, TableColumn, estimate_cell, value_cell
 from cloakbench_leaderboards.board.view import Editing, EditSection, Pair
 from cloakbench_leaderboards.scores import statistics
-from cloakbench_leaderboards.scores.evidence import Entry, Evidence
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS
 
 EXPLANATION = (
@@ -64,7 +64,7 @@ def _table(evidence: Evidence, spec: AttackSpec) -> Table:
         if entry.facts.role not in NO_ARM
         for strength in entry.strengths
     ]
-    columns = (Column("Strength"), *(metric_column(evidence, name) for name in (*shown, *chosen.edit)))
+    columns = (TableColumn("Strength"), *(metric_column(evidence, name) for name in (*shown, *chosen.edit)))
     caption = f"Edits by “{text.name(spec.name)}”, protected against clean: means over artists"
     return Table(caption, "Protection", columns, tuple(rows), (_note(evidence),))
 
@@ -78,11 +78,11 @@ def _note(evidence: Evidence) -> str:
     )
 
 
-def metric_cell(evidence: Evidence, entry: Entry, strength: float, names: tuple[str, str]) -> Cell:
+def metric_cell(evidence: Evidence, entry: BoardEntry, strength: float, names: tuple[str, str]) -> TableCell:
     """Returns a metric of edits with its interval; `names` are those of the attack and the metric."""
     estimate = evidence.raw.get((entry.name, strength, *names))
     if estimate is None:
-        return Cell(text.NONE, note="no measurement")
+        return TableCell(text.NONE, note="no measurement")
     cell = estimate_cell(estimate, "" if evidence.suite.demonstration else estimate.reason)
     absent = len(evidence.artists) - estimate.n
     return replace(cell, flag=f"{absent} missing") if absent > 0 else cell

@@ -6,12 +6,12 @@ import math
 from dataclasses import replace
 
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.tables import Cell, Column, Row, Table, estimate_cell, value_cell
+from cloakbench_leaderboards.board.tables import Row, Table, TableCell, TableColumn, estimate_cell, value_cell
 from cloakbench_leaderboards.data.coverage import PERCEPTUAL
 from cloakbench_leaderboards.scores import aggregates, matching, statistics
 from cloakbench_leaderboards.scores.aggregates import CLEAN, FIXED
-from cloakbench_leaderboards.scores.evidence import Entry, Evidence
-from cloakbench_leaderboards.scores.scores import Point
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
+from cloakbench_leaderboards.scores.scores import ScoredPoint
 
 UNIT_LIMIT = 30
 LEVELS = (0.25, 0.5)
@@ -26,8 +26,8 @@ def at_strength(evidence: Evidence) -> Table:
     # Without targets the headline holds P at each strength.
     strengths = sorted(suite.strengths) if suite.matching else []
     columns = (
-        *(Column(f"P at {strength:g}", f"{strength * suite.budget_255:g}/255", "↑") for strength in strengths),
-        Column("Effect", "", "↑"),
+        *(TableColumn(f"P at {strength:g}", f"{strength * suite.budget_255:g}/255", "↑") for strength in strengths),
+        TableColumn("Effect", "", "↑"),
         *(metric_column(evidence, name) for name in (*metrics, *suite.metrics.quality)),
     )
     rows = tuple(
@@ -74,21 +74,21 @@ def at_protection(evidence: Evidence) -> Table:
     return Table(caption, "Protection", columns, rows, (note,))
 
 
-def metric_column(evidence: Evidence, name: str, detail: str = "") -> Column:
+def metric_column(evidence: Evidence, name: str, detail: str = "") -> TableColumn:
     """Returns the column of a metric: its unit, and which way is better for the artist."""
     facts = evidence.metric(name)
     arrow = "" if facts is None else "↑" if facts.higher_is_better else "↓"
     unit = text.plain(facts.unit, UNIT_LIMIT) if facts else ""
-    return Column(text.name(name), ", ".join(part for part in (unit, detail) if part), arrow)
+    return TableColumn(text.name(name), ", ".join(part for part in (unit, detail) if part), arrow)
 
 
-def p_cell(point: Point | None, artists: int, is_demonstration: bool = False) -> Cell:
+def p_cell(point: ScoredPoint | None, artists: int, is_demonstration: bool = False) -> TableCell:
     """Returns P with its interval, or the reason why there is none, and what is missing or failed."""
     if point is None:
-        return Cell(text.NONE, note="no record")
+        return TableCell(text.NONE, note="no record")
     if point.reason:
         kind = "no signal" if len(point.no_signal) == artists else "missing"
-        return Cell(kind, note=text.plain(point.reason), kind="warning")
+        return TableCell(kind, note=text.plain(point.reason), kind="warning")
     cell = estimate_cell(point.p, "" if is_demonstration else point.p.reason)
     flags = []
     if point.missing:
@@ -100,28 +100,28 @@ def p_cell(point: Point | None, artists: int, is_demonstration: bool = False) ->
     return replace(cell, flag=" · ".join(flags))
 
 
-def _strengths(evidence: Evidence, entry: Entry, strengths: list[float]) -> tuple[Cell, ...]:
+def _strengths(evidence: Evidence, entry: BoardEntry, strengths: list[float]) -> tuple[TableCell, ...]:
     if not strengths:
         return ()
     suite, count, attack = evidence.suite, len(evidence.artists), evidence.rank_attack
     role = entry.facts.role
     if role == "floor" or (role == CLEAN and not evidence.setting.attack.countermeasures):
         value = 1.0 if role == "floor" else 0.0
-        return (Cell(f"{value:g}", value, detail="by definition", span=len(strengths)),)
+        return (TableCell(f"{value:g}", value, detail="by definition", span=len(strengths)),)
     shown = entry.strengths[:1] if role in FIXED else strengths
     points = [evidence.scores.summary.get((entry.name, strength, attack)) for strength in shown]
     cells = tuple(p_cell(point, count, suite.demonstration) for point in points)
     return (replace(cells[0], span=len(strengths)),) if role in FIXED else cells
 
 
-def _effect(evidence: Evidence, entry: Entry) -> Cell:
+def _effect(evidence: Evidence, entry: BoardEntry) -> TableCell:
     point = evidence.scores.summary.get((entry.name, evidence.focus(entry), evidence.rank_attack))
     if point is None or point.reason or entry.facts.role == CLEAN:
-        return Cell(text.NONE)
+        return TableCell(text.NONE)
     return estimate_cell(point.effect)
 
 
-def _quality(evidence: Evidence, entry: Entry, level: float) -> tuple[Cell, ...]:
+def _quality(evidence: Evidence, entry: BoardEntry, level: float) -> tuple[TableCell, ...]:
     names, attack = evidence.suite.metrics.quality, evidence.rank_attack
     drawn = aggregates.curve(evidence.setting, entry.subject, attack)
     means = [
@@ -129,9 +129,9 @@ def _quality(evidence: Evidence, entry: Entry, level: float) -> tuple[Cell, ...]
         for strength in drawn.strengths
     ]
     if len(means) < 2 or any(map(math.isnan, means)):
-        return tuple(Cell(text.NONE, note="no curve") for _ in names)
+        return tuple(TableCell(text.NONE, note="no curve") for _ in names)
     places = matching.at_protection(means, level)
     if not places:
-        return tuple(Cell("not reached", kind="state") for _ in names)
+        return tuple(TableCell("not reached", kind="state") for _ in names)
     values = [sum(weight * drawn.quality[name][place] for place, weight in places) for name in names]
     return tuple(value_cell(statistics.mean([value])) for value in values)

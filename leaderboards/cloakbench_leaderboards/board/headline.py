@@ -9,11 +9,11 @@ import pandas as pd
 
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.curves import span
-from cloakbench_leaderboards.board.tables import Bar, Cell, Column, Row, Table, estimate_cell
+from cloakbench_leaderboards.board.tables import IntervalBar, Row, Table, TableCell, TableColumn, estimate_cell
 from cloakbench_leaderboards.scores import standings, statistics
 from cloakbench_leaderboards.scores.aggregates import CLEAN, FIXED, Value
-from cloakbench_leaderboards.scores.evidence import Entry, Evidence
-from cloakbench_leaderboards.scores.flags import Told
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
+from cloakbench_leaderboards.scores.flags import Flags
 from cloakbench_leaderboards.scores.ranking import RATE
 from cloakbench_leaderboards.scores.standings import WORST_CASE
 from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS, Estimate
@@ -31,18 +31,18 @@ HINTS = {
 }
 
 
-def headline(evidence: Evidence, told: Told) -> Table:
+def headline(evidence: Evidence, told: Flags) -> Table:
     """Returns one row per entry: rank, tie group, P where entries are compared, aggregates, cost, flags, trust."""
     found = evidence.standings
     ends = span(evidence)
     seconds = _all_seconds(evidence)
     columns = (
-        Column("Rank", "interval"),
-        Column("Tie", "group", kind="words"),
+        TableColumn("Rank", "interval"),
+        TableColumn("Tie", "group", kind="words"),
         *(_column(evidence, key) for key in found.columns),
-        Column("Protecting", "s / image", "↓"),
-        Column("Flags", kind="words"),
-        Column("Trust", kind="words"),
+        TableColumn("Protecting", "s / image", "↓"),
+        TableColumn("Flags", kind="words"),
+        TableColumn("Trust", kind="words"),
     )
     rows = tuple(
         Row(
@@ -53,7 +53,7 @@ def headline(evidence: Evidence, told: Told) -> Table:
                 *_place(evidence, entry),
                 *_numbers(evidence, entry, ends),
                 _seconds(evidence, entry, seconds),
-                Cell(" · ".join(words for _, words in told[entry.name]), kind="words"),
+                TableCell(" · ".join(words for _, words in told[entry.name]), kind="words"),
                 _trust(evidence, entry),
             ),
         )
@@ -64,34 +64,34 @@ def headline(evidence: Evidence, told: Told) -> Table:
     return Table(caption, "Protection", columns, rows, _notes(evidence))
 
 
-def _column(evidence: Evidence, key: str) -> Column:
+def _column(evidence: Evidence, key: str) -> TableColumn:
     column = evidence.standings.columns[key]
     kind = "carrier" if column is evidence.standings.carrier else "number"
     if key in HINTS:
-        return Column(*HINTS[key], "↑", kind)
+        return TableColumn(*HINTS[key], "↑", kind)
     stop = next(stop for stop in evidence.setting.stops if standings.stop_key(stop) == key)
     if stop.limits:
-        return Column(f"P at {stop.target:g}", next(iter(stop.limits)), "↑", kind)
-    return Column(f"P at {stop.label}", f"{stop.strength * evidence.suite.budget_255:g}/255", "↑", kind)
+        return TableColumn(f"P at {stop.target:g}", next(iter(stop.limits)), "↑", kind)
+    return TableColumn(f"P at {stop.label}", f"{stop.strength * evidence.suite.budget_255:g}/255", "↑", kind)
 
 
-def _place(evidence: Evidence, entry: Entry) -> tuple[Cell, Cell]:
+def _place(evidence: Evidence, entry: BoardEntry) -> tuple[TableCell, TableCell]:
     found = evidence.standings
     place = found.places.get(entry.name)
     if place is None:
         note = text.plain(found.unranked.get(entry.name, "control"))
         shown = "" if entry.is_control or evidence.suite.demonstration else "unranked"
-        return Cell(text.NONE, detail=shown, note=note), Cell(text.NONE, note=note, kind="words")
+        return TableCell(text.NONE, detail=shown, note=note), TableCell(text.NONE, note=note, kind="words")
     interval = f"{place.best} to {place.worst}" if place.best < place.worst else ""
     note = "Nobody in a group is told apart from its first."
-    return Cell(str(place.rank), place.rank, detail=interval), Cell(place.group, note=note, kind="words")
+    return TableCell(str(place.rank), place.rank, detail=interval), TableCell(place.group, note=note, kind="words")
 
 
-def _numbers(evidence: Evidence, entry: Entry, ends: Ends) -> tuple[Cell, ...]:
+def _numbers(evidence: Evidence, entry: BoardEntry, ends: Ends) -> tuple[TableCell, ...]:
     keys = list(evidence.standings.columns)
     if entry.facts.role == "floor":
         one = _fixed("1", ends)
-        return tuple(Cell(text.NONE) if key in (RETENTION, AREA) else one for key in keys)
+        return tuple(TableCell(text.NONE) if key in (RETENTION, AREA) else one for key in keys)
     if entry.facts.role not in FIXED:
         return tuple(_number(evidence, entry, key, ends) for key in keys)
     # A control with one operating point has one P at all stops.
@@ -102,21 +102,21 @@ def _numbers(evidence: Evidence, entry: Entry, ends: Ends) -> tuple[Cell, ...]:
     return (*(own,) * stops, *(_number(evidence, entry, key, ends) for key in keys[stops:]))
 
 
-def _fixed(value: str, ends: Ends) -> Cell:
-    cell = Cell(value, float(value), detail="by definition")
+def _fixed(value: str, ends: Ends) -> TableCell:
+    cell = TableCell(value, float(value), detail="by definition")
     return replace(cell, bar=bar(cell, ends))
 
 
-def _number(evidence: Evidence, entry: Entry, key: str, ends: Ends) -> Cell:
+def _number(evidence: Evidence, entry: BoardEntry, key: str, ends: Ends) -> TableCell:
     cell = number(*evidence.standings.value(key, entry.name), evidence.suite.demonstration)
     return cell if key in (RETENTION, AREA) else replace(cell, bar=bar(cell, ends))
 
 
-def number(value: Value, estimate: Estimate, demonstration: bool = False) -> Cell:
+def number(value: Value, estimate: Estimate, demonstration: bool = False) -> TableCell:
     """Returns a number with its interval and what is wrong with it, or the state in its place; its note says why."""
     if not math.isfinite(estimate.value):
         words = value.state if value.state in WORDS else text.NONE
-        return Cell(words, note=text.plain("; ".join(dict.fromkeys((value.note, *value.lacks)))), kind="state")
+        return TableCell(words, note=text.plain("; ".join(dict.fromkeys((value.note, *value.lacks)))), kind="state")
     told = "" if demonstration else estimate.reason
     cell = estimate_cell(estimate, text.plain("; ".join(part for part in (told, value.note, *value.lacks) if part)))
     beside = [*limits(value), *([_short(value.note, value.lacks)] if value.lacks else [])]
@@ -136,7 +136,7 @@ def _short(note: str, lacks: tuple[str, ...]) -> str:
     return lacks[0] if len(lacks) == 1 else f"{len(lacks)} blocks incomplete"
 
 
-def bar(cell: Cell, ends: Ends) -> Bar | None:
+def bar(cell: TableCell, ends: Ends) -> IntervalBar | None:
     """Returns a number drawn to scale; None where there is none."""
     if cell.value is None:
         return None
@@ -146,7 +146,7 @@ def bar(cell: Cell, ends: Ends) -> Bar | None:
 
     low = place(cell.value if cell.low is None else cell.low)
     high = place(cell.value if cell.high is None else cell.high)
-    return Bar(place(0.0), place(1.0), place(cell.value), low, round(high - low, 1))
+    return IntervalBar(place(0.0), place(1.0), place(cell.value), low, round(high - low, 1))
 
 
 def _all_seconds(evidence: Evidence) -> pd.Series[float]:
@@ -155,16 +155,16 @@ def _all_seconds(evidence: Evidence) -> pd.Series[float]:
     return means.groupby(["protection", "strength"], observed=True).mean()
 
 
-def _seconds(evidence: Evidence, entry: Entry, seconds: pd.Series[float]) -> Cell:
+def _seconds(evidence: Evidence, entry: BoardEntry, seconds: pd.Series[float]) -> TableCell:
     value = float(seconds.get((entry.name, evidence.focus(entry)), math.nan))
     if entry.facts.role in (CLEAN, "floor") or not math.isfinite(value):
-        return Cell(text.NONE)
-    return Cell(text.number(value), float(f"{value:.10g}"))
+        return TableCell(text.NONE)
+    return TableCell(text.number(value), float(f"{value:.10g}"))
 
 
-def _trust(evidence: Evidence, entry: Entry) -> Cell:
+def _trust(evidence: Evidence, entry: BoardEntry) -> TableCell:
     found = evidence.trust[entry.name]
-    return Cell("" if entry.is_control else found.label, note=text.plain(found.words, 200), kind="words")
+    return TableCell("" if entry.is_control else found.label, note=text.plain(found.words, 200), kind="words")
 
 
 def _notes(evidence: Evidence) -> tuple[str, ...]:

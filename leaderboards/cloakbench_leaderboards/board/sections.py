@@ -8,9 +8,9 @@ from cloakbench.schemas.suite import AttackExplained, AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import curves
 from cloakbench_leaderboards.board.equal_strength import metric_column, p_cell
-from cloakbench_leaderboards.board.tables import Cell, Column, Row, Table, estimate_cell, value_cell
+from cloakbench_leaderboards.board.tables import Row, Table, TableCell, TableColumn, estimate_cell, value_cell
 from cloakbench_leaderboards.board.view import AttackSection, Pair
-from cloakbench_leaderboards.scores.evidence import Entry, Evidence
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 
 
 def attack_sections(evidence: Evidence) -> tuple[AttackSection, ...]:
@@ -65,10 +65,10 @@ def _table(evidence: Evidence, attack: str) -> Table:
     metrics = list(dict.fromkeys([chosen.primary, *chosen.generation, *chosen.sets]))
     shown = chosen.quality[:1]
     columns = (
-        Column("Strength"),
+        TableColumn("Strength"),
         *(metric_column(evidence, name) for name in shown),
-        Column("P", "", "↑"),
-        Column("Effect", "", "↑"),
+        TableColumn("P", "", "↑"),
+        TableColumn("Effect", "", "↑"),
         *(metric_column(evidence, name, "Δ to clean") for name in metrics),
     )
     rows = [
@@ -82,7 +82,9 @@ def _table(evidence: Evidence, attack: str) -> Table:
     )
 
 
-def _row(evidence: Evidence, entry: Entry, strength: float, attack: str, names: tuple[list[str], list[str]]) -> Row:
+def _row(
+    evidence: Evidence, entry: BoardEntry, strength: float, attack: str, names: tuple[list[str], list[str]]
+) -> Row:
     shown, metrics = names
     return Row(
         entry.label,
@@ -97,25 +99,25 @@ def _row(evidence: Evidence, entry: Entry, strength: float, attack: str, names: 
     )
 
 
-def scores(evidence: Evidence, entry: Entry, strength: float, attack: str) -> tuple[Cell, Cell]:
+def scores(evidence: Evidence, entry: BoardEntry, strength: float, attack: str) -> tuple[TableCell, TableCell]:
     """Returns P and effect at an operating point, or why there is none."""
     point = evidence.scores.summary.get((entry.name, strength, attack))
     is_scored = point is not None and not point.reason
-    effect = estimate_cell(point.effect) if point is not None and is_scored else Cell(text.NONE)
+    effect = estimate_cell(point.effect) if point is not None and is_scored else TableCell(text.NONE)
     if entry.facts.role == "floor":
-        return Cell("1", 1.0, detail="by definition"), effect
+        return TableCell("1", 1.0, detail="by definition"), effect
     return p_cell(point, len(evidence.artists), evidence.suite.demonstration), effect
 
 
-def strength_cell(entry: Entry, strength: float) -> Cell:
+def strength_cell(entry: BoardEntry, strength: float) -> TableCell:
     """Returns the strength, or a dash for a control that has none."""
     # The placebo's noise is 1/255 whatever its strength says.
     is_fixed = entry.facts.role in ("identity", "placebo", "floor")
     detail = "calibrated" if strength in entry.subject.sought else ""
-    return Cell(text.NONE) if is_fixed else Cell(f"{strength:g}", strength, detail=detail)
+    return TableCell(text.NONE) if is_fixed else TableCell(f"{strength:g}", strength, detail=detail)
 
 
-def metric_cell(evidence: Evidence, entry: Entry, address: tuple[str, float, str, str]) -> Cell:
+def metric_cell(evidence: Evidence, entry: BoardEntry, address: tuple[str, float, str, str]) -> TableCell:
     """Returns a raw mean over artists, and on its second line the paired difference to the clean arm."""
     cell = value_cell(evidence.raw.get(address))
     change = evidence.change.get(address)
@@ -125,4 +127,4 @@ def metric_cell(evidence: Evidence, entry: Entry, address: tuple[str, float, str
     sign = "" if shift.startswith(text.MINUS) else "+"
     interval = text.interval(change.low, change.high)
     detail = f"{sign}{shift}" + (f" ({interval})" if interval else "")
-    return Cell(cell.text, cell.value, detail=detail)
+    return TableCell(cell.text, cell.value, detail=detail)

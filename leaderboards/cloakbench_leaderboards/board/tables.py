@@ -10,7 +10,7 @@ from cloakbench_leaderboards.scores.statistics import Estimate
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """One cell of a table."""
 
     text: str
@@ -27,12 +27,12 @@ class Cell:
     span: int = 1
     kind: str = "number"
     """`number`, `words`, `state` (words instead of a number) or `warning`."""
-    bar: Bar | None = None
+    bar: IntervalBar | None = None
     """The interval drawn, on the front page."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class IntervalBar:
     """An interval drawn to scale, in per cent of its track."""
 
     zero: float
@@ -43,7 +43,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """One column of a table."""
 
     label: str
@@ -61,7 +61,7 @@ class Row:
     head: str
     detail: str
     is_control: bool
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Table:
 
     caption: str
     head: str
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
 
@@ -84,13 +84,13 @@ class Interval:
     high: float | None
 
 
-def estimate_cell(estimate: Estimate, note: str = "") -> Cell:
+def estimate_cell(estimate: Estimate, note: str = "") -> TableCell:
     """Returns a number with its interval on the second line, rounded to its noise."""
     if not math.isfinite(estimate.value):
-        return Cell(text.NONE, note=note or estimate.reason)
+        return TableCell(text.NONE, note=note or estimate.reason)
     if not estimate.has_interval:
-        return Cell(text.number(estimate.value), _exact(estimate.value), note=note)
-    return Cell(
+        return TableCell(text.number(estimate.value), _exact(estimate.value), note=note)
+    return TableCell(
         text.number(estimate.value, (estimate.high - estimate.low) / 2),
         _exact(estimate.value),
         _exact(estimate.low),
@@ -106,11 +106,11 @@ def interval_of(estimate: Estimate) -> Interval:
     return Interval(known, *limits(estimate))
 
 
-def value_cell(estimate: Estimate | None) -> Cell:
+def value_cell(estimate: Estimate | None) -> TableCell:
     """Returns a raw mean to three digits, without its interval over artists: artists differ by nature."""
     if estimate is None or not math.isfinite(estimate.value):
-        return Cell(text.NONE)
-    return Cell(text.number(estimate.value), _exact(estimate.value))
+        return TableCell(text.NONE)
+    return TableCell(text.number(estimate.value), _exact(estimate.value))
 
 
 def limits(estimate: Estimate) -> tuple[float | None, float | None]:

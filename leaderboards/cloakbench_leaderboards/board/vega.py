@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from cloakbench_leaderboards.board.view import Curve
+from cloakbench_leaderboards.board.view import TradeOffCurve
 
 # Okabe and Ito's palette, apart under all common colour blindness and on white; yellow and black left out.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
@@ -41,7 +41,7 @@ _TAG = re.compile("<[^>]+>")
 _COORDINATES = re.compile(r' (?:d|transform)="[^"]*"')
 
 
-def svg(curve: Curve, number: int) -> str:
+def svg(curve: TradeOffCurve, number: int) -> str:
     """Returns the curve as an SVG element without scripts or references; `number` keeps its ids apart on a page."""
     # Altair copies its data at every step, so they come last.
     plot = _dict(_chart(curve, [])) | {"datasets": {POINTS: rows(curve)}}
@@ -61,7 +61,7 @@ def _rounded(found: re.Match[str]) -> str:
     return re.sub(r"\d+\.\d{2,}", lambda place: f"{float(place[0]):.1f}".removesuffix(".0"), found[0])
 
 
-def specification(curve: Curve) -> dict[str, Any]:
+def specification(curve: TradeOffCurve) -> dict[str, Any]:
     """Returns the same plot for a script that puts in the data `points`: rows as of `rows`.
 
     A click on a name brings its curve forward, the wheel and dragging zoom and move.
@@ -71,7 +71,7 @@ def specification(curve: Curve) -> dict[str, Any]:
     return _dict(_chart(curve, [chosen, moved]))
 
 
-def rows(curve: Curve) -> list[dict[str, object]]:
+def rows(curve: TradeOffCurve) -> list[dict[str, object]]:
     """Returns the points of a curve as the plot takes them: `shown` rises with visibility."""
     sign = -1 if curve.x_reversed else 1
     kinds = _kinds(curve)
@@ -91,13 +91,13 @@ def rows(curve: Curve) -> list[dict[str, object]]:
     ]
 
 
-def named(curve: Curve) -> tuple[list[str], list[str]]:
+def named(curve: TradeOffCurve) -> tuple[list[str], list[str]]:
     """Returns the submissions and the controls that the legend names."""
     own = [series.label for series in curve.series if not series.is_control]
     return own[:NAMED], [series.label for series in curve.series if series.is_control]
 
 
-def _kinds(curve: Curve) -> dict[str, str]:
+def _kinds(curve: TradeOffCurve) -> dict[str, str]:
     own, controls = named(curve)
     kinds = dict.fromkeys(own, "named") | dict.fromkeys(controls, "control")
     return {series.label: kinds.get(series.label, "rest") for series in curve.series}
@@ -108,7 +108,7 @@ def _dict(chart: alt.LayerChart) -> dict[str, Any]:
     return made
 
 
-def _chart(curve: Curve, parameters: Sequence[alt.Parameter]) -> alt.LayerChart:
+def _chart(curve: TradeOffCurve, parameters: Sequence[alt.Parameter]) -> alt.LayerChart:
     data = alt.NamedData(name=POINTS)
     x = alt.X(
         "x:Q",
@@ -158,7 +158,7 @@ def _front(base: alt.Chart, x: alt.X, y: alt.Y) -> alt.Chart:
     return drawn
 
 
-def _tooltip(curve: Curve) -> list[alt.Tooltip]:
+def _tooltip(curve: TradeOffCurve) -> list[alt.Tooltip]:
     return [
         alt.Tooltip("label:N", title="protection"),
         alt.Tooltip("strength:Q", title="strength", format=".3~g"),
@@ -169,7 +169,7 @@ def _tooltip(curve: Curve) -> list[alt.Tooltip]:
     ]
 
 
-def _references(curve: Curve) -> list[alt.Chart]:
+def _references(curve: TradeOffCurve) -> list[alt.Chart]:
     if not curve.y_low <= 0 <= curve.y_high:
         return []
     levels = [{"y": 0, "words": "as from clean images"}]
@@ -182,7 +182,7 @@ def _references(curve: Curve) -> list[alt.Chart]:
     return [rule, words.encode(x=alt.value("width"), text=alt.Text("words:N"))]
 
 
-def _styles(curve: Curve, is_open: bool) -> dict[str, Any]:
+def _styles(curve: TradeOffCurve, is_open: bool) -> dict[str, Any]:
     own, controls = named(curve)
     labels = [*own, *controls]
     # A script gives the looks that are left over to entries that only it shows.

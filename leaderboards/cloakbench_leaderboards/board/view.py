@@ -19,7 +19,7 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class CurveSeries:
     """One protection's curve."""
 
     label: str
@@ -28,7 +28,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class TradeOffCurve:
     """The trade-off against one attack: what it costs the image, what it takes from the mimic."""
 
     title: str
@@ -38,7 +38,7 @@ class Curve:
     y_label: str
     y_low: float
     y_high: float
-    series: tuple[Series, ...]
+    series: tuple[CurveSeries, ...]
     alternative: str
     """The plot in words."""
 
@@ -61,9 +61,9 @@ class AttackSection:
     chain: str
     """Countermeasure, mimicry and base model in one line."""
     settings: tuple[Pair, ...]
-    curve: Curve | None
+    curve: TradeOffCurve | None
     """P over the metric that entries are matched by."""
-    more_curves: tuple[Curve, ...]
+    more_curves: tuple[TradeOffCurve, ...]
     """Other trade-offs of the same attack."""
     no_curve: str
     """Why there is no curve; empty where there is one."""

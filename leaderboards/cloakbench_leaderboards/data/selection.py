@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cloakbench.schemas.record import Record
 
 
-class Selection(NamedTuple):
+class SelectedRecords(NamedTuple):
     """Comparable records, and how many were left out for which reason."""
 
     records: list[Record]
@@ -16,7 +16,7 @@ class Selection(NamedTuple):
     """Reason -> number of records."""
 
 
-def select(records: list[Record]) -> Selection:
+def select(records: list[Record]) -> SelectedRecords:
     """Returns the records that pair: those of the largest environment class and salt, without superseded ones.
 
     Duplicates of one cell (same key, or run again in a newer version) count once; the newest stays.
@@ -32,7 +32,7 @@ def select(records: list[Record]) -> Selection:
         "of a superseded version": len(paired) - len(current),
         "double": len(current) - len(kept),
     }
-    return Selection(kept, {reason: count for reason, count in counts.items() if count})
+    return SelectedRecords(kept, {reason: count for reason, count in counts.items() if count})
 
 
 def _newest_versions(records: list[Record]) -> list[Record]:

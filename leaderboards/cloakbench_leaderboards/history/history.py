@@ -12,8 +12,8 @@ from cloakbench.errors import UserError
 from cloakbench.files import write_whole
 from cloakbench.schemas.record import Record
 from cloakbench.store.reading import Loaded, load
-from cloakbench_leaderboards.scores.evidence import Entry, Evidence, gather
-from cloakbench_leaderboards.scores.scores import Point as Scored
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence, gather
+from cloakbench_leaderboards.scores.scores import ScoredPoint as Scored
 from cloakbench_leaderboards.scores.statistics import Estimate
 from cloakbench_leaderboards.versions.sides import COMPARED
 
@@ -25,7 +25,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Measured(_Frozen):
+class MeasuredScore(_Frozen):
     """P under one attack at one operating point."""
 
     attack: str
@@ -38,7 +38,7 @@ class Measured(_Frozen):
     artists: int
 
 
-class Point(_Frozen):
+class HistoryPoint(_Frozen):
     """What the records said about one version of a protection, in one suite version and environment."""
 
     suite: str
@@ -54,7 +54,7 @@ class Point(_Frozen):
     measured: str
     """When its newest record was made."""
     cells: int
-    values: tuple[Measured, ...]
+    values: tuple[MeasuredScore, ...]
 
     @property
     def identity(self) -> str:
@@ -62,7 +62,7 @@ class Point(_Frozen):
         return hashlib.sha256(self.model_copy(update={"measured": ""}).model_dump_json().encode()).hexdigest()
 
 
-def points(evidence: Evidence) -> list[Point]:
+def points(evidence: Evidence) -> list[HistoryPoint]:
     """Returns a point for each submission of a board, and for random noise."""
     records: dict[str, list[Record]] = {}
     for each in evidence.records:
@@ -79,7 +79,7 @@ def points(evidence: Evidence) -> list[Point]:
     return found
 
 
-def read(source: Path) -> list[Point]:
+def read(source: Path) -> list[HistoryPoint]:
     """Returns the points that were kept beside the records of a folder; none where no history was begun.
 
     Raises UserError for a line that is no point.
@@ -87,7 +87,7 @@ def read(source: Path) -> list[Point]:
     path = source / HISTORY_FILE
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     try:
-        return united(Point.model_validate_json(line) for line in lines if line.strip())
+        return united(HistoryPoint.model_validate_json(line) for line in lines if line.strip())
     except ValidationError as error:
         raise UserError(
             f"expected a point of a board's history in each line of {path}, got: {error.errors()[0]['msg']}",
@@ -95,9 +95,9 @@ def read(source: Path) -> list[Point]:
         ) from None
 
 
-def united(found: Iterable[Point]) -> list[Point]:
+def united(found: Iterable[HistoryPoint]) -> list[HistoryPoint]:
     """Returns points without doubles, by suite, protection and time: in whatever order they come, the same list."""
-    first: dict[str, Point] = {}
+    first: dict[str, HistoryPoint] = {}
     for each in sorted(found, key=lambda each: each.measured):
         first.setdefault(each.identity, each)
     return sorted(first.values(), key=_order)
@@ -113,7 +113,7 @@ def remember(source: Path, suite: str | None = None, into: Path | None = None) -
     return add([*read(source), *said], source if into is None else into)
 
 
-def add(found: Iterable[Point], folder: Path) -> int:
+def add(found: Iterable[HistoryPoint], folder: Path) -> int:
     """Adds points to the history of a folder and returns how many of them it lacked."""
     known = read(folder)
     both = united([*known, *found])
@@ -150,7 +150,7 @@ def _version(record: Record) -> tuple[str, str]:
     return record.protection.version, record.protection.package_digest
 
 
-def _values(evidence: Evidence, entry: Entry, scored: Sequence[Scored]) -> Iterator[Measured]:
+def _values(evidence: Evidence, entry: BoardEntry, scored: Sequence[Scored]) -> Iterator[MeasuredScore]:
     sought = entry.subject.calibrations
     stops = [(f"strength {strength:g}", strength) for strength in evidence.suite.strengths]
     stops += [(f"target {target:g}", found.strength) for target, found in sought.items() if found.strength]
@@ -159,14 +159,14 @@ def _values(evidence: Evidence, entry: Entry, scored: Sequence[Scored]) -> Itera
             yield from (_measured(each.attack, at, each.p) for at, place in stops if place == each.strength)
 
 
-def _measured(attack: str, at: str, p: Estimate) -> Measured:
+def _measured(attack: str, at: str, p: Estimate) -> MeasuredScore:
     low, high = (round(p.low, DIGITS), round(p.high, DIGITS)) if p.has_interval else (None, None)
-    return Measured(attack=attack, at=at, p=round(p.value, DIGITS), low=low, high=high, artists=p.n)
+    return MeasuredScore(attack=attack, at=at, p=round(p.value, DIGITS), low=low, high=high, artists=p.n)
 
 
-def _point(records: Sequence[Record], values: tuple[Measured, ...]) -> Point:
+def _point(records: Sequence[Record], values: tuple[MeasuredScore, ...]) -> HistoryPoint:
     newest = max(records, key=lambda each: (each.created, each.key))
-    return Point(
+    return HistoryPoint(
         suite=newest.suite,
         suite_version=newest.suite_version,
         protection=newest.protection.name,
@@ -181,7 +181,7 @@ def _point(records: Sequence[Record], values: tuple[Measured, ...]) -> Point:
     )
 
 
-def _order(point: Point) -> tuple[str, int, str, str, str, str, str]:
+def _order(point: HistoryPoint) -> tuple[str, int, str, str, str, str, str]:
     return (
         point.suite,
         point.suite_version,

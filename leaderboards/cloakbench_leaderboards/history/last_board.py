@@ -24,7 +24,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Standing(_Frozen):
+class LastStanding(_Frozen):
     """One entry on one board."""
 
     version: str
@@ -49,7 +49,7 @@ class State(_Frozen):
     """Date of its newest record."""
     column: str
     """Which number `p` is."""
-    standings: dict[str, Standing]
+    standings: dict[str, LastStanding]
 
 
 class Move(_Frozen):
@@ -78,22 +78,22 @@ class Changes(_Frozen):
     moves: list[Move]
 
 
-class Kept(_Frozen):
+class LastBoard(_Frozen):
     """What a store keeps of the last board."""
 
     state: State
     changes: Changes
 
 
-def read(store: Path, suite: str) -> Kept | None:
+def read(store: Path, suite: str) -> LastBoard | None:
     """Returns what a store says about the last board of a suite; None where it says nothing, or nothing readable."""
     try:
-        return Kept.model_validate_json((store / BOARDS / f"{suite}.json").read_bytes())
+        return LastBoard.model_validate_json((store / BOARDS / f"{suite}.json").read_bytes())
     except (OSError, ValidationError):
         return None
 
 
-def write(store: Path, kept: Kept) -> None:
+def write(store: Path, kept: LastBoard) -> None:
     """Keeps a board as the one that the next is compared with."""
     write_whole(store / BOARDS / f"{kept.state.suite}.json", to_json(kept.model_dump(mode="json")))
 
@@ -106,7 +106,7 @@ def state(evidence: Evidence) -> State:
         held.setdefault(record.protection.name, []).append(address(record))
     values = dict(zip(found.names, (each.value for each in found.carrier.found), strict=True))
     standings = {
-        entry.name: Standing(
+        entry.name: LastStanding(
             version=entry.facts.version,
             rank=found.places[entry.name].rank if entry.name in found.places else None,
             p=_finite(values.get(entry.name, math.nan)),
@@ -143,7 +143,7 @@ def compare(old: State | None, new: State, records: Mapping[str, Record]) -> Cha
     )
 
 
-def _has_moved(old: Standing | None, new: Standing | None) -> bool:
+def _has_moved(old: LastStanding | None, new: LastStanding | None) -> bool:
     if old is None or new is None:
         return True
     return old.rank != new.rank or _differs(old.p, new.p) or old.version != new.version or old.records != new.records
@@ -159,12 +159,14 @@ Arms = tuple[list[str], list[str]]
 """Addresses of the records that all scores are measured against, before and after."""
 
 
-def _arms(old: Mapping[str, Standing], new: Mapping[str, Standing]) -> Arms:
+def _arms(old: Mapping[str, LastStanding], new: Mapping[str, LastStanding]) -> Arms:
     before, after = ([a for name in ARMS if name in of for a in of[name].records] for of in (old, new))
     return before, after
 
 
-def _move(name: str, old: Standing | None, new: Standing | None, arms: Arms, records: Mapping[str, Record]) -> Move:
+def _move(
+    name: str, old: LastStanding | None, new: LastStanding | None, arms: Arms, records: Mapping[str, Record]
+) -> Move:
     why: dict[str, list[str]] = {}
     if old and new:
         why = _causes(old.records, new.records, records)

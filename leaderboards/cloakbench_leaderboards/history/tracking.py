@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cloakbench_leaderboards.history import steps
-from cloakbench_leaderboards.history.history import Measured, Point
+from cloakbench_leaderboards.history.history import HistoryPoint, MeasuredScore
 from cloakbench_leaderboards.history.steps import Piece
 from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS
 
 
-class Step(NamedTuple):
+class LevelChange(NamedTuple):
     """One level giving way to another."""
 
-    point: Point
+    point: HistoryPoint
     """The first one on the new level."""
     attack: str
     at: str
@@ -29,23 +29,23 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Series:
+class ScoreHistory:
     """P of one protection under one attack over time, in one suite version and environment."""
 
     attack: str
     at: str
-    points: tuple[Point, ...]
-    values: tuple[Measured, ...]
+    points: tuple[HistoryPoint, ...]
+    values: tuple[MeasuredScore, ...]
     pieces: tuple[Piece, ...]
     """Levels; one piece where too few artists were measured to speak of steps."""
     has_regressed: bool
     """Whether the last level is below the best one by the suite's margin or more."""
 
     @property
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[LevelChange]:
         """What happened, the oldest first."""
         return [
-            Step(self.points[new.start], self.attack, self.at, old.level, new.level)
+            LevelChange(self.points[new.start], self.attack, self.at, old.level, new.level)
             for old, new in zip(self.pieces, self.pieces[1:], strict=False)
         ]
 
@@ -54,9 +54,9 @@ class Series:
 class Track:
     """One protection in one suite version and environment: its points and its series."""
 
-    points: tuple[Point, ...]
+    points: tuple[HistoryPoint, ...]
     """The oldest first."""
-    series: tuple[Series, ...]
+    series: tuple[ScoreHistory, ...]
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -64,12 +64,12 @@ class Track:
         return _track(self.points[0])
 
 
-def tracks(points: Iterable[Point], margin: float, attacks: Sequence[str] = ()) -> list[Track]:
+def tracks(points: Iterable[HistoryPoint], margin: float, attacks: Sequence[str] = ()) -> list[Track]:
     """Returns the tracks of a history, sorted; attacks in the order of `attacks`, others after them.
 
     `margin` is the least step that matters.
     """
-    grouped: dict[tuple[str, ...], list[Point]] = {}
+    grouped: dict[tuple[str, ...], list[HistoryPoint]] = {}
     for each in points:
         grouped.setdefault(_track(each), []).append(each)
     found = []
@@ -81,11 +81,11 @@ def tracks(points: Iterable[Point], margin: float, attacks: Sequence[str] = ()) 
     return found
 
 
-def _track(point: Point) -> tuple[str, ...]:
+def _track(point: HistoryPoint) -> tuple[str, ...]:
     return (point.suite, f"{point.suite_version:06}", point.protection, point.env_class, point.salt)
 
 
-def _series(attack: str, ordered: Sequence[Point], margin: float) -> Series:
+def _series(attack: str, ordered: Sequence[HistoryPoint], margin: float) -> ScoreHistory:
     at = _stop(attack, ordered)
     found = [(each, value) for each in ordered for value in each.values if (value.attack, value.at) == (attack, at)]
     # A board that grew between two builds tells some numbers twice.
@@ -97,10 +97,10 @@ def _series(attack: str, ordered: Sequence[Point], margin: float) -> Series:
     levels = [value.p for value in values]
     enough = all(value.artists >= MIN_ARTISTS for value in values)
     pieces = steps.fit(levels, margin) if enough else [Piece(0, len(levels), sum(levels) / len(levels))]
-    return Series(attack, at, points, values, tuple(pieces), steps.has_regressed(pieces, margin))
+    return ScoreHistory(attack, at, points, values, tuple(pieces), steps.has_regressed(pieces, margin))
 
 
-def _stop(attack: str, ordered: Sequence[Point]) -> str:
+def _stop(attack: str, ordered: Sequence[HistoryPoint]) -> str:
     """Returns the operating point that most points have; of several a target, else the strongest."""
     stops = [value.at for each in ordered for value in each.values if value.attack == attack]
     return max(set(stops), key=lambda at: (stops.count(at), at.startswith("target"), float(at.split()[1])))

@@ -11,11 +11,11 @@ from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import curves, editing, sections
 from cloakbench_leaderboards.board.curves import EFFECT, P
 from cloakbench_leaderboards.board.equal_strength import metric_column
-from cloakbench_leaderboards.board.grid import Grid, Line
-from cloakbench_leaderboards.board.view import Curve, GapView, Pair
+from cloakbench_leaderboards.board.grid import HeadedRow, HeadedTable
+from cloakbench_leaderboards.board.view import GapView, Pair, TradeOffCurve
 from cloakbench_leaderboards.data import coverage
 from cloakbench_leaderboards.parts import addresses, svg
-from cloakbench_leaderboards.parts.later import Later, recipe
+from cloakbench_leaderboards.parts.later import LazyView, recipe
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page
 from cloakbench_leaderboards.parts.svg import Chart
@@ -41,13 +41,13 @@ class AttackView:
     """Pages of protections by label."""
     unnamed: str
     """How many protections the plots do not name; empty where they name all."""
-    table: Grid
+    table: HeadedTable
     no_signal: tuple[GapView, ...]
     gaps: tuple[GapView, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedAttack:
     """One attack in the list of all."""
 
     name: str
@@ -65,7 +65,7 @@ def pages(look: Lookup) -> Iterator[Page]:
     crumbs = (Crumb("Attacks", addresses.ATTACKS),)
     follows_from = recipe(look.basis, look.traces, look.span, look.evidence.gaps)
     for spec in look.attacks:
-        made = Later(follows_from, partial(view, look, spec))
+        made = LazyView(follows_from, partial(view, look, spec))
         path = addresses.attack(spec.name)
         yield Page(path, "attack.html", text.name(spec.name), {"made": made}, addresses.ATTACKS, crumbs)
 
@@ -95,12 +95,12 @@ def view(look: Lookup, spec: AttackSpec) -> AttackView:
     )
 
 
-def _listed(look: Lookup, spec: AttackSpec) -> Listed:
+def _listed(look: Lookup, spec: AttackSpec) -> ListedAttack:
     facts = look.explained.get(spec.name)
     artists = len(look.evidence.artists)
     learned = f"{artists - len(look.no_signal(spec))} of {artists}"
     is_edit = look.is_edit(spec)
-    return Listed(
+    return ListedAttack(
         name=text.name(spec.name),
         link=addresses.attack(spec.name),
         chain=sections.chain(spec, "compare with the clean edit" if is_edit else "generate"),
@@ -133,7 +133,7 @@ def _charts(look: Lookup, spec: AttackSpec, metrics: Sequence[str]) -> tuple[Cha
     return tuple(svg.chart(each, styles) for each in drawn if each is not None)
 
 
-def _curve(look: Lookup, spec: AttackSpec, measure: str, metric: str) -> Curve | None:
+def _curve(look: Lookup, spec: AttackSpec, measure: str, metric: str) -> TradeOffCurve | None:
     if (measure, metric) == (P, curves.first_metric(look.evidence)):
         return look.trade_offs[spec.name]
     return curves.curve(look.evidence, spec.name, measure, metric, look.span)
@@ -151,7 +151,7 @@ def _unnamed(look: Lookup) -> str:
     return f"Thin grey lines: {count} more protections, ranked lower." if count else ""
 
 
-def _table(look: Lookup, spec: AttackSpec) -> Grid:
+def _table(look: Lookup, spec: AttackSpec) -> HeadedTable:
     """Returns the board's numbers under an attack, with every quality metric in place of the first one."""
     evidence, table = look.evidence, look.tables[spec.name]
     quality = evidence.suite.metrics.quality
@@ -160,7 +160,7 @@ def _table(look: Lookup, spec: AttackSpec) -> Grid:
     absent = editing.NO_ARM if is_edit else ()
     points = [(e, strength) for e in evidence.entries if e.facts.role not in absent for strength in e.strengths]
     lines = [
-        Line(
+        HeadedRow(
             row.head,
             addresses.cell(entry.name, spec.name) if (entry.name, spec.name) in look.records else "",
             row.detail,
@@ -175,7 +175,7 @@ def _table(look: Lookup, spec: AttackSpec) -> Grid:
     )
     what = "Edits" if is_edit else "Numbers"
     caption = f"{what} under “{text.name(spec.name)}”: means over artists, in the metrics' own units"
-    return Grid(caption, "Protection", columns, tuple(lines), () if is_edit else (note,))
+    return HeadedTable(caption, "Protection", columns, tuple(lines), () if is_edit else (note,))
 
 
 def _no_signal(look: Lookup, spec: AttackSpec) -> tuple[GapView, ...]:

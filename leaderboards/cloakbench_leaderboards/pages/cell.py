@@ -15,17 +15,17 @@ from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import sections
 from cloakbench_leaderboards.board.editing import metric_cell
 from cloakbench_leaderboards.board.equal_strength import metric_column
-from cloakbench_leaderboards.board.grid import Grid, Line
-from cloakbench_leaderboards.board.tables import Cell, Column, estimate_cell
+from cloakbench_leaderboards.board.grid import HeadedRow, HeadedTable
+from cloakbench_leaderboards.board.tables import TableCell, TableColumn, estimate_cell
 from cloakbench_leaderboards.board.view import GapView, Pair
 from cloakbench_leaderboards.data import coverage
 from cloakbench_leaderboards.parts import addresses, commands, costs, recipes
-from cloakbench_leaderboards.parts.later import Later, recipe
+from cloakbench_leaderboards.parts.later import LazyView, recipe
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Asset, Crumb, Page
-from cloakbench_leaderboards.parts.pictures import Picture, Pictures, share
+from cloakbench_leaderboards.parts.pictures import Picture, PictureFinder, share
 from cloakbench_leaderboards.scores import statistics
-from cloakbench_leaderboards.scores.evidence import Entry
+from cloakbench_leaderboards.scores.evidence import BoardEntry
 
 NO_IMAGES = (
     "There are no images here: the records come from a reference folder, which holds none. "
@@ -35,7 +35,7 @@ Strip = tuple[Picture, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class CellPoint:
     """One cell: an artist at an operating point."""
 
     label: str
@@ -58,7 +58,7 @@ class ArtistView:
     anchor: str
     no_signal: str
     """Why the attack learned nothing from the artist; empty where it did."""
-    points: tuple[Point, ...]
+    points: tuple[CellPoint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,9 @@ class CellPage:
     compare: str
     command: str
     """Runs all cells of the page."""
-    table: Grid
+    table: HeadedTable
     """Over artists."""
-    cells: Grid
+    cells: HeadedTable
     """Artist by artist."""
     artists: tuple[ArtistView, ...]
     no_images: str
@@ -83,7 +83,7 @@ class CellPage:
     """What the records of all cells say alike."""
 
 
-def pages(look: Lookup, pictures: Pictures) -> Iterator[Page | Asset]:
+def pages(look: Lookup, pictures: PictureFinder) -> Iterator[Page | Asset]:
     """Yields a page for every protection and attack with a record, then the files of their pictures."""
     for entry in look.entries:
         crumbs = (Crumb("Protections", addresses.PROTECTIONS), Crumb(entry.label, addresses.protection(entry.name)))
@@ -93,7 +93,7 @@ def pages(look: Lookup, pictures: Pictures) -> Iterator[Page | Asset]:
                 continue
             records = sorted(records, key=lambda each: (_order(look, each.artist), each.strength, each.target or -1.0))
             strips = _strips(look, pictures, records)
-            made = Later(
+            made = LazyView(
                 recipe(look.basis, look.traces[entry.name], strips),
                 partial(view, look, entry, spec, list(zip(records, strips, strict=True))),
             )
@@ -108,7 +108,7 @@ def allowance(look: Lookup) -> int:
     return share(most, len(look.evidence.artists))
 
 
-def view(look: Lookup, entry: Entry, spec: AttackSpec, cells: Sequence[tuple[Record, Strip]]) -> CellPage:
+def view(look: Lookup, entry: BoardEntry, spec: AttackSpec, cells: Sequence[tuple[Record, Strip]]) -> CellPage:
     """Returns what the page of a protection and an attack says."""
     records = [record for record, _ in cells]
     known = [recipes.facts(record) for record in records]
@@ -150,7 +150,7 @@ def _order(look: Lookup, artist: str) -> tuple[int, str]:
     return (names.index(artist) if artist in names else len(names), artist)
 
 
-def _strips(look: Lookup, pictures: Pictures, records: Sequence[Record]) -> list[Strip]:
+def _strips(look: Lookup, pictures: PictureFinder, records: Sequence[Record]) -> list[Strip]:
     if not pictures.has_any:
         return [()] * len(records)
     found = []
@@ -162,14 +162,14 @@ def _strips(look: Lookup, pictures: Pictures, records: Sequence[Record]) -> list
     return found
 
 
-def _command(look: Lookup, entry: Entry, spec: AttackSpec) -> str:
+def _command(look: Lookup, entry: BoardEntry, spec: AttackSpec) -> str:
     suite, salt = look.evidence.suite, look.evidence.records[0].salt_digest
     only = (f"protection={entry.name}", f"attack={spec.name}", "seed=0")
     return commands.run(suite, salt, entry.facts, *only)
 
 
-def _point(look: Lookup, record: Record, strip: Strip, provenance: tuple[Pair, ...]) -> Point:
-    return Point(
+def _point(look: Lookup, record: Record, strip: Strip, provenance: tuple[Pair, ...]) -> CellPoint:
+    return CellPoint(
         label=_label(record),
         anchor=f"cell-{record.key[:12]}",
         strip=strip,
@@ -190,7 +190,7 @@ def _label(record: Record) -> str:
     return at if record.target is None else f"{at}, sought for {record.target:g}"
 
 
-def _table(look: Lookup, entry: Entry, spec: AttackSpec) -> Grid:
+def _table(look: Lookup, entry: BoardEntry, spec: AttackSpec) -> HeadedTable:
     """Returns one row an operating point: every metric as its mean over artists with its interval."""
     evidence, chosen = look.evidence, look.evidence.suite.metrics
     is_edit = look.is_edit(spec)
@@ -206,22 +206,22 @@ def _table(look: Lookup, entry: Entry, spec: AttackSpec) -> Grid:
         ]
         quality = [_estimate(evidence.quality.get((entry.name, strength, name))) for name in chosen.quality]
         at = sections.strength_cell(entry, strength)
-        lines.append(Line(at.text, "", at.detail, entry.is_control, (*scores, *raw, *quality)))
+        lines.append(HeadedRow(at.text, "", at.detail, entry.is_control, (*scores, *raw, *quality)))
     columns = (
-        *(() if is_edit else (Column("P", "", "↑"), Column("Effect", "", "↑"))),
+        *(() if is_edit else (TableColumn("P", "", "↑"), TableColumn("Effect", "", "↑"))),
         *(metric_column(evidence, name) for name in (*metrics, *chosen.quality)),
     )
     few = statistics.too_few(len(evidence.artists))
     is_few = len(evidence.artists) < statistics.MIN_ARTISTS
     note = f"No intervals: {few}." if is_few else "The second line is the 95 % interval over artists."
-    return Grid("Over artists, all seeds", "Strength", columns, tuple(lines), (note,))
+    return HeadedTable("Over artists, all seeds", "Strength", columns, tuple(lines), (note,))
 
 
-def _estimate(found: statistics.Estimate | None) -> Cell:
-    return Cell(text.NONE, note="no measurement") if found is None else estimate_cell(found, found.reason)
+def _estimate(found: statistics.Estimate | None) -> TableCell:
+    return TableCell(text.NONE, note="no measurement") if found is None else estimate_cell(found, found.reason)
 
 
-def _cells(look: Lookup, spec: AttackSpec, records: Sequence[Record]) -> Grid:
+def _cells(look: Lookup, spec: AttackSpec, records: Sequence[Record]) -> HeadedTable:
     """Returns one row a cell: every metric as its mean over the cell's images with its interval."""
     evidence, chosen = look.evidence, look.evidence.suite.metrics
     is_edit = look.is_edit(spec)
@@ -244,29 +244,29 @@ def _cells(look: Lookup, spec: AttackSpec, records: Sequence[Record]) -> Grid:
             *whole,
             *(_filled(column[n], _absent(record, name)) for name, column in zip(chosen.quality, quality, strict=True)),
         ]
-        status = Cell(
+        status = TableCell(
             str(record.status),
             kind="words" if record.status is Status.OK else "warning",
             note=text.plain(record.reason),
         )
         link = f"cell-{record.key[:12]}"
-        lines.append(Line(text.name(record.artist), link, _label(record), False, (status, *cells)))
+        lines.append(HeadedRow(text.name(record.artist), link, _label(record), False, (status, *cells)))
     columns = (
-        Column("Status", kind="words"),
-        *(() if is_edit else (Column("P", "all seeds", "↑"), Column("Effect", "all seeds", "↑"))),
+        TableColumn("Status", kind="words"),
+        *(() if is_edit else (TableColumn("P", "all seeds", "↑"), TableColumn("Effect", "all seeds", "↑"))),
         *(metric_column(evidence, name) for name in (*names, *sets, *chosen.quality)),
     )
     note = (
         "The second line is the 95 % interval over the images of the cell: how exactly this cell is measured, not how "
         "artists differ. A metric of a whole set has one value a cell, so no interval."
     )
-    return Grid("Every cell of the first seed", "Artist", columns, tuple(lines), (note,))
+    return HeadedTable("Every cell of the first seed", "Artist", columns, tuple(lines), (note,))
 
 
-def _means(values: Sequence[Sequence[float]]) -> list[Cell]:
+def _means(values: Sequence[Sequence[float]]) -> list[TableCell]:
     longest = max((len(each) for each in values), default=0)
     if longest == 0:
-        return [Cell(text.NONE)] * len(values)
+        return [TableCell(text.NONE)] * len(values)
     padded = np.full((len(values), longest), math.nan)
     for row, each in enumerate(values):
         padded[row, : len(each)] = each
@@ -274,14 +274,14 @@ def _means(values: Sequence[Sequence[float]]) -> list[Cell]:
     return [estimate_cell(found.at(row)) for row in range(len(values))]
 
 
-def _filled(cell: Cell, reason: str) -> Cell:
+def _filled(cell: TableCell, reason: str) -> TableCell:
     return cell if cell.value is not None else replace(cell, note=reason)
 
 
-def _value(value: float, reason: str) -> Cell:
+def _value(value: float, reason: str) -> TableCell:
     if not math.isfinite(value):
-        return Cell(text.NONE, note=text.plain(reason))
-    return Cell(text.number(value), float(f"{value:.10g}"), note=text.plain(reason))
+        return TableCell(text.NONE, note=text.plain(reason))
+    return TableCell(text.number(value), float(f"{value:.10g}"), note=text.plain(reason))
 
 
 def _absent(record: Record, metric: str) -> str:

@@ -16,7 +16,7 @@ DATA = "changes.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChangeLine:
     """One entry that came, went or moved."""
 
     label: str
@@ -49,8 +49,8 @@ def _data(told: Changes) -> bytes:
     return to_json(told.model_dump(mode="json"))
 
 
-def _line(move: Move) -> Line:
-    return Line(
+def _line(move: Move) -> ChangeLine:
+    return ChangeLine(
         label=text.name(move.protection),
         version=text.plain(move.version, 20),
         what=text.plain(move.what, 10),

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.grid import Grid, Line
-from cloakbench_leaderboards.board.tables import Cell, Column, estimate_cell
+from cloakbench_leaderboards.board.grid import HeadedRow, HeadedTable
+from cloakbench_leaderboards.board.tables import TableCell, TableColumn, estimate_cell
 from cloakbench_leaderboards.board.view import Pair
 from cloakbench_leaderboards.parts import addresses, standing
 from cloakbench_leaderboards.parts.differences import Differences
-from cloakbench_leaderboards.parts.later import Later, recipe
+from cloakbench_leaderboards.parts.later import LazyView, recipe
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page, slug
 from cloakbench_leaderboards.parts.standing import Number
-from cloakbench_leaderboards.scores.evidence import Entry
+from cloakbench_leaderboards.scores.evidence import BoardEntry
 from cloakbench_leaderboards.scores.statistics import Estimate
 
 NEIGHBOURS = 10
@@ -33,7 +33,7 @@ Told = Mapping[str, tuple[Number, ...]]
 class CompareView:
     """What the page says that compares any with any."""
 
-    pairs: Grid
+    pairs: HeadedTable
     data: dict[str, object]
     """What a script computes the comparison of any two from."""
     names: tuple[Pair, ...]
@@ -48,7 +48,7 @@ def pages(look: Lookup) -> Iterator[Page]:
     entries = {entry.name: entry for entry in look.entries}
     follows_from = recipe(look.basis, look.traces)
     told = {name: standing.numbers(look, entries[name]) for name in found.names}
-    made = Later(follows_from, partial(view, look, found, entries, told))
+    made = LazyView(follows_from, partial(view, look, found, entries, told))
     yield Page(addresses.COMPARE, "compare.html", "Compare", {"made": made}, addresses.COMPARE, scripts=(SCRIPT,))
     crumbs = (Crumb("Compare", addresses.COMPARE),)
     for name in found.names:
@@ -57,12 +57,12 @@ def pages(look: Lookup) -> Iterator[Page]:
         verdicts = [bool(found.told_apart[found.places[name], found.places[other]]) for other in others]
         traces = [look.traces[other] for other in (name, *others)]
         follows_from = recipe(look.basis, traces, numbers, verdicts)
-        made = Later(follows_from, partial(neighbours, look, found, entries[name], told))
+        made = LazyView(follows_from, partial(neighbours, look, found, entries[name], told))
         title = f"{entries[name].label} compared"
         yield Page(addresses.comparison(name), "comparison.html", title, {"made": made}, addresses.COMPARE, crumbs)
 
 
-def view(look: Lookup, found: Differences, entries: dict[str, Entry], told: Told) -> CompareView:
+def view(look: Lookup, found: Differences, entries: dict[str, BoardEntry], told: Told) -> CompareView:
     """Returns what the page says that compares any with any."""
     names = found.names
     reach = len(names) if len(names) <= ALL_PAIRS else 1
@@ -72,11 +72,15 @@ def view(look: Lookup, found: Differences, entries: dict[str, Entry], told: Told
         _pair(found, entries[name], entries[other], differences.at(row)) for row, (name, other) in enumerate(pairs)
     ]
     carrier = look.evidence.standings.carrier.title
-    columns = (Column("Minus", kind="words"), Column(carrier, "difference"), Column("Verdict", kind="words"))
+    columns = (
+        TableColumn("Minus", kind="words"),
+        TableColumn(carrier, "difference"),
+        TableColumn("Verdict", kind="words"),
+    )
     caption = "All ranked pairs" if reach > 1 else "Neighbours in rank"
     unranked = look.evidence.standings.unranked
     return CompareView(
-        pairs=Grid(f"{caption}: paired differences over artists", "Protection", columns, tuple(lines), _notes()),
+        pairs=HeadedTable(f"{caption}: paired differences over artists", "Protection", columns, tuple(lines), _notes()),
         data=_data(look, found, entries, told),
         names=tuple(Pair(entries[name].label, addresses.comparison(name)) for name in names),
         unranked=tuple(
@@ -87,18 +91,18 @@ def view(look: Lookup, found: Differences, entries: dict[str, Entry], told: Told
     )
 
 
-def neighbours(look: Lookup, found: Differences, entry: Entry, told: Told) -> Grid:
+def neighbours(look: Lookup, found: Differences, entry: BoardEntry, told: Told) -> HeadedTable:
     """Returns an entry beside its neighbours: their numbers, and on the second line its difference to them."""
     others = _neighbours(found.names, entry.name)
     entries = {each.name: each for each in look.entries}
     rank, *numbers = told[entry.name]
     lines = [
-        Line(
+        HeadedRow(
             entry.label,
             addresses.protection(entry.name),
             "this one",
             False,
-            (rank.cell, Cell("", kind="words"), *(n.cell for n in numbers)),
+            (rank.cell, TableCell("", kind="words"), *(n.cell for n in numbers)),
         )
     ]
     differences = found.to(entry.name, others)
@@ -108,9 +112,9 @@ def neighbours(look: Lookup, found: Differences, entry: Entry, told: Told) -> Gr
             replace(number.cell, detail=_shift(column[place]), flag="")
             for number, column in zip(theirs[1:], differences, strict=True)
         ]
-        verdict = Cell(_verdict(found, entry.name, other), kind="words")
+        verdict = TableCell(_verdict(found, entry.name, other), kind="words")
         lines.append(
-            Line(
+            HeadedRow(
                 entries[other].label,
                 addresses.comparison(other),
                 "",
@@ -119,13 +123,13 @@ def neighbours(look: Lookup, found: Differences, entry: Entry, told: Told) -> Gr
             )
         )
     columns = (
-        Column("Rank", "interval"),
-        Column("Verdict", f"{entry.label} is", kind="words"),
+        TableColumn("Rank", "interval"),
+        TableColumn("Verdict", f"{entry.label} is", kind="words"),
         *(_column(number) for number in numbers),
     )
     caption = f"{entry.label} and its neighbours in rank"
     note = f"Second line: {entry.label} minus the other, with the 95 % interval of the paired difference over artists."
-    return Grid(caption, "Protection", columns, tuple(lines), (note, *_notes()))
+    return HeadedTable(caption, "Protection", columns, tuple(lines), (note, *_notes()))
 
 
 def _neighbours(names: Sequence[str], name: str) -> list[str]:
@@ -133,17 +137,17 @@ def _neighbours(names: Sequence[str], name: str) -> list[str]:
     return [*names[max(place - NEIGHBOURS, 0) : place], *names[place + 1 : place + 1 + NEIGHBOURS]]
 
 
-def _column(number: Number) -> Column:
-    return Column(number.label, kind="carrier" if number.is_carrier else "number")
+def _column(number: Number) -> TableColumn:
+    return TableColumn(number.label, kind="carrier" if number.is_carrier else "number")
 
 
-def _pair(found: Differences, entry: Entry, other: Entry, difference: Estimate) -> Line:
+def _pair(found: Differences, entry: BoardEntry, other: BoardEntry, difference: Estimate) -> HeadedRow:
     cells = (
-        Cell(other.label, kind="words"),
+        TableCell(other.label, kind="words"),
         estimate_cell(difference),
-        Cell(_verdict(found, entry.name, other.name), kind="words"),
+        TableCell(_verdict(found, entry.name, other.name), kind="words"),
     )
-    return Line(entry.label, addresses.comparison(entry.name), "", False, cells)
+    return HeadedRow(entry.label, addresses.comparison(entry.name), "", False, cells)
 
 
 def _verdict(found: Differences, name: str, other: str) -> str:
@@ -169,7 +173,7 @@ def _notes() -> tuple[str, ...]:
     )
 
 
-def _data(look: Lookup, found: Differences, entries: dict[str, Entry], told: Told) -> dict[str, object]:
+def _data(look: Lookup, found: Differences, entries: dict[str, BoardEntry], told: Told) -> dict[str, object]:
     values = [found.values(column) for column in found.columns]
     return {
         "quantile": round(found.quantile, 10),

@@ -11,13 +11,13 @@ import numpy as np
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import headline, vega
 from cloakbench_leaderboards.board.curves import span
-from cloakbench_leaderboards.board.tables import Cell, Column
-from cloakbench_leaderboards.board.view import Board, Curve, Pair, ProtectionView
+from cloakbench_leaderboards.board.tables import TableCell, TableColumn
+from cloakbench_leaderboards.board.view import Board, Pair, ProtectionView, TradeOffCurve
 from cloakbench_leaderboards.parts import bundles, commands
 from cloakbench_leaderboards.parts.page import INDEX, Material, Page, slug
 from cloakbench_leaderboards.scores import aggregates, flags, statistics
 from cloakbench_leaderboards.scores.aggregates import CLEAN, Value
-from cloakbench_leaderboards.scores.evidence import Entry, Evidence
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.statistics import Estimate
 
 EQUAL, MISSING = "equal.html", "missing.html"
@@ -29,13 +29,13 @@ PLACES = 2
 class FrontRow:
     """One entry of the front page."""
 
-    rank: Cell
+    rank: TableCell
     tie: str
     page: str
     """Address of the entry's own page."""
     protection: ProtectionView
-    cells: tuple[Cell, ...]
-    seconds: Cell
+    cells: tuple[TableCell, ...]
+    seconds: TableCell
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class FrontTable:
     """The headline as the front page shows it."""
 
     caption: str
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[FrontRow, ...]
     zero: float
     """Where P is 0 on the bars, in per cent."""
@@ -110,7 +110,7 @@ def table(board: Board, evidence: Evidence) -> FrontTable:
     )
 
 
-def _curve(board: Board, evidence: Evidence) -> Curve | None:
+def _curve(board: Board, evidence: Evidence) -> TradeOffCurve | None:
     name = text.name(evidence.rank_attack)
     return next((section.curve for section in board.attacks if section.name == name), None)
 
@@ -119,7 +119,7 @@ def _data(attack: str) -> str:
     return f"data/{slug(attack)}.js"
 
 
-def _island(evidence: Evidence, curve: Curve | None) -> dict[str, Any]:
+def _island(evidence: Evidence, curve: TradeOffCurve | None) -> dict[str, Any]:
     metrics = [evidence.metric(name) for name in quality_metrics(evidence)]
     own, controls = vega.named(curve) if curve else ([], [])
     return {
@@ -182,14 +182,14 @@ def _cells(evidence: Evidence, attack: str) -> list[list[list[Any]]]:
     ]
 
 
-def _cell(entry: Entry, estimates: Iterator[tuple[Value, Estimate]], demonstration: bool) -> Cell:
+def _cell(entry: BoardEntry, estimates: Iterator[tuple[Value, Estimate]], demonstration: bool) -> TableCell:
     if entry.facts.role == "floor":
-        return Cell("1", 1.0, detail="by definition")
+        return TableCell("1", 1.0, detail="by definition")
     value, estimate = next(estimates)
     return headline.number(value, estimate, demonstration)
 
 
-def _packed(cell: Cell, ends: tuple[float, float]) -> list[Any]:
+def _packed(cell: TableCell, ends: tuple[float, float]) -> list[Any]:
     """Returns a cell as the page's script takes it: text, second line, flag, kind, then the bar."""
     bar = headline.bar(cell, ends)
     shown = [cell.text, cell.detail, cell.flag, cell.kind if cell.kind == "state" else ""]

@@ -9,7 +9,7 @@ from cloakbench.store.reading import canaries
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.history import history
 from cloakbench_leaderboards.history.feed import Event, atom
-from cloakbench_leaderboards.history.tracking import Series, Step, Track, tracks
+from cloakbench_leaderboards.history.tracking import LevelChange, ScoreHistory, Track, tracks
 from cloakbench_leaderboards.parts.page import Asset, Material, Page, slug
 from cloakbench_leaderboards.versions import drift
 
@@ -45,7 +45,7 @@ class LineView:
 
 
 @dataclass(frozen=True, slots=True)
-class PointView:
+class HistoryPointView:
     """One point in time."""
 
     day: str
@@ -64,7 +64,7 @@ class TrackView:
     name: str
     where: str
     lines: tuple[LineView, ...]
-    points: tuple[PointView, ...]
+    points: tuple[HistoryPointView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def pages(material: Material) -> Iterator[Page | Asset]:
     )
 
 
-def spark(series: Series) -> Spark:
+def spark(series: ScoreHistory) -> Spark:
     """Returns the drawing of a series: time to the right, P upwards over its own range, which is 0.1 at the least."""
     levels = [value.p for value in series.values]
     middle, reach = (max(levels) + min(levels)) / 2, max(max(levels) - min(levels), 0.1) / 2
@@ -137,7 +137,7 @@ def _track(track: Track) -> TrackView:
         where=f"Version {newest.suite_version} of the suite, {text.plain(newest.device)} ({newest.env_class})",
         lines=tuple(_line(each) for each in track.series),
         points=tuple(
-            PointView(
+            HistoryPointView(
                 day=point.measured[:10],
                 version=text.name(point.version),
                 package=point.package,
@@ -154,7 +154,7 @@ def _anchor(track: Track) -> str:
     return slug("-".join(track.identity))
 
 
-def _line(series: Series) -> LineView:
+def _line(series: ScoreHistory) -> LineView:
     first, last = series.values[0], series.values[-1]
     told = [_told(step) for step in series.steps]
     nothing = f"{len(series.values)} values, no step" if len(series.values) > 1 else "one value"
@@ -173,7 +173,7 @@ def _half(low: float | None, high: float | None) -> float:
     return float("nan") if low is None or high is None else (high - low) / 2
 
 
-def _told(step: Step) -> str:
+def _told(step: LevelChange) -> str:
     move = f"{text.number(step.before, 0.05)} → {text.number(step.after, 0.05)}"
     return f"{step.point.measured[:10]}, version {text.name(step.point.version)}: {move}"
 

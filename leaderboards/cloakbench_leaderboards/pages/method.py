@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.board import CONTROL_WORDS
-from cloakbench_leaderboards.board.grid import Grid, Line
-from cloakbench_leaderboards.board.tables import Cell, Column
+from cloakbench_leaderboards.board.grid import HeadedRow, HeadedTable
+from cloakbench_leaderboards.board.tables import TableCell, TableColumn
 from cloakbench_leaderboards.board.view import Pair
 from cloakbench_leaderboards.pages import method_tables as tables
 from cloakbench_leaderboards.pages.method_tables import Section
@@ -107,20 +107,20 @@ def _matching(look: Lookup) -> Section:
         strengths = ", ".join(f"{strength:g}" for strength in sorted(look.evidence.suite.strengths))
         return Section("quality", "Where entries meet", sentences=(f"At equal strengths: {strengths}.",))
     columns = (
-        Column(text.name(rules.metric), "target"),
-        *(Column(text.name(name), "limit") for name in rules.gates),
-        Column("Strength", kind="words"),
+        TableColumn(text.name(rules.metric), "target"),
+        *(TableColumn(text.name(name), "limit") for name in rules.gates),
+        TableColumn("Strength", kind="words"),
     )
     lines = tuple(
-        Line(
+        HeadedRow(
             f"target {place + 1}",
             "",
             "carries the rank" if place == 1 else "",
             False,
             (
-                Cell(f"{target:g}", target),
-                *(Cell(f"{values[place]:g}", values[place]) for values in rules.gates.values()),
-                Cell("sought" if target in rules.calibrated else "read from the curve", kind="words"),
+                TableCell(f"{target:g}", target),
+                *(TableCell(f"{values[place]:g}", values[place]) for values in rules.gates.values()),
+                TableCell("sought" if target in rules.calibrated else "read from the curve", kind="words"),
             ),
         )
         for place, target in enumerate(rules.targets)
@@ -133,7 +133,7 @@ def _matching(look: Lookup) -> Section:
         "limit that it meets.",
     )
     return Section(
-        "quality", "Where entries meet", sentences=sentences, grid=Grid("Targets and limits", "", columns, lines)
+        "quality", "Where entries meet", sentences=sentences, grid=HeadedTable("Targets and limits", "", columns, lines)
     )
 
 

@@ -9,8 +9,8 @@ from cloakbench.schemas.suite import MetricFacts
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import sections
 from cloakbench_leaderboards.board.board import LEVELS
-from cloakbench_leaderboards.board.grid import Grid, Line
-from cloakbench_leaderboards.board.tables import Cell, Column
+from cloakbench_leaderboards.board.grid import HeadedRow, HeadedTable
+from cloakbench_leaderboards.board.tables import TableCell, TableColumn
 from cloakbench_leaderboards.board.view import Pair
 from cloakbench_leaderboards.parts import addresses
 from cloakbench_leaderboards.parts.lookup import Lookup
@@ -38,7 +38,7 @@ class Section:
     """What is computed, and how."""
     sentences: tuple[str, ...] = ()
     pairs: tuple[Pair, ...] = ()
-    grid: Grid | None = None
+    grid: HeadedTable | None = None
 
 
 def attacks(look: Lookup) -> Section:
@@ -59,35 +59,37 @@ def attacks(look: Lookup) -> Section:
         )
         words = [sections.chain(spec), facts.summary if facts else "", settings, known or "no record", learned]
         words += [facts.limits if facts else ""] * has_limits
-        cells = tuple(Cell(text.plain(each, 2000), kind="words") for each in words)
-        lines.append(Line(text.name(spec.name), addresses.attack(spec.name), "", False, cells))
+        cells = tuple(TableCell(text.plain(each, 2000), kind="words") for each in words)
+        lines.append(HeadedRow(text.name(spec.name), addresses.attack(spec.name), "", False, cells))
     labels = ["Stages", "What the attacker does", "Settings", "Versions", "Learned from"]
     labels += ["What it cannot show"] * has_limits
-    columns = tuple(Column(label, kind="words") for label in labels)
+    columns = tuple(TableColumn(label, kind="words") for label in labels)
     sentences = (
         "The mimic has the protected images with captions that name their subjects and a rare token: no clean "
         "image, and no knowledge of the protection. An attack that is stronger than these may leave less.",
     )
-    return Section("attacks", "Attacks", sentences=sentences, grid=Grid("Attacks", "Attack", columns, tuple(lines)))
+    return Section(
+        "attacks", "Attacks", sentences=sentences, grid=HeadedTable("Attacks", "Attack", columns, tuple(lines))
+    )
 
 
 def metrics(look: Lookup) -> Section:
     """Returns every metric of the suite with unit, range, direction and weights."""
     used = look.evidence.suite.metrics.every
     lines = tuple(
-        Line(
+        HeadedRow(
             text.name(metric.name),
             "",
             "D" if metric.name == look.evidence.suite.metrics.primary else "",
             False,
-            tuple(Cell(text.plain(words, 1000), kind="words") for words in _metric(metric)),
+            tuple(TableCell(text.plain(words, 1000), kind="words") for words in _metric(metric)),
         )
         for metric in sorted(look.evidence.facts.metrics, key=lambda each: _position(used, each.name))
         if metric.name in used
     )
     labels = ("Of each", "Unit", "Range", "Better for the artist", "Version", "Weights", "What it is")
-    columns = tuple(Column(label, kind="words") for label in labels)
-    return Section("metrics", "Metrics", grid=Grid("Metrics in their own units", "Metric", columns, lines))
+    columns = tuple(TableColumn(label, kind="words") for label in labels)
+    return Section("metrics", "Metrics", grid=HeadedTable("Metrics in their own units", "Metric", columns, lines))
 
 
 def _position(used: list[str], name: str) -> int:

@@ -10,20 +10,20 @@ from functools import partial
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.equal_strength import p_cell
-from cloakbench_leaderboards.board.grid import Grid
-from cloakbench_leaderboards.board.tables import Cell
-from cloakbench_leaderboards.board.view import GapView, Pair, ProtectionView, Series
+from cloakbench_leaderboards.board.grid import HeadedTable
+from cloakbench_leaderboards.board.tables import TableCell
+from cloakbench_leaderboards.board.view import CurveSeries, GapView, Pair, ProtectionView
 from cloakbench_leaderboards.data import coverage
 from cloakbench_leaderboards.parts import addresses, commands, costs, standing, svg
-from cloakbench_leaderboards.parts.later import Later, recipe
+from cloakbench_leaderboards.parts.later import LazyView, recipe
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page
 from cloakbench_leaderboards.parts.standing import Number
 from cloakbench_leaderboards.parts.svg import SMALL, Chart
 from cloakbench_leaderboards.scores.aggregates import FIXED
-from cloakbench_leaderboards.scores.evidence import Entry
-from cloakbench_leaderboards.scores.matching import Sought
-from cloakbench_leaderboards.scores.scores import Point
+from cloakbench_leaderboards.scores.evidence import BoardEntry
+from cloakbench_leaderboards.scores.matching import CalibratedStrength
+from cloakbench_leaderboards.scores.scores import ScoredPoint
 
 COMPARED = "random-noise"
 """The control that stands beside a protection in its plots."""
@@ -48,7 +48,7 @@ class HeatRow:
     attack: str
     link: str
     """Page behind the numbers; empty where there is none."""
-    mean: Cell
+    mean: TableCell
     shades: tuple[Shade, ...]
 
 
@@ -84,7 +84,7 @@ class ProtectionPage:
     heats: tuple[Heat, ...]
     """The same at its other strengths."""
     calibrations: tuple[Pair, ...]
-    costs: Grid
+    costs: HeadedTable
     gaps: tuple[GapView, ...]
     no_signal: tuple[Pair, ...]
     install: str
@@ -95,13 +95,13 @@ class ProtectionPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedProtection:
     """One protection in the list of all."""
 
     facts: ProtectionView
     link: str
-    rank: Cell
-    carrier: Cell
+    rank: TableCell
+    carrier: TableCell
 
 
 def pages(look: Lookup, facts: Sequence[ProtectionView]) -> Iterator[Page]:
@@ -113,7 +113,7 @@ def pages(look: Lookup, facts: Sequence[ProtectionView]) -> Iterator[Page]:
     crumbs = (Crumb("Protections", addresses.PROTECTIONS),)
     noise = [look.traces[entry.name] for entry in look.entries if entry.facts.role == COMPARED]
     for entry in look.entries:
-        made = Later(
+        made = LazyView(
             recipe(
                 look.basis, look.traces[entry.name], noise, look.span, views[entry.name], standing.numbers(look, entry)
             ),
@@ -123,7 +123,7 @@ def pages(look: Lookup, facts: Sequence[ProtectionView]) -> Iterator[Page]:
         yield Page(path, "protection.html", entry.label, {"made": made}, addresses.PROTECTIONS, crumbs)
 
 
-def view(look: Lookup, entry: Entry, facts: ProtectionView) -> ProtectionPage:
+def view(look: Lookup, entry: BoardEntry, facts: ProtectionView) -> ProtectionPage:
     """Returns what the page of a protection says."""
     evidence, focus = look.evidence, look.focus(entry)
     salt = evidence.records[0].salt_digest
@@ -145,13 +145,13 @@ def view(look: Lookup, entry: Entry, facts: ProtectionView) -> ProtectionPage:
     )
 
 
-def _listed(look: Lookup, entry: Entry, facts: ProtectionView) -> Listed:
+def _listed(look: Lookup, entry: BoardEntry, facts: ProtectionView) -> ListedProtection:
     rank, *numbers = standing.numbers(look, entry)
     carrier = next(each for each in numbers if each.is_carrier)
-    return Listed(facts, addresses.protection(entry.name), rank.cell, carrier.cell)
+    return ListedProtection(facts, addresses.protection(entry.name), rank.cell, carrier.cell)
 
 
-def _weakest(look: Lookup, entry: Entry, strength: float) -> str:
+def _weakest(look: Lookup, entry: BoardEntry, strength: float) -> str:
     known = [
         (spec, point)
         for spec, point in look.strongest(entry, strength)
@@ -165,11 +165,11 @@ def _weakest(look: Lookup, entry: Entry, strength: float) -> str:
     return words if len(known) == 1 else f"{words} The weakest is “{text.name(kindest.name)}” with P {_value(most)}."
 
 
-def _value(point: Point) -> str:
+def _value(point: ScoredPoint) -> str:
     return text.number(point.p.value, (point.p.high - point.p.low) / 2)
 
 
-def _smalls(look: Lookup, entry: Entry) -> Iterator[Small]:
+def _smalls(look: Lookup, entry: BoardEntry) -> Iterator[Small]:
     """Yields P over quality under each attack, beside random noise of the same budget."""
     for spec in look.evidence.ranked:
         curve = look.trade_offs[spec.name]
@@ -183,12 +183,12 @@ def _smalls(look: Lookup, entry: Entry) -> Iterator[Small]:
         yield Small(text.name(spec.name), _link(look, entry, spec), svg.chart(own, styles, SMALL, spec.name))
 
 
-def _alternative(spec: AttackSpec, series: Series, metric: str) -> str:
+def _alternative(spec: AttackSpec, series: CurveSeries, metric: str) -> str:
     ends = "; ".join(f"P {text.number(each.y)} at {metric} {text.number(each.x)}" for each in series.points)
     return f"P under {text.name(spec.name)}: {ends}."
 
 
-def _heat(look: Lookup, entry: Entry, strength: float) -> Heat:
+def _heat(look: Lookup, entry: BoardEntry, strength: float) -> Heat:
     evidence = look.evidence
     has_one = entry.facts.role in FIXED
     at = "" if has_one else f" at strength {strength:g}"
@@ -207,7 +207,7 @@ def _heat(look: Lookup, entry: Entry, strength: float) -> Heat:
     return Heat(caption, tuple(text.name(artist) for artist in evidence.artists), rows)
 
 
-def _shade(look: Lookup, entry: Entry, strength: float, spec: AttackSpec, artist: str) -> Shade:
+def _shade(look: Lookup, entry: BoardEntry, strength: float, spec: AttackSpec, artist: str) -> Shade:
     found = look.artists.get((entry.name, strength, spec.name, artist))
     if found is None:
         return Shade("absent", "state", "no record")
@@ -219,11 +219,11 @@ def _shade(look: Lookup, entry: Entry, strength: float, spec: AttackSpec, artist
     return Shade(f"{found.p:.2f}".replace("-", text.MINUS), f"h{step}", text.plain(found.reason))
 
 
-def _link(look: Lookup, entry: Entry, spec: AttackSpec) -> str:
+def _link(look: Lookup, entry: BoardEntry, spec: AttackSpec) -> str:
     return addresses.cell(entry.name, spec.name) if (entry.name, spec.name) in look.records else ""
 
 
-def _calibrations(look: Lookup, entry: Entry) -> Iterator[Pair]:
+def _calibrations(look: Lookup, entry: BoardEntry) -> Iterator[Pair]:
     tried = {each.target: each.calibration for each in look.own[entry.name] if each.target is not None}
     for target, found in sorted(entry.subject.calibrations.items()):
         told = f"strength {found.strength:g}" if found.strength else "no strength meets it"
@@ -232,11 +232,11 @@ def _calibrations(look: Lookup, entry: Entry) -> Iterator[Pair]:
         yield Pair(limits, f"{told}; tried {tries}" if tries else told)
 
 
-def _tried(quality: Mapping[str, float], sought: Sought) -> str:
+def _tried(quality: Mapping[str, float], sought: CalibratedStrength) -> str:
     return ", ".join(text.number(quality[name]) for name in sought.limits if name in quality)
 
 
-def _gaps(look: Lookup, entry: Entry) -> Iterator[GapView]:
+def _gaps(look: Lookup, entry: BoardEntry) -> Iterator[GapView]:
     for (protection, attack), gaps in look.gaps.items():
         if protection == entry.name:
             for gap in gaps:

@@ -8,8 +8,8 @@ from statistics import median
 
 from cloakbench.schemas.record import Record, StageCost
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.grid import Grid, Line
-from cloakbench_leaderboards.board.tables import Cell, Column
+from cloakbench_leaderboards.board.grid import HeadedRow, HeadedTable
+from cloakbench_leaderboards.board.tables import TableCell, TableColumn
 
 STAGES = {
     "calibrate": "seeks the strength that meets a target of quality; the whole search counts",
@@ -24,7 +24,7 @@ STAGES = {
 GIGABYTE = 1e9
 
 
-def grid(records: Sequence[Record]) -> Grid:
+def grid(records: Sequence[Record]) -> HeadedTable:
     """Returns one row a stage: the median over cells that ran it, none that took its output from the store."""
     found: dict[str, list[StageCost]] = {}
     for record in records:
@@ -34,16 +34,16 @@ def grid(records: Sequence[Record]) -> Grid:
     order = [*STAGES, *sorted(found.keys() - STAGES.keys())]
     lines = tuple(_line(stage, found[stage]) for stage in order if stage in found)
     columns = (
-        Column("Cells"),
-        Column("Wall", "s, median"),
-        Column("Device", "s, median"),
-        Column("Peak memory", "GB, highest"),
-        Column("All cells", "hours"),
-        Column("Energy", "J, median"),
-        Column("What it does", kind="words"),
+        TableColumn("Cells"),
+        TableColumn("Wall", "s, median"),
+        TableColumn("Device", "s, median"),
+        TableColumn("Peak memory", "GB, highest"),
+        TableColumn("All cells", "hours"),
+        TableColumn("Energy", "J, median"),
+        TableColumn("What it does", kind="words"),
     )
     note = "Per cell; a cell that took a stage's output from the store is not counted there."
-    return Grid("Cost by stage", "Stage", columns, lines, (note,))
+    return HeadedTable("Cost by stage", "Stage", columns, lines, (note,))
 
 
 def words(costs: dict[str, StageCost]) -> str:
@@ -65,7 +65,7 @@ def _words(cost: StageCost) -> str:
     return f"{text.number(cost.wall_s)} s (device {text.number(cost.device_s)} s, {memory} GB{where})"
 
 
-def _line(stage: str, costs: list[StageCost]) -> Line:
+def _line(stage: str, costs: list[StageCost]) -> HeadedRow:
     wall = [cost.wall_s for cost in costs]
     energy = [cost.energy_j for cost in costs if cost.energy_j is not None]
     numbers = [
@@ -77,7 +77,7 @@ def _line(stage: str, costs: list[StageCost]) -> Line:
         median(energy) if energy else math.nan,
     ]
     cells = (
-        Cell(str(len(costs)), numbers[0]),
-        *(Cell(text.number(each), each if math.isfinite(each) else None) for each in numbers[1:]),
+        TableCell(str(len(costs)), numbers[0]),
+        *(TableCell(text.number(each), each if math.isfinite(each) else None) for each in numbers[1:]),
     )
-    return Line(text.name(stage), "", "", False, (*cells, Cell(STAGES.get(stage, ""), kind="words")))
+    return HeadedRow(text.name(stage), "", "", False, (*cells, TableCell(STAGES.get(stage, ""), kind="words")))

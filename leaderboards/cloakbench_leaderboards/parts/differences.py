@@ -12,7 +12,7 @@ from scipy import stats
 
 from cloakbench_leaderboards.scores import ranking, statistics
 from cloakbench_leaderboards.scores.evidence import Evidence
-from cloakbench_leaderboards.scores.standings import Column
+from cloakbench_leaderboards.scores.standings import RankColumn
 from cloakbench_leaderboards.scores.statistics import LEVEL, Array, Estimate, Estimates
 
 
@@ -29,7 +29,7 @@ class Differences:
         return sorted(places, key=lambda name: places[name].rank)
 
     @cached_property
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[RankColumn]:
         """Every number of the front page, with the one that carries the rank."""
         found = self.evidence.standings
         return list({**found.columns, found.carrier.key: found.carrier}.values())
@@ -79,7 +79,7 @@ class Differences:
             for column in self.columns
         }
 
-    def values(self, column: Column) -> Array:
+    def values(self, column: RankColumn) -> Array:
         """Returns what each artist contributes to a number of each ranked entry."""
         return self.arrays[column.key]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class LazyView:
     """A view that is made when a template calls it; its `repr` is what it follows from, so that pages stay cheap."""
 
     recipe: str

@@ -12,12 +12,12 @@ from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import AttackExplained, AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import curves
-from cloakbench_leaderboards.board.tables import Cell, Table, estimate_cell
-from cloakbench_leaderboards.board.view import Board, Curve
+from cloakbench_leaderboards.board.tables import Table, TableCell, estimate_cell
+from cloakbench_leaderboards.board.view import Board, TradeOffCurve
 from cloakbench_leaderboards.data.coverage import Gap
 from cloakbench_leaderboards.parts.later import recipe
-from cloakbench_leaderboards.scores.evidence import Entry, Evidence
-from cloakbench_leaderboards.scores.scores import Point
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
+from cloakbench_leaderboards.scores.scores import ScoredPoint
 
 Pair = tuple[str, str]
 """Protection, attack."""
@@ -45,7 +45,7 @@ class Lookup:
     board: Board
 
     @cached_property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[BoardEntry]:
         """The entries with pages of their own: all but the floor, which no attack ever touches."""
         return [entry for entry in self.evidence.entries if entry.facts.role != "floor"]
 
@@ -138,12 +138,14 @@ class Lookup:
         return {spec.name: table for spec, table in zip(self.attacks, tables, strict=True)}
 
     @cached_property
-    def quality(self) -> Mapping[tuple[str, float], tuple[Cell, ...]]:
+    def quality(self) -> Mapping[tuple[str, float], tuple[TableCell, ...]]:
         """Every quality metric by protection and strength: no attack changes it."""
         found, names = self.evidence.quality, self.evidence.suite.metrics.quality
         return {
             (entry.name, strength): tuple(
-                estimate_cell(found[place]) if (place := (entry.name, strength, name)) in found else Cell(text.NONE)
+                estimate_cell(found[place])
+                if (place := (entry.name, strength, name)) in found
+                else TableCell(text.NONE)
                 for name in names
             )
             for entry in self.evidence.entries
@@ -151,11 +153,11 @@ class Lookup:
         }
 
     @cached_property
-    def trade_offs(self) -> Mapping[str, Curve | None]:
+    def trade_offs(self) -> Mapping[str, TradeOffCurve | None]:
         """P over the metric that entries are matched by, one curve an attack."""
         return {spec.name: each.curve for spec, each in zip(self.evidence.ranked, self.board.attacks, strict=True)}
 
-    def point(self, entry: Entry, strength: float, attack: str) -> Point | None:
+    def point(self, entry: BoardEntry, strength: float, attack: str) -> ScoredPoint | None:
         """Returns an operating point under an attack, None where there is no record of it."""
         return self.evidence.scores.summary.get((entry.name, strength, attack))
 
@@ -179,7 +181,7 @@ class Lookup:
         """Returns the artists from whom an attack did not learn, with the reason."""
         return {} if self.is_edit(spec) else self._silent.get((spec.mimicry, spec.model), {})
 
-    def focus(self, entry: Entry) -> float:
+    def focus(self, entry: BoardEntry) -> float:
         """Returns the strength that a page shows first: where most artists have a P, of these the middle one."""
         attacks = [spec.name for spec in self.evidence.ranked]
 
@@ -189,11 +191,11 @@ class Lookup:
 
         return min(entry.strengths, key=order, default=self.evidence.middle)
 
-    def strongest(self, entry: Entry, strength: float) -> list[tuple[AttackSpec, Point | None]]:
+    def strongest(self, entry: BoardEntry, strength: float) -> list[tuple[AttackSpec, ScoredPoint | None]]:
         """Returns the attacks with the point that they leave, the least P first, those without a number last."""
         pairs = [(spec, self.point(entry, strength, spec.name)) for spec in self.evidence.ranked]
 
-        def order(pair: tuple[AttackSpec, Point | None]) -> float:
+        def order(pair: tuple[AttackSpec, ScoredPoint | None]) -> float:
             point = pair[1]
             return point.p.value if point and math.isfinite(point.p.value) else math.inf
 

@@ -45,7 +45,7 @@ class Picture(NamedTuple):
 
 
 @dataclass
-class Pictures:
+class PictureFinder:
     """Finds the pictures of cells; every file that one refers to is listed once."""
 
     store: StorePaths

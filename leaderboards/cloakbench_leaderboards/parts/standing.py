@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.headline import limits
-from cloakbench_leaderboards.board.tables import Cell, estimate_cell
+from cloakbench_leaderboards.board.tables import TableCell, estimate_cell
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.scores.aggregates import Value
-from cloakbench_leaderboards.scores.evidence import Entry
+from cloakbench_leaderboards.scores.evidence import BoardEntry
 from cloakbench_leaderboards.scores.statistics import Estimate
 
 WORDS = ("not reached", "no signal", "not defined")
@@ -22,12 +22,12 @@ class Number:
     """One number with its name."""
 
     label: str
-    cell: Cell
+    cell: TableCell
     is_carrier: bool
     """Whether it carries the rank."""
 
 
-def numbers(look: Lookup, entry: Entry) -> tuple[Number, ...]:
+def numbers(look: Lookup, entry: BoardEntry) -> tuple[Number, ...]:
     """Returns the rank, then every column of the front page."""
     found = look.evidence.standings
     columns = {**found.columns, found.carrier.key: found.carrier}
@@ -40,11 +40,11 @@ def numbers(look: Lookup, entry: Entry) -> tuple[Number, ...]:
     )
 
 
-def number(value: Value, estimate: Estimate) -> Cell:
+def number(value: Value, estimate: Estimate) -> TableCell:
     """Returns one number of an entry, or the state that keeps it from having one, with the reason."""
     told = text.plain("; ".join(dict.fromkeys(part for part in (estimate.reason, value.note, *value.lacks) if part)))
     if not math.isfinite(estimate.value):
-        return Cell(value.state if value.state in WORDS else text.NONE, note=told, kind="state")
+        return TableCell(value.state if value.state in WORDS else text.NONE, note=told, kind="state")
     return replace(estimate_cell(estimate, told), flag=" · ".join([*limits(value), *value.lacks[:1]]))
 
 
@@ -55,10 +55,10 @@ def _pair(look: Lookup, key: str, name: str) -> tuple[Value, Estimate]:
     return column.values[row], column.found[row]
 
 
-def _rank(look: Lookup, entry: Entry) -> Cell:
+def _rank(look: Lookup, entry: BoardEntry) -> TableCell:
     found = look.evidence.standings
     place = found.places.get(entry.name)
     if place is None:
-        return Cell(text.NONE, detail="unranked", note=text.plain(found.unranked.get(entry.name, "control")))
+        return TableCell(text.NONE, detail="unranked", note=text.plain(found.unranked.get(entry.name, "control")))
     interval = f"{place.best} to {place.worst}, " if place.best < place.worst else ""
-    return Cell(str(place.rank), float(place.rank), detail=f"{interval}tie group {place.group}")
+    return TableCell(str(place.rank), float(place.rank), detail=f"{interval}tie group {place.group}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.view import Curve, CurvePoint, Series
+from cloakbench_leaderboards.board.view import CurvePoint, CurveSeries, TradeOffCurve
 
 Scale = Callable[[float], float]
 COLOURS = 6
@@ -88,7 +88,7 @@ def kinds(labels: Sequence[str], controls: Sequence[str]) -> dict[str, str]:
     return found | {label: f"g{n % 2}" for n, label in enumerate(controls)}
 
 
-def chart(curve: Curve, kinds: Mapping[str, str], size: Size = WIDE, title: str = "") -> Chart:
+def chart(curve: TradeOffCurve, kinds: Mapping[str, str], size: Size = WIDE, title: str = "") -> Chart:
     """Returns a curve as geometry."""
     xs = [point.x for series in curve.series for point in series.points]
     x_low, x_high = _span(xs, is_zero_in=not curve.x_reversed)
@@ -135,7 +135,7 @@ def _depth(kind: str) -> tuple[int, str, str]:
     return (1 if kind.startswith("g") else 2, backwards, str(9 - int(colour[1:])))
 
 
-def _stroke(series: Series, kind: str, across: Scale, up: Scale) -> Stroke:
+def _stroke(series: CurveSeries, kind: str, across: Scale, up: Scale) -> Stroke:
     dots = tuple((_place(across(point.x)), _place(up(point.y))) for point in series.points)
     path = "M" + "L".join(f"{x},{y}" for x, y in dots)
     return Stroke(series.label, kind, path, "" if kind == "rest" else _band(series.points, across, up), dots)

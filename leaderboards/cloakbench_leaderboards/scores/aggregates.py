@@ -12,8 +12,8 @@ import numpy as np
 from cloakbench.schemas.suite import AttackSpec, Suite
 from cloakbench_leaderboards.data.frames import HALVES
 from cloakbench_leaderboards.scores import matching, statistics
-from cloakbench_leaderboards.scores.matching import Curve, Match, Sought, Stop
-from cloakbench_leaderboards.scores.scores import Grid
+from cloakbench_leaderboards.scores.matching import CalibratedStrength, Match, OperatingPoint, QualityCurve
+from cloakbench_leaderboards.scores.scores import ScoreMatrices
 from cloakbench_leaderboards.scores.statistics import Array
 
 CLEAN = "identity"
@@ -21,13 +21,13 @@ FIXED = ("identity", "placebo")
 """Controls with one operating point, which stands at every target and strength."""
 
 
-class Subject(NamedTuple):
+class EntryPoints(NamedTuple):
     """One entry with its operating points."""
 
     name: str
     role: str
     strengths: tuple[float, ...]
-    calibrations: Mapping[float, Sought]
+    calibrations: Mapping[float, CalibratedStrength]
     """What was sought for each target, and found."""
     planned: tuple[float, ...]
     """Strengths that the suite asks of it."""
@@ -64,7 +64,7 @@ class Setting:
     suite: Suite
     attacks: Sequence[AttackSpec]
     """Those that scores are made of."""
-    grid: Grid
+    grid: ScoreMatrices
     quality: Mapping[tuple[str, float, str], float]
     """Mean over artists by protection, strength, metric."""
     higher_is_better: Mapping[str, bool]
@@ -83,19 +83,19 @@ class Setting:
         return [each for each in self.attacks if (each.mimicry, each.model) == arm]
 
     @property
-    def stops(self) -> list[Stop]:
+    def stops(self) -> list[OperatingPoint]:
         """Where entries are compared: the suite's targets, or its strengths where it has none."""
         if self.suite.matching:
             return matching.stops(self.suite.matching)
-        return [Stop(f"{strength:g}", None, {}, strength) for strength in sorted(self.suite.strengths)]
+        return [OperatingPoint(f"{strength:g}", None, {}, strength) for strength in sorted(self.suite.strengths)]
 
     @property
-    def middle(self) -> Stop:
+    def middle(self) -> OperatingPoint:
         """The target, or strength, that aggregates stand at."""
         return self.stops[len(self.stops) // 2]
 
 
-def curve(setting: Setting, subject: Subject, attack: str) -> Curve:
+def curve(setting: Setting, subject: EntryPoints, attack: str) -> QualityCurve:
     """Returns the trade-off curve of an entry against an attack: points with a score and every quality metric."""
     names = setting.suite.metrics.quality
     places = [(CLEAN, 0.0), *((subject.name, strength) for strength in subject.strengths if strength > 0)]
@@ -105,10 +105,10 @@ def curve(setting: Setting, subject: Subject, attack: str) -> Curve:
         if (*place, attack) in setting.grid.rows and all((*place, name) in setting.quality for name in names)
     ]
     quality = {name: tuple(setting.quality[(*place, name)] for place in known) for name in names}
-    return Curve(tuple(strength for _, strength in known), quality)
+    return QualityCurve(tuple(strength for _, strength in known), quality)
 
 
-def match(setting: Setting, subject: Subject, attack: str, stop: Stop) -> Match:
+def match(setting: Setting, subject: EntryPoints, attack: str, stop: OperatingPoint) -> Match:
     """Returns where on its curve an entry is compared at a stop; a calibrated point wins over interpolation."""
     if subject.role in FIXED:
         own = subject.strengths[0]
@@ -125,7 +125,7 @@ def match(setting: Setting, subject: Subject, attack: str, stop: Stop) -> Match:
     return matching.meet(curve(setting, subject, attack), stop.limits, setting.higher_is_better)
 
 
-def protection(setting: Setting, subject: Subject, attack: str, stop: Stop) -> Value:
+def protection(setting: Setting, subject: EntryPoints, attack: str, stop: OperatingPoint) -> Value:
     """Returns P against one attack at a stop."""
     place = (subject.name, attack, stop.label)
     if place not in setting.found:
@@ -133,7 +133,7 @@ def protection(setting: Setting, subject: Subject, attack: str, stop: Stop) -> V
     return setting.found[place]
 
 
-def _protection(setting: Setting, subject: Subject, attack: str, stop: Stop) -> Value:
+def _protection(setting: Setting, subject: EntryPoints, attack: str, stop: OperatingPoint) -> Value:
     found = match(setting, subject, attack, stop)
     p, denominator = _blend(setting, subject, attack, found, "p")
     if found.weights and not np.isfinite(denominator).any():
@@ -147,12 +147,12 @@ def _protection(setting: Setting, subject: Subject, attack: str, stop: Stop) -> 
     )
 
 
-def mean(setting: Setting, subject: Subject, stop: Stop) -> Value:
+def mean(setting: Setting, subject: EntryPoints, stop: OperatingPoint) -> Value:
     """Returns the mean of P over all attacks that learned from someone."""
     return _mean_of([(a, protection(setting, subject, a.name, stop)) for a in _live(setting, setting.attacks)])
 
 
-def worst(setting: Setting, subject: Subject, stop: Stop) -> Value:
+def worst(setting: Setting, subject: EntryPoints, stop: OperatingPoint) -> Value:
     """Returns P under the countermeasure that serves the mimic best, artist by artist, none being one of them.
 
     A minimum of noisy values is too low, so the countermeasure is chosen on one half of the generations and scored on
@@ -178,7 +178,7 @@ def worst(setting: Setting, subject: Subject, stop: Stop) -> Value:
     return Value(statistics.contributions(value * denominator, denominator), state, note, lacks)
 
 
-def retention(setting: Setting, subject: Subject, stop: Stop) -> Value:
+def retention(setting: Setting, subject: EntryPoints, stop: OperatingPoint) -> Value:
     """Returns the share of P that is left under countermeasures: their mean P over P without, where that is above 0."""
     if subject.role != "submission":  # a quotient of two noises says nothing
         return Value(_nothing(setting), "not defined", "a control protects nothing that could be retained")
@@ -197,7 +197,7 @@ def retention(setting: Setting, subject: Subject, stop: Stop) -> Value:
     return Value(both, above.state, above.note, lacks)
 
 
-def area(setting: Setting, subject: Subject) -> Value:
+def area(setting: Setting, subject: EntryPoints) -> Value:
     """Returns the mean of P minus that of the images as they are, over quality from theirs to the middle target."""
     rules = setting.suite.matching
     if rules is None:
@@ -217,13 +217,13 @@ def area(setting: Setting, subject: Subject) -> Value:
     return Value(statistics.contributions((p - clean) * denominator, denominator), "measured", "", lacks)
 
 
-def _at(setting: Setting, subject: Subject, attack: str, strength: float) -> Match:
+def _at(setting: Setting, subject: EntryPoints, attack: str, strength: float) -> Match:
     if (subject.name, strength, attack) in setting.grid.rows:
         return Match("measured", ((strength, 1.0),), "", "")
     return Match("no curve", (), "", "no record at this strength")
 
 
-def _blend(setting: Setting, subject: Subject, attack: str, found: Match, measure: str) -> tuple[Array, Array]:
+def _blend(setting: Setting, subject: EntryPoints, attack: str, found: Match, measure: str) -> tuple[Array, Array]:
     """Returns a measure at a match, and the denominators, one value an artist."""
     total = np.zeros(len(setting.grid.artists)) if found.weights else _nothing(setting)
     denominator = _nothing(setting)
@@ -236,7 +236,7 @@ def _blend(setting: Setting, subject: Subject, attack: str, found: Match, measur
     return total, denominator
 
 
-def _lacks(setting: Setting, subject: Subject, attack: str, found: Match) -> tuple[str, ...]:
+def _lacks(setting: Setting, subject: EntryPoints, attack: str, found: Match) -> tuple[str, ...]:
     if not found.weights:
         return () if found.state == "not reached" else (found.note,)
     p, denominator = _blend(setting, subject, attack, found, "p")

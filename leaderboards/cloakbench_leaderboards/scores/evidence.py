@@ -11,16 +11,16 @@ import pandas as pd
 
 from cloakbench.schemas.record import ProtectionFacts, Record
 from cloakbench.schemas.suite import AttackSpec, MetricFacts, Suite, SuiteFacts
-from cloakbench.store.reading import Damaged, Loaded
+from cloakbench.store.reading import DamagedLine, Loaded
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.data import coverage, frames
 from cloakbench_leaderboards.data.coverage import Gap
 from cloakbench_leaderboards.data.selection import select
 from cloakbench_leaderboards.data.trust import Trust, labels
 from cloakbench_leaderboards.scores import matching, statistics
-from cloakbench_leaderboards.scores.aggregates import Setting, Subject, protection
-from cloakbench_leaderboards.scores.matching import Sought
-from cloakbench_leaderboards.scores.resolution import Noise, measure
+from cloakbench_leaderboards.scores.aggregates import EntryPoints, Setting, protection
+from cloakbench_leaderboards.scores.matching import CalibratedStrength
+from cloakbench_leaderboards.scores.resolution import Resolution, measure
 from cloakbench_leaderboards.scores.scores import Scores, score
 from cloakbench_leaderboards.scores.standings import CONTROLS, Standings, standings
 from cloakbench_leaderboards.scores.statistics import Estimate
@@ -30,14 +30,14 @@ Address = tuple[str, float, str, str]
 ADDRESS = ["protection", "strength", "attack", "metric"]
 
 
-class Entry(NamedTuple):
+class BoardEntry(NamedTuple):
     """One protection of the board, or a control."""
 
     name: str
     label: str
     """The name, safe and short enough for a table."""
     facts: ProtectionFacts
-    subject: Subject
+    subject: EntryPoints
     """What its aggregates are worked out from."""
 
     @property
@@ -72,15 +72,15 @@ class Evidence:
     facts: SuiteFacts
     records: list[Record]
     left_out: dict[str, int]
-    damaged: list[Damaged]
+    damaged: list[DamagedLine]
     artists: tuple[str, ...]
-    entries: list[Entry]
+    entries: list[BoardEntry]
     levels: Levels
     scores: Scores
     setting: Setting
     """What the aggregates of all entries share."""
     standings: Standings
-    noise: Noise
+    noise: Resolution
     gaps: list[Gap]
     raw: dict[Address, Estimate]
     """Mean over artists; the floor stands under every attack of its mimicry and model."""
@@ -120,7 +120,7 @@ class Evidence:
         """Returns what the suite's facts say about a metric."""
         return next((each for each in self.facts.metrics if each.name == name), None)
 
-    def focus(self, entry: Entry) -> float:
+    def focus(self, entry: BoardEntry) -> float:
         """Returns the strength at which an entry's raw values stand in the headline: the middle, or its nearest."""
         return min(entry.strengths, key=lambda strength: (abs(strength - self.middle), strength), default=self.middle)
 
@@ -190,7 +190,7 @@ def over_artists(values: pd.DataFrame, address: list[str], column: str) -> dict[
     return {cast("tuple[object, ...]", place): found.at(row) for row, place in enumerate(means.index)}
 
 
-def _entries(setting: Setting, records: list[Record]) -> list[Entry]:
+def _entries(setting: Setting, records: list[Record]) -> list[BoardEntry]:
     newest: dict[str, ProtectionFacts] = {}
     strengths: dict[str, set[float]] = {}
     searched: dict[str, dict[float, Record]] = {}
@@ -206,22 +206,24 @@ def _entries(setting: Setting, records: list[Record]) -> list[Entry]:
     for name, facts in sorted(newest.items()):
         ends = searched.get(name, {}).items()
         sought = {target: _sought(setting, limits.get(target, {}), record) for target, record in ends}
-        found.append(Entry(name, text.name(name), facts, _subject(facts, strengths[name], sought, setting.suite)))
+        found.append(BoardEntry(name, text.name(name), facts, _subject(facts, strengths[name], sought, setting.suite)))
     return found
 
 
-def _sought(setting: Setting, limits: Mapping[str, float], record: Record) -> Sought:
+def _sought(setting: Setting, limits: Mapping[str, float], record: Record) -> CalibratedStrength:
     binding = matching.binding(record.strength, record.calibration, limits, setting.higher_is_better)
-    return Sought(limits, record.strength, binding, text.plain(record.reason))
+    return CalibratedStrength(limits, record.strength, binding, text.plain(record.reason))
 
 
-def _subject(facts: ProtectionFacts, strengths: set[float], sought: dict[float, Sought], suite: Suite) -> Subject:
+def _subject(
+    facts: ProtectionFacts, strengths: set[float], sought: dict[float, CalibratedStrength], suite: Suite
+) -> EntryPoints:
     is_swept = facts.role in coverage.SUITE_ROLES and facts.budget != coverage.PERCEPTUAL
     planned = tuple(suite.strengths) if is_swept else ()
-    return Subject(facts.name, facts.role, tuple(sorted(strengths)), sought, planned)
+    return EntryPoints(facts.name, facts.role, tuple(sorted(strengths)), sought, planned)
 
 
-def _noise(setting: Setting, cells: pd.DataFrame, standing: Standings, entries: list[Entry]) -> Noise:
+def _noise(setting: Setting, cells: pd.DataFrame, standing: Standings, entries: list[BoardEntry]) -> Resolution:
     placebo = next((entry.subject for entry in entries if entry.facts.role == "placebo"), None)
     own = [protection(setting, placebo, setting.attack.name, setting.middle).artists] if placebo else []
     floor = statistics.estimates(own[0][None]).at(0) if own else statistics.mean([])
@@ -235,11 +237,11 @@ def _noise(setting: Setting, cells: pd.DataFrame, standing: Standings, entries: 
     return measure(setting, cells, floor, whole if len(whole) > 1 else [*whole, *own])
 
 
-def _ordered(entries: list[Entry], standing: Standings) -> list[Entry]:
+def _ordered(entries: list[BoardEntry], standing: Standings) -> list[BoardEntry]:
     """Returns the ranked submissions, then the others, by the number that carries the rank, then the controls."""
     values = dict(zip(standing.names, (found.value for found in standing.carrier.found), strict=True))
 
-    def order(entry: Entry) -> tuple[int, float, str]:
+    def order(entry: BoardEntry) -> tuple[int, float, str]:
         if entry.is_control:
             return (2 + CONTROLS.index(entry.facts.role), 0.0, entry.name)
         value = values[entry.name]

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from cloakbench.schemas.record import ProtectionFacts, Record
 from cloakbench_leaderboards.data.coverage import PERCEPTUAL, READY_MADE, Gap
-from cloakbench_leaderboards.scores.evidence import Entry, Evidence
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.scores import OWN_FAULT
 from cloakbench_leaderboards.scores.suspicion import NOISE, RAISES, suspicions
 
-Told = dict[str, tuple[tuple[str, str], ...]]
+Flags = dict[str, tuple[tuple[str, str], ...]]
 """By entry: keys of `MEANINGS` with the words that stand in the table."""
 WALL = "bubblewrap"
 FRONT, OVER, FAILED, MISSING = "front", "over target", "failed", "missing"
@@ -34,7 +34,7 @@ MEANINGS = {
 """What each flag means; the page shows those that occur."""
 
 
-def flags(evidence: Evidence) -> Told:
+def flags(evidence: Evidence) -> Flags:
     """Returns the flags of every entry by name."""
     own: dict[str, list[Record]] = {}
     for record in evidence.records:
@@ -105,7 +105,7 @@ def _counts(gaps: Sequence[Gap]) -> tuple[tuple[str, str], ...]:
     return (FAILED, f"{failed} failed" if failed else ""), (MISSING, f"{absent} missing" if absent else "")
 
 
-def _facts(entry: Entry, records: Sequence[Record]) -> tuple[tuple[str, str], ...]:
+def _facts(entry: BoardEntry, records: Sequence[Record]) -> tuple[tuple[str, str], ...]:
     if entry.is_control:
         return ()
     has_run = entry.facts.budget != READY_MADE

@@ -22,7 +22,7 @@ FAMILY_ERROR = 1 - LEVEL
 REPEATED = ("identity", "placebo", "floor")
 
 
-class Check(NamedTuple):
+class GoldCondition(NamedTuple):
     """One condition and its verdict."""
 
     name: str
@@ -36,7 +36,7 @@ def has_gold_run(suite: Suite) -> bool:
     return not suite.demonstration and suite.dataset != "folder"
 
 
-def checks(evidence: Evidence) -> list[Check]:
+def checks(evidence: Evidence) -> list[GoldCondition]:
     """Returns all conditions with their verdicts."""
     return [
         _controls(evidence),
@@ -47,7 +47,7 @@ def checks(evidence: Evidence) -> list[Check]:
     ]
 
 
-def _controls(evidence: Evidence) -> Check:
+def _controls(evidence: Evidence) -> GoldCondition:
     """The cells of identity, placebo and floor that the suite asks for are all there."""
     name = "Controls complete"
     cells = evidence.levels.cells
@@ -65,29 +65,31 @@ def _controls(evidence: Evidence) -> Check:
         if (role, *place, artist, seed) not in found
     ]
     if not absent:
-        return Check(name, True, f"Identity, placebo and floor are there at all {evidence.suite.seeds.controls} seeds.")
+        return GoldCondition(
+            name, True, f"Identity, placebo and floor are there at all {evidence.suite.seeds.controls} seeds."
+        )
     where = text.listed(list(dict.fromkeys(absent)))
-    return Check(name, False, f"Cells of the controls are missing, {len(absent)} in all: {where}.")
+    return GoldCondition(name, False, f"Cells of the controls are missing, {len(absent)} in all: {where}.")
 
 
-def _placebo(evidence: Evidence) -> Check:
+def _placebo(evidence: Evidence) -> GoldCondition:
     """The interval of the placebo's effect holds 0 under every attack."""
     name = "Placebo protects nobody"
     grid = evidence.scores.grid
     entries = [entry.name for entry in evidence.entries if entry.facts.role == "placebo"]
     rows = {a: row for (entry, _, a), row in grid.rows.items() if entry in entries and a in grid.learned}
     if not rows:
-        return Check(name, False, "There is no placebo, or no attack learned.")
+        return GoldCondition(name, False, "There is no placebo, or no attack learned.")
     places = list(rows.values())
     weights = grid.denominator[places]
     outside = _outside(statistics.contributions(grid.effect[places] * weights, weights))
     failed = [attack for attack, is_out in zip(rows, outside, strict=True) if is_out]
     if failed:
-        return Check(name, False, f"Its effect is not within noise of 0 against {text.listed(failed)}.")
-    return Check(name, True, f"Its effect is within noise of 0 against {len(rows)} attacks.")
+        return GoldCondition(name, False, f"Its effect is not within noise of 0 against {text.listed(failed)}.")
+    return GoldCondition(name, True, f"Its effect is within noise of 0 against {len(rows)} attacks.")
 
 
-def _floor(evidence: Evidence) -> Check:
+def _floor(evidence: Evidence) -> GoldCondition:
     """The floor drawn with one seed is within noise of 1 on the scale of its other seeds."""
     name = "Floor drawn again"
     cells = evidence.levels.cells
@@ -106,32 +108,36 @@ def _floor(evidence: Evidence) -> Check:
         others = (distance.sum(0) - distance) / (len(distance) - 1)
         draws.append(statistics.contributions(distance - others, weight))
     if not draws and not alone:
-        return Check(name, False, "There is no floor, or no attack learned.")
+        return GoldCondition(name, False, "There is no floor, or no attack learned.")
     if alone:
-        return Check(name, False, f"It was drawn once only for {text.listed(alone)}.")
+        return GoldCondition(name, False, f"It was drawn once only for {text.listed(alone)}.")
     values = np.concatenate(_same_width(draws))
     if _outside(values).any():
-        return Check(name, False, f"{int(_outside(values).sum())} of {len(values)} draws are not within noise of 1.")
-    return Check(name, True, f"All {len(values)} draws are within noise of 1.")
+        return GoldCondition(
+            name, False, f"{int(_outside(values).sum())} of {len(values)} draws are not within noise of 1."
+        )
+    return GoldCondition(name, True, f"All {len(values)} draws are within noise of 1.")
 
 
-def _random_noise(evidence: Evidence) -> Check:
+def _random_noise(evidence: Evidence) -> GoldCondition:
     """P of random noise at full strength lies in the band that the suite records."""
     name = "Random noise in its band"
     band = evidence.suite.random_noise_band
     if band is None:
-        return Check(name, False, "The suite records no band for it.")
+        return GoldCondition(name, False, "The suite records no band for it.")
     entries = [entry.name for entry in evidence.entries if entry.facts.role == "random-noise"]
     strength = max(evidence.suite.strengths)
     point = next((evidence.scores.summary.get((each, strength, evidence.rank_attack)) for each in entries), None)
     if point is None or point.reason:
-        return Check(name, False, f"It was not measured against {evidence.rank_attack} at strength {strength:g}.")
+        return GoldCondition(
+            name, False, f"It was not measured against {evidence.rank_attack} at strength {strength:g}."
+        )
     low, high = band
     told = f"P is {text.number(point.p.value)} at strength {strength:g}, the band {low:g} to {high:g}."
-    return Check(name, low <= point.p.value <= high, told)
+    return GoldCondition(name, low <= point.p.value <= high, told)
 
 
-def _competence(signals: Sequence[Signal], artists: int) -> Check:
+def _competence(signals: Sequence[Signal], artists: int) -> GoldCondition:
     """Every mimicry learns, on its base model, from two thirds of the artists and from six at least."""
     name = "Attacks learn"
     learned: dict[tuple[str, str], int] = {}
@@ -140,8 +146,8 @@ def _competence(signals: Sequence[Signal], artists: int) -> Check:
     least = max(MIN_ARTISTS, LEAST_SHARE * artists)
     weak = [f"{mimicry} on {model} ({n})" for (mimicry, model), n in learned.items() if n < least]
     if weak:
-        return Check(name, False, f"Too few of {artists} artists were learned from by {text.listed(weak)}.")
-    return Check(name, True, f"Each learned from at least {min(learned.values())} of {artists} artists.")
+        return GoldCondition(name, False, f"Too few of {artists} artists were learned from by {text.listed(weak)}.")
+    return GoldCondition(name, True, f"Each learned from at least {min(learned.values())} of {artists} artists.")
 
 
 def _arms(attacks: Sequence[AttackSpec]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from cloakbench.schemas.suite import Matching
 State = Literal["calibrated", "interpolated", "measured", "over target", "not reached", "no curve"]
 
 
-class Stop(NamedTuple):
+class OperatingPoint(NamedTuple):
     """Where on its curve an entry is compared."""
 
     label: str
@@ -24,7 +24,7 @@ class Stop(NamedTuple):
     """NaN where entries are compared at a target."""
 
 
-class Curve(NamedTuple):
+class QualityCurve(NamedTuple):
     """Mean quality of one entry over its operating points, from the unprotected images to the strongest."""
 
     strengths: tuple[float, ...]
@@ -45,14 +45,15 @@ class Match(NamedTuple):
     """What a reader needs to know: why there is no value, or what is wrong with it."""
 
 
-def stops(matching: Matching) -> list[Stop]:
+def stops(matching: Matching) -> list[OperatingPoint]:
     """Returns the three targets with the limits of all gates, from better to worse quality."""
     return [
-        Stop(f"{matching.metric} {target:g}", target, matching.limits(target), math.nan) for target in matching.targets
+        OperatingPoint(f"{matching.metric} {target:g}", target, matching.limits(target), math.nan)
+        for target in matching.targets
     ]
 
 
-def meet(curve: Curve, limits: Mapping[str, float], higher_is_better: Mapping[str, bool]) -> Match:
+def meet(curve: QualityCurve, limits: Mapping[str, float], higher_is_better: Mapping[str, bool]) -> Match:
     """Returns where the curve first meets one of `limits`, by straight lines between neighbouring points.
 
     A stronger point counts as at least as visible as every weaker one, so that the curve is monotone. Where the last
@@ -76,7 +77,7 @@ def meet(curve: Curve, limits: Mapping[str, float], higher_is_better: Mapping[st
     return Match("interpolated", ends, name, "")
 
 
-class Sought(NamedTuple):
+class CalibratedStrength(NamedTuple):
     """A strength that a run sought for a target."""
 
     limits: Mapping[str, float]
@@ -106,7 +107,7 @@ def binding(
 
 
 def calibrated(
-    sought: Sought, quality: Mapping[str, float], higher_is_better: Mapping[str, bool], tolerance: float
+    sought: CalibratedStrength, quality: Mapping[str, float], higher_is_better: Mapping[str, bool], tolerance: float
 ) -> Match:
     """Returns the match at a calibrated strength, judged by the quality that the artists' own images have there.
 

@@ -17,7 +17,7 @@ RATE = 0.05
 Flags = npt.NDArray[np.bool_]
 
 
-class Place(NamedTuple):
+class Standing(NamedTuple):
     """Where one entry stands."""
 
     rank: int
@@ -30,7 +30,7 @@ class Place(NamedTuple):
     """Letter of its tie group: nobody in it is told apart from its first."""
 
 
-def places(values: Array) -> list[Place]:
+def places(values: Array) -> list[Standing]:
     """Returns the place of each entry (row) by what each artist (last axis) contributes to it; higher is better.
 
     Equal values keep the order of the rows. Rows must hold the same artists.
@@ -47,7 +47,7 @@ def places(values: Array) -> list[Place]:
             leader, number = int(row), number + 1
         group[int(row)] = _letter(number)
     rank = {int(row): position for position, row in enumerate(order, start=1)}
-    return [Place(rank[row], int(best[row]), int(worst[row]), group[row]) for row in range(len(values))]
+    return [Standing(rank[row], int(best[row]), int(worst[row]), group[row]) for row in range(len(values))]
 
 
 def told_apart(values: Array) -> Flags:

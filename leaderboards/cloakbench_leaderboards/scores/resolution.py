@@ -18,7 +18,7 @@ MOST_ARTISTS = 10_000
 """The planner gives up beyond."""
 
 
-class Noise(NamedTuple):
+class Resolution(NamedTuple):
     """How finely a board measures the number that carries its rank."""
 
     artists: int
@@ -37,12 +37,12 @@ class Noise(NamedTuple):
         return detectable(self.spread, self.artists)
 
 
-def measure(setting: Setting, cells: pd.DataFrame, placebo: Estimate, carriers: Sequence[Array]) -> Noise:
+def measure(setting: Setting, cells: pd.DataFrame, placebo: Estimate, carriers: Sequence[Array]) -> Resolution:
     """Returns the noise of a board; `carriers` are the entries' contributions to the number that carries the rank."""
     one, other = np.triu_indices(len(carriers), 1)
     differences = np.asarray(carriers)[one] - np.asarray(carriers)[other] if len(one) else np.empty((0, 0))
     known = differences[np.isfinite(differences).sum(-1) > 1]
-    return Noise(
+    return Resolution(
         artists=len(setting.grid.artists),
         placebo=placebo,
         seed=_seed_noise(setting, cells),
@@ -66,7 +66,7 @@ def detectable(spread: float, artists: int, power: float = POWER) -> float:
     return float(reach * spread / math.sqrt(artists))
 
 
-def artists_needed(noise: Noise, resolution: float, seeds: int, power: float = POWER) -> int | None:
+def artists_needed(noise: Resolution, resolution: float, seeds: int, power: float = POWER) -> int | None:
     """Returns how many artists tell entries apart that differ by `resolution`, with `seeds` each; None beyond 10,000.
 
     The spread of a difference is that of the artists and twice that of a seed over the number of seeds, as if entries
@@ -88,7 +88,7 @@ def artists_needed(noise: Noise, resolution: float, seeds: int, power: float = P
     )
 
 
-def seeds_needed(noise: Noise, resolution: float, power: float = POWER) -> int | None:
+def seeds_needed(noise: Resolution, resolution: float, power: float = POWER) -> int | None:
     """Returns how many seeds the same artists need to tell entries apart that differ by `resolution`.
 
     None where no number of seeds is enough, because the artists differ too much, or where a seed's noise is unknown.

@@ -24,7 +24,7 @@ Address = tuple[str, float, str]
 """Protection, strength, attack."""
 
 
-class Point(NamedTuple):
+class ScoredPoint(NamedTuple):
     """One protection at one strength against one attack, over artists."""
 
     protection: str
@@ -43,7 +43,7 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Grid:
+class ScoreMatrices:
     """The points as matrices: operating points down, artists across, NaN where there is no score."""
 
     rows: dict[Address, int]
@@ -70,8 +70,8 @@ class Scores:
     signals: list[Signal]
     points: pd.DataFrame
     """One row per protection, strength, attack and artist; P and effect uncapped, `reason` where there is none."""
-    grid: Grid
-    summary: dict[Address, Point]
+    grid: ScoreMatrices
+    summary: dict[Address, ScoredPoint]
     """The points over artists."""
 
 
@@ -127,7 +127,9 @@ def _reasons(paired: pd.DataFrame, points: pd.DataFrame) -> pd.Series[str]:
     return found["told"].mask(unpaired, "no clean cell of the same seed").fillna("")
 
 
-def _grid(points: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence[str], found: Sequence[Signal]) -> Grid:
+def _grid(
+    points: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence[str], found: Sequence[Signal]
+) -> ScoreMatrices:
     known = points[points["artist"].isin(list(artists))]
     addresses = known.groupby(POINT, sort=True).ngroup().to_numpy()
     column = known["artist"].map({name: number for number, name in enumerate(artists)}).to_numpy()
@@ -146,7 +148,7 @@ def _grid(points: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence
         if not each.reason and (each.mimicry, each.model) == (attack.mimicry, attack.model)
     }
     by_attack = {a.name: [of_arm.get((a.name, artist), math.nan) for artist in artists] for a in attacks}
-    return Grid(
+    return ScoreMatrices(
         rows=rows,
         artists=tuple(artists),
         p=matrix(known["p"].clip(upper=1.0)),
@@ -160,8 +162,8 @@ def _grid(points: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence
 
 
 def _summary(
-    points: pd.DataFrame, grid: Grid, attacks: Sequence[AttackSpec], found: Sequence[Signal]
-) -> dict[Address, Point]:
+    points: pd.DataFrame, grid: ScoreMatrices, attacks: Sequence[AttackSpec], found: Sequence[Signal]
+) -> dict[Address, ScoredPoint]:
     p = statistics.estimates(statistics.contributions(grid.p * grid.denominator, grid.denominator))
     effect = statistics.estimates(statistics.contributions(grid.effect * grid.denominator, grid.denominator))
     distance = statistics.estimates(grid.distance)
@@ -181,7 +183,7 @@ def _summary(
             reason = next(iter(dead[address[2]]), "no artist")
         elif p.n[row] == 0:
             reason = lost.get(address, "no scored cell")
-        summary[address] = Point(
+        summary[address] = ScoredPoint(
             *address,
             p=p.at(row),
             effect=effect.at(row),

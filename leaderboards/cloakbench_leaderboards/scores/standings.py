@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from cloakbench_leaderboards.scores import aggregates, ranking, statistics
-from cloakbench_leaderboards.scores.aggregates import Setting, Subject, Value
-from cloakbench_leaderboards.scores.matching import Stop
-from cloakbench_leaderboards.scores.ranking import Place
+from cloakbench_leaderboards.scores.aggregates import EntryPoints, Setting, Value
+from cloakbench_leaderboards.scores.matching import OperatingPoint
+from cloakbench_leaderboards.scores.ranking import Standing
 from cloakbench_leaderboards.scores.statistics import Estimate
 
 WORST_CASE = "worst-case"
@@ -22,7 +22,7 @@ CONTROLS = ("identity", "placebo", "random-noise", "floor")
 
 
 @dataclass(frozen=True)
-class Column:
+class RankColumn:
     """One number of every entry."""
 
     key: str
@@ -37,10 +37,10 @@ class Standings:
     """The front page as numbers; entries in the order of `names`."""
 
     names: tuple[str, ...]
-    columns: dict[str, Column]
-    carrier: Column
+    columns: dict[str, RankColumn]
+    carrier: RankColumn
     """The column that carries the rank."""
-    places: dict[str, Place]
+    places: dict[str, Standing]
     unranked: dict[str, str]
     """Why an entry has no place."""
     flips: dict[str, tuple[int, int]]
@@ -69,7 +69,7 @@ class Standings:
         return pd.DataFrame(rows, columns=ENTRY_COLUMNS)
 
 
-def standings(setting: Setting, subjects: Sequence[Subject]) -> Standings:
+def standings(setting: Setting, subjects: Sequence[EntryPoints]) -> Standings:
     """Returns every column and place; only places, groups, flips and the front depend on who else is there."""
     listed = [subject for subject in subjects if subject.role != "floor"]
     columns = _columns(setting, listed)
@@ -97,7 +97,7 @@ def standings(setting: Setting, subjects: Sequence[Subject]) -> Standings:
     )
 
 
-def stop_key(stop: Stop) -> str:
+def stop_key(stop: OperatingPoint) -> str:
     """Returns the key of the column of P at a stop.
 
     Example:
@@ -107,7 +107,7 @@ def stop_key(stop: Stop) -> str:
     return f"p at {'' if stop.target is not None else 'strength '}{stop.label}"
 
 
-def _columns(setting: Setting, listed: Sequence[Subject]) -> dict[str, Column]:
+def _columns(setting: Setting, listed: Sequence[EntryPoints]) -> dict[str, RankColumn]:
     attack, middle = setting.attack.name, setting.middle
     found = [
         _column(stop_key(stop), f"P at {stop.label}", [aggregates.protection(setting, s, attack, stop) for s in listed])
@@ -121,25 +121,25 @@ def _columns(setting: Setting, listed: Sequence[Subject]) -> dict[str, Column]:
     return {column.key: column for column in found}
 
 
-def _carrier(setting: Setting, listed: Sequence[Subject], columns: dict[str, Column]) -> Column:
+def _carrier(setting: Setting, listed: Sequence[EntryPoints], columns: dict[str, RankColumn]) -> RankColumn:
     if setting.suite.rank_by == WORST_CASE:
         return columns["worst case"]
     strengths = sorted(setting.suite.strengths)
     strength = strengths[len(strengths) // 2]
-    stop = Stop(f"{strength:g}", None, {}, strength)
+    stop = OperatingPoint(f"{strength:g}", None, {}, strength)
     if (key := stop_key(stop)) in columns:
         return columns[key]
     values = [aggregates.protection(setting, each, setting.attack.name, stop) for each in listed]
     return _column(key, f"P at strength {stop.label}", values)
 
 
-def _column(key: str, title: str, values: Sequence[Value]) -> Column:
+def _column(key: str, title: str, values: Sequence[Value]) -> RankColumn:
     stacked = np.asarray([value.artists for value in values]) if values else np.empty((0, 0))
     found = statistics.estimates(stacked)
-    return Column(key, title, tuple(values), tuple(found.at(row) for row in range(len(values))))
+    return RankColumn(key, title, tuple(values), tuple(found.at(row) for row in range(len(values))))
 
 
-def _unranked(setting: Setting, subject: Subject, value: Value, estimate: Estimate) -> str:
+def _unranked(setting: Setting, subject: EntryPoints, value: Value, estimate: Estimate) -> str:
     if subject.role in CONTROLS:
         return "control"
     if setting.suite.demonstration:
@@ -151,7 +151,7 @@ def _unranked(setting: Setting, subject: Subject, value: Value, estimate: Estima
     return estimate.reason if math.isfinite(estimate.value) else value.note
 
 
-def _front(setting: Setting, submissions: Sequence[Subject]) -> set[str]:
+def _front(setting: Setting, submissions: Sequence[EntryPoints]) -> set[str]:
     metric = setting.suite.matching.metric if setting.suite.matching else next(iter(setting.suite.metrics.quality), "")
     sign = -1 if setting.higher_is_better.get(metric) else 1
     name = setting.attack.name

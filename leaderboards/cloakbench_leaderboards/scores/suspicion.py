@@ -11,7 +11,7 @@ import numpy as np
 
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.scores import ranking, statistics
-from cloakbench_leaderboards.scores.evidence import Entry, Evidence
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.statistics import Array
 
 RAISES, NOISE = "raises P", "no better than noise"
@@ -47,7 +47,7 @@ def _raised(evidence: Evidence) -> Iterator[Sign]:
         yield name, RAISES, f"{', '.join(attacks)} {RAISES if len(attacks) == 1 else RAISE}"
 
 
-Test = tuple[Entry, float, str, str]
+Test = tuple[BoardEntry, float, str, str]
 """Entry, strength, attack with a countermeasure, the same attack without."""
 
 

@@ -8,7 +8,7 @@ from cloakbench.store.paths import StorePaths
 from cloakbench_leaderboards.pages import attack, cell, compare, method, protection
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Asset, Material, Page
-from cloakbench_leaderboards.parts.pictures import Pictures
+from cloakbench_leaderboards.parts.pictures import PictureFinder
 
 
 def pages(material: Material) -> Iterator[Page | Asset]:
@@ -18,4 +18,4 @@ def pages(material: Material) -> Iterator[Page | Asset]:
     yield from protection.pages(look, material.board.protections)
     yield from compare.pages(look)
     yield from method.pages(look, material.board.noise)
-    yield from cell.pages(look, Pictures(StorePaths(material.source), cell.allowance(look)))
+    yield from cell.pages(look, PictureFinder(StorePaths(material.source), cell.allowance(look)))

@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from cloakbench_leaderboards.board import vega
-from cloakbench_leaderboards.board.view import Board, Curve
+from cloakbench_leaderboards.board.view import Board, TradeOffCurve
 from cloakbench_leaderboards.parts.page import INDEX, Page
 
 LIBRARIES = ("altair", "jinja2", "vl-convert-python")
@@ -75,7 +75,7 @@ class Renderer:
         root = "../" * page.path.count("/")
         numbers = count()
 
-        def draw(curve: Curve) -> Markup:
+        def draw(curve: TradeOffCurve) -> Markup:
             # Vega escapes every text in the SVG that it writes.
             return Markup(vega.svg(curve, next(numbers)))  # noqa: S704
 

@@ -12,10 +12,10 @@ import numpy as np
 from cloakbench.schemas.suite import Suite
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.scores import statistics
-from cloakbench_leaderboards.scores.resolution import Noise, artists_needed, detectable, seeds_needed
+from cloakbench_leaderboards.scores.resolution import Resolution, artists_needed, detectable, seeds_needed
 from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS, too_few
 from cloakbench_leaderboards.versions.changes import Change, changes
-from cloakbench_leaderboards.versions.pairing import Paired, Pairs, Stop, paired, pairs, places
+from cloakbench_leaderboards.versions.pairing import Paired, Pairs, SharedOperatingPoint, paired, pairs, places
 from cloakbench_leaderboards.versions.sides import Side
 from cloakbench_leaderboards.versions.verdicts import Judged, Verdict, judge, overall
 
@@ -97,7 +97,7 @@ def _difference(each: Paired, judged: Judged, row: int, suite: Suite) -> Differe
         verdict = Verdict.EQUIVALENT
     spread = float(np.nanstd(each.after - each.before, ddof=1)) if change.n > 1 else math.nan
     seed = each.seed_noise if math.isfinite(each.seed_noise) else 0.0
-    noise = Noise(change.n, statistics.mean([]), seed, spread, each.seeds)
+    noise = Resolution(change.n, statistics.mean([]), seed, spread, each.seeds)
     # If the change is what it seems, it is decided where it shows, or where its distance from the margin does.
     resolution = max(abs(change.value), margin - abs(change.value))
     is_open = verdict is Verdict.INCONCLUSIVE and change.n >= MIN_ARTISTS
@@ -133,7 +133,7 @@ def _mean(values: statistics.Array) -> float:
     return float(known.mean()) if len(known) else math.nan
 
 
-def _at(stops: Sequence[Stop], suite: Suite) -> str:
+def _at(stops: Sequence[SharedOperatingPoint], suite: Suite) -> str:
     """Returns the operating points in words."""
     values = ", ".join(f"{value:g}" for _, value in stops)
     if stops[0][0] == "strength":

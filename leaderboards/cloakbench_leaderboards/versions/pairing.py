@@ -11,32 +11,32 @@ import numpy as np
 from cloakbench.schemas.record import Record
 from cloakbench_leaderboards.data import frames
 from cloakbench_leaderboards.scores import statistics
-from cloakbench_leaderboards.scores.scores import Grid, score
+from cloakbench_leaderboards.scores.scores import ScoreMatrices, score
 from cloakbench_leaderboards.scores.statistics import Array
 from cloakbench_leaderboards.versions.sides import Side
 
-Stop = tuple[str, float]
+SharedOperatingPoint = tuple[str, float]
 """`target` or `strength`, and its value."""
 
 
-class Place(NamedTuple):
+class CellIdentity(NamedTuple):
     """What makes two cells a pair, whoever protected."""
 
     attack: str
     artist: str
-    stop: Stop
+    stop: SharedOperatingPoint
     seed: int
 
 
 Pair = tuple[Record, Record]
-Pairs = Mapping[Place, Pair]
+Pairs = Mapping[CellIdentity, Pair]
 
 
 class Paired(NamedTuple):
     """One attack on both sides."""
 
     attack: str
-    stops: tuple[Stop, ...]
+    stops: tuple[SharedOperatingPoint, ...]
     """Operating points whose P is averaged."""
     before: Array
     """What each artist contributes to P; NaN where one of the sides has no score."""
@@ -51,15 +51,15 @@ class Paired(NamedTuple):
 
 class _Scored(NamedTuple):
     name: str
-    grid: Grid
+    grid: ScoreMatrices
     noise: Mapping[str, float]
     """Variance of the clean arm's distance over seeds, by attack."""
 
 
-def places(records: Sequence[Record]) -> dict[Place, Record]:
+def places(records: Sequence[Record]) -> dict[CellIdentity, Record]:
     """Returns the cells of one entry by what pairs them."""
     return {
-        Place(
+        CellIdentity(
             each.attack.name,
             each.artist,
             ("strength", each.strength) if each.target is None else ("target", each.target),
@@ -69,7 +69,7 @@ def places(records: Sequence[Record]) -> dict[Place, Record]:
     }
 
 
-def pairs(before: Side, after: Side) -> dict[Place, Pair]:
+def pairs(before: Side, after: Side) -> dict[CellIdentity, Pair]:
     """Returns the cells that both sides have, sorted."""
     old, new = places(before.entry), places(after.entry)
     return {place: (old[place], new[place]) for place in sorted(old.keys() & new.keys())}
@@ -87,7 +87,7 @@ def paired(before: Side, after: Side, shared: Pairs) -> list[Paired]:
     return [_paired(attack.name, shared, stops, scored) for attack in after.facts.ranked if attack.name in there]
 
 
-def _scored(side: Side, shared: Pairs, stops: Sequence[Stop], number: int) -> _Scored:
+def _scored(side: Side, shared: Pairs, stops: Sequence[SharedOperatingPoint], number: int) -> _Scored:
     """Returns the scores of one side's shared cells; a point's number stands in the place of its strength."""
     entry = [
         pair[number].model_copy(update={"strength": float(1 + stops.index(place.stop))})
@@ -103,7 +103,7 @@ def _scored(side: Side, shared: Pairs, stops: Sequence[Stop], number: int) -> _S
     return _Scored(name, grid, {str(attack): float(value) for attack, value in noise.items()})
 
 
-def _paired(attack: str, shared: Pairs, stops: Sequence[Stop], scored: Sequence[_Scored]) -> Paired:
+def _paired(attack: str, shared: Pairs, stops: Sequence[SharedOperatingPoint], scored: Sequence[_Scored]) -> Paired:
     found = {stop: _contributions(attack, number, scored) for number, stop in enumerate(stops, start=1)}
     counts = {stop: int(np.isfinite(values[0]).sum()) for stop, values in found.items()}
     most = max(counts.values(), default=0)

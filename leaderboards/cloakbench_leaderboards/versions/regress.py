@@ -10,7 +10,7 @@ from cloakbench_leaderboards import text
 from cloakbench_leaderboards.versions import changes
 from cloakbench_leaderboards.versions.comparing import Comparison, Difference, compare
 from cloakbench_leaderboards.versions.references import Reference
-from cloakbench_leaderboards.versions.sides import Asked, protections, sides
+from cloakbench_leaderboards.versions.sides import SideRequest, protections, sides
 from cloakbench_leaderboards.versions.verdicts import Verdict
 
 
@@ -23,8 +23,8 @@ def comparisons(before: Reference, after: Reference, store: Path, suite: str | N
     found = []
     for one, other in _names(before, after, old, new, store):
         asked = (
-            Asked(old, before.where(store), one, before.version),
-            Asked(new, after.where(store), other, after.version),
+            SideRequest(old, before.where(store), one, before.version),
+            SideRequest(new, after.where(store), other, after.version),
         )
         found.append(compare(*sides(*asked)))
     return found

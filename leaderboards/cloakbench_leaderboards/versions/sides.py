@@ -46,7 +46,7 @@ class Side:
         return self.entry[0].environment.env_class
 
 
-class Asked(NamedTuple):
+class SideRequest(NamedTuple):
     """Which protection of which records."""
 
     loaded: Loaded
@@ -60,7 +60,7 @@ def protections(loaded: Loaded) -> list[str]:
     return sorted({each.protection.name for each in loaded.records if each.protection.role in COMPARED})
 
 
-def sides(before: Asked, after: Asked) -> tuple[Side, Side]:
+def sides(before: SideRequest, after: SideRequest) -> tuple[Side, Side]:
     """Returns both sides, in the environment class and salt that they share most cells of; their own where in none.
 
     Raises UserError where one has no record of its protection.
@@ -72,7 +72,7 @@ def sides(before: Asked, after: Asked) -> tuple[Side, Side]:
     return _side(before, first, one), _side(after, second, other)
 
 
-def _entry(asked: Asked) -> list[Record]:
+def _entry(asked: SideRequest) -> list[Record]:
     named = [each for each in asked.loaded.records if each.protection.name == asked.name]
     if not named:
         names = sorted({each.protection.name for each in asked.loaded.records})
@@ -95,7 +95,7 @@ def _largest(arms: Counter[Arm]) -> Arm:
     return min(arms, key=lambda arm: (-arms[arm], arm))
 
 
-def _side(asked: Asked, entry: Sequence[Record], arm: Arm) -> Side:
+def _side(asked: SideRequest, entry: Sequence[Record], arm: Arm) -> Side:
     entry = select([each for each in entry if (each.environment.env_class, each.salt_digest) == arm]).records
     recipes = {place: recipe for each in entry for place, recipe in _attack(each).items()}
     primary = asked.loaded.facts.suite.metrics.primary

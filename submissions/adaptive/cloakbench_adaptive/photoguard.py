@@ -34,7 +34,7 @@ class AdaptivePhotoGuard(Protection):
     def __init__(
         self, *, steps: int = 100, alpha: float = 1 / 3, weight: float = 0.5, orthogonal: bool = False
     ) -> None:
-        self.schedule = pgd.Schedule(steps, alpha, final=FINAL_SHARE)
+        self.schedule = pgd.DescentSchedule(steps, alpha, final=FINAL_SHARE)
         self.weight = positive("weight", weight)
         self.orthogonal = flag("orthogonal", orthogonal)
 

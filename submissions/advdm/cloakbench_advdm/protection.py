@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cloakbench import Protection, Request, Surrogate
 from cloakbench.parameters import whole
-from cloakbench.pgd import Schedule, by_autograd, descend, in_chunks
+from cloakbench.pgd import DescentSchedule, by_autograd, descend, in_chunks
 from cloakbench.streams import Generators
 from cloakbench.whitebox import contexts, diffusion_loss, sampled
 
@@ -31,7 +31,7 @@ class AdvDM(Protection):
     needs = frozenset({"surrogate"})
 
     def __init__(self, *, steps: int = 100, alpha: float = 1 / 16, chunk: int = 4) -> None:
-        self.schedule = Schedule(steps, alpha, start="zero", keep="last")
+        self.schedule = DescentSchedule(steps, alpha, start="zero", keep="last")
         self.chunk = whole("chunk", chunk)
 
     def protect(self, images: Tensor, request: Request) -> Tensor:

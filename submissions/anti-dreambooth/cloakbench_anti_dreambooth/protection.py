@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cloakbench import Protection, Request
 from cloakbench.parameters import one_of, positive, whole
-from cloakbench.pgd import Schedule, Step, by_autograd, descend
+from cloakbench.pgd import DescentSchedule, Step, by_autograd, descend
 from cloakbench.streams import streams
 from cloakbench.whitebox import contexts, diffusion_loss, sampled
 from cloakbench_anti_dreambooth.learner import Learner
@@ -50,7 +50,7 @@ class AntiDreamBooth(Protection):
         chunk: int = 4,
     ) -> None:
         self.method = one_of("method", method, METHODS)
-        self.schedule = Schedule(steps, alpha, start="zero", keep="last")
+        self.schedule = DescentSchedule(steps, alpha, start="zero", keep="last")
         self.learning_rate = positive("learning_rate", learning_rate)
         self.surrogate_steps = whole("surrogate_steps", surrogate_steps)
         self.chunk = whole("chunk", chunk)

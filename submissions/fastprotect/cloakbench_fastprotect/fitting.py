@@ -22,7 +22,7 @@ BETAS = (0.5, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class FittingRecipe:
     """How the perturbations are trained.
 
     Attributes:
@@ -43,7 +43,7 @@ class Recipe:
 
 
 def fit(
-    images: Tensor, surrogate: Surrogate, generator: torch.Generator, recipe: Recipe, report: Report
+    images: Tensor, surrogate: Surrogate, generator: torch.Generator, recipe: FittingRecipe, report: Report
 ) -> Perturbations:
     """Returns perturbations trained on images `[N, 3, H, W]` in [0, 1] of one size; `generator` is a CPU generator."""
     with torch.no_grad():
@@ -97,7 +97,7 @@ def _descend(
     groups: Tensor,
     goal: Goal,
     generator: torch.Generator,
-    recipe: Recipe,
+    recipe: FittingRecipe,
     report: Callable[[int, float], None],
 ) -> Tensor:
     """Returns the perturbations `[1 + K, 3, H, W]` for one target, the common one first, in shares of the budget."""

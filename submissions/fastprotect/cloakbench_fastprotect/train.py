@@ -15,7 +15,7 @@ from cloakbench.datasets.procedural import scenes, styles
 from cloakbench.errors import BenchmarkError
 from cloakbench.images import fit_square, read_folder, to_tensor
 from cloakbench.models import loader
-from cloakbench_fastprotect.fitting import Recipe, fit
+from cloakbench_fastprotect.fitting import FittingRecipe, fit
 
 PURPOSE = 301
 """First seed component of the drawn images; the models' training and the suites draw with others."""
@@ -37,7 +37,7 @@ def from_folder(folder: Path, size: int) -> Tensor:
 def main(arguments: list[str] | None = None) -> int:
     """Trains and writes the file; returns the exit code, 2 for what the user has to change."""
     given = _parser().parse_args(arguments)
-    recipe = Recipe(given.steps, given.batch, given.rate, given.budget / 255)
+    recipe = FittingRecipe(given.steps, given.batch, given.rate, given.budget / 255)
     generator = torch.Generator().manual_seed(given.seed)
     began = time.process_time()
 

@@ -14,7 +14,7 @@ from cloakbench.models import loader
 from cloakbench_fastprotect import perturbations, train
 from cloakbench_fastprotect.clusters import cluster
 from cloakbench_fastprotect.features import encode, entropy
-from cloakbench_fastprotect.fitting import Goal, Recipe, fit
+from cloakbench_fastprotect.fitting import FittingRecipe, Goal, fit
 from cloakbench_fastprotect.perturbations import Perturbations
 from cloakbench_fastprotect.targets import target
 
@@ -31,7 +31,7 @@ def images() -> Tensor:
 
 
 def test_fitting_lowers_the_loss_and_repeats(surrogate: Surrogate, images: Tensor, tmp_path: Path) -> None:
-    recipe = Recipe(steps=8, batch=4, rate=0.2, members=2)
+    recipe = FittingRecipe(steps=8, batch=4, rate=0.2, members=2)
     told: dict[str, list[float]] = {}
 
     def run() -> Perturbations:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from cloakbench import Request
-from cloakbench.pgd import Schedule
+from cloakbench.pgd import DescentSchedule
 from cloakbench.streams import Generators
 from cloakbench.whitebox import contexts, latent_means
 from cloakbench_advdm import AdvDM
@@ -27,7 +27,7 @@ DENOISER_BALANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class BaseProtection:
     """A base protection.
 
     Attributes:
@@ -37,41 +37,43 @@ class Base:
     """
 
     loss: Callable[[Generators], Loss]
-    schedule: Schedule
+    schedule: DescentSchedule
     balance: float
 
 
-def photoguard(_images: Tensor, request: Request, steps: int, _chunk: int) -> Base:
+def photoguard(_images: Tensor, request: Request, steps: int, _chunk: int) -> BaseProtection:
     """Returns the encoder attack on the latent 0: the root mean square of the unscaled latent's mean."""
 
     def size(images: Tensor) -> Tensor:
         return latent_means(request.surrogate, images).square().flatten(1).mean(1).sqrt()
 
     # The perceptual map changes on the way, so that values of different steps do not compare.
-    return Base(lambda _generators: size, replace(PhotoGuard(steps=steps).schedule, keep="last"), 1.0)
+    return BaseProtection(lambda _generators: size, replace(PhotoGuard(steps=steps).schedule, keep="last"), 1.0)
 
 
-def advdm(_images: Tensor, request: Request, steps: int, _chunk: int) -> Base:
+def advdm(_images: Tensor, request: Request, steps: int, _chunk: int) -> BaseProtection:
     """Returns AdvDM's negative diffusion loss."""
     surrogate, context = request.surrogate, _context(request)
-    return Base(lambda own: ascent(surrogate, context, own), AdvDM(steps=steps).schedule, DENOISER_BALANCE)
+    return BaseProtection(lambda own: ascent(surrogate, context, own), AdvDM(steps=steps).schedule, DENOISER_BALANCE)
 
 
-def mist(images: Tensor, request: Request, steps: int, _chunk: int) -> Base:
+def mist(images: Tensor, request: Request, steps: int, _chunk: int) -> BaseProtection:
     """Returns Mist's fused loss."""
     surrogate, context, goal = request.surrogate, _context(request), target_latent(request.surrogate, images)
-    return Base(lambda own: fused(surrogate, context, goal, own), Mist(steps=steps).schedule, DENOISER_BALANCE)
+    return BaseProtection(
+        lambda own: fused(surrogate, context, goal, own), Mist(steps=steps).schedule, DENOISER_BALANCE
+    )
 
 
-def anti_dreambooth(images: Tensor, request: Request, steps: int, chunk: int) -> Base:
+def anti_dreambooth(images: Tensor, request: Request, steps: int, chunk: int) -> BaseProtection:
     """Returns FSMG's: the negative diffusion loss of a surrogate fine-tuned on the clean images."""
     alone = AntiDreamBooth(method="fsmg", steps=steps)
     learner = Learner(request.surrogate, _context(request), alone.learning_rate, chunk).copied()
     learner.train(images, alone.surrogate_steps, request.generator)
-    return Base(lambda own: ascent(learner.parts, learner.context, own), alone.schedule, DENOISER_BALANCE)
+    return BaseProtection(lambda own: ascent(learner.parts, learner.context, own), alone.schedule, DENOISER_BALANCE)
 
 
-BASES: dict[str, Callable[[Tensor, Request, int, int], Base]] = {
+BASES: dict[str, Callable[[Tensor, Request, int, int], BaseProtection]] = {
     "photoguard": photoguard,
     "advdm": advdm,
     "mist": mist,

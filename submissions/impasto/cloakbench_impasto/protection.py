@@ -11,7 +11,7 @@ from cloakbench.parameters import one_of, whole
 from cloakbench.pgd import by_autograd, descend, in_chunks
 from cloakbench.streams import Generators
 from cloakbench_impasto import jnd
-from cloakbench_impasto.bases import BASES, Base
+from cloakbench_impasto.bases import BASES, BaseProtection
 from cloakbench_impasto.constraints import masked_distance, masked_low_pass, masked_norm
 from cloakbench_impasto.difficulty import Difficulty
 from cloakbench_impasto.weighting import PerceptualMap
@@ -92,17 +92,17 @@ class Impasto(Protection):
         base = BASES[self.base](images, request, self.steps, self.chunk)
 
         def move(part: Tensor, generators: Generators) -> Tensor:
-            step = Step(part, request, base, self.components, generators)
+            step = WeightedStep(part, request, base, self.components, generators)
             return descend(part, request.epsilon, step, base.schedule, generators)
 
         return in_chunks(images, self.chunk, request.generator, move)
 
 
-class Step:
+class WeightedStep:
     """A step of the descent, which keeps the map M of its images up to date."""
 
     def __init__(
-        self, images: Tensor, request: Request, base: Base, components: Components, generators: Generators
+        self, images: Tensor, request: Request, base: BaseProtection, components: Components, generators: Generators
     ) -> None:
         self.images = images
         self.perceptual = request.surrogate.perceptual

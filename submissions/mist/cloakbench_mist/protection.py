@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cloakbench import Protection, Request, Surrogate
 from cloakbench.parameters import one_of, positive, whole
-from cloakbench.pgd import Schedule, by_autograd, descend, in_chunks
+from cloakbench.pgd import DescentSchedule, by_autograd, descend, in_chunks
 from cloakbench.streams import Generators
 from cloakbench.whitebox import contexts, diffusion_loss, latent_means, sampled, scale
 from cloakbench_mist.target import pattern
@@ -42,7 +42,7 @@ class Mist(Protection):
     def __init__(
         self, *, mode: str = "fused", steps: int = 100, alpha: float = 1 / 16, rate: float = RATE, chunk: int = 4
     ) -> None:
-        self.schedule = Schedule(steps, alpha, start="uniform", keep="last")
+        self.schedule = DescentSchedule(steps, alpha, start="uniform", keep="last")
         self.mode = one_of("mode", mode, MODES)
         self.rate = positive("rate", rate)
         self.chunk = whole("chunk", chunk)

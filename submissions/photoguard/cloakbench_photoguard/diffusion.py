@@ -48,7 +48,7 @@ class PhotoGuardDiffusion(Protection):
     ) -> None:
         if isinstance(edit_strength, bool) or not 0 < edit_strength <= 1:
             raise ValueError(f"edit_strength: expected a number in (0, 1], got {edit_strength!r}")
-        self.schedule = pgd.Schedule(steps, alpha, draws=draws, start="zero", keep="last")
+        self.schedule = pgd.DescentSchedule(steps, alpha, draws=draws, start="zero", keep="last")
         self.denoising = whole("denoising", denoising)
         self.edit_strength = edit_strength
         self.chunk = whole("chunk", chunk)

@@ -29,7 +29,7 @@ class PhotoGuard(Protection):
     needs = frozenset({"surrogate"})
 
     def __init__(self, *, steps: int = 100, target: str = "zero", alpha: float = 1 / 3) -> None:
-        self.schedule = pgd.Schedule(steps, alpha, final=FINAL_SHARE)
+        self.schedule = pgd.DescentSchedule(steps, alpha, final=FINAL_SHARE)
         self.target = one_of("target", target, TARGETS)
 
     def protect(self, images: Tensor, request: Request) -> Tensor:

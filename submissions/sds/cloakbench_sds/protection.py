@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cloakbench import Protection, Request, Surrogate
 from cloakbench.parameters import one_of, positive, whole
-from cloakbench.pgd import Schedule, by_autograd, descend, in_chunks
+from cloakbench.pgd import DescentSchedule, by_autograd, descend, in_chunks
 from cloakbench.streams import Generators
 from cloakbench.whitebox import contexts, normal, predict, sampled, times
 from cloakbench_mist.protection import target_latent
@@ -49,7 +49,7 @@ class ScoreDistillation(Protection):
     ) -> None:
         if not isinstance(targeted, bool):
             raise ValueError(f"targeted: expected true or false, got {targeted!r}")
-        self.schedule = Schedule(steps, alpha, start="zero", keep="last")
+        self.schedule = DescentSchedule(steps, alpha, start="zero", keep="last")
         self.sign = 1 if one_of("direction", direction, DIRECTIONS) == "minus" else -1
         self.targeted = targeted
         self.rate = positive("rate", rate)

@@ -12,9 +12,9 @@ from torch import Tensor
 from cloakbench.attacks.mimicry import sampling
 from cloakbench.attacks.mimicry.finetune import (
     Examples,
+    FinetuneRecipe,
+    FinetuneStep,
     Loss,
-    Recipe,
-    Step,
     drawn_loss,
     finetune,
     finished,
@@ -48,7 +48,7 @@ class DreamBooth:
     ) -> None:
         if prior_weight < 0 or class_images < 0 or (prior_weight > 0) != (class_images > 0):
             raise ValueError("prior_weight and class_images go together: both above 0, or both 0")
-        self.recipe = Recipe(steps, batch, learning_rate, average)
+        self.recipe = FinetuneRecipe(steps, batch, learning_rate, average)
         self.train_text_encoder = train_text_encoder
         self.prior_weight = prior_weight
         self.class_images = class_images
@@ -71,7 +71,7 @@ class DreamBooth:
         if prior is None:
             return drawn_loss(learner, examples, count)
 
-        step = Step(learner, (1.0, self.prior_weight))
+        step = FinetuneStep(learner, (1.0, self.prior_weight))
 
         def loss(generator: torch.Generator) -> Iterator[Tensor]:
             return step.parts([drawn.draw(learner, count, generator) for drawn in (examples, prior)])

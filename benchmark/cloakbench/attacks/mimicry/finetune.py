@@ -21,7 +21,7 @@ Loss = Callable[[torch.Generator], Iterable[Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class FinetuneRecipe:
     """How the mimic trains: AdamW at a constant rate; `average` is the decay of the weights' moving average, or 0."""
 
     steps: int
@@ -98,11 +98,11 @@ def diffusion_loss(model: BaseModel, batch: Batch) -> Tensor:
 
 def drawn_loss(model: BaseModel, examples: Examples, count: int) -> Loss:
     """Returns what `finetune` asks at each step: the loss on `count` freshly drawn examples."""
-    step = Step(model)
+    step = FinetuneStep(model)
     return lambda generator: step.parts([examples.draw(model, count, generator)])
 
 
-class Step:
+class FinetuneStep:
     """The loss of a training's steps, of batches of one length: the sum of their losses, each with its weight.
 
     With the artist's batch and the class's it is prior preservation (Ruiz et al. 2023, eq. 2).
@@ -151,7 +151,7 @@ def _pieces(model: BaseModel, batch: Batch, weight: float, most: int) -> Iterato
         batch.context.backward(context.grad)  # type: ignore[no-untyped-call]
 
 
-def finetune(weights: Sequence[nn.Parameter], loss: Loss, recipe: Recipe, seed: int) -> tuple[float, ...]:
+def finetune(weights: Sequence[nn.Parameter], loss: Loss, recipe: FinetuneRecipe, seed: int) -> tuple[float, ...]:
     """Trains `weights` in place on what `loss` draws from its generator; returns the loss of every step."""
     averages = [p.detach().clone() for p in weights] if recipe.average else []
     optimizer = torch.optim.AdamW(weights, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from cloakbench.attacks.mimicry.finetune import Contexts, Examples, Recipe, drawn_loss, finetune, posterior
+from cloakbench.attacks.mimicry.finetune import Contexts, Examples, FinetuneRecipe, drawn_loss, finetune, posterior
 from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet, with_word
 from cloakbench.models.loader import BaseModel
 from cloakbench.whitebox import autocast
@@ -35,7 +35,7 @@ class Inversion:
             raise ValueError("stages must be at least 1, initial a word")
         self.stages = stages
         self.initial = initial
-        self.recipe = Recipe(steps, batch, learning_rate, average, weight_decay)
+        self.recipe = FinetuneRecipe(steps, batch, learning_rate, average, weight_decay)
 
     def personalise(self, model: BaseModel, data: TrainingSet, seed: int) -> Personalised:
         """Returns the model with new words that have learned `data`, and their embeddings alone."""

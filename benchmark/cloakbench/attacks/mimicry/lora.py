@@ -14,7 +14,7 @@ from torch import nn
 
 from cloakbench.attacks.mimicry.finetune import (
     Examples,
-    Recipe,
+    FinetuneRecipe,
     drawn_loss,
     finetune,
     finished,
@@ -36,7 +36,7 @@ class LoRA:
         if rank < 1 or alpha <= 0:
             raise ValueError("rank must be at least 1 and alpha above 0")
         self.adapters = LoraConfig(r=rank, lora_alpha=alpha, init_lora_weights="gaussian", target_modules=ATTENTION)
-        self.recipe = Recipe(steps, batch, learning_rate, average)
+        self.recipe = FinetuneRecipe(steps, batch, learning_rate, average)
 
     def personalise(self, model: BaseModel, data: TrainingSet, seed: int) -> Personalised:
         """Returns the model with a copy of its denoiser whose adapters have learned `data`, and the adapters alone."""

@@ -22,7 +22,7 @@ MOST = 20
 """Attempts that are remembered."""
 
 
-class Fence:
+class AuditHook:
     """Refuses network, changes outside `allowed` folders and reading in `hidden` ones; remembers what was tried."""
 
     def __init__(self, allowed: Sequence[Path], hidden: Sequence[Path] = ()) -> None:

@@ -48,7 +48,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class SurrogateChoice:
     """Which surrogate the worker loads: an alias or a folder, on which device, in which precision."""
 
     alias: str
@@ -56,12 +56,12 @@ class Model:
     dtype: str
 
     @classmethod
-    def at(cls, alias: str, device: str, dtype: str) -> Model:
+    def at(cls, alias: str, device: str, dtype: str) -> SurrogateChoice:
         """Returns the model with a folder's whole path, because a worker has a folder of its own."""
         return cls(str(Path(alias).absolute()) if Path(alias).is_dir() else alias, device, dtype)
 
 
-class Worker:
+class SandboxedSubmission:
     """One submission's process, started when it is first asked and again after it has died.
 
     Use it as a context manager: leaving it ends the process with everything that it has started. `attempts` says what
@@ -82,7 +82,7 @@ class Worker:
         self._hidden = [folder.absolute() for folder in hidden]
         self._python = _interpreter(spelling)
         self._running: _Running | None = None
-        self._box: folders.Box | None = None
+        self._box: folders.ScratchFolder | None = None
         self._calls = 0
 
     @property
@@ -90,7 +90,7 @@ class Worker:
         """`bubblewrap`, or `process` where it is not installed; and whether an environment of its own."""
         return f"{bubblewrap.kind()}, own environment" if self._python != Path(sys.executable) else bubblewrap.kind()
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> SandboxedSubmission:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -109,7 +109,7 @@ class Worker:
         """Returns what the protection says about itself; raises UserError or SubmissionError as loading does."""
         return Claims.model_validate(self._started())
 
-    def protect(self, originals: Sequence[Pixels], order: Order, model: Model | None = None) -> Protected:
+    def protect(self, originals: Sequence[Pixels], order: Order, model: SurrogateChoice | None = None) -> Protected:
         """Returns the protected images, checked here on the PNGs that came back.
 
         Raises SubmissionFault where the protection fails, breaks its contract, or uses more than its limits.
@@ -130,7 +130,7 @@ class Worker:
 
     def _folder(self) -> Path:
         if self._box is None:
-            self._box = folders.Box()
+            self._box = folders.ScratchFolder()
         return self._box.path
 
     def _started(self) -> dict[str, Any]:

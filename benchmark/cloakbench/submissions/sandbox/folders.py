@@ -22,7 +22,7 @@ SETTLED_S = 60.0
 """A younger folder may be one whose maker has not locked it yet."""
 
 
-class Box:
+class ScratchFolder:
     """A new folder, locked until it is closed; a context manager."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Box:
         with contextlib.suppress(OSError):  # a network's file system may lock no folders: nobody removes it then
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def __enter__(self) -> Box:
+    def __enter__(self) -> ScratchFolder:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from cloakbench.errors import BenchmarkError
-from cloakbench.submissions.sandbox.audit import Fence
+from cloakbench.submissions.sandbox.audit import AuditHook
 
 
 def main() -> None:
     """Answers orders until they end; the only argument is the file descriptor to answer on."""
     with os.fdopen(int(sys.argv[1]), "w") as answers, os.fdopen(os.dup(0)) as orders:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what a submission reads from its input is empty
-        worker = Worker()
+        worker = SubmissionHost()
         for line in orders:
             order: dict[str, Any] = json.loads(line)
             before = time.process_time()
@@ -33,7 +33,7 @@ def main() -> None:
             answers.flush()
 
 
-def _answered(worker: Worker, order: dict[str, Any]) -> dict[str, Any]:
+def _answered(worker: SubmissionHost, order: dict[str, Any]) -> dict[str, Any]:
     try:
         found: dict[str, Any] = getattr(worker, order.pop("do"))(**order)
         return {"found": found}
@@ -47,11 +47,11 @@ def _answered(worker: Worker, order: dict[str, Any]) -> dict[str, Any]:
         return {"fault": {**fault, "status": "", "traceback": traceback.format_exc()}}
 
 
-class Worker:
+class SubmissionHost:
     """Holds the one protection of this process."""
 
     def __init__(self) -> None:
-        self._fence: Fence | None = None
+        self._fence: AuditHook | None = None
         self._instance: Any = None
 
     def attempts(self) -> list[str]:
@@ -73,7 +73,7 @@ class Worker:
         from cloakbench.submissions import guard  # noqa: F401 - before the fence, as all that is ours
 
         torch.set_num_threads(threads)
-        self._fence = Fence([Path.cwd()], [Path(folder) for folder in hidden])
+        self._fence = AuditHook([Path.cwd()], [Path(folder) for folder in hidden])
         self._fence.raise_up()
         loaded = submissions.load(spelling)
         self._instance = loaded.instance
