@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
+from PIL import Image, ImageFile
 
 from cloakbench import images
 from cloakbench.errors import UserError
@@ -77,6 +79,56 @@ def test_no_damage_of_a_png_goes_unnoticed_as_another_error():
         except ValueError:
             refused += 1
     assert refused > len(data) / 2
+
+
+@given(pictures)
+def test_a_promised_png_is_read_to_the_pixel(pixels):
+    assert np.array_equal(images.decode_png(images.encode(pixels), pixels.shape[0] * pixels.shape[1]), pixels)
+
+
+def saved(image: Image.Image, form: str = "PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no picture",
+        saved(Image.new("RGB", (4, 4)), "BMP"),
+        saved(Image.new("RGB", (4, 4)), "TIFF"),
+        saved(Image.new("RGBA", (4, 4))),
+        saved(Image.new("L", (4, 4))),
+        saved(Image.new("P", (4, 4))),
+        saved(Image.new("I;16", (4, 4))),
+        saved(Image.new("RGB", (4, 4)), save_all=True, append_images=[Image.new("RGB", (4, 4), "red")]),
+        images.encode(tiny.picture(0, 8, 8))[:-30],
+    ],
+)
+def test_what_is_no_promised_png_is_refused(data):
+    with pytest.raises(ValueError, match="expected"):
+        images.decode_png(data, 100)
+
+
+def test_the_size_of_a_promised_png_is_asked_before_decoding(monkeypatch):
+    data = images.encode(tiny.picture(0, 20, 20))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ValueError, match="at most 399 pixels, got 20 x 20"):
+        images.decode_png(data, 399)
+    huge = data.replace(struct.pack(">II", 20, 20), struct.pack(">II", 60_000, 60_000))
+    with pytest.raises(ValueError, match="expected"):
+        images.decode_png(huge, 1000)
+
+
+def test_no_damage_of_a_promised_png_goes_unnoticed_as_another_error():
+    data = images.encode(tiny.picture(0, 6, 6))
+    for index in range(len(data)):
+        damaged = bytearray(data)
+        damaged[index] ^= 0xFF
+        with contextlib.suppress(ValueError):
+            assert images.decode_png(bytes(damaged), 36).shape[2] == 3
 
 
 def test_a_folder_is_read_in_order_and_other_files_are_left(tmp_path):

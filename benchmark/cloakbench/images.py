@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
+import warnings
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +31,38 @@ def decode(data: bytes) -> Pixels:
             return np.array(upright.convert("RGB"), dtype=np.uint8)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         raise ValueError(f"not a readable image: {error}") from error
+
+
+def decode_png(data: bytes, max_pixels: int) -> Pixels:
+    """Decodes what is promised to be a PNG as `encode` writes it: one frame of 8-bit RGB.
+
+    Nothing but Pillow's PNG reader sees the bytes, and the size is read from the header before any pixel is decoded.
+
+    Args:
+        data: The bytes of the file.
+        max_pixels: The largest allowed height times width.
+
+    Returns:
+        The pixels `[H, W, 3]`, uint8 RGB.
+
+    Raises:
+        ValueError: The bytes are no such PNG, are damaged, or hold more pixels than allowed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `max_pixels` is the limit here
+            return _decode_png(data, max_pixels)
+    except (Image.DecompressionBombError, OSError, SyntaxError, struct.error, zlib.error) as error:
+        raise ValueError(f"expected a PNG, got damaged or other data ({type(error).__name__})") from error
+
+
+def _decode_png(data: bytes, max_pixels: int) -> Pixels:
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        if image.height * image.width > max_pixels:
+            raise ValueError(f"expected at most {max_pixels} pixels, got {image.width} x {image.height}")
+        if image.mode != "RGB" or getattr(image, "is_animated", False):
+            raise ValueError(f"expected one frame of 8-bit RGB, got mode {image.mode}")
+        return np.array(image, dtype=np.uint8)
 
 
 def size(data: bytes) -> tuple[int, int]:
