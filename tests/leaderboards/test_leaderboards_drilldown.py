@@ -96,7 +96,7 @@ def test_any_two_are_compared_as_the_board_does_and_the_address_holds_the_choice
     found = Differences(gather(load(built.parent / "store")))
     page.goto((built / "compare.html").as_uri() + "#impasto&glaze&mist")
     table = page.get_by_role("region", name="Comparison")
-    carrier = found.evidence.standings.carrier
+    carrier = found.evidence.standings.rank_column
     [line] = [each for each in table.locator("tbody tr").all() if "carries the rank" in each.inner_text()]
     cells = line.locator("td").all_inner_texts()
     for place, other in ((2, "glaze"), (5, "mist")):

@@ -162,12 +162,12 @@ def test_differences_are_paired_and_told_apart_as_in_the_ranking():
     loaded = Loaded(synthetic.facts(synthetic.suite(NAMES)), records, [])
     found = Differences(gather(loaded))
     assert found.names == ["x", "y", "z"]
-    carrier = found.columns.index(found.evidence.standings.carrier)
+    carrier = found.columns.index(found.evidence.standings.rank_column)
     [difference] = found.to("x", ["y"])[carrier]
     # five times 0.05 and once 0.04
     assert difference.value == pytest.approx(0.29 / 6)
     assert found.told_apart.tolist() == [[False, True, False], [True, False, False], [False] * 3]
-    values = found.values(found.evidence.standings.carrier)
+    values = found.values(found.evidence.standings.rank_column)
     for one, two in ((0, 1), (0, 2), (1, 2)):
         d = values[one] - values[two]
         t = abs(d.mean()) / (d.std(ddof=1) / math.sqrt(len(d)))

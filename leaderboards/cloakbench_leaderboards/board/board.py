@@ -165,7 +165,7 @@ def _entries(evidence: Evidence) -> tuple[EntryView, ...]:
             note=text.plain("; ".join(value.lacks) or value.note),
         )
         for column in found.columns.values()
-        for name, value, estimate in zip(found.names, column.values, column.found, strict=True)
+        for name, value, estimate in zip(found.names, column.values, column.estimates, strict=True)
     )
 
 

@@ -66,7 +66,7 @@ def headline(evidence: Evidence, told: Flags) -> Table:
 
 def _column(evidence: Evidence, key: str) -> TableColumn:
     column = evidence.standings.columns[key]
-    kind = "carrier" if column is evidence.standings.carrier else "number"
+    kind = "carrier" if column is evidence.standings.rank_column else "number"
     if key in HINTS:
         return TableColumn(*HINTS[key], "↑", kind)
     stop = next(stop for stop in evidence.setting.stops if standings.stop_key(stop) == key)
@@ -169,7 +169,7 @@ def _trust(evidence: Evidence, entry: BoardEntry) -> TableCell:
 
 def _notes(evidence: Evidence) -> tuple[str, ...]:
     found, suite = evidence.standings, evidence.suite
-    title = found.carrier.title
+    title = found.rank_column.title
     against = "" if suite.rank_by == WORST_CASE else f" against “{text.name(evidence.rank_attack)}”"
     notes = [
         f"Ranked by {title}{against}; other columns carry no rank, nor do controls.",

@@ -104,7 +104,7 @@ def state(evidence: Evidence) -> State:
     held: dict[str, list[str]] = {}
     for record in evidence.records:
         held.setdefault(record.protection.name, []).append(address(record))
-    values = dict(zip(found.names, (each.value for each in found.carrier.found), strict=True))
+    values = dict(zip(found.names, (each.value for each in found.rank_column.estimates), strict=True))
     standings = {
         entry.name: LastStanding(
             version=entry.facts.version,
@@ -116,7 +116,7 @@ def state(evidence: Evidence) -> State:
     }
     updated = max(record.created for record in evidence.records)[:10]
     return State(
-        suite=suite.name, version=suite.version, updated=updated, column=found.carrier.title, standings=standings
+        suite=suite.name, version=suite.version, updated=updated, column=found.rank_column.title, standings=standings
     )
 
 

@@ -71,7 +71,7 @@ def view(look: Lookup, found: Differences, entries: dict[str, BoardEntry], told:
     lines = [
         _pair(found, entries[name], entries[other], differences.at(row)) for row, (name, other) in enumerate(pairs)
     ]
-    carrier = look.evidence.standings.carrier.title
+    carrier = look.evidence.standings.rank_column.title
     columns = (
         TableColumn("Minus", kind="words"),
         TableColumn(carrier, "difference"),
@@ -179,7 +179,8 @@ def _data(look: Lookup, found: Differences, entries: dict[str, BoardEntry], told
         "quantile": round(found.quantile, 10),
         "limit": round(found.limit, 10) if math.isfinite(found.limit) else None,
         "columns": [
-            {"title": column.title, "carries": column is look.evidence.standings.carrier} for column in found.columns
+            {"title": column.title, "carries": column is look.evidence.standings.rank_column}
+            for column in found.columns
         ],
         "entries": [
             {

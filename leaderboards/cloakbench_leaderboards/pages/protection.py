@@ -108,7 +108,7 @@ def pages(look: Lookup, facts: Sequence[ProtectionView]) -> Iterator[Page]:
     """Yields the list of protections and a page for each; `facts` are in the order of the evidence's entries."""
     views = {entry.name: each for entry, each in zip(look.evidence.entries, facts, strict=True)}
     listed = tuple(_listed(look, entry, views[entry.name]) for entry in look.entries)
-    context = {"protections": listed, "carrier": look.evidence.standings.carrier.title}
+    context = {"protections": listed, "carrier": look.evidence.standings.rank_column.title}
     yield Page(addresses.PROTECTIONS, "protections.html", "Protections", context, section=addresses.PROTECTIONS)
     crumbs = (Crumb("Protections", addresses.PROTECTIONS),)
     noise = [look.traces[entry.name] for entry in look.entries if entry.facts.role == COMPARED]

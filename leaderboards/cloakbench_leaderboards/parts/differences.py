@@ -32,12 +32,12 @@ class Differences:
     def columns(self) -> list[RankColumn]:
         """Every number of the front page, with the one that carries the rank."""
         found = self.evidence.standings
-        return list({**found.columns, found.carrier.key: found.carrier}.values())
+        return list({**found.columns, found.rank_column.key: found.rank_column}.values())
 
     @cached_property
     def told_apart(self) -> npt.NDArray[np.bool_]:
         """Which pairs the board tells apart in the number that carries the rank; by place in `names`."""
-        return ranking.told_apart(self.values(self.evidence.standings.carrier))
+        return ranking.told_apart(self.values(self.evidence.standings.rank_column))
 
     @cached_property
     def limit(self) -> float:
@@ -45,7 +45,7 @@ class Differences:
 
         The rate of false discoveries is kept over all pairs, so that one limit holds for all of them.
         """
-        values = self.values(self.evidence.standings.carrier)
+        values = self.values(self.evidence.standings.rank_column)
         first, second = np.triu_indices(len(values), 1)
         if len(first) == 0:
             return math.inf
@@ -95,6 +95,6 @@ class Differences:
 
     def carried(self, pairs: list[tuple[str, str]]) -> Estimates:
         """Returns the first minus the second of each pair, in the number that carries the rank."""
-        values = self.values(self.evidence.standings.carrier)
+        values = self.values(self.evidence.standings.rank_column)
         first, second = ([self.places[pair[end]] for pair in pairs] for end in (0, 1))
         return statistics.estimates(values[first] - values[second])

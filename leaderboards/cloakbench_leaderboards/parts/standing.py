@@ -30,11 +30,11 @@ class Number:
 def numbers(look: Lookup, entry: BoardEntry) -> tuple[Number, ...]:
     """Returns the rank, then every column of the front page."""
     found = look.evidence.standings
-    columns = {**found.columns, found.carrier.key: found.carrier}
+    columns = {**found.columns, found.rank_column.key: found.rank_column}
     return (
         Number("Rank", _rank(look, entry), False),
         *(
-            Number(column.title, number(*_pair(look, key, entry.name)), column is found.carrier)
+            Number(column.title, number(*_pair(look, key, entry.name)), column is found.rank_column)
             for key, column in columns.items()
         ),
     )
@@ -51,8 +51,8 @@ def number(value: Value, estimate: Estimate) -> TableCell:
 def _pair(look: Lookup, key: str, name: str) -> tuple[Value, Estimate]:
     found = look.evidence.standings
     row = found.rows[name]
-    column = found.carrier if key == found.carrier.key else found.columns[key]
-    return column.values[row], column.found[row]
+    column = found.rank_column if key == found.rank_column.key else found.columns[key]
+    return column.values[row], column.estimates[row]
 
 
 def _rank(look: Lookup, entry: BoardEntry) -> TableCell:

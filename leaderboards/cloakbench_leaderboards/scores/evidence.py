@@ -230,7 +230,7 @@ def _noise(setting: Setting, cells: pd.DataFrame, standing: Standings, entries: 
     submissions = [entry.name for entry in entries if not entry.is_control]
     whole = [
         value.artists
-        for name, value in zip(standing.names, standing.carrier.values, strict=True)
+        for name, value in zip(standing.names, standing.rank_column.values, strict=True)
         if name in submissions and value.is_whole
     ]
     # One entry alone is told apart from the placebo.
@@ -239,7 +239,7 @@ def _noise(setting: Setting, cells: pd.DataFrame, standing: Standings, entries: 
 
 def _ordered(entries: list[BoardEntry], standing: Standings) -> list[BoardEntry]:
     """Returns the ranked submissions, then the others, by the number that carries the rank, then the controls."""
-    values = dict(zip(standing.names, (found.value for found in standing.carrier.found), strict=True))
+    values = dict(zip(standing.names, (found.value for found in standing.rank_column.estimates), strict=True))
 
     def order(entry: BoardEntry) -> tuple[int, float, str]:
         if entry.is_control:

@@ -29,7 +29,7 @@ class RankColumn:
     """Stable name, as in the frame and in `board.json`."""
     title: str
     values: tuple[Value, ...]
-    found: tuple[Estimate, ...]
+    estimates: tuple[Estimate, ...]
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Standings:
 
     names: tuple[str, ...]
     columns: dict[str, RankColumn]
-    carrier: RankColumn
-    """The column that carries the rank."""
+    rank_column: RankColumn
+    """The column that decides the rank."""
     places: dict[str, Standing]
     unranked: dict[str, str]
     """Why an entry has no place."""
@@ -51,7 +51,7 @@ class Standings:
     def value(self, key: str, name: str) -> tuple[Value, Estimate]:
         """Returns a number of an entry; raises KeyError where there is no such column or entry."""
         row = self.rows[name]
-        return self.columns[key].values[row], self.columns[key].found[row]
+        return self.columns[key].values[row], self.columns[key].estimates[row]
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -64,7 +64,7 @@ class Standings:
         rows = [
             (name, column.key, *estimate[:4], value.state, value.gate, "; ".join(value.lacks) or value.note)
             for column in self.columns.values()
-            for name, value, estimate in zip(self.names, column.values, column.found, strict=True)
+            for name, value, estimate in zip(self.names, column.values, column.estimates, strict=True)
         ]
         return pd.DataFrame(rows, columns=ENTRY_COLUMNS)
 
@@ -73,25 +73,27 @@ def standings(setting: Setting, subjects: Sequence[EntryPoints]) -> Standings:
     """Returns every column and place; only places, groups, flips and the front depend on who else is there."""
     listed = [subject for subject in subjects if subject.role != "floor"]
     columns = _columns(setting, listed)
-    carrier = _carrier(setting, listed, columns)
+    rank_column = _rank_column(setting, listed, columns)
     unranked = {
         subject.name: why
-        for subject, value, estimate in zip(listed, carrier.values, carrier.found, strict=True)
+        for subject, value, estimate in zip(listed, rank_column.values, rank_column.estimates, strict=True)
         if (why := _unranked(setting, subject, value, estimate))
     }
     ranked = [place for place, subject in enumerate(listed) if subject.name not in unranked]
-    blocks = [carrier.values[place].artists for place in ranked]
+    blocks = [rank_column.values[place].artists for place in ranked]
     found = ranking.places(np.asarray(blocks)) if blocks else []
     return Standings(
         names=tuple(subject.name for subject in listed),
         columns=columns,
-        carrier=carrier,
+        rank_column=rank_column,
         places={listed[place].name: where for place, where in zip(ranked, found, strict=True)},
         unranked=unranked,
         flips={
-            key: ranking.flips([carrier.found[i].value for i in ranked], [column.found[i].value for i in ranked])
+            key: ranking.flips(
+                [rank_column.estimates[i].value for i in ranked], [column.estimates[i].value for i in ranked]
+            )
             for key, column in columns.items()
-            if column is not carrier
+            if column is not rank_column
         },
         front=frozenset(_front(setting, [each for each in listed if each.role not in CONTROLS])),
     )
@@ -121,7 +123,7 @@ def _columns(setting: Setting, listed: Sequence[EntryPoints]) -> dict[str, RankC
     return {column.key: column for column in found}
 
 
-def _carrier(setting: Setting, listed: Sequence[EntryPoints], columns: dict[str, RankColumn]) -> RankColumn:
+def _rank_column(setting: Setting, listed: Sequence[EntryPoints], columns: dict[str, RankColumn]) -> RankColumn:
     if setting.suite.rank_by == WORST_CASE:
         return columns["worst case"]
     strengths = sorted(setting.suite.strengths)

@@ -79,7 +79,7 @@ def _as_noise(evidence: Evidence) -> Iterator[Sign]:
     noise = next((e.name for e in evidence.entries if e.facts.role == "random-noise" and e.name in found.names), None)
     if noise is None:
         return
-    values = dict(zip(found.names, (np.asarray(v.artists, dtype=float) for v in found.carrier.values), strict=True))
+    values = dict(zip(found.names, (np.asarray(v.artists, dtype=float) for v in found.rank_column.values), strict=True))
     for entry in evidence.entries:
         if entry.is_control or entry.name not in values or values[entry.name].shape != values[noise].shape:
             continue
