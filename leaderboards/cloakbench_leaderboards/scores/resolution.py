@@ -73,7 +73,7 @@ def artists_needed(noise: Resolution, resolution: float, seeds: int, power: floa
     did not share their seeds: they do, so that fewer artists may be enough.
 
     Example:
-        >>> noise = Noise(8, Estimate(0.0, 0.0, 0.0, 8, ""), seed=0.0, spread=0.1, seeds=1)
+        >>> noise = Resolution(8, Estimate(0.0, 0.0, 0.0, 8, ""), seed=0.0, spread=0.1, seeds=1)
         >>> artists_needed(noise, 0.1154, 1), artists_needed(noise, 0.05, 1)
         (8, 34)
     """
@@ -94,7 +94,7 @@ def seeds_needed(noise: Resolution, resolution: float, power: float = POWER) -> 
     None where no number of seeds is enough, because the artists differ too much, or where a seed's noise is unknown.
 
     Example:
-        >>> noise = Noise(8, Estimate(0.0, 0.0, 0.0, 8, ""), seed=0.06, spread=0.1, seeds=1)
+        >>> noise = Resolution(8, Estimate(0.0, 0.0, 0.0, 8, ""), seed=0.06, spread=0.1, seeds=1)
         >>> seeds_needed(noise, 0.08)  # 0.1^2 - 2 x 0.06^2 = 0.0028 between artists; 0.0694^2 - 0.0028 = 0.002 is left
         4
         >>> seeds_needed(noise, 0.05) is None

@@ -103,7 +103,7 @@ def stop_key(stop: OperatingPoint) -> str:
     """Returns the key of the column of P at a stop.
 
     Example:
-        >>> stop_key(Stop("mini-lpips 0.1", 0.1, {"mini-lpips": 0.1}, float("nan")))
+        >>> stop_key(OperatingPoint("mini-lpips 0.1", 0.1, {"mini-lpips": 0.1}, float("nan")))
         'p at mini-lpips 0.1'
     """
     return f"p at {'' if stop.target is not None else 'strength '}{stop.label}"
