@@ -35,12 +35,8 @@ COUNTED = (
 LEFT_OUT = (
     "cloakbench.attacks.catalogue",
     "cloakbench.metrics.catalogue",
-    "cloakbench.metrics.facts_generations",
-    "cloakbench.metrics.facts_quality",
     "cloakbench.metrics.weights",
 )
-MODULES = {"quality": "cloakbench.metrics.quality", "generation": "cloakbench.metrics.generations"}
-MODULES |= {"set": MODULES["generation"], "edit": "cloakbench.metrics.editing"}
 
 
 class Versioned(NamedTuple):
@@ -58,7 +54,7 @@ class Fingerprint(NamedTuple):
 
 def versioned() -> list[Versioned]:
     stages = [Versioned(f"{s.kind} {s.name}", s.version, s.target.partition(":")[0]) for s in attacks.STAGES]
-    measures = [Versioned(f"metric {m.name}", m.version, MODULES[m.level]) for m in metrics.METRICS]
+    measures = [Versioned(f"metric {m.name}", m.facts.version, module_of(m)) for m in metrics.METRICS]
     harness = [
         Versioned("stage calibrate", plan.CALIBRATION_VERSION, "cloakbench.cells.calibration"),
         Versioned("stage protect", plan.GUARD_VERSION, "cloakbench.submissions.guard"),
@@ -66,6 +62,10 @@ def versioned() -> list[Versioned]:
         Versioned("stage generate", plan.SAMPLING_VERSION, "cloakbench.attacks.mimicry.sampling"),
     ]
     return [*stages, *measures, *harness]
+
+
+def module_of(metric: metrics.Metric) -> str:
+    return f"cloakbench.metrics.{metric.target.partition(':')[0]}"
 
 
 def path_of(module: str) -> Path:

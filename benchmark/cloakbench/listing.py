@@ -37,7 +37,8 @@ def attacks() -> list[ListItem]:
 
 def all_metrics() -> list[ListItem]:
     """Returns every metric."""
-    return [ListItem(m.name, str(m.version), f"{m.level}, {m.unit}: {m.summary}") for m in metrics.METRICS]
+    facts = [metric.facts for metric in metrics.METRICS]
+    return [ListItem(f.name, str(f.version), f"{f.level}, {f.unit}: {f.summary}") for f in facts]
 
 
 def all_suites() -> list[ListItem]:

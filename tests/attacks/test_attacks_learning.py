@@ -8,7 +8,7 @@ import torch
 from cloakbench.attacks.mimicry.personalised import Personalised
 from cloakbench.attacks.mimicry.sampling import generate
 from cloakbench.images import to_tensor
-from cloakbench.metrics.generations import style_distance
+from cloakbench.metrics.generations import style_distances
 
 PROMPTS = 6
 
@@ -22,9 +22,9 @@ def distances(mimicry):
     found = {}
     for arm, mimic in (("floor", Personalised(mimicry.model)), ("mimic", mimicry.learned)):
         made = generate(mimic, prompts, list(range(len(prompts))), suite.sampling)
-        found[arm] = float(style_distance(mimicry.judge.features(made), references).mean())
+        found[arm] = float(style_distances(mimicry.judge.features(made), references).mean())
     own = mimicry.judge.features(mimicry.artist.images)
-    found["artist"] = float(style_distance(own, references).mean())
+    found["artist"] = float(style_distances(own, references).mean())
     return found
 
 

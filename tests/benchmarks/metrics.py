@@ -23,8 +23,10 @@ from pairs import noisy
 from tiny import picture
 
 from cloakbench.images import Pixels, to_tensor
-from cloakbench.metrics import inception, quality, weights
+from cloakbench.metrics import catalogue, inception, quality, weights
 from cloakbench.metrics.sets import frechet
+
+QUALITY = [metric.name for metric in catalogue.METRICS if metric.facts.level == "quality"]
 
 PYIQA = {"ssim": "ssim", "psnr": "psnr", "gmsd": "gmsd", "ms-ssim": "ms_ssim", "vif-wavelet": "vif", "fsim": "fsim"}
 PYIQA |= {"dists": "dists", "lpips-alex": "lpips", "lpips-vgg": "lpips-vgg"}
@@ -63,7 +65,7 @@ def measured(count: int, side: int, device: str, repeats: int, chunk: int) -> li
     originals = [picture(n, side, side) for n in range(count)]
     changed = [noisy(image, 8, n) for n, image in enumerate(originals)]
     rows: list[dict[str, object]] = []
-    for name in sorted(weights.sort_out(quality.METRICS).usable):
+    for name in sorted(weights.sort_out(QUALITY).usable):
         ways = {
             "batch_s": lambda name=name: quality.measure([name], changed, originals, device, chunk),
             "alone_s": lambda name=name: one_by_one(name, changed, originals, device),

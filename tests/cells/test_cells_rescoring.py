@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,10 +129,8 @@ def test_the_new_records_are_cells_of_the_new_suite(old, later, no_attack):
 def test_a_changed_metric_is_computed_again_and_others_are_not(old, tiny_suite, monkeypatch):
     before = by_cell(records(old).values())
     newer = catalogue.find("kid").model_copy(update={"version": 2})
-    monkeypatch.setitem(catalogue.BY_NAME, "kid", newer)
-    monkeypatch.setitem(
-        generations.METRICS, "kid", lambda subject: [float(len(subject.generated.features("mini-clip")))]
-    )
+    monkeypatch.setitem(catalogue.BY_NAME, "kid", replace(catalogue.entry("kid"), facts=newer))
+    monkeypatch.setattr(generations, "kid", lambda subject: [float(len(subject.generated.features("mini-clip")))])
     done = rescore(str(tiny_suite), old.root)
     assert (done.written, done.left) == (len(before), [])
     new = by_cell(r for r in records(old).values() if r.components["measure"]["metrics"]["kid"] == 2)
@@ -154,10 +153,12 @@ def test_a_changed_judge_makes_kept_features_worthless(old, later, monkeypatch):
 def image_metric(monkeypatch):
     """A metric of generations that looks at the images themselves."""
     facts = catalogue.find("niqe").model_copy(update={"name": "mean-level", "weights": ()})
-    monkeypatch.setitem(catalogue.BY_NAME, "mean-level", facts)
-    monkeypatch.setitem(
-        generations.METRICS, "mean-level", lambda subject: [float(p.mean()) for p in subject.generated.images]
-    )
+    monkeypatch.setitem(catalogue.BY_NAME, "mean-level", catalogue.Metric(facts, "generations:mean_level"))
+
+    def mean_level(subject):
+        return [float(pixels.mean()) for pixels in subject.generated.images]
+
+    monkeypatch.setattr(generations, "mean_level", mean_level, raising=False)
 
 
 def with_image_metric(tmp_path):
@@ -245,8 +246,8 @@ def test_missing_weights_skip_a_metric_until_they_are_here(old, good_run, tmp_pa
     new = [r for r in records(old).values() if "fid" in r.components["measure"]["metrics"]]
     assert all(r.skipped == {"fid": reason, "kid-inception": reason} for r in new)
     monkeypatch.setattr(weights, "obtain", lambda metric: "")
-    for name in ("fid", "kid-inception"):
-        monkeypatch.setitem(generations.METRICS, name, lambda subject: [7.0])
+    for name in ("fid", "kid_inception"):
+        monkeypatch.setattr(generations, name, lambda subject: [7.0])
     assert rescore(str(path), old.root).written == len(good_run.cells)
     filled = [r for r in records(old).values() if "fid" in r.components["measure"]["metrics"]]
     assert {r.key for r in filled} == {r.key for r in new}

@@ -7,8 +7,8 @@ import torch
 
 from cloakbench.errors import UserError
 from cloakbench.images import to_tensor
-from cloakbench.metrics import quality
-from cloakbench.metrics.comparing import Metric, checked, compare
+from cloakbench.metrics import catalogue, quality
+from cloakbench.metrics.comparing import PairMeasure, checked, compare
 
 PICTURE = tiny.picture(0, 64, 80)
 FLOATS = PICTURE / np.float32(255)
@@ -53,9 +53,9 @@ def test_images_pass_as_they_are():
     assert all(one is other for one, other in zip(checked(images), images, strict=True))
 
 
-@pytest.mark.parametrize("name", [name for name, metric in quality.METRICS.items() if metric.least_side > 8])
+@pytest.mark.parametrize("name", [metric.name for metric in catalogue.METRICS if metric.least_side > 8])
 def test_an_image_too_small_for_a_window_is_told_with_the_metric(name):
-    least = quality.METRICS[name].least_side
+    least = catalogue.entry(name).least_side
     small = tiny.picture(0, 200, least - 1)
     message = rf"at least {least} pixels a side, got {least - 1} \(200 x {least - 1}\)\n.*leave out {name}"
     with pytest.raises(UserError, match=message):
@@ -63,7 +63,7 @@ def test_an_image_too_small_for_a_window_is_told_with_the_metric(name):
 
 
 def at_the_least_side(name):
-    least = quality.METRICS[name].least_side
+    least = catalogue.entry(name).least_side
     return quality.measure([name], [tiny.picture(0, least, least)], [tiny.picture(1, least, least)])[name]
 
 
@@ -88,7 +88,7 @@ def test_values_keep_the_order_of_images_of_mixed_sizes():
 
     levels = [10, 20, 30, 40, 50]
     images = [np.full((8 + n % 2, 9, 3), level, np.uint8) for n, level in enumerate(levels)]
-    found = compare({"mean": Metric(mean)}, images, images, chunk=2)
+    found = compare({"mean": PairMeasure(mean)}, images, images, chunk=2)
     assert found["mean"] == pytest.approx(levels)
     assert seen == [(2, 3, 8, 9), (1, 3, 8, 9), (2, 3, 9, 9)]
 

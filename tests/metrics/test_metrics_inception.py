@@ -9,7 +9,7 @@ import torch
 
 from cloakbench.errors import UserError
 from cloakbench.images import decode
-from cloakbench.metrics import generations, inception, sets, weights
+from cloakbench.metrics import catalogue, inception, sets, weights
 from cloakbench.metrics.generations import MeasuredSet
 from cloakbench.metrics.spaces import SPACES, FeatureImages
 
@@ -44,7 +44,7 @@ def features(hub, seen):
 
 
 def measured(name, x, y):
-    return generations.METRICS[name](
+    return catalogue.entry(name).function()(
         MeasuredSet(FeatureImages(None, known={"inception": x}), FeatureImages(None, known={"inception": y}))
     )
 

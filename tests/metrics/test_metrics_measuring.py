@@ -10,7 +10,7 @@ from pairs import PAIRS
 from PIL import Image
 
 from cloakbench.images import encode
-from cloakbench.metrics import catalogue, generations, measuring, quality
+from cloakbench.metrics import measuring, quality
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
@@ -46,20 +46,6 @@ def test_sets_need_no_pairs_and_keep_the_order_of_names(folders, cloakbench):
     assert [(one["metric"], one["n"]) for one in found] == [("kid", 4), ("style-distance", 4)]
     alone = measuring.measure_paths(["style-distance"], *folders)
     assert found[1]["value"] == pytest.approx(alone[0].value)
-
-
-@pytest.mark.parametrize("name", sorted(measuring.PAIRED))
-def test_every_metric_of_pairs_has_facts(name):
-    assert catalogue.find(name).level in {"quality", "edit"}
-
-
-@pytest.mark.parametrize("name", sorted(generations.MEASURES))
-def test_every_metric_of_sets_has_facts(name):
-    assert catalogue.find(name).level in {"generation", "set"}
-
-
-def test_all_metrics_of_pairs_are_there():
-    assert set(measuring.PAIRED) == {m.name for m in catalogue.METRICS if m.level in {"quality", "edit"}}
 
 
 def transparent(path):

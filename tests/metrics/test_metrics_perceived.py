@@ -119,7 +119,7 @@ def test_an_absent_module_is_told(small_clip, monkeypatch):
     def absent(*arguments, **options):
         raise ModuleNotFoundError("no", name="pkg_resources")
 
-    monkeypatch.setattr(perceived, "made", absent)
+    monkeypatch.setattr(perceived, "create_metric", absent)
     perceived._network.cache_clear()
     with pytest.raises(UserError, match="expected the module 'pkg_resources' for 'clip-iqa', got none") as caught:
         perceived.perceived("clip-iqa", [tiny.picture(0)])

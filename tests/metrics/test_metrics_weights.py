@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import Mock
 
 import pytest
 
 from cloakbench.errors import UserError
-from cloakbench.metrics import catalogue, quality, weights
+from cloakbench.metrics import catalogue, weights
+from cloakbench.metrics.catalogue import Metric
 from cloakbench.metrics.weights import WeightFile
 from cloakbench.models import registry
 
+QUALITY = {metric.name for metric in catalogue.METRICS if metric.facts.level == "quality"}
 VGG, DISTS = "vgg16-397923af.pth", "DISTS_weights-f5e65c96.pth"
 
 
@@ -33,31 +38,32 @@ def known(monkeypatch):
     file = WeightFile("known.pth", "pyiqa", "MIT", "a test", "https://x.invalid/k", hashlib.sha256(data).hexdigest())
     monkeypatch.setattr(weights, "FILES", (*weights.FILES, file))
     facts = catalogue.find("dists").model_copy(update={"name": "known", "weights": ("known.pth",)})
-    monkeypatch.setitem(catalogue.BY_NAME, "known", facts)
+    monkeypatch.setitem(catalogue.BY_NAME, "known", Metric(facts, "quality:dists"))
     return file, data
 
 
 def test_every_file_that_a_metric_names_is_known():
-    assert {name for metric in catalogue.METRICS for name in metric.weights} <= {file.name for file in weights.FILES}
+    assert {name for metric in catalogue.METRICS for name in metric.facts.weights} <= {
+        file.name for file in weights.FILES
+    }
 
 
 def test_every_file_says_where_it_is_from():
     for file in weights.FILES:
         assert file.licence
         assert file.origin
-        assert bool(file.url) == (file.place != weights.PACKAGE)
+        assert bool(file.url) == (file.folder != weights.PACKAGE)
         assert re.fullmatch(r"([0-9a-f]{8}|[0-9a-f]{64})?", file.sha256)
         assert len(file.sha256) != 8 or file.sha256 in file.name
 
 
-@pytest.mark.parametrize("name", [m.name for m in catalogue.METRICS if not m.weights])
+@pytest.mark.parametrize("name", [m.name for m in catalogue.METRICS if not m.facts.weights])
 def test_a_formula_needs_nothing(name, no_weights):
-    assert (weights.needed(name), weights.present(name), weights.obtain(name)) == ([], True, "")
+    assert (weights.needed(name), weights.missing(name), weights.obtain(name)) == ([], "", "")
 
 
 def test_what_is_missing_is_named_with_its_place(no_weights):
     put(VGG)
-    assert not weights.present("dists")
     assert weights.missing("dists") == f"weights missing: {DISTS} (expected in $TORCH_HOME/hub/pyiqa)"
 
 
@@ -86,27 +92,66 @@ def test_a_file_with_a_known_digest_has_to_have_it(known, no_weights):
     assert weights.obtain("known").startswith("weights damaged: known.pth in $TORCH_HOME/hub/pyiqa")
 
 
-@pytest.mark.parametrize("offline", [True, False])
-def test_nothing_is_downloaded_offline(known, no_weights, monkeypatch, offline):
-    file, data = known
-    asked = []
+@pytest.fixture
+def served(monkeypatch, no_weights):
+    """Returns a function that serves bytes by HTTP on this machine and makes them the file `known.pth`."""
+    requests, servers = [], []
 
-    def download(url, path, hash_prefix, progress):
-        asked.append((url, hash_prefix))
-        put(file.name, data)
+    def serve(data, sha256):
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                requests.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(data)
 
-    monkeypatch.setattr("torch.hub.download_url_to_file", download)
-    monkeypatch.setenv("HF_HUB_OFFLINE", str(int(offline)))
-    reason = weights.obtain("known")
-    assert asked == ([] if offline else [(file.url, file.sha256)])
-    assert bool(reason) == offline
+            def log_message(self, *arguments):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/known.pth"
+        file = WeightFile("known.pth", "pyiqa", "MIT", "a test", url, sha256)
+        facts = catalogue.find("dists").model_copy(update={"name": "known", "weights": ("known.pth",)})
+        monkeypatch.setattr(weights, "FILES", (*weights.FILES, file))
+        monkeypatch.setitem(catalogue.BY_NAME, "known", Metric(facts, "quality:dists"))
+        return file, requests
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("digits", [64, 8, 0])
+def test_a_missing_file_is_downloaded_once(served, monkeypatch, digits):
+    data = b"published"
+    file, requests = served(data, hashlib.sha256(data).hexdigest()[:digits])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert (weights.obtain("known"), weights.obtain("known")) == ("", "")
+    assert requests == ["/known.pth"]
+    assert file.path.read_bytes() == data
+
+
+@pytest.mark.parametrize("digits", [64, 8])
+def test_another_file_than_the_published_one_is_refused_and_removed(served, monkeypatch, digits):
+    file, requests = served(b"other", hashlib.sha256(b"published").hexdigest()[:digits])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert "could not be downloaded" in weights.obtain("known")
+    assert requests == ["/known.pth"]
+    assert not file.path.exists()
+
+
+def test_nothing_is_downloaded_offline(served, monkeypatch):
+    file, requests = served(b"published", "")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "known.pth" in weights.obtain("known")
+    assert (requests, file.path.exists()) == ([], False)
 
 
 def test_a_failed_download_is_a_reason(known, no_weights, monkeypatch):
-    def download(*arguments, **named):
-        raise OSError("no route")
-
-    monkeypatch.setattr("torch.hub.download_url_to_file", download)
+    monkeypatch.setattr("pooch.retrieve", Mock(side_effect=OSError("no route")))
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     assert weights.obtain("known") == "weights missing: known.pth could not be downloaded: no route"
 
@@ -135,14 +180,14 @@ def test_the_digest_in_keys_is_the_published_one_until_another_file_lies_there(k
 
 @pytest.mark.usefixtures("assets")
 def test_the_real_files_are_what_they_are_said_to_be():
-    states = {file.name: weights.state(file) for file in weights.FILES if file.place == "pyiqa" and file.is_here}
+    states = {file.name: weights.state(file) for file in weights.FILES if file.folder == "pyiqa" and file.is_here}
     assert {name: states[name] for name in states if name.startswith(("LPIPS", "DISTS"))} == {
         DISTS: "ok",
         "LPIPS_v0.1_alex-df73285e.pth": "ok",
         "LPIPS_v0.1_vgg-a78928a0.pth": "ok",
     }
-    assert all(weights.present(name) for name in ("dists", "lpips-alex", "lpips-vgg"))
-    assert set(quality.METRICS) - weights.sort_out(quality.METRICS).usable == {"pieapp", "topiq-fr"}
+    assert not any(weights.missing(name) for name in ("dists", "lpips-alex", "lpips-vgg"))
+    assert QUALITY - weights.sort_out(QUALITY).usable == {"pieapp", "topiq-fr"}
 
 
 def test_weights_are_looked_up_without_torch(python):

@@ -15,7 +15,7 @@ from cloakbench.cells.plan import Cell, Planner
 from cloakbench.cells.stages import CellState, Stages
 from cloakbench.errors import BenchmarkError, InfrastructureError, UserError
 from cloakbench.images import Pixels
-from cloakbench.metrics import editing, generations
+from cloakbench.metrics import generations, quality
 from cloakbench.metrics.generations import MeasuredSet
 from cloakbench.metrics.spaces import SPACES, FeatureImages
 from cloakbench.schemas.record import AttackFacts, Environment, Record, Status
@@ -107,7 +107,7 @@ class Pipeline:
             clean = self.stages.edit(work, cleaned)
             names = self.stages.usable(self.suite.metrics.edit, work)
             work.generations = work.meter.run(
-                "measure", lambda: editing.measure_edits(names, work.generated, clean, self.stages.where)
+                "measure", lambda: quality.measure(names, work.generated, clean, self.stages.where)
             )
         self._keep(work)
 

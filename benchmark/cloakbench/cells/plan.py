@@ -19,8 +19,6 @@ from cloakbench.submissions.sandbox.client import SandboxedSubmission
 SAMPLING_VERSION = 1
 GUARD_VERSION = 1
 CALIBRATION_VERSION = 2
-CLASSIFIED = "diffusion-accuracy"
-"""The metric that asks the suite's clean base model."""
 REPEATED_CONTROLS = ("identity", "placebo", "floor")
 """Roles that get the suite's `seeds.controls`: the arms that everything is compared with."""
 
@@ -268,7 +266,7 @@ class Planner:
             "perceptual": self.digests.perceptual,
             "references": artist.reference_digests,
         }
-        if CLASSIFIED in names:
+        if any(metrics.entry(name).needs_base_model for name in names):
             recipe["classifier"] = self.digests.models[self.suite.surrogate]
         return recipe
 

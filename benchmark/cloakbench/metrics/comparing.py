@@ -12,14 +12,13 @@ from torch import Tensor
 
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels, to_tensor
+from cloakbench.metrics.catalogue import LEAST_SIDE
 from cloakbench.system.memory import at_once
 
 Measure = Callable[[Tensor, Tensor], Tensor]
 """Takes two tensors `[B, 3, H, W]` in [0, 1] on one device, the changed one first, and returns `[B]`."""
 CHUNK = 8
 """Pairs computed at once: enough to keep a GPU busy, and VGG16's maps of 512 pixels stay under 8 GiB."""
-LEAST_SIDE = 8
-"""Least side of any image: below it there is nothing to see, and no wave longer than the image's side."""
 _CHANNELS = {
     1: "Repeat the one channel three times.",
     4: "Lay the image over a background first: alpha cannot be compared.",
@@ -27,7 +26,7 @@ _CHANNELS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class PairMeasure:
     """A metric of pairs: the pure function, and the least side in pixels that its windows need."""
 
     measure: Measure
@@ -85,7 +84,7 @@ def _how_to_make(got: object) -> str:
 
 @torch.no_grad()
 def compare(
-    metrics: Mapping[str, Metric],
+    metrics: Mapping[str, PairMeasure],
     changed: Sequence[Pixels],
     originals: Sequence[Pixels],
     device: str | torch.device = "cpu",
@@ -112,7 +111,7 @@ def full_precision() -> AbstractContextManager[None]:
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
-def _check_pairs(metrics: Mapping[str, Metric], changed: Sequence[Pixels], originals: Sequence[Pixels]) -> None:
+def _check_pairs(metrics: Mapping[str, PairMeasure], changed: Sequence[Pixels], originals: Sequence[Pixels]) -> None:
     if len(changed) != len(originals) or not len(changed):
         raise UserError(f"expected as many images as originals, got {len(changed)} and {len(originals)}", "Pair them.")
     least, name = max(((metric.least_side, name) for name, metric in metrics.items()), default=(LEAST_SIDE, ""))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from torch import Tensor
 
 from cloakbench.datasets.procedural import styles
 from cloakbench.errors import UserError
-from cloakbench.images import Pixels
-from cloakbench.metrics import classifier, genres, judge, perceived, sets
+from cloakbench.metrics import catalogue, classifier, genres, judge, perceived, sets
 from cloakbench.metrics.sets import Doubles
 from cloakbench.metrics.spaces import FeatureImages, NotKept, load_clip
 from cloakbench.models.loader import BaseModel
@@ -41,118 +39,148 @@ class GenerationScores:
 
 
 def measure(names: Sequence[str], subject: MeasuredSet) -> GenerationScores:
-    """Returns the metrics called `names` in the units of their facts; one that cannot be had is skipped with a reason.
+    """Returns the metrics called `names` in the units of their facts; one without a value is skipped with the reason.
 
-    Reasons: a class that the classifier does not know, images too small or too few, weights missing. Raises NotKept
+    Reasons: an unknown class, images too small or too few, weights missing. Raises NotKept
     where only features were kept, and not those that a metric needs.
     """
-    found = GenerationScores()
+    scores = GenerationScores()
     for name in names:
         try:
-            found.values[name] = METRICS[name](subject)
+            scores.values[name] = catalogue.entry(name).function()(subject)
         except NotKept:
             raise
         except UserError as error:
-            found.skipped[name] = error.message
-    return found
+            scores.skipped[name] = error.message
+    return scores
 
 
-def style_distance(features: Tensor, references: Tensor) -> Tensor:
+def style_distances(features: Tensor, references: Tensor) -> Tensor:
     """Returns for each generation `[N]` the mean cosine distance to the references; features of unit length."""
     return 1 - features @ references.mean(0)
 
 
-def _style_distance(space: str, subject: MeasuredSet) -> list[float]:
-    values = style_distance(subject.generated.features(space), subject.references.features(space))
+def style_distance(subject: MeasuredSet) -> list[float]:
+    """Returns each generation's mean cosine distance to the references, in [0, 2], by mini-clip."""
+    return _distances("mini-clip", subject)
+
+
+def clip_distance(subject: MeasuredSet) -> list[float]:
+    """Returns each generation's mean cosine distance to the references, in [0, 2], by CLIP ViT-B/32."""
+    return _distances("clip-b32", subject)
+
+
+def _distances(space: str, subject: MeasuredSet) -> list[float]:
+    values = style_distances(subject.generated.features(space), subject.references.features(space))
     return [float(value) for value in values.tolist()]
 
 
-def _style_accuracy(subject: MeasuredSet) -> list[float]:
-    asked, style = judge.load(), subject.artist.replace("-", " ")
-    if style not in asked.styles:
+def style_accuracy(subject: MeasuredSet) -> list[float]:
+    """Returns 1 for each generation whose style mini-clip names rightly, else 0; raises NotApplicable."""
+    clip, style = judge.load(), subject.artist.replace("-", " ")
+    if style not in clip.styles:
         raise NotApplicable(f"mini-clip does not know the style of {subject.artist!r}")
-    return [float(named == style) for named in asked.named_style(subject.generated.features("mini-clip"))]
+    named = clip.named_style(subject.generated.features("mini-clip"))
+    return [float(name == style) for name in named]
 
 
-def _clip_accuracy(subject: MeasuredSet) -> list[float]:
-    known = genres.load()
-    if subject.artist not in known.artists:
-        raise NotApplicable(f"no genre is known of {subject.artist!r}")
+def clip_accuracy(subject: MeasuredSet) -> list[float]:
+    """Returns 1 for each generation that CLIP finds to be of the artist's genre, else 0; raises NotApplicable."""
+    table = genres.load()
+    label = _genre(table, subject.artist)
     features = subject.generated.features("clip-b32")
-    texts = load_clip("ViT-B-32.pt", subject.generated.device).text_features(known.clip_texts)
-    label = known.labels.index(known.artists[subject.artist])
-    return [float(hit) for hit in genres.named(features, texts, label, known.top)]
+    texts = load_clip("ViT-B-32.pt", subject.generated.device).text_features(table.clip_texts)
+    return [float(hit) for hit in genres.named(features, texts, label, table.top)]
 
 
-def _diffusion_accuracy(subject: MeasuredSet) -> list[float]:
+def diffusion_accuracy(subject: MeasuredSet) -> list[float]:
+    """Returns 1 for each generation that the clean base model finds to be of the artist's class, else 0.
+
+    Raises NotApplicable for an artist without a class, NotKept where there is no base model or no image.
+    """
     if subject.load_model is None:
         raise NotKept("expected the suite's base model, got none")
     model = subject.load_model()
     texts, label = _classes(model, subject.artist)
     likeliest = classifier.most_likely(model, subject.generated.images, texts)
-    return [float(label in found) for found in likeliest]
+    return [float(label in positions) for positions in likeliest]
 
 
 def _classes(model: BaseModel, artist: str) -> tuple[list[str], int]:
     """Returns the texts that a model chooses from, and which is the artist's: styles it learned, or genres."""
-    if model.facts.latent_family == "mini":
-        learned, style = styles.names("training"), artist.replace("-", " ")
-        if style not in learned:
-            raise NotApplicable(f"{model.name} has not learned the style of {artist!r}")
-        return [f"a painting in the style of {one}" for one in learned], learned.index(style)
-    known = genres.load()
-    if artist not in known.artists:
+    if model.facts.latent_family != "mini":
+        table = genres.load()
+        return table.diffusion_texts, _genre(table, artist)
+    learned, style = styles.names("training"), artist.replace("-", " ")
+    if style not in learned:
+        raise NotApplicable(f"{model.name} has not learned the style of {artist!r}")
+    return [f"a painting in the style of {name}" for name in learned], learned.index(style)
+
+
+def _genre(table: genres.Genres, artist: str) -> int:
+    """Returns the position of an artist's genre among the labels; raises NotApplicable for one without."""
+    if artist not in table.artists:
         raise NotApplicable(f"no genre is known of {artist!r}")
-    return known.diffusion_texts, known.labels.index(known.artists[artist])
+    return table.labels.index(table.artists[artist])
 
 
-def _of_sets(space: str, distance: Callable[[Doubles, Doubles], float], subject: MeasuredSet) -> list[float]:
-    x, y = (images.features(space).double().numpy() for images in (subject.generated, subject.references))
-    return [distance(x, y)]
+def niqe(subject: MeasuredSet) -> list[float]:
+    """Returns NIQE of each generation: lower looks more natural."""
+    return perceived.perceived("niqe", subject.generated.images, subject.generated.device)
 
 
-def _projected_frechet(subject: MeasuredSet) -> list[float]:
+def brisque(subject: MeasuredSet) -> list[float]:
+    """Returns BRISQUE of each generation: lower looks more natural."""
+    return perceived.perceived("brisque", subject.generated.images, subject.generated.device)
+
+
+def clip_iqa(subject: MeasuredSet) -> list[float]:
+    """Returns CLIP-IQA of each generation, in [0, 1]: higher looks better."""
+    return perceived.perceived("clip-iqa", subject.generated.images, subject.generated.device)
+
+
+def frechet(subject: MeasuredSet) -> list[float]:
+    """Returns the Frechet distance over the fixed projection of mini-clip features."""
     low = judge.load().projection.double()
     x, y = (images.features("mini-clip").double() for images in (subject.generated, subject.references))
     return [sets.frechet((x @ low).numpy(), (y @ low).numpy())]
 
 
-def _lengthened_kid(x: Doubles, y: Doubles) -> float:
-    """Returns the kernel distance of unit-length features at the length of the root of d, where the kernel bends."""
-    return sets.kid(x * x.shape[1] ** 0.5, y * y.shape[1] ** 0.5)
+def kid(subject: MeasuredSet) -> list[float]:
+    """Returns the kernel distance of mini-clip features, scaled to the length of the root of d, where the kernel bends.
+
+    The features have unit length, and the cubic kernel is nearly linear over them.
+    """
+    x, y = _features("mini-clip", subject)
+    return [sets.kid(x * x.shape[1] ** 0.5, y * y.shape[1] ** 0.5)]
 
 
-def _perceived(name: str, subject: MeasuredSet) -> list[float]:
-    return perceived.perceived(name, subject.generated.images, subject.generated.device)
+def precision(subject: MeasuredSet) -> list[float]:
+    """Returns the share of generations on the manifold of the references, by mini-clip."""
+    return [sets.precision(*_features("mini-clip", subject))]
 
 
-Score = Callable[[MeasuredSet], list[float]]
-METRICS: dict[str, Score] = {
-    "style-distance": partial(_style_distance, "mini-clip"),
-    "clip-distance": partial(_style_distance, "clip-b32"),
-    "style-accuracy": _style_accuracy,
-    "clip-accuracy": _clip_accuracy,
-    "diffusion-accuracy": _diffusion_accuracy,
-    "niqe": partial(_perceived, "niqe"),
-    "brisque": partial(_perceived, "brisque"),
-    "clip-iqa": partial(_perceived, "clip-iqa"),
-    "frechet": _projected_frechet,
-    "kid": partial(_of_sets, "mini-clip", _lengthened_kid),
-    "precision": partial(_of_sets, "mini-clip", sets.precision),
-    "recall": partial(_of_sets, "mini-clip", sets.recall),
-    "fid": partial(_of_sets, "inception", sets.frechet),
-    "kid-inception": partial(_of_sets, "inception", sets.kid),
-    "cmmd": partial(_of_sets, "clip-l14-336", sets.cmmd),
-}
-ABOUT_AN_ARTIST = frozenset({"style-accuracy", "clip-accuracy", "diffusion-accuracy"})
-
-Measure = Callable[[Sequence[Pixels], Sequence[Pixels]], Sequence[float]]
-"""Takes images and references (none where the metric needs none); returns one value an image, or one for the set."""
+def recall(subject: MeasuredSet) -> list[float]:
+    """Returns the share of references on the manifold of the generations, by mini-clip."""
+    return [sets.recall(*_features("mini-clip", subject))]
 
 
-def _of_images(name: str, images: Sequence[Pixels], references: Sequence[Pixels]) -> list[float]:
-    return METRICS[name](MeasuredSet(FeatureImages(images), FeatureImages(references)))
+def fid(subject: MeasuredSet) -> list[float]:
+    """Returns the Frechet Inception distance to the references."""
+    return [sets.frechet(*_features("inception", subject))]
 
 
-MEASURES: dict[str, Measure] = {name: partial(_of_images, name) for name in METRICS if name not in ABOUT_AN_ARTIST}
-"""What `cloakbench measure` can compute of images alone; metrics that need the artist's name are not among it."""
+def kid_inception(subject: MeasuredSet) -> list[float]:
+    """Returns the kernel Inception distance to the references."""
+    return [sets.kid(*_features("inception", subject))]
+
+
+def cmmd(subject: MeasuredSet) -> list[float]:
+    """Returns the CLIP maximum mean discrepancy to the references, times 1000."""
+    return [sets.cmmd(*_features("clip-l14-336", subject))]
+
+
+def _features(space: str, subject: MeasuredSet) -> tuple[Doubles, Doubles]:
+    """Returns the features `[N, d]` and `[M, d]` of the generations and the references."""
+    generated, references = subject.generated.features(space), subject.references.features(space)
+    return generated.double().numpy(), references.double().numpy()

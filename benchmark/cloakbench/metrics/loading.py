@@ -16,13 +16,13 @@ from cloakbench.metrics import weights
 
 
 def paths(metric: str) -> tuple[Path, ...]:
-    """Returns where a metric's weights are; raises UserError where one is neither here nor to be had."""
+    """Returns where a metric's weights are; raises UserError where one is missing and cannot be downloaded."""
     if reason := weights.obtain(metric):
         raise UserError(f"expected the weights of {metric!r}, got {reason}", weights.how_to_get())
     return tuple(file.path for file in weights.needed(metric))
 
 
-def made(name: str, device: torch.device, **options: Any) -> Any:
+def create_metric(name: str, device: torch.device, **options: Any) -> Any:
     """Returns pyiqa's metric; what it prints while loading would spoil `--json`."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Any metric on two images or two folders: one table from names to what computes them."""
+"""Any metric on two images or two folders."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from PIL import Image
 
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels, decode, read_folder
-from cloakbench.metrics import catalogue, editing, generations, quality, weights
-from cloakbench.metrics.comparing import Metric, checked, compare
+from cloakbench.metrics import catalogue, quality, weights
+from cloakbench.metrics.catalogue import Metric
+from cloakbench.metrics.comparing import checked
+from cloakbench.metrics.generations import MeasuredSet
+from cloakbench.metrics.spaces import FeatureImages
 from cloakbench.models.loader import default_device
-from cloakbench.schemas.suite import MetricFacts
-
-PAIRED: Mapping[str, Metric] = {**quality.METRICS, **editing.METRICS}
-"""Metrics of an image against its reference; `protection.MEASURES` has those of images against a set, or alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,43 +38,46 @@ def measure_paths(
     Folders are paired by file name without its ending for metrics of pairs, and taken as sets for the others. Raises
     UserError for unknown metrics, missing weights or references, unpaired names, and images that a metric cannot take.
     """
-    facts = [_measurable(name) for name in dict.fromkeys(metrics)]
-    if not facts:
+    entries = [_measurable(name) for name in dict.fromkeys(metrics)]
+    if not entries:
         raise UserError("expected at least one metric, got none", "`cloakbench list metrics` shows all.")
-    if reference is None and any(one.needs_reference for one in facts):
-        needing = ", ".join(one.name for one in facts if one.needs_reference)
+    needing = ", ".join(entry.name for entry in entries if entry.facts.needs_reference)
+    if reference is None and needing:
         raise UserError(f"expected --reference for {needing}, got none", "Name the image or folder to compare with.")
-    weights.require([one.name for one in facts])
+    weights.require([entry.name for entry in entries])
     images, references = _read(image), _read(reference) if reference else {}
     if references and image.is_dir() != (reference is not None and reference.is_dir()):
         raise UserError(f"expected two files or two folders, got {image} and {reference}", "Give two of a kind.")
-    found = [*_of_pairs(facts, images, references, device), *_of_sets(facts, images, references)]
-    return sorted(found, key=lambda one: list(metrics).index(one.metric))
+    where = device or str(default_device())
+    results = _of_pairs([entry for entry in entries if entry.compares_pairs], images, references, where)
+    results += [_of_set(entry, images, references, where) for entry in entries if not entry.compares_pairs]
+    order = list(metrics)
+    return sorted(results, key=lambda result: order.index(result.metric))
 
 
-def _measurable(name: str) -> MetricFacts:
-    facts = catalogue.find(name)
-    if name not in PAIRED and name not in generations.MEASURES:
-        known = ", ".join([*PAIRED, *generations.MEASURES])
+def _measurable(name: str) -> Metric:
+    entry = catalogue.entry(name)
+    if entry.needs_artist:
+        choices = ", ".join(metric.name for metric in catalogue.METRICS if not metric.needs_artist)
         raise UserError(
-            f"expected a metric of two images or folders ({known}), got {name!r}",
+            f"expected a metric of two images or folders ({choices}), got {name!r}",
             "It needs to know the artist: a run of a suite measures it.",
         )
-    return facts
+    return entry
 
 
 def _read(path: Path) -> dict[str, Pixels]:
     """Returns an image, or a folder's images, by name without ending; raises UserError for what is not opaque."""
     if path.is_dir():
-        found = read_folder(path)
+        images = read_folder(path)
     elif path.is_file():
-        found = {path.name: _decoded(path)}
+        images = {path.name: _decoded(path)}
     else:
         raise UserError(f"expected an image or a folder of images, got {path}", "Give the path of an existing one.")
-    for name in found:
+    for name in images:
         _check_opaque(path / name if path.is_dir() else path)
-    by_stem = {Path(name).stem: pixels for name, pixels in found.items()}
-    if len(by_stem) < len(found):
+    by_stem = {Path(name).stem: pixels for name, pixels in images.items()}
+    if len(by_stem) < len(images):
         raise UserError(f"expected one image of a name in {path}, got several that differ in their ending", "")
     return by_stem
 
@@ -94,15 +96,17 @@ def _check_opaque(path: Path) -> None:
 
 
 def _of_pairs(
-    facts: Sequence[MetricFacts], images: Mapping[str, Pixels], references: Mapping[str, Pixels], device: str | None
+    entries: Sequence[Metric], images: Mapping[str, Pixels], references: Mapping[str, Pixels], device: str
 ) -> list[MetricResult]:
-    wanted = [one for one in facts if one.name in PAIRED]
-    if not wanted:
+    if not entries:
         return []
     changed, originals = _paired(images, references)
-    table = {one.name: PAIRED[one.name] for one in wanted}
-    values = compare(table, changed, originals, device or default_device())
-    return [MetricResult(one.name, one.version, fmean(values[one.name]), len(changed)) for one in wanted]
+    values = quality.measure([entry.name for entry in entries], changed, originals, device)
+    return [_result(entry, values[entry.name], len(changed)) for entry in entries]
+
+
+def _result(entry: Metric, values: Sequence[float], count: int) -> MetricResult:
+    return MetricResult(entry.name, entry.facts.version, fmean(values), count)
 
 
 def _paired(images: Mapping[str, Pixels], references: Mapping[str, Pixels]) -> tuple[list[Pixels], list[Pixels]]:
@@ -115,20 +119,13 @@ def _paired(images: Mapping[str, Pixels], references: Mapping[str, Pixels]) -> t
     return list(images.values()), [references[name] for name in images]
 
 
-def _of_sets(
-    facts: Sequence[MetricFacts], images: Mapping[str, Pixels], references: Mapping[str, Pixels]
-) -> list[MetricResult]:
-    found = []
-    for one in facts:
-        if one.name in PAIRED:
-            continue
-        generated = checked(list(images.values()))
-        known = checked(list(references.values())) if one.needs_reference else []
-        if one.level == "set" and min(len(generated), len(known)) < 2:
-            raise UserError(
-                f"expected at least 2 images in each set for {one.name!r}, got {len(generated)} and {len(known)}",
-                "Give folders.",
-            )
-        values = generations.MEASURES[one.name](generated, known)
-        found.append(MetricResult(one.name, one.version, fmean(values), len(generated)))
-    return found
+def _of_set(entry: Metric, images: Mapping[str, Pixels], references: Mapping[str, Pixels], device: str) -> MetricResult:
+    generated = checked(list(images.values()))
+    compared = checked(list(references.values())) if entry.facts.needs_reference else []
+    if entry.facts.level == "set" and min(len(generated), len(compared)) < 2:
+        raise UserError(
+            f"expected at least 2 images in each set for {entry.name!r}, got {len(generated)} and {len(compared)}",
+            "Give folders.",
+        )
+    subject = MeasuredSet(FeatureImages(generated, device), FeatureImages(compared, device))
+    return _result(entry, entry.function()(subject), len(generated))

@@ -12,8 +12,9 @@ import torch
 
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels, to_tensor
-from cloakbench.metrics.comparing import LEAST_SIDE, checked
-from cloakbench.metrics.loading import made, paths
+from cloakbench.metrics.catalogue import LEAST_SIDE
+from cloakbench.metrics.comparing import checked
+from cloakbench.metrics.loading import create_metric, paths
 
 LEAST_SIDES = {"niqe": 192, "brisque": 14, "clip-iqa": LEAST_SIDE}
 """NIQE fits a Gaussian to blocks of 96 pixels: two by two at least; BRISQUE's window is 7 pixels at half size."""
@@ -32,7 +33,7 @@ def perceived(name: str, images: Sequence[Pixels], device: str = "cpu") -> list[
     """
     pixels = checked(images, LEAST_SIDES[name], name)
     network = _network(name, torch.device(device), paths(name)[0])
-    values = [_value(network, one, device) for one in pixels]
+    values = [_value(network, image, device) for image in pixels]
     for position, value in enumerate(values):
         if not math.isfinite(value):
             raise UserError(
@@ -51,7 +52,7 @@ def _value(network: Any, pixels: Pixels, device: str) -> float:
 @lru_cache(maxsize=4)
 def _network(name: str, device: torch.device, path: Path) -> Any:
     try:
-        return made(name.replace("-", ""), device, **{_OPTIONS[name]: str(path)}).net.eval()
+        return create_metric(name.replace("-", ""), device, **{_OPTIONS[name]: str(path)}).net.eval()
     except ModuleNotFoundError as error:  # pyiqa's CLIP imports pkg_resources, which newer setuptools lack
         raise UserError(
             f"expected the module {error.name!r} for {name!r}, got none",

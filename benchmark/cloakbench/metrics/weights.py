@@ -1,4 +1,4 @@
-"""Weight files that metrics need: where they lie, where they come from, and what a run does without them. No torch."""
+"""Weight files that metrics need: where they are, where they come from, and what a run does without them. No torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from cloakbench.metrics import catalogue
 from cloakbench.models import hub, registry
 
 PACKAGE = "package"
-"""Place of the embedded weights; every other place is a folder of torch's hub directory."""
+"""The folder of embedded weights."""
+FULL_DIGEST = 64
+"""Hexadecimal digits of a whole SHA-256."""
 State = Literal["ok", "repacked", "unverified", "missing", "wrong"]
 
 
@@ -22,7 +24,8 @@ class WeightFile:
     """One file of weights, under the name that the libraries look for."""
 
     name: str
-    place: str
+    folder: str
+    """`PACKAGE`, or a folder of torch's hub directory."""
     licence: str
     origin: str
     """Who trained or published it."""
@@ -33,8 +36,8 @@ class WeightFile:
 
     @property
     def path(self) -> Path:
-        """Where it lies, or would lie."""
-        return registry.weights(self.name) if self.place == PACKAGE else torch_hub() / self.place / self.name
+        """Where it is, or would be."""
+        return registry.weights(self.name) if self.folder == PACKAGE else torch_hub() / self.folder / self.name
 
     @property
     def is_here(self) -> bool:
@@ -120,22 +123,17 @@ def needed(metric: str) -> list[WeightFile]:
     return [find(name) for name in catalogue.find(metric).weights]
 
 
-def present(metric: str) -> bool:
-    """Returns whether all files that a metric needs are here."""
-    return not missing(metric)
-
-
 def missing(metric: str) -> str:
     """Returns why a metric cannot be computed, empty where it can; nothing is downloaded."""
     absent = [file for file in needed(metric) if not file.is_here]
     if not absent:
         return ""
-    return "weights missing: " + ", ".join(f"{file.name} (expected in {_shown(file)})" for file in absent)
+    return "weights missing: " + ", ".join(f"{file.name} (expected in {_folder_name(file)})" for file in absent)
 
 
-def _shown(file: WeightFile) -> str:
+def _folder_name(file: WeightFile) -> str:
     """Returns a file's folder without the parts that differ from machine to machine."""
-    return "the package" if file.place == PACKAGE else f"$TORCH_HOME/hub/{file.place}"
+    return "the package" if file.folder == PACKAGE else f"$TORCH_HOME/hub/{file.folder}"
 
 
 def state(file: WeightFile) -> State:
@@ -145,13 +143,13 @@ def state(file: WeightFile) -> State:
     """
     if not file.is_here:
         return "missing"
-    if file.place == PACKAGE:
+    if file.folder == PACKAGE:
         return "ok"
     if not file.sha256:
         return "unverified"
     if registry.file_digest(file.path).startswith(file.sha256):
         return "ok"
-    return "wrong" if len(file.sha256) == 64 else "repacked"
+    return "wrong" if len(file.sha256) == FULL_DIGEST else "repacked"
 
 
 def obtain(metric: str) -> str:
@@ -163,18 +161,24 @@ def obtain(metric: str) -> str:
         if not file.is_here and file.url and not hub.is_offline():
             try:
                 _download(file)
-            except (OSError, RuntimeError) as error:
+            except (OSError, ValueError) as error:
                 return f"weights missing: {file.name} could not be downloaded: {str(error).splitlines()[0]}"
         if state(file) == "wrong":
-            return f"weights damaged: {file.name} in {_shown(file)} is not the published file of that name"
+            return f"weights damaged: {file.name} in {_folder_name(file)} is not the published file of that name"
     return missing(metric)
 
 
 def _download(file: WeightFile) -> None:
-    from torch.hub import download_url_to_file
+    """Downloads a file; raises OSError or ValueError, and leaves nothing, where it fails or is another file."""
+    import pooch
 
-    file.path.parent.mkdir(parents=True, exist_ok=True)
-    download_url_to_file(file.url, str(file.path), hash_prefix=file.sha256 or None, progress=False)
+    pooch.get_logger().setLevel("ERROR")  # it logs every download, in the middle of a run's progress
+    digest = f"sha256:{file.sha256}" if len(file.sha256) == FULL_DIGEST else None
+    pooch.retrieve(file.url, digest, fname=file.name, path=file.path.parent)
+    actual = registry.file_digest(file.path)
+    if not actual.startswith(file.sha256):
+        file.path.unlink()
+        raise ValueError(f"expected SHA-256 {file.sha256}..., got {actual}")
 
 
 class Sorted(NamedTuple):
@@ -186,9 +190,13 @@ class Sorted(NamedTuple):
 
 def sort_out(metrics: Iterable[str]) -> Sorted:
     """Returns which of the named metrics can be computed here; what an unofficial run asks once, before it starts."""
-    reasons = {name: obtain(name) for name in metrics}
-    skipped = {name: reason for name, reason in reasons.items() if reason}
-    return Sorted(frozenset(reasons) - skipped.keys(), skipped)
+    usable, skipped = set(), {}
+    for name in metrics:
+        if reason := obtain(name):
+            skipped[name] = reason
+        else:
+            usable.add(name)
+    return Sorted(frozenset(usable), skipped)
 
 
 def require(metrics: Sequence[str]) -> None:
@@ -212,11 +220,13 @@ def digests(metrics: Iterable[str]) -> dict[str, str]:
 
     It is the published one where the file is that or is not here yet, so that a download changes no key.
     """
-    files = {file.name: file for metric in metrics for file in needed(metric) if file.place != PACKAGE}
+    files: dict[str, WeightFile] = {}
+    for metric in metrics:
+        files |= {file.name: file for file in needed(metric) if file.folder != PACKAGE}
     return {name: _identity(file) for name, file in sorted(files.items())}
 
 
 def _identity(file: WeightFile) -> str:
-    found = registry.file_digest(file.path) if file.is_here else ""
-    is_published = bool(file.sha256) and found.startswith(file.sha256)
-    return file.sha256 if is_published or not found else found
+    actual = registry.file_digest(file.path) if file.is_here else ""
+    is_published = bool(file.sha256) and actual.startswith(file.sha256)
+    return file.sha256 if is_published or not actual else actual

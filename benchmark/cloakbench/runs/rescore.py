@@ -18,7 +18,7 @@ from cloakbench.cells.plan import Cell, PlannedEntry, Planner
 from cloakbench.datasets import artists
 from cloakbench.datasets.artists import Artist
 from cloakbench.images import Pixels
-from cloakbench.metrics import catalogue, editing, generations, quality, weights
+from cloakbench.metrics import catalogue, generations, quality, weights
 from cloakbench.metrics.generations import MeasuredSet
 from cloakbench.metrics.spaces import SPACES, FeatureImages, NotKept
 from cloakbench.models import loader, registry
@@ -177,7 +177,7 @@ class _Source:
             clean = self._stored(key.clean_edit(self.cell.recipes))
             if clean is None:
                 raise NotKept("expected the edits of the clean images, got none", "Run the cell again.")
-            return generations.GenerationScores(editing.measure_edits([name], self.generated.images, clean))
+            return generations.GenerationScores(quality.measure([name], self.generated.images, clean))
         protected = self._images("protect")
         if protected is None:
             raise NotKept("expected the protected images, got none", "Run the cell again.")
@@ -218,7 +218,7 @@ def _is_same(name: str, cell: Cell, record: Record) -> bool:
     """
     old, new = record.components["measure"], cell.recipes["measure"]
     facts = catalogue.find(name)
-    by_pair = facts.level in {"quality", "edit"}
+    by_pair = catalogue.entry(name).compares_pairs
     if name not in new["metrics"]:
         return False
     if facts.level == "quality" and "protect" not in cell.keys:

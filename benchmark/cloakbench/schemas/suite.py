@@ -249,12 +249,12 @@ class MetricFacts(_Frozen):
     """What a metric is: shown on pages, never guessed from its name."""
 
     name: str
-    version: int
+    version: int = 1
     level: Literal["quality", "generation", "set", "edit"]
     """Per protected image, per generated image, one value for all generations of a cell, or per edited image."""
     unit: str
-    low: float | None
-    high: float | None
+    low: float | None = 0.0
+    high: float | None = None
     higher_is_better: bool
     """Better for the artist: a less visible protection, or a mimic that fails more."""
     summary: str

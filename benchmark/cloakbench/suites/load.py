@@ -64,15 +64,17 @@ def check(suite: Suite) -> None:
         ("edit", chosen.edit),
     ):
         for name in named:
-            found = metrics.find(name).level
-            if found != level:
-                known = ", ".join(m.name for m in metrics.METRICS if m.level == level)
-                raise UserError(f"expected a {level} metric ({known}), got {name!r}, a {found} metric", "Move it.")
-    if "fid" in chosen.sets and not {"kid-inception", "cmmd"} & set(chosen.sets):
-        raise UserError(
-            "expected kid-inception or cmmd beside fid in metrics.sets, got fid alone",
-            "Add one: over so few images FID is biased.",
-        )
+            actual = metrics.find(name).level
+            if actual != level:
+                choices = ", ".join(metric.name for metric in metrics.METRICS if metric.facts.level == level)
+                raise UserError(f"expected a {level} metric ({choices}), got {name!r}, a {actual} metric", "Move it.")
+    for name in chosen.sets:
+        companions = metrics.entry(name).read_with
+        if companions and not set(companions) & set(chosen.sets):
+            raise UserError(
+                f"expected {' or '.join(companions)} beside {name} in metrics.sets, got {name} alone",
+                f"Add one: over so few images {name} is biased.",
+            )
 
 
 def _check_matching(suite: Suite) -> None:
