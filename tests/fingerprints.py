@@ -12,6 +12,7 @@ from typing import NamedTuple
 from cloakbench.attacks import catalogue as attacks
 from cloakbench.cells import plan
 from cloakbench.metrics import catalogue as metrics
+from cloakbench.metrics.metric import Metric
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = Path(__file__).with_name("fingerprints.json")
@@ -35,6 +36,7 @@ COUNTED = (
 LEFT_OUT = (
     "cloakbench.attacks.catalogue",
     "cloakbench.metrics.catalogue",
+    "cloakbench.metrics.metric",
     "cloakbench.metrics.weights",
 )
 
@@ -64,7 +66,7 @@ def versioned() -> list[Versioned]:
     return [*stages, *measures, *harness]
 
 
-def module_of(metric: metrics.Metric) -> str:
+def module_of(metric: Metric) -> str:
     return f"cloakbench.metrics.{metric.target.partition(':')[0]}"
 
 

@@ -9,6 +9,7 @@ import pytest
 import tiny
 
 from cloakbench.metrics import catalogue, generations, judge, quality, sets, weights
+from cloakbench.metrics.metric import Metric
 from cloakbench.runs.rescore import Left, rescore
 from cloakbench.schemas.record import Record
 from cloakbench.store.store import Store
@@ -153,7 +154,7 @@ def test_a_changed_judge_makes_kept_features_worthless(old, later, monkeypatch):
 def image_metric(monkeypatch):
     """A metric of generations that looks at the images themselves."""
     facts = catalogue.find("niqe").model_copy(update={"name": "mean-level", "weights": ()})
-    monkeypatch.setitem(catalogue.BY_NAME, "mean-level", catalogue.Metric(facts, "generations:mean_level"))
+    monkeypatch.setitem(catalogue.BY_NAME, "mean-level", Metric(facts, "generations:mean_level"))
 
     def mean_level(subject):
         return [float(pixels.mean()) for pixels in subject.generated.images]

@@ -10,7 +10,7 @@ import pytest
 
 from cloakbench.errors import UserError
 from cloakbench.metrics import catalogue, weights
-from cloakbench.metrics.catalogue import Metric
+from cloakbench.metrics.metric import Metric
 from cloakbench.metrics.weights import WeightFile
 from cloakbench.models import registry
 

@@ -51,5 +51,5 @@ def ciede2000(changed: Tensor, original: Tensor) -> Tensor:
     from skimage import color
 
     difference: Any = color.deltaE_ciede2000
-    one, other = (color.rgb2lab(images.permute(0, 2, 3, 1).cpu().double().numpy()) for images in (changed, original))
-    return torch.as_tensor(difference(other, one)).mean((1, 2)).to(original.device)
+    before, after = (color.rgb2lab(x.permute(0, 2, 3, 1).cpu().double().numpy()) for x in (original, changed))
+    return torch.as_tensor(difference(before, after)).mean((1, 2)).to(original.device)

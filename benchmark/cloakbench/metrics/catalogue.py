@@ -2,100 +2,28 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from cloakbench.errors import unknown
+from cloakbench.metrics.metric import Metric, edit, generation, image_set, visibility
 from cloakbench.schemas.suite import MetricFacts
 
-LEAST_SIDE = 8
-"""Least side of any image in pixels: a smaller one holds no wave longer than its side."""
 _VGG = "vgg16-397923af.pth"
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric: what it is, what it needs, and where its code is; a new metric is one entry of `METRICS`."""
-
-    facts: MetricFacts
-    target: str
-    """`module:function`, imported when the metric is first computed.
-
-    A metric of pairs takes two tensors `[B, 3, H, W]` in [0, 1], the changed one first, and returns `[B]`. A metric of
-    generations takes a `generations.MeasuredSet` and returns a list: one value per image, or one value for the set.
-    """
-    least_side: int = LEAST_SIDE
-    """Least side of the images in pixels; only metrics of pairs have one of their own here."""
-    needs_artist: bool = False
-    """Whether it needs to know whom the images imitate, so that `cloakbench measure` cannot compute it."""
-    needs_base_model: bool = False
-    """Whether the suite's clean base model computes it: that model's weights then belong to the key."""
-    read_with: tuple[str, ...] = ()
-    """Metrics of which a suite has to name at least one beside this one, because it misleads alone."""
-
-    @property
-    def name(self) -> str:
-        """The name in suites and on pages."""
-        return self.facts.name
-
-    @property
-    def compares_pairs(self) -> bool:
-        """Whether it compares images one by one with others of the same size."""
-        return self.facts.level in ("quality", "edit")
-
-    def function(self) -> Any:
-        """Returns the function that computes it."""
-        module, _, name = self.target.partition(":")
-        return getattr(importlib.import_module(f"cloakbench.metrics.{module}"), name)
-
-
-def _visibility(target: str, unit: str, summary: str, *, least_side: int = LEAST_SIDE, **facts: Any) -> Metric:
-    """Returns a metric of protected images against their originals; lower is better unless `facts` says otherwise."""
-    facts = {"level": "quality", "higher_is_better": False, **facts}
-    return _metric(target, unit, summary, facts, least_side=least_side)
-
-
-def _edit(name: str, target: str, unit: str, summary: str, least_side: int = LEAST_SIDE, **facts: Any) -> Metric:
-    """Returns a metric of edits of protected images against the same edits of the clean ones."""
-    facts = {"name": name, "level": "edit", "higher_is_better": False, **facts}
-    return _metric(target, unit, summary, facts, least_side=least_side)
-
-
-def _generation(target: str, unit: str, summary: str, better: bool, facts: dict[str, Any], **needs: Any) -> Metric:
-    """Returns a metric with one value per generated image; `better`: whether higher values are better."""
-    facts = {"level": "generation", "higher_is_better": better, **facts}
-    return _metric(target, unit, summary, facts, **needs)
-
-
-def _set(target: str, unit: str, summary: str, better: bool, facts: dict[str, Any], **needs: Any) -> Metric:
-    """Returns a metric with one value for all generated images; `better`: whether higher values are better."""
-    facts = {"level": "set", "higher_is_better": better, **facts}
-    return _metric(target, unit, summary, facts, **needs)
-
-
-def _metric(target: str, unit: str, summary: str, facts: dict[str, Any], **needs: Any) -> Metric:
-    """Returns a metric that is named after its function where `facts` has no name."""
-    facts = {"name": target.partition(":")[2].replace("_", "-"), **facts}
-    return Metric(MetricFacts(unit=unit, summary=summary, **facts), target, **needs)
-
-
 SHARE: dict[str, Any] = {"high": 1.0}
 ALONE: dict[str, Any] = {"needs_reference": False}
 UNBOUNDED: dict[str, Any] = {"low": None}
 
 METRICS: tuple[Metric, ...] = (
-    # Protected images against their originals. Least sides: the window at the coarsest scale; for networks, what their
-    # strides reduce to one value. `vif-wavelet` returns numbers below 65 pixels too, but without its coarsest scale;
-    # the longest wave of `fsim` has 48 pixels.
-    _visibility(
+    # Least sides: the window at the coarsest scale; for networks, what their strides reduce to one value. `vif-wavelet`
+    # has numbers below 65 pixels too, but without its coarsest scale; the longest wave of `fsim` has 48 pixels.
+    visibility(
         "quality:mini_lpips",
         "distance",
         "Perceptual distance in LPIPS's form on the project's own small features; not LPIPS itself.",
         weights=("mini-lpips.safetensors",),
     ),
-    _visibility(
+    visibility(
         "quality:ssim",
         "similarity",
         "Structural similarity (Wang et al. 2004), by pyiqa, on the Y channel.",
@@ -104,27 +32,24 @@ METRICS: tuple[Metric, ...] = (
         high=1.0,
         higher_is_better=True,
     ),
-    _visibility(
+    visibility(
         "quality:psnr",
         "dB",
         "Peak signal-to-noise ratio over RGB, by pyiqa; 80 dB stands for equal images.",
         high=80.0,
         higher_is_better=True,
     ),
-    _visibility("quality:gmsd", "deviation", "Gradient magnitude similarity deviation (Xue et al. 2014), by pyiqa."),
-    _visibility("budget:linf", "1/255", "Largest change of any pixel on the saved 8-bit PNG.", high=255.0),
-    _visibility(
-        "budget:mean_change",
-        "1/255",
-        "Mean absolute change over pixels and channels on the saved 8-bit PNG.",
-        high=255.0,
+    visibility("quality:gmsd", "deviation", "Gradient magnitude similarity deviation (Xue et al. 2014), by pyiqa."),
+    visibility("budget:linf", "1/255", "Largest change of any pixel on the saved 8-bit PNG.", high=255.0),
+    visibility(
+        "budget:mean_change", "1/255", "Mean absolute change over all values of the saved 8-bit PNG.", high=255.0
     ),
-    _visibility(
+    visibility(
         "budget:l2",
         "1/255",
         "Root of the sum of squared changes over pixels and channels on the saved 8-bit PNG; it grows with the image.",
     ),
-    _visibility(
+    visibility(
         "budget:low_frequency",
         "share",
         "Share of the change's energy in waves longer than 8 pixels (below 1/8 of the sampling rate in the DFT of each "
@@ -132,19 +57,19 @@ METRICS: tuple[Metric, ...] = (
         "itself. 0 for equal images.",
         high=1.0,
     ),
-    _visibility(
+    visibility(
         "budget:ciede2000",
         "Delta E",
         "Mean CIEDE2000 colour difference over pixels (Sharma et al. 2005), by scikit-image, sRGB under D65.",
     ),
-    _visibility(
+    visibility(
         "quality:dists",
         "distance",
         "Deep image structure and texture similarity (Ding et al. 2020), by pyiqa, on VGG16.",
         least_side=16,
         weights=(_VGG, "DISTS_weights-f5e65c96.pth"),
     ),
-    _visibility(
+    visibility(
         "quality:pieapp",
         "perceptual error",
         "Perceptual image-error assessment through pairwise preference v0.1 (Prashnani et al. 2018), by pyiqa: patches "
@@ -153,7 +78,7 @@ METRICS: tuple[Metric, ...] = (
         low=None,
         weights=("PieAPPv0.1-0937b014.pth",),
     ),
-    _visibility(
+    visibility(
         "quality:topiq_fr",
         "quality",
         "TOPIQ with reference (Chen et al. 2024), by pyiqa, on ResNet-50, trained on KADID-10k.",
@@ -162,21 +87,21 @@ METRICS: tuple[Metric, ...] = (
         higher_is_better=True,
         weights=("cfanet_fr_kadid_res50-2c4cc61d.pth",),
     ),
-    _visibility(
+    visibility(
         "quality:lpips_alex",
         "distance",
         "Learned perceptual distance v0.1 on AlexNet (Zhang et al. 2018), by pyiqa.",
         least_side=31,
         weights=("alexnet-owt-7be5be79.pth", "LPIPS_v0.1_alex-df73285e.pth"),
     ),
-    _visibility(
+    visibility(
         "quality:lpips_vgg",
         "distance",
         "Learned perceptual distance v0.1 on VGG16 (Zhang et al. 2018), by pyiqa; not comparable with lpips-alex.",
         least_side=16,
         weights=(_VGG, "LPIPS_v0.1_vgg-a78928a0.pth"),
     ),
-    _visibility(
+    visibility(
         "quality:ms_ssim",
         "similarity",
         "Multi-scale structural similarity (Wang et al. 2003), by pyiqa, five scales, on the Y channel; needs 161 "
@@ -185,7 +110,7 @@ METRICS: tuple[Metric, ...] = (
         high=1.0,
         higher_is_better=True,
     ),
-    _visibility(
+    visibility(
         "quality:vif_wavelet",
         "fidelity",
         "Visual information fidelity in its wavelet form (Sheikh and Bovik 2006), by pyiqa, on the Y channel; not the "
@@ -193,7 +118,7 @@ METRICS: tuple[Metric, ...] = (
         least_side=65,
         higher_is_better=True,
     ),
-    _visibility(
+    visibility(
         "quality:fsim",
         "similarity",
         "Feature similarity in its colour form FSIMc (Zhang et al. 2011), by pyiqa.",
@@ -201,8 +126,7 @@ METRICS: tuple[Metric, ...] = (
         high=1.0,
         higher_is_better=True,
     ),
-    # Edits of protected images against the same edits of the clean ones.
-    _edit(
+    edit(
         "edit-ssim",
         "quality:ssim",
         "similarity",
@@ -212,7 +136,7 @@ METRICS: tuple[Metric, ...] = (
         low=-1.0,
         high=1.0,
     ),
-    _edit(
+    edit(
         "edit-psnr",
         "quality:psnr",
         "dB",
@@ -220,7 +144,7 @@ METRICS: tuple[Metric, ...] = (
         "the clean one; 80 dB stands for equal edits.",
         high=80.0,
     ),
-    _edit(
+    edit(
         "edit-vif",
         "editing:vif",
         "fidelity",
@@ -229,15 +153,14 @@ METRICS: tuple[Metric, ...] = (
         least_side=41,
         version=2,
     ),
-    # Generated images.
-    _generation(
+    generation(
         "generations:style_distance",
         "1 - cosine",
         "Mean cosine distance of a generation's mini-clip features to those of the artist's references.",
         True,
         {"high": 2.0},
     ),
-    _generation(
+    generation(
         "generations:style_accuracy",
         "share",
         "Whether mini-clip, asked for the style among all it knows, names the artist (zero-shot).",
@@ -245,7 +168,7 @@ METRICS: tuple[Metric, ...] = (
         SHARE,
         needs_artist=True,
     ),
-    _set(
+    image_set(
         "generations:frechet",
         "distance",
         "Frechet distance to the references over a fixed 8-dimensional projection of mini-clip features. Biased "
@@ -253,7 +176,7 @@ METRICS: tuple[Metric, ...] = (
         True,
         {},
     ),
-    _set(
+    image_set(
         "generations:kid",
         "MMD^2",
         "Kernel distance (Binkowski et al. 2018): unbiased squared MMD with the cubic kernel on mini-clip features, "
@@ -261,14 +184,14 @@ METRICS: tuple[Metric, ...] = (
         True,
         UNBOUNDED,
     ),
-    _generation(
+    generation(
         "generations:clip_distance",
         "1 - cosine",
         "Mean cosine distance of a generation's CLIP ViT-B/32 features to those of the artist's references.",
         True,
         {"high": 2.0, "weights": ("ViT-B-32.pt",)},
     ),
-    _generation(
+    generation(
         "generations:clip_accuracy",
         "share",
         "Whether CLIP ViT-B/32 has the artist's genre among its three likeliest of 39 (zero-shot; IMPRESS, after "
@@ -277,7 +200,7 @@ METRICS: tuple[Metric, ...] = (
         SHARE | ALONE | {"weights": ("ViT-B-32.pt",)},
         needs_artist=True,
     ),
-    _generation(
+    generation(
         "generations:diffusion_accuracy",
         "share",
         "Whether the suite's clean base model has the artist's genre, or the style it learned, among its three "
@@ -287,7 +210,7 @@ METRICS: tuple[Metric, ...] = (
         needs_artist=True,
         needs_base_model=True,
     ),
-    _generation(
+    generation(
         "generations:niqe",
         "quality",
         "Natural image quality evaluator (Mittal et al. 2013), by pyiqa, on Y: how far an image is from natural ones. "
@@ -295,7 +218,7 @@ METRICS: tuple[Metric, ...] = (
         True,
         ALONE | {"weights": ("niqe_modelparameters.mat",)},
     ),
-    _generation(
+    generation(
         "generations:brisque",
         "quality",
         "Blind spatial quality evaluator (Mittal et al. 2012), by pyiqa, on Y; may be negative. Says nothing of style, "
@@ -303,7 +226,7 @@ METRICS: tuple[Metric, ...] = (
         True,
         ALONE | UNBOUNDED | {"weights": ("brisque_svm_weights.pth",)},
     ),
-    _generation(
+    generation(
         "generations:clip_iqa",
         "quality",
         "CLIP-IQA (Wang et al. 2023), by pyiqa, RN50, five pairs of prompts: how good an image looks. Says nothing of "
@@ -311,7 +234,7 @@ METRICS: tuple[Metric, ...] = (
         False,
         SHARE | ALONE | {"weights": ("RN50.pt",)},
     ),
-    _set(
+    image_set(
         "generations:fid",
         "distance",
         "Frechet Inception distance (Heusel et al. 2017) to the original artworks, clean-fid's features and resizing. "
@@ -321,7 +244,7 @@ METRICS: tuple[Metric, ...] = (
         {"weights": ("inception-2015-12-05.pt",)},
         read_with=("kid-inception", "cmmd"),
     ),
-    _set(
+    image_set(
         "generations:kid_inception",
         "MMD^2",
         "Kernel Inception distance (Binkowski et al. 2018) on clean-fid's features: unbiased, over all pairs; it may "
@@ -329,7 +252,7 @@ METRICS: tuple[Metric, ...] = (
         True,
         UNBOUNDED | {"weights": ("inception-2015-12-05.pt",)},
     ),
-    _set(
+    image_set(
         "generations:cmmd",
         "1000 MMD^2",
         "CLIP maximum mean discrepancy (Jayasumana et al. 2024): CLIP ViT-L/14 at 336 pixels, Gaussian kernel of sigma "
@@ -337,7 +260,7 @@ METRICS: tuple[Metric, ...] = (
         True,
         {"weights": ("ViT-L-14-336px.pt",)},
     ),
-    _set(
+    image_set(
         "generations:precision",
         "share",
         "Share of generations on the manifold of the references (Kynkaanniemi et al. 2019), three neighbours, on "
@@ -345,7 +268,7 @@ METRICS: tuple[Metric, ...] = (
         False,
         SHARE,
     ),
-    _set(
+    image_set(
         "generations:recall",
         "share",
         "Share of references on the manifold of the generations (Kynkaanniemi et al. 2019), three neighbours, on "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -36,14 +37,14 @@ def most_likely(
     empty set, fewer than two texts, and rounds that do not narrow down.
     """
     _check(texts, samples, kept)
-    pixels = [fit_square(one, model.facts.image_size) for one in checked(images)]
+    pixels = [fit_square(image, model.facts.image_size) for image in checked(images)]
     contexts = model.embed(list(texts))
-    found = []
-    for one in pixels:
-        clean = model.vae.encode(to_tensor([one]).to(model.device, model.dtype) * 2 - 1).latent_dist.mean
+    likeliest = []
+    for image in pixels:
+        clean = model.vae.encode(to_tensor([image]).to(model.device, model.dtype) * 2 - 1).latent_dist.mean
         race = _Race(model, clean * model.vae.config.scaling_factor, contexts, chunk)
-        found.append(race.run(samples, kept))
-    return found
+        likeliest.append(race.run(samples, kept))
+    return likeliest
 
 
 def _check(texts: Sequence[str], samples: Sequence[int], kept: Sequence[int]) -> None:
@@ -79,7 +80,7 @@ class _Race:
 
     def _try(self, texts: Sequence[int], times: Sequence[int]) -> None:
         """Adds the errors of each text at each time."""
-        pairs = [(text, time) for time in times for text in texts]
+        pairs = [(text, time) for time, text in itertools.product(times, texts)]
         chunk = at_once(self.chunk, len(pairs))
         for start in range(0, len(pairs), chunk):
             part = pairs[start : start + chunk]

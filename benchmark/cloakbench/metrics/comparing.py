@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels, to_tensor
-from cloakbench.metrics.catalogue import LEAST_SIDE
+from cloakbench.metrics.metric import LEAST_SIDE
 from cloakbench.system.memory import at_once
 
 Measure = Callable[[Tensor, Tensor], Tensor]
@@ -98,11 +98,12 @@ def compare(
     _check_pairs(metrics, changed, originals)
     values = {name: [0.0] * len(changed) for name in metrics}
     with full_precision():
-        for places in _chunks(originals, chunk):
-            one, other = (to_tensor([images[n] for n in places]).to(device) for images in (changed, originals))
+        for positions in _chunks(originals, chunk):
+            x = to_tensor([changed[n] for n in positions]).to(device)
+            y = to_tensor([originals[n] for n in positions]).to(device)
             for name, metric in metrics.items():
-                for place, value in zip(places, metric.measure(one, other).flatten().tolist(), strict=True):
-                    values[name][place] = value
+                for position, value in zip(positions, metric.measure(x, y).flatten().tolist(), strict=True):
+                    values[name][position] = value
     return values
 
 
@@ -115,18 +116,19 @@ def _check_pairs(metrics: Mapping[str, PairMeasure], changed: Sequence[Pixels], 
     if len(changed) != len(originals) or not len(changed):
         raise UserError(f"expected as many images as originals, got {len(changed)} and {len(originals)}", "Pair them.")
     least, name = max(((metric.least_side, name) for name, metric in metrics.items()), default=(LEAST_SIDE, ""))
-    for one, other in zip(checked(changed, least, name), checked(originals, least, name), strict=True):
-        if one.shape != other.shape:
-            raise UserError(f"expected images of one size, got {one.shape} and {other.shape}", "Resize one.")
+    for image, original in zip(checked(changed, least, name), checked(originals, least, name), strict=True):
+        if image.shape != original.shape:
+            raise UserError(f"expected images of one size, got {image.shape} and {original.shape}", "Resize one.")
 
 
 def _chunks(images: Sequence[Pixels], chunk: int) -> Iterator[list[int]]:
-    """Yields the places of at most `chunk` images of one size at a time."""
+    """Yields the positions of at most `chunk` images of one size at a time."""
     if chunk < 1:
         raise UserError(f"expected a chunk of at least 1, got {chunk}", "Leave it out for the default.")
     by_size: dict[tuple[int, ...], list[int]] = {}
-    for place, image in enumerate(images):
-        by_size.setdefault(image.shape, []).append(place)
+    for position, image in enumerate(images):
+        by_size.setdefault(image.shape, []).append(position)
     chunk = at_once(chunk, max(map(len, by_size.values())))
-    for places in by_size.values():
-        yield from (places[start : start + chunk] for start in range(0, len(places), chunk))
+    for positions in by_size.values():
+        for start in range(0, len(positions), chunk):
+            yield positions[start : start + chunk]

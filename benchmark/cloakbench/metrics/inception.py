@@ -30,7 +30,7 @@ def features(images: Sequence[Pixels], path: Path, device: str = "cpu", chunk: i
     pixels = checked(images)
     chunk = at_once(chunk, len(pixels))
     for start in range(0, len(pixels), chunk):
-        x = torch.stack([resized(one) for one in pixels[start : start + chunk]]).to(device)
+        x = torch.stack([resized(image) for image in pixels[start : start + chunk]]).to(device)
         parts.append(network.layers.forward((x - 128) / 128).flatten(1).float().cpu())
     return torch.cat(parts)
 

@@ -12,9 +12,9 @@ from PIL import Image
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels, decode, read_folder
 from cloakbench.metrics import catalogue, quality, weights
-from cloakbench.metrics.catalogue import Metric
 from cloakbench.metrics.comparing import checked
 from cloakbench.metrics.generations import MeasuredSet
+from cloakbench.metrics.metric import Metric
 from cloakbench.metrics.spaces import FeatureImages
 from cloakbench.models.loader import default_device
 

@@ -12,9 +12,9 @@ import torch
 
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels, to_tensor
-from cloakbench.metrics.catalogue import LEAST_SIDE
 from cloakbench.metrics.comparing import checked
 from cloakbench.metrics.loading import create_metric, paths
+from cloakbench.metrics.metric import LEAST_SIDE
 
 LEAST_SIDES = {"niqe": 192, "brisque": 14, "clip-iqa": LEAST_SIDE}
 """NIQE fits a Gaussian to blocks of 96 pixels: two by two at least; BRISQUE's window is 7 pixels at half size."""
