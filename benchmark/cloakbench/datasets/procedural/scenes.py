@@ -28,16 +28,31 @@ class Scene:
     edges: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """Ranges of a subject's scale (1 nearly fills the picture) and of its centre, as shares of the sides."""
+
+    scale: tuple[float, float]
+    across: tuple[float, float]
+    down: tuple[float, float]
+
+
+WIDE = Framing((0.62, 1.08), (0.38, 0.62), (0.42, 0.6))
+"""How the frozen pictures are framed."""
+CLOSE = Framing((0.85, 1.1), (0.44, 0.56), (0.46, 0.55))
+"""The subject fills the picture, so that it can be told apart after 8 times smaller sides."""
+
+
 class _Canvas:
     """Draws in coordinates of the unit square, moved and scaled around the subject's centre."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, framing: Framing) -> None:
         self.rng = rng
         self.image = Image.new("L", (SIZE * _SUPER, SIZE * _SUPER), FAR)
         self._draw = ImageDraw.Draw(self.image)
-        self.scale = rng.uniform(0.62, 1.08)
+        self.scale = rng.uniform(*framing.scale)
         self.flip = bool(rng.random() < 0.5)
-        self.centre = (rng.uniform(0.38, 0.62), rng.uniform(0.42, 0.6))
+        self.centre = (rng.uniform(*framing.across), rng.uniform(*framing.down))
 
     def _pixel(self, x: float, y: float) -> tuple[float, float]:
         x = -x if self.flip else x
@@ -186,9 +201,9 @@ def smooth_noise(rng: np.random.Generator, cells: int, size: int = SIZE) -> Floa
     return ((field - low) / (high - low)).astype(np.float32)
 
 
-def compose(subject: str, rng: np.random.Generator) -> Scene:
+def compose(subject: str, rng: np.random.Generator, framing: Framing = WIDE) -> Scene:
     """Returns a scene of `subject` with a random viewpoint, horizon, sky and light."""
-    canvas = _Canvas(rng)
+    canvas = _Canvas(rng, framing)
     if rng.random() < 0.55:
         canvas.disc(rng.uniform(0.1, 0.9), rng.uniform(0.08, 0.3), rng.uniform(0.05, 0.12), ACCENT)
     if rng.random() < 0.6:

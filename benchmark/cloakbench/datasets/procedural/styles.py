@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from cloakbench.datasets.procedural import artists, crafts, papers
-from cloakbench.datasets.procedural.scenes import Floats, Scene, colour_slots, compose
+from cloakbench.datasets.procedural.scenes import WIDE, Floats, Framing, Scene, colour_slots, compose
 
 Group = Literal["training", "development", "artists"]
 HSV = tuple[float, float, float]
@@ -93,10 +93,12 @@ def names(group: Group) -> list[str]:
     return [style.name for style in STYLES if style.group == group]
 
 
-def paint(style: str, subject: str, seed: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def paint(
+    style: str, subject: str, seed: Sequence[int], framing: Framing = WIDE
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Returns a picture `[128, 128, 3]` of `subject` in `style`; the same `seed` gives the same picture on one CPU."""
     rng = np.random.default_rng(np.random.SeedSequence(list(seed)))
-    scene = compose(subject, rng)
+    scene = compose(subject, rng, framing)
     chosen = BY_NAME[style]
     image = chosen.render(colour_slots(scene, chosen.palette(rng)), scene, rng)
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -22,14 +22,14 @@ class Base:
     text_layers: int
 
 
-MINI_A = Base("mini-a", "epsilon", (64, 96, 128), 128, 2)
-MINI_B = Base("mini-b", "v_prediction", (48, 96, 128), 96, 3)
+MINI_A = Base("mini-a", "v_prediction", (64, 128, 192), 128, 2)
+MINI_B = Base("mini-b", "v_prediction", (64, 128, 160), 96, 3)
 
 
 def vae() -> AutoencoderKL:
     """Returns an untrained autoencoder: 8 times smaller sides, 4 latent channels, as Stable Diffusion's."""
     return AutoencoderKL(
-        block_out_channels=(16, 32, 64, 128),
+        block_out_channels=(24, 48, 96, 96),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=1,

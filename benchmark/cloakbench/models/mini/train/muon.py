@@ -9,15 +9,21 @@ from torch import Tensor, nn
 
 
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Returns a matrix near the closest semi-orthogonal one: quintic Newton-Schulz iteration (Jordan et al. 2024)."""
+    """Returns a matrix near the closest semi-orthogonal one: quintic Newton-Schulz iteration (Jordan et al. 2024).
+
+    The iteration multiplies from one side by polynomials of the Gram matrix, so it runs on that small square alone.
+    """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x: Tensor = matrix / (matrix.norm() + 1e-7)
+    x: Tensor = (matrix / (matrix.norm() + 1e-7)).float()
     tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
+    gram = x.T @ x if tall else x @ x.T
+    identity = torch.eye(len(gram), device=x.device)
+    product = identity
     for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.T if tall else x).to(matrix.dtype)
+        factor = a * identity + b * gram + c * gram @ gram
+        product = factor @ product
+        gram = factor @ gram @ factor
+    return (x @ product if tall else product @ x).to(matrix.dtype)
 
 
 class Muon(torch.optim.Optimizer):
