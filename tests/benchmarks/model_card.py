@@ -21,28 +21,26 @@ from cloakbench.datasets.procedural import scenes, styles
 from cloakbench.images import Pixels
 from cloakbench.metrics import judge as judges
 from cloakbench.models import loader, registry
-from cloakbench.models.mini.train import data, gates
-from cloakbench.models.mini.train.autoencoder import perceptual
+from cloakbench.models.mini.train import data, gates, teacher
 from cloakbench.models.mini.train.perceptual import distort
 from cloakbench.suites import load as suites
 
 
-def autoencoder(work: Path) -> None:
-    """Prints the gates of the shipped autoencoder, a row a style and the means."""
-    vae = loader.load("mini-a").vae
-    held = {style.name for style in styles.STYLES if style.group != "training"}
-    rows = gates.measure(vae, data.check(work), perceptual(), held, count=4)
-    print("| style | group | PSNR dB | LPIPS | shift by attack | shift by noise |\n|---|---|---|---|---|---|")
-    for r in rows:
-        moved = f"{r.attack_shift:.2f} | {r.noise_shift:.3f}" if r.style in held else "| "
-        print(f"| {r.style} | {r.group} | {r.psnr:.1f} | {r.lpips:.3f} | {moved} |")
-    for name, chosen in (("training", False), ("held-out", True)):
-        part = [r for r in rows if (r.style in held) == chosen]
-        psnr, seen = np.mean([r.psnr for r in part]), np.mean([r.lpips for r in part])
-        print(f"mean {name}: PSNR {psnr:.2f} dB, LPIPS {seen:.3f}")
-    part = [r for r in rows if r.style in held]
-    shift, noise = np.mean([r.attack_shift for r in part]), np.mean([r.noise_shift for r in part])
-    print(f"mean shift held-out: attack {shift:.3f}, noise {noise:.3f}, ratio {shift / noise:.1f}")
+def autoencoder(_work: Path) -> None:
+    """Prints the shipped autoencoder's figures beside its teacher's, a row an artist, and the gates."""
+    vae, model, figures = loader.load("mini-a").vae, teacher.load("taesd"), []
+    print(
+        "| artist | shift | by noise | teacher's | transferred | PSNR dB | teacher's |\n|---|---|---|---|---|---|---|"
+    )
+    for artist, pictures in gates.pictures(4):
+        figures.append(gates.measure(artist, pictures, vae, model))
+        f = figures[-1]
+        moved = f"{f.shift:.2f} | {f.noise_shift:.3f} | {f.teacher_shift:.2f} | {f.transferred:.2f}"
+        print(f"| {artist} | {moved} | {f.psnr:.1f} | {f.teacher_psnr:.1f} |")
+    for gate in gates.gates(figures):
+        print(
+            f"{gate.name}, {gate.artist}: {gate.measured:.2f} of {gate.wanted:.2f}: {'held' if gate.holds else 'missed'}"
+        )
 
 
 def distance(work: Path) -> None:
@@ -53,7 +51,7 @@ def distance(work: Path) -> None:
     with torch.no_grad():
         y = torch.cat([distort(part, rng, generator) for part in x.split(2)])
         ours = loader.mini_lpips()(x, y).numpy()
-        theirs = perceptual()(x * 2 - 1, y * 2 - 1).flatten().numpy()
+        theirs = teacher.perceptual()(x * 2 - 1, y * 2 - 1).flatten().numpy()
         dists = pyiqa.create_metric("dists", device="cpu")(y, x).flatten().numpy()
     for name, values in (("LPIPS (AlexNet)", theirs), ("DISTS", dists)):
         print(

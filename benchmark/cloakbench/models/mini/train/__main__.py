@@ -1,59 +1,85 @@
-"""`python -m cloakbench.models.mini.train` trains every embedded model, resuming where it stopped."""
+"""`python -m cloakbench.models.mini.train` trains the embedded models in stages that go on where they stopped."""
 
 from __future__ import annotations
 
 import argparse
+import os
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from diffusers import AutoencoderKL
+import torch
 
-from cloakbench.datasets.procedural import scenes, styles
-from cloakbench.models.mini import tokenizer
-from cloakbench.models.mini.architecture import MINI_A, MINI_B
-from cloakbench.models.mini.train import autoencoder, data, denoiser, export, independent, judge, perceptual
-
-STAGES = ("vae", "mini-lpips", "mini-clip", "mini-a", "decoder-b", "mini-b", "vae-c")
+from cloakbench.models.mini.train import stages, table
+from cloakbench.models.mini.train.pool import Worker
+from cloakbench.models.mini.train.run import Run
 
 
-def run(stage: str, work: Path, weights: Path) -> None:
-    """Trains one stage in `work` and writes its weights, in half precision, into `weights`."""
-    words = work / "tokenizer"
-    tokenizer.write(words, tokenizer.words_to_learn([s.name for s in styles.STYLES], list(scenes.SUBJECTS)))
-    learned = tokenizer.load(words)
-    known = data.training(work)
-    everything = data.joined(known, data.held_out(work))
-    if stage == "vae":
-        autoencoder.train_vae(everything, work / "vae.pt").save_pretrained(work / "vae")
-    elif stage == "vae-c":
-        export.autoencoder(independent.train_vae(everything, work / "vae-c.pt"), weights / "mini-vae-c")
-    elif stage == "mini-lpips":
-        export.distance(perceptual.train_distance(everything, work), weights)
-    else:
-        vae = AutoencoderKL.from_pretrained(work / "vae").eval().requires_grad_(False)
-        if stage == "mini-clip":
-            pictures = judge.with_reconstructions(vae, everything, work / "reconstructed.npy")
-            export.judge(judge.train_judge(pictures, words, len(learned), work), everything, words, weights)
-        elif stage == "mini-a":
-            export.base(MINI_A, denoiser.train_base(MINI_A, vae, learned, known, work), vae, words, weights)
-        elif stage == "decoder-b":
-            autoencoder.finetune_decoder(vae, everything, work / "decoder-b.pt").save_pretrained(work / "vae-b")
-        else:
-            other = AutoencoderKL.from_pretrained(work / "vae-b").eval()
-            export.base(MINI_B, denoiser.train_base(MINI_B, vae, learned, known, work), other, words, weights)
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """The processes that draw pictures while a stage trains."""
+
+    folder: Path
+    processes: int
+    chunks: int
+    minutes: float
+
+    def start(self, teacher: str) -> list[SpawnProcess]:
+        """Returns the started processes; they end with this one."""
+        started = []
+        for index in range(self.processes):
+            worker = Worker(self.folder, teacher, index, self.processes)
+            arguments = (worker, self.chunks, self.minutes)
+            process = get_context("spawn").Process(target=_draw, args=arguments, daemon=True)
+            process.start()
+            started.append(process)
+        return started
+
+
+def _draw(worker: Worker, chunks: int, minutes: float) -> None:
+    torch.set_num_threads(1)
+    worker.fill(chunks, minutes)
+
+
+def run(name: str, options: argparse.Namespace) -> None:
+    """Trains one stage until its steps are done or its time is up."""
+    stage = table.STAGES[name]
+    drawing = Drawing(options.work / "pool", options.drawers, options.chunks, options.minutes)
+    workers = drawing.start(stage.teacher) if stage.teacher else []
+    weights = options.stages / f"{name}.safetensors"
+    try:
+        stage.train(table.Context(Run(name, options.work, weights, options.minutes, options.device), options.weights))
+    finally:
+        for worker in workers:
+            worker.terminate()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    words = argparse.ArgumentParser(prog="python -m cloakbench.models.mini.train", description=__doc__)
+    words.add_argument("names", nargs="*", default=list(table.STAGES), help=f"of {', '.join(table.STAGES)}")
+    words.add_argument("--work", type=Path, default=Path("training"), help="checkpoints and drawn pictures")
+    words.add_argument("--stages", type=Path, default=stages.FOLDER, help="half-precision weights to go on from")
+    words.add_argument("--weights", type=Path, default=Path("training/weights"), help="where whole models are written")
+    words.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    words.add_argument("--minutes", type=float, default=120.0, help="the most that one stage takes")
+    words.add_argument("--drawers", type=int, default=max(1, (os.cpu_count() or 1) - 1), help="processes that draw")
+    words.add_argument("--chunks", type=int, default=400, help="pictures to draw at most, in chunks of 128")
+    words.add_argument("--threads", type=int, default=1, help="of the training itself, on a CPU")
+    return words
 
 
 def main() -> None:
-    """Trains the stages named on the command line (all of them by default) in the folder `--work`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stages", nargs="*", default=list(STAGES), help=f"of {', '.join(STAGES)}")
-    parser.add_argument("--work", type=Path, default=Path("training"))
-    parser.add_argument("--weights", type=Path, default=Path(__file__).parents[1] / "weights")
-    arguments = parser.parse_args()
-    unknown = set(arguments.stages) - set(STAGES)
+    """Trains the stages named on the command line, all of them by default."""
+    words = parser()
+    options = words.parse_args()
+    unknown = set(options.names) - set(table.STAGES)
     if unknown:
-        parser.error(f"expected stages of {', '.join(STAGES)}, got {', '.join(sorted(unknown))}")
-    for stage in arguments.stages:
-        run(stage, arguments.work, arguments.weights)
+        words.error(f"expected stages of {', '.join(table.STAGES)}, got {', '.join(sorted(unknown))}")
+    torch.set_num_threads(options.threads)
+    for name in options.names:
+        run(name, options)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""Training of a base model: text encoder and denoiser together, on the teacher's latents of pictures drawn anew."""
+"""Training of a base model: text encoders and denoiser together, on the teacher's latents of pictures drawn anew."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+from diffusers import DDIMScheduler
 from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -12,12 +15,14 @@ from transformers import CLIPTokenizer
 from cloakbench.datasets.procedural import scenes, styles
 from cloakbench.models.mini import architecture
 from cloakbench.models.mini.architecture import Base
-from cloakbench.models.mini.train.loop import Recipe, Run, rows, train
+from cloakbench.models.mini.train.loop import Recipe, generator, rows, train
 from cloakbench.models.mini.train.pool import Pool
+from cloakbench.models.mini.train.run import Run
 
 RECIPES = {
-    "mini-a": Recipe(steps=40000, batch=48, lr=1e-3, muon_lr=4e-3, seed=21, decay_share=0.3, average=0.998),
-    "mini-b": Recipe(steps=40000, batch=48, lr=1e-3, muon_lr=4e-3, seed=22, decay_share=0.3, average=0.998),
+    "mini-a": Recipe(steps=40_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=21, decay_share=0.3),
+    "mini-b": Recipe(steps=40_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=22, decay_share=0.3),
+    "mini-xl": Recipe(steps=40_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=23, decay_share=0.3),
 }
 EMPTY_SHARE = 0.1
 SNR_CAP = 5.0
@@ -30,12 +35,37 @@ _TEMPLATES = ("a painting of a {subject} in the style of {style}",) * 6 + (
 
 
 class Model(nn.Module):
-    """Text encoder and denoiser as one module for the training loop."""
+    """Text encoder and denoiser of Stable Diffusion's form, as one module for the training loop."""
 
     def __init__(self, base: Base, vocabulary: int) -> None:
         super().__init__()
         self.text_encoder = architecture.text_encoder(base, vocabulary)
         self.unet = architecture.unet(base)
+
+    def forward(self, noisy: Tensor, times: Tensor, ids: Tensor) -> Tensor:
+        """Returns what the denoiser predicts of noisy latents `[b, 4, 16, 16]` for token ids `[b, 32]`."""
+        context = self.text_encoder(ids).last_hidden_state
+        return torch.as_tensor(self.unet(noisy, times, encoder_hidden_states=context).sample)
+
+
+class ModelXL(nn.Module):
+    """Two text encoders and denoiser of Stable Diffusion XL's form."""
+
+    def __init__(self, base: Base, vocabulary: int) -> None:
+        super().__init__()
+        self.text_encoder = architecture.text_encoder(base, vocabulary)
+        self.text_encoder_2 = architecture.second_text_encoder(base, vocabulary)
+        self.unet = architecture.unet_xl(base)
+
+    def forward(self, noisy: Tensor, times: Tensor, ids: Tensor) -> Tensor:
+        """Returns the prediction, from the last but one layer of both encoders and the second's pooled output."""
+        first = self.text_encoder(ids, output_hidden_states=True)
+        second = self.text_encoder_2(ids, output_hidden_states=True)
+        context = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], -1)
+        whole = torch.tensor([128.0, 128, 0, 0, 128, 128], device=noisy.device).expand(len(noisy), 6)
+        extra = {"text_embeds": second.text_embeds, "time_ids": whole}
+        predicted: Any = self.unet(noisy, times, encoder_hidden_states=context, added_cond_kwargs=extra)
+        return torch.as_tensor(predicted.sample)
 
 
 def caption(style: int, subject: int, rng: np.random.Generator) -> str:
@@ -55,31 +85,41 @@ def tokens(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
     return torch.tensor(tokenizer(texts, padding="max_length", truncation=True).input_ids)
 
 
-def train_base(base: Base, model: Model, tokenizer: CLIPTokenizer, pool: Pool, run: Run, recipe: Recipe) -> nn.Module:
-    """Returns the trained text encoder and denoiser of `base`."""
-    # plain matrix products: the fused attention's backward pass is slow on CPUs
-    model.unet.set_attn_processor(AttnProcessor())
-    schedule = architecture.scheduler(base)
+def spread_times(count: int, source: torch.Generator) -> Tensor:
+    """Returns times `[count]`, one from each equal part of the schedule: steadier than independent draws."""
+    return ((torch.arange(count) + torch.rand(count, generator=source)) * (1000 / count)).long()
+
+
+def weights(schedule: DDIMScheduler, velocity: bool) -> Tensor:
+    """Returns the min-SNR weight of each time `[1000]`, of an error in the noise or in the velocity."""
     snr = schedule.alphas_cumprod / (1 - schedule.alphas_cumprod)
-    v = base.prediction == "v_prediction"
-    weights = snr.clamp(max=SNR_CAP) / (snr + 1 if v else snr)
+    return torch.as_tensor(snr.clamp(max=SNR_CAP) / (snr + 1 if velocity else snr))
+
+
+def train_base(
+    base: Base, model: Model | ModelXL, tokenizer: CLIPTokenizer, pool: Pool, run: Run, recipe: Recipe
+) -> nn.Module:
+    """Returns the trained text encoders and denoiser of `base`."""
+    if run.device == "cpu":  # the fused attention's backward pass is slower there than plain products
+        model.unet.set_attn_processor(AttnProcessor())
+    schedule = architecture.scheduler(base)
+    velocity = base.prediction == "v_prediction"
+    weight = weights(schedule, velocity)
 
     def loss(step: int) -> Tensor:
-        if step % 50 == 0 or not pool.images:
-            pool.refresh(4)
-        rng = np.random.default_rng([recipe.seed, step, 2])
-        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
+        pool.follow(step)
+        source, rng = generator(recipe, step), np.random.default_rng([recipe.seed, step, 2])
         chosen = rows(recipe, step, len(pool.latents))
         latents = torch.from_numpy(pool.latents[chosen]).float()
-        noise = torch.randn(latents.shape, generator=generator)
-        # one time from each equal part of the schedule: less variance than independent draws
-        times = ((torch.arange(len(chosen)) + torch.rand(len(chosen), generator=generator)) * (1000 / len(chosen))).long()
-        noisy = schedule.add_noise(latents, noise, times)
-        target = schedule.get_velocity(latents, noise, times) if v else noise
-        with torch.autocast("cpu", torch.bfloat16):
-            context = model.text_encoder(tokens(tokenizer, captions(pool.labels[:, chosen], rng))).last_hidden_state
-            predicted = model.unet(noisy, times, encoder_hidden_states=context).sample
+        noise = torch.randn(latents.shape, generator=source)
+        times = spread_times(len(chosen), source)
+        noisy = schedule.add_noise(latents, noise, times).to(run.device)
+        target = (schedule.get_velocity(latents, noise, times) if velocity else noise).to(run.device)
+        ids = tokens(tokenizer, captions(pool.labels[:, chosen], rng)).to(run.device)
+        with run.casting():
+            predicted = model(noisy, times.to(run.device), ids)
         error = (predicted.float() - target).square().mean((1, 2, 3))
-        return (error * weights[times]).sum() / weights[times].sum()
+        share = weight[times].to(run.device)
+        return torch.as_tensor((error * share).sum() / share.sum())
 
     return train(model, recipe, loss, run)

@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderTiny,
+    DiffusionPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+)
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
 from cloakbench.datasets.procedural import styles
 from cloakbench.models.mini import architecture, tokenizer
-from cloakbench.models.mini.architecture import Base
+from cloakbench.models.mini.architecture import MINI_A, MINI_B, MINI_XL, Base
 from cloakbench.models.mini.perceptual import MiniLPIPS
+from cloakbench.models.mini.train import assemble, stages
 from cloakbench.models.mini.train import judge as judge_training
 from cloakbench.models.mini.train.data import Pictures
-from cloakbench.models.mini.train.denoiser import Model
+from cloakbench.models.mini.train.denoiser import Model, ModelXL
 
 PROJECTED = 8
+
+
+def _folder(pipe: DiffusionPipeline, folder: Path, words: Path, tokenizers: Sequence[str]) -> None:
+    """Writes a pipeline in half precision, with the files that slow tokenizers are read from."""
+    pipe.to(dtype=torch.float16)
+    shutil.rmtree(folder, ignore_errors=True)
+    pipe.save_pretrained(folder, safe_serialization=True)
+    for part, name in product(tokenizers, ("vocab.json", "merges.txt")):
+        shutil.copy(words / name, folder / part / name)
 
 
 def base(which: Base, model: Model, vae: AutoencoderKL, words: Path, weights: Path) -> None:
@@ -36,12 +54,42 @@ def base(which: Base, model: Model, vae: AutoencoderKL, words: Path, weights: Pa
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipe.to(dtype=torch.float16)
-    folder = weights / which.name
-    shutil.rmtree(folder, ignore_errors=True)
-    pipe.save_pretrained(folder, safe_serialization=True)
-    for name in ("vocab.json", "merges.txt"):
-        shutil.copy(words / name, folder / "tokenizer" / name)
+    _folder(pipe, weights / which.name, words, ["tokenizer"])
+
+
+def base_xl(which: Base, model: ModelXL, vae: AutoencoderKL, words: Path, weights: Path) -> None:
+    """Writes a folder that `StableDiffusionXLPipeline.from_pretrained` loads."""
+    pipe = StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=model.text_encoder,
+        text_encoder_2=model.text_encoder_2,
+        tokenizer=tokenizer.load(words),
+        tokenizer_2=tokenizer.load(words),
+        unet=model.unet,
+        scheduler=architecture.scheduler(which),
+        add_watermarker=False,
+    )
+    _folder(pipe, weights / which.name, words, ["tokenizer", "tokenizer_2"])
+
+
+def everything(folder: Path, words: Path, weights: Path) -> list[str]:
+    """Writes every base model whose halves and denoiser `folder` holds; returns their names."""
+    written, vocabulary = [], len(tokenizer.load(words))
+    for which, suffix, decoder in ((MINI_A, "", None), (MINI_B, "", "decoder-b"), (MINI_XL, "-xl", None)):
+        path = folder / f"{which.name}.safetensors"
+        if not path.exists():
+            continue
+        vae = assemble.autoencoder(folder, suffix, decoder)
+        if which is MINI_XL:
+            xl = ModelXL(which, vocabulary)
+            stages.read(path, xl)
+            base_xl(which, xl, vae, words, weights)
+        else:
+            model = Model(which, vocabulary)
+            stages.read(path, model)
+            base(which, model, vae, words, weights)
+        written.append(which.name)
+    return written
 
 
 def autoencoder(model: AutoencoderTiny, folder: Path) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import torch
 from diffusers import AutoencoderTiny
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cloakbench.models.mini import architecture
-from cloakbench.models.mini.train.autoencoder import perceptual
 from cloakbench.models.mini.train.data import Pictures
-from cloakbench.models.mini.train.loop import Recipe, train
+from cloakbench.models.mini.train.loop import Recipe, generator, rows, train
+from cloakbench.models.mini.train.run import Run
+from cloakbench.models.mini.train.teacher import perceptual
 
 RECIPE = Recipe(steps=1500, batch=16, lr=1e-3, muon_lr=4e-3, seed=71, decay_share=0.5)
 SIDE = 64
@@ -23,24 +20,25 @@ LATENT_NOISE = 0.1
 PERCEPTUAL_WEIGHT = 0.2
 
 
-def train_vae(pictures: Pictures, checkpoint: Path, recipe: Recipe = RECIPE) -> AutoencoderTiny:
+def train_vae(pictures: Pictures, run: Run, recipe: Recipe = RECIPE) -> AutoencoderTiny:
     """Returns the trained autoencoder: L1, squared error and a little LPIPS (AlexNet)."""
     torch.manual_seed(recipe.seed)
     vae = architecture.independent_vae().to(memory_format=torch.channels_last)
     distance = perceptual()
 
-    def loss(rows: NDArray[np.intp], step: int, generator: torch.Generator) -> Tensor:
-        top, left = (int(n) for n in torch.randint(0, 129 - SIDE, (2,), generator=generator))
-        x = pictures.batch(rows)[:, :, top : top + SIDE, left : left + SIDE]
+    def loss(step: int) -> Tensor:
+        source, chosen = generator(recipe, step), rows(recipe, step, len(pictures.style))
+        top, left = (int(n) for n in torch.randint(0, 129 - SIDE, (2,), generator=source))
+        x = pictures.batch(chosen)[:, :, top : top + SIDE, left : left + SIDE]
         x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with run.casting():
             latents = vae.encode(x).latents.float()
-            noise = LATENT_NOISE * torch.randn(latents.shape, generator=generator)
+            noise = LATENT_NOISE * torch.randn(latents.shape, generator=source)
             y = vae.decode(latents + noise).sample
             seen = distance(y, x).mean()
         error = (y.float() - x).abs().mean() + (y.float() - x).square().mean()
         return torch.as_tensor(error + PERCEPTUAL_WEIGHT * seen.float())
 
-    average = train(vae, recipe, len(pictures.style), loss, checkpoint)
+    average = train(vae, recipe, loss, run)
     assert isinstance(average, AutoencoderTiny)
     return average.eval()

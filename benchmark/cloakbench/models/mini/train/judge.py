@@ -9,14 +9,14 @@ import numpy as np
 import open_clip
 import torch
 from diffusers import AutoencoderKL
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cloakbench.datasets.procedural import scenes, styles
 from cloakbench.models.mini.architecture import TOKENS
 from cloakbench.models.mini.train.data import Pictures
-from cloakbench.models.mini.train.loop import Recipe, train
+from cloakbench.models.mini.train.loop import Recipe, rows, train
+from cloakbench.models.mini.train.run import Run
 
 RECIPE = Recipe(steps=900, batch=32, lr=1e-3, muon_lr=3e-3, seed=31, decay_share=0.6, average=0.995)
 RECONSTRUCTED = 2400
@@ -68,7 +68,7 @@ def _augmented(x: Tensor, step: int) -> Tensor:
     return x
 
 
-def train_judge(pictures: Pictures, tokenizer_folder: Path, vocabulary: int, work: Path) -> nn.Module:
+def train_judge(pictures: Pictures, tokenizer_folder: Path, vocabulary: int, run: Run) -> nn.Module:
     """Returns the trained open_clip model: pairs, styles alone and subjects alone are told apart (a softmax each)."""
     torch.manual_seed(RECIPE.seed)
     model = open_clip.CLIP(**config(vocabulary))
@@ -76,20 +76,21 @@ def train_judge(pictures: Pictures, tokenizer_folder: Path, vocabulary: int, wor
     pairs, alone, things = (tokenizer(texts) for texts in _texts())
     style, subject = torch.from_numpy(pictures.style), torch.from_numpy(pictures.subject)
 
-    def loss(rows: NDArray[np.intp], step: int, _generator: torch.Generator) -> Tensor:
-        x = _augmented(pictures.batch(rows), step).contiguous(memory_format=torch.channels_last)
-        drawn, which = torch.unique(style[rows] * len(scenes.SUBJECTS) + subject[rows], return_inverse=True)
+    def loss(step: int) -> Tensor:
+        chosen = rows(RECIPE, step, len(style))
+        x = _augmented(pictures.batch(chosen), step).contiguous(memory_format=torch.channels_last)
+        drawn, which = torch.unique(style[chosen] * len(scenes.SUBJECTS) + subject[chosen], return_inverse=True)
         texts = torch.cat([pairs[drawn], alone, things])
-        with torch.autocast("cpu", torch.bfloat16):
+        with run.casting():
             image = F.normalize(model.encode_image(x).float(), dim=-1)
             text = F.normalize(model.encode_text(texts).float(), dim=-1)
         logits = image @ text.T * model.logit_scale.exp().clamp(max=100)
         of_pair, of_style, of_subject = logits.split([len(drawn), len(alone), len(things)], 1)
-        told = F.cross_entropy(of_style, style[rows]) + F.cross_entropy(of_subject, subject[rows])
+        told = F.cross_entropy(of_style, style[chosen]) + F.cross_entropy(of_subject, subject[chosen])
         return told + F.cross_entropy(of_pair, which)
 
     model.to(memory_format=torch.channels_last)
-    average = train(model, RECIPE, len(pictures.style), loss, work / "mini-clip.pt")
+    average = train(model, RECIPE, loss, run)
     for mean, buffer in zip(average.buffers(), model.buffers(), strict=True):
         mean.copy_(buffer)
     return average.eval()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cloakbench.datasets.procedural import scenes, styles
 from cloakbench.models.mini.perceptual import WIDTHS, MiniLPIPS
-from cloakbench.models.mini.train.autoencoder import perceptual
 from cloakbench.models.mini.train.data import Pictures
-from cloakbench.models.mini.train.loop import Recipe, train
+from cloakbench.models.mini.train.loop import Recipe, generator, rows, train
+from cloakbench.models.mini.train.run import Run
+from cloakbench.models.mini.train.teacher import perceptual
 
 FEATURES = Recipe(steps=500, batch=48, lr=1e-3, muon_lr=4e-3, seed=41, average=0.99)
 WEIGHTS = Recipe(steps=700, batch=16, lr=3e-3, muon_lr=1e-3, seed=42, average=0.99)
@@ -53,30 +51,33 @@ def distort(x: Tensor, rng: np.random.Generator, generator: torch.Generator) -> 
     return y.clamp(0, 1)
 
 
-def train_distance(pictures: Pictures, work: Path) -> MiniLPIPS:
+def train_distance(pictures: Pictures, run: Run) -> MiniLPIPS:
     """Returns mini-lpips: features from classification, then everything tuned so that distances follow LPIPS."""
     torch.manual_seed(FEATURES.seed)
     style, subject = torch.from_numpy(pictures.style), torch.from_numpy(pictures.subject)
 
-    def classify(rows: NDArray[np.intp], step: int, _generator: torch.Generator) -> Tensor:
-        logits = classifier(pictures.batch(rows) / 2 + 0.5)
+    def classify(step: int) -> Tensor:
+        chosen = rows(FEATURES, step, len(style))
+        logits = classifier(pictures.batch(chosen) / 2 + 0.5)
         a, b = logits.split([len(styles.STYLES), len(scenes.SUBJECTS)], 1)
-        return F.cross_entropy(a, style[rows]) + 0.3 * F.cross_entropy(b, subject[rows])
+        return F.cross_entropy(a, style[chosen]) + 0.3 * F.cross_entropy(b, subject[chosen])
 
     classifier = _Classifier()
-    classifier = train(classifier, FEATURES, len(style), classify, work / "features.pt")  # type: ignore[assignment]
+    features = Run("mini-lpips-features", run.work, run.weights.with_name("mini-lpips-features.safetensors"))
+    classifier = train(classifier, FEATURES, classify, features)  # type: ignore[assignment]
     distance, teacher = classifier.distance.requires_grad_(True), perceptual()
 
-    def follow(rows: NDArray[np.intp], step: int, generator: torch.Generator) -> Tensor:
+    def follow(step: int) -> Tensor:
+        source, chosen = generator(WEIGHTS, step), rows(WEIGHTS, step, len(style))
         rng = np.random.default_rng([WEIGHTS.seed, step])
-        x = pictures.batch(rows) / 2 + 0.5
-        y = torch.cat([distort(part, rng, generator) for part in torch.split(x, 4)])
+        x = pictures.batch(chosen) / 2 + 0.5
+        y = torch.cat([distort(part, rng, source) for part in torch.split(x, 4)])
         with torch.no_grad():
             wanted = teacher(x * 2 - 1, y * 2 - 1).flatten()
         got = distance(x, y)
         ratio = (got.clamp_min(1e-4).log() - wanted.clamp_min(1e-4).log()).abs().mean()
         return torch.as_tensor(ratio + 3 * F.l1_loss(got, wanted))
 
-    average = train(distance, WEIGHTS, len(style), follow, work / "mini-lpips.pt")
+    average = train(distance, WEIGHTS, follow, run)
     assert isinstance(average, MiniLPIPS)
     return average.eval()

@@ -1,13 +1,14 @@
-"""Pictures drawn anew while trainings run: a worker fills a folder with chunks, trainings read the newest."""
+"""Pictures drawn anew while trainings run: workers fill a folder with chunks, trainings read them as they come."""
 
 from __future__ import annotations
 
-import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import AutoencoderTiny
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,95 +19,106 @@ CHUNK = 128
 KNOWN, WIDE = 104, 105
 """First seed component of pictures of training styles (close framing) and of all styles (the suites' framing)."""
 WIDE_EVERY = 4
-"""Each fourth chunk holds pictures of all styles, which autoencoders learn from and denoisers do not."""
+"""Each fourth chunk holds pictures of all styles, which autoencoders learn from and base models do not."""
+_EMPTY = 2.0
+"""Seconds between two looks at a folder that holds too little yet."""
 
 
-def draw(number: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-    """Returns chunk `number`: pictures `[128, 128, 128, 3]`, the index of each one's style and of its subject."""
-    wide = number % WIDE_EVERY == WIDE_EVERY - 1
-    purpose, framing = (WIDE, scenes.WIDE) if wide else (KNOWN, scenes.CLOSE)
-    chosen = [n for n, s in enumerate(styles.STYLES) if wide or s.group == "training"]
+def is_wide(number: int) -> bool:
+    """Returns whether a chunk holds pictures of all styles."""
+    return number % WIDE_EVERY == WIDE_EVERY - 1
+
+
+def draw(number: int, count: int = CHUNK) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Returns a chunk's pictures `[count, 128, 128, 3]` and their labels `[2, count]`: index of style, of subject."""
+    purpose, framing = (WIDE, scenes.WIDE) if is_wide(number) else (KNOWN, scenes.CLOSE)
+    chosen = [n for n, s in enumerate(styles.STYLES) if is_wide(number) or s.group == "training"]
     rng = np.random.default_rng([purpose, number])
-    style, subject = rng.choice(chosen, CHUNK), rng.integers(len(scenes.SUBJECTS), size=CHUNK)
-    names = list(scenes.SUBJECTS)
-    images = [
-        styles.paint(styles.STYLES[s].name, names[k], [purpose, number, n], framing)
-        for n, (s, k) in enumerate(zip(style, subject, strict=True))
-    ]
-    return np.stack(images), style, subject
+    style, subject = rng.choice(chosen, count), rng.integers(len(scenes.SUBJECTS), size=count)
+    names, images = list(scenes.SUBJECTS), []
+    for n, (s, k) in enumerate(zip(style, subject, strict=True)):
+        images.append(styles.paint(styles.STYLES[s].name, names[k], [purpose, number, n], framing))
+    return np.stack(images), np.stack([style, subject]).astype(np.int64)
 
 
 def to_pixels(images: NDArray[np.uint8]) -> Tensor:
-    """Returns pictures `[b, h, w, 3]` as a channels-last float tensor `[b, 3, h, w]` in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+    """Returns pictures `[b, h, w, 3]` as a float tensor `[b, 3, h, w]` in [0, 1]."""
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
 
 
 @torch.no_grad()
-def encode(model: torch.nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float16]:
+def encode(model: AutoencoderTiny, images: NDArray[np.uint8]) -> NDArray[np.float16]:
     """Returns the teacher's latents `[n, 4, 16, 16]` of pictures, in half precision."""
-    parts = []
-    for rows in np.array_split(np.arange(len(images)), max(1, len(images) // 16)):
-        with torch.autocast("cpu", torch.bfloat16):
-            parts.append(model.encode(to_pixels(images[rows])).latents.float())  # type: ignore[operator]
+    device, parts = next(model.parameters()).device, []
+    for part in np.array_split(images, max(1, len(images) // 16)):
+        x = to_pixels(part).to(device).contiguous(memory_format=torch.channels_last)
+        parts.append(model.encode(x * 2 - 1).latents.float().cpu())
     return torch.cat(parts).numpy().astype(np.float16)
 
 
-def fill(folder: Path, name: str, limit: int, minutes: float) -> None:
-    """Draws chunks into `folder` until `limit` are there or the time is up; starts after those that are there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    model, began = teacher.load(name), time.monotonic()
-    number = len(list(folder.glob("*-done")))
-    while number < limit and time.monotonic() - began < 60 * minutes:
-        images, style, subject = draw(number)
-        np.save(folder / f"{number:05}-images.npy", images)
-        np.save(folder / f"{number:05}-latents.npy", encode(model, images))
-        np.save(folder / f"{number:05}-labels.npy", np.stack([style, subject]))
-        (folder / f"{number:05}-done").touch()
-        number += 1
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One of `of` processes that fill a folder, each with every `of`-th chunk."""
+
+    folder: Path
+    teacher: str
+    index: int = 0
+    of: int = 1
+
+    def fill(self, limit: int, minutes: float, count: int = CHUNK) -> None:
+        """Draws chunks until `limit` are there or the time is up; a chunk that is there already is not drawn again."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        model, until = teacher.load(self.teacher), time.monotonic() + 60 * minutes
+        for number in range(self.index, limit, self.of):
+            if time.monotonic() > until:
+                return
+            self._chunk(number, count, model)
+
+    def _chunk(self, number: int, count: int, model: AutoencoderTiny) -> None:
+        stem, latents = self.folder / f"{number:05}", self.folder / f"{number:05}-{self.teacher}.npy"
+        if latents.exists():
+            return
+        images, labels = draw(number, count)
+        np.save(f"{stem}-images.npy", images)
+        np.save(f"{stem}-labels.npy", labels)
+        partial = latents.with_suffix(".partial.npy")
+        np.save(partial, encode(model, images))
+        partial.replace(latents)  # last: it says that the chunk is whole
 
 
 class Pool:
-    """The chunks in a folder, read as they come: images memory-mapped, latents and labels in memory."""
+    """The chunks in a folder, read as they come: pictures memory-mapped, latents and labels in memory."""
 
-    def __init__(self, folder: Path, known_only: bool) -> None:
-        self.folder, self.known_only = folder, known_only
-        self.images: list[NDArray[np.uint8]] = []
+    def __init__(self, folder: Path, teacher_name: str, known_only: bool) -> None:
+        self.folder, self.teacher, self.known_only = folder, teacher_name, known_only
         self.latents = np.zeros((0, 4, 16, 16), np.float16)
         self.labels = np.zeros((2, 0), np.int64)
+        self._images: list[NDArray[np.uint8]] = []
+        self._starts = np.zeros(1, np.intp)
         self._next = 0
 
-    def refresh(self, least: int = 1) -> int:
-        """Reads what has come since, waiting until `least` chunks are there; returns the number of pictures."""
-        while True:
-            latents, labels = [self.latents], [self.labels]
-            while (self.folder / f"{self._next:05}-done").exists():
-                if not (self.known_only and self._next % WIDE_EVERY == WIDE_EVERY - 1):
-                    stem = self.folder / f"{self._next:05}"
-                    self.images.append(np.load(f"{stem}-images.npy", mmap_mode="r"))
-                    latents.append(np.load(f"{stem}-latents.npy"))
-                    labels.append(np.load(f"{stem}-labels.npy"))
-                self._next += 1
-            self.latents, self.labels = np.concatenate(latents), np.concatenate(labels, 1)
-            if len(self.images) >= least:
-                return len(self.latents)
-            time.sleep(2)
+    def follow(self, step: int, least: int = 4) -> None:
+        """Reads what has come since, now and then; waits until `least` chunks have been read."""
+        if step % 50 and self._images:
+            return
+        self._read()
+        while len(self._images) < least:
+            time.sleep(_EMPTY)
+            self._read()
+
+    def _read(self) -> None:
+        latents, labels = [self.latents], [self.labels]
+        while (path := self.folder / f"{self._next:05}-{self.teacher}.npy").exists():
+            if not (self.known_only and is_wide(self._next)):
+                stem = self.folder / f"{self._next:05}"
+                self._images.append(np.load(f"{stem}-images.npy", mmap_mode="r"))
+                latents.append(np.load(path))
+                labels.append(np.load(f"{stem}-labels.npy"))
+            self._next += 1
+        self.latents, self.labels = np.concatenate(latents), np.concatenate(labels, 1)
+        self._starts = np.cumsum([0, *(len(chunk) for chunk in self._images)])
 
     def picture(self, row: int) -> NDArray[np.uint8]:
         """Returns one picture `[128, 128, 3]`."""
-        return self.images[row // CHUNK][row % CHUNK]
-
-
-def main() -> None:
-    """Fills the folder named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--teacher", default="taesd")
-    parser.add_argument("--limit", type=int, default=400)
-    parser.add_argument("--minutes", type=float, default=120)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    fill(arguments.folder, arguments.teacher, arguments.limit, arguments.minutes)
-
-
-if __name__ == "__main__":
-    main()
+        chunk = int(np.searchsorted(self._starts, row, "right")) - 1
+        return np.asarray(self._images[chunk][row - self._starts[chunk]])

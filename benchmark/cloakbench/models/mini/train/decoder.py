@@ -1,0 +1,67 @@
+"""Training of decoders: from the teacher's latents back to the picture, by L1 and LPIPS."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny
+from torch import Tensor, nn
+
+from cloakbench.models.mini.train import cutouts, teacher
+from cloakbench.models.mini.train.distil import teaching
+from cloakbench.models.mini.train.loop import Recipe, generator, train
+from cloakbench.models.mini.train.pool import Pool
+from cloakbench.models.mini.train.run import Run
+
+RECIPE = Recipe(steps=8_000, batch=12, lr=1e-3, muon_lr=6e-3, seed=53, decay_share=0.4)
+WHOLE = Recipe(steps=1_500, batch=4, lr=5e-4, muon_lr=2e-3, seed=54, decay_share=0.8)
+SQUARED = Recipe(steps=1_000, batch=12, lr=2e-4, muon_lr=1e-3, seed=55)
+"""For the decoder of `mini-b`: trained on by squared error, as Stable Diffusion 2's was."""
+PERCEPTUAL_WEIGHT = 0.5
+LATENT_NOISE = 0.05
+"""Of latents with unit deviation: a denoiser's and a student's latents are not exactly the teacher's."""
+
+
+class Painter(nn.Module):
+    """The decoding half of an autoencoder."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        super().__init__()
+        self.decoder, self.post_quant_conv = vae.decoder, vae.post_quant_conv
+        self.scale = float(vae.config.scaling_factor)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Returns pictures `[b, 3, 8h, 8w]` in [-1, 1] of scaled latents `[b, 4, h, w]`."""
+        return torch.as_tensor(self.decoder(self.post_quant_conv(latents / self.scale)))
+
+
+def train_decoder(
+    vae: AutoencoderKL,
+    model: AutoencoderTiny,
+    pool: Pool,
+    run: Run,
+    recipe: Recipe = RECIPE,
+    side: int = 64,
+    perceptual: bool = True,
+) -> nn.Module:
+    """Returns the trained `Painter`: L1 and LPIPS, or squared error and a little L1 without `perceptual`."""
+    painter = Painter(vae).to(memory_format=torch.channels_last).to(run.device)
+    distance = teacher.perceptual().to(run.device) if perceptual else None
+    encode = teaching(model, run.casting)
+
+    def loss(step: int) -> Tensor:
+        pool.follow(step)
+        rng = np.random.default_rng([recipe.seed, step, side])
+        x = cutouts.draw(pool, rng, recipe.batch, side).to(run.device)
+        with torch.no_grad():
+            latents = encode(x)
+        noise = torch.randn(latents.shape, generator=generator(recipe, step)).to(run.device)
+        with run.casting():
+            y = painter(latents + LATENT_NOISE * noise)
+            seen = 0.0 if distance is None else distance(y, x * 2 - 1).float().mean()
+        apart = y.float() - (x * 2 - 1)
+        if distance is None:
+            return torch.as_tensor(apart.square().mean() + 0.1 * apart.abs().mean())
+        return torch.as_tensor(apart.abs().mean() + PERCEPTUAL_WEIGHT * seen)
+
+    return train(painter, recipe, loss, run)

@@ -1,0 +1,163 @@
+"""The stages of the training by name: what each learns from, what it goes on from, what it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from transformers import CLIPTokenizer
+
+from cloakbench.datasets.procedural import scenes, styles
+from cloakbench.models.mini import architecture, tokenizer
+from cloakbench.models.mini.architecture import MINI_A, MINI_B, MINI_XL, Base
+from cloakbench.models.mini.train import (
+    assemble,
+    data,
+    decoder,
+    denoiser,
+    distil,
+    export,
+    independent,
+    judge,
+    perceptual,
+    purifier,
+    teacher,
+)
+from cloakbench.models.mini.train.loop import Recipe
+from cloakbench.models.mini.train.pool import Pool
+from cloakbench.models.mini.train.run import Run
+
+CUDA_BATCH = 8
+"""How many times as many pictures a step takes on a CUDA device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a stage is given: its run, and where whole models go."""
+
+    run: Run
+    weights: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of all stages' half-precision weights."""
+        return self.run.weights.parent
+
+    def pool(self, teacher_name: str, known_only: bool = False) -> Pool:
+        """Returns the drawn pictures with one teacher's latents."""
+        return Pool(self.run.work / "pool", teacher_name, known_only)
+
+    def sized(self, recipe: Recipe) -> Recipe:
+        """Returns the recipe with the device's batch."""
+        return replace(recipe, batch=recipe.batch * CUDA_BATCH) if self.run.device == "cuda" else recipe
+
+    def words(self) -> tuple[Path, CLIPTokenizer]:
+        """Returns the folder of the tokenizer that all models share, and the tokenizer."""
+        folder = self.run.work / "tokenizer"
+        tokenizer.write(folder, tokenizer.words_to_learn([s.name for s in styles.STYLES], list(scenes.SUBJECTS)))
+        return folder, tokenizer.load(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage: its function, and the teacher whose latents the drawn pictures need (empty: it draws its own)."""
+
+    train: Callable[[Context], object]
+    teacher: str = ""
+
+
+def _encoder(teacher_name: str, suffix: str, whole: bool) -> Callable[[Context], object]:
+    def train(context: Context) -> object:
+        recipe = distil.WHOLE if whole else distil.RECIPE
+        torch.manual_seed(recipe.seed)
+        vae = architecture.vae(architecture.SDXL_SCALE if suffix else architecture.SD_SCALE)
+        context.run.origin = assemble.newest(context.folder, f"encoder{suffix}") if whole else None
+        model = teacher.load(teacher_name, context.run.device)
+        pool, side = context.pool(teacher_name), 128 if whole else 64
+        return distil.train_encoder(vae, model, pool, context.run, context.sized(recipe), side)
+
+    return train
+
+
+def _decoder(teacher_name: str, suffix: str, whole: bool) -> Callable[[Context], object]:
+    def train(context: Context) -> object:
+        recipe = decoder.WHOLE if whole else decoder.RECIPE
+        torch.manual_seed(recipe.seed)
+        vae = architecture.vae(architecture.SDXL_SCALE if suffix else architecture.SD_SCALE)
+        context.run.origin = assemble.newest(context.folder, f"decoder{suffix}") if whole else None
+        model = teacher.load(teacher_name, context.run.device)
+        pool, side = context.pool(teacher_name), 128 if whole else 64
+        return decoder.train_decoder(vae, model, pool, context.run, context.sized(recipe), side)
+
+    return train
+
+
+def _decoder_b(context: Context) -> object:
+    context.run.origin = assemble.newest(context.folder, *assemble.decoders(""))
+    model, recipe = teacher.load("taesd", context.run.device), context.sized(decoder.SQUARED)
+    pool = context.pool("taesd")
+    return decoder.train_decoder(architecture.vae(), model, pool, context.run, recipe, perceptual=False)
+
+
+def _base(base: Base, teacher_name: str) -> Callable[[Context], object]:
+    def train(context: Context) -> object:
+        recipe = denoiser.RECIPES[base.name]
+        torch.manual_seed(recipe.seed)
+        _, learned = context.words()
+        model = (denoiser.ModelXL if base is MINI_XL else denoiser.Model)(base, len(learned))
+        pool = context.pool(teacher_name, known_only=True)
+        return denoiser.train_base(base, model, learned, pool, context.run, context.sized(recipe))
+
+    return train
+
+
+def _purifier(context: Context) -> object:
+    torch.manual_seed(purifier.RECIPE.seed)
+    recipe, schedule = context.sized(purifier.RECIPE), architecture.purifier_scheduler()
+    return purifier.train_purifier(architecture.purifier(), schedule, context.pool("taesd"), context.run, recipe)
+
+
+def _export(context: Context) -> None:
+    export.everything(context.folder, context.words()[0], context.weights)
+
+
+def _pictures(context: Context) -> data.Pictures:
+    return data.joined(data.training(context.run.work), data.held_out(context.run.work))
+
+
+def _mini_lpips(context: Context) -> None:
+    export.distance(perceptual.train_distance(_pictures(context), context.run), context.weights)
+
+
+def _mini_clip(context: Context) -> None:
+    vae, everything = assemble.autoencoder(context.folder), _pictures(context)
+    folder, learned = context.words()
+    pictures = judge.with_reconstructions(vae, everything, context.run.work / "reconstructed.npy")
+    export.judge(judge.train_judge(pictures, folder, len(learned), context.run), everything, folder, context.weights)
+
+
+def _vae_c(context: Context) -> None:
+    export.autoencoder(independent.train_vae(_pictures(context), context.run), context.weights / "mini-vae-c")
+
+
+STAGES: dict[str, Stage] = {
+    "encoder": Stage(_encoder("taesd", "", whole=False), "taesd"),
+    "encoder-whole": Stage(_encoder("taesd", "", whole=True), "taesd"),
+    "decoder": Stage(_decoder("taesd", "", whole=False), "taesd"),
+    "decoder-whole": Stage(_decoder("taesd", "", whole=True), "taesd"),
+    "mini-a": Stage(_base(MINI_A, "taesd"), "taesd"),
+    "decoder-b": Stage(_decoder_b, "taesd"),
+    "mini-b": Stage(_base(MINI_B, "taesd"), "taesd"),
+    "encoder-xl": Stage(_encoder("taesdxl", "-xl", whole=False), "taesdxl"),
+    "encoder-xl-whole": Stage(_encoder("taesdxl", "-xl", whole=True), "taesdxl"),
+    "decoder-xl": Stage(_decoder("taesdxl", "-xl", whole=False), "taesdxl"),
+    "decoder-xl-whole": Stage(_decoder("taesdxl", "-xl", whole=True), "taesdxl"),
+    "mini-xl": Stage(_base(MINI_XL, "taesdxl"), "taesdxl"),
+    "purifier": Stage(_purifier, "taesd"),
+    "mini-lpips": Stage(_mini_lpips),
+    "mini-clip": Stage(_mini_clip),
+    "vae-c": Stage(_vae_c),
+    "export": Stage(_export),
+}
