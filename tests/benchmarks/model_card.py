@@ -38,9 +38,8 @@ def autoencoder(_work: Path) -> None:
         moved = f"{f.shift:.2f} | {f.noise_shift:.3f} | {f.teacher_shift:.2f} | {f.transferred:.2f}"
         print(f"| {artist} | {moved} | {f.psnr:.1f} | {f.teacher_psnr:.1f} |")
     for gate in gates.gates(figures):
-        print(
-            f"{gate.name}, {gate.artist}: {gate.measured:.2f} of {gate.wanted:.2f}: {'held' if gate.holds else 'missed'}"
-        )
+        verdict = "held" if gate.holds else "missed"
+        print(f"{gate.name}, {gate.artist}: {gate.measured:.2f} of {gate.wanted:.2f}: {verdict}")
 
 
 def distance(work: Path) -> None:

@@ -91,7 +91,7 @@ def generate(folder: Path, pairs: Sequence[tuple[int, int]], seed: int, chunk: i
         sources = [torch.Generator().manual_seed(seed * 1_000_003 + start + n) for n in range(len(part))]
         settings = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, "output_type": "np"}
         images.append(pipe(prompts, generator=sources, height=128, width=128, **settings).images)
-    return np.rint(np.concatenate(images) * 255).astype(np.uint8)
+    return np.asarray(np.rint(np.concatenate(images) * 255), np.uint8)
 
 
 def all_pairs(each: int) -> list[tuple[int, int]]:
