@@ -189,13 +189,13 @@ def test_a_fault_of_the_harness_ends_with_1_and_is_tried_again(cloakbench, tiny_
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_a_fault_of_the_disk_ends_with_1(cloakbench, tiny_suite, tmp_path, monkeypatch):
+def test_a_fault_of_the_disk_ends_with_2(cloakbench, tiny_suite, tmp_path, monkeypatch):
     def full(_handle):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store")
-    assert told.code == 1
+    assert told.code == 2
     assert "no space is left" in told.err
     assert "finished cells are kept" in told.err
 

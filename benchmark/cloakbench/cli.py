@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -11,7 +12,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from cloakbench.commands import board, compare, dataset, images, metrics, plan, refresh, run, store, submit
-from cloakbench.errors import BenchmarkError, UserError
+from cloakbench.errors import BenchmarkError
 from cloakbench.system import cpu
 
 app = App(
@@ -52,18 +53,19 @@ datasets.command(dataset.freeze)
 app.command(datasets)
 
 
-def _fail(error: BenchmarkError) -> int:
-    print(f"cloakbench: {error}", file=sys.stderr)
-    return 2 if isinstance(error, UserError) else 1
+UNEXPECTED_HINT = "This is a fault of cloakbench, not of your input. CLOAKBENCH_DEBUG=1 shows where it happened."
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and exits: 0 done, 1 failed cells or faults, 2 usage, 130 interrupted.
+    """Runs the command line and exits.
 
+    The exit code is 0 where all is well, 1 where the command did its work and found something (a regression, failed
+    cells, records that do not verify), 2 for every error, and 130 where a person interrupted it.
     `CLOAKBENCH_DEBUG=1` prints tracebacks.
     """
     cpu.settle()
-    debug = os.environ.get("CLOAKBENCH_DEBUG", "") not in {"", "0"}
+    _open_closed_streams()
+    code: object = 2
     try:
         code = app(sys.argv[1:] if arguments is None else list(arguments), exit_on_error=False, print_error=True)
         sys.stdout.flush()
@@ -73,10 +75,38 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         print("cloakbench: interrupted; finished cells are kept, run again to go on", file=sys.stderr)
         code = 130
     except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         code = 0
-    except BenchmarkError as error:
-        if debug:
-            traceback.print_exc()
-        code = _fail(error)
+    except Exception as error:
+        code = _report(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_closed_streams() -> None:
+    """Gives a process that was started without output streams streams whose output is dropped."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open until the process ends
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open until the process ends
+
+
+def _report(error: Exception) -> int:
+    """Prints one message to the error stream and returns the exit code of every error."""
+    if os.environ.get("CLOAKBENCH_DEBUG", "") not in {"", "0"}:
+        traceback.print_exc()
+    if isinstance(error, BenchmarkError):
+        message = str(error)
+    elif isinstance(error, OSError):
+        message = f"{error}\n  Free space, or correct the path or its permissions."
+    else:
+        message = f"{type(error).__name__}: {error}\n  {UNEXPECTED_HINT}"
+    print("cloakbench: " + message.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+    if isinstance(error, OSError):
+        _discard_output()
+    return 2
+
+
+def _discard_output() -> None:
+    """Drops what is still to be printed, which Python would try to print at the end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,27 @@ def to_json(value: Mapping[str, Any]) -> bytes:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes under another name, flushes to the disk and renames; a fault raises OSError and leaves the old state."""
+    """Writes under another name, flushes to the disk and renames; a fault raises OSError and leaves the old state.
+
+    The file's permissions are those that the process's umask leaves to any new file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
+    partial = path.parent / f"{PARTIAL}{secrets.token_hex(8)}"
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(partial).chmod(0o644)  # a temporary file is its owner's alone
-        Path(partial).replace(path)
+        partial.replace(path)
     except BaseException:
-        Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
+
+
+def find_links(folder: Path) -> list[Path]:
+    """Returns the symbolic links below a folder, sorted; none of them is followed."""
+    links = []
+    for parent, folders, files in os.walk(folder, followlinks=False):
+        links += [Path(parent, name) for name in (*folders, *files) if Path(parent, name).is_symlink()]
+    return sorted(links)

@@ -36,7 +36,7 @@ from tests.running import Quiet  # noqa: E402
 
 RECORD_BYTES = 16 << 10
 STORE_BYTES = 100 << 20
-HERE = Environment(env_class="here", device="cpu", threads=1, packages={}, libjpeg="", commit="", dirty=False)
+HERE = Environment(env_class="0123456789ab", device="cpu", threads=1, packages={}, libjpeg="", commit="", dirty=False)
 
 
 @dataclass(frozen=True)

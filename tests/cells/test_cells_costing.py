@@ -13,7 +13,7 @@ from cloakbench.cells.costing import Costs, steps
 from cloakbench.schemas.record import AttackFacts, Environment, Record, StageCost, Status
 from cloakbench.store import key
 
-CPU = Environment(env_class="e", device="cpu x86_64 AVX2", threads=1, packages={}, libjpeg="6", commit="", dirty=False)
+CPU = Environment(env_class="0123456789ab", device="cpu x86_64 AVX2", threads=1, packages={}, libjpeg="6", commit="", dirty=False)
 ENTRIES = [tiny.FLOOR_ENTRY, tiny.entry("one"), tiny.entry("two")]
 
 
@@ -55,7 +55,7 @@ def record(cell, where=CPU, cached=(), **seconds):
             stage: StageCost(wall_s=s, device_s=s, peak_bytes=2**30, cached=stage in cached)
             for stage, s in seconds.items()
         },
-        created="",
+        created="2026-01-01T00:00:00+00:00",
     )
 
 

@@ -70,8 +70,10 @@ def test_records_are_canonical(store):
 def test_no_nan_is_ever_kept(store):
     with pytest.raises(ValueError, match="JSON compliant"):
         to_json({"kid": float("nan")})
+    with pytest.raises(ValueError, match="finite"):
+        record(sets={"kid": float("nan")})
     with pytest.raises(ValueError, match="JSON compliant"):
-        store.write_record(record(sets={"kid": float("nan")}))
+        store.write_record(record().model_copy(update={"sets": {"kid": float("nan")}}))
     assert list(store.records()) == []
 
 

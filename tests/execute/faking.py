@@ -11,7 +11,7 @@ from cloakbench.errors import InfrastructureError
 from cloakbench.execute.job import IncompatibleWorker
 from cloakbench.schemas.record import Environment, Status
 
-HERE = Environment(env_class="here", device="cpu", threads=1, packages={}, libjpeg="", commit="", dirty=False)
+HERE = Environment(env_class="0123456789ab", device="cpu", threads=1, packages={}, libjpeg="", commit="", dirty=False)
 
 
 @dataclass(frozen=True)

@@ -279,7 +279,7 @@ def _protection(name: str, role: str) -> ProtectionFacts:
 
 def _environment() -> Environment:
     return Environment(
-        env_class="cpu-torch2.9-diffusers0.35-t1",
+        env_class="0123456789ab",
         device="cpu",
         threads=1,
         packages={"torch": "2.9", "diffusers": "0.35", "pillow": "11.0"},

@@ -131,7 +131,7 @@ def test_calibrated_points_win_over_strengths():
                 value + 0.01 * n,
                 strength=0.6,
                 target=0.08,
-                key=f"{n}{value}".ljust(64, "0"),
+                key=f"{n}{value}".replace(".", "").ljust(64, "0"),
             )
             for n in range(1, 9)
         ]

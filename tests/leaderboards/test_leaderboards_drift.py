@@ -7,7 +7,7 @@ from synthetic import record
 
 from cloakbench_leaderboards.versions.drift import Drift, drift
 
-FIRST = record("identity", "a", [0.2, 0.4], digests={"protect": ["1"], "generate": ["2", "3"]})
+FIRST = record("identity", "a", [0.2, 0.4], digests={"protect": ["1" * 64], "generate": ["2" * 64, "3" * 64]})
 
 
 def again(**changes):
@@ -22,7 +22,7 @@ def test_the_same_images_and_values_are_no_drift():
 
 def test_drift_says_which_stage_and_how_much():
     moved = again(
-        digests={"protect": ["1"], "generate": ["2", "9"]},
+        digests={"protect": ["1" * 64], "generate": ["2" * 64, "9" * 64]},
         generations={"style-distance": [0.2, 0.5], "accuracy": FIRST.generations["accuracy"]},
         sets={"frechet": 3.0 + 0.003, "kid": 0.003},
         environment=FIRST.environment.model_copy(update={"packages": {"torch": "2.9", "numpy": "2.4"}}),

@@ -31,7 +31,7 @@ def versioned(records, number, created, move=0.0):
     return [
         each.model_copy(
             update={
-                "protection": each.protection.model_copy(update={"version": number, "package_digest": number * 20}),
+                "protection": each.protection.model_copy(update={"version": number, "package_digest": number[-1] * 64}),
                 "created": created,
                 "key": f"{number.replace('.', '')}{each.key}"[:64],
                 "generations": {"style-distance": [v + move for v in each.generations["style-distance"]]},

@@ -56,11 +56,14 @@ def hostile_board():
     records = []
     for n, name in enumerate([*NAMES[:5], HOSTILE]):
         for attack in suite.attacks:
-            records.append(record("identity", name, 0.0, attack, environment=where))
-            records.append(record("x", name, 0.3 + n / 100, attack, protection=who, **tricks))
-        records += [each.model_copy(update={"environment": where}) for each in arms(name, 0.0, 1.0)[1:]]
+            clean = record("identity", name, 0.0, attack)
+            records.append(clean.model_copy(update={"artist": name, "environment": where}))
+            hostile = {"protection": who, "artist": name, **tricks}
+            records.append(record("x", name, 0.3 + n / 100, attack).model_copy(update=hostile))
+        records += [each.model_copy(update={"artist": name, "environment": where}) for each in arms(name, 0.0, 1.0)[1:]]
     records[-1] = records[-1].model_copy(update={"status": Status.INFRA_ERROR, "reason": HOSTILE, "traceback": HOSTILE})
-    fault = synthetic.lost("y", NAMES[0], Status.FAILED, HOSTILE, traceback=HOSTILE, environment=where)
+    fault = synthetic.lost("y", NAMES[0], Status.FAILED, "")
+    fault = fault.model_copy(update={"reason": HOSTILE, "traceback": HOSTILE, "environment": where})
     return facts, [*records, fault]
 
 

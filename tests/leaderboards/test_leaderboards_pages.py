@@ -99,7 +99,7 @@ def test_a_cell_page_says_why_it_has_no_images_and_how_to_make_them(whole):
     assert "cloakbench run mini --protection impasto --only protection=impasto --only attack=jpeg --only seed=0" in page
     one = "--only artist=artist-2 --only attack=jpeg --only strength=0.5 --only seed=0"
     assert one in page
-    assert "cpu-torch2.9-diffusers0.35-t1" in page
+    assert "0123456789ab" in page
 
 
 def test_cells_show_their_own_interval():

@@ -19,7 +19,7 @@ STAGES = ("protect", "countermeasure", "generate")
 
 
 def stage(root, key, side, rng, gallery=False):
-    paths, where = StorePaths(root), "cpu-torch2.9-diffusers0.35-t1"
+    paths, where = StorePaths(root), "0123456789ab"
     path = paths.gallery_path(key, where) if gallery else paths.image_path(key, where, 0)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(rng.integers(0, 256, (side, side * (4 if gallery else 1), 3), dtype=np.uint8)).save(path)

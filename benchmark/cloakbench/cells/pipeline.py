@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from pydantic import ValidationError
 
 from cloakbench.attacks import catalogue
 from cloakbench.cells.calibration import NotReached
@@ -84,7 +85,10 @@ class Pipeline:
         except Exception as error:
             status, trace = Status.INFRA_ERROR, traceback.format_exc()
             reason = f"{type(error).__name__}: {error}"
-        record = self._record(work, status, reason, trace)
+        try:
+            record = self._record(work, status, reason, trace)
+        except ValidationError as error:  # a value that is not finite, for example
+            record = self._record(CellState(cell), Status.INFRA_ERROR, f"the record is not valid: {error}", trace)
         self.store.write_record(record)
         return record
 

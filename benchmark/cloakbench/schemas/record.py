@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION = 1
+from cloakbench.schemas import fields
+
+SCHEMA_VERSION: Literal[1] = 1
 
 
 class Status(StrEnum):
@@ -30,52 +32,52 @@ class _Frozen(BaseModel):
 class ProtectionFacts(_Frozen):
     """Who protected: everything that a board says about an entry."""
 
-    name: str
+    name: fields.Name
     """Entry-point name with parameters, such as `photoguard` or `impasto[base=advdm]`."""
-    version: str
+    version: fields.Name
     """Version of the distribution."""
-    distribution: str
+    distribution: fields.Name
     """Name of the distribution that offers it."""
-    package_digest: str
+    package_digest: fields.OptionalDigest
     """SHA-256 over the distribution's installed files."""
-    role: str
+    role: fields.Name
     """`submission`, or the control it is: `identity`, `placebo`, `random-noise`, `floor`."""
-    budget: str
+    budget: fields.Name
     """`linf`, `perceptual` or `ready-made`."""
-    title: str
-    paper: str
-    licence: str
+    title: fields.Line
+    paper: fields.Line
+    licence: fields.Line
     deterministic: bool
 
 
 class AttackFacts(_Frozen):
     """What the mimic did: countermeasure (or none), mimicry, base model."""
 
-    name: str
-    countermeasure: str | None
-    mimicry: str
-    model: str
-    versions: dict[str, int]
+    name: fields.Name
+    countermeasure: fields.Name | None
+    mimicry: fields.Name
+    model: fields.Name
+    versions: dict[fields.Name, fields.Count]
     """Version of each stage's code by name."""
 
 
 class StageCost(_Frozen):
     """What one stage cost; `cached` when its output was already in the store."""
 
-    wall_s: float
-    device_s: float
-    peak_bytes: int
+    wall_s: fields.Amount
+    device_s: fields.Amount
+    peak_bytes: fields.Count
     cached: bool
-    energy_j: float | None = None
+    energy_j: fields.Amount | None = None
     """Joules that the GPU took meanwhile, by NVML; None where there is no such counter."""
-    chunk: int | None = None
+    chunk: fields.Count | None = None
     """How many images were computed at once in the end, where memory was too short for as many as usual."""
 
 
 class Calibration(_Frozen):
     """The search for a strength as far as it has come; the strength follows from the tries."""
 
-    tries: list[tuple[float, dict[str, float]]] = []
+    tries: list[tuple[fields.Strength, dict[fields.Identifier, fields.FiniteFloat]]] = []
     """Each strength that was tried, with the mean of every limited metric over the calibration images, in order."""
     cost: StageCost = StageCost(wall_s=0, device_s=0, peak_bytes=0, cached=False)
 
@@ -83,55 +85,56 @@ class Calibration(_Frozen):
 class Environment(_Frozen):
     """Where it ran; `env_class` groups records whose numbers may be paired."""
 
-    env_class: str
-    device: str
-    threads: int
-    packages: dict[str, str]
-    libjpeg: str
-    commit: str
+    env_class: fields.EnvClass
+    device: fields.Name
+    threads: fields.Count
+    packages: dict[fields.Identifier, fields.Name]
+    libjpeg: fields.Name
+    commit: fields.Commit
     dirty: bool
 
 
 class Record(_Frozen):
     """One cell: protection x operating point x artist x attack x seed."""
 
-    schema_version: int = SCHEMA_VERSION
-    key: str
+    schema_version: Literal[1] = SCHEMA_VERSION
+    key: fields.Key
     """SHA-256 of the recipe."""
-    suite: str
-    suite_version: int
+    suite: fields.Identifier
+    suite_version: fields.Count
     protection: ProtectionFacts
-    strength: float
+    strength: fields.Strength
     """In (0, 1]; 0 for `identity` and `floor`, which have none, and where no strength meets `target`."""
-    target: float | None = None
+    target: fields.FiniteFloat | None = None
     """Value of the suite's matching metric that `strength` was sought for; None: the suite gives the strength."""
-    isolation: str = ""
+    isolation: fields.Name = ""
     """How the submission's code was kept apart: `bubblewrap`, `process`, or empty where it ran in the harness."""
-    calibration: list[tuple[float, dict[str, float]]] = []
+    calibration: list[tuple[fields.Strength, dict[fields.Identifier, fields.FiniteFloat]]] = []
     """The search for it: each strength that was tried, with the mean of every limited metric over the calibration
     images."""
-    artist: str
+    artist: fields.Name
     attack: AttackFacts
-    seed: int
+    seed: fields.Count
     """Index, not the derived seed."""
-    salt_digest: str
+    salt_digest: fields.OptionalDigest
     status: Status
-    reason: str
+    reason: fields.Text
     """Why, in one sentence, where the status is not `ok`; else empty."""
-    traceback: str
+    traceback: fields.Trace
     components: dict[str, Any]
     """The recipe that `key` is the digest of."""
-    quality: dict[str, list[float]]
+    quality: dict[fields.Identifier, fields.Values]
     """Per protected image: metric name -> one value an image (against the original)."""
-    generations: dict[str, list[float]]
+    generations: dict[fields.Identifier, fields.Values]
     """Per generated image: metric name -> one value an image."""
-    sets: dict[str, float]
+    sets: dict[fields.Identifier, fields.FiniteFloat]
     """Metrics of the whole set of generations."""
-    skipped: dict[str, str] = {}
+    skipped: dict[fields.Identifier, fields.Text] = {}
     """Metrics of the suite that have no value here, and why, such as weights that were missing."""
-    digests: dict[str, list[str]]
+    digests: dict[fields.Identifier, fields.Digests]
     """Evidence: stage -> SHA-256 of each image's pixels."""
     environment: Environment
-    cost: dict[str, StageCost]
+    cost: dict[fields.Identifier, StageCost]
     """By stage: protect, countermeasure, personalise, generate, measure."""
-    created: str = Field(description="UTC time, ISO 8601")
+    created: fields.Timestamp
+    """UTC time, ISO 8601."""

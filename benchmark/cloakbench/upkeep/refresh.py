@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from cloakbench.cells.plan import Cell
-from cloakbench.locking import alone
 from cloakbench.runs import canaries
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
@@ -62,16 +63,25 @@ def refresh(choice: Choice, root: Path, out: Path, asked: ExecutorOptions, unoff
     `unofficial`.
     """
     Store(root).prepare()
-    with alone(root / LOCK) as free:
-        if not free:
-            return Refreshed(busy=True)
-        written = _rescored(choice, root)
-        session = sessions.plan(choice, root)
-        ran = sessions.run(session, choose(asked, session))
-        again = _drift(session)
-        page, told = rebuild(root, out, session.suite.name, unofficial)
-        lost = sum(record.status is Status.INFRA_ERROR for record in ran)
-        return Refreshed(False, written, len(ran), lost, again, page, last_board.words(told))
+    lock = FileLock(root / LOCK, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        return Refreshed(busy=True)
+    try:
+        return _refresh(choice, root, out, asked, unofficial)
+    finally:
+        lock.release()
+
+
+def _refresh(choice: Choice, root: Path, out: Path, asked: ExecutorOptions, unofficial: bool) -> Refreshed:
+    written = _rescored(choice, root)
+    session = sessions.plan(choice, root)
+    ran = sessions.run(session, choose(asked, session))
+    again = _drift(session)
+    page, told = rebuild(root, out, session.suite.name, unofficial)
+    lost = sum(record.status is Status.INFRA_ERROR for record in ran)
+    return Refreshed(False, written, len(ran), lost, again, page, last_board.words(told))
 
 
 def _rescored(choice: Choice, root: Path) -> int:

@@ -1,0 +1,84 @@
+"""Types of the fields of records: what a stranger may write into one, before anything reads it.
+
+Numbers are finite. Keys and environment classes are hexadecimal, so that a path made of them stays in its folder.
+Strings have a limit and no character that hides, reorders or replaces what a page or a terminal shows.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo
+
+REPLACEMENT = "\ufffd"
+MAX_VALUES = 10_000
+"""The largest number of values of one metric, or of digests of one stage, in a record."""
+_BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_LINE_ENDS = "\n\t"
+
+
+def is_hidden(char: str) -> bool:
+    """Returns whether a character is a control character, a lone surrogate, a line separator or changes direction."""
+    return char in _BIDIRECTIONAL or unicodedata.category(char) in _HIDDEN_CATEGORIES
+
+
+def clean(text: str, limit: int, allowed: str = "") -> str:
+    """Returns at most `limit` characters of a text, with U+FFFD for each hidden character that is not `allowed`.
+
+    Example:
+        >>> clean("a\\x1bb", 10), clean("abcdef", 4)
+        ('a\ufffdb', 'abc\u2026')
+    """
+    short = text if len(text) <= limit else text[: limit - 1] + "\u2026"
+    if short.isprintable() and short.isascii():
+        return short
+    return "".join(REPLACEMENT if is_hidden(char) and char not in allowed else char for char in short)
+
+
+def _check_text(value: Any, info: ValidationInfo, limit: int, allowed: str) -> Any:
+    """Returns a clean string as it is. Another one is cleaned if code of this process made it, else refused."""
+    if not isinstance(value, str):
+        return value
+    cleaned = clean(value, limit, allowed)
+    if info.mode == "json" and cleaned != value:
+        raise ValueError(f"expected at most {limit} characters and none that is hidden, got {len(value)} characters")
+    return cleaned
+
+
+def _text(limit: int, allowed: str = "") -> BeforeValidator:
+    return BeforeValidator(partial(_check_text, limit=limit, allowed=allowed))
+
+
+Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 in hexadecimal: of a recipe, of an image's pixels."""
+OptionalDigest = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
+"""A SHA-256 in hexadecimal, or empty where there is nothing to digest."""
+EnvClass = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
+"""An environment class: the first 12 hexadecimal digits of a SHA-256."""
+Commit = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?$")]
+"""A git commit, or empty where the package is no checkout."""
+Timestamp = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(\+00:00|Z)$")]
+"""UTC time, ISO 8601."""
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+"""The name of a metric, a stage or a package."""
+Name = Annotated[str, _text(300)]
+"""The name of an entry, an artist, an attack or a model."""
+Line = Annotated[str, _text(1000)]
+"""One line of text that a stranger wrote, such as a title."""
+Text = Annotated[str, _text(4000, _LINE_ENDS)]
+"""A few sentences, such as the reason of a fault."""
+Trace = Annotated[str, _text(100_000, _LINE_ENDS)]
+"""A traceback."""
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""Seconds, bytes or joules that something took."""
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Strength = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+"""In (0, 1]; 0 where an entry has no strength."""
+Values = Annotated[list[FiniteFloat], Field(max_length=MAX_VALUES)]
+"""One finite value an image."""
+Digests = Annotated[list[Key], Field(max_length=MAX_VALUES)]
+"""The SHA-256 of the pixels of each image."""
