@@ -6,8 +6,8 @@ import json
 
 import pytest
 import tiny
+from filelock import FileLock
 
-from cloakbench.locking import alone
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.executors import ExecutorOptions
 from cloakbench.schemas.record import Status
@@ -72,8 +72,7 @@ def test_a_second_refresh_runs_nothing_and_keeps_the_account_of_the_first(board,
 @pytest.mark.usefixtures("stand_ins")
 def test_of_two_at_once_the_second_says_so_and_ends_well(board, cloakbench):
     before = board.files()
-    with alone(board.store / refresh.LOCK) as free:
-        assert free
+    with FileLock(board.store / refresh.LOCK):
         told = cloakbench(*board.arguments, "--unofficial")
     assert (told.code, told.out) == (0, "")
     assert told.err == f"another refresh is at work on {board.store}; nothing to do\n"

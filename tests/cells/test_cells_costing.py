@@ -13,7 +13,9 @@ from cloakbench.cells.costing import Costs, steps
 from cloakbench.schemas.record import AttackFacts, Environment, Record, StageCost, Status
 from cloakbench.store import key
 
-CPU = Environment(env_class="0123456789ab", device="cpu x86_64 AVX2", threads=1, packages={}, libjpeg="6", commit="", dirty=False)
+CPU = Environment(
+    env_class="0123456789ab", device="cpu x86_64 AVX2", threads=1, packages={}, libjpeg="6", commit="", dirty=False
+)
 ENTRIES = [tiny.FLOOR_ENTRY, tiny.entry("one"), tiny.entry("two")]
 
 

@@ -20,6 +20,7 @@ HOSTILE = TRICKS + "x" * 10_000
 
 
 def hostile_board():
+    # Copies, because the schema of records refuses such strings.
     suite = synthetic.suite([*NAMES[:5], HOSTILE], (PLAIN, JPEG.model_copy(update={"name": HOSTILE})), title=HOSTILE)
     facts = synthetic.facts(suite)
     metrics = [each.model_copy(update={"summary": HOSTILE, "unit": TRICKS}) for each in facts.metrics]
@@ -55,12 +56,13 @@ def hostile_board():
     }
     records = []
     for n, name in enumerate([*NAMES[:5], HOSTILE]):
+        place = {"artist": name, "environment": where}
         for attack in suite.attacks:
-            clean = record("identity", name, 0.0, attack)
-            records.append(clean.model_copy(update={"artist": name, "environment": where}))
-            hostile = {"protection": who, "artist": name, **tricks}
-            records.append(record("x", name, 0.3 + n / 100, attack).model_copy(update=hostile))
-        records += [each.model_copy(update={"artist": name, "environment": where}) for each in arms(name, 0.0, 1.0)[1:]]
+            both = [record("identity", name, 0.0, attack), record("x", name, 0.3 + n / 100, attack)]
+            named = {**place, "attack": both[0].attack.model_copy(update={"name": attack.name})}
+            records.append(both[0].model_copy(update=named))
+            records.append(both[1].model_copy(update={**named, **tricks, "protection": who}))
+        records += [each.model_copy(update=place) for each in arms(name, 0.0, 1.0)[1:]]
     records[-1] = records[-1].model_copy(update={"status": Status.INFRA_ERROR, "reason": HOSTILE, "traceback": HOSTILE})
     fault = synthetic.lost("y", NAMES[0], Status.FAILED, "")
     fault = fault.model_copy(update={"reason": HOSTILE, "traceback": HOSTILE, "environment": where})

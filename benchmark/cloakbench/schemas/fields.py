@@ -26,11 +26,11 @@ def is_hidden(char: str) -> bool:
 
 
 def clean(text: str, limit: int, allowed: str = "") -> str:
-    """Returns at most `limit` characters of a text, with U+FFFD for each hidden character that is not `allowed`.
+    r"""Returns at most `limit` characters of a text, with U+FFFD for each hidden character that is not `allowed`.
 
     Example:
-        >>> clean("a\\x1bb", 10), clean("abcdef", 4)
-        ('a\ufffdb', 'abc\u2026')
+        >>> clean("a\tb", 10), clean("abcdef", 4)
+        ('a�b', 'abc…')
     """
     short = text if len(text) <= limit else text[: limit - 1] + "\u2026"
     if short.isprintable() and short.isascii():
