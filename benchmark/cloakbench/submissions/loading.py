@@ -97,7 +97,8 @@ def _import(offer: Offer) -> type[Protection]:
         hint = f"See the whole traceback with: python -c 'import {offer.value.partition(':')[0]}'"
         raise SubmissionError(message, hint) from error
     if not (inspect.isclass(found) and issubclass(found, Protection)):
-        message = f"expected {offer.value!r} of {_label(offer)} to be a subclass of cloakbench.Protection, got {found!r}"
+        expected = f"{offer.value!r} of {_label(offer)} to be a subclass of cloakbench.Protection"
+        message = f"expected {expected}, got {found!r}"
         raise SubmissionError(message, "Name the class itself in the entry point: package.module:Class")
     if inspect.isabstract(found):
         missing = ", ".join(sorted(found.__abstractmethods__))
