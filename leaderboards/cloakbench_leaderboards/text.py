@@ -1,4 +1,4 @@
-"""Numbers and strangers' words as text that is safe to show: digits follow the noise, names stay short and inert."""
+"""Numbers and untrusted text in a form that is safe to show: digits follow the noise, names stay short."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def plain(text: str, limit: int = REASON_LIMIT) -> str:
     # Nearly all words are printable as they are, and pages hold a hundred thousand of them.
     kept = spaced
     if not spaced.isprintable():
-        kept = "".join(each for each in spaced if unicodedata.category(each)[0] != "C")
+        kept = "".join(character for character in spaced if unicodedata.category(character)[0] != "C")
     if len(kept) <= limit:
         return kept
     # Two long names that begin alike stay two names.

@@ -14,7 +14,7 @@ import pandas as pd
 
 from cloakbench.schemas.suite import AttackSpec, Metrics, Sampling, Seeds, Suite
 from cloakbench_leaderboards.data import frames
-from cloakbench_leaderboards.scores.aggregates import EntryPoints, Setting
+from cloakbench_leaderboards.scores.setting import EntryPoints, Setting
 from cloakbench_leaderboards.scores.scores import score
 from cloakbench_leaderboards.scores.standings import Standings, standings
 

@@ -86,4 +86,4 @@ def regress(
     after = references.inside(place, protection)
     found = regressing.comparisons(references.parse(baseline), after, place, suite)
     print_told(found, lambda one: "\n".join(regressing.lines(one)), json)
-    return 1 if regressing.has_regressed(found) else 0
+    return regressing.exit_code(found)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.tables import Row, Table, TableCell, TableColumn, estimate_cell, value_cell
 from cloakbench_leaderboards.data.coverage import PERCEPTUAL
-from cloakbench_leaderboards.scores import aggregates, matching, statistics
-from cloakbench_leaderboards.scores.aggregates import CLEAN, FIXED
+from cloakbench_leaderboards.scores import matching, setting, statistics
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.scores import ScoredPoint
+from cloakbench_leaderboards.scores.setting import CLEAN, FIXED
 
 UNIT_LIMIT = 30
 LEVELS = (0.25, 0.5)
@@ -123,7 +123,7 @@ def _effect(evidence: Evidence, entry: BoardEntry) -> TableCell:
 
 def _quality(evidence: Evidence, entry: BoardEntry, level: float) -> tuple[TableCell, ...]:
     names, attack = evidence.suite.metrics.quality, evidence.rank_attack
-    drawn = aggregates.curve(evidence.setting, entry.subject, attack)
+    drawn = setting.curve(evidence.setting, entry.subject, attack)
     means = [
         evidence.scores.summary[CLEAN if strength == 0 else entry.name, strength, attack].p.value
         for strength in drawn.strengths

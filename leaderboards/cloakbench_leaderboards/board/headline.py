@@ -11,10 +11,10 @@ from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.curves import span
 from cloakbench_leaderboards.board.tables import IntervalBar, Row, Table, TableCell, TableColumn, estimate_cell
 from cloakbench_leaderboards.scores import standings, statistics
-from cloakbench_leaderboards.scores.aggregates import CLEAN, FIXED, Value
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.flags import Flags
 from cloakbench_leaderboards.scores.ranking import RATE
+from cloakbench_leaderboards.scores.setting import CLEAN, FIXED, Value
 from cloakbench_leaderboards.scores.standings import WORST_CASE
 from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS, Estimate
 
@@ -119,7 +119,7 @@ def number(value: Value, estimate: Estimate, demonstration: bool = False) -> Tab
         return TableCell(words, note=text.plain("; ".join(dict.fromkeys((value.note, *value.lacks)))), kind="state")
     told = "" if demonstration else estimate.reason
     cell = estimate_cell(estimate, text.plain("; ".join(part for part in (told, value.note, *value.lacks) if part)))
-    beside = [*limits(value), *([_short(value.note, value.lacks)] if value.lacks else [])]
+    beside = [*limits(value), *([_short(value)] if value.lacks else [])]
     return replace(cell, flag=" · ".join(beside)) if beside else cell
 
 
@@ -129,11 +129,11 @@ def limits(value: Value) -> list[str]:
     return [*over, *([f"{value.gate} binds"] if value.gate else [])]
 
 
-def _short(note: str, lacks: tuple[str, ...]) -> str:
+def _short(value: Value) -> str:
     """Returns what a number lacks in a few words; all of it stands in the cell's note."""
-    if " of " in note:
-        return note
-    return lacks[0] if len(lacks) == 1 else f"{len(lacks)} blocks incomplete"
+    if value.attacks and value.attacks.is_partial:
+        return value.note
+    return value.lacks[0] if len(value.lacks) == 1 else f"{len(value.lacks)} blocks incomplete"
 
 
 def bar(cell: TableCell, ends: Ends) -> IntervalBar | None:

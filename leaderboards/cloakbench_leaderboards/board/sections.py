@@ -113,7 +113,7 @@ def strength_cell(entry: BoardEntry, strength: float) -> TableCell:
     """Returns the strength, or a dash for a control that has none."""
     # The placebo's noise is 1/255 whatever its strength says.
     is_fixed = entry.facts.role in ("identity", "placebo", "floor")
-    detail = "calibrated" if strength in entry.subject.sought else ""
+    detail = "calibrated" if strength in entry.subject.calibrated_strengths else ""
     return TableCell(text.NONE) if is_fixed else TableCell(f"{strength:g}", strength, detail=detail)
 
 

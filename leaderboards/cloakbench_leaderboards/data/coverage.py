@@ -1,4 +1,4 @@
-"""What is not there: cells that a suite asks of an entry and that are absent, failed or skipped, with the reason."""
+"""Missing cells: those that a suite asks of an entry and that are absent, failed or skipped, with the reason."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import pandas as pd
 
 from cloakbench.schemas.suite import Suite
 from cloakbench_leaderboards import text
+from cloakbench_leaderboards.data.frames import CellStatus
 
-ABSENT = "absent"
 SUITE_ROLES = ("submission", "random-noise")
 """Roles that run at the suite's strengths and protected seeds."""
 PERCEPTUAL = "perceptual"
 """Budget without an L-infinity limit: such an entry runs at calibrated strengths only."""
 READY_MADE = "ready-made"
 """Images that exist at some strengths already: never calibrated."""
-_PLACE = ["protection", "strength", "attack", "artist", "seed"]
+_ADDRESS = ["protection", "strength", "attack", "artist", "seed"]
+_Address = tuple[str, float, str, str, int]
 
 
 class Gap(NamedTuple):
@@ -26,57 +27,78 @@ class Gap(NamedTuple):
 
     protection: str
     attack: str
-    status: str
-    """Status of the record, or `absent`."""
+    status: CellStatus
     reason: str
     strengths: tuple[float, ...]
-    """NaN for one that a run has yet to seek."""
+    """NaN for one that a run has yet to search for."""
     artists: tuple[str, ...]
     cells: int
 
 
 def gaps(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> list[Gap]:
-    """Returns the gaps of all entries, sorted: what is recorded as not ok, and what the plan asks for in vain.
+    """Returns the gaps of all entries, sorted: failed cells, and planned cells without a record.
 
-    A control counts as planned only on attacks and strengths where it has been seen.
+    A control counts as planned only on attacks and strengths where it has a record.
     """
-    bad = cells[cells["status"] != "ok"]
-    found = [*zip(*(bad[column] for column in [*_PLACE, "status", "reason"]), strict=True)]
-    present = set(zip(*(cells[column] for column in _PLACE), strict=True))
-    missing = [(*place, ABSENT, "no record yet") for place in _planned(cells, suite, artists) if place not in present]
     grouped: dict[tuple[str, str, str, str], list[tuple[float, str]]] = {}
-    for protection, strength, attack, artist, _, status, reason in [*found, *missing]:
+    failed = cells[cells["status"] != str(CellStatus.OK)]
+    columns = [*_ADDRESS, "status", "reason"]
+    for protection, strength, attack, artist, _, status, reason in failed[columns].itertuples(index=False, name=None):
         grouped.setdefault((protection, attack, status, reason), []).append((strength, artist))
-    gathered = []
-    for key, places in sorted(grouped.items()):
-        strengths = tuple(sorted({strength for strength, _ in places}, key=_nan_last))
-        gathered.append(Gap(*key, strengths, tuple(sorted({artist for _, artist in places})), len(places)))
-    return gathered
+    present = set(cells[_ADDRESS].itertuples(index=False, name=None))
+    for address in _planned(cells, suite, artists):
+        if address not in present:
+            key = (address[0], address[2], str(CellStatus.ABSENT), "no record yet")
+            grouped.setdefault(key, []).append((address[1], address[3]))
+    return [_gap(key, missing) for key, missing in sorted(grouped.items())]
 
 
 def where(gap: Gap) -> str:
     """Returns which cells a gap holds, in words."""
-    strengths = text.listed(["to be sought" if math.isnan(each) else f"{each:g}" for each in gap.strengths])
+    names = [f"{strength:g}" for strength in gap.strengths if not math.isnan(strength)]
+    if len(names) < len(gap.strengths):
+        names.append("to be searched for")
     artists = text.listed([text.name(artist) for artist in gap.artists])
-    return f"{gap.cells} cell{'s' * (gap.cells != 1)} at strength {strengths}, {artists}"
+    return f"{gap.cells} cell{'s' * (gap.cells != 1)} at strength {text.listed(names)}, {artists}"
 
 
-def _planned(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> Iterator[tuple[str, float, str, str, int]]:
+def _gap(key: tuple[str, str, str, str], missing: Sequence[tuple[float, str]]) -> Gap:
+    strengths, artists = zip(*missing, strict=True)
+    protection, attack, status, reason = key
+    return Gap(
+        protection,
+        attack,
+        CellStatus(status),
+        reason,
+        tuple(sorted(set(strengths), key=_nan_last)),
+        tuple(sorted(set(artists))),
+        len(missing),
+    )
+
+
+def _planned(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> Iterator[_Address]:
     for (protection, role, budget), group in cells.groupby(["protection", "role", "budget"]):
+        points: list[tuple[float, str]] = []
+        seeds = suite.seeds.controls
         if role in SUITE_ROLES:
-            strengths = [] if budget == PERCEPTUAL else list(suite.strengths)
-            sought = group.dropna(subset="target").groupby("target")["strength"].first()
-            targets = [] if budget == READY_MADE else suite.calibrated
-            strengths += [float(sought.get(target, math.nan)) for target in targets]
-            points = [(strength, attack.name) for strength in strengths for attack in suite.attacks]
             seeds = suite.seeds.protected
+            for strength in _strengths(group, str(budget), suite):
+                points.extend((strength, attack.name) for attack in suite.attacks)
         else:
-            points = sorted(set(zip(group["strength"], group["attack"], strict=True)))
-            seeds = suite.seeds.controls
+            points.extend(sorted(set(zip(group["strength"], group["attack"], strict=True))))
         for strength, attack in points:
             for artist in artists:
                 for seed in range(seeds):
                     yield str(protection), float(strength), str(attack), artist, seed
+
+
+def _strengths(group: pd.DataFrame, budget: str, suite: Suite) -> list[float]:
+    """Returns the strengths that a suite asks of one entry; NaN for each target that no search has ended for."""
+    strengths = [] if budget == PERCEPTUAL else list(suite.strengths)
+    if budget == READY_MADE:
+        return strengths
+    calibrated = group.dropna(subset="target").groupby("target")["strength"].first()
+    return [*strengths, *(float(calibrated.get(target, math.nan)) for target in suite.calibrated)]
 
 
 def _nan_last(strength: float) -> tuple[bool, float]:

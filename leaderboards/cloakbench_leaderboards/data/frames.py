@@ -1,11 +1,13 @@
-"""Records as pandas frames: one row an image or a generation, one row a cell; metrics in long form."""
+"""Records as pandas frames: one row per image or generation, one row per cell; metrics in long form."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from cloakbench.schemas.record import Record, Status
@@ -21,63 +23,73 @@ HALVES = ["first", "second"]
 """Means of D over the generations of even and of odd index: halves of each prompt."""
 
 
+class CellStatus(StrEnum):
+    """How a cell of a board ended: the status of its record, `absent`, or memory that an attack lacked."""
+
+    OK = "ok"
+    SKIPPED = "skipped"
+    INVALID_OUTPUT = "invalid_output"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    OOM = "oom"
+    NO_SIGNAL = "no_signal"
+    INFRA_ERROR = "infra_error"
+    ATTACK_OOM = "oom in the attack"
+    """Memory was short after the images had been protected: not the submission's fault."""
+    ABSENT = "absent"
+    """Planned, but without a record."""
+
+
+def cell_status(record: Record) -> CellStatus:
+    """Returns how a cell ended; memory that an attack lacked does not count against the submission."""
+    is_protected = "protect" in record.digests or "protect" not in record.components
+    if record.status is Status.OOM and is_protected:
+        return CellStatus.ATTACK_OOM
+    return CellStatus(str(record.status))
+
+
 def places(records: Sequence[Record]) -> pd.DataFrame:
-    """Returns one row a cell, in the order of `records`: where it stands, how it ended, seconds to protect an image.
+    """Returns one row per cell, in the order of `records`: its address, how it ended, seconds to protect an image.
 
     `target` is NaN where the suite gives the strength.
     """
-    rows = [
-        (
-            each.key,
-            each.protection.name,
-            each.protection.role,
-            each.protection.budget,
-            each.strength,
-            each.target,
-            each.artist,
-            each.attack.name,
-            each.attack.countermeasure or NO_COUNTERMEASURE,
-            each.attack.mimicry,
-            each.attack.model,
-            each.seed,
-            _status(each),
-            each.reason,
-            _seconds(each),
-        )
-        for each in records
-    ]
-    frame = pd.DataFrame(rows, columns=CELL_COLUMNS)
+    frame = pd.DataFrame([_cell_row(record) for record in records], columns=CELL_COLUMNS)
     return frame.astype({"strength": float, "target": float, "seed": int, "seconds": float})
 
 
 def generations(records: Sequence[Record]) -> pd.DataFrame:
-    """Returns one row a generation and metric: number of the record, metric, index of the generation, value."""
-    return _long(records, lambda record: record.generations)
+    """Returns one row per generation and metric: number of the record, metric, index of the generation, value."""
+    return _long(record.generations for record in records)
 
 
 def images(records: Sequence[Record]) -> pd.DataFrame:
-    """Returns one row a protected image and quality metric, as `generations` does."""
-    return _long(records, lambda record: record.quality)
+    """Returns one row per protected image and quality metric, in the columns of `generations`."""
+    return _long(record.quality for record in records)
 
 
 def rows(records: Sequence[Record]) -> pd.DataFrame:
-    """Returns `images` and `generations` under each other, told apart by the column `level`."""
-    return pd.concat(
-        [images(records).assign(level="quality"), generations(records).assign(level="generation")], ignore_index=True
-    )
+    """Returns the rows of `images`, then those of `generations`; the column `level` tells which."""
+    quality = images(records).assign(level="quality")
+    return pd.concat([quality, generations(records).assign(level="generation")], ignore_index=True)
 
 
 def cells(places: pd.DataFrame, rows: pd.DataFrame, primary: str) -> pd.DataFrame:
     """Returns `places` with `distance`, the mean of `primary` over a cell's generations, and the means of its halves.
 
-    `rows` are those of `generations`. NaN where a cell did not end well or a half is empty.
+    Args:
+        places: What `places` returns.
+        rows: What `generations` or `rows` returns for the same records.
+        primary: The suite's primary distance.
+
+    Returns:
+        One row per cell. The three means are NaN where a cell did not end well or a half is empty.
     """
     rows = rows[rows["metric"] == primary]
     number, value = rows["cell"].to_numpy(), rows["value"].to_numpy()
     is_odd = (rows["index"].to_numpy() & 1).astype(bool)
-    is_ok = (places["status"] == str(Status.OK)).to_numpy()
+    is_ok = (places["status"] == str(CellStatus.OK)).to_numpy()
 
-    def means(chosen: np.ndarray | slice) -> np.ndarray:
+    def means(chosen: npt.NDArray[np.bool_] | slice) -> npt.NDArray[np.float64]:
         count = np.bincount(number[chosen], minlength=len(places))
         total = np.bincount(number[chosen], weights=value[chosen], minlength=len(places))
         return np.where(is_ok & (count > 0), total / np.maximum(count, 1), math.nan)
@@ -86,9 +98,11 @@ def cells(places: pd.DataFrame, rows: pd.DataFrame, primary: str) -> pd.DataFram
 
 
 def metrics(records: Sequence[Record]) -> pd.DataFrame:
-    """Returns one row a cell and metric: means over generations, and the metrics of whole sets as they are."""
+    """Returns one row per cell and metric: means over generations, and the metrics of whole sets as they are."""
     means = generations(records).groupby(["cell", "metric"])["value"].mean().reset_index()
-    sets = [(cell, name, value) for cell, each in enumerate(records) for name, value in each.sets.items()]
+    sets: list[tuple[int, str, float]] = []
+    for cell, record in enumerate(records):
+        sets.extend((cell, name, value) for name, value in record.sets.items())
     whole = pd.DataFrame(sets, columns=["cell", "metric", "value"]).astype({"value": float})
     return pd.concat([means, whole], ignore_index=True)
 
@@ -96,9 +110,10 @@ def metrics(records: Sequence[Record]) -> pd.DataFrame:
 def quality(places: pd.DataFrame, rows: pd.DataFrame, attacks: Sequence[str]) -> pd.DataFrame:
     """Returns one row per protection, strength, artist and quality metric: the mean over the artist's images.
 
-    All attacks share the protected images, so one cell is enough: the first in the order of `attacks`, then seeds.
+    All attacks share the protected images, so one cell is enough: the first in the order of `attacks`, then of seeds.
     """
-    order = places["attack"].map({name: position for position, name in enumerate(attacks)}).fillna(len(attacks))
+    positions = pd.Series(range(len(attacks)), index=list(attacks), dtype=int)
+    order = places["attack"].map(positions).fillna(len(attacks))
     measured = places.assign(order=order, cell=np.arange(len(places)))
     measured = measured[measured["cell"].isin(rows["cell"].unique())].sort_values(["order", "seed", "key"])
     address = ["protection", "strength", "artist"]
@@ -107,33 +122,53 @@ def quality(places: pd.DataFrame, rows: pd.DataFrame, attacks: Sequence[str]) ->
     return chosen.merge(means.reset_index(), on="cell").drop(columns="cell")
 
 
-def _long(records: Sequence[Record], block: Callable[[Record], dict[str, list[float]]]) -> pd.DataFrame:
-    blocks = [
-        (cell, name, values)
-        for cell, each in enumerate(records)
-        for name, values in block(each).items()
-        if values  # an empty list has no row
-    ]
-    lengths = [len(values) for _, _, values in blocks]
+def _cell_row(record: Record) -> tuple[object, ...]:
+    protection, attack = record.protection, record.attack
+    return (
+        record.key,
+        protection.name,
+        protection.role,
+        protection.budget,
+        record.strength,
+        record.target,
+        record.artist,
+        attack.name,
+        attack.countermeasure or NO_COUNTERMEASURE,
+        attack.mimicry,
+        attack.model,
+        record.seed,
+        str(cell_status(record)),
+        record.reason,
+        _seconds(record),
+    )
+
+
+def _long(blocks: Iterator[dict[str, list[float]]]) -> pd.DataFrame:
+    numbers: list[int] = []
+    names: list[str] = []
+    lengths: list[int] = []
+    values: list[float] = []
+    for cell, block in enumerate(blocks):
+        for name, measured in block.items():
+            numbers.append(cell)
+            names.append(name)
+            lengths.append(len(measured))
+            values.extend(measured)
+    ends = np.cumsum(lengths, dtype=np.int64)
+    starts = np.repeat(ends - np.asarray(lengths, dtype=np.int64), lengths)
     return pd.DataFrame(
         {
-            "cell": np.repeat(np.asarray([cell for cell, _, _ in blocks], dtype=np.int64), lengths),
-            "metric": np.repeat(np.asarray([name for _, name, _ in blocks], dtype=object), lengths),
-            "index": np.concatenate([np.arange(length) for length in lengths] or [np.arange(0)]),
-            "value": np.asarray([value for _, _, values in blocks for value in values], dtype=float),
+            "cell": np.repeat(np.asarray(numbers, dtype=np.int64), lengths),
+            "metric": np.repeat(np.asarray(names, dtype=object), lengths),
+            "index": np.arange(len(values), dtype=np.int64) - starts,
+            "value": np.asarray(values, dtype=float),
         },
         columns=ROW_COLUMNS,
     )
 
 
-def _status(record: Record) -> str:
-    """Returns how a cell ended; memory that was short for an attack is no fault of the submission."""
-    is_protected = "protect" in record.digests or "protect" not in record.components
-    return "oom in the attack" if record.status is Status.OOM and is_protected else str(record.status)
-
-
 def _seconds(record: Record) -> float:
-    """Returns the wall seconds that protecting one image took, first-hand or when the stored images were made."""
+    """Returns the wall seconds of protecting one image, also where the images came out of the store."""
     cost = record.cost.get("protect")
     images = len(next(iter(record.quality.values()), []))
     return cost.wall_s / images if cost and images else math.nan

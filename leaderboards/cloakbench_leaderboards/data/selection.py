@@ -1,4 +1,4 @@
-"""Which records a board may compare: one environment and salt, one version of each entry, one record a cell."""
+"""Which records a board may compare: one environment and salt, one version per entry, one record per cell."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections import Counter
 from typing import NamedTuple
 
 from cloakbench.schemas.record import Record
+
+CellAddress = tuple[str, float, float, str, str, str, str, int]
+"""Protection, strength, target (-1: none), artist, attack (empty for the floor), mimicry, model, seed."""
 
 
 class SelectedRecords(NamedTuple):
@@ -19,59 +22,77 @@ class SelectedRecords(NamedTuple):
 def select(records: list[Record]) -> SelectedRecords:
     """Returns the records that pair: those of the largest environment class and salt, without superseded ones.
 
-    Duplicates of one cell (same key, or run again in a newer version) count once; the newest stays.
+    Of several records of one cell the newest stays. A record of the same key with another result is counted apart
+    from a mere repetition: the two contradict each other, and whoever reads the board has to know.
     """
-    arms = Counter((each.environment.env_class, each.salt_digest) for each in records)
-    chosen = min(arms, key=lambda arm: (-arms[arm], arm))
-    paired = [each for each in records if (each.environment.env_class, each.salt_digest) == chosen]
+    arms = Counter((record.environment.env_class, record.salt_digest) for record in records)
+    largest = min(arms, key=lambda arm: (-arms[arm], arm))
+    paired = [record for record in records if (record.environment.env_class, record.salt_digest) == largest]
     current = _newest_versions(paired)
-    cells = {cell(each): each for each in sorted(current, key=_age)}
-    kept = sorted(cells.values(), key=lambda each: (cell(each), each.key))
+    newest: dict[CellAddress, Record] = {}
+    contradicted = 0
+    for record in sorted(current, key=_age):
+        older = newest.get(cell(record))
+        contradicted += older is not None and older.key == record.key and not has_same_result(older, record)
+        newest[cell(record)] = record
+    chosen = sorted(newest.values(), key=lambda record: (cell(record), record.key))
     counts = {
         "of another environment class or salt": len(records) - len(paired),
         "of a superseded version": len(paired) - len(current),
-        "double": len(current) - len(kept),
+        "double": len(current) - len(chosen) - contradicted,
+        "of a cell that a later record of the same recipe gives another result for": contradicted,
     }
-    return SelectedRecords(kept, {reason: count for reason, count in counts.items() if count})
+    return SelectedRecords(chosen, {reason: count for reason, count in counts.items() if count})
+
+
+def has_same_result(record: Record, other: Record) -> bool:
+    """Returns whether two records of one key say the same: how the cell ended, and every measured value."""
+    return (record.status, record.quality, record.generations, record.sets) == (
+        other.status,
+        other.quality,
+        other.generations,
+        other.sets,
+    )
+
+
+def cell(record: Record) -> CellAddress:
+    """Returns which cell of a board a record is of: two records of one cell count once."""
+    attack = record.attack
+    return (
+        record.protection.name,
+        record.strength,
+        -1.0 if record.target is None else record.target,
+        record.artist,
+        "" if record.protection.role == "floor" else attack.name,
+        attack.mimicry,
+        attack.model,
+        record.seed,
+    )
 
 
 def _newest_versions(records: list[Record]) -> list[Record]:
     entries: dict[str, tuple[str, str]] = {}
     attacks: dict[str, dict[str, int]] = {}
-    for each in sorted(records, key=_age):
-        entries[each.protection.name] = (each.protection.version, each.protection.package_digest)
-        attacks[_attack(each)] = each.attack.versions
-    return [
-        each
-        for each in records
-        if entries[each.protection.name] == (each.protection.version, each.protection.package_digest)
-        and attacks[_attack(each)] == each.attack.versions
-    ]
+    for record in sorted(records, key=_age):
+        entries[record.protection.name] = _code(record)
+        attacks[_attack(record)] = record.attack.versions
+    current = []
+    for record in records:
+        is_newest = entries[record.protection.name] == _code(record)
+        if is_newest and attacks[_attack(record)] == record.attack.versions:
+            current.append(record)
+    return current
+
+
+def _code(record: Record) -> tuple[str, str]:
+    return (record.protection.version, record.protection.package_digest)
 
 
 def _attack(record: Record) -> str:
-    # Stages differ by role: the floor, for one, trains on nobody.
+    # Stages differ by role: the floor, for one, trains on no artist.
     attack = record.attack
     return f"{record.protection.role} {attack.name} {attack.mimicry} {attack.model}"
 
 
 def _age(record: Record) -> tuple[str, str]:
     return (record.created, record.key)
-
-
-def cell(record: Record) -> tuple[str, float, float, str, str, str, str, int]:
-    """Returns which cell of a board a record is of: two records of one cell are one result."""
-    attack = record.attack
-    is_floor = record.protection.role == "floor"
-    name = "" if is_floor else attack.name
-    target = -1.0 if record.target is None else record.target
-    return (
-        record.protection.name,
-        record.strength,
-        target,
-        record.artist,
-        name,
-        attack.mimicry,
-        attack.model,
-        record.seed,
-    )

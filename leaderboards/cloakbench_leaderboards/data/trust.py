@@ -1,4 +1,4 @@
-"""How far a result may be trusted: worked out from records and verified signatures, never typed by anybody."""
+"""How far a result may be trusted: derived from records and verified signatures, never entered by hand."""
 
 from __future__ import annotations
 
@@ -31,54 +31,57 @@ def labels(records: Sequence[Record], signed: Mapping[str, str], primary: str) -
 
     Args:
         records: All records of one suite version, of every environment class.
-        signed: Who of the allowed signers vouches for which record, by `cloakbench.store.signing.digest`.
+        signed: Name of the allowed signer by the digest of a record (`cloakbench.store.signing.digest`).
         primary: The metric that P is made of.
     """
-    shown = select(list(records)).records
-    arms = [record for record in shown if record.protection.role in ARMS]
-    classes = _by_class(records)
-    found = {}
-    for name in sorted({record.protection.name for record in shown}):
-        own = [record for record in shown if record.protection.name == name]
-        needed = list({record.key: record for record in [*own, *arms]}.values())
-        found[name] = _signed(needed, signed) or _reproduced(own, needed, classes, primary)
-    return found
+    by_name: dict[str, list[Record]] = {}
+    arms: list[Record] = []
+    for record in select(list(records)).records:
+        by_name.setdefault(record.protection.name, []).append(record)
+        if record.protection.role in ARMS:
+            arms.append(record)
+    by_class: dict[str, dict[str, Record]] = {}
+    for record in records:
+        by_class.setdefault(record.environment.env_class, {})[record.key] = record
+    trust = {}
+    for name, own in sorted(by_name.items()):
+        by_key = {record.key: record for record in [*own, *arms]}
+        needed = list(by_key.values())
+        trust[name] = _signed(needed, signed) or _reproduced(own, needed, by_class, primary)
+    return trust
 
 
 def _signed(needed: Sequence[Record], signed: Mapping[str, str]) -> Trust | None:
     if not signed:
         return None
-    names = {signed.get(signing.digest(record), "") for record in needed}
-    if "" in names:
+    signers = {signed.get(signing.digest(record), "") for record in needed}
+    if "" in signers:
         return None
-    return Trust(MAINTAINERS, f"all {len(needed)} records signed by {', '.join(sorted(names))}")
+    return Trust(MAINTAINERS, f"all {len(needed)} records signed by {', '.join(sorted(signers))}")
 
 
 def _reproduced(
-    own: Sequence[Record], needed: Sequence[Record], classes: Mapping[str, Mapping[str, Record]], primary: str
+    own: Sequence[Record], needed: Sequence[Record], by_class: Mapping[str, Mapping[str, Record]], primary: str
 ) -> Trust:
-    here = needed[0].environment.env_class
     expected = _p(own, needed, primary)
     count = 1
-    for where, held in classes.items():
-        if where == here or not all(_is_same_end(record, held.get(record.key)) for record in needed):
+    for env_class, records in by_class.items():
+        if env_class == needed[0].environment.env_class or not _have_same_ends(needed, records):
             continue
-        theirs = _p([held[record.key] for record in own], [held[record.key] for record in needed], primary)
-        count += expected is not None and theirs is not None and abs(theirs - expected) <= AGREES
+        p = _p([records[record.key] for record in own], [records[record.key] for record in needed], primary)
+        count += expected is not None and p is not None and abs(p - expected) <= AGREES
     if count > 1:
         return Trust(f"{REPRODUCED} in {count} environments", f"every cell; P differs by at most {AGREES:g}")
-    return Trust(SELF_REPORTED, "from one environment, signed by nobody whose signature counts")
+    return Trust(SELF_REPORTED, "from one environment, without an accepted signature")
 
 
-def _is_same_end(record: Record, other: Record | None) -> bool:
-    return other is not None and other.status == record.status
-
-
-def _by_class(records: Sequence[Record]) -> dict[str, dict[str, Record]]:
-    classes: dict[str, dict[str, Record]] = {}
-    for record in records:
-        classes.setdefault(record.environment.env_class, {})[record.key] = record
-    return classes
+def _have_same_ends(needed: Sequence[Record], records: Mapping[str, Record]) -> bool:
+    """Returns whether another environment class holds every needed cell, ended in the same way."""
+    for record in needed:
+        again = records.get(record.key)
+        if again is None or again.status != record.status:
+            return False
+    return True
 
 
 def _p(own: Sequence[Record], needed: Sequence[Record], primary: str) -> float | None:
@@ -92,5 +95,9 @@ def _p(own: Sequence[Record], needed: Sequence[Record], primary: str) -> float |
 
 
 def _mean(records: Sequence[Record], primary: str) -> float | None:
-    values = [sum(row) / len(row) for record in records if (row := record.generations.get(primary))]
-    return sum(values) / len(values) if values else None
+    means = []
+    for record in records:
+        values = record.generations.get(primary)
+        if values:
+            means.append(sum(values) / len(values))
+    return sum(means) / len(means) if means else None

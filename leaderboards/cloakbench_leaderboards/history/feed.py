@@ -15,7 +15,7 @@ class Event(NamedTuple):
     """One entry of the feed."""
 
     identity: tuple[str, ...]
-    """What tells it from all others for ever: never a wording, never a number that a rebuild may move."""
+    """Distinguishes it from all other events: neither a wording nor a number that a rebuild may change."""
     title: str
     words: str
     when: str
@@ -57,6 +57,6 @@ def atom(title: str, identity: Sequence[str], page: str, events: Sequence[Event]
 
 
 def _add(parent: ElementTree.Element, name: str, words: str = "", **attributes: str) -> ElementTree.Element:
-    made = ElementTree.SubElement(parent, f"{{{ATOM}}}{name}", attributes)
-    made.text = words or None
-    return made
+    element = ElementTree.SubElement(parent, f"{{{ATOM}}}{name}", attributes)
+    element.text = words or None
+    return element

@@ -1,24 +1,30 @@
-"""What boards have said over time: a line for each protection, version, suite and environment, beside the records."""
+"""Scores of boards over time: one line per protection, version, suite and environment, beside the records."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import to_json
 
 from cloakbench.errors import UserError
 from cloakbench.files import write_whole
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import Record
 from cloakbench.store.reading import Loaded, load
+from cloakbench_leaderboards.data.points import PointAddress, PointKind
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence, gather
-from cloakbench_leaderboards.scores.scores import ScoredPoint as Scored
+from cloakbench_leaderboards.scores.scores import ScoredPoint
 from cloakbench_leaderboards.scores.statistics import Estimate
 from cloakbench_leaderboards.versions.sides import COMPARED
 
 HISTORY_FILE = "history.jsonl"
 DIGITS = 6
+Version = tuple[str, str]
+"""Version and package digest of a protection."""
 
 
 class _Frozen(BaseModel):
@@ -29,143 +35,191 @@ class MeasuredScore(_Frozen):
     """P under one attack at one operating point."""
 
     attack: str
-    at: str
-    """`strength 1`, or `target 0.08` of the suite's matching metric."""
+    kind: PointKind
+    value: float
+    """The strength, or the limit of the suite's matching metric."""
     p: float
     low: float | None
     """Limits of the 95 % interval; none below six artists."""
     high: float | None
     artists: int
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_words(cls, data: Any) -> Any:
+        """Reads lines of older histories, which name the operating point in words: `target 0.08`."""
+        if isinstance(data, dict) and isinstance(data.get("at"), str):
+            kind, _, value = data["at"].partition(" ")
+            point = {"kind": kind, "value": value}
+            return point | {name: field for name, field in data.items() if name != "at"}
+        return data
+
+    @property
+    def at(self) -> PointAddress:
+        """The operating point."""
+        return PointAddress(self.kind, self.value)
+
 
 class HistoryPoint(_Frozen):
-    """What the records said about one version of a protection, in one suite version and environment."""
+    """Scores of one version of a protection, in one suite version and environment."""
 
     suite: str
     suite_version: int
     protection: str
     version: str
     package: str
-    """Of the digest of its code, the beginning."""
+    """The first 12 digits of the digest of its code."""
     env_class: str
     device: str
     salt: str
-    """Of the salt's digest, the beginning."""
+    """The first 12 digits of the salt's digest."""
     measured: str
-    """When its newest record was made."""
+    """Time of its newest record."""
     cells: int
     values: tuple[MeasuredScore, ...]
 
     @property
     def identity(self) -> str:
-        """What makes it another point: everything but when it was measured, so that a rebuilt board adds nothing."""
-        return hashlib.sha256(self.model_copy(update={"measured": ""}).model_dump_json().encode()).hexdigest()
+        """Digest of everything but the time of measurement, so that a rebuilt board adds no point.
+
+        It follows the first format of a line, with the operating point in words: ids of a feed never change.
+        """
+        content = self.model_dump(mode="json") | {"measured": ""}
+        content["values"] = [_in_words(score) for score in self.values]
+        return hashlib.sha256(to_json(content)).hexdigest()
+
+
+def _in_words(score: MeasuredScore) -> dict[str, Any]:
+    content = {"attack": score.attack, "at": score.at.words}
+    return content | score.model_dump(mode="json", include={"p", "low", "high", "artists"})
 
 
 def points(evidence: Evidence) -> list[HistoryPoint]:
     """Returns a point for each submission of a board, and for random noise."""
     records: dict[str, list[Record]] = {}
-    for each in evidence.records:
-        records.setdefault(each.protection.name, []).append(each)
-    scored: dict[str, list[Scored]] = {}
+    for record in evidence.records:
+        records.setdefault(record.protection.name, []).append(record)
+    scored: dict[str, list[ScoredPoint]] = {}
     for point in evidence.scores.summary.values():
         scored.setdefault(point.protection, []).append(point)
-    found = []
+    entries = []
     for entry in evidence.entries:
-        measured = _values(evidence, entry, scored.get(entry.name, []))
-        values = tuple(sorted(measured, key=lambda each: (each.attack, each.at)))
+        values = sorted(_values(evidence, entry, scored.get(entry.name, [])), key=_score_order)
         if entry.facts.role in COMPARED and values:
-            found.append(_point(records[entry.name], values))
-    return found
+            entries.append(_point(records[entry.name], tuple(values)))
+    return entries
 
 
 def read(source: Path) -> list[HistoryPoint]:
-    """Returns the points that were kept beside the records of a folder; none where no history was begun.
+    """Returns the points that lie beside the records of a folder; none where no history was begun.
 
     Raises UserError for a line that is no point.
     """
     path = source / HISTORY_FILE
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     try:
-        return united(HistoryPoint.model_validate_json(line) for line in lines if line.strip())
+        return united([HistoryPoint.model_validate_json(line) for line in lines if line.strip()])
     except ValidationError as error:
         raise UserError(
             f"expected a point of a board's history in each line of {path}, got: {error.errors()[0]['msg']}",
-            "Correct or remove the line; each stands for itself.",
+            "Correct or remove the line; lines do not depend on each other.",
         ) from None
 
 
-def united(found: Iterable[HistoryPoint]) -> list[HistoryPoint]:
+def united(history: Iterable[HistoryPoint]) -> list[HistoryPoint]:
     """Returns points without doubles, by suite, protection and time: in whatever order they come, the same list."""
     first: dict[str, HistoryPoint] = {}
-    for each in sorted(found, key=lambda each: each.measured):
-        first.setdefault(each.identity, each)
+    for point in sorted(history, key=lambda point: point.measured):
+        first.setdefault(point.identity, point)
     return sorted(first.values(), key=_order)
 
 
 def remember(source: Path, suite: str | None = None, into: Path | None = None) -> int:
-    """Adds what the records of `source` say to its history, or to that of the folder `into`; returns how many are new.
+    """Adds the scores of the records of `source` to its history, or to that of the folder `into`.
 
-    All versions and environments that the records hold are told, not only those that a board shows. The file is
-    rewritten sorted, one line a point, so that two histories merge line by line and a repetition changes nothing.
+    All versions and environments that the records hold get a point, not only those that a board shows. The file is
+    rewritten sorted, one line per point, so that two histories merge line by line and a repetition changes nothing.
+
+    Returns:
+        How many points are new.
     """
-    said = [point for layer in layers(load(source, suite)) for point in points(gather(layer))]
-    return add([*read(source), *said], source if into is None else into)
+    history = read(source)
+    for layer in layers(load(source, suite)):
+        history += points(gather(layer))
+    return add(history, source if into is None else into)
 
 
-def add(found: Iterable[HistoryPoint], folder: Path) -> int:
+def add(history: Iterable[HistoryPoint], folder: Path) -> int:
     """Adds points to the history of a folder and returns how many of them it lacked."""
-    known = read(folder)
-    both = united([*known, *found])
-    if len(both) > len(known):
-        write_whole(folder / HISTORY_FILE, "".join(each.model_dump_json() + "\n" for each in both).encode())
-    return len(both) - len(known)
+    present = read(folder)
+    both = united([*present, *history])
+    if len(both) > len(present):
+        lines = [f"{point.model_dump_json()}\n" for point in both]
+        write_whole(folder / HISTORY_FILE, "".join(lines).encode())
+    return len(both) - len(present)
 
 
 def layers(loaded: Loaded) -> Iterator[Loaded]:
     """Yields the records apart by what no board mixes: environment class and salt, and versions of one protection."""
     arms: dict[tuple[str, str], list[Record]] = {}
-    for each in loaded.records:
-        arms.setdefault((each.environment.env_class, each.salt_digest), []).append(each)
+    for record in loaded.records:
+        arms.setdefault((record.environment.env_class, record.salt_digest), []).append(record)
     for _, records in sorted(arms.items()):
-        newest: dict[str, dict[tuple[str, str], str]] = {}
-        for each in records:
-            ages = newest.setdefault(each.protection.name, {})
-            ages[_version(each)] = max(ages.get(_version(each), ""), each.created)
-        ranked = {name: sorted(ages, key=lambda v: (ages[v], v), reverse=True) for name, ages in newest.items()}
-        yield from (_layer(loaded, records, ranked, depth) for depth in range(max(map(len, ranked.values()))))
+        versions = _versions(records)
+        for depth in range(max(map(len, versions.values()))):
+            yield _layer(loaded, records, versions, depth)
 
 
-def _layer(loaded: Loaded, records: Sequence[Record], ranked: dict[str, list[tuple[str, str]]], depth: int) -> Loaded:
+def _versions(records: Sequence[Record]) -> dict[str, list[Version]]:
+    """Returns the versions of each entry, the newest first."""
+    newest: dict[str, dict[Version, str]] = {}
+    for record in records:
+        ages = newest.setdefault(record.protection.name, {})
+        ages[_version(record)] = max(ages.get(_version(record), ""), record.created)
+    ordered = {}
+    for name, ages in newest.items():
+        by_age = sorted((created, version) for version, created in ages.items())
+        ordered[name] = [version for _, version in reversed(by_age)]
+    return ordered
+
+
+def _layer(loaded: Loaded, records: Sequence[Record], versions: dict[str, list[Version]], depth: int) -> Loaded:
     """Returns the records with each submission in its version of that age, and the controls as they are."""
-    kept = [
-        each
-        for each in records
-        if each.protection.role != "submission" or ranked[each.protection.name][depth:][:1] == [_version(each)]
-    ]
-    return loaded._replace(records=kept)
+    chosen = []
+    for record in records:
+        own = versions[record.protection.name]
+        if record.protection.role != Role.SUBMISSION or own[depth:][:1] == [_version(record)]:
+            chosen.append(record)
+    return loaded._replace(records=chosen)
 
 
-def _version(record: Record) -> tuple[str, str]:
+def _version(record: Record) -> Version:
     return record.protection.version, record.protection.package_digest
 
 
-def _values(evidence: Evidence, entry: BoardEntry, scored: Sequence[Scored]) -> Iterator[MeasuredScore]:
-    sought = entry.subject.calibrations
-    stops = [(f"strength {strength:g}", strength) for strength in evidence.suite.strengths]
-    stops += [(f"target {target:g}", found.strength) for target, found in sought.items() if found.strength]
-    for each in scored:
-        if each.p.n:
-            yield from (_measured(each.attack, at, each.p) for at, place in stops if place == each.strength)
+def _values(evidence: Evidence, entry: BoardEntry, scored: Sequence[ScoredPoint]) -> Iterator[MeasuredScore]:
+    points = [(PointAddress(PointKind.STRENGTH, strength), strength) for strength in evidence.suite.strengths]
+    for target, calibration in entry.subject.calibrations.items():
+        if calibration.strength:
+            points.append((PointAddress(PointKind.TARGET, target), calibration.strength))
+    for point in scored:
+        for address, strength in points:
+            if point.p.n and strength == point.strength:
+                yield _measured(point.attack, address, point.p)
 
 
-def _measured(attack: str, at: str, p: Estimate) -> MeasuredScore:
+def _measured(attack: str, at: PointAddress, p: Estimate) -> MeasuredScore:
     low, high = (round(p.low, DIGITS), round(p.high, DIGITS)) if p.has_interval else (None, None)
-    return MeasuredScore(attack=attack, at=at, p=round(p.value, DIGITS), low=low, high=high, artists=p.n)
+    value = round(p.value, DIGITS)
+    return MeasuredScore(attack=attack, kind=at.kind, value=at.value, p=value, low=low, high=high, artists=p.n)
+
+
+def _score_order(score: MeasuredScore) -> tuple[str, str]:
+    return score.attack, score.at.words
 
 
 def _point(records: Sequence[Record], values: tuple[MeasuredScore, ...]) -> HistoryPoint:
-    newest = max(records, key=lambda each: (each.created, each.key))
+    newest = max(records, key=lambda record: (record.created, record.key))
     return HistoryPoint(
         suite=newest.suite,
         suite_version=newest.suite_version,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -11,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cloakbench.files import to_json, write_whole
 from cloakbench.schemas.record import Record
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.data.selection import cell
+from cloakbench_leaderboards.data.selection import CellAddress, cell
 from cloakbench_leaderboards.data.trust import ARMS
 from cloakbench_leaderboards.scores.evidence import Evidence
-from cloakbench_leaderboards.versions.changes import changes, sentence
+from cloakbench_leaderboards.versions.changes import changes, field_words
 
 SAME = 1e-9
 """P that differs by less is the same."""
@@ -31,13 +32,13 @@ class LastStanding(_Frozen):
     rank: int | None
     """None where it has no place, as controls have none."""
     p: float | None
-    """The number that carries the rank."""
+    """The number that decides the rank."""
     records: list[str]
     """Addresses of its records: key/environment class."""
 
 
 BOARDS = "boards"
-"""Folder of a store that says of each suite what its last board was, and what changed to it."""
+"""Folder of a store with the last board of each suite."""
 
 
 class State(_Frozen):
@@ -52,18 +53,28 @@ class State(_Frozen):
     standings: dict[str, LastStanding]
 
 
+class MoveKind(StrEnum):
+    """The difference between two boards for one entry."""
+
+    NEW = "new"
+    GONE = "gone"
+    MOVED = "moved"
+    CHANGED = "changed"
+    """Rank and P are as before, but not its records or version."""
+
+
 class Move(_Frozen):
-    """What became of one entry; `causes` are words by kind: code, weights, environment, data, suite, cells, others."""
+    """The difference for one entry."""
 
     protection: str
-    what: str
-    """`new`, `gone`, `moved`, or `changed` where rank and P are as before."""
+    what: MoveKind
     version: str
     rank_before: int | None
     rank: int | None
     p_before: float | None
     p: float | None
     causes: dict[str, list[str]]
+    """Words by kind of cause: code, weights, environment, data, suite, cells, others."""
 
 
 class Changes(_Frozen):
@@ -79,7 +90,7 @@ class Changes(_Frozen):
 
 
 class LastBoard(_Frozen):
-    """What a store keeps of the last board."""
+    """The last board, and what changed to it, as a store holds them."""
 
     state: State
     changes: Changes
@@ -93,30 +104,34 @@ def read(store: Path, suite: str) -> LastBoard | None:
         return None
 
 
-def write(store: Path, kept: LastBoard) -> None:
-    """Keeps a board as the one that the next is compared with."""
-    write_whole(store / BOARDS / f"{kept.state.suite}.json", to_json(kept.model_dump(mode="json")))
+def write(store: Path, board: LastBoard) -> None:
+    """Writes the board that the next one is compared with."""
+    write_whole(store / BOARDS / f"{board.state.suite}.json", to_json(board.model_dump(mode="json")))
 
 
 def state(evidence: Evidence) -> State:
     """Returns a board as the next one is compared with it."""
-    suite, found = evidence.suite, evidence.standings
-    held: dict[str, list[str]] = {}
+    suite, standings = evidence.suite, evidence.standings
+    addresses: dict[str, list[str]] = {}
     for record in evidence.records:
-        held.setdefault(record.protection.name, []).append(address(record))
-    values = dict(zip(found.names, (each.value for each in found.rank_column.estimates), strict=True))
-    standings = {
-        entry.name: LastStanding(
+        addresses.setdefault(record.protection.name, []).append(address(record))
+    entries = {}
+    for entry in evidence.entries:
+        row = standings.rows.get(entry.name)
+        p = math.nan if row is None else standings.rank_column.estimates[row].value
+        standing = standings.places.get(entry.name)
+        entries[entry.name] = LastStanding(
             version=entry.facts.version,
-            rank=found.places[entry.name].rank if entry.name in found.places else None,
-            p=_finite(values.get(entry.name, math.nan)),
-            records=sorted(held[entry.name]),
+            rank=standing.rank if standing else None,
+            p=p if math.isfinite(p) else None,
+            records=sorted(addresses[entry.name]),
         )
-        for entry in evidence.entries
-    }
-    updated = max(record.created for record in evidence.records)[:10]
     return State(
-        suite=suite.name, version=suite.version, updated=updated, column=found.rank_column.title, standings=standings
+        suite=suite.name,
+        version=suite.version,
+        updated=max(record.created for record in evidence.records)[:10],
+        column=standings.rank_column.title,
+        standings=entries,
     )
 
 
@@ -126,13 +141,20 @@ def address(record: Record) -> str:
 
 
 def compare(old: State | None, new: State, records: Mapping[str, Record]) -> Changes:
-    """Returns every entry that came, went or moved; `records` are those of both boards by address."""
+    """Returns every entry that came, went or moved.
+
+    Args:
+        old: The last board; None where there was none.
+        new: This board.
+        records: The records of both boards by address.
+    """
     before = old.standings if old else {}
-    moves = [
-        _move(name, before.get(name), new.standings.get(name), _arms(before, new.standings), records)
-        for name in sorted({*before, *new.standings})
-        if _has_moved(before.get(name), new.standings.get(name))
-    ]
+    arms = _arms(before), _arms(new.standings)
+    moves = []
+    for name in sorted({*before, *new.standings}):
+        last, now = before.get(name), new.standings.get(name)
+        if last is None or now is None or _has_moved(last, now):
+            moves.append(_move(name, last, now, arms, records))
     return Changes(
         suite=new.suite,
         version=new.version,
@@ -143,9 +165,7 @@ def compare(old: State | None, new: State, records: Mapping[str, Record]) -> Cha
     )
 
 
-def _has_moved(old: LastStanding | None, new: LastStanding | None) -> bool:
-    if old is None or new is None:
-        return True
+def _has_moved(old: LastStanding, new: LastStanding) -> bool:
     return old.rank != new.rank or _differs(old.p, new.p) or old.version != new.version or old.records != new.records
 
 
@@ -159,76 +179,99 @@ Arms = tuple[list[str], list[str]]
 """Addresses of the records that all scores are measured against, before and after."""
 
 
-def _arms(old: Mapping[str, LastStanding], new: Mapping[str, LastStanding]) -> Arms:
-    before, after = ([a for name in ARMS if name in of for a in of[name].records] for of in (old, new))
-    return before, after
+def _arms(standings: Mapping[str, LastStanding]) -> list[str]:
+    addresses: list[str] = []
+    for name in ARMS:
+        if name in standings:
+            addresses += standings[name].records
+    return addresses
 
 
 def _move(
     name: str, old: LastStanding | None, new: LastStanding | None, arms: Arms, records: Mapping[str, Record]
 ) -> Move:
-    why: dict[str, list[str]] = {}
-    if old and new:
-        why = _causes(old.records, new.records, records)
-        if _differs(old.p, new.p):
-            for kind, words in _causes(*arms, records).items():
-                why.setdefault(kind, []).extend(f"controls: {each}" for each in words if name not in ARMS)
-        why = {kind: words for kind, words in why.items() if words}
-        if not why:
-            why = {"others": ["other entries moved"]} if not _differs(old.p, new.p) else {"data": ["values filled in"]}
-    known = new or old
-    is_same = old and new and old.rank == new.rank and not _differs(old.p, new.p)
+    current = new or old
     return Move(
         protection=name,
-        what="changed" if is_same else "moved" if old and new else "new" if new else "gone",
-        version=known.version if known else "",
+        what=_kind(old, new),
+        version=current.version if current else "",
         rank_before=old.rank if old else None,
         rank=new.rank if new else None,
         p_before=old.p if old else None,
         p=new.p if new else None,
-        causes=why,
+        causes=_why(name, old, new, arms, records) if old and new else {},
     )
+
+
+def _kind(old: LastStanding | None, new: LastStanding | None) -> MoveKind:
+    if old is None:
+        return MoveKind.NEW
+    if new is None:
+        return MoveKind.GONE
+    is_same = old.rank == new.rank and not _differs(old.p, new.p)
+    return MoveKind.CHANGED if is_same else MoveKind.MOVED
+
+
+def _why(
+    name: str, old: LastStanding, new: LastStanding, arms: Arms, records: Mapping[str, Record]
+) -> dict[str, list[str]]:
+    """Returns why an entry moved, in words by kind of cause."""
+    why = _causes(old.records, new.records, records)
+    if _differs(old.p, new.p) and name not in ARMS:
+        for kind, words in _causes(*arms, records).items():
+            why.setdefault(kind, []).extend(f"controls: {cause}" for cause in words)
+    if why:
+        return why
+    return {"data": ["values filled in"]} if _differs(old.p, new.p) else {"others": ["other entries moved"]}
 
 
 def _causes(old: Sequence[str], new: Sequence[str], records: Mapping[str, Record]) -> dict[str, list[str]]:
     """Returns why the records at two lists of addresses differ: causes of cells in both, and cells in one alone."""
-    before, after = (
-        {_place(records[each]): records[each] for each in addresses if each in records} for addresses in (old, new)
-    )
-    found: dict[str, list[str]] = {}
-    for change in changes((before[place], after[place]) for place in before.keys() & after.keys()):
-        found.setdefault(change.component, []).append(sentence(change).partition(": ")[2])
+    before, after = _by_cell(old, records), _by_cell(new, records)
+    causes: dict[str, list[str]] = {}
+    for change in changes((before[shared], after[shared]) for shared in before.keys() & after.keys()):
+        causes.setdefault(change.component, []).append(field_words(change))
     lost = len(set(old)) - len(before)
     more, fewer = len(after.keys() - before.keys()) - lost, len(before.keys() - after.keys())
-    told = [f"{count} {word}" for count, word in ((more, "more"), (fewer, "fewer")) if count > 0]
-    told += [f"{lost} records of the last board are gone"] if lost else []
-    return {**found, **({"cells": told} if told else {})}
+    counts = [f"{count} {word}" for count, word in ((more, "more"), (fewer, "fewer")) if count > 0]
+    if lost:
+        counts.append(f"{lost} records of the last board are gone")
+    if counts:
+        causes["cells"] = counts
+    return causes
 
 
-def _place(record: Record) -> tuple[object, ...]:
-    """Returns which cell a record is of, whatever strength was found for its target."""
-    return cell(record if record.target is None else record.model_copy(update={"strength": 0.0}))
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _by_cell(addresses: Sequence[str], records: Mapping[str, Record]) -> dict[CellAddress, Record]:
+    """Returns the records by cell, whatever strength a search ended at for a target."""
+    by_cell = {}
+    for address_ in addresses:
+        if address_ in records:
+            record = records[address_]
+            anywhere = record if record.target is None else record.model_copy(update={"strength": 0.0})
+            by_cell[cell(anywhere)] = record
+    return by_cell
 
 
 def words(changes: Changes) -> list[str]:
     """Returns one line for each move."""
-    return [f"{text.name(move.protection)}: {_said(move)}" for move in changes.moves]
+    return [f"{text.name(move.protection)}: {_sentence(move)}" for move in changes.moves]
 
 
-def _said(move: Move) -> str:
-    if move.what == "gone":
+def _sentence(move: Move) -> str:
+    if move.what is MoveKind.GONE:
         return "gone from the board"
-    rank = "no rank" if move.rank is None else f"rank {move.rank}"
-    p = "no P" if move.p is None else f"P {text.number(move.p)}"
-    if move.what == "new":
+    rank, p = _rank(move.rank), _p(move.p)
+    if move.what is MoveKind.NEW:
         return f"new, version {move.version}: {rank}, {p}"
-    because = "; ".join(f"{kind}: {', '.join(all_)}" for kind, all_ in move.causes.items())
-    if move.what == "changed":
-        return f"{rank}, {p} as before; {because}"
-    was_rank = "no rank" if move.rank_before is None else f"rank {move.rank_before}"
-    was_p = "no P" if move.p_before is None else f"P {text.number(move.p_before)}"
-    return f"{was_rank} to {rank}, {was_p} to {p}; {because}"
+    causes = "; ".join(f"{kind}: {', '.join(causes)}" for kind, causes in move.causes.items())
+    if move.what is MoveKind.CHANGED:
+        return f"{rank}, {p} as before; {causes}"
+    return f"{_rank(move.rank_before)} to {rank}, {_p(move.p_before)} to {p}; {causes}"
+
+
+def _rank(rank: int | None) -> str:
+    return "no rank" if rank is None else f"rank {rank}"
+
+
+def _p(p: float | None) -> str:
+    return "no P" if p is None else f"P {text.number(p)}"

@@ -40,7 +40,7 @@ def fit(values: Sequence[float], least: float) -> list[Piece]:
         return []
     price = 3 * math.log(max(len(x), LEAST_POINTS))
     noise = max(_noise(x), least / math.sqrt(2 * price))
-    sums, squares = (np.concatenate([[0.0], np.cumsum(part)]) for part in (x, x**2))
+    sums, squares = _running_sum(x), _running_sum(x**2)
 
     def residual(start: int, stop: int) -> float:
         total = sums[stop] - sums[start]
@@ -66,6 +66,10 @@ def has_regressed(pieces: Sequence[Piece], least: float) -> bool:
         (True, False)
     """
     return bool(pieces) and max(piece.level for piece in pieces) - pieces[-1].level >= least
+
+
+def _running_sum(x: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0.0], np.cumsum(x)])
 
 
 def _noise(x: np.ndarray) -> float:

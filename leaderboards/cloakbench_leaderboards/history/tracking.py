@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from cloakbench_leaderboards.data.points import PointAddress, PointKind
 from cloakbench_leaderboards.history import steps
 from cloakbench_leaderboards.history.history import HistoryPoint, MeasuredScore
 from cloakbench_leaderboards.history.steps import Piece
@@ -13,12 +16,12 @@ from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS
 
 
 class LevelChange(NamedTuple):
-    """One level giving way to another."""
+    """A step from one level to another."""
 
     point: HistoryPoint
     """The first one on the new level."""
     attack: str
-    at: str
+    at: PointAddress
     before: float
     after: float
 
@@ -33,7 +36,7 @@ class ScoreHistory:
     """P of one protection under one attack over time, in one suite version and environment."""
 
     attack: str
-    at: str
+    at: PointAddress
     points: tuple[HistoryPoint, ...]
     values: tuple[MeasuredScore, ...]
     pieces: tuple[Piece, ...]
@@ -43,11 +46,11 @@ class ScoreHistory:
 
     @property
     def steps(self) -> list[LevelChange]:
-        """What happened, the oldest first."""
-        return [
-            LevelChange(self.points[new.start], self.attack, self.at, old.level, new.level)
-            for old, new in zip(self.pieces, self.pieces[1:], strict=False)
-        ]
+        """All changes of level, the oldest first."""
+        changes = []
+        for old, new in itertools.pairwise(self.pieces):
+            changes.append(LevelChange(self.points[new.start], self.attack, self.at, old.level, new.level))
+        return changes
 
 
 @dataclass(frozen=True)
@@ -60,25 +63,34 @@ class Track:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What tells it from the others, for anchors and ids."""
+        """What distinguishes it from the others, for anchors and ids."""
         return _track(self.points[0])
 
 
 def tracks(points: Iterable[HistoryPoint], margin: float, attacks: Sequence[str] = ()) -> list[Track]:
-    """Returns the tracks of a history, sorted; attacks in the order of `attacks`, others after them.
+    """Returns the tracks of a history, sorted.
 
-    `margin` is the least step that matters.
+    Args:
+        points: The points of the history, in any order.
+        margin: The least step that matters, in units of P.
+        attacks: Order of the attacks; others stand after them.
     """
     grouped: dict[tuple[str, ...], list[HistoryPoint]] = {}
-    for each in points:
-        grouped.setdefault(_track(each), []).append(each)
-    found = []
+    for point in points:
+        grouped.setdefault(_track(point), []).append(point)
+    result = []
     for _, group in sorted(grouped.items()):
-        ordered = sorted(group, key=lambda each: (each.measured, each.identity))
-        names = {value.attack for each in ordered for value in each.values}
-        known = [*(name for name in attacks if name in names), *sorted(names - set(attacks))]
-        found.append(Track(tuple(ordered), tuple(_series(name, ordered, margin) for name in known)))
-    return found
+        ordered = sorted(group, key=lambda point: (point.measured, point.identity))
+        series = [_series(name, ordered, margin) for name in _attacks(ordered, attacks)]
+        result.append(Track(tuple(ordered), tuple(series)))
+    return result
+
+
+def _attacks(ordered: Sequence[HistoryPoint], attacks: Sequence[str]) -> list[str]:
+    names: set[str] = set()
+    for point in ordered:
+        names.update(score.attack for score in point.values)
+    return [*(name for name in attacks if name in names), *sorted(names - set(attacks))]
 
 
 def _track(point: HistoryPoint) -> tuple[str, ...]:
@@ -86,21 +98,31 @@ def _track(point: HistoryPoint) -> tuple[str, ...]:
 
 
 def _series(attack: str, ordered: Sequence[HistoryPoint], margin: float) -> ScoreHistory:
-    at = _stop(attack, ordered)
-    found = [(each, value) for each in ordered for value in each.values if (value.attack, value.at) == (attack, at)]
-    # A board that grew between two builds tells some numbers twice.
-    kept = [found[0]]
-    for each, value in found[1:]:
-        if (each.version, each.package, value) != (kept[-1][0].version, kept[-1][0].package, kept[-1][1]):
-            kept.append((each, value))
-    points, values = zip(*kept, strict=True)
-    levels = [value.p for value in values]
-    enough = all(value.artists >= MIN_ARTISTS for value in values)
+    at = _operating_point(attack, ordered)
+    points: list[HistoryPoint] = []
+    values: list[MeasuredScore] = []
+    for point in ordered:
+        for score in point.values:
+            if score.attack != attack or score.at != at:
+                continue
+            # A board that grew between two builds repeats some numbers.
+            if not points or _said(point, score) != _said(points[-1], values[-1]):
+                points.append(point)
+                values.append(score)
+    levels = [score.p for score in values]
+    enough = all(score.artists >= MIN_ARTISTS for score in values)
     pieces = steps.fit(levels, margin) if enough else [Piece(0, len(levels), sum(levels) / len(levels))]
-    return ScoreHistory(attack, at, points, values, tuple(pieces), steps.has_regressed(pieces, margin))
+    has_regressed = steps.has_regressed(pieces, margin)
+    return ScoreHistory(attack, at, tuple(points), tuple(values), tuple(pieces), has_regressed)
 
 
-def _stop(attack: str, ordered: Sequence[HistoryPoint]) -> str:
+def _said(point: HistoryPoint, score: MeasuredScore) -> tuple[str, str, MeasuredScore]:
+    return point.version, point.package, score
+
+
+def _operating_point(attack: str, ordered: Sequence[HistoryPoint]) -> PointAddress:
     """Returns the operating point that most points have; of several a target, else the strongest."""
-    stops = [value.at for each in ordered for value in each.values if value.attack == attack]
-    return max(set(stops), key=lambda at: (stops.count(at), at.startswith("target"), float(at.split()[1])))
+    counts: Counter[PointAddress] = Counter()
+    for point in ordered:
+        counts.update(score.at for score in point.values if score.attack == attack)
+    return max(counts, key=lambda at: (counts[at], at.kind is PointKind.TARGET, at.value))

@@ -16,8 +16,8 @@ from cloakbench_leaderboards.board.view import Board, Pair, ProtectionView, Trad
 from cloakbench_leaderboards.parts import bundles, commands
 from cloakbench_leaderboards.parts.page import INDEX, Material, Page, slug
 from cloakbench_leaderboards.scores import aggregates, flags, statistics
-from cloakbench_leaderboards.scores.aggregates import CLEAN, Value
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
+from cloakbench_leaderboards.scores.setting import CLEAN, Value
 from cloakbench_leaderboards.scores.statistics import Estimate
 
 EQUAL, MISSING = "equal.html", "missing.html"

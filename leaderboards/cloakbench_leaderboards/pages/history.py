@@ -160,7 +160,7 @@ def _line(series: ScoreHistory) -> LineView:
     nothing = f"{len(series.values)} values, no step" if len(series.values) > 1 else "one value"
     return LineView(
         attack=text.name(series.attack),
-        at=series.at,
+        at=series.at.words,
         spark=spark(series),
         first=text.number(first.p, _half(first.low, first.high)),
         last=text.number(last.p, _half(last.low, last.high)),
@@ -189,7 +189,7 @@ def _steps(found: Sequence[Track]) -> Iterator[Event]:
                 yield Event(
                     ("step", *track.identity, series.attack, step.point.identity),
                     f"{text.name(step.point.protection)} {'fell' if step.has_fallen else 'rose'} under {series.attack}",
-                    f"P at {series.at}, {_told(step)}",
+                    f"P at {series.at.words}, {_told(step)}",
                     step.point.measured,
                     f"{PATH}#{_anchor(track)}",
                 )

@@ -20,10 +20,10 @@ from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page
 from cloakbench_leaderboards.parts.standing import Number
 from cloakbench_leaderboards.parts.svg import SMALL, Chart
-from cloakbench_leaderboards.scores.aggregates import FIXED
 from cloakbench_leaderboards.scores.evidence import BoardEntry
 from cloakbench_leaderboards.scores.matching import CalibratedStrength
 from cloakbench_leaderboards.scores.scores import ScoredPoint
+from cloakbench_leaderboards.scores.setting import FIXED
 
 COMPARED = "random-noise"
 """The control that stands beside a protection in its plots."""
@@ -192,7 +192,7 @@ def _heat(look: Lookup, entry: BoardEntry, strength: float) -> Heat:
     evidence = look.evidence
     has_one = entry.facts.role in FIXED
     at = "" if has_one else f" at strength {strength:g}"
-    if strength in entry.subject.sought:
+    if strength in entry.subject.calibrated_strengths:
         at += " (calibrated)"
     rows = tuple(
         HeatRow(

@@ -9,8 +9,8 @@ from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.headline import limits
 from cloakbench_leaderboards.board.tables import TableCell, estimate_cell
 from cloakbench_leaderboards.parts.lookup import Lookup
-from cloakbench_leaderboards.scores.aggregates import Value
 from cloakbench_leaderboards.scores.evidence import BoardEntry
+from cloakbench_leaderboards.scores.setting import Value
 from cloakbench_leaderboards.scores.statistics import Estimate
 
 WORDS = ("not reached", "no signal", "not defined")

@@ -1,14 +1,15 @@
-"""All that a board is drawn from, worked out once: frames, scores, entries and raw values."""
+"""All that a board shows, computed once: frames, scores, entries and raw values."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
 import pandas as pd
 
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import ProtectionFacts, Record
 from cloakbench.schemas.suite import AttackSpec, MetricFacts, Suite, SuiteFacts
 from cloakbench.store.reading import DamagedLine, Loaded
@@ -18,16 +19,19 @@ from cloakbench_leaderboards.data.coverage import Gap
 from cloakbench_leaderboards.data.selection import select
 from cloakbench_leaderboards.data.trust import Trust, labels
 from cloakbench_leaderboards.scores import matching, statistics
-from cloakbench_leaderboards.scores.aggregates import EntryPoints, Setting, protection
+from cloakbench_leaderboards.scores.aggregates import protection
 from cloakbench_leaderboards.scores.matching import CalibratedStrength
 from cloakbench_leaderboards.scores.resolution import Resolution, measure
 from cloakbench_leaderboards.scores.scores import Scores, score
+from cloakbench_leaderboards.scores.setting import EntryPoints, Setting
 from cloakbench_leaderboards.scores.standings import CONTROLS, Standings, standings
-from cloakbench_leaderboards.scores.statistics import Estimate
+from cloakbench_leaderboards.scores.statistics import Array, Estimate
 
 Address = tuple[str, float, str, str]
 """Protection, strength, attack, metric."""
 ADDRESS = ["protection", "strength", "attack", "metric"]
+QualityAddress = tuple[str, float, str]
+"""Protection, strength, metric."""
 
 
 class BoardEntry(NamedTuple):
@@ -38,11 +42,11 @@ class BoardEntry(NamedTuple):
     """The name, safe and short enough for a table."""
     facts: ProtectionFacts
     subject: EntryPoints
-    """What its aggregates are worked out from."""
+    """The operating points that its aggregates are computed from."""
 
     @property
     def strengths(self) -> tuple[float, ...]:
-        """Where it was measured, rising."""
+        """Strengths that were measured, rising."""
         return self.subject.strengths
 
     @property
@@ -53,7 +57,7 @@ class BoardEntry(NamedTuple):
 
 @dataclass(frozen=True)
 class Levels:
-    """The board's numbers, one frame per level; nothing changes one after it is made."""
+    """The board's numbers, one frame per level; none is changed afterwards."""
 
     rows: pd.DataFrame
     """One row per image, or generation, and metric."""
@@ -86,10 +90,10 @@ class Evidence:
     """Mean over artists; the floor stands under every attack of its mimicry and model."""
     change: dict[Address, Estimate]
     """Mean over artists of the paired difference to the clean arm on the same attack."""
-    quality: dict[tuple[str, float, str], Estimate]
+    quality: dict[QualityAddress, Estimate]
     """By protection, strength, metric."""
     trust: dict[str, Trust]
-    """By protection: who vouches for its numbers, or how often they were reproduced."""
+    """By protection: signers of its records, or how often they were reproduced."""
 
     @property
     def suite(self) -> Suite:
@@ -113,12 +117,15 @@ class Evidence:
 
     @property
     def middle(self) -> float:
-        """The strength that carries the rank."""
+        """The strength that decides the rank where entries are compared at strengths."""
         return sorted(self.suite.strengths)[len(self.suite.strengths) // 2]
 
     def metric(self, name: str) -> MetricFacts | None:
         """Returns what the suite's facts say about a metric."""
-        return next((each for each in self.facts.metrics if each.name == name), None)
+        for metric in self.facts.metrics:
+            if metric.name == name:
+                return metric
+        return None
 
     def focus(self, entry: BoardEntry) -> float:
         """Returns the strength at which an entry's raw values stand in the headline: the middle, or its nearest."""
@@ -129,19 +136,17 @@ def gather(loaded: Loaded) -> Evidence:
     """Returns the evidence in a set of records; needs at least one."""
     chosen = select(loaded.records)
     suite = loaded.facts.suite
-    places, rows = frames.places(chosen.records), frames.rows(chosen.records)
-    cells = frames.cells(places, rows, suite.metrics.primary)
-    artists = tuple(suite.artists or sorted({each.artist for each in chosen.records}))
-    scores = score(cells, loaded.facts.ranked, artists)
-    values = _addressed(cells, frames.metrics(chosen.records), suite)
-    quality = frames.quality(places, rows[rows["level"] == "quality"], [attack.name for attack in suite.attacks])
-    found = over_artists(quality, ["protection", "strength", "metric"], "value")
+    levels = _levels(chosen.records, suite)
+    artists = tuple(suite.artists or sorted({record.artist for record in chosen.records}))
+    scores = score(levels.cells, loaded.facts.ranked, artists)
+    values = _addressed(levels.cells, frames.metrics(chosen.records), suite)
+    quality = _quality(levels, suite)
     setting = Setting(
         suite=suite,
         attacks=loaded.facts.ranked,
         grid=scores.grid,
-        quality={cast("tuple[str, float, str]", place): estimate.value for place, estimate in found.items()},
-        higher_is_better={each.name: each.higher_is_better for each in loaded.facts.metrics},
+        quality={address: estimate.value for address, estimate in quality.items()},
+        higher_is_better={metric.name: metric.higher_is_better for metric in loaded.facts.metrics},
     )
     entries = _entries(setting, chosen.records)
     standing = standings(setting, [entry.subject for entry in entries])
@@ -152,94 +157,111 @@ def gather(loaded: Loaded) -> Evidence:
         damaged=loaded.damaged,
         artists=artists,
         entries=_ordered(entries, standing),
-        levels=Levels(rows, cells, scores.points, standing.frame),
+        levels=replace(levels, points=scores.points, entries=standing.frame),
         scores=scores,
         setting=setting,
         standings=standing,
-        noise=_noise(setting, cells, standing, entries),
-        gaps=coverage.gaps(cells, suite, artists),
+        noise=_noise(setting, levels.cells, standing, entries),
+        gaps=coverage.gaps(levels.cells, suite, artists),
         raw=cast("dict[Address, Estimate]", over_artists(values, ADDRESS, "value")),
         change=cast("dict[Address, Estimate]", over_artists(_paired(values), ADDRESS, "change")),
-        quality=cast("dict[tuple[str, float, str], Estimate]", found),
+        quality=quality,
         trust=labels(loaded.records, loaded.signed, suite.metrics.primary),
     )
-
-
-def _addressed(cells: pd.DataFrame, metrics: pd.DataFrame, suite: Suite) -> pd.DataFrame:
-    attacks = pd.DataFrame(
-        [(each.name, each.mimicry, each.model) for each in suite.attacks], columns=["attack", "mimicry", "model"]
-    )
-    cells = cells.assign(cell=range(len(cells)))
-    floor = cells[cells["role"] == "floor"].drop(columns="attack").merge(attacks, on=["mimicry", "model"])
-    known = cells[(cells["role"] != "floor") & cells["attack"].isin(attacks["attack"])]
-    both = pd.concat([known, floor[known.columns]], ignore_index=True)
-    return both[both["status"] == "ok"].merge(metrics, on="cell")
-
-
-def _paired(values: pd.DataFrame) -> pd.DataFrame:
-    place = ["attack", "artist", "seed", "metric"]
-    clean = values[values["role"] == "identity"].drop_duplicates(place)[[*place, "value"]]
-    paired = values.merge(clean.rename(columns={"value": "clean"}), on=place)
-    return paired.assign(change=paired["value"] - paired["clean"])
 
 
 def over_artists(values: pd.DataFrame, address: list[str], column: str) -> dict[tuple[object, ...], Estimate]:
     """Returns the mean over artists at each address, of each artist the mean over its rows."""
     means = values.groupby([*address, "artist"], observed=True)[column].mean().unstack("artist")
-    found = statistics.estimates(means.to_numpy(dtype=float))
-    return {cast("tuple[object, ...]", place): found.at(row) for row, place in enumerate(means.index)}
+    estimates = statistics.estimates(means.to_numpy(dtype=float))
+    return {cast("tuple[object, ...]", key): estimates.at(row) for row, key in enumerate(means.index)}
+
+
+def _levels(records: list[Record], suite: Suite) -> Levels:
+    """Returns the frames of rows and cells; points and entries are filled in once they are scored."""
+    rows = frames.rows(records)
+    cells = frames.cells(frames.places(records), rows, suite.metrics.primary)
+    return Levels(rows, cells, pd.DataFrame(), pd.DataFrame())
+
+
+def _quality(levels: Levels, suite: Suite) -> dict[QualityAddress, Estimate]:
+    rows = levels.rows[levels.rows["level"] == "quality"]
+    means = frames.quality(levels.cells[frames.CELL_COLUMNS], rows, [attack.name for attack in suite.attacks])
+    return cast("dict[QualityAddress, Estimate]", over_artists(means, ["protection", "strength", "metric"], "value"))
+
+
+def _addressed(cells: pd.DataFrame, metrics: pd.DataFrame, suite: Suite) -> pd.DataFrame:
+    """Returns one row per cell and metric; the floor stands under every attack of its mimicry and model."""
+    rows = [(attack.name, attack.mimicry, attack.model) for attack in suite.attacks]
+    attacks = pd.DataFrame(rows, columns=["attack", "mimicry", "model"])
+    cells = cells.assign(cell=range(len(cells)))
+    is_floor = cells["role"] == str(Role.FLOOR)
+    floor = cells[is_floor].drop(columns="attack").merge(attacks, on=["mimicry", "model"])
+    others = cells[~is_floor & cells["attack"].isin(attacks["attack"])]
+    both = pd.concat([others, floor[others.columns]], ignore_index=True)
+    return both[both["status"] == str(frames.CellStatus.OK)].merge(metrics, on="cell")
+
+
+def _paired(values: pd.DataFrame) -> pd.DataFrame:
+    pair = ["attack", "artist", "seed", "metric"]
+    clean = values[values["role"] == str(Role.IDENTITY)].drop_duplicates(pair)[[*pair, "value"]]
+    paired = values.merge(clean.rename(columns={"value": "clean"}), on=pair)
+    return paired.assign(change=paired["value"] - paired["clean"])
 
 
 def _entries(setting: Setting, records: list[Record]) -> list[BoardEntry]:
     newest: dict[str, ProtectionFacts] = {}
     strengths: dict[str, set[float]] = {}
-    searched: dict[str, dict[float, Record]] = {}
-    for each in records:
-        name = each.protection.name
-        newest[name] = each.protection
-        if each.target is not None:
-            searched.setdefault(name, {})[each.target] = each
+    searches: dict[str, dict[float, Record]] = {}
+    for record in records:
+        name = record.protection.name
+        newest[name] = record.protection
+        measured = strengths.setdefault(name, set())
+        if record.target is not None:
+            searches.setdefault(name, {})[record.target] = record
         # Strength 0 beside a target: no strength of the protection meets it, so there is no such point.
-        strengths.setdefault(name, set()).update([each.strength] if each.target is None or each.strength else [])
+        if record.target is None or record.strength:
+            measured.add(record.strength)
     limits = {stop.target: stop.limits for stop in setting.stops}
-    found = []
+    entries = []
     for name, facts in sorted(newest.items()):
-        ends = searched.get(name, {}).items()
-        sought = {target: _sought(setting, limits.get(target, {}), record) for target, record in ends}
-        found.append(BoardEntry(name, text.name(name), facts, _subject(facts, strengths[name], sought, setting.suite)))
-    return found
+        calibrations = {}
+        for target, record in searches.get(name, {}).items():
+            calibrations[target] = _calibration(setting, limits.get(target, {}), record)
+        subject = _subject(facts, strengths[name], calibrations, setting.suite)
+        entries.append(BoardEntry(name, text.name(name), facts, subject))
+    return entries
 
 
-def _sought(setting: Setting, limits: Mapping[str, float], record: Record) -> CalibratedStrength:
+def _calibration(setting: Setting, limits: Mapping[str, float], record: Record) -> CalibratedStrength:
     binding = matching.binding(record.strength, record.calibration, limits, setting.higher_is_better)
     return CalibratedStrength(limits, record.strength, binding, text.plain(record.reason))
 
 
 def _subject(
-    facts: ProtectionFacts, strengths: set[float], sought: dict[float, CalibratedStrength], suite: Suite
+    facts: ProtectionFacts, strengths: set[float], calibrations: dict[float, CalibratedStrength], suite: Suite
 ) -> EntryPoints:
     is_swept = facts.role in coverage.SUITE_ROLES and facts.budget != coverage.PERCEPTUAL
     planned = tuple(suite.strengths) if is_swept else ()
-    return EntryPoints(facts.name, facts.role, tuple(sorted(strengths)), sought, planned)
+    return EntryPoints(facts.name, facts.role, tuple(sorted(strengths)), calibrations, planned)
 
 
 def _noise(setting: Setting, cells: pd.DataFrame, standing: Standings, entries: list[BoardEntry]) -> Resolution:
-    placebo = next((entry.subject for entry in entries if entry.facts.role == "placebo"), None)
-    own = [protection(setting, placebo, setting.attack.name, setting.middle).artists] if placebo else []
-    floor = statistics.estimates(own[0][None]).at(0) if own else statistics.mean([])
-    submissions = [entry.name for entry in entries if not entry.is_control]
-    whole = [
-        value.artists
-        for name, value in zip(standing.names, standing.rank_column.values, strict=True)
-        if name in submissions and value.is_whole
-    ]
-    # One entry alone is told apart from the placebo.
-    return measure(setting, cells, floor, whole if len(whole) > 1 else [*whole, *own])
+    controls = [entry.subject for entry in entries if entry.facts.role == Role.PLACEBO]
+    placebo = [protection(setting, control, setting.attack.name, setting.middle).artists for control in controls]
+    floor = statistics.estimates(placebo[0][None]).at(0) if placebo else statistics.mean([])
+    submissions = {entry.name for entry in entries if not entry.is_control}
+    whole: list[Array] = []
+    for name, value in zip(standing.names, standing.rank_column.values, strict=True):
+        if name in submissions and value.is_whole:
+            whole.append(value.artists)
+    # One entry alone is compared with the placebo.
+    return measure(setting, cells, floor, whole if len(whole) > 1 else [*whole, *placebo[:1]])
 
 
 def _ordered(entries: list[BoardEntry], standing: Standings) -> list[BoardEntry]:
-    """Returns the ranked submissions, then the others, by the number that carries the rank, then the controls."""
-    values = dict(zip(standing.names, (found.value for found in standing.rank_column.estimates), strict=True))
+    """Returns the ranked submissions, then the others, by the number that decides the rank, then the controls."""
+    values = {name: standing.rank_column.estimates[row].value for name, row in standing.rows.items()}
 
     def order(entry: BoardEntry) -> tuple[int, float, str]:
         if entry.is_control:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.suite import AttackSpec, Suite
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.scores import statistics
@@ -19,7 +21,7 @@ LEAST_SHARE = 2 / 3
 """Share of artists that an attack has to learn from."""
 FAMILY_ERROR = 1 - LEVEL
 """Chance that a sound run fails a condition that is tested several times, over all its tests (Bonferroni)."""
-REPEATED = ("identity", "placebo", "floor")
+REPEATED = (Role.IDENTITY, Role.PLACEBO, Role.FLOOR)
 
 
 class GoldCondition(NamedTuple):
@@ -28,7 +30,7 @@ class GoldCondition(NamedTuple):
     name: str
     holds: bool
     words: str
-    """What was found, in a sentence."""
+    """The finding, in a sentence."""
 
 
 def has_gold_run(suite: Suite) -> bool:
@@ -50,39 +52,43 @@ def checks(evidence: Evidence) -> list[GoldCondition]:
 def _controls(evidence: Evidence) -> GoldCondition:
     """The cells of identity, placebo and floor that the suite asks for are all there."""
     name = "Controls complete"
-    cells = evidence.levels.cells
-    found: set[tuple[object, ...]] = set()
-    for columns, arm in ((["attack"], cells["role"] != "floor"), (list(ARM), cells["role"] == "floor")):
-        there = cells.loc[arm & cells["distance"].notna(), ["role", *columns, "artist", "seed"]]
-        found |= set(there.itertuples(index=False, name=None))
-    plain = [(attack.name,) for attack in evidence.ranked]
-    absent = [
-        f"{role} against {' on '.join(place)}"
-        for role in REPEATED
-        for place in (_arms(evidence.ranked) if role == "floor" else plain)
-        for artist in evidence.artists
-        for seed in range(evidence.suite.seeds.controls)
-        if (role, *place, artist, seed) not in found
-    ]
+    absent = _absent_controls(evidence)
     if not absent:
-        return GoldCondition(
-            name, True, f"Identity, placebo and floor are there at all {evidence.suite.seeds.controls} seeds."
-        )
+        seeds = evidence.suite.seeds.controls
+        return GoldCondition(name, True, f"Identity, placebo and floor are there at all {seeds} seeds.")
     where = text.listed(list(dict.fromkeys(absent)))
     return GoldCondition(name, False, f"Cells of the controls are missing, {len(absent)} in all: {where}.")
+
+
+def _absent_controls(evidence: Evidence) -> list[str]:
+    """Returns role and attack of each control cell that has no measurement, in words, in the order of tables."""
+    cells = evidence.levels.cells
+    measured = cells[cells["distance"].notna()]
+    is_floor = measured["role"] == str(Role.FLOOR)
+    present: set[tuple[object, ...]] = set()
+    for columns, rows in ((["attack"], measured[~is_floor]), (list(ARM), measured[is_floor])):
+        present |= set(rows[["role", *columns, "artist", "seed"]].itertuples(index=False, name=None))
+    plain = [(attack.name,) for attack in evidence.ranked]
+    absent = []
+    for role in REPEATED:
+        for attack in _arms(evidence.ranked) if role == Role.FLOOR else plain:
+            for artist, seed in itertools.product(evidence.artists, range(evidence.suite.seeds.controls)):
+                if (str(role), *attack, artist, seed) not in present:
+                    absent.append(f"{role} against {' on '.join(attack)}")
+    return absent
 
 
 def _placebo(evidence: Evidence) -> GoldCondition:
     """The interval of the placebo's effect holds 0 under every attack."""
     name = "Placebo protects nobody"
     grid = evidence.scores.grid
-    entries = [entry.name for entry in evidence.entries if entry.facts.role == "placebo"]
+    entries = [entry.name for entry in evidence.entries if entry.facts.role == Role.PLACEBO]
     rows = {a: row for (entry, _, a), row in grid.rows.items() if entry in entries and a in grid.learned}
     if not rows:
         return GoldCondition(name, False, "There is no placebo, or no attack learned.")
-    places = list(rows.values())
-    weights = grid.denominator[places]
-    outside = _outside(statistics.contributions(grid.effect[places] * weights, weights))
+    numbers = list(rows.values())
+    weights = grid.denominator[numbers]
+    outside = _outside(statistics.contributions(grid.effect[numbers] * weights, weights))
     failed = [attack for attack, is_out in zip(rows, outside, strict=True) if is_out]
     if failed:
         return GoldCondition(name, False, f"Its effect is not within noise of 0 against {text.listed(failed)}.")
@@ -92,31 +98,37 @@ def _placebo(evidence: Evidence) -> GoldCondition:
 def _floor(evidence: Evidence) -> GoldCondition:
     """The floor drawn with one seed is within noise of 1 on the scale of its other seeds."""
     name = "Floor drawn again"
+    values, alone = _draws(evidence)
+    if not values and not alone:
+        return GoldCondition(name, False, "There is no floor, or no attack learned.")
+    if alone:
+        return GoldCondition(name, False, f"It was drawn once only for {text.listed(alone)}.")
+    outside = _outside(np.concatenate(_same_width(values)))
+    if outside.any():
+        return GoldCondition(name, False, f"{int(outside.sum())} of {len(outside)} draws are not within noise of 1.")
+    return GoldCondition(name, True, f"All {len(outside)} draws are within noise of 1.")
+
+
+def _draws(evidence: Evidence) -> tuple[list[Array], list[str]]:
+    """Returns each floor draw less the mean of its other seeds, one block per arm, and the arms drawn only once."""
     cells = evidence.levels.cells
-    drawn = cells[(cells["role"] == "floor") & cells["distance"].notna()]
-    known = pd.DataFrame(
-        [each[:4] for each in evidence.scores.signals if not each.reason], columns=["artist", *ARM, "denominator"]
-    )
-    drawn = drawn.merge(known, on=["artist", *ARM]).drop_duplicates(["artist", *ARM, "seed"])
-    table = drawn.pivot_table(index=[*ARM, "seed"], columns="artist", values=["distance", "denominator"])
-    draws, alone = [], []
-    for arm, group in table.groupby(level=ARM) if len(table) else []:
-        distance, weight = (group[column].to_numpy(dtype=float) for column in ("distance", "denominator"))
+    floor = cells[(cells["role"] == str(Role.FLOOR)) & cells["distance"].notna()]
+    rows = [(s.artist, s.mimicry, s.model, s.denominator) for s in evidence.scores.signals if s.has_signal]
+    learned = pd.DataFrame(rows, columns=["artist", *ARM, "denominator"])
+    floor = floor.merge(learned, on=["artist", *ARM]).drop_duplicates(["artist", *ARM, "seed"])
+    blocks: list[Array] = []
+    alone: list[str] = []
+    if not len(floor):
+        return blocks, alone
+    table = floor.pivot_table(index=[*ARM, "seed"], columns="artist", values=["distance", "denominator"])
+    for arm, group in table.groupby(level=ARM):
+        distance = group["distance"].to_numpy(dtype=float)
         if len(group) < 2:
             alone.append(" on ".join(map(str, arm)))
             continue
         others = (distance.sum(0) - distance) / (len(distance) - 1)
-        draws.append(statistics.contributions(distance - others, weight))
-    if not draws and not alone:
-        return GoldCondition(name, False, "There is no floor, or no attack learned.")
-    if alone:
-        return GoldCondition(name, False, f"It was drawn once only for {text.listed(alone)}.")
-    values = np.concatenate(_same_width(draws))
-    if _outside(values).any():
-        return GoldCondition(
-            name, False, f"{int(_outside(values).sum())} of {len(values)} draws are not within noise of 1."
-        )
-    return GoldCondition(name, True, f"All {len(values)} draws are within noise of 1.")
+        blocks.append(statistics.contributions(distance - others, group["denominator"].to_numpy(dtype=float)))
+    return blocks, alone
 
 
 def _random_noise(evidence: Evidence) -> GoldCondition:
@@ -125,24 +137,24 @@ def _random_noise(evidence: Evidence) -> GoldCondition:
     band = evidence.suite.random_noise_band
     if band is None:
         return GoldCondition(name, False, "The suite records no band for it.")
-    entries = [entry.name for entry in evidence.entries if entry.facts.role == "random-noise"]
+    entries = [entry.name for entry in evidence.entries if entry.facts.role == Role.RANDOM_NOISE]
     strength = max(evidence.suite.strengths)
-    point = next((evidence.scores.summary.get((each, strength, evidence.rank_attack)) for each in entries), None)
+    attack = evidence.rank_attack
+    point = evidence.scores.summary.get((entries[0], strength, attack)) if entries else None
     if point is None or point.reason:
-        return GoldCondition(
-            name, False, f"It was not measured against {evidence.rank_attack} at strength {strength:g}."
-        )
+        return GoldCondition(name, False, f"It was not measured against {attack} at strength {strength:g}.")
     low, high = band
-    told = f"P is {text.number(point.p.value)} at strength {strength:g}, the band {low:g} to {high:g}."
-    return GoldCondition(name, low <= point.p.value <= high, told)
+    words = f"P is {text.number(point.p.value)} at strength {strength:g}, the band {low:g} to {high:g}."
+    return GoldCondition(name, low <= point.p.value <= high, words)
 
 
 def _competence(signals: Sequence[Signal], artists: int) -> GoldCondition:
     """Every mimicry learns, on its base model, from two thirds of the artists and from six at least."""
     name = "Attacks learn"
     learned: dict[tuple[str, str], int] = {}
-    for each in signals:
-        learned[each.mimicry, each.model] = learned.get((each.mimicry, each.model), 0) + (not each.reason)
+    for signal in signals:
+        arm = (signal.mimicry, signal.model)
+        learned[arm] = learned.get(arm, 0) + signal.has_signal
     least = max(MIN_ARTISTS, LEAST_SHARE * artists)
     weak = [f"{mimicry} on {model} ({n})" for (mimicry, model), n in learned.items() if n < least]
     if weak:
@@ -156,8 +168,8 @@ def _arms(attacks: Sequence[AttackSpec]) -> list[tuple[str, str]]:
 
 def _outside(values: Array) -> np.ndarray:
     """Returns whether 0 is outside of each row's interval; a row without one counts as outside."""
-    found = statistics.estimates(values, 1 - FAMILY_ERROR / max(len(values), 1))
-    return ~((found.low <= 0) & (found.high >= 0))
+    estimates = statistics.estimates(values, 1 - FAMILY_ERROR / max(len(values), 1))
+    return ~((estimates.low <= 0) & (estimates.high >= 0))
 
 
 def _same_width(blocks: Sequence[Array]) -> list[Array]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from cloakbench.schemas.kinds import PointState
 from cloakbench.schemas.suite import Matching
-
-State = Literal["calibrated", "interpolated", "measured", "over target", "not reached", "no curve"]
 
 
 class OperatingPoint(NamedTuple):
@@ -34,9 +33,9 @@ class QualityCurve(NamedTuple):
 
 
 class Match(NamedTuple):
-    """The place on a curve at which an entry is compared."""
+    """Where on its curve an entry is compared."""
 
-    state: State
+    state: PointState
     weights: tuple[tuple[float, float], ...]
     """Strengths with their weights, which sum to 1: one measured point, or two neighbours to interpolate between."""
     binding: str
@@ -60,25 +59,28 @@ def meet(curve: QualityCurve, limits: Mapping[str, float], higher_is_better: Map
     point is still better than all limits, the state is `not reached`.
     """
     if not limits.keys() <= curve.quality.keys():
-        return Match("no curve", (), "", "no measured quality")
+        return Match(PointState.NO_CURVE, (), "", "no measured quality")
     if len(curve.strengths) < 2:
-        return Match("no curve", (), "", "no point measured")
-    visible = {name: _visibility(curve.quality[name], higher_is_better[name], limit) for name, limit in limits.items()}
-    if max(values[0] for values in visible.values()) > 0:
-        return Match("no curve", (), "", "the weakest point measured is already past the target")
-    place, name = min(((_crossing(values), name) for name, values in visible.items()), key=lambda found: found[0])
-    if math.isinf(place):
+        return Match(PointState.NO_CURVE, (), "", "no point measured")
+    crossing, name = math.inf, ""
+    for metric, limit in limits.items():
+        excess = _visibility(curve.quality[metric], higher_is_better[metric], limit)
+        if excess[0] > 0:
+            return Match(PointState.NO_CURVE, (), "", "the weakest point measured is already past the target")
+        if _crossing(excess) < crossing:
+            crossing, name = _crossing(excess), metric
+    if math.isinf(crossing):
         first = next(iter(limits))
-        return Match("not reached", (), "", f"the strongest point has {first} {curve.quality[first][-1]:.3g}")
-    before, share = int(place), place - int(place)
+        return Match(PointState.NOT_REACHED, (), "", f"the strongest point has {first} {curve.quality[first][-1]:.3g}")
+    before, share = int(crossing), crossing - int(crossing)
     if share == 0:
-        return Match("measured", ((curve.strengths[before], 1.0),), name, "")
+        return Match(PointState.MEASURED, ((curve.strengths[before], 1.0),), name, "")
     ends = (curve.strengths[before], 1 - share), (curve.strengths[before + 1], share)
-    return Match("interpolated", ends, name, "")
+    return Match(PointState.INTERPOLATED, ends, name, "")
 
 
 class CalibratedStrength(NamedTuple):
-    """A strength that a run sought for a target."""
+    """The result of a search for the strength that meets a target."""
 
     limits: Mapping[str, float]
     """Worst value allowed of each quality metric, the target first."""
@@ -100,35 +102,39 @@ def binding(
 
     The matched metric, first of `limits`, where it is among several, or nothing stronger was tried.
     """
-    above = min((each for each in tries if each[0] > strength), key=lambda each: each[0], default=None)
-    quality = above[1] if above else {}
-    past = [n for n, limit in limits.items() if n in quality and _excess(quality[n], limit, higher_is_better[n]) > 0]
-    return next(iter([*past, *limits]), "")
+    stronger = [(tried, quality) for tried, quality in tries if tried > strength]
+    if stronger:
+        _, quality = min(stronger, key=_strength)
+        for name, limit in limits.items():
+            if name in quality and _excess(quality[name], limit, higher_is_better[name]) > 0:
+                return name
+    return next(iter(limits), "")
 
 
 def calibrated(
-    sought: CalibratedStrength, quality: Mapping[str, float], higher_is_better: Mapping[str, bool], tolerance: float
+    search: CalibratedStrength, quality: Mapping[str, float], higher_is_better: Mapping[str, bool], tolerance: float
 ) -> Match:
     """Returns the match at a calibrated strength, judged by the quality that the artists' own images have there.
 
     `over target` where that is worse than the limit by more than the tolerance, or any gate is broken; `not reached`
     where the protection at full strength is still better than the target by more than the tolerance.
     """
-    metric = next(iter(sought.limits))
-    excess = {
-        name: _excess(quality[name], limit, higher_is_better[name])
-        for name, limit in sought.limits.items()
-        if name in quality
-    }
-    if len(excess) < len(sought.limits):
-        return Match("no curve", (), "", "no measured quality")
-    broken = [name for name, by in excess.items() if by > (tolerance if name == metric else 0.0)]
+    metric = next(iter(search.limits))
+    if not search.limits.keys() <= quality.keys():
+        return Match(PointState.NO_CURVE, (), "", "no measured quality")
+    excess: dict[str, float] = {}
+    broken: list[str] = []
+    for name, limit in search.limits.items():
+        excess[name] = _excess(quality[name], limit, higher_is_better[name])
+        if excess[name] > (tolerance if name == metric else 0.0):
+            broken.append(name)
+    weights = ((search.strength, 1.0),)
     if broken:
-        told = ", ".join(f"{name} {quality[name]:.3g} past {sought.limits[name]:g}" for name in broken)
-        return Match("over target", ((sought.strength, 1.0),), broken[0], f"over target on the artists' images: {told}")
-    if sought.strength >= 1 and excess[metric] < -tolerance:
-        return Match("not reached", (), "", f"at full strength {metric} is {quality[metric]:.3g}")
-    return Match("calibrated", ((sought.strength, 1.0),), sought.binding, "")
+        past = ", ".join(f"{name} {quality[name]:.3g} past {search.limits[name]:g}" for name in broken)
+        return Match(PointState.OVER_TARGET, weights, broken[0], f"over target on the artists' images: {past}")
+    if search.strength >= 1 and excess[metric] < -tolerance:
+        return Match(PointState.NOT_REACHED, (), "", f"at full strength {metric} is {quality[metric]:.3g}")
+    return Match(PointState.CALIBRATED, weights, search.binding, "")
 
 
 def at_protection(protection: Sequence[float], level: float) -> tuple[tuple[int, float], ...]:
@@ -142,10 +148,10 @@ def at_protection(protection: Sequence[float], level: float) -> tuple[tuple[int,
         >>> at_protection([0.0, 0.2, 0.6], 0.7)
         ()
     """
-    place = _crossing([value - level for value in protection])
-    if math.isinf(place):
+    crossing = _crossing([value - level for value in protection])
+    if math.isinf(crossing):
         return ()
-    before, share = int(place), round(place - int(place), 12)
+    before, share = int(crossing), round(crossing - int(crossing), 12)
     return ((before, 1 - share), (before + 1, share)) if share else ((before, 1.0),)
 
 
@@ -165,16 +171,21 @@ def area(quality: Sequence[float], limit: float) -> tuple[float, ...]:
     if math.isinf(end) or level[0] >= 0:
         return ()
     weights = [0.0] * len(quality)
-    for place in range(math.ceil(end)):
-        share = min(1.0, end - place)
-        width = (level[place + 1] - level[place]) * share
-        weights[place] += width * (1 - share / 2)
-        weights[place + 1] += width * share / 2
+    for start in range(math.ceil(end)):
+        share = min(1.0, end - start)
+        width = (level[start + 1] - level[start]) * share
+        weights[start] += width * (1 - share / 2)
+        weights[start + 1] += width * share / 2
     return tuple(weight / -level[0] for weight in weights)
 
 
 def _visibility(values: Sequence[float], higher_is_better: bool, limit: float) -> list[float]:
-    return _monotone([_excess(value, limit, higher_is_better) for value in values])
+    """Returns by how much each value is worse than the limit; a later point counts as no better than an earlier one."""
+    excess: list[float] = []
+    for value in values:
+        worst = excess[-1] if excess else -math.inf
+        excess.append(max(worst, _excess(value, limit, higher_is_better)))
+    return excess
 
 
 def _excess(value: float, limit: float, higher_is_better: bool) -> float:
@@ -182,16 +193,16 @@ def _excess(value: float, limit: float, higher_is_better: bool) -> float:
     return limit - value if higher_is_better else value - limit
 
 
-def _monotone(values: Sequence[float]) -> list[float]:
-    return [max(values[: place + 1]) for place in range(len(values))]
+def _strength(attempt: tuple[float, Mapping[str, float]]) -> float:
+    return attempt[0]
 
 
 def _crossing(values: Sequence[float]) -> float:
-    """Returns the place, in points, where the values first reach 0; infinity where they never do."""
-    for place, value in enumerate(values):
+    """Returns where the values first reach 0, in steps from the first; infinity where they never do."""
+    for number, value in enumerate(values):
         if value >= 0:
-            if place == 0:
+            if number == 0:
                 return 0.0
-            before = values[place - 1]
-            return place - 1 + before / (before - value)
+            before = values[number - 1]
+            return number - 1 + before / (before - value)
     return math.inf

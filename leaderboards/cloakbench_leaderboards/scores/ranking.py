@@ -1,4 +1,4 @@
-"""Who is ahead of whom: places, rank intervals and tie groups from paired differences over artists."""
+"""Ranks, rank intervals and tie groups of entries, from paired differences over artists."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ Flags = npt.NDArray[np.bool_]
 
 
 class Standing(NamedTuple):
-    """Where one entry stands."""
+    """The place of one entry."""
 
     rank: int
     """By value alone, from 1."""
     best: int
-    """1 + how many entries are told apart from it above."""
+    """1 + number of entries above that differ from it significantly."""
     worst: int
-    """Number of entries, less those told apart from it below."""
+    """Number of entries - those below that differ from it significantly."""
     group: str
-    """Letter of its tie group: nobody in it is told apart from its first."""
+    """Letter of its tie group, whose entries do not differ significantly from its first."""
 
 
 def places(values: Array) -> list[Standing]:
-    """Returns the place of each entry (row) by what each artist (last axis) contributes to it; higher is better.
+    """Returns the place of each entry by its mean; higher is better, equal values keep the order of the rows.
 
-    Equal values keep the order of the rows. Rows must hold the same artists.
+    Args:
+        values: What each artist (last axis) contributes to each entry (row); rows hold the same artists.
     """
     mean = np.nanmean(values, axis=1)
-    order = np.argsort(-mean, kind="stable")
     apart = told_apart(values)
     above = mean[:, None] < mean[None, :]
     best = 1 + (apart & above).sum(1)
     worst = len(values) - (apart & ~above).sum(1)
-    group, leader, number = {}, -1, -1
-    for row in order:
+    standings: dict[int, Standing] = {}
+    leader, number = -1, -1
+    for rank, row in enumerate(np.argsort(-mean, kind="stable"), start=1):
         if leader < 0 or apart[leader, row]:
             leader, number = int(row), number + 1
-        group[int(row)] = _letter(number)
-    rank = {int(row): position for position, row in enumerate(order, start=1)}
-    return [Standing(rank[row], int(best[row]), int(worst[row]), group[row]) for row in range(len(values))]
+        standings[int(row)] = Standing(rank, int(best[row]), int(worst[row]), _letter(number))
+    return [standings[row] for row in range(len(values))]
 
 
 def told_apart(values: Array) -> Flags:
@@ -64,29 +64,25 @@ def told_apart(values: Array) -> Flags:
 
 
 def paired_p(differences: Array) -> Array:
-    """Returns the two-sided p of each row's t-test against 0, NaN left out; 1 where all are 0 or there is but one."""
-    n = np.isfinite(differences).sum(1)
-    filled = np.where(np.isfinite(differences), differences, 0.0)
+    """Returns the two-sided p of each row's t-test against 0, NaN left out; 1 where all are 0 or fewer than two."""
+    if not differences.size:
+        return np.ones(len(differences))
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = filled.sum(1) / n
-        spread = np.where(np.isfinite(differences), differences - mean[:, None], 0.0)
-        error = np.sqrt((spread**2).sum(1) / (n - 1) / n)
-        p = 2 * stats.t.sf(np.abs(mean) / error, np.maximum(n - 1, 1))
-    return np.where((n < 2) | ~np.isfinite(p), 1.0, p)
+        result = stats.mstats.ttest_1samp(np.ma.masked_invalid(differences), 0.0, axis=1)
+    p = np.asarray(np.ma.filled(result.pvalue, math.nan), dtype=float)
+    return np.where((np.isfinite(differences).sum(1) < 2) | ~np.isfinite(p), 1.0, p)
 
 
 def discoveries(p: Array, rate: float = RATE) -> Flags:
-    """Returns which hypotheses fall: those up to the largest p that is at most rate x its place / their number.
+    """Returns which hypotheses are rejected at a rate of false discoveries (Benjamini and Hochberg 1995).
 
     Example:
         >>> discoveries(np.array([0.01, 0.04, 0.02, 0.9]))  # limits 0.0125, 0.025, 0.0375, 0.05
         array([ True, False,  True, False])
     """
-    order = np.argsort(p, kind="stable")
-    below = np.flatnonzero(p[order] <= rate * np.arange(1, len(p) + 1) / max(len(p), 1))
-    found = np.zeros(len(p), dtype=bool)
-    found[order[: below[-1] + 1 if len(below) else 0]] = True
-    return found
+    if not len(p):
+        return np.zeros(0, dtype=bool)
+    return np.asarray(stats.false_discovery_control(p) <= rate, dtype=bool)
 
 
 def flips(ranked: Sequence[float], other: Sequence[float]) -> tuple[int, int]:
@@ -99,10 +95,10 @@ def flips(ranked: Sequence[float], other: Sequence[float]) -> tuple[int, int]:
         (1, 1)
     """
     a, b = np.asarray(ranked, dtype=float), np.asarray(other, dtype=float)
-    known = np.isfinite(a) & np.isfinite(b)
-    first, second = np.triu_indices(int(known.sum()), 1)
-    one, two = a[known], b[known]
-    swapped = (one[first] - one[second]) * (two[first] - two[second]) < 0
+    both = np.isfinite(a) & np.isfinite(b)
+    a, b = a[both], b[both]
+    first, second = np.triu_indices(len(a), 1)
+    swapped = (a[first] - a[second]) * (b[first] - b[second]) < 0
     return int(swapped.sum()), len(first)
 
 
@@ -110,8 +106,7 @@ def front(curves: Mapping[str, Sequence[tuple[float, float]]]) -> set[str]:
     """Returns the names with a point that no other curve beats: (visibility, P) pairs over rising visibility.
 
     A point is beaten where another curve has as much P at its visibility, by straight lines and, beyond a curve's end,
-    by that end: who shows less and protects as much is ahead. The start of a curve, with the images as they are, is no
-    point of it.
+    by that end. The start of a curve, with the images as they are, is no point of it.
 
     Example:
         >>> sorted(front({"a": [(0, 0), (1, 0.5)], "b": [(0, 0), (1, 0.4)], "c": [(0, 0), (2, 0.6)]}))
@@ -140,6 +135,6 @@ def _letter(number: int) -> str:
     """
     letters = ""
     while number >= 0:
-        number, place = divmod(number, 26)
-        letters, number = chr(ord("A") + place) + letters, number - 1
+        number, position = divmod(number, 26)
+        letters, number = chr(ord("A") + position) + letters, number - 1
     return letters

@@ -1,4 +1,4 @@
-"""What a board can tell apart: noise of the placebo and of the seeds, least difference that shows, what more costs."""
+"""What a board can tell apart: noise of the placebo and of the seeds, detectable difference, size of a larger board."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from cloakbench_leaderboards.scores.aggregates import Setting
+from cloakbench_leaderboards.scores.setting import Setting
 from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, Array, Estimate
 
 POWER = 0.8
@@ -19,11 +19,11 @@ MOST_ARTISTS = 10_000
 
 
 class Resolution(NamedTuple):
-    """How finely a board measures the number that carries its rank."""
+    """How finely a board measures the number that decides the rank."""
 
     artists: int
     placebo: Estimate
-    """P of noise that protects nobody, under the same seeds: the paired noise floor."""
+    """P of the placebo under the same seeds."""
     seed: float
     """Standard deviation of one artist's contribution to P over attack seeds; NaN with fewer than two seeds."""
     spread: float
@@ -37,16 +37,23 @@ class Resolution(NamedTuple):
         return detectable(self.spread, self.artists)
 
 
-def measure(setting: Setting, cells: pd.DataFrame, placebo: Estimate, carriers: Sequence[Array]) -> Resolution:
-    """Returns the noise of a board; `carriers` are the entries' contributions to the number that carries the rank."""
-    one, other = np.triu_indices(len(carriers), 1)
-    differences = np.asarray(carriers)[one] - np.asarray(carriers)[other] if len(one) else np.empty((0, 0))
-    known = differences[np.isfinite(differences).sum(-1) > 1]
+def measure(setting: Setting, cells: pd.DataFrame, placebo: Estimate, entries: Sequence[Array]) -> Resolution:
+    """Returns the noise of a board.
+
+    Args:
+        setting: What all entries share.
+        cells: What `frames.cells` returns.
+        placebo: P of the placebo.
+        entries: What each artist contributes to each entry's number that decides the rank.
+    """
+    first, second = np.triu_indices(len(entries), 1)
+    differences = np.asarray(entries)[first] - np.asarray(entries)[second] if len(first) else np.empty((0, 0))
+    differences = differences[np.isfinite(differences).sum(-1) > 1]
     return Resolution(
         artists=len(setting.grid.artists),
         placebo=placebo,
         seed=_seed_noise(setting, cells),
-        spread=float(np.median(np.nanstd(known, axis=1, ddof=1))) if len(known) else math.nan,
+        spread=float(np.median(np.nanstd(differences, axis=1, ddof=1))) if len(differences) else math.nan,
         seeds=setting.suite.seeds.protected,
     )
 
@@ -82,10 +89,10 @@ def artists_needed(noise: Resolution, resolution: float, seeds: int, power: floa
     spread = math.sqrt(between + 2 * seed**2 / seeds)
     if not math.isfinite(spread):
         return None
-    return next(
-        (n for n in range(MIN_ARTISTS, MOST_ARTISTS + 1) if detectable(spread, n, power) <= resolution),
-        None,
-    )
+    for artists in range(MIN_ARTISTS, MOST_ARTISTS + 1):
+        if detectable(spread, artists, power) <= resolution:
+            return artists
+    return None
 
 
 def seeds_needed(noise: Resolution, resolution: float, power: float = POWER) -> int | None:
@@ -95,16 +102,16 @@ def seeds_needed(noise: Resolution, resolution: float, power: float = POWER) -> 
 
     Example:
         >>> noise = Resolution(8, Estimate(0.0, 0.0, 0.0, 8, ""), seed=0.06, spread=0.1, seeds=1)
-        >>> seeds_needed(noise, 0.08)  # 0.1^2 - 2 x 0.06^2 = 0.0028 between artists; 0.0694^2 - 0.0028 = 0.002 is left
+        >>> seeds_needed(noise, 0.08)  # 0.1^2 - 2 x 0.06^2 = 0.0028 between artists; 0.002 remains
         4
         >>> seeds_needed(noise, 0.05) is None
         True
     """
     unit = detectable(1.0, noise.artists, power)
-    left = (resolution / unit) ** 2 - max(noise.spread**2 - 2 * noise.seed**2 / noise.seeds, 0.0)
-    if not (math.isfinite(left) and left > 0 and noise.seed > 0):
+    budget = (resolution / unit) ** 2 - max(noise.spread**2 - 2 * noise.seed**2 / noise.seeds, 0.0)
+    if not (math.isfinite(budget) and budget > 0 and noise.seed > 0):
         return None
-    return max(math.ceil(2 * noise.seed**2 / left), noise.seeds + 1)
+    return max(math.ceil(2 * noise.seed**2 / budget), noise.seeds + 1)
 
 
 def _seed_noise(setting: Setting, cells: pd.DataFrame) -> float:

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from cloakbench.schemas.suite import AttackSpec
-from cloakbench_leaderboards.data.frames import HALVES
+from cloakbench_leaderboards.data.frames import HALVES, CellStatus
 from cloakbench_leaderboards.scores import statistics
-from cloakbench_leaderboards.scores.signal import PAIR, Signal, clean, signals
+from cloakbench_leaderboards.scores.signal import PAIR, Signal, clean
+from cloakbench_leaderboards.scores.signal import signals as denominators
 from cloakbench_leaderboards.scores.statistics import Array, Estimate
 
-OWN_FAULT = ("failed", "invalid_output", "timeout", "oom")
+OWN_FAULT = (CellStatus.FAILED, CellStatus.INVALID_OUTPUT, CellStatus.TIMEOUT, CellStatus.OOM)
 """Statuses that count against the submission: the mimic gets the clean images, P = 0."""
 POINT = ["protection", "strength", "attack"]
 ARTIST = [*POINT, "artist"]
@@ -76,113 +77,128 @@ class Scores:
 
 
 def score(cells: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence[str]) -> Scores:
-    """Returns the scores of every entry with cells on these attacks; no entry's score depends on another's."""
-    found = signals(cells, attacks, artists)
+    """Returns the scores of every entry with cells on these attacks; no entry's score depends on another's.
+
+    Args:
+        cells: What `frames.cells` returns; may be empty.
+        attacks: The attacks that scores are made of, in the suite's order.
+        artists: The suite's artists; others are not scored.
+    """
+    signals = denominators(cells, attacks, artists)
     has_point = cells["attack"].isin([attack.name for attack in attacks]) & (cells["role"] != "floor")
     # Strength 0 beside a target: no strength of the protection meets it.
     has_point &= ~(cells["target"].notna() & (cells["strength"] == 0))
-    points = _points(_paired(cells[has_point], cells, attacks), found)
-    grid = _grid(points, attacks, artists, found)
-    return Scores(found, points, grid, _summary(points, grid, attacks, found))
+    points = _points(_paired(cells[has_point], cells, attacks), signals)
+    grid = _matrices(points, attacks, artists, signals)
+    return Scores(signals, points, grid, _summary(points, grid, attacks, signals))
 
 
 def _paired(chosen: pd.DataFrame, cells: pd.DataFrame, attacks: Sequence[AttackSpec]) -> pd.DataFrame:
+    """Returns the chosen cells with their differences to the clean arm, 0 where the submission is at fault."""
     arm = ["artist", "attack", "seed"]
     same = cells[(cells["role"] == "identity") & cells["distance"].notna()]
     same = same.drop_duplicates(arm)[[*arm, "distance"]].rename(columns={"distance": "clean_same"})
     paired = chosen.merge(clean(cells, attacks), on=PAIR, how="left").merge(same, on=arm, how="left")
     fault = paired["status"].isin(OWN_FAULT)
-    return paired.assign(
-        p=(paired["distance"] - paired["clean"]).mask(fault, 0.0),
-        effect=(paired["distance"] - paired["clean_same"]).mask(fault, 0.0),
-        **{half: (paired[half] - paired[f"clean_{half}"]).mask(fault, 0.0) for half in HALVES},
-        failed=fault,
-    )
+    paired["failed"] = fault
+    paired["p"] = (paired["distance"] - paired["clean"]).mask(fault, 0.0)
+    paired["effect"] = (paired["distance"] - paired["clean_same"]).mask(fault, 0.0)
+    for half in HALVES:
+        paired[half] = (paired[half] - paired[f"clean_{half}"]).mask(fault, 0.0)
+    return paired
 
 
-def _points(paired: pd.DataFrame, found: Sequence[Signal]) -> pd.DataFrame:
+def _points(paired: pd.DataFrame, signals: Sequence[Signal]) -> pd.DataFrame:
     groups = paired.groupby(ARTIST, sort=True, observed=True)
     points = groups[["p", "effect", *HALVES, "distance"]].mean()
     points = points.assign(failed=groups["failed"].any(), **groups[["mimicry", "model", "role"]].first())
-    points = points.reset_index().astype({"protection": str, "attack": str, "artist": str})
-    known = pd.DataFrame(
-        [(*each[:3], each.denominator, each.reason) for each in found],
-        columns=["artist", "mimicry", "model", "denominator", "blocked"],
-    )
-    points = points.merge(known, on=["artist", "mimicry", "model"], how="left")
-    points["blocked"] = points["blocked"].fillna("the suite does not have this artist")
-    no_signal = points["blocked"] != ""
+    points = points.reset_index().astype({"protection": str, "strength": float, "attack": str, "artist": str})
+    rows = [(s.artist, s.mimicry, s.model, s.denominator, s.has_signal, s.reason) for s in signals]
+    known = pd.DataFrame(rows, columns=["artist", "mimicry", "model", "denominator", "has_signal", "blocked"])
+    known = known.astype({"artist": str, "mimicry": str, "model": str, "denominator": float})
+    points = points.astype({"mimicry": str, "model": str}).merge(known, on=["artist", "mimicry", "model"], how="left")
+    no_signal = points["has_signal"] != True  # noqa: E712 - NaN where the suite does not have the artist
     for name in ("p", "effect", *HALVES):
         points[name] = (points[name] / points["denominator"]).mask(no_signal)
-    reason = points["blocked"].mask(~no_signal, _reasons(paired, points))
-    return points.assign(reason=reason, no_signal=no_signal).drop(columns="blocked")
+    blocked = points["blocked"].fillna("the suite does not have this artist")
+    reason = blocked.mask(~no_signal, _reasons(paired, points))
+    return points.assign(reason=reason, no_signal=no_signal).drop(columns=["blocked", "has_signal"])
 
 
 def _reasons(paired: pd.DataFrame, points: pd.DataFrame) -> pd.Series[str]:
     """Returns for each point what went wrong with its first cell that is not ok; empty where nothing did."""
-    bad = paired[paired["status"] != "ok"].drop_duplicates(ARTIST)
-    told = bad[ARTIST].assign(told=bad["status"].astype(str) + ": " + bad["reason"].astype(str))
-    found = points[[*ARTIST, "p"]].merge(told.astype({name: points[name].dtype for name in ARTIST}), how="left")
-    unpaired = found["told"].isna() & found["p"].isna()
-    return found["told"].mask(unpaired, "no clean cell of the same seed").fillna("")
+    failed = paired[paired["status"] != str(CellStatus.OK)].drop_duplicates(ARTIST)
+    words = failed[ARTIST].assign(words=failed["status"].astype(str) + ": " + failed["reason"].astype(str))
+    words = words.astype({name: points[name].dtype for name in ARTIST})
+    merged = points[[*ARTIST, "p"]].merge(words, how="left")
+    unpaired = merged["words"].isna() & merged["p"].isna()
+    return merged["words"].astype(object).mask(unpaired, "no clean cell of the same seed").fillna("")
 
 
-def _grid(
-    points: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence[str], found: Sequence[Signal]
+def _matrices(
+    points: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence[str], signals: Sequence[Signal]
 ) -> ScoreMatrices:
-    known = points[points["artist"].isin(list(artists))]
-    addresses = known.groupby(POINT, sort=True).ngroup().to_numpy()
-    column = known["artist"].map({name: number for number, name in enumerate(artists)}).to_numpy()
-    unique = known.drop_duplicates(POINT)[POINT].sort_values(POINT)
+    scored = points[points["artist"].isin(list(artists))]
+    addresses = scored.groupby(POINT, sort=True).ngroup().to_numpy(dtype=int)
+    columns = pd.Series(range(len(artists)), index=list(artists), dtype=int)
+    column = scored["artist"].map(columns).to_numpy(dtype=int)
+    unique = scored.drop_duplicates(POINT)[POINT].sort_values(POINT)
     rows = {address: number for number, address in enumerate(unique.itertuples(index=False, name=None))}
 
     def matrix(values: pd.Series[float]) -> Array:
-        empty = np.full((len(rows), len(artists)), math.nan)
-        empty[addresses, column] = values.to_numpy()
-        return empty
+        filled = np.full((len(rows), len(artists)), math.nan)
+        filled[addresses, column] = values.to_numpy()
+        return filled
 
-    of_arm = {
-        (attack.name, each.artist): each.denominator
-        for attack in attacks
-        for each in found
-        if not each.reason and (each.mimicry, each.model) == (attack.mimicry, attack.model)
-    }
-    by_attack = {a.name: [of_arm.get((a.name, artist), math.nan) for artist in artists] for a in attacks}
+    by_attack = _denominators(attacks, artists, signals)
+    denominator = np.full((len(rows), len(artists)), math.nan)
+    for (_, _, attack), row in rows.items():
+        denominator[row] = by_attack[attack]
     return ScoreMatrices(
         rows=rows,
         artists=tuple(artists),
-        p=matrix(known["p"].clip(upper=1.0)),
-        effect=matrix(known["effect"].clip(upper=1.0)),
-        first=matrix(known["first"]),
-        second=matrix(known["second"]),
-        distance=matrix(known["distance"]),
-        denominator=np.asarray([by_attack[attack] for _, _, attack in rows], dtype=float).reshape(-1, len(artists)),
+        p=matrix(scored["p"].clip(upper=1.0)),
+        effect=matrix(scored["effect"].clip(upper=1.0)),
+        first=matrix(scored["first"]),
+        second=matrix(scored["second"]),
+        distance=matrix(scored["distance"]),
+        denominator=denominator,
         learned=frozenset(name for name, values in by_attack.items() if np.isfinite(values).any()),
     )
 
 
+def _denominators(attacks: Sequence[AttackSpec], artists: Sequence[str], signals: Sequence[Signal]) -> dict[str, Array]:
+    """Returns one denominator per artist under each attack, that of its mimicry and model; NaN without a signal."""
+    by_arm: dict[tuple[str, str, str], float] = {}
+    for signal in signals:
+        if signal.has_signal:
+            by_arm[signal.artist, signal.mimicry, signal.model] = signal.denominator
+    by_attack = {}
+    for attack in attacks:
+        values = [by_arm.get((artist, attack.mimicry, attack.model), math.nan) for artist in artists]
+        by_attack[attack.name] = np.asarray(values, dtype=float)
+    return by_attack
+
+
 def _summary(
-    points: pd.DataFrame, grid: ScoreMatrices, attacks: Sequence[AttackSpec], found: Sequence[Signal]
+    points: pd.DataFrame, grid: ScoreMatrices, attacks: Sequence[AttackSpec], signals: Sequence[Signal]
 ) -> dict[Address, ScoredPoint]:
     p = statistics.estimates(statistics.contributions(grid.p * grid.denominator, grid.denominator))
     effect = statistics.estimates(statistics.contributions(grid.effect * grid.denominator, grid.denominator))
     distance = statistics.estimates(grid.distance)
     names = np.asarray(grid.artists, dtype=object)
-    alive = np.isfinite(grid.denominator)
-    missing = alive & ~np.isfinite(grid.p)
-    failed: dict[Address, list[str]] = {}
-    for *place, artist in points.loc[points["failed"] & ~points["no_signal"], ARTIST].itertuples(index=False):
-        failed.setdefault((place[0], place[1], place[2]), []).append(artist)
-    gone = points[points["p"].isna() & ~points["no_signal"]].drop_duplicates(POINT)
-    lost = {tuple(place): reason for *place, reason in gone[[*POINT, "reason"]].itertuples(index=False)}
-    dead = {a.name: [e.reason for e in found if e.reason and e[1:3] == (a.mimicry, a.model)] for a in attacks}
+    has_signal = np.isfinite(grid.denominator)
+    missing = has_signal & ~np.isfinite(grid.p)
+    failed = _failed_artists(points)
+    lost = points[points["p"].isna() & ~points["no_signal"]].drop_duplicates(POINT)
+    reasons = dict(zip(lost[POINT].itertuples(index=False, name=None), lost["reason"], strict=True))
     summary = {}
     for address, row in grid.rows.items():
         reason = ""
-        if not alive[row].any():
-            reason = next(iter(dead[address[2]]), "no artist")
+        if not has_signal[row].any():
+            reason = _why_no_signal(address[2], attacks, signals)
         elif p.n[row] == 0:
-            reason = lost.get(address, "no scored cell")
+            reason = reasons.get(address, "no scored cell")
         summary[address] = ScoredPoint(
             *address,
             p=p.at(row),
@@ -190,7 +206,24 @@ def _summary(
             distance=distance.at(row),
             missing=tuple(names[missing[row]]),
             failed=tuple(failed.get(address, ())),
-            no_signal=tuple(names[~alive[row]]),
+            no_signal=tuple(names[~has_signal[row]]),
             reason=reason,
         )
     return summary
+
+
+def _failed_artists(points: pd.DataFrame) -> dict[Address, list[str]]:
+    failed: dict[Address, list[str]] = {}
+    rows = points.loc[points["failed"].astype(bool) & ~points["no_signal"], ARTIST]
+    for protection, strength, attack, artist in rows.itertuples(index=False, name=None):
+        failed.setdefault((protection, strength, attack), []).append(artist)
+    return failed
+
+
+def _why_no_signal(name: str, attacks: Sequence[AttackSpec], signals: Sequence[Signal]) -> str:
+    """Returns why an attack learned from no artist: the reason of the first one."""
+    arms = [(attack.mimicry, attack.model) for attack in attacks if attack.name == name]
+    for signal in signals:
+        if not signal.has_signal and (signal.mimicry, signal.model) in arms:
+            return signal.reason
+    return "no artist"

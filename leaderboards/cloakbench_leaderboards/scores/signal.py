@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 import pandas as pd
@@ -14,6 +15,18 @@ from cloakbench_leaderboards.scores import statistics
 
 ARM = ["mimicry", "model"]
 PAIR = ["artist", "mimicry", "model", "seed"]
+Arm = tuple[str, str]
+"""Mimicry and base model."""
+
+
+class SignalState(StrEnum):
+    """Whether something is scored against a mimicry on one artist, and if not, what is missing."""
+
+    LEARNED = "learned"
+    NO_PLAIN_ATTACK = "no plain attack"
+    NO_SHARED_SEED = "no shared seed"
+    NO_NOISE = "no noise"
+    NOT_LEARNED = "not learned"
 
 
 class Signal(NamedTuple):
@@ -27,8 +40,31 @@ class Signal(NamedTuple):
     lower: float
     noise: float
     """Placebo noise of the mimicry and model."""
-    reason: str
-    """Why nothing is scored against it; empty where something is."""
+    state: SignalState
+
+    @property
+    def has_signal(self) -> bool:
+        """Whether anything is scored against it."""
+        return self.state is SignalState.LEARNED
+
+    @property
+    def reason(self) -> str:
+        """Why nothing is scored against it, in words; empty where something is."""
+        if self.state is SignalState.NO_PLAIN_ATTACK:
+            return (
+                f"the suite has no attack without countermeasure for {self.mimicry} on {self.model}, "
+                "so nothing to compare with"
+            )
+        if self.state is SignalState.NO_SHARED_SEED:
+            return "no seed that both clean and floor have"
+        if self.state is SignalState.NO_NOISE:
+            return "no placebo to measure the noise with"
+        if self.state is SignalState.NOT_LEARNED:
+            return (
+                f"the attack did not learn: floor minus clean is at least {self.lower:.3g}, "
+                f"under {statistics.SIGNAL_RATIO:g} times the placebo noise of {self.noise:.3g}"
+            )
+        return ""
 
 
 def clean(cells: pd.DataFrame, attacks: Sequence[AttackSpec]) -> pd.DataFrame:
@@ -41,50 +77,41 @@ def signals(cells: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequenc
     """Returns one signal per artist, mimicry and base model of the suite."""
     arm = clean(cells, attacks)
     floor = cells[(cells["role"] == "floor") & cells["distance"].notna()]
-    floor = floor.drop_duplicates(PAIR)[[*PAIR, "distance"]]
-    differences = floor.merge(arm, on=PAIR)
+    differences = floor.drop_duplicates(PAIR)[[*PAIR, "distance"]].merge(arm, on=PAIR)
     differences["difference"] = differences["distance"] - differences["clean"]
-    by_arm = {key: group["difference"].tolist() for key, group in differences.groupby(["artist", *ARM])}
-    placebo = _placebo_noise(cells, arm, attacks)
-    pairs = list(dict.fromkeys((attack.mimicry, attack.model) for attack in attacks))
+    by_arm: dict[object, list[float]] = {}
+    for key, group in differences.groupby(["artist", *ARM]):
+        by_arm[key] = group["difference"].tolist()
+    noise = _placebo_noise(cells, arm, attacks)
     plain = {(attack.mimicry, attack.model) for attack in attacks if attack.countermeasure is None}
-    found = []
-    for mimicry, model in pairs:
-        has_plain = (mimicry, model) in plain
+    signals = []
+    for pair in dict.fromkeys((attack.mimicry, attack.model) for attack in attacks):
         for artist in artists:
-            values = by_arm.get((artist, mimicry, model), []) if has_plain else []
-            found.append(_signal((artist, mimicry, model), values, placebo.get((mimicry, model), math.nan), has_plain))
-    return found
+            values = by_arm.get((artist, *pair), []) if pair in plain else []
+            signals.append(_signal(artist, pair, values, noise.get(pair, math.nan), pair in plain))
+    return signals
 
 
-def _signal(place: tuple[str, str, str], differences: list[float], noise: float, has_plain: bool) -> Signal:
-    artist, mimicry, model = place
-    if not has_plain:
-        reason = f"the suite has no attack without countermeasure for {mimicry} on {model}, so nothing to compare with"
-        return Signal(artist, mimicry, model, math.nan, math.nan, noise, reason)
+def _signal(artist: str, arm: Arm, differences: list[float], noise: float, has_plain: bool) -> Signal:
     if not differences:
-        return Signal(artist, mimicry, model, math.nan, math.nan, noise, "no seed that both clean and floor have")
+        state = SignalState.NO_SHARED_SEED if has_plain else SignalState.NO_PLAIN_ATTACK
+        return Signal(artist, *arm, math.nan, math.nan, noise, state)
     value, lower = math.fsum(differences) / len(differences), statistics.lower_limit(differences)
-    reason = ""
+    state = SignalState.LEARNED
     if math.isnan(noise):
-        reason = "no placebo to measure the noise with"
+        state = SignalState.NO_NOISE
     elif lower <= 0 or lower < statistics.SIGNAL_RATIO * noise:
-        reason = (
-            f"the attack did not learn: floor minus clean is at least {lower:.3g}, "
-            f"under {statistics.SIGNAL_RATIO:g} times the placebo noise of {noise:.3g}"
-        )
-    return Signal(artist, mimicry, model, value, lower, noise, reason)
+        state = SignalState.NOT_LEARNED
+    return Signal(artist, *arm, value, lower, noise, state)
 
 
-def _placebo_noise(
-    cells: pd.DataFrame, arm: pd.DataFrame, attacks: Sequence[AttackSpec]
-) -> dict[tuple[str, str], float]:
+def _placebo_noise(cells: pd.DataFrame, arm: pd.DataFrame, attacks: Sequence[AttackSpec]) -> dict[Arm, float]:
     paired = _plain_arm(cells, "placebo", attacks).merge(arm, on=PAIR)
     paired["difference"] = paired["distance"] - paired["clean"]
-    return {
-        (str(mimicry), str(model)): statistics.noise(group["difference"].tolist())
-        for (mimicry, model), group in paired.groupby(ARM)
-    }
+    noise = {}
+    for (mimicry, model), group in paired.groupby(ARM):
+        noise[str(mimicry), str(model)] = statistics.noise(group["difference"].tolist())
+    return noise
 
 
 def _plain_arm(cells: pd.DataFrame, role: str, attacks: Sequence[AttackSpec]) -> pd.DataFrame:

@@ -10,15 +10,17 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from cloakbench.schemas.kinds import PointState, Role
 from cloakbench_leaderboards.scores import aggregates, ranking, statistics
-from cloakbench_leaderboards.scores.aggregates import EntryPoints, Setting, Value
 from cloakbench_leaderboards.scores.matching import OperatingPoint
 from cloakbench_leaderboards.scores.ranking import Standing
+from cloakbench_leaderboards.scores.setting import CLEAN, EntryPoints, Setting, Value, curve
 from cloakbench_leaderboards.scores.statistics import Estimate
 
 WORST_CASE = "worst-case"
 ENTRY_COLUMNS = ["protection", "column", "value", "low", "high", "artists", "state", "gate", "note"]
-CONTROLS = ("identity", "placebo", "random-noise", "floor")
+CONTROLS = tuple(str(role) for role in Role if role.is_control)
+"""Roles of the entries that every board holds, in the order of tables."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,9 @@ class Standings:
     """The column that decides the rank."""
     places: dict[str, Standing]
     unranked: dict[str, str]
-    """Why an entry has no place."""
+    """Why an entry has no place, by name."""
     flips: dict[str, tuple[int, int]]
-    """By column: pairs of ranked entries whose order it turns round, and of how many."""
+    """By column: pairs of ranked entries that it orders the other way round, and the number of pairs."""
     front: frozenset[str]
     """Entries on the Pareto front of quality and P."""
 
@@ -55,48 +57,60 @@ class Standings:
 
     @cached_property
     def rows(self) -> dict[str, int]:
-        """Where each entry stands in `names`."""
-        return {name: row for row, name in enumerate(self.names)}
+        """Index in `names` by name."""
+        return dict(zip(self.names, range(len(self.names)), strict=True))
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row per entry and column: value, limits, number of artists, how it came about, what it lacks."""
-        rows = [
-            (name, column.key, *estimate[:4], value.state, value.gate, "; ".join(value.lacks) or value.note)
-            for column in self.columns.values()
-            for name, value, estimate in zip(self.names, column.values, column.estimates, strict=True)
-        ]
+        """One row per entry and column: value, limits, number of artists, state, what it lacks."""
+        rows: list[tuple[object, ...]] = []
+        for column in self.columns.values():
+            for name, value, estimate in zip(self.names, column.values, column.estimates, strict=True):
+                note = "; ".join(value.lacks) or value.note
+                rows.append((name, column.key, *estimate[:4], str(value.state), value.gate, note))
         return pd.DataFrame(rows, columns=ENTRY_COLUMNS)
 
 
 def standings(setting: Setting, subjects: Sequence[EntryPoints]) -> Standings:
-    """Returns every column and place; only places, groups, flips and the front depend on who else is there."""
-    listed = [subject for subject in subjects if subject.role != "floor"]
-    columns = _columns(setting, listed)
-    rank_column = _rank_column(setting, listed, columns)
-    unranked = {
-        subject.name: why
-        for subject, value, estimate in zip(listed, rank_column.values, rank_column.estimates, strict=True)
-        if (why := _unranked(setting, subject, value, estimate))
-    }
-    ranked = [place for place, subject in enumerate(listed) if subject.name not in unranked]
-    blocks = [rank_column.values[place].artists for place in ranked]
-    found = ranking.places(np.asarray(blocks)) if blocks else []
+    """Returns every column and place; only places, groups, flips and the front depend on the other entries."""
+    entries = [subject for subject in subjects if subject.role != Role.FLOOR]
+    columns = _columns(setting, entries)
+    rank_column = _rank_column(setting, entries, columns)
+    unranked: dict[str, str] = {}
+    ranked: list[int] = []
+    for row, subject in enumerate(entries):
+        reason = _unranked(setting, subject, rank_column.values[row], rank_column.estimates[row])
+        if reason:
+            unranked[subject.name] = reason
+        else:
+            ranked.append(row)
     return Standings(
-        names=tuple(subject.name for subject in listed),
+        names=tuple(subject.name for subject in entries),
         columns=columns,
         rank_column=rank_column,
-        places={listed[place].name: where for place, where in zip(ranked, found, strict=True)},
+        places=_places(entries, rank_column, ranked),
         unranked=unranked,
-        flips={
-            key: ranking.flips(
-                [rank_column.estimates[i].value for i in ranked], [column.estimates[i].value for i in ranked]
-            )
-            for key, column in columns.items()
-            if column is not rank_column
-        },
-        front=frozenset(_front(setting, [each for each in listed if each.role not in CONTROLS])),
+        flips=_flips(columns, rank_column, ranked),
+        front=frozenset(_front(setting, [subject for subject in entries if subject.role == Role.SUBMISSION])),
     )
+
+
+def _places(entries: Sequence[EntryPoints], rank_column: RankColumn, ranked: Sequence[int]) -> dict[str, Standing]:
+    if not ranked:
+        return {}
+    places = ranking.places(np.asarray([rank_column.values[row].artists for row in ranked]))
+    return {entries[row].name: standing for row, standing in zip(ranked, places, strict=True)}
+
+
+def _flips(
+    columns: dict[str, RankColumn], rank_column: RankColumn, ranked: Sequence[int]
+) -> dict[str, tuple[int, int]]:
+    flips = {}
+    ours = [rank_column.estimates[row].value for row in ranked]
+    for key, column in columns.items():
+        if column is not rank_column:
+            flips[key] = ranking.flips(ours, [column.estimates[row].value for row in ranked])
+    return flips
 
 
 def stop_key(stop: OperatingPoint) -> str:
@@ -109,67 +123,79 @@ def stop_key(stop: OperatingPoint) -> str:
     return f"p at {'' if stop.target is not None else 'strength '}{stop.label}"
 
 
-def _columns(setting: Setting, listed: Sequence[EntryPoints]) -> dict[str, RankColumn]:
-    attack, middle = setting.attack.name, setting.middle
-    found = [
-        _column(stop_key(stop), f"P at {stop.label}", [aggregates.protection(setting, s, attack, stop) for s in listed])
-        for stop in setting.stops
-    ]
-    found.append(_column("worst case", "worst case", [aggregates.worst(setting, each, middle) for each in listed]))
-    found.append(_column("mean", "mean over attacks", [aggregates.mean(setting, each, middle) for each in listed]))
-    found.append(_column("retention", "retention", [aggregates.retention(setting, each, middle) for each in listed]))
+def _columns(setting: Setting, entries: Sequence[EntryPoints]) -> dict[str, RankColumn]:
+    middle = setting.middle
+    columns = {}
+    for stop in setting.stops:
+        columns[stop_key(stop)] = _protection_column(setting, entries, stop)
+    worst = [aggregates.worst(setting, entry, middle) for entry in entries]
+    columns["worst case"] = _column("worst case", "worst case", worst)
+    means = [aggregates.mean(setting, entry, middle) for entry in entries]
+    columns["mean"] = _column("mean", "mean over attacks", means)
+    shares = [aggregates.retention(setting, entry, middle) for entry in entries]
+    columns["retention"] = _column("retention", "retention", shares)
     if setting.suite.matching:
-        found.append(_column("area", "area", [aggregates.area(setting, each) for each in listed]))
-    return {column.key: column for column in found}
+        columns["area"] = _column("area", "area", [aggregates.area(setting, entry) for entry in entries])
+    return columns
 
 
-def _rank_column(setting: Setting, listed: Sequence[EntryPoints], columns: dict[str, RankColumn]) -> RankColumn:
+def _rank_column(setting: Setting, entries: Sequence[EntryPoints], columns: dict[str, RankColumn]) -> RankColumn:
     if setting.suite.rank_by == WORST_CASE:
         return columns["worst case"]
     strengths = sorted(setting.suite.strengths)
     strength = strengths[len(strengths) // 2]
     stop = OperatingPoint(f"{strength:g}", None, {}, strength)
-    if (key := stop_key(stop)) in columns:
-        return columns[key]
-    values = [aggregates.protection(setting, each, setting.attack.name, stop) for each in listed]
-    return _column(key, f"P at strength {stop.label}", values)
+    key = stop_key(stop)
+    return columns[key] if key in columns else _protection_column(setting, entries, stop)
+
+
+def _protection_column(setting: Setting, entries: Sequence[EntryPoints], stop: OperatingPoint) -> RankColumn:
+    values = [aggregates.protection(setting, entry, setting.attack.name, stop) for entry in entries]
+    at = stop.label if setting.suite.matching is None or stop.target is not None else f"strength {stop.label}"
+    return _column(stop_key(stop), f"P at {at}", values)
 
 
 def _column(key: str, title: str, values: Sequence[Value]) -> RankColumn:
     stacked = np.asarray([value.artists for value in values]) if values else np.empty((0, 0))
-    found = statistics.estimates(stacked)
-    return RankColumn(key, title, tuple(values), tuple(found.at(row) for row in range(len(values))))
+    estimates = statistics.estimates(stacked)
+    return RankColumn(key, title, tuple(values), tuple(estimates.at(row) for row in range(len(values))))
 
 
 def _unranked(setting: Setting, subject: EntryPoints, value: Value, estimate: Estimate) -> str:
-    if subject.role in CONTROLS:
+    if subject.role != Role.SUBMISSION:
         return "control"
     if setting.suite.demonstration:
         return "demonstration"
     if value.lacks:
         return "; ".join(value.lacks)
-    if value.state == "over target":
-        return value.state
+    if value.state is PointState.OVER_TARGET:
+        return str(value.state)
     return estimate.reason if math.isfinite(estimate.value) else value.note
 
 
 def _front(setting: Setting, submissions: Sequence[EntryPoints]) -> set[str]:
     metric = setting.suite.matching.metric if setting.suite.matching else next(iter(setting.suite.metrics.quality), "")
-    sign = -1 if setting.higher_is_better.get(metric) else 1
-    name = setting.attack.name
     curves = {}
     for subject in submissions:
-        drawn = aggregates.curve(setting, subject, name)
-        if metric not in drawn.quality or len(drawn.strengths) < 2:
-            continue
-        rows = [
-            setting.grid.rows[aggregates.CLEAN if strength == 0 else subject.name, strength, name]
-            for strength in drawn.strengths
-        ]
-        p, weight = setting.grid.p[rows], setting.grid.denominator[rows]
-        means = statistics.estimates(statistics.contributions(p * weight, weight)).value
-        points = zip((sign * x for x in drawn.quality[metric]), means, strict=True)
-        known = [(x, float(y)) for x, y in points if math.isfinite(y)]
-        if len(known) > 1:
-            curves[subject.name] = known
+        points = _visible_points(setting, subject, metric)
+        if len(points) > 1:
+            curves[subject.name] = points
     return ranking.front(curves)
+
+
+def _visible_points(setting: Setting, subject: EntryPoints, metric: str) -> list[tuple[float, float]]:
+    """Returns visibility by one metric and P at each measured strength; none without a curve."""
+    attack = setting.attack.name
+    measured = curve(setting, subject, attack)
+    if metric not in measured.quality or len(measured.strengths) < 2:
+        return []
+    addresses = [(CLEAN if strength == 0 else subject.name, strength, attack) for strength in measured.strengths]
+    rows = [setting.grid.rows[address] for address in addresses]
+    p, weight = setting.grid.p[rows], setting.grid.denominator[rows]
+    means = statistics.estimates(statistics.contributions(p * weight, weight)).value
+    sign = -1 if setting.higher_is_better.get(metric) else 1
+    points = []
+    for quality, mean in zip(measured.quality[metric], means, strict=True):
+        if math.isfinite(mean):
+            points.append((sign * quality, float(mean)))
+    return points

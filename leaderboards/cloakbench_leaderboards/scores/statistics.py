@@ -39,20 +39,20 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """Many estimates at once, one an element."""
+    """Many estimates at once, one per element."""
 
     value: Array
     low: Array
     high: Array
     n: npt.NDArray[np.int64]
 
-    def at(self, place: int) -> Estimate:
-        """Returns the estimate at one place."""
-        n = int(self.n[place])
+    def at(self, row: int) -> Estimate:
+        """Returns the estimate of one row."""
+        n = int(self.n[row])
         return Estimate(
-            float(self.value[place]),
-            float(self.low[place]),
-            float(self.high[place]),
+            float(self.value[row]),
+            float(self.low[row]),
+            float(self.high[row]),
             n,
             "" if n >= MIN_ARTISTS else too_few(n),
         )
@@ -66,9 +66,11 @@ def split_half(first: Array, second: Array) -> Array:
         array([0.35])
     """
     absent = ~(np.isfinite(first).all(0) & np.isfinite(second).all(0))
-    by_first, by_second = (np.where(np.isfinite(half), half, np.inf).argmin(0) for half in (first, second))
-    scored = np.take_along_axis(second, by_first[None], 0)[0], np.take_along_axis(first, by_second[None], 0)[0]
-    return np.where(absent, math.nan, (scored[0] + scored[1]) / 2)
+    by_first = np.where(np.isfinite(first), first, np.inf).argmin(0)
+    by_second = np.where(np.isfinite(second), second, np.inf).argmin(0)
+    scored_second = np.take_along_axis(second, by_first[None], 0)[0]
+    scored_first = np.take_along_axis(first, by_second[None], 0)[0]
+    return np.where(absent, math.nan, (scored_second + scored_first) / 2)
 
 
 def contributions(numerators: Array, denominators: Array) -> Array:
@@ -88,8 +90,8 @@ def contributions(numerators: Array, denominators: Array) -> Array:
     total = w.sum(-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = y.sum(-1, keepdims=True) / total
-        found = ratio + count * (y - ratio * w) / total
-    return np.where(there, found, np.nan)
+        contribution = ratio + count * (y - ratio * w) / total
+    return np.where(there, contribution, np.nan)
 
 
 def estimates(values: Array, level: float = LEVEL) -> Estimates:
@@ -138,27 +140,16 @@ def mean(values: Sequence[float]) -> Estimate:
     return estimates(np.asarray([values], dtype=float).reshape(1, -1)).at(0)
 
 
-def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Estimate:
-    """Returns sum(numerators) / sum(denominators) over artists with its interval, by linearisation.
+def too_few(artists: int, result: str = "an interval") -> str:
+    """Returns why there is no interval, or other `result`, over so few artists.
 
     Example:
-        >>> ratio([1, 2], [2, 4]).value
-        0.5
-        >>> ratio([], []).reason
-        'no artist'
+        >>> too_few(1), too_few(0), too_few(3, "a verdict")
+        ('1 artist, an interval needs 6', 'no artist', '3 artists, a verdict needs 6')
     """
-    y, w = np.asarray(numerators, dtype=float), np.asarray(denominators, dtype=float)
-    return estimates(contributions(y, w).reshape(1, -1)).at(0)
-
-
-def too_few(artists: int) -> str:
-    """Returns why there is no interval over so few artists.
-
-    Example:
-        >>> too_few(1), too_few(0)
-        ('1 artist, an interval needs 6', 'no artist')
-    """
-    return f"{artists} artist{'s' * (artists != 1)}, an interval needs {MIN_ARTISTS}" if artists else "no artist"
+    if not artists:
+        return "no artist"
+    return f"{artists} artist{'s' * (artists != 1)}, {result} needs {MIN_ARTISTS}"
 
 
 def noise(differences: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""Signs in a board's own numbers that an entry may not mean what it seems to mean; they refuse nothing.
+"""Signs in a board's own numbers that an entry may be misread; they refuse nothing.
 
 The idea is AutoAttack's (Croce and Hein 2020, arXiv 2003.01690): what no honest defence should show asks for a look.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from cloakbench.schemas.kinds import Role
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.scores import ranking, statistics
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
@@ -21,10 +22,10 @@ RAISE = "raise P"
 
 def suspicions(evidence: Evidence) -> dict[str, tuple[tuple[str, str], ...]]:
     """Returns kind and words of each sign of a submission by name; none with too few artists for an interval."""
-    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    signs: dict[str, tuple[tuple[str, str], ...]] = {}
     for name, kind, words in (*_raised(evidence), *_as_noise(evidence)):
-        found[name] = (*found.get(name, ()), (kind, words))
-    return found
+        signs[name] = (*signs.get(name, ()), (kind, words))
+    return signs
 
 
 Sign = tuple[str, str, str]
@@ -37,11 +38,11 @@ def _raised(evidence: Evidence) -> Iterator[Sign]:
         return
     p = np.asarray([_difference(evidence, grid.p, test) for test in tests])
     effect = np.asarray([_difference(evidence, grid.effect, test) for test in tests])
-    found, beyond = statistics.estimates(p), statistics.estimates(effect)
-    real = ranking.discoveries(ranking.paired_p(p))
+    p_low, effect_low = statistics.estimates(p).low, statistics.estimates(effect).low
+    is_real = ranking.discoveries(ranking.paired_p(p)) & (p_low > 0) & (effect_low > 0)
     raising: dict[str, list[str]] = {}
-    for number, (entry, _, attack, _) in enumerate(tests):
-        if real[number] and found.low[number] > 0 and beyond.low[number] > 0:
+    for (entry, _, attack, _), rises in zip(tests, is_real, strict=True):
+        if rises:
             raising.setdefault(entry.name, []).append(text.name(attack))
     for name, attacks in raising.items():
         yield name, RAISES, f"{', '.join(attacks)} {RAISES if len(attacks) == 1 else RAISE}"
@@ -53,6 +54,7 @@ Test = tuple[BoardEntry, float, str, str]
 
 def _tests(evidence: Evidence) -> Iterator[Test]:
     plain = {(a.mimicry, a.model): a.name for a in evidence.ranked if a.countermeasure is None}
+    rows = evidence.scores.grid.rows
     for entry in evidence.entries:
         if entry.is_control:
             continue
@@ -61,7 +63,7 @@ def _tests(evidence: Evidence) -> Iterator[Test]:
             base = plain.get((attack.mimicry, attack.model))
             if attack.countermeasure is None or base is None:
                 continue
-            if all((entry.name, strength, name) in evidence.scores.grid.rows for name in (attack.name, base)):
+            if (entry.name, strength, attack.name) in rows and (entry.name, strength, base) in rows:
                 yield entry, strength, attack.name, base
 
 
@@ -75,14 +77,15 @@ def _difference(evidence: Evidence, values: Array, test: Test) -> Array:
 
 
 def _as_noise(evidence: Evidence) -> Iterator[Sign]:
-    found = evidence.standings
-    noise = next((e.name for e in evidence.entries if e.facts.role == "random-noise" and e.name in found.names), None)
+    standings = evidence.standings
+    values = {name: standings.rank_column.values[row].artists for name, row in standings.rows.items()}
+    controls = [entry.name for entry in evidence.entries if entry.facts.role == Role.RANDOM_NOISE]
+    noise = values.get(controls[0]) if controls else None
     if noise is None:
         return
-    values = dict(zip(found.names, (np.asarray(v.artists, dtype=float) for v in found.rank_column.values), strict=True))
     for entry in evidence.entries:
-        if entry.is_control or entry.name not in values or values[entry.name].shape != values[noise].shape:
+        if entry.is_control or entry.name not in values:
             continue
-        ahead = statistics.estimates((values[entry.name] - values[noise])[None]).at(0)
+        ahead = statistics.estimates((values[entry.name] - noise)[None]).at(0)
         if ahead.has_interval and ahead.low <= 0:
             yield entry.name, NOISE, NOISE

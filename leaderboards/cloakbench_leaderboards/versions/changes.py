@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from cloakbench.schemas.record import Record
 from cloakbench_leaderboards.versions.drift import differences
 
-COMPONENTS = ("code", "weights", "environment", "data", "suite")
-"""In the order in which they are told."""
+
+class Component(StrEnum):
+    """What a difference between two recipes is of, in the order in which differences are listed."""
+
+    CODE = "code"
+    WEIGHTS = "weights"
+    ENVIRONMENT = "environment"
+    DATA = "data"
+    SUITE = "suite"
+
+
 PARENTS = "parents"
-"""Follow from what changed before; never a cause."""
+"""Field of a recipe that follows from earlier stages; never a cause."""
 CODE = {"version", "protection", "protection_version", "package"}
 WEIGHTS = {"surrogate", "perceptual", "model", "models", "judge", "weights", "classifier"}
 DATA = {"images", "references", "masks"}
@@ -23,8 +33,7 @@ DATA = {"images", "references", "masks"}
 class Change:
     """One field that differs."""
 
-    component: str
-    """One of `COMPONENTS`."""
+    component: Component
     field: str
     """Stage and path, such as `protect.package` or `environment.torch`."""
     before: str
@@ -35,40 +44,51 @@ class Change:
 
 
 def changes(pairs: Iterable[tuple[Record, Record]]) -> list[Change]:
-    """Returns what differs between records of the same place, by component; the order of the pairs does not matter."""
-    values: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
-    attacks: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for before, after in pairs:
-        for component, field, *value in _different(before, after):
-            values[component, field].add((value[0], value[1]))
-            attacks[component, field].add(before.attack.name)
-    return [
-        Change(*place, *(next(iter(found)) if len(found) == 1 else ("", "")), attacks=tuple(sorted(attacks[place])))
-        for place, found in sorted(values.items(), key=lambda item: (COMPONENTS.index(item[0][0]), item[0][1]))
-    ]
+    """Returns what differs between records of the same cell, by component; the order of the pairs does not matter."""
+    values: dict[tuple[Component, str], set[tuple[str, str]]] = defaultdict(set)
+    attacks: dict[tuple[Component, str], set[str]] = defaultdict(set)
+    for old, new in pairs:
+        for component, field, before, after in _different(old, new):
+            values[component, field].add((before, after))
+            attacks[component, field].add(old.attack.name)
+    differing = []
+    for component, field in sorted(values, key=_order):
+        pairs_of_values = values[component, field]
+        before, after = next(iter(pairs_of_values)) if len(pairs_of_values) == 1 else ("", "")
+        differing.append(Change(component, field, before, after, tuple(sorted(attacks[component, field]))))
+    return differing
 
 
 def sentence(change: Change) -> str:
     """Returns a change in words; long digests are cut.
 
     Example:
-        >>> sentence(Change("weights", "generate.model", "a" * 64, "b" * 64, ("jpeg",)))
+        >>> sentence(Change(Component.WEIGHTS, "generate.model", "a" * 64, "b" * 64, ("jpeg",)))
         'weights: generate.model aaaaaaaaaaaa → bbbbbbbbbbbb'
     """
+    return f"{change.component}: {field_words(change)}"
+
+
+def field_words(change: Change) -> str:
+    """Returns the field that changed with its values, without the component."""
     if not change.before and not change.after:
-        return f"{change.component}: {change.field}"
-    return f"{change.component}: {change.field} {_short(change.before)} → {_short(change.after)}"
+        return change.field
+    return f"{change.field} {_short(change.before)} → {_short(change.after)}"
 
 
-def _different(before: Record, after: Record) -> Iterator[tuple[str, str, str, str]]:
-    for stage in sorted({*before.components, *after.components}):
-        old, new = before.components.get(stage), after.components.get(stage)
-        for path, one, other in _leaves(old, new, (stage,)):
-            yield _component(path, one, other), ".".join(path), _text(one), _text(other)
-    if before.salt_digest != after.salt_digest:
-        yield "suite", "salt", before.salt_digest, after.salt_digest
-    for name, *value in differences(before.environment, after.environment):
-        yield "environment", f"environment.{name}", value[0], value[1]
+def _order(key: tuple[Component, str]) -> tuple[int, str]:
+    return list(Component).index(key[0]), key[1]
+
+
+def _different(old: Record, new: Record) -> Iterator[tuple[Component, str, str, str]]:
+    """Yields component, field, value before and value after of everything that differs."""
+    for stage in sorted({*old.components, *new.components}):
+        for path, before, after in _leaves(old.components.get(stage), new.components.get(stage), (stage,)):
+            yield _component(path, before, after), ".".join(path), _text(before), _text(after)
+    if old.salt_digest != new.salt_digest:
+        yield Component.SUITE, "salt", old.salt_digest, new.salt_digest
+    for difference in differences(old.environment, new.environment):
+        yield Component.ENVIRONMENT, f"environment.{difference.name}", difference.before, difference.after
 
 
 def _leaves(before: Any, after: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
@@ -86,19 +106,19 @@ def _leaves(before: Any, after: Any, path: tuple[str, ...]) -> Iterator[tuple[tu
 
 
 def _are_recipes(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, Mapping) for one in value)
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
 
 
-def _component(path: tuple[str, ...], before: Any, after: Any) -> str:
+def _component(path: tuple[str, ...], before: Any, after: Any) -> Component:
     if before is None and after is not None and len(path) == 1:
-        return "suite"  # a whole stage came in
+        return Component.SUITE  # a whole stage came in
     if path[:2] == ("measure", "metrics"):
-        return "code" if before is not None and after is not None else "suite"
+        return Component.CODE if before is not None and after is not None else Component.SUITE
     names = set(path[1:])
-    for component, known in (("code", CODE), ("weights", WEIGHTS), ("data", DATA)):
-        if names & known and "parameters" not in names:
+    for component, fields in ((Component.CODE, CODE), (Component.WEIGHTS, WEIGHTS), (Component.DATA, DATA)):
+        if names & fields and "parameters" not in names:
             return component
-    return "suite"
+    return Component.SUITE
 
 
 def _text(value: Any) -> str:

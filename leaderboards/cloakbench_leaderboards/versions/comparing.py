@@ -11,18 +11,22 @@ import numpy as np
 
 from cloakbench.schemas.suite import Suite
 from cloakbench_leaderboards import text
+from cloakbench_leaderboards.data.points import PointAddress, PointKind
 from cloakbench_leaderboards.scores import statistics
 from cloakbench_leaderboards.scores.resolution import Resolution, artists_needed, detectable, seeds_needed
 from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS, too_few
 from cloakbench_leaderboards.versions.changes import Change, changes
-from cloakbench_leaderboards.versions.pairing import Paired, Pairs, SharedOperatingPoint, paired, pairs, places
+from cloakbench_leaderboards.versions.pairing import Paired, Pairs, contradicted, paired, pairs, places
 from cloakbench_leaderboards.versions.sides import Side
 from cloakbench_leaderboards.versions.verdicts import Judged, Verdict, judge, overall
+
+SAME = 1e-9
+"""Differences of P up to this size are rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One attack: what P was, what it is, and what that says."""
+    """One attack: P before, P after, and the verdict on the difference."""
 
     attack: str
     at: str
@@ -42,7 +46,9 @@ class Difference:
     """Least difference that this many artists show with 80 % power."""
     verdict: Verdict
     reason: str
-    """Why it is inconclusive; empty otherwise."""
+    """Why it is inconclusive, or that equal recipes have other results; empty otherwise."""
+    other_results: int
+    """Cells, and cells of the controls, of equal key and environment class whose values differ."""
     seeds_needed: int | None
     """How many seeds would decide, if the change is what it seems; None where no number would or it is decided."""
     artists_needed: int | None
@@ -51,7 +57,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What one side is beside another."""
+    """One side compared with another."""
 
     before: str
     after: str
@@ -74,100 +80,134 @@ def compare(before: Side, after: Side) -> Comparison:
     """
     shared, suite = pairs(before, after), after.facts.suite
     measured = paired(before, after, shared)
-    differences = np.asarray([each.after - each.before for each in measured])
-    judged = judge(differences, suite.equivalence_margin) if measured else None
-    found = [_difference(each, judged, row, suite) for row, each in enumerate(measured) if judged]
+    attacks: list[Difference] = []
+    if measured:
+        judged = judge(np.asarray([attack.after - attack.before for attack in measured]), suite.equivalence_margin)
+        attacks = [_difference(attack, judged, row, suite) for row, attack in enumerate(measured)]
     return Comparison(
         before=before.words,
         after=after.words,
         suite=f"{suite.name} {suite.version}",
         margin=suite.equivalence_margin,
-        verdict=overall([each.verdict for each in found]),
-        attacks=tuple(found),
+        verdict=overall([difference.verdict for difference in attacks]),
+        attacks=tuple(attacks),
         changes=tuple(changes(shared.values())),
         quality=tuple(_quality(shared, suite.metrics.quality)),
         notes=tuple(_notes(before, after, shared)),
     )
 
 
-def _difference(each: Paired, judged: Judged, row: int, suite: Suite) -> Difference:
+def _difference(attack: Paired, judged: Judged, row: int, suite: Suite) -> Difference:
     change, margin = judged.change.at(row), suite.equivalence_margin
-    verdict = Verdict(str(judged.verdicts[row]))
-    if verdict is Verdict.INCONCLUSIVE and each.is_same and change.n:
-        verdict = Verdict.EQUIVALENT
-    spread = float(np.nanstd(each.after - each.before, ddof=1)) if change.n > 1 else math.nan
-    seed = each.seed_noise if math.isfinite(each.seed_noise) else 0.0
-    noise = Resolution(change.n, statistics.mean([]), seed, spread, each.seeds)
+    verdict = _verdict(attack, Verdict(str(judged.verdicts[row])))
+    spread = float(np.nanstd(attack.after - attack.before, ddof=1)) if change.n > 1 else math.nan
+    seed = attack.seed_noise if math.isfinite(attack.seed_noise) else 0.0
+    noise = Resolution(change.n, statistics.mean([]), seed, spread, attack.seeds)
     # If the change is what it seems, it is decided where it shows, or where its distance from the margin does.
     resolution = max(abs(change.value), margin - abs(change.value))
     is_open = verdict is Verdict.INCONCLUSIVE and change.n >= MIN_ARTISTS
     return Difference(
-        attack=each.attack,
-        at=_at(each.stops, suite),
-        before=_mean(each.before),
-        after=_mean(each.after),
+        attack=attack.attack,
+        at=_at(attack.points, suite),
+        before=_mean(attack.before),
+        after=_mean(attack.after),
         change=change.value,
         low=change.low,
         high=change.high,
         p=float(judged.p[row]),
         artists=change.n,
-        seeds=each.seeds,
+        seeds=attack.seeds,
         least=detectable(spread, change.n),
         verdict=verdict,
-        reason=_reason(change.n) if verdict is Verdict.INCONCLUSIVE else "",
+        reason=_reason(verdict, change.n, attack.other_results),
+        other_results=attack.other_results,
         seeds_needed=seeds_needed(noise, resolution) if is_open else None,
-        artists_needed=artists_needed(noise, resolution, each.seeds) if is_open else None,
+        artists_needed=artists_needed(noise, resolution, attack.seeds) if is_open else None,
     )
 
 
-def _reason(artists: int) -> str:
+def _verdict(attack: Paired, tested: Verdict) -> Verdict:
+    """Returns the verdict on one attack, from its test and from what both sides say about equal recipes.
+
+    Equal cells are equivalent without a test only where no value differs, those of the controls included.
+    """
+    if attack.other_results:
+        return tested if tested in (Verdict.REGRESSED, Verdict.IMPROVED) else Verdict.OTHER_RESULT
+    change = attack.after - attack.before
+    change = change[np.isfinite(change)]
+    is_zero = len(change) > 0 and bool((np.abs(change) <= SAME).all())
+    if tested is Verdict.INCONCLUSIVE and attack.has_same_cells and is_zero:
+        return Verdict.EQUIVALENT
+    return tested
+
+
+def _reason(verdict: Verdict, artists: int, other_results: int) -> str:
+    if verdict is Verdict.OTHER_RESULT:
+        cells = f"{other_results} cell{'s' * (other_results != 1)}"
+        return f"{cells} of equal key and environment class with other values"
+    if verdict is not Verdict.INCONCLUSIVE:
+        return ""
     if artists == 0:
         return "no artist has a score on both sides"
     if artists < MIN_ARTISTS:
-        return too_few(artists).replace("an interval", "a verdict")
+        return too_few(artists, "a verdict")
     return "the artists differ too much"
 
 
 def _mean(values: statistics.Array) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else math.nan
+    measured = values[np.isfinite(values)]
+    return float(measured.mean()) if len(measured) else math.nan
 
 
-def _at(stops: Sequence[SharedOperatingPoint], suite: Suite) -> str:
-    """Returns the operating points in words."""
-    values = ", ".join(f"{value:g}" for _, value in stops)
-    if stops[0][0] == "strength":
+def _at(points: Sequence[PointAddress], suite: Suite) -> str:
+    """Returns the operating points in words; all are of one kind."""
+    values = ", ".join(f"{point.value:g}" for point in points)
+    if points[0].kind is PointKind.STRENGTH:
         return f"strength {values}"
     return f"{suite.matching.metric if suite.matching else 'target'} {values}"
 
 
 def _quality(shared: Pairs, metrics: Sequence[str]) -> Iterator[tuple[str, float, float]]:
     """Yields the means over protected images, which all attacks and seeds on one artist and point share."""
-    images = {(place.artist, place.stop): pair for place, pair in shared.items()}
+    images = {(cell.artist, cell.point): pair for cell, pair in shared.items()}
     for name in metrics:
-        values = [[value for pair in images.values() for value in pair[side].quality.get(name, [])] for side in (0, 1)]
-        if all(values):
-            yield name, math.fsum(values[0]) / len(values[0]), math.fsum(values[1]) / len(values[1])
+        before: list[float] = []
+        after: list[float] = []
+        for old, new in images.values():
+            before += old.quality.get(name, [])
+            after += new.quality.get(name, [])
+        if before and after:
+            yield name, math.fsum(before) / len(before), math.fsum(after) / len(after)
 
 
 def _notes(before: Side, after: Side, shared: Pairs) -> Iterator[str]:
-    if not shared:
-        yield "no cell is on both sides: same attack, artist, operating point and seed"
-    one, other = before.entry[0], after.entry[0]
+    old, new = before.entry[0], after.entry[0]
     if before.env_class != after.env_class:
         yield (
             f"the environment classes differ ({before.env_class}, {after.env_class}): "
             "each side is scored against its own controls, and the difference holds what the environment changes"
         )
-    if (one.suite, one.salt_digest) != (other.suite, other.salt_digest):
+    if (old.suite, old.salt_digest) != (new.suite, new.salt_digest):
         yield "the attack seeds differ, because the suite's name or the salt does: paired by artist alone"
-    if (one.suite, one.suite_version) != (other.suite, other.suite_version):
-        yield f"the suites differ: {one.suite} {one.suite_version} and {other.suite} {other.suite_version}"
-    for side, told in ((before, "after"), (after, "before")):
-        lacking = Counter(place.attack for place in places(side.entry) if place not in shared)
+    if (old.suite, old.suite_version) != (new.suite, new.suite_version):
+        yield f"the suites differ: {old.suite} {old.suite_version} and {new.suite} {new.suite_version}"
+    yield from _cell_notes(before, after, shared)
+
+
+def _cell_notes(before: Side, after: Side, shared: Pairs) -> Iterator[str]:
+    if not shared:
+        yield "no cell is on both sides: same attack, artist, operating point and seed"
+    other = len(contradicted(before, after))
+    if other:
+        yield (
+            f"{Verdict.OTHER_RESULT}: {other} record{'s' * (other != 1)} of equal key and environment class have other "
+            "values; a record was changed, or something that no recipe names differs"
+        )
+    for side, partner in ((before, "after"), (after, "before")):
+        lacking = Counter(cell.attack for cell in places(side.entry) if cell not in shared)
         if lacking:
             counts = ", ".join(f"{name} {count}" for name, count in sorted(lacking.items()))
-            yield f"cells without a partner {told}: {counts}"
-    beside = {place.attack for place in shared} - {attack.name for attack in after.facts.ranked}
-    if beside:
-        yield f"not compared, because no score is made of it: {text.listed(sorted(beside))}"
+            yield f"cells without a partner {partner}: {counts}"
+    unscored = {cell.attack for cell in shared} - {attack.name for attack in after.facts.ranked}
+    if unscored:
+        yield f"not compared, because no score is made of it: {text.listed(sorted(unscored))}"

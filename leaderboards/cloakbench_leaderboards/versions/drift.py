@@ -1,12 +1,21 @@
-"""Drift: what a control cell gives when it runs again in one environment class, beside what it gave first."""
+"""Drift: the difference between two runs of one control cell in one environment class."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cloakbench.schemas.record import Environment, Record, Status
+
+
+class EnvironmentDifference(NamedTuple):
+    """One field of two environments that differs."""
+
+    name: str
+    before: str
+    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +28,9 @@ class Drift:
     artist: str
     attack: str
     first: str
-    """When the record was made that counts."""
+    """Time of the record that counts."""
     again: str
-    """When the cell ran again."""
+    """Time of the repetition."""
     stages: tuple[str, ...]
     """Stages whose images are not the same, in the order of the record."""
     distance: float
@@ -30,8 +39,8 @@ class Drift:
     """The metric with the largest change of one value, as a share of that value's size; empty where all are equal."""
     most: float
     """That change, in the metric's unit."""
-    environment: tuple[str, ...]
-    """What differs in the environment though the class is the same, as `name: before → after`."""
+    environment: tuple[EnvironmentDifference, ...]
+    """What differs in the environment though the class is the same."""
 
     @property
     def is_same(self) -> bool:
@@ -48,24 +57,29 @@ def drift(records: Sequence[Record], canaries: Sequence[Record], primary: str) -
     for record in sorted(records, key=_when, reverse=True):
         if record.status is Status.OK:
             originals[record.key, record.environment.env_class] = record
-    pairs = ((originals.get((c.key, c.environment.env_class)), c) for c in sorted(canaries, key=_when))
-    return [_drift(original, again, primary) for original, again in pairs if original is not None]
+    drifts = []
+    for canary in sorted(canaries, key=_when):
+        original = originals.get((canary.key, canary.environment.env_class))
+        if original is not None:
+            drifts.append(_drift(original, canary, primary))
+    return drifts
 
 
-def sentence(found: Drift) -> str:
+def sentence(drift: Drift) -> str:
     """Returns what moved, in words.
 
     Example:
         >>> sentence(Drift("k", "c", "identity", "a", "jpeg", "", "", ("generate",), 0.01, "kid", 0.2, ()))
         'identity a jpeg: other images in generate; mean distance +0.01, kid by up to 0.2'
     """
-    cell = f"{found.protection} {found.artist} {found.attack}"
-    around = f" ({', '.join(found.environment)})" if found.environment else ""
-    if found.is_same:
+    cell = f"{drift.protection} {drift.artist} {drift.attack}"
+    differences = [f"{name}: {before} → {after}" for name, before, after in drift.environment]
+    around = f" ({', '.join(differences)})" if differences else ""
+    if drift.is_same:
         return f"{cell}: the same images and values{around}"
-    images = f"other images in {', '.join(found.stages)}" if found.stages else "the same images"
-    values = f"mean distance {found.distance:+.3g}, {found.metric} by up to {found.most:.3g}"
-    return f"{cell}: {images}; {values if found.metric else 'the same values'}{around}"
+    images = f"other images in {', '.join(drift.stages)}" if drift.stages else "the same images"
+    values = f"mean distance {drift.distance:+.3g}, {drift.metric} by up to {drift.most:.3g}"
+    return f"{cell}: {images}; {values if drift.metric else 'the same values'}{around}"
 
 
 def _when(record: Record) -> tuple[str, str]:
@@ -73,8 +87,8 @@ def _when(record: Record) -> tuple[str, str]:
 
 
 def _drift(original: Record, again: Record, primary: str) -> Drift:
-    stages = sorted({*original.digests, *again.digests}, key=[*original.digests, *again.digests].index)
-    before, after = (_mean(record.generations.get(primary, [])) for record in (original, again))
+    stages = [stage for stage in _stages(original, again) if original.digests.get(stage) != again.digests.get(stage)]
+    before, after = _mean(original.generations.get(primary, [])), _mean(again.generations.get(primary, []))
     metric, most = max(_changes(original, again), key=lambda change: change[2], default=("", 0.0, 0.0))[:2]
     return Drift(
         key=original.key,
@@ -84,24 +98,29 @@ def _drift(original: Record, again: Record, primary: str) -> Drift:
         attack=original.attack.name,
         first=original.created,
         again=again.created,
-        stages=tuple(name for name in stages if original.digests.get(name) != again.digests.get(name)),
+        stages=tuple(stages),
         distance=after - before,
         metric=metric,
         most=most,
-        environment=tuple(
-            f"{name}: {old} → {new}" for name, old, new in differences(original.environment, again.environment)
-        ),
+        environment=tuple(differences(original.environment, again.environment)),
     )
 
 
-def differences(before: Environment, after: Environment) -> Iterator[tuple[str, str, str]]:
-    """Yields name, before and after of what differs in an environment, but for the commit: keys speak for the code."""
+def _stages(original: Record, again: Record) -> list[str]:
+    """Returns the stages of both records, those of the original first."""
+    return list(dict.fromkeys([*original.digests, *again.digests]))
+
+
+def differences(before: Environment, after: Environment) -> Iterator[EnvironmentDifference]:
+    """Yields what differs in an environment, but for the commit: keys account for the code."""
     for name in ("device", "threads", "libjpeg"):
-        if (old := getattr(before, name)) != (new := getattr(after, name)):
-            yield name, str(old), str(new)
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            yield EnvironmentDifference(name, str(old), str(new))
     for name in sorted({*before.packages, *after.packages}):
-        if (old := before.packages.get(name)) != (new := after.packages.get(name)):
-            yield name, old or "absent", new or "absent"
+        installed, now = before.packages.get(name, "absent"), after.packages.get(name, "absent")
+        if installed != now:
+            yield EnvironmentDifference(name, installed or "absent", now or "absent")
 
 
 def _changes(original: Record, again: Record) -> Iterator[tuple[str, float, float]]:
@@ -114,13 +133,14 @@ def _changes(original: Record, again: Record) -> Iterator[tuple[str, float, floa
             if len(old) != len(new):
                 yield name, math.inf, math.inf
                 continue
-            worst = max(range(len(old)), key=lambda place: abs(new[place] - old[place]))
-            most = abs(new[worst] - old[worst])
-            yield name, most, most / max(abs(old[worst]), 1e-12)
+            changes = [abs(value - base) for base, value in zip(old, new, strict=True)]
+            most = max(changes)
+            yield name, most, most / max(abs(old[changes.index(most)]), 1e-12)
 
 
 def _values(record: Record) -> tuple[Mapping[str, list[float]], Mapping[str, list[float]], Mapping[str, list[float]]]:
-    return record.quality, record.generations, {name: [value] for name, value in record.sets.items()}
+    sets = {name: [value] for name, value in record.sets.items()}
+    return record.quality, record.generations, sets
 
 
 def _mean(values: Sequence[float]) -> float:

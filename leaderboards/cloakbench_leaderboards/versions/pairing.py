@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import Record
 from cloakbench_leaderboards.data import frames
+from cloakbench_leaderboards.data.points import PointAddress, PointKind
+from cloakbench_leaderboards.data.selection import has_same_result
 from cloakbench_leaderboards.scores import statistics
 from cloakbench_leaderboards.scores.scores import ScoreMatrices, score
 from cloakbench_leaderboards.scores.statistics import Array
 from cloakbench_leaderboards.versions.sides import Side
 
-SharedOperatingPoint = tuple[str, float]
-"""`target` or `strength`, and its value."""
-
 
 class CellIdentity(NamedTuple):
-    """What makes two cells a pair, whoever protected."""
+    """What makes two cells a pair, for any protection."""
 
     attack: str
     artist: str
-    stop: SharedOperatingPoint
+    point: PointAddress
     seed: int
 
 
@@ -36,7 +36,7 @@ class Paired(NamedTuple):
     """One attack on both sides."""
 
     attack: str
-    stops: tuple[SharedOperatingPoint, ...]
+    points: tuple[PointAddress, ...]
     """Operating points whose P is averaged."""
     before: Array
     """What each artist contributes to P; NaN where one of the sides has no score."""
@@ -45,8 +45,10 @@ class Paired(NamedTuple):
     """Attack seeds of a cell that both have."""
     seed_noise: float
     """Standard deviation of a contribution over attack seeds, from the clean arm; NaN where that has but one."""
-    is_same: bool
-    """Whether both sides hold the very same cells."""
+    has_same_cells: bool
+    """Whether the keys and environment classes of both sides are equal; says nothing about their values."""
+    other_results: int
+    """Cells, and cells of the controls, with equal key and environment class on both sides but other values."""
 
 
 class _Scored(NamedTuple):
@@ -58,69 +60,107 @@ class _Scored(NamedTuple):
 
 def places(records: Sequence[Record]) -> dict[CellIdentity, Record]:
     """Returns the cells of one entry by what pairs them."""
-    return {
-        CellIdentity(
-            each.attack.name,
-            each.artist,
-            ("strength", each.strength) if each.target is None else ("target", each.target),
-            each.seed,
-        ): each
-        for each in records
-    }
+    cells = {}
+    for record in records:
+        point = PointAddress(PointKind.STRENGTH, record.strength)
+        if record.target is not None:
+            point = PointAddress(PointKind.TARGET, record.target)
+        cells[CellIdentity(record.attack.name, record.artist, point, record.seed)] = record
+    return cells
 
 
 def pairs(before: Side, after: Side) -> dict[CellIdentity, Pair]:
     """Returns the cells that both sides have, sorted."""
     old, new = places(before.entry), places(after.entry)
-    return {place: (old[place], new[place]) for place in sorted(old.keys() & new.keys())}
+    return {cell: (old[cell], new[cell]) for cell in sorted(old.keys() & new.keys())}
 
 
 def paired(before: Side, after: Side, shared: Pairs) -> list[Paired]:
-    """Returns every ranked attack with shared cells, in the order of the suite.
+    """Returns every ranked attack with shared cells, in the order of the suite; none where no cell is shared.
 
     P is averaged over the points where both sides have a score of most artists: over the calibrated ones where there
     are such, because there the entries are equally visible, else over the strengths.
     """
-    stops = sorted({place.stop for place in shared})
-    scored = [_scored(side, shared, stops, number) for number, side in enumerate((before, after))]
-    there = {place.attack for place in shared}
-    return [_paired(attack.name, shared, stops, scored) for attack in after.facts.ranked if attack.name in there]
+    if not shared:
+        return []
+    points = sorted({cell.point for cell in shared})
+    scored = [_scored(side, shared, points, number) for number, side in enumerate((before, after))]
+    attacks = {cell.attack for cell in shared}
+    contradictions = contradicted(before, after)
+    attack_pairs = []
+    for attack in after.facts.ranked:
+        if attack.name in attacks:
+            other = sum(is_about(record, attack.name, attack.mimicry, attack.model) for record in contradictions)
+            attack_pairs.append(_paired(attack.name, shared, points, scored)._replace(other_results=other))
+    return attack_pairs
 
 
-def _scored(side: Side, shared: Pairs, stops: Sequence[SharedOperatingPoint], number: int) -> _Scored:
-    """Returns the scores of one side's shared cells; a point's number stands in the place of its strength."""
-    entry = [
-        pair[number].model_copy(update={"strength": float(1 + stops.index(place.stop))})
-        for place, pair in shared.items()
-        if place.stop[0] == "strength" or pair[number].strength  # strength 0: none meets the target
-    ]
+def contradicted(before: Side, after: Side) -> list[Record]:
+    """Returns the records of `after` whose key and environment class stand in `before` with other values."""
+    old = {_cell(record): record for record in [*before.entry, *before.controls]}
+    records = []
+    for record in [*after.entry, *after.controls]:
+        other = old.get(_cell(record))
+        if other is not None and not has_same_result(other, record):
+            records.append(record)
+    return records
+
+
+def is_about(record: Record, attack: str, mimicry: str, model: str) -> bool:
+    """Returns whether P under an attack depends on a record: its own cells, and the arms without countermeasure."""
+    own = record.attack
+    if own.name == attack:
+        return True
+    is_arm = record.protection.role in (Role.IDENTITY, Role.FLOOR)
+    return is_arm and own.countermeasure is None and (own.mimicry, own.model) == (mimicry, model)
+
+
+def _scored(side: Side, shared: Pairs, points: Sequence[PointAddress], number: int) -> _Scored:
+    """Returns the scores of one side's shared cells; the number of a point stands in for its strength."""
+    entry = []
+    for cell, pair in shared.items():
+        record = pair[number]
+        # Strength 0: no strength meets the target.
+        if cell.point.kind is PointKind.STRENGTH or record.strength:
+            entry.append(record.model_copy(update={"strength": float(1 + points.index(cell.point))}))
     records = [*side.controls, *entry]
     cells = frames.cells(frames.places(records), frames.rows(records), side.facts.suite.metrics.primary)
-    grid = score(cells, side.facts.ranked, sorted({place.artist for place in shared})).grid
-    clean = cells[(cells["role"] == "identity") & cells["distance"].notna()]
+    grid = score(cells, side.facts.ranked, sorted({cell.artist for cell in shared})).grid
+    clean = cells[(cells["role"] == str(Role.IDENTITY)) & cells["distance"].notna()]
     noise = clean.groupby(["attack", "artist"], observed=True)["distance"].var().groupby("attack", observed=True).mean()
-    name = side.entry[0].protection.name
-    return _Scored(name, grid, {str(attack): float(value) for attack, value in noise.items()})
+    return _Scored(side.entry[0].protection.name, grid, {str(name): float(value) for name, value in noise.items()})
 
 
-def _paired(attack: str, shared: Pairs, stops: Sequence[SharedOperatingPoint], scored: Sequence[_Scored]) -> Paired:
-    found = {stop: _contributions(attack, number, scored) for number, stop in enumerate(stops, start=1)}
-    counts = {stop: int(np.isfinite(values[0]).sum()) for stop, values in found.items()}
-    most = max(counts.values(), default=0)
-    # A point that was run on fewer artists would leave the others out of the mean.
-    used = [stop for stop in stops if counts[stop] == most > 0] or list(stops[:1])
-    used = [stop for stop in used if stop[0] == "target"] or used
-    before, after = np.mean([found[stop] for stop in used], axis=0)
-    own = [(place, *pair) for place, pair in shared.items() if place.attack == attack]
+def _paired(attack: str, shared: Pairs, points: Sequence[PointAddress], scored: Sequence[_Scored]) -> Paired:
+    contributions: dict[PointAddress, Array] = {}
+    counts: dict[PointAddress, int] = {}
+    for number, point in enumerate(points, start=1):
+        contributions[point] = _contributions(attack, number, scored)
+        counts[point] = int(np.isfinite(contributions[point][0]).sum())
+    used = _used(points, counts)
+    before, after = np.mean([contributions[point] for point in used], axis=0)
+    own = [cell for cell in shared if cell.attack == attack]
     return Paired(
         attack=attack,
-        stops=tuple(used),
+        points=tuple(used),
         before=before,
         after=after,
-        seeds=len({place.seed for place, _, _ in own}),
-        seed_noise=_seed_noise(attack, scored[0], 1 + stops.index(used[0])),
-        is_same=all(_cell(old) == _cell(new) for _, old, new in own),
+        seeds=len({cell.seed for cell in own}),
+        seed_noise=_seed_noise(attack, scored[0], 1 + points.index(used[0])),
+        has_same_cells=_have_same_cells(shared[cell] for cell in own),
+        other_results=0,
     )
+
+
+def _used(points: Sequence[PointAddress], counts: Mapping[PointAddress, int]) -> list[PointAddress]:
+    """Returns the points with a score of most artists: a point that was run on fewer would leave others out."""
+    most = max(counts.values(), default=0)
+    full = [point for point in points if counts[point] == most > 0] or list(points[:1])
+    return [point for point in full if point.kind is PointKind.TARGET] or full
+
+
+def _have_same_cells(pairs: Iterable[Pair]) -> bool:
+    return all(_cell(old) == _cell(new) for old, new in pairs)
 
 
 def _cell(record: Record) -> tuple[str, str]:
@@ -129,20 +169,21 @@ def _cell(record: Record) -> tuple[str, str]:
 
 def _contributions(attack: str, number: int, scored: Sequence[_Scored]) -> Array:
     """Returns what each artist contributes on both sides (first axis); only artists with a score on both count."""
-    rows = [side.grid.rows.get((side.name, float(number), attack)) for side in scored]
-    if None in rows:
-        return np.full((len(scored), len(scored[0].grid.artists)), math.nan)
-    p, weight = (
-        np.asarray([getattr(side.grid, name)[row] for side, row in zip(scored, rows, strict=True)])
-        for name in ("p", "denominator")
-    )
-    both = (np.isfinite(p) & np.isfinite(weight)).all(0)
-    return statistics.contributions(np.where(both, p * weight, math.nan), weight)
+    p, weight = [], []
+    for side in scored:
+        row = side.grid.rows.get((side.name, float(number), attack))
+        if row is None:
+            return np.full((len(scored), len(scored[0].grid.artists)), math.nan)
+        p.append(side.grid.p[row])
+        weight.append(side.grid.denominator[row])
+    numerators, denominators = np.asarray(p) * np.asarray(weight), np.asarray(weight)
+    both = np.isfinite(numerators).all(0)
+    return statistics.contributions(np.where(both, numerators, math.nan), denominators)
 
 
 def _seed_noise(attack: str, side: _Scored, number: int) -> float:
     row = side.grid.rows.get((side.name, float(number), attack))
     variance = side.noise.get(attack, math.nan)
     weights = side.grid.denominator[row] if row is not None else np.empty(0)
-    known = weights[np.isfinite(weights)]
-    return math.sqrt(variance) / float(known.mean()) if len(known) and variance >= 0 else math.nan
+    weights = weights[np.isfinite(weights)]
+    return math.sqrt(variance) / float(weights.mean()) if len(weights) and variance >= 0 else math.nan

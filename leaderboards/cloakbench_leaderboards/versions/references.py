@@ -77,23 +77,23 @@ def _spelling(words: str) -> tuple[str, str | None]:
 
 
 def _committed(revision: str, folder: Path, suite: str | None) -> Loaded:
-    with tempfile.TemporaryDirectory(prefix="cloakbench-commit-") as place:
+    with tempfile.TemporaryDirectory(prefix="cloakbench-commit-") as scratch:
         for name, is_needed in ((FACTS_FILE, True), (RECORDS_FILE, True), (CANARIES_FILE, False)):
             path = folder.as_posix() if folder.is_absolute() else f"./{folder.as_posix()}"
             content = _git("show", "--end-of-options", f"{revision}:{path}/{name}")
             if content is not None:
-                (Path(place) / name).write_bytes(content)
+                (Path(scratch) / name).write_bytes(content)
             elif is_needed:
                 raise UserError(
                     f"expected a reference folder in a git commit, got {revision}:{folder}: git finds no {name} there",
                     f"Name a commit that holds the folder, from inside its repository, or write it as {FORMS}.",
                 )
-        return load(Path(place), suite)
+        return load(Path(scratch), suite)
 
 
 def _git(*arguments: str) -> bytes | None:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, check=False)  # noqa: S603, S607 - git of the user's PATH
+        process = subprocess.run(["git", *arguments], capture_output=True, check=False)  # noqa: S603, S607 - git of the user's PATH
     except OSError:
         return None
-    return done.stdout if done.returncode == 0 else None
+    return process.stdout if process.returncode == 0 else None

@@ -9,30 +9,52 @@ from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.versions import changes
 from cloakbench_leaderboards.versions.comparing import Comparison, Difference, compare
+from cloakbench_leaderboards.versions.pairing import pairs
 from cloakbench_leaderboards.versions.references import Reference
 from cloakbench_leaderboards.versions.sides import SideRequest, protections, sides
 from cloakbench_leaderboards.versions.verdicts import Verdict
 
 
 def comparisons(before: Reference, after: Reference, store: Path, suite: str | None = None) -> list[Comparison]:
-    """Returns what `after` is beside `before`: the protection that is named, or each that both hold.
+    """Returns `after` compared with `before`: the protection that is named, or each that both hold.
 
-    A side without a folder is in `store`. Raises UserError where a side can't be read or nothing is on both.
+    Args:
+        before: The side that is the standard.
+        after: The side to judge.
+        store: Folder of a side that names none.
+        suite: Which suite, where records hold several.
+
+    Raises:
+        UserError: A side can't be read, or the two share no protection or no cell.
     """
     old, new = before.load(store, suite), after.load(store, suite)
-    found = []
-    for one, other in _names(before, after, old, new, store):
-        asked = (
-            SideRequest(old, before.where(store), one, before.version),
-            SideRequest(new, after.where(store), other, after.version),
+    results = []
+    has_shared_cell = False
+    for first, second in _names(before, after, old, new, store):
+        one_side = SideRequest(old, before.where(store), first, before.version)
+        other_side = SideRequest(new, after.where(store), second, after.version)
+        pair = sides(one_side, other_side)
+        has_shared_cell |= bool(pairs(*pair))
+        results.append(compare(*pair))
+    if not has_shared_cell:
+        raise UserError(
+            f"expected a cell that both {before.where(store)} and {after.where(store)} hold (same attack, artist, "
+            "operating point and seed), got none",
+            "Compare records of one suite on the same artists, attacks and strengths.",
         )
-        found.append(compare(*sides(*asked)))
-    return found
+    return results
 
 
-def has_regressed(found: list[Comparison]) -> bool:
-    """Returns whether any protection regressed under any attack."""
-    return any(each.verdict is Verdict.REGRESSED for each in found)
+def exit_code(results: list[Comparison]) -> int:
+    """Returns the exit code of `regress`.
+
+    1 where a protection regressed; 2 where equal recipes have other results, which makes a record wrong and no
+    regression certain; else 0.
+    """
+    if any(result.verdict is Verdict.REGRESSED for result in results):
+        return 1
+    has_other_result = any(difference.other_results for result in results for difference in result.attacks)
+    return 2 if has_other_result else 0
 
 
 def _names(before: Reference, after: Reference, old: Loaded, new: Loaded, store: Path) -> list[tuple[str, str]]:
@@ -49,44 +71,58 @@ def _names(before: Reference, after: Reference, old: Loaded, new: Loaded, store:
     return [(name, name) for name in shared]
 
 
-def lines(found: Comparison) -> list[str]:
+def lines(result: Comparison) -> list[str]:
     """Returns a comparison as lines of text."""
-    told = [f"{found.before} → {found.after}, suite {found.suite}: {found.verdict} (margin {found.margin:g} of P)"]
-    told += [f"  note: {note}" for note in found.notes]
-    told += [f"  changed: {_changed(change, found)}" for change in found.changes]
-    told += ["  changed: nothing in any recipe"] * (bool(found.attacks) and not found.changes)
-    quality = [f"{name} {text.number(old)} → {text.number(new)}" for name, old, new in found.quality]
-    told += [f"  quality: {', '.join(quality)}"] * bool(quality)
-    return [*told, *_table(found)]
+    words = [
+        f"{result.before} → {result.after}, suite {result.suite}: {result.verdict} (margin {result.margin:g} of P)"
+    ]
+    words += [f"  note: {note}" for note in result.notes]
+    words += [f"  changed: {_changed(change, result)}" for change in result.changes]
+    if result.attacks and not result.changes:
+        words.append("  changed: nothing in any recipe")
+    if result.quality:
+        quality = [f"{name} {text.number(old)} → {text.number(new)}" for name, old, new in result.quality]
+        words.append(f"  quality: {', '.join(quality)}")
+    return [*words, *_table(result)]
 
 
-def _changed(change: changes.Change, found: Comparison) -> str:
-    everywhere = {each.attack for each in found.attacks} <= set(change.attacks)
-    return changes.sentence(change) + ("" if everywhere else f" (under {text.listed(list(change.attacks))})")
+def _changed(change: changes.Change, result: Comparison) -> str:
+    is_everywhere = {difference.attack for difference in result.attacks} <= set(change.attacks)
+    under = "" if is_everywhere else f" (under {text.listed(list(change.attacks))})"
+    return f"{changes.sentence(change)}{under}"
 
 
-def _table(found: Comparison) -> list[str]:
+def _table(result: Comparison) -> list[str]:
+    if not result.attacks:
+        return []
     heads = ("attack", "at", "P before", "after", "change (90 %)", "verdict")
-    rows = [heads, *(_row(each) for each in found.attacks)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
-    padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [f"  {line}" for line in padded] if found.attacks else []
+    rows = [heads, *map(_row, result.attacks)]
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append(f"  {'  '.join(cells)}".rstrip())
+    return lines
 
 
-def _row(each: Difference) -> tuple[str, ...]:
-    half = (each.high - each.low) / 2
-    interval = text.interval(each.low, each.high)
-    change = text.number(each.change, half) + (f" ({interval})" if interval else "")
-    before, after = (text.number(value, half) for value in (each.before, each.after))
-    return each.attack, each.at, before, after, change, f"{each.verdict}{_needed(each)}"
+def _row(difference: Difference) -> tuple[str, ...]:
+    half = (difference.high - difference.low) / 2
+    interval = text.interval(difference.low, difference.high)
+    change = text.number(difference.change, half) + (f" ({interval})" if interval else "")
+    before, after = text.number(difference.before, half), text.number(difference.after, half)
+    return difference.attack, difference.at, before, after, change, f"{difference.verdict}{_explanation(difference)}"
 
 
-def _needed(each: Difference) -> str:
+def _explanation(difference: Difference) -> str:
     """Returns why a verdict is open and what would decide it, in words; empty where it is decided."""
-    if each.verdict is not Verdict.INCONCLUSIVE:
-        return ""
-    counts = ((each.seeds_needed, "seeds"), (each.artists_needed, "artists"))
-    ways = " or ".join(f"{count} {what}" for count, what in counts if count is not None)
+    if difference.verdict is not Verdict.INCONCLUSIVE:
+        return f": {difference.reason}" if difference.reason else ""
+    ways = []
+    for count, what in ((difference.seeds_needed, "seeds"), (difference.artists_needed, "artists")):
+        if count is not None:
+            ways.append(f"{count} {what}")
     if not ways:
-        return f": {each.reason}"
-    return f": {each.artists} artists show {text.number(each.least, each.least)}; about {ways} needed"
+        return f": {difference.reason}"
+    least = text.number(difference.least, difference.least)
+    return f": {difference.artists} artists show {least}; about {' or '.join(ways)} needed"

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from cloakbench.errors import UserError, unknown
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import SuiteFacts
 from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards.data.selection import select
 
-COMPARED = ("submission", "random-noise")
-"""Roles of what two folders are compared on where nothing is named."""
+COMPARED = (Role.SUBMISSION, Role.RANDOM_NOISE)
+"""Roles that are compared where no protection is named."""
+CONTROL_ARMS = (Role.IDENTITY, Role.PLACEBO, Role.FLOOR)
+"""Roles of the controls that P is made of."""
 _FREE = {"parents", "seed", "captions", "references", "images"}
 """Fields of an attack's recipe that differ from artist to artist or from seed to seed."""
 Arm = tuple[str, str]
@@ -24,7 +27,7 @@ Arm = tuple[str, str]
 
 @dataclass(frozen=True)
 class Side:
-    """What stands on one side of a comparison."""
+    """One side of a comparison."""
 
     where: str
     """The folder or commit, in the user's words."""
@@ -57,7 +60,7 @@ class SideRequest(NamedTuple):
 
 def protections(loaded: Loaded) -> list[str]:
     """Returns the names of the submissions, and of random noise, that records are of."""
-    return sorted({each.protection.name for each in loaded.records if each.protection.role in COMPARED})
+    return sorted({r.protection.name for r in loaded.records if r.protection.role in COMPARED})
 
 
 def sides(before: SideRequest, after: SideRequest) -> tuple[Side, Side]:
@@ -68,63 +71,83 @@ def sides(before: SideRequest, after: SideRequest) -> tuple[Side, Side]:
     first, second = _entry(before), _entry(after)
     ours, theirs = _arms(first), _arms(second)
     shared = ours & theirs
-    one, other = (_largest(shared or ours), _largest(shared or theirs))
-    return _side(before, first, one), _side(after, second, other)
+    return (
+        _side(before, first, _largest(shared or ours)),
+        _side(after, second, _largest(shared or theirs)),
+    )
 
 
-def _entry(asked: SideRequest) -> list[Record]:
-    named = [each for each in asked.loaded.records if each.protection.name == asked.name]
+def _entry(request: SideRequest) -> list[Record]:
+    named = [record for record in request.loaded.records if record.protection.name == request.name]
     if not named:
-        names = sorted({each.protection.name for each in asked.loaded.records})
-        raise unknown(f"a protection with records in {asked.where}", asked.name, names, "protections")
-    found = [each for each in named if asked.version in (None, each.protection.version)]
-    if not found:
-        versions = ", ".join(sorted({each.protection.version for each in named}))
+        names = sorted({record.protection.name for record in request.loaded.records})
+        raise unknown(f"a protection with records in {request.where}", request.name, names, "protections")
+    if request.version is None:
+        return named
+    records = [record for record in named if record.protection.version == request.version]
+    if not records:
+        versions = ", ".join(sorted({record.protection.version for record in named}))
         raise UserError(
-            f"expected a version of {asked.name} in {asked.where}: {versions}, got {asked.version}",
+            f"expected a version of {request.name} in {request.where}: {versions}, got {request.version}",
             "Name one of these, or none for the newest.",
         )
-    return found
+    return records
 
 
 def _arms(records: Iterable[Record]) -> Counter[Arm]:
-    return Counter((each.environment.env_class, each.salt_digest) for each in records)
+    return Counter(_arm(record) for record in records)
+
+
+def _arm(record: Record) -> Arm:
+    return record.environment.env_class, record.salt_digest
 
 
 def _largest(arms: Counter[Arm]) -> Arm:
     return min(arms, key=lambda arm: (-arms[arm], arm))
 
 
-def _side(asked: SideRequest, entry: Sequence[Record], arm: Arm) -> Side:
-    entry = select([each for each in entry if (each.environment.env_class, each.salt_digest) == arm]).records
-    recipes = {place: recipe for each in entry for place, recipe in _attack(each).items()}
-    primary = asked.loaded.facts.suite.metrics.primary
-    controls = [
-        each
-        for each in asked.loaded.records
-        if each.protection.role in ("identity", "placebo", "floor")
-        and (each.environment.env_class, each.salt_digest) == arm
-        and all(recipes.get(place, recipe) == recipe for place, recipe in _attack(each).items())
-        and _judged(each, primary) == _judged(entry[0], primary)
-    ]
-    return Side(asked.where, asked.loaded.facts, entry, select(controls).records if controls else [])
+def _side(request: SideRequest, records: Sequence[Record], arm: Arm) -> Side:
+    entry = select([record for record in records if _arm(record) == arm]).records
+    recipes: dict[tuple[str, str, str], str] = {}
+    for record in entry:
+        recipes |= _attack(record)
+    primary = request.loaded.facts.suite.metrics.primary
+    controls = []
+    for record in request.loaded.records:
+        if record.protection.role not in CONTROL_ARMS or _arm(record) != arm:
+            continue
+        if _judged(record, primary) == _judged(entry[0], primary) and _matches(_attack(record), recipes):
+            controls.append(record)
+    return Side(request.where, request.loaded.facts, entry, select(controls).records if controls else [])
+
+
+def _matches(recipes: dict[tuple[str, str, str], str], expected: dict[tuple[str, str, str], str]) -> bool:
+    """Returns whether no stage differs from the expected one of the same name."""
+    return all(expected.get(stage, recipe) == recipe for stage, recipe in recipes.items())
 
 
 def _attack(record: Record) -> dict[tuple[str, str, str], str]:
-    """Returns what the mimic's stages do, whoever protected and whatever the seed."""
+    """Returns what the mimic's stages do, for any protection and any seed."""
     attack = record.attack
     names = {"countermeasure": attack.countermeasure or "", "personalise": attack.mimicry, "generate": attack.mimicry}
-    return {
-        (stage, name, attack.model): json.dumps(_without(record.components[stage]), sort_keys=True)
-        for stage, name in names.items()
-        if stage in record.components
-    }
+    recipes = {}
+    for stage, name in names.items():
+        if stage in record.components:
+            recipe = json.dumps(_without(record.components[stage]), sort_keys=True)
+            recipes[stage, name, attack.model] = recipe
+    return recipes
 
 
 def _without(recipe: Any) -> Any:
-    if isinstance(recipe, dict):
-        return {name: _without(value) for name, value in recipe.items() if name not in _FREE}
-    return [_without(value) for value in recipe] if isinstance(recipe, list) else recipe
+    if isinstance(recipe, list):
+        return [_without(value) for value in recipe]
+    if not isinstance(recipe, dict):
+        return recipe
+    fixed = {}
+    for name, value in recipe.items():
+        if name not in _FREE:
+            fixed[name] = _without(value)
+    return fixed
 
 
 def _judged(record: Record, primary: str) -> tuple[object, object]:

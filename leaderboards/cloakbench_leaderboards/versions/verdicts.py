@@ -16,12 +16,14 @@ ALPHA = 1 - LEVEL
 
 
 class Verdict(StrEnum):
-    """What was found; `improved` is what `regressed` is with both sides swapped."""
+    """The result of a comparison; `improved` is what `regressed` is with both sides swapped."""
 
     REGRESSED = "regressed"
     IMPROVED = "improved"
     EQUIVALENT = "equivalent"
     INCONCLUSIVE = "inconclusive"
+    OTHER_RESULT = "same recipe, other result"
+    """Cells with equal keys have other values, and no test calls the difference regressed or improved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,12 @@ def judge(differences: Array, margin: float) -> Judged:
     enough = change.n >= MIN_ARTISTS
     flat = differences.reshape(-1, differences.shape[-1])
     p = holm(np.where(enough, paired_p(flat).reshape(enough.shape), np.nan))
-    found = np.full(enough.shape, str(Verdict.INCONCLUSIVE), dtype="<U12")
+    verdicts = np.full(enough.shape, str(Verdict.INCONCLUSIVE), dtype="<U12")
     with np.errstate(invalid="ignore"):
-        found[(p <= ALPHA) & (change.value < 0)] = Verdict.REGRESSED
-        found[(p <= ALPHA) & (change.value > 0)] = Verdict.IMPROVED
-        found[(change.low > -margin) & (change.high < margin)] = Verdict.EQUIVALENT
-    return Judged(change, p, found)
+        verdicts[(p <= ALPHA) & (change.value < 0)] = Verdict.REGRESSED
+        verdicts[(p <= ALPHA) & (change.value > 0)] = Verdict.IMPROVED
+        verdicts[(change.low > -margin) & (change.high < margin)] = Verdict.EQUIVALENT
+    return Judged(change, p, verdicts)
 
 
 def holm(p: Array) -> Array:
@@ -64,19 +66,19 @@ def holm(p: Array) -> Array:
     order = np.argsort(p, axis=-1, kind="stable")
     factors = np.maximum(count - np.arange(p.shape[-1]), 1)
     stepped = np.minimum(np.maximum.accumulate(np.take_along_axis(p, order, -1) * factors, axis=-1), 1.0)
-    found = np.empty_like(p)
-    np.put_along_axis(found, order, stepped, -1)
-    return found
+    corrected = np.empty_like(p)
+    np.put_along_axis(corrected, order, stepped, -1)
+    return corrected
 
 
 def overall(verdicts: list[Verdict]) -> Verdict:
-    """Returns the verdict on all attacks: regressed where one is, improved where one is and none regressed.
+    """Returns the verdict on all attacks: the first of regressed, other result and improved that stands among them.
 
     Example:
         >>> overall([Verdict.EQUIVALENT, Verdict.INCONCLUSIVE])
         <Verdict.INCONCLUSIVE: 'inconclusive'>
     """
-    for verdict in (Verdict.REGRESSED, Verdict.IMPROVED):
+    for verdict in (Verdict.REGRESSED, Verdict.OTHER_RESULT, Verdict.IMPROVED):
         if verdict in verdicts:
             return verdict
     return Verdict.EQUIVALENT if verdicts and set(verdicts) == {Verdict.EQUIVALENT} else Verdict.INCONCLUSIVE
