@@ -14,8 +14,8 @@ import pandas as pd
 
 from cloakbench.schemas.suite import AttackSpec, Metrics, Sampling, Seeds, Suite
 from cloakbench_leaderboards.data import frames
-from cloakbench_leaderboards.scores.setting import EntryPoints, Setting
 from cloakbench_leaderboards.scores.scores import score
+from cloakbench_leaderboards.scores.setting import EntryPoints, Setting
 from cloakbench_leaderboards.scores.standings import Standings, standings
 
 COUNTERMEASURES = ["", "jpeg", "blur", "noise", "resize", "impress", "diffpure", "vae-trans", "noisy-upscale"]

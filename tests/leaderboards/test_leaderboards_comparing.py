@@ -240,3 +240,46 @@ def test_nothing_in_common_is_said(tmp_path):
     with pytest.raises(UserError, match="expected a protection with records in somewhere"):
         compared(RECORDS, [each for each in RECORDS if each.protection.name != "photoguard"])
     assert parse("impasto[clip=false,base=advdm]").protection == "impasto[base=advdm,clip=false]"
+
+
+def fallen(records, artists, name="photoguard"):
+    """The same records, those of some artists with the generations that clean images give: P becomes 0."""
+    clean = {(r.artist, r.attack.name, r.seed): r for r in records if r.protection.name == "identity"}
+
+    def fall(each):
+        if each.protection.name != name or each.artist not in artists:
+            return each
+        return each.model_copy(update={"generations": clean[each.artist, each.attack.name, each.seed].generations})
+
+    return [fall(each) for each in records]
+
+
+def test_equal_keys_with_other_values_are_never_equivalent():
+    artists = sorted({each.artist for each in FEW})
+    pair = [each for each in FEW if each.artist in artists[:2]]
+    for before, after in ((pair, fallen(pair, artists)), (FEW, fallen(FEW, artists[:2]))):
+        found = compared(before, after)
+        assert {each.verdict for each in found.attacks} == {Verdict.OTHER_RESULT}
+        assert found.verdict is Verdict.OTHER_RESULT
+        assert all(each.other_results for each in found.attacks)
+        assert any(str(Verdict.OTHER_RESULT) in note for note in found.notes)
+    assert compared(FEW, fallen(FEW, artists)).verdict is Verdict.REGRESSED
+
+
+def test_equal_cells_beside_changed_controls_are_not_equivalent():
+    def moved(each):
+        if each.protection.role != "identity":
+            return each
+        values = [value + 0.1 for value in each.generations["style-distance"]]
+        return each.model_copy(update={"generations": {**each.generations, "style-distance": values}})
+
+    found = compared(FEW, [moved(each) for each in FEW])
+    assert Verdict.EQUIVALENT not in {each.verdict for each in found.attacks}
+    assert all(each.other_results for each in found.attacks)
+
+
+def test_sides_without_a_shared_cell_compare_to_nothing():
+    artists = sorted({each.artist for each in FEW})
+    first, second = ([each for each in FEW if (each.artist in artists[:4]) is side] for side in (True, False))
+    found = compared(first, second)
+    assert (found.attacks, found.verdict) == ((), Verdict.INCONCLUSIVE)

@@ -33,7 +33,11 @@ def test_drift_says_which_stage_and_how_much():
     assert math.isclose(found.distance, 0.05)
     assert found.metric == "style-distance"
     assert math.isclose(found.most, 0.1)
-    assert found.environment == ("diffusers: 0.35 → absent", "numpy: absent → 2.4", "pillow: 11.0 → absent")
+    assert found.environment == (
+        ("diffusers", "0.35", "absent"),
+        ("numpy", "absent", "2.4"),
+        ("pillow", "11.0", "absent"),
+    )
     assert not found.is_same
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import hashlib
 import json
 import random
 import re
@@ -15,6 +16,7 @@ import synthetic
 
 from cloakbench.errors import UserError
 from cloakbench.store import reading
+from cloakbench_leaderboards.data.points import PointKind
 from cloakbench_leaderboards.history import feed, history
 from cloakbench_leaderboards.history.history import HISTORY_FILE, HistoryPoint, layers, points, read, remember, united
 from cloakbench_leaderboards.history.tracking import tracks
@@ -57,12 +59,12 @@ def test_a_board_gives_a_point_for_each_submission_and_random_noise():
         "glaze", "impasto", "mist", "photoguard", "random-noise",
     ]  # fmt: skip
     [own] = [each for each in found if each.protection == "photoguard"]
-    assert {(value.attack, value.at) for value in own.values} == {
+    assert {(value.attack, value.at.words) for value in own.values} == {
         (attack, f"strength {strength}")
         for attack in ("dreambooth", "jpeg", "blur", "noise", "lora")
         for strength in ("0.25", "0.5", "1")
     }
-    whole = next(value for value in own.values if (value.attack, value.at) == ("dreambooth", "strength 1"))
+    whole = next(value for value in own.values if (value.attack, value.at.words) == ("dreambooth", "strength 1"))
     assert whole.low < whole.p < whole.high
     assert abs(whole.p - 0.5) < 0.05  # what synthetic.py gives it
     assert (whole.artists, own.cells, own.version) == (8, 120, "1.0")
@@ -125,7 +127,7 @@ def test_a_series_holds_a_step_where_a_version_protects_less(folder):
     [track] = [each for each in tracks(read(folder), 0.1, ["lora"]) if each.points[0].protection == "photoguard"]
     assert track.series[0].attack == "lora"
     [plain] = [each for each in track.series if each.attack == "dreambooth"]
-    assert plain.at == "strength 1"
+    assert (plain.at.kind, plain.at.value) == (PointKind.STRENGTH, 1.0)
     [step] = plain.steps
     assert (step.point.version, step.has_fallen, plain.has_regressed) == ("1.2", True, True)
     assert step.before - step.after == pytest.approx(0.08 / 0.45, abs=0.03)  # the denominator is 0.4 to 0.52
@@ -133,7 +135,8 @@ def test_a_series_holds_a_step_where_a_version_protects_less(folder):
 
 def test_too_few_artists_make_no_step():
     def point(day, p, artists):
-        value = history.MeasuredScore(attack="jpeg", at="strength 1", p=p, low=None, high=None, artists=artists)
+        at = {"attack": "jpeg", "kind": "strength", "value": 1.0}
+        value = history.MeasuredScore(**at, p=p, low=None, high=None, artists=artists)
         return HistoryPoint(
             suite="s", suite_version=1, protection="x", version=day, package="", env_class="e", device="cpu",
             salt="", measured=f"2026-01-{day}", cells=1, values=(value,),
@@ -239,3 +242,18 @@ def test_export_carries_the_history_on(folder, tmp_path, cloakbench):
 
 def test_examples():
     assert doctest.testmod(feed).failed == 0
+
+
+def test_a_line_with_its_operating_point_in_words_is_read_and_keeps_its_identity(tmp_path):
+    fields = {
+        "suite": "mini", "suite_version": 3, "protection": "p", "version": "1", "package": "a", "env_class": "c",
+        "device": "d", "salt": "s", "measured": "2026-01-01T00:00:00+00:00", "cells": 1,
+        "values": [{"attack": "jpeg", "at": "target 0.08", "p": 0.25, "low": None, "high": None, "artists": 3}],
+    }  # fmt: skip
+    line = json.dumps(fields, separators=(",", ":"))
+    (tmp_path / HISTORY_FILE).write_text(line + "\n")
+    [point] = read(tmp_path)
+    assert (point.values[0].kind, point.values[0].value) == (PointKind.TARGET, 0.08)
+    # What the digest of a point has been since the first format.
+    assert point.identity == hashlib.sha256(line.replace(fields["measured"], "").encode()).hexdigest()
+    assert read(tmp_path) == united([*read(tmp_path), HistoryPoint.model_validate_json(point.model_dump_json())])

@@ -73,3 +73,41 @@ def test_wrong_sides_end_with_2_and_say_why(store, cloakbench, tmp_path, argumen
     assert (told.code, told.out) == (2, "")
     assert said in " ".join(told.err.split())
     assert "Traceback" not in told.err
+
+
+def test_equal_recipes_with_other_results_end_with_2_and_are_named(store, cloakbench, tmp_path):
+    clean = {(r.artist, r.attack.name): r.generations for r in FEW if r.protection.role == "identity"}
+    artists = sorted({each.artist for each in FEW})[:2]
+
+    def fallen(record):
+        is_changed = record.protection.name == "photoguard" and record.artist in artists
+        changes = {"generations": clean[record.artist, record.attack.name]} if is_changed else {}
+        return record.model_copy(update=changes)
+
+    synthetic.save(tmp_path / "fallen", FACTS, [fallen(record) for record in FEW])
+    words = cloakbench("regress", "--baseline", "results", "--source", "fallen", "--protection", "photoguard")
+    assert (words.code, "same recipe, other result" in words.out, "equivalent" in words.out) == (2, True, False)
+    [found] = json.loads(
+        cloakbench("regress", "--baseline", "results", "--source", "fallen", "--protection", "photoguard", "--json").out
+    )
+    assert found["verdict"] == "same recipe, other result"
+    assert min(attack["other_results"] for attack in found["attacks"]) >= 2
+
+
+@pytest.mark.parametrize("part", ["artists", "attacks", "strengths"])
+def test_no_shared_cell_is_one_sentence_and_code_2(store, cloakbench, tmp_path, part):
+    artist = min(record.artist for record in FEW)
+    fixed = [record for record in FEW if record.protection.role in ("identity", "floor", "placebo")]
+    own = [record for record in FEW if record.protection.name == "photoguard"]
+    if part == "artists":
+        one, other = ([record for record in own if (record.artist == artist) is side] for side in (True, False))
+    elif part == "attacks":
+        one, other = ([record for record in own if (record.attack.name == "jpeg") is side] for side in (True, False))
+    else:
+        one, other = own, [record.model_copy(update={"strength": 0.5}) for record in own]
+    one, other = [*fixed, *one], [*fixed, *other]
+    synthetic.save(tmp_path / "one", FACTS, one)
+    synthetic.save(tmp_path / "other", FACTS, other)
+    for verb in ("regress --baseline one --source other", "compare one:photoguard other:photoguard"):
+        words = cloakbench(*verb.split())
+        assert (words.code, "expected a cell that both" in words.err, "Traceback" in words.err) == (2, True, False)

@@ -4,6 +4,7 @@ import doctest
 import math
 import random
 
+import numpy as np
 import pandas as pd
 import pytest
 import synthetic
@@ -238,9 +239,10 @@ def test_interval_over_six_artists_and_none_below():
 
 
 def test_ratio_interval_by_linearisation():
-    y, w = [1, 3, 2, 2, 3, 1], [4, 4, 4, 4, 4, 4]
+    y, w = np.array([1.0, 3, 2, 2, 3, 1]), np.array([4.0, 4, 4, 4, 4, 4])
     # r = 12 / 24 = 0.5, e = -1, 1, 0, 0, 1, -1, no skewness, sum(e^2) = 4; se = root(6 / 5 * 4) / 24
-    assert statistics.ratio(y, w).high - 0.5 == pytest.approx(2.5706 * math.sqrt(4.8) / 24, rel=1e-4)
+    estimate = statistics.mean(statistics.contributions(y, w))
+    assert estimate.high - 0.5 == pytest.approx(2.5706 * math.sqrt(4.8) / 24, rel=1e-4)
 
 
 def test_a_skewed_sample_gets_an_interval_that_reaches_further_to_its_long_side():
@@ -300,3 +302,21 @@ def test_frames_hold_a_row_per_cell_image_and_generation():
     quality = frames.quality(frames.places(records), frames.images(records), ["dreambooth"])
     quality = quality.set_index("metric")["value"]
     assert quality["mini-lpips"] == pytest.approx(0.15)
+
+
+def test_no_cell_gives_no_score_and_no_error():
+    cells = frames.cells(frames.places([]), frames.rows([]), "style-distance")
+    scores = score(cells, [synthetic.PLAIN], [])
+    assert (scores.grid.p.shape, scores.summary, len(scores.points)) == ((0, 0), {}, 0)
+    named = score(cells, [synthetic.PLAIN], ["a"])
+    assert (named.grid.rows, [signal.has_signal for signal in named.signals]) == ({}, [False])
+
+
+def test_two_results_of_one_recipe_are_counted_apart_from_a_repetition():
+    first = record("x", "a", 0.4)
+    again = first.model_copy(update={"created": "2027-01-01T00:00:00+00:00"})
+    other = again.model_copy(update={"generations": {"style-distance": [0.9]}, "created": "2027-02-01T00:00:00+00:00"})
+    assert select([first, again]).left_out == {"double": 1}
+    [(reason, count)] = select([first, other]).left_out.items()
+    assert ("another result" in reason, count) == (True, 1)
+    assert select([other, first]).records == [other]

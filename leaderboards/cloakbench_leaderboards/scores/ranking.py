@@ -64,13 +64,19 @@ def told_apart(values: Array) -> Flags:
 
 
 def paired_p(differences: Array) -> Array:
-    """Returns the two-sided p of each row's t-test against 0, NaN left out; 1 where all are 0 or fewer than two."""
+    """Returns the two-sided p of each row's t-test against 0, NaN left out.
+
+    1 where all values are 0 or fewer than two; 0 where all are the same other value.
+    """
     if not differences.size:
         return np.ones(len(differences))
     with np.errstate(invalid="ignore", divide="ignore"):
         result = stats.mstats.ttest_1samp(np.ma.masked_invalid(differences), 0.0, axis=1)
     p = np.asarray(np.ma.filled(result.pvalue, math.nan), dtype=float)
-    return np.where((np.isfinite(differences).sum(1) < 2) | ~np.isfinite(p), 1.0, p)
+    measured = np.isfinite(differences)
+    # Without any spread the test has no statistic.
+    constant = np.where(np.where(measured, differences, 0.0).any(1), 0.0, 1.0)
+    return np.where(measured.sum(1) < 2, 1.0, np.where(np.isfinite(p), p, constant))
 
 
 def discoveries(p: Array, rate: float = RATE) -> Flags:
