@@ -12,7 +12,8 @@ import tiny
 from PIL import Image
 
 from cloakbench import submissions
-from cloakbench.images import decode, encode
+from cloakbench.image_files import decode
+from cloakbench.images import encode
 from cloakbench.listing import KINDS
 from cloakbench.runs import session as sessions
 from cloakbench.runs.entries import entries
@@ -255,7 +256,7 @@ def test_own_images_keep_their_size_and_the_budget(cloakbench, photos, tmp_path,
     assert told.code == 0, told.err
     done = {item["file"]: item for item in json.loads(told.out)}
     originals = {path.with_suffix(".png").name: decode(path.read_bytes()) for path in photos.iterdir()}
-    assert done.keys() == originals.keys() == {path.name for path in out.iterdir()}
+    assert done.keys() == originals.keys() == {path.name for path in out.glob("[!.]*")}
     for file, before in originals.items():
         after = decode((out / file).read_bytes())
         assert after.shape == before.shape

@@ -107,7 +107,7 @@ def test_a_mimic_learns_own_images_and_generates(cloakbench, stand_ins, photos, 
     assert [row["prompt"] for row in made] == ["a boat in the style of sks"] * 2 + ["a painting"] * 2
     assert all(pixels(out / row["file"]).shape == (128, 128, 3) for row in made)
     assert (out / "adapter.safetensors").exists() == (name != "dreambooth")
-    assert {row["file"] for row in rows} == {path.name for path in out.iterdir()}
+    assert {row["file"] for row in rows} == {path.name for path in out.iterdir() if not path.name.startswith(".")}
 
 
 def test_an_adapter_says_its_rank_and_alpha(cloakbench, stand_ins, photos, suite, tmp_path):
@@ -140,3 +140,61 @@ def test_originals_are_never_replaced(cloakbench, photos, suite, verb):
     told = cloakbench(*verb, "--in", photos, "--out", photos, "--suite", suite)
     assert told.code == 2
     assert "expected another folder than --in" in told.err
+
+
+def test_a_file_that_the_verb_did_not_write_is_never_replaced(cloakbench, photos, suite, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "one.png").write_bytes(images.encode(tiny.picture(9)))
+    before = (out / "one.png").read_bytes()
+    told = cloakbench("attack", "jpeg", "--in", photos, "--out", out, "--suite", suite)
+    assert told.code == 2
+    assert "one.png" in told.err
+    assert (out / "one.png").read_bytes() == before
+    assert not (out / "two.png").exists()
+
+
+def test_a_verb_may_replace_its_own_results(cloakbench, photos, suite, tmp_path):
+    out = tmp_path / "out"
+    for name in ("jpeg", "noise"):
+        assert cloakbench("attack", name, "--in", photos, "--out", out, "--suite", suite).code == 0
+    (out / "two.png").write_bytes(images.encode(tiny.picture(9)))  # drawn over by its owner
+    told = cloakbench("attack", "jpeg", "--in", photos, "--out", out, "--suite", suite)
+    assert told.code == 2
+    assert np.array_equal(pixels(out / "two.png"), tiny.picture(9))
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_image_per_prompt_is_refused_before_the_training(cloakbench, photos, suite, tmp_path, monkeypatch, count):
+    monkeypatch.setattr("cloakbench.models.loader.load", lambda *_: pytest.fail("a model was loaded"))
+    options = ["--prompt", "a boat", "--count", count, "--suite", suite]
+    told = cloakbench("mimic", "lora", "--in", photos, "--out", tmp_path / "out", *options)
+    assert told.code == 2
+    assert f"--count of 1 or more, got {count}" in told.err
+
+
+def transparent(path):
+    Image.new("RGBA", (64, 64), (200, 0, 0, 0)).save(path)
+
+
+def animated(path):
+    Image.new("RGB", (64, 64)).save(path, save_all=True, append_images=[Image.new("RGB", (64, 64), "red")])
+
+
+def unreadable(path):
+    path.symlink_to("/proc/self/mem")
+
+
+@pytest.mark.parametrize("damage", [transparent, animated, unreadable])
+@pytest.mark.parametrize(
+    "verb", [["protect", "placebo"], ["attack", "jpeg"], ["mimic", "lora", "--prompt", "x"], ["measure", "psnr"]]
+)
+def test_every_verb_refuses_the_same_pictures_by_name(cloakbench, stand_ins, photos, suite, tmp_path, verb, damage):
+    damage(photos / "zoo.png")
+    paths = ["--in", photos, "--out", tmp_path / "out"]
+    if verb[0] == "measure":
+        paths = ["--image", photos, "--reference", photos]
+    told = cloakbench(*verb, *paths)
+    assert told.code == 2
+    assert "zoo.png" in told.err
+    assert not (tmp_path / "out").exists()

@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageFile
 
-from cloakbench import images
-from cloakbench.errors import UserError
+from cloakbench import image_files, images
 
 pictures = hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))
 
 
 @given(pictures)
 def test_png_keeps_every_pixel(pixels):
-    assert np.array_equal(images.decode(images.encode(pixels)), pixels)
+    assert np.array_equal(image_files.decode(images.encode(pixels)), pixels)
 
 
 @given(pictures)
@@ -44,27 +43,12 @@ def test_a_digest_is_of_pixels_and_shape_only():
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=9, pnginfo=None)
     assert buffer.getvalue() != images.encode(pixels)
-    assert images.digest(images.decode(buffer.getvalue())) == images.digest(pixels)
+    assert images.digest(image_files.decode(buffer.getvalue())) == images.digest(pixels)
     assert images.digest(pixels.reshape(64, 256, 3)) != images.digest(pixels)
     changed = pixels.copy()
     changed[5, 5, 1] ^= 1
     assert images.digest(changed) != images.digest(pixels)
     assert images.digest(pixels.transpose(1, 0, 2)) == images.digest(np.ascontiguousarray(pixels.transpose(1, 0, 2)))
-
-
-def test_grey_and_transparent_images_become_rgb():
-    for mode in ("L", "RGBA", "P"):
-        buffer = io.BytesIO()
-        Image.new(mode, (4, 6)).save(buffer, "PNG")
-        assert images.decode(buffer.getvalue()).shape == (6, 4, 3)
-
-
-def test_photos_are_held_upright():
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: a viewer shows the picture rotated by 90 degrees
-    buffer = io.BytesIO()
-    Image.new("RGB", (40, 20)).save(buffer, "JPEG", exif=exif)
-    assert images.decode(buffer.getvalue()).shape == (40, 20, 3)
 
 
 def test_no_damage_of_a_png_goes_unnoticed_as_another_error():
@@ -75,7 +59,7 @@ def test_no_damage_of_a_png_goes_unnoticed_as_another_error():
         damaged = bytearray(data)
         damaged[place] ^= 0xFF
         try:
-            images.decode(bytes(damaged))
+            image_files.decode(bytes(damaged))
         except ValueError:
             refused += 1
     assert refused > len(data) / 2
@@ -129,24 +113,6 @@ def test_no_damage_of_a_promised_png_goes_unnoticed_as_another_error():
         damaged[index] ^= 0xFF
         with contextlib.suppress(ValueError):
             assert images.decode_png(bytes(damaged), 36).shape[2] == 3
-
-
-def test_a_folder_is_read_in_order_and_other_files_are_left(tmp_path):
-    for name in ("b.png", "a.PNG", "c.jpg"):
-        (tmp_path / name).write_bytes(images.encode(tiny.picture(0, 8, 8)))
-    (tmp_path / "notes.txt").write_text("not an image")
-    (tmp_path / "d.png").mkdir()
-    assert list(images.read_folder(tmp_path)) == ["a.PNG", "b.png", "c.jpg"]
-
-
-def test_a_wrong_folder_is_explained(tmp_path):
-    with pytest.raises(UserError, match=r"expected a folder of images, got .*nowhere"):
-        images.read_folder(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="found none"):
-        images.read_folder(tmp_path)
-    (tmp_path / "x.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"expected an image, got .*x\.png"):
-        images.read_folder(tmp_path)
 
 
 def test_fit_square_takes_the_middle():

@@ -9,7 +9,6 @@ import warnings
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,10 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from cloakbench.errors import UserError
-
 Pixels = NDArray[np.uint8]
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
 def decode(data: bytes) -> Pixels:
@@ -95,22 +91,6 @@ def to_tensor(pixels: Iterable[Pixels]) -> Tensor:
 def digest(pixels: Pixels) -> str:
     """Returns the SHA-256 of an image's shape and pixels, whatever file it lies in."""
     return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
-
-
-def read_folder(folder: Path) -> dict[str, Pixels]:
-    """Returns a folder's images by file name, sorted; raises UserError where there are none or one is unreadable."""
-    if not folder.is_dir():
-        raise UserError(f"expected a folder of images, got {folder}", "Give the path of an existing folder.")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-    if not paths:
-        raise UserError(f"expected images ({', '.join(SUFFIXES)}) in {folder}, found none", "Put the images into it.")
-    found = {}
-    for path in paths:
-        try:
-            found[path.name] = decode(path.read_bytes())
-        except ValueError as error:
-            raise UserError(f"expected an image, got {path}: {error}", "Remove or replace the file.") from error
-    return found
 
 
 def fit_square(pixels: Pixels, size: int) -> Pixels:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from purifying import ASSETS, TAESD
 
-from cloakbench import images
+from cloakbench import image_files
 from cloakbench.models import loader
 
 
@@ -25,4 +25,4 @@ def upscaler(sd_weights):
 def painting(stand_ins):
     if not (ASSETS / "images" / "van_gogh").is_dir() or not Path(TAESD).is_dir():
         pytest.skip("the paintings and TAESD are not here: set CLOAKBENCH_ASSETS")
-    return next(iter(images.read_folder(ASSETS / "images" / "van_gogh").values()))
+    return next(iter(image_files.read_folder(ASSETS / "images" / "van_gogh").values()))

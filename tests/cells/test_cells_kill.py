@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import tiny
 
-from cloakbench.images import decode, digest
+from cloakbench.image_files import decode
+from cloakbench.images import digest
 from cloakbench.runs import session as sessions
 from cloakbench.schemas.record import Status
 

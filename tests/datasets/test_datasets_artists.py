@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
 import tiny
+from PIL import Image
 
 from cloakbench.datasets import artists, draw_mini
 from cloakbench.datasets.procedural import scenes, styles
 from cloakbench.errors import UserError
-from cloakbench.images import decode, digest, encode
+from cloakbench.image_files import decode
+from cloakbench.images import digest, encode
 from cloakbench.suites import load as suites
 
 SHIPPED = sorted(path.name for path in artists.MINI.iterdir() if path.is_dir())
@@ -75,15 +78,15 @@ def test_an_unknown_artist_is_explained():
         artists.mini_artist("nobody", tiny.suite())
 
 
-def fill(folder, count, size=(150, 140)):
+def fill(folder, count, size=(150, 140), seed=0):
     folder.mkdir(parents=True)
     for n in range(count):
-        (folder / f"{n:02d}.png").write_bytes(encode(tiny.picture(n, *size)))
+        (folder / f"{n:02d}.png").write_bytes(encode(tiny.picture(seed + n, *size)))
 
 
 def test_of_a_folder_every_third_image_is_a_reference(tmp_path):
     fill(tmp_path / "van gogh", 7)
-    fill(tmp_path / "a dog", 5)
+    fill(tmp_path / "a dog", 5, seed=100)
     (tmp_path / "notes.txt").write_text("left alone")
     suite = tiny.suite(dataset="folder", artists=[], images_per_artist=8)
     dog, gogh = artists.folder_artists(tmp_path, suite, 64)
@@ -114,6 +117,52 @@ def test_a_wrong_folder_is_explained(tmp_path, prepare, message):
     prepare(tmp_path / "photos")
     with pytest.raises(UserError, match=message):
         artists.folder_artists(tmp_path / "photos", tiny.suite(), 64)
+
+
+FOLDER = {"dataset": "folder", "artists": []}
+
+
+@pytest.mark.parametrize("copy", ["monet/copy.bmp", "manet/copy.png"])
+def test_an_image_is_never_on_both_sides_nor_of_two_artists(tmp_path, copy):
+    """By pixels: the copy is another file of another format, and in one case of another artist."""
+    fill(tmp_path / "monet", 6)
+    fill(tmp_path / "manet", 6, seed=50)
+    Image.fromarray(decode((tmp_path / "monet" / "01.png").read_bytes())).save(tmp_path / copy)
+    with pytest.raises(UserError, match="expected different pictures") as caught:
+        artists.folder_artists(tmp_path, tiny.suite(**FOLDER), 64)
+    assert "01.png" in caught.value.message
+    assert "copy" in caught.value.message
+
+
+def test_hidden_and_system_folders_are_no_artists(tmp_path, caplog):
+    for number, name in enumerate(("monet", ".ipynb_checkpoints", "__MACOSX")):
+        fill(tmp_path / name, 6, seed=100 * number)
+    (tmp_path / "loose.png").write_bytes(b"")
+    assert artists.names(artists.folder_artists(tmp_path, tiny.suite(**FOLDER), 64)) == ["monet"]
+    assert "loose.png" in caplog.text
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines"])
+def test_a_folder_whose_name_cannot_be_printed_is_refused(tmp_path, name):
+    fill(tmp_path / "artist", 6)
+    os.rename(tmp_path / "artist", os.fsencode(tmp_path) + b"/" + name)  # noqa: PTH104 - a path of bytes
+    with pytest.raises(UserError, match="printable"):
+        artists.folder_artists(tmp_path, tiny.suite(**FOLDER), 64)
+
+
+def test_artists_that_differ_only_in_case_are_refused(tmp_path):
+    fill(tmp_path / "Monet", 6)
+    try:
+        fill(tmp_path / "monet", 6, seed=50)
+    except FileExistsError:
+        pytest.skip("this file system does not tell case")
+    with pytest.raises(UserError, match="'Monet' and 'monet'"):
+        artists.folder_artists(tmp_path, tiny.suite(**FOLDER), 64)
+
+
+def test_a_suite_that_ships_its_images_takes_no_others(tmp_path):
+    with pytest.raises(UserError, match="no --images for suite"):
+        artists.load(tiny.suite(), tmp_path, 64)
 
 
 def test_the_folder_suite_asks_for_images():

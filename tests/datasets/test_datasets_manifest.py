@@ -12,7 +12,8 @@ from PIL import Image
 
 from cloakbench.datasets import artists, collection, freeze, manifest, selection
 from cloakbench.errors import UserError
-from cloakbench.images import decode, encode, fit_square
+from cloakbench.image_files import decode
+from cloakbench.images import encode, fit_square
 from cloakbench.suites import load as suites
 
 RULE = """
@@ -301,3 +302,85 @@ def test_masks_lie_beside_the_chosen_files(tmp_path):
     assert monet.masks == ()
     assert [mask.shape for mask in cezanne.masks] == [(32, 32)] * 2
     assert len(set(cezanne.mask_digests)) == 2
+
+
+def again(path: Path, to: Path) -> None:
+    """Writes the same pixels as another file."""
+    Image.fromarray(decode(path.read_bytes())).save(to, compress_level=1)
+
+
+def test_pictures_with_equal_pixels_are_chosen_once(tmp_path):
+    source = by_artist(tmp_path / "wikiart")
+    for path in sorted((source / "Claude Monet").iterdir()):
+        again(path, path.with_name(f"again {path.name}"))
+    _, made = frozen_again(tmp_path, source, "out")
+    digests = [tiny_digest(tmp_path / "out" / item.file) for item in made.items]
+    assert len(set(digests)) == len(digests) == 10
+
+
+def tiny_digest(path: Path) -> bytes:
+    return decode(path.read_bytes()).tobytes()
+
+
+def test_a_picture_of_two_artists_is_chosen_for_neither(tmp_path):
+    source = by_artist(tmp_path / "wikiart")
+    _, before = frozen_again(tmp_path, source, "before")
+    item = next(item for item in before.items if item.artist == "claude-monet")
+    again(tmp_path / "before" / item.file, source / "Paul Cézanne" / "shared.png")
+    extra = [encode(tiny.picture(900 + n, 60, 50)) for n in range(4)]
+    for n, data in enumerate(extra):
+        (source / "Paul Cézanne" / f"extra {n}.png").write_bytes(data)
+    _, after = frozen_again(tmp_path, source, "after")
+    digests = [tiny_digest(tmp_path / "after" / item.file) for item in after.items]
+    assert len(set(digests)) == len(digests)
+
+
+def test_a_frozen_folder_with_equal_pictures_is_refused(tmp_path):
+    chosen, made = frozen(tmp_path)
+    first, second = (tmp_path / "out" / item.file for item in (made.items[0], made.items[2]))
+    second.write_bytes(first.read_bytes())
+    text = (tmp_path / "out" / manifest.FILE).read_text().replace(made.items[2].sha256, made.items[0].sha256)
+    (tmp_path / "out" / manifest.FILE).write_text(text)
+    with pytest.raises(UserError, match="expected different pictures"):
+        artists.load(chosen, tmp_path / "out", 32)
+
+
+@pytest.mark.parametrize(
+    ("data", "got"),
+    [
+        ("un bateau à voile".encode("latin-1"), "byte 0xe0 at 10"),
+        ("a boat".encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_a_caption_that_is_not_utf_8_is_refused_by_name(tmp_path, data, got):
+    source = by_artist(tmp_path / "wikiart")
+    (source / "Claude Monet" / "painting 0.txt").write_bytes(data)
+    with pytest.raises(UserError, match=rf"painting 0\.txt, got {got}"):
+        frozen_again(tmp_path, source, "out")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_caption(tmp_path):
+    source = by_artist(tmp_path / "wikiart")
+    for n in range(7):
+        (source / "Claude Monet" / f"painting {n}.txt").write_bytes("\ufeffa boat".encode())
+    _, made = frozen_again(tmp_path, source, "out")
+    captions = {item.caption for item in made.items if item.artist == "claude-monet" and item.role == "protect"}
+    assert captions == {"a boat in the style of {token}"}
+
+
+def test_a_painting_that_cannot_be_read_is_named(tmp_path):
+    source = by_artist(tmp_path / "wikiart")
+    (source / "Claude Monet" / "bad.png").symlink_to("/proc/self/mem")
+    with pytest.raises(UserError, match=r"bad\.png: Input/output error"):
+        frozen_again(tmp_path, source, "out")
+
+
+def test_hidden_folders_of_a_collection_are_not_entered(tmp_path):
+    source = by_artist(tmp_path / "wikiart")
+    _, before = frozen_again(tmp_path, source, "before")
+    hidden = source / ".cache" / "Claude Monet"
+    hidden.mkdir(parents=True)
+    for n in range(9):
+        (hidden / f"{n}.png").write_bytes(encode(tiny.picture(700 + n, 60, 50)))
+    _, after = frozen_again(tmp_path, source, "after")
+    assert after == before

@@ -20,7 +20,8 @@ import pytest
 from cloakbench.errors import InfrastructureError, UserError
 from cloakbench.execute.job import IncompatibleWorker
 from cloakbench.execute.ray import RayExecutor
-from cloakbench.images import decode, digest
+from cloakbench.image_files import decode
+from cloakbench.images import digest
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.planned_job import PlannedJob

@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from cloakbench.images import decode
+from cloakbench.image_files import decode
 from cloakbench.metrics import quality
 
 pytestmark = pytest.mark.usefixtures("stand_ins")

@@ -8,7 +8,7 @@ import tiny
 import torch
 
 from cloakbench.errors import UserError
-from cloakbench.images import decode
+from cloakbench.image_files import decode
 from cloakbench.metrics import catalogue, inception, sets, weights
 from cloakbench.metrics.generations import MeasuredSet
 from cloakbench.metrics.spaces import SPACES, FeatureImages

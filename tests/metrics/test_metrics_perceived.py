@@ -10,7 +10,8 @@ import tiny
 import torch
 
 from cloakbench.errors import UserError
-from cloakbench.images import decode, to_tensor
+from cloakbench.image_files import decode
+from cloakbench.images import to_tensor
 from cloakbench.metrics import generations, perceived
 from cloakbench.metrics.generations import MeasuredSet
 from cloakbench.metrics.perceived import LEAST_SIDES

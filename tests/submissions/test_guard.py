@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from cloakbench.contract import Protection, Request
-from cloakbench.images import Pixels, decode, measure_budget
+from cloakbench.image_files import decode
+from cloakbench.images import Pixels, measure_budget
 from cloakbench.schemas.record import Status
 from cloakbench.submissions.guard import SubmissionFault, check_determinism, run
 

@@ -152,7 +152,7 @@ def test_every_part_of_a_chain_needs_its_table_and_has_to_exist():
 def test_bytes_that_are_no_text_are_explained(tmp_path):
     path = tmp_path / "wrong.toml"
     path.write_bytes(b"\xff\xfe" + tiny.TEXT.encode())
-    with pytest.raises(UserError, match=r"expected TOML in .*decode"):
+    with pytest.raises(UserError, match=r"UTF-8 text in .*UTF-16"):
         suites.load(str(path))
 
 

@@ -33,9 +33,10 @@ def protect(
         class_word: What the images are.
         json: Print a list of objects with file and measured change.
     """
-    from cloakbench.folders.protect import protect_folder
+    from cloakbench.folders.protect import ProtectOptions, protect_folder
 
-    print_rows(protect_folder(name, in_, out, strength, model, budget, class_word), json)
+    options = ProtectOptions(strength=strength, budget_255=budget, model=model, class_word=class_word)
+    print_rows(protect_folder(name, in_, out, options), json)
     return 0
 
 
@@ -58,9 +59,9 @@ def attack(
         model: Model alias (or folder in diffusers layout) instead of the one that the suite names for it.
         json: Print a list of objects with file and measured change.
     """
-    from cloakbench.folders.clean import attack_folder
+    from cloakbench.folders.clean import clean_folder
 
-    print_rows(attack_folder(name, in_, out, suite, model), json)
+    print_rows(clean_folder(name, in_, out, suite, model), json)
     return 0
 
 
@@ -89,7 +90,8 @@ def mimic(
         seed: Another seed gives other images.
         json: Print a list of objects with file and prompt.
     """
-    from cloakbench.folders.mimic import mimic_folder
+    from cloakbench.folders.mimic import MimicOptions, mimic_folder
 
-    print_rows(mimic_folder(name, in_, out, prompt, suite, model, count, seed), json)
+    options = MimicOptions(suite=suite, model=model, count=count, seed=seed)
+    print_rows(mimic_folder(name, in_, out, prompt, options), json)
     return 0

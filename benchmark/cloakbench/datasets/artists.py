@@ -1,42 +1,45 @@
-"""Artists: what a protection protects, what the mimic learns from, and references that neither ever sees."""
+"""Artists: the images that are protected and learned, and references that are neither."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cloakbench import images
+from cloakbench import image_files, images
 from cloakbench.datasets import manifest, masks
+from cloakbench.datasets.distinct import Picture, check_distinct
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels
 from cloakbench.schemas.suite import Suite
 
 MINI = Path(__file__).parent / "mini"
+LEAST_IMAGES = 5
+"""Images per artist of a user's folder: three to protect, two references."""
 
 
 @dataclass(frozen=True)
 class Artist:
-    """One protected subject; `captions` has one entry an image, `references` are disjoint from `images`."""
+    """One protected subject; `captions` has one entry per image, `references` are disjoint from `images`."""
 
     name: str
     images: tuple[Pixels, ...]
     captions: tuple[str, ...]
     references: tuple[Pixels, ...]
     masks: tuple[Pixels, ...] = ()
-    """Of each image `[H, W]`, 255 where it may be repainted; empty where the collection has none."""
+    """One per image, `[H, W]`, 255 where the image may be repainted; empty where the collection has none."""
 
     @cached_property
     def image_digests(self) -> list[str]:
-        """The digest of each protected image, computed once: thousands of cells ask for it."""
-        return [images.digest(p) for p in self.images]
+        """The digest of each protected image; computed once, because thousands of cells read it."""
+        return [images.digest(pixels) for pixels in self.images]
 
     @cached_property
     def reference_digests(self) -> list[str]:
         """The digest of each reference."""
-        return [images.digest(p) for p in self.references]
+        return [images.digest(pixels) for pixels in self.references]
 
     @cached_property
     def mask_digests(self) -> list[str]:
@@ -49,16 +52,16 @@ class Artist:
 
 
 def mini_artist(name: str, suite: Suite) -> Artist:
-    """Returns an artist that the package ships; raises UserError for a name it does not know."""
+    """Returns an artist that the package ships; raises UserError for other names."""
     folder = MINI / name
     if not folder.is_dir():
-        known = ", ".join(sorted(p.name for p in MINI.iterdir() if p.is_dir()))
-        raise UserError(f"expected a shipped artist ({known}), got {name!r}", "Correct `artists` in the suite file.")
-    shown = list(images.read_folder(folder / "images").values())[: suite.images_per_artist]
-    subjects: list[str] = json.loads((folder / "subjects.json").read_text())
-    texts = [_with_subject(suite, subject) for subject in subjects[: len(shown)]]
-    references = images.read_folder(folder / "references").values()
-    return Artist(name, tuple(shown), tuple(texts), tuple(references))
+        shipped = ", ".join(sorted(path.name for path in MINI.iterdir() if path.is_dir()))
+        raise UserError(f"expected a shipped artist ({shipped}), got {name!r}", "Correct `artists` in the suite file.")
+    protected = list(image_files.read_folder(folder / "images").values())[: suite.images_per_artist]
+    subjects: list[str] = json.loads((folder / "subjects.json").read_text(encoding="utf-8"))
+    captions = [_with_subject(suite, subject) for subject in subjects[: len(protected)]]
+    references = image_files.read_folder(folder / "references").values()
+    return Artist(name, tuple(protected), tuple(captions), tuple(references))
 
 
 def _with_subject(suite: Suite, subject: str) -> str:
@@ -66,32 +69,77 @@ def _with_subject(suite: Suite, subject: str) -> str:
 
 
 def folder_artists(folder: Path, suite: Suite, size: int) -> list[Artist]:
-    """Returns one artist per sub-folder; every third image becomes a reference, centre-cropped to `size` pixels."""
+    """Returns one artist per sub-folder of a user's folder; every third image becomes a reference.
+
+    Args:
+        folder: Has one sub-folder per artist; hidden ones and system folders are passed over, files are left out.
+        suite: Says how many images of an artist are protected, and with which caption.
+        size: Pixels per side; images are centre-cropped and scaled to it.
+
+    Raises:
+        UserError: There are no sub-folders, an artist has fewer than `LEAST_IMAGES` pictures or a name that is not
+            UTF-8, a picture cannot be read, or two pictures of all artists are equal by pixels.
+    """
     if not folder.is_dir():
         raise UserError(
             f"expected a folder with one sub-folder per artist, got {folder}", "Give it with --images FOLDER."
         )
-    found = []
-    for sub in sorted(p for p in folder.iterdir() if p.is_dir()):
-        pixels = {sub / file: images.fit_square(p, size) for file, p in images.read_folder(sub).items()}
-        if len(pixels) < 5:
-            raise UserError(
-                f"expected at least 5 images of an artist (3 to protect, 2 references), got {len(pixels)} in {sub}",
-                "Add images or remove the folder.",
-            )
-        files = [file for n, file in enumerate(pixels) if n % 3 != 1][: suite.images_per_artist]
-        shown, references = tuple(pixels[file] for file in files), tuple(pixels.values())[1::3]
-        caption = suite.caption.format(token=suite.token)
-        found.append(Artist(sub.name, shown, (caption,) * len(shown), references, masks.beside(files, size)))
-    if not found:
+    paths = sorted(path for path in folder.iterdir() if not image_files.is_hidden(path))
+    artist_folders = [path for path in paths if path.is_dir()]
+    image_files.warn_left_out(folder, [path.name for path in paths if not path.is_dir()])
+    if not artist_folders:
         raise UserError(
             f"expected one sub-folder per artist in {folder}, found none", "Put each artist's images into one."
         )
-    return found
+    image_files.check_names(path.name for path in artist_folders)
+    pictures = {path: _squares(path, size) for path in artist_folders}
+    check_distinct(Picture(path, images.digest(pixels)) for squares in pictures.values() for path, pixels in squares)
+    return [_folder_artist(path.name, squares, suite, size) for path, squares in pictures.items()]
+
+
+def _squares(folder: Path, size: int) -> list[tuple[Path, Pixels]]:
+    """Returns the files of one artist with their central squares, `[size, size, 3]` each."""
+    if not folder.name.isprintable():
+        raise UserError(f"expected a folder name of printable UTF-8, got {folder.name!r}", "Rename the folder.")
+    pixels = image_files.read_folder(folder, ignored=(masks.FOLDER,))
+    if len(pixels) < LEAST_IMAGES:
+        raise UserError(
+            f"expected at least {LEAST_IMAGES} images of an artist (3 to protect, 2 references), got {len(pixels)} in "
+            f"{folder}",
+            "Add images or remove the folder.",
+        )
+    return [(folder / name, images.fit_square(whole, size)) for name, whole in pixels.items()]
+
+
+def _folder_artist(name: str, squares: list[tuple[Path, Pixels]], suite: Suite, size: int) -> Artist:
+    protected = [square for number, square in enumerate(squares) if number % 3 != 1][: suite.images_per_artist]
+    references = tuple(pixels for _, pixels in squares[1::3])
+    caption = suite.caption.format(token=suite.token)
+    painted = masks.beside([path for path, _ in protected], size)
+    return Artist(name, tuple(pixels for _, pixels in protected), (caption,) * len(protected), references, painted)
+
+
+def check_option(suite: Suite, folder: Path | None) -> None:
+    """Raises UserError where a suite that ships its images is given a folder of others."""
+    if suite.dataset == "mini" and folder is not None:
+        raise UserError(
+            f"expected no --images for suite {suite.name!r}, which ships its images, got {folder}",
+            "Run the suite `folder` on your own images.",
+        )
 
 
 def load(suite: Suite, folder: Path | None, size: int) -> list[Artist]:
-    """Returns the suite's artists: those it names, shipped or frozen in `folder`, or all of the user's `folder`."""
+    """Returns the suite's artists, images centre-cropped to `size` pixels per side.
+
+    Args:
+        suite: Names its artists, or takes all of the user's folder.
+        folder: A frozen dataset or a folder with one sub-folder per artist; None for suites that ship their images.
+        size: Pixels per side.
+
+    Raises:
+        UserError: The folder is missing, is not for this suite, or has pictures that cannot be used.
+    """
+    check_option(suite, folder)
     if suite.dataset == "mini":
         return [mini_artist(name, suite) for name in suite.artists]
     if suite.dataset == "manifest":
@@ -104,11 +152,11 @@ def load(suite: Suite, folder: Path | None, size: int) -> list[Artist]:
 
 
 def for_calibration(suite: Suite, folder: Path | None, size: int) -> list[Artist]:
-    """Returns the artists on whose images a run seeks strengths; none where the suite has nothing to seek."""
+    """Returns the artists on whose images a run calibrates strengths; none where the suite calibrates nothing."""
     matching = suite.matching
     if matching is None or not matching.calibrated:
         return []
-    changes = {"artists": matching.artists, "images_per_artist": matching.images_per_artist}
+    changes: Mapping[str, object] = {"artists": matching.artists, "images_per_artist": matching.images_per_artist}
     return load(suite.model_copy(update=changes), folder, size)
 
 

@@ -6,16 +6,17 @@ import importlib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cloakbench.errors import UserError
-from cloakbench.images import SUFFIXES
+from cloakbench.image_files import is_hidden, is_picture
+from cloakbench.user_files import read_text
 
 HUB = "huggan/wikiart"
 Rows = Iterable[Mapping[str, Any]]
-"""Of each image: `artist`, a name, and `image`, a mapping with its `bytes` and `path`."""
+"""One mapping per image: `artist`, a name, and `image`, a mapping with its `bytes` and `path`."""
 
 
 class Painting(NamedTuple):
@@ -46,15 +47,22 @@ def local(folder: Path, artists: Collection[str]) -> dict[str, list[Painting]]:
     if not folder.is_dir():
         raise UserError(f"expected a folder of paintings or {HUB}, got {folder}", "Correct --from.")
     captions = _captions(folder)
-    found: dict[str, list[Painting]] = {artist: [] for artist in artists}
+    paintings: dict[str, list[Painting]] = {artist: [] for artist in artists}
+    for path in _picture_paths(folder):
+        prefix, _, rest = path.stem.partition("_")
+        owners = [name for name in (slug(path.parent.name), slug(prefix)) if name in paintings]
+        if owners:
+            title = rest if rest and slug(prefix) == owners[0] else path.stem
+            paintings[owners[0]].append(Painting(path, title, _caption(path, folder, captions)))
+    return paintings
+
+
+def _picture_paths(folder: Path) -> Iterator[Path]:
+    """Yields the picture files below a folder; hidden and system folders are not entered."""
     for path in folder.rglob("*"):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
-            prefix, _, rest = path.stem.partition("_")
-            owner = next((name for name in (slug(path.parent.name), slug(prefix)) if name in found), None)
-            if owner is not None:
-                title = rest if rest and slug(prefix) == owner else path.stem
-                found[owner].append(Painting(path, title, _caption(path, folder, captions)))
-    return found
+        is_passed_over = any(is_hidden(parent) for parent in path.relative_to(folder).parents if parent.name)
+        if is_picture(path) and not path.is_dir() and not is_passed_over:
+            yield path
 
 
 def _captions(folder: Path) -> dict[str, str]:
@@ -62,7 +70,7 @@ def _captions(folder: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        captions = json.loads(path.read_bytes())
+        captions = json.loads(read_text(path))
     except ValueError as error:
         raise UserError(f"expected JSON in {path}, got: {error}", "Correct or remove the file.") from error
     if not isinstance(captions, dict) or not all(isinstance(text, str) for text in captions.values()):
@@ -71,9 +79,11 @@ def _captions(folder: Path) -> dict[str, str]:
 
 
 def _caption(path: Path, folder: Path, captions: Mapping[str, str]) -> str:
-    known = captions.get(path.relative_to(folder).as_posix(), captions.get(path.name))
-    beside = path.with_suffix(".txt")
-    text = known if known is not None else beside.read_text(encoding="utf-8") if beside.is_file() else ""
+    """Returns the caption of `captions.json`, else of the text file with the picture's name, else an empty one."""
+    text = captions.get(path.relative_to(folder).as_posix(), captions.get(path.name))
+    text_file = path.with_suffix(".txt")
+    if text is None:
+        text = read_text(text_file) if text_file.exists() else ""
     return " ".join(text.split())
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from cloakbench.datasets.artists import MINI
 from cloakbench.datasets.procedural import scenes, styles
-from cloakbench.images import decode, digest, encode
+from cloakbench.image_files import decode
+from cloakbench.images import digest, encode
 
 IMAGES, REFERENCES = 8, 12
 _SHOWN, _REFERENCE = 1, 2

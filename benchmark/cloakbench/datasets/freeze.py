@@ -1,15 +1,17 @@
-"""Freezing a dataset: applies a selection rule to a collection and keeps what it chose, with digests."""
+"""Freezing a dataset: applies a selection rule to a collection and copies the chosen images, with digests."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Set
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from cloakbench import images
+from cloakbench import image_files, images
 from cloakbench.datasets import collection, manifest, selection
 from cloakbench.datasets.collection import Painting, Rows
 from cloakbench.datasets.manifest import Manifest, ManifestImage, Role
@@ -17,19 +19,38 @@ from cloakbench.datasets.selection import SelectionRule
 from cloakbench.errors import UserError
 from cloakbench.files import to_json, write_whole
 from cloakbench.schemas.suite import Suite
+from cloakbench.user_files import read_bytes
+
+_log = logging.getLogger(__name__)
 
 
 class _Usable(NamedTuple):
+    """A painting that the rule may choose, with the digests of its file and of its pixels."""
+
     painting: Painting
     data: bytes
     digest: str
+    pixels_digest: str
 
 
 def freeze(suite: Suite, source: str, target: Path, rows: Callable[[], Rows] = collection.hub_rows) -> Manifest:
-    """Copies the images that the suite's rule chooses below `target`, writes their manifest and returns it.
+    """Copies the images that the suite's rule chooses into a folder and writes their manifest.
 
-    `source` is a folder of paintings, or `huggan/wikiart`. The same files give the same manifest, whatever their names
-    and folders. Raises UserError for a suite without a rule, a `target` that is not empty, and too few images.
+    The same files give the same manifest, whatever their names and folders. Pictures with equal pixels are
+    chosen once; a picture that lies in the folders of two artists is not chosen.
+
+    Args:
+        suite: A suite whose dataset is a manifest.
+        source: A folder of paintings, or `huggan/wikiart`.
+        target: A new or an empty folder.
+        rows: Yields the rows of the hub's dataset.
+
+    Returns:
+        The manifest as it was written.
+
+    Raises:
+        UserError: The suite has no rule, `target` is not empty, an artist has too few images, or a file cannot be read
+            or written.
     """
     if suite.dataset != "manifest":
         raise UserError(f"expected a suite whose dataset is a manifest, got {suite.name!r}", "Freeze `painting`.")
@@ -49,64 +70,83 @@ def freeze(suite: Suite, source: str, target: Path, rows: Callable[[], Rows] = c
             collection.from_hub(Path(folder), suite.collected, rows)
             return _freeze(suite, rule, Path(folder), target)
     except OSError as error:
+        reason = f"{error.filename or target}: {error.strerror or type(error).__name__}"
         raise UserError(
-            f"expected readable images and a writable folder, got {error.filename}: {error.strerror}",
+            f"expected a readable collection and a writable folder, got {reason}",
             "Free space, or correct --from or --out.",
         ) from error
 
 
 def _freeze(suite: Suite, rule: SelectionRule, source: Path, target: Path) -> Manifest:
-    paintings = collection.local(source, suite.collected)
-    chosen = {artist: _choose(rule, artist, found) for artist, found in sorted(paintings.items())}
     items = []
-    for artist, usable in chosen.items():
-        for number, one in enumerate(usable):
+    for artist, chosen in _choose_all(rule, collection.local(source, suite.collected)).items():
+        for number, usable in enumerate(chosen):
             role: Role = "protect" if number < rule.protect else "reference"
-            file = f"{artist}/{one.digest[:16]}{one.painting.path.suffix.lower()}"
-            write_whole(target / file, one.data)
-            caption = _with_token(one.painting.caption) if role == "protect" else ""
+            file = f"{artist}/{usable.digest[:16]}{usable.painting.path.suffix.lower()}"
+            write_whole(target / file, usable.data)
+            caption = _with_token(usable.painting.caption) if role == "protect" else ""
             items.append(
                 ManifestImage(
                     artist=artist,
                     role=role,
                     file=file,
-                    sha256=one.digest,
-                    title=one.painting.title,
+                    sha256=usable.digest,
+                    title=usable.painting.title,
                     caption=caption,
                 )
             )
-    done = Manifest(selection=rule.name, version=rule.version, items=items)
-    write_whole(target / manifest.FILE, to_json(done.model_dump()))
-    return done
+    written = Manifest(selection=rule.name, version=rule.version, items=items)
+    write_whole(target / manifest.FILE, to_json(written.model_dump()))
+    return written
 
 
 def _with_token(caption: str) -> str:
     return caption if not caption or "{token}" in caption else f"{caption} in the style of {{token}}"
 
 
-def _choose(rule: SelectionRule, artist: str, paintings: list[Painting]) -> list[_Usable]:
+def _choose_all(rule: SelectionRule, paintings: Mapping[str, list[Painting]]) -> dict[str, list[_Usable]]:
+    """Returns what is chosen of each artist; a picture of two artists is passed over and the choice repeated."""
+    excluded: set[str] = set()
+    while True:
+        chosen = {artist: _choose(rule, artist, files, excluded) for artist, files in sorted(paintings.items())}
+        counts = Counter(usable.pixels_digest for files in chosen.values() for usable in files)
+        shared = {digest for digest, count in counts.items() if count > 1}
+        if not shared:
+            return chosen
+        excluded |= shared
+        _log.warning("not chosen: %d pictures that two artists have", len(shared))
+
+
+def _choose(rule: SelectionRule, artist: str, paintings: list[Painting], excluded: Set[str]) -> list[_Usable]:
     """Returns the first usable files in the order of their digests; raises UserError where they are too few."""
     by_digest: dict[str, Painting] = {}
-    for painting in sorted(paintings, key=lambda one: (not one.caption, one.title)):
-        by_digest.setdefault(hashlib.sha256(painting.path.read_bytes()).hexdigest(), painting)
-    wanted = rule.protect + rule.references
-    found = list(islice(_usable(rule, by_digest), wanted))
-    if len(found) < wanted:
+    for painting in sorted(paintings, key=lambda painting: (not painting.caption, painting.title)):
+        by_digest.setdefault(hashlib.sha256(read_bytes(painting.path)).hexdigest(), painting)
+    count = rule.protect + rule.references
+    chosen = list(islice(_usable(rule, by_digest, excluded), count))
+    if len(chosen) < count:
         raise UserError(
-            f"expected {wanted} images of {artist} with sides of at least {rule.least_side} pixels and at most "
-            f"{rule.most_ratio:g} times as long as wide, got {len(found)} of {len(by_digest)}",
+            f"expected {count} images of {artist} with sides of at least {rule.least_side} pixels and at most "
+            f"{rule.most_ratio:g} times as long as wide, got {len(chosen)} of {len(by_digest)}",
             "Give a more complete copy of the collection with --from.",
         )
-    return found
+    return chosen
 
 
-def _usable(rule: SelectionRule, by_digest: dict[str, Painting]) -> Iterator[_Usable]:
+def _usable(rule: SelectionRule, by_digest: dict[str, Painting], excluded: Set[str]) -> Iterator[_Usable]:
+    """Yields the pictures that the rule may choose, equal ones once; a warning names a file that cannot be used."""
+    pixels_digests = set(excluded)
     for digest, painting in sorted(by_digest.items()):
-        data = painting.path.read_bytes()
+        data = read_bytes(painting.path)
         try:
-            height, width = images.decode(data).shape[:2]
-        except ValueError:
-            continue  # the rule is about images; a damaged file is none
-        short, long = sorted((height, width))
+            pixels = image_files.decode(data)
+        except ValueError as error:
+            _log.warning("not chosen: %s: %s", painting.path, error)
+            continue
+        short, long = sorted(pixels.shape[:2])
+        pixels_digest = images.digest(pixels)
+        if pixels_digest in pixels_digests:
+            continue
         if short >= rule.least_side and long <= rule.most_ratio * short:
-            yield _Usable(painting, data, digest)
+            pixels_digests.add(pixels_digest)
+            yield _Usable(painting, data, digest, pixels_digest)

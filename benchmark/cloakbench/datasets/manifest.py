@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cloakbench import images
+from cloakbench import image_files, images
 from cloakbench.datasets import masks, selection
+from cloakbench.datasets.distinct import Picture, check_distinct
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels
 from cloakbench.schemas.suite import Suite
@@ -46,7 +47,7 @@ class Manifest(BaseModel):
 
 
 class Chosen(NamedTuple):
-    """The images of one artist; `captions` has one entry for each of `images`, `masks` too where there are any."""
+    """The images of one artist; `captions` has one entry per image, and so has `masks` where there are any."""
 
     name: str
     images: tuple[Pixels, ...]
@@ -85,41 +86,49 @@ def check(folder: Path | None, suite: Suite) -> int:
     """Returns how many images of the suite are here and unchanged; raises UserError for the first that is not."""
     manifest = read(folder, suite)
     assert folder is not None
-    counts = _counts(suite)
-    wanted = [item for name in suite.collected for role in counts for item in _of(manifest, name, role, counts, suite)]
-    for item in wanted:
+    items: list[ManifestImage] = []
+    for name in suite.collected:
+        items += [*_of(manifest, name, "protect", suite), *_of(manifest, name, "reference", suite)]
+    for item in items:
         _bytes(folder, item)
-    return len(wanted)
+    return len(items)
 
 
 def load(folder: Path | None, suite: Suite, size: int) -> list[Chosen]:
     """Returns the suite's artists, images centre-cropped to `size` pixels.
 
-    Raises UserError for a missing or changed file, and for an artist with too few images.
+    Raises UserError for a missing or changed file, for equal pictures, and for an artist with too few images.
     """
     manifest = read(folder, suite)
     assert folder is not None
-    found, counts = [], _counts(suite)
+    chosen, pictures = [], []
     for name in suite.artists:
-        shown = _of(manifest, name, "protect", counts, suite)
-        captions = tuple((item.caption or suite.caption).replace("{token}", suite.token) for item in shown)
-        others = _of(manifest, name, "reference", counts, suite)
-        drawn, references = (tuple(_pixels(folder, i, size) for i in group) for group in (shown, others))
-        painted = masks.beside([folder / item.file for item in shown], size)
-        found.append(Chosen(name, drawn, captions, references, painted))
-    return found
+        protected = _read_all(folder, _of(manifest, name, "protect", suite), size)
+        references = _read_all(folder, _of(manifest, name, "reference", suite), size)
+        captions = tuple(_caption(item, suite) for item in protected)
+        painted = masks.beside([folder / item.file for item in protected], size)
+        chosen.append(Chosen(name, tuple(protected.values()), captions, tuple(references.values()), painted))
+        squares = [*protected.items(), *references.items()]
+        pictures += [Picture(folder / item.file, images.digest(square)) for item, square in squares]
+    check_distinct(pictures)
+    return chosen
 
 
-def _counts(suite: Suite) -> dict[Role, int]:
-    return {"protect": suite.images_per_artist, "reference": selection.load(suite.selection).references}
+def _read_all(folder: Path, items: list[ManifestImage], size: int) -> dict[ManifestImage, Pixels]:
+    return {item: _pixels(folder, item, size) for item in items}
 
 
-def _of(manifest: Manifest, artist: str, role: Role, counts: dict[Role, int], suite: Suite) -> list[ManifestImage]:
+def _caption(item: ManifestImage, suite: Suite) -> str:
+    return (item.caption or suite.caption).replace("{token}", suite.token)
+
+
+def _of(manifest: Manifest, artist: str, role: Role, suite: Suite) -> list[ManifestImage]:
+    """Returns as many images of one artist and role as the suite uses; raises UserError where they are too few."""
+    count = suite.images_per_artist if role == "protect" else selection.load(suite.selection).references
     items = [item for item in manifest.items if (item.artist, item.role) == (artist, role)]
-    wanted = counts[role]
-    if len(items) < wanted:
-        raise UserError(f"expected {wanted} images of {artist} to {role}, got {len(items)}", how_to_get(suite))
-    return items[:wanted]
+    if len(items) < count:
+        raise UserError(f"expected {count} images of {artist} to {role}, got {len(items)}", how_to_get(suite))
+    return items[:count]
 
 
 def _bytes(folder: Path, item: ManifestImage) -> bytes:
@@ -131,14 +140,14 @@ def _bytes(folder: Path, item: ManifestImage) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"expected the image {path}, got none: {error.strerror}", hint) from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != item.sha256:
-        raise UserError(f"the image {path} changed: expected sha256 {item.sha256}, got {found}", hint)
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != item.sha256:
+        raise UserError(f"the image {path} changed: expected sha256 {item.sha256}, got {digest}", hint)
     return data
 
 
 def _pixels(folder: Path, item: ManifestImage, size: int) -> Pixels:
     try:
-        return images.fit_square(images.decode(_bytes(folder, item)), size)
+        return images.fit_square(image_files.decode(_bytes(folder, item)), size)
     except ValueError as error:
         raise UserError(f"expected an image, got {folder / item.file}: {error}", "Freeze the dataset again.") from error

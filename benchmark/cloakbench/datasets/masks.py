@@ -9,6 +9,7 @@ import numpy as np
 
 from cloakbench import images
 from cloakbench.errors import UserError
+from cloakbench.image_files import read_image
 from cloakbench.images import Pixels
 
 FOLDER = "masks"
@@ -28,10 +29,9 @@ def beside(files: Sequence[Path], size: int) -> tuple[Pixels, ...]:
 
 def _of(file: Path, size: int) -> Pixels:
     path = file.parent / FOLDER / f"{file.stem}.png"
-    try:
-        mask, image = (images.decode(one.read_bytes()) for one in (path, file))
-    except (OSError, ValueError) as error:
-        raise UserError(f"expected a mask at {path}, got {error}", HINT) from error
+    if not path.exists():
+        raise UserError(f"expected a mask at {path}, got none", HINT)
+    mask, image = read_image(path), read_image(file)
     if mask.shape != image.shape:
         (height, width), (tall, wide) = image.shape[:2], mask.shape[:2]
         raise UserError(f"expected a mask of {width} x {height} pixels, got {wide} x {tall} in {path}", HINT)

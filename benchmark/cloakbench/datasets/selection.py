@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cloakbench.errors import UserError
+from cloakbench.user_files import read_text
 
 FOLDER = Path(__file__).parent
 
@@ -22,9 +23,9 @@ class SelectionRule(BaseModel):
     rule: str
     """The whole rule in words."""
     protect: int = Field(ge=1)
-    """Images of an artist that are protected and imitated."""
+    """Images per artist that are protected and imitated."""
     references: int = Field(ge=1)
-    """Other images of the artist, which nobody protects or learns from."""
+    """Other images per artist, which are neither protected nor learned."""
     least_side: int = Field(ge=1)
     """Pixels of the shorter side; smaller images are passed over."""
     most_ratio: float = Field(ge=1)
@@ -38,10 +39,10 @@ def load(name: str) -> SelectionRule:
     shipped = FOLDER / f"{name}.toml"
     path = shipped if shipped.is_file() else Path(name)
     try:
-        return SelectionRule.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
-        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
+        return SelectionRule.model_validate(tomllib.loads(read_text(path)))
+    except (UserError, tomllib.TOMLDecodeError, ValidationError) as error:
+        shipped_names = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
         raise UserError(
-            f"expected a selection ({known}) or the path of one in TOML, got {name!r}: {error}",
+            f"expected a selection ({shipped_names}) or the path of one in TOML, got {name!r}: {error}",
             "Correct `selection` in the suite file.",
         ) from error

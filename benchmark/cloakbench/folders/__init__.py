@@ -1,1 +1,1 @@
-"""A user's own images: protecting them, attacking them, imitating them, one module each."""
+"""A user's own images: protecting, cleaning and imitating them, one module per verb."""

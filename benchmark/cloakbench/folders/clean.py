@@ -1,48 +1,80 @@
-"""Countermeasures on a user's own images."""
+"""Cleaning a user's own images by countermeasures, as a mimic would."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from cloakbench import images
 from cloakbench.attacks import catalogue
-from cloakbench.attacks.context import Context
 from cloakbench.errors import UserError
-from cloakbench.folders import images as folders
+from cloakbench.folders import images as folder_images
+from cloakbench.folders import outputs
 from cloakbench.folders.images import Changed
-from cloakbench.models import loader
+from cloakbench.images import Pixels, encode, measure_budget
 from cloakbench.schemas.suite import Scalar, Suite
 from cloakbench.suites import load as suites
 
+if TYPE_CHECKING:
+    from cloakbench.attacks.context import Context
 
-def attack_folder(name: str, source: Path, target: Path, suite: str, model: str | None) -> list[Changed]:
-    """Writes a cleaned PNG for every image in `source`, with the settings of `suite`; returns what changed.
 
-    `name` is a countermeasure or a chain such as `noise+impress`; `model` takes the place of each base model that the
-    suite names for it. Raises UserError for an unknown name, and for one that the suite has no settings for.
+def clean_images(name: str, pixels: Sequence[Pixels], suite: str = "mini", model: str | None = None) -> list[Pixels]:
+    """Returns images cleaned by a countermeasure with the settings of a suite.
+
+    Args:
+        name: A countermeasure, or a chain such as `noise+impress`.
+        pixels: Images `[H, W, 3]` of any size.
+        suite: Name of the suite, or path to its TOML file.
+        model: Alias or folder of a model in place of each base model that the suite names.
+
+    Raises:
+        UserError: A name is unknown, or the suite has no settings for the countermeasure.
     """
-    chosen = suites.load(suite)
+    loaded_suite = suites.load(suite)
     chain = catalogue.chain(name)
-    stages = [(facts, _settings(facts, chosen, model)) for facts in chain]
-    found = folders.read(source, target)
-    pixels = list(found.values())
-    context = _context(chosen, len(pixels))
+    stages = [(facts, _settings(facts, loaded_suite, model)) for facts in chain]
+    context = _context(loaded_suite, len(pixels))
+    cleaned = list(pixels)
     for (facts, settings), turn in zip(stages, catalogue.turns(chain), strict=True):
-        drawn = range(turn * len(pixels), (turn + 1) * len(pixels))
-        pixels = facts.build(settings).apply(pixels, replace(context, seeds=drawn))
-    cleaned = dict(zip(found, pixels, strict=True))
-    folders.write(target, {file: images.encode(pixels) for file, pixels in cleaned.items()})
-    return [folders.changed(file, images.measure_budget(found[file], cleaned[file])) for file in found]
+        seeds = range(turn * len(cleaned), (turn + 1) * len(cleaned))
+        cleaned = facts.build(settings).apply(cleaned, replace(context, seeds=seeds))
+    return cleaned
+
+
+def clean_folder(name: str, source: Path, target: Path, suite: str, model: str | None) -> list[Changed]:
+    """Writes a cleaned PNG for every image of a folder.
+
+    Args:
+        name: A countermeasure or a chain.
+        source: Folder of images.
+        target: Folder for the PNGs.
+        suite: Suite whose settings are used.
+        model: Model in place of those that the suite names.
+
+    Returns:
+        One row per file with its change.
+
+    Raises:
+        UserError: A name, an image or a folder is wrong; nothing is written.
+    """
+    folder_images.check_source(source, target)
+    loaded_suite = suites.load(suite)
+    for facts in catalogue.chain(name):
+        _settings(facts, loaded_suite, model)
+    originals = folder_images.read(source)
+    outputs.check(target, originals, "clean")
+    cleaned = dict(zip(originals, clean_images(name, list(originals.values()), suite, model), strict=True))
+    outputs.write(target, {file: encode(pixels) for file, pixels in cleaned.items()}, "clean")
+    return [folder_images.changed(file, measure_budget(originals[file], cleaned[file])) for file in originals]
 
 
 def _settings(facts: catalogue.StageFacts, suite: Suite, model: str | None) -> dict[str, Scalar]:
     if facts.name not in suite.countermeasures:
-        known = ", ".join(sorted(suite.countermeasures))
+        choices = ", ".join(sorted(suite.countermeasures))
         raise UserError(
-            f"expected a countermeasure that suite {suite.name!r} has settings for ({known}), got {facts.name!r}",
+            f"expected a countermeasure that suite {suite.name!r} has settings for ({choices}), got {facts.name!r}",
             "Choose another, or give a suite file of your own with --suite.",
         )
     settings = catalogue.settings(facts, suite)
@@ -50,8 +82,12 @@ def _settings(facts: catalogue.StageFacts, suite: Suite, model: str | None) -> d
 
 
 def _context(suite: Suite, count: int) -> Context:
-    device = loader.default_device()
+    import torch
+
+    from cloakbench.attacks.context import Context
+    from cloakbench.models import loader
+
+    device = torch.device(loader.default_device())
     captions = [f"a {suite.class_word}"] * count
-    where = torch.device(device)
-    distance = loader.mini_lpips(where)
-    return Context(range(count), captions, lambda alias: loader.load(alias, device), distance, where)
+    distance = loader.mini_lpips(device)
+    return Context(range(count), captions, lambda alias: loader.load(alias, str(device)), distance, device)

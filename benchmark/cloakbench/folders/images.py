@@ -1,14 +1,12 @@
-"""Reading a user's images and writing what became of them, without ever replacing an original."""
+"""Reading the images of a user's folder under the names of their results."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloakbench import images
 from cloakbench.errors import UserError
-from cloakbench.files import write_whole
+from cloakbench.image_files import check_names, list_folder, read_folder
 from cloakbench.images import PixelChange, Pixels
 
 
@@ -22,29 +20,33 @@ class Changed:
 
 
 def changed(file: str, change: PixelChange) -> Changed:
-    """Returns what a listing says of a file."""
+    """Returns a row of the listing that a verb prints."""
     return Changed(file, change.max_255, round(change.mean_255, 3))
 
 
-def read(source: Path, target: Path) -> dict[str, Pixels]:
-    """Returns the images of `source` by the name of the PNG that each becomes in `target`.
-
-    Raises UserError where a result would replace an original or another result.
-    """
-    found = images.read_folder(source)
+def check_source(source: Path, target: Path) -> None:
+    """Raises UserError where `source` is no folder of images or is the folder of the results; decodes nothing."""
+    list_folder(source)
     if target.resolve() == source.resolve():
         raise UserError(f"expected another folder than --in, got {target}", "The originals stay: give another --out.")
-    named = [Path(file).with_suffix(".png").name for file in found]
-    twice = sorted({name for name in named if named.count(name) > 1})
-    if twice:
-        raise UserError(f"expected images of different names, got several for {', '.join(twice)}", "Rename them.")
-    return dict(zip(named, found.values(), strict=True))
 
 
-def write(target: Path, files: Mapping[str, bytes]) -> None:
-    """Writes files into a folder, which is made where it is missing; raises UserError where that fails."""
-    try:
-        for name, data in files.items():
-            write_whole(target / name, data)
-    except OSError as error:
-        raise UserError(f"expected a writable folder, got {target}: {error.strerror}", "Give another --out.") from error
+def read(source: Path) -> dict[str, Pixels]:
+    """Reads the images that a verb turns into one PNG each.
+
+    Args:
+        source: Folder of images.
+
+    Returns:
+        The pixels `[H, W, 3]` by the name of the PNG.
+
+    Raises:
+        UserError: An image cannot be read, or two results would have the same name.
+    """
+    pixels = read_folder(source)
+    names = [Path(file).with_suffix(".png").name for file in pixels]
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise UserError(f"expected images of different names, got several for {', '.join(duplicates)}", "Rename them.")
+    check_names(names)
+    return dict(zip(names, pixels.values(), strict=True))

@@ -1,4 +1,4 @@
-"""What a mimic makes of a user's own images."""
+"""Imitating a user's own images: a model learns them and generates."""
 
 from __future__ import annotations
 
@@ -6,63 +6,139 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloakbench import images
 from cloakbench.attacks import catalogue
-from cloakbench.attacks.mimicry import sampling
-from cloakbench.attacks.mimicry.personalised import TrainingSet
 from cloakbench.errors import UserError
-from cloakbench.folders import images as folders
-from cloakbench.models import loader, registry
+from cloakbench.folders import images as folder_images
+from cloakbench.folders import outputs
+from cloakbench.images import Pixels, encode, fit_square, to_tensor
+from cloakbench.models import registry
 from cloakbench.schemas.suite import Suite
 from cloakbench.suites import load as suites
 
 ADAPTER = "adapter.safetensors"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MimicOptions:
+    """How images are imitated; raises UserError for a count below 1.
+
+    Attributes:
+        suite: Name of the suite whose settings are used, or path to its TOML file.
+        model: Alias or folder of the model that learns.
+        count: Images per prompt.
+        seed: Seed of the training and of the first image.
+    """
+
+    suite: str = "mini"
+    model: str = "mini-a"
+    count: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise UserError(
+                f"expected --count of 1 or more, got {self.count}", "It is the number of images per prompt."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What a mimicry generated: one image per text, and the adapter where the mimicry has one."""
+
+    texts: tuple[str, ...]
+    images: tuple[Pixels, ...]
+    adapter: bytes | None
+
+
 @dataclass(frozen=True, slots=True)
 class Imitation:
-    """One file that the mimicry made, with the prompt behind it (empty for the adapter)."""
+    """One written file with its prompt; the prompt of the adapter is empty."""
 
     file: str
     prompt: str
 
 
-def mimic_folder(
-    name: str, source: Path, target: Path, prompts: Sequence[str], suite: str, model: str, count: int, seed: int
-) -> list[Imitation]:
-    """Learns the images of `source` with the settings of `suite` and writes `count` generations of each prompt.
+def mimic_images(name: str, pixels: Sequence[Pixels], prompts: Sequence[str], options: MimicOptions) -> Generated:
+    """Fine-tunes a model on images and generates from it.
 
-    `{token}` in a prompt is what the model has learned to call them. Adapters or embeddings, where the mimicry has
-    some, lie beside the images. Raises UserError for an unknown name or a prompt that can't be filled in.
+    Args:
+        name: The mimicry, such as `dreambooth` or `lora`.
+        pixels: Images `[H, W, 3]`; their central squares are learned.
+        prompts: What to generate; `{token}` stands for the learned subject, `{class_word}` for what the images are.
+        options: Suite, model, count and seed.
+
+    Returns:
+        `options.count` images per prompt, in the order of the prompts.
+
+    Raises:
+        UserError: A name is unknown, the suite has no settings for the mimicry, or a prompt has another placeholder.
     """
-    chosen = suites.load(suite)
+    suite = suites.load(options.suite)
+    texts = _texts(name, prompts, suite, options.count)
+    from cloakbench.attacks.mimicry import sampling
+    from cloakbench.attacks.mimicry.personalised import TrainingSet
+    from cloakbench.models import loader
+
+    base = loader.load(options.model, loader.default_device())
+    size = registry.find(options.model).image_size
+    captions = [suite.caption.format(token=suite.token)] * len(pixels)
+    squares = to_tensor(fit_square(whole, size) for whole in pixels)
+    data = TrainingSet(squares, captions, suite.token, suite.class_word, suite.sampling)
     facts = catalogue.find("mimicry", name)
-    if name not in chosen.mimicry:
-        known = ", ".join(sorted(chosen.mimicry))
+    mimic = facts.build(catalogue.settings(facts, suite)).personalise(base, data, options.seed)
+    seeds = range(options.seed, options.seed + len(texts))
+    generated = sampling.generate(mimic, texts, seeds, suite.sampling)
+    return Generated(tuple(texts), tuple(generated), mimic.adapter() if mimic.kept else None)
+
+
+def mimic_folder(
+    name: str, source: Path, target: Path, prompts: Sequence[str], options: MimicOptions
+) -> list[Imitation]:
+    """Learns the images of a folder and writes what the model then generates, and its adapter where there is one.
+
+    Args:
+        name: The mimicry.
+        source: Folder of images.
+        target: Folder for the PNGs `000.png`, `001.png`, ... and `adapter.safetensors`.
+        prompts: What to generate.
+        options: Suite, model, count and seed.
+
+    Returns:
+        One row per file.
+
+    Raises:
+        UserError: A name, a prompt, an image or a folder is wrong; nothing is trained.
+    """
+    folder_images.check_source(source, target)
+    texts = _texts(name, prompts, suites.load(options.suite), options.count)
+    originals = folder_images.read(source)
+    names = [f"{number:03d}.png" for number in range(len(texts))]
+    outputs.check(target, [*names, ADAPTER], "mimic")
+    generated = mimic_images(name, list(originals.values()), prompts, options)
+    pngs = [encode(pixels) for pixels in generated.images]
+    rows = [Imitation(file, text) for file, text in zip(names, generated.texts, strict=True)]
+    files = dict(zip(names, pngs, strict=True))
+    if generated.adapter is not None:
+        files[ADAPTER] = generated.adapter
+        rows.append(Imitation(ADAPTER, ""))
+    outputs.write(target, files, "mimic")
+    return rows
+
+
+def _texts(name: str, prompts: Sequence[str], suite: Suite, count: int) -> list[str]:
+    """Returns the text of each image; raises UserError for an unknown mimicry and for a prompt with other braces."""
+    catalogue.find("mimicry", name)
+    if name not in suite.mimicry:
+        choices = ", ".join(sorted(suite.mimicry))
         raise UserError(
-            f"expected a mimicry that suite {suite!r} has settings for ({known}), got {name!r}", "Choose another."
+            f"expected a mimicry that suite {suite.name!r} has settings for ({choices}), got {name!r}",
+            "Choose another.",
         )
-    texts = [text for text in _filled(prompts, chosen) for _ in range(count)]
-    found = folders.read(source, target)
-    base = loader.load(model, loader.default_device())
-    size = registry.find(model).image_size
-    pixels = images.to_tensor(images.fit_square(p, size) for p in found.values())
-    captions = [chosen.caption.format(token=chosen.token)] * len(found)
-    data = TrainingSet(pixels, captions, chosen.token, chosen.class_word, chosen.sampling)
-    mimic = facts.build(catalogue.settings(facts, chosen)).personalise(base, data, seed)
-    made = sampling.generate(mimic, texts, range(seed, seed + len(texts)), chosen.sampling)
-    files = {f"{n:03d}.png": images.encode(pixels) for n, pixels in enumerate(made)}
-    adapter = {ADAPTER: mimic.adapter()} if mimic.kept else {}
-    folders.write(target, files | adapter)
-    listed = [Imitation(file, text) for file, text in zip(files, texts, strict=True)]
-    return [*listed, *(Imitation(file, "") for file in adapter)]
-
-
-def _filled(prompts: Sequence[str], suite: Suite) -> list[str]:
     try:
-        return [text.format(token=suite.token, class_word=suite.class_word) for text in prompts]
-    except (KeyError, IndexError, ValueError) as error:
+        texts = [text.format(token=suite.token, class_word=suite.class_word) for text in prompts]
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise UserError(
             f"expected no placeholder but {{token}} and {{class_word}} in --prompt, got {list(prompts)}",
             "Write {{ and }} for braces.",
         ) from error
+    return [text for text in texts for _ in range(count)]

@@ -2,31 +2,99 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cloakbench import submissions
 from cloakbench.errors import UserError
-from cloakbench.folders import images
+from cloakbench.folders import images, outputs
 from cloakbench.folders.images import Changed
-from cloakbench.models import loader
-from cloakbench.submissions import guard
+from cloakbench.images import Pixels
+
+if TYPE_CHECKING:
+    from cloakbench.submissions.guard import Protected
 
 
-def protect_folder(
-    name: str, source: Path, target: Path, strength: float, model: str, budget_255: int, class_word: str
-) -> list[Changed]:
-    """Writes a protected PNG for every image in `source` and returns what changed, in levels of 1/255."""
-    if not 0 < strength <= 1:
-        raise UserError(f"expected a strength in (0, 1], got {strength:g}", "1 uses the whole budget.")
-    if not 1 <= budget_255 <= 255:
-        raise UserError(f"expected a budget of 1 to 255 levels, got {budget_255}", "16 is the suites' largest.")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectOptions:
+    """What a protection is asked for; raises UserError for values out of range.
+
+    Attributes:
+        strength: In (0, 1]; 1 uses the whole budget.
+        budget_255: Largest change of a pixel at strength 1, in levels of 1/255.
+        model: Alias or folder of the model that the protection looks into.
+        class_word: What the images are, such as `painting`.
+        seed: Seed of the protection's random numbers.
+    """
+
+    strength: float = 1.0
+    budget_255: int = 16
+    model: str = "mini-a"
+    class_word: str = "painting"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.strength <= 1:
+            raise UserError(f"expected a strength in (0, 1], got {self.strength:g}", "1 uses the whole budget.")
+        if not 1 <= self.budget_255 <= 255:
+            raise UserError(f"expected a budget of 1 to 255 levels, got {self.budget_255}", "Suites use up to 16.")
+        if round(self.strength * self.budget_255) == 0:
+            raise UserError(
+                f"expected a change of at least one level, got strength {self.strength:g} of {self.budget_255} levels",
+                "Give a larger --strength or --budget.",
+            )
+
+
+def protect_images(name: str, pixels: Sequence[Pixels], options: ProtectOptions) -> Protected:
+    """Returns the protected images, their PNGs and the measured changes, in the order of the originals.
+
+    Args:
+        name: The protection, such as `photoguard` or `photoguard[steps=200]`.
+        pixels: Images `[H, W, 3]` of any size.
+        options: Strength, budget, model and seed.
+
+    Raises:
+        UserError: The protection or the model is unknown.
+        SubmissionError: The protection broke its contract.
+    """
+    submissions.find(submissions.parse(name).name)  # before the models' libraries are imported, which takes seconds
+    from cloakbench.models import loader
+    from cloakbench.submissions import guard
+
     protection = submissions.load(name).instance
-    found = images.read(source, target)
-    captions = (f"a {class_word}",) * len(found)
-    surrogate = loader.load(model, loader.default_device()).surrogate()
     call = guard.Call(
-        strength=strength, budget_255=budget_255, surrogate=surrogate, seed=0, class_word=class_word, captions=captions
+        strength=options.strength,
+        budget_255=options.budget_255,
+        surrogate=loader.load(options.model, loader.default_device()).surrogate(),
+        seed=options.seed,
+        class_word=options.class_word,
+        captions=(f"a {options.class_word}",) * len(pixels),
     )
-    done = guard.run(protection, list(found.values()), call)
-    images.write(target, dict(zip(found, done.pngs, strict=True)))
-    return [images.changed(file, budget) for file, budget in zip(found, done.budgets, strict=True)]
+    return guard.run(protection, pixels, call)
+
+
+def protect_folder(name: str, source: Path, target: Path, options: ProtectOptions) -> list[Changed]:
+    """Writes a protected PNG for every image of a folder.
+
+    Args:
+        name: The protection.
+        source: Folder of images.
+        target: Folder for the PNGs.
+        options: Strength, budget, model and seed.
+
+    Returns:
+        One row per file with its change.
+
+    Raises:
+        UserError: A name, an image or a folder is wrong; nothing is written.
+        SubmissionError: The protection broke its contract; nothing is written.
+    """
+    images.check_source(source, target)
+    submissions.find(submissions.parse(name).name)
+    originals = images.read(source)
+    outputs.check(target, originals, "protect")
+    protected = protect_images(name, list(originals.values()), options)
+    outputs.write(target, dict(zip(originals, protected.pngs, strict=True)), "protect")
+    return [images.changed(file, change) for file, change in zip(originals, protected.budgets, strict=True)]

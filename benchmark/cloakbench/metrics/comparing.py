@@ -74,7 +74,7 @@ def _how_to_make(got: object) -> str:
         first = "Map [-1, 1] to [0, 1] first; " if low < 0 else ""
         return f"{first}`cloakbench.images.quantise` makes them from a tensor [B, 3, H, W] in [0, 1]."
     if not isinstance(got, np.ndarray):
-        return "`cloakbench.images.read_folder` reads them from files."
+        return "`cloakbench.image_files.read_folder` reads them from files."
     if got.ndim == 2:
         return _CHANNELS[1]
     if got.ndim == 3 and got.shape[0] in (1, 3, 4) and got.shape[2] not in (1, 4):

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from PIL import Image
-
 from cloakbench.errors import UserError
-from cloakbench.images import Pixels, decode, read_folder
+from cloakbench.image_files import read_folder, read_image
+from cloakbench.images import Pixels
 from cloakbench.metrics import catalogue, quality, weights
 from cloakbench.metrics.comparing import checked
 from cloakbench.metrics.generations import MeasuredSet
@@ -67,32 +66,17 @@ def _measurable(name: str) -> Metric:
 
 
 def _read(path: Path) -> dict[str, Pixels]:
-    """Returns an image, or a folder's images, by name without ending; raises UserError for what is not opaque."""
+    """Returns an image, or a folder's images, by name without ending; raises UserError where `image_files` does."""
     if path.is_dir():
         images = read_folder(path)
     elif path.is_file():
-        images = {path.name: _decoded(path)}
+        images = {path.name: read_image(path)}
     else:
         raise UserError(f"expected an image or a folder of images, got {path}", "Give the path of an existing one.")
-    for name in images:
-        _check_opaque(path / name if path.is_dir() else path)
     by_stem = {Path(name).stem: pixels for name, pixels in images.items()}
     if len(by_stem) < len(images):
         raise UserError(f"expected one image of a name in {path}, got several that differ in their ending", "")
     return by_stem
-
-
-def _decoded(path: Path) -> Pixels:
-    try:
-        return decode(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f"expected an image, got {path}: {error}", "Give a PNG, JPEG, WebP or BMP.") from error
-
-
-def _check_opaque(path: Path) -> None:
-    with Image.open(path) as image:
-        if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] != 255:
-            raise UserError(f"expected an opaque image, got alpha in {path}", "Lay it over a background first.")
 
 
 def _of_pairs(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cloakbench import images
+from cloakbench import image_files, images
 from cloakbench.datasets.artists import MINI
 from cloakbench.errors import BenchmarkError
 from cloakbench.images import Pixels
@@ -139,7 +139,7 @@ def _untried(worker: SandboxedSubmission) -> ScoreCardLine:
 
 def samples(side: int = SIDE) -> list[Pixels]:
     """Returns one image of each of `STYLES`, a square of `side` pixels."""
-    firsts = [next(iter(images.read_folder(MINI / style / "images").values())) for style in STYLES]
+    firsts = [next(iter(image_files.read_folder(MINI / style / "images").values())) for style in STYLES]
     return [images.fit_square(pixels, side) for pixels in firsts]
 
 

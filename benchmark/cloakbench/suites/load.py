@@ -13,6 +13,7 @@ from cloakbench.errors import UserError, unknown
 from cloakbench.metrics import catalogue as metrics
 from cloakbench.models import registry
 from cloakbench.schemas.suite import AttackExplained, Suite, SuiteFacts
+from cloakbench.user_files import read_text
 
 FOLDER = Path(__file__).parent
 
@@ -30,8 +31,8 @@ def load(name: str) -> Suite:
     if path.suffix != ".toml" or not path.is_file():
         raise unknown("the path of a .toml file or a suite", name, names(), "suites")
     try:
-        suite = Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        suite = Suite.model_validate(tomllib.loads(read_text(path)))
+    except tomllib.TOMLDecodeError as error:
         raise UserError(f"expected TOML in {path}, got: {error}", "Correct the file.") from error
     except ValidationError as error:
         raise UserError(f"suite {path} is not valid:\n{_explained(error)}", "Correct the file.") from error

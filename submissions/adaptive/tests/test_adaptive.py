@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cloakbench import Request, Surrogate, datasets, images, whitebox
+from cloakbench import Request, Surrogate, datasets, image_files, images, whitebox
 from cloakbench.models import loader
 from cloakbench_adaptive import AdaptiveGlaze, AdaptivePhotoGuard, photoguard
 from cloakbench_adaptive.consistency import across, joined, unreproduced
@@ -23,7 +23,7 @@ def surrogate() -> Surrogate:
 @pytest.fixture(scope="module")
 def crops() -> torch.Tensor:
     """A piece of one picture of each of two development artists."""
-    found = (next(iter(images.read_folder(SHIPPED / name / "images").values())) for name in ("swirl", "stencil"))
+    found = (next(iter(image_files.read_folder(SHIPPED / name / "images").values())) for name in ("swirl", "stencil"))
     return images.to_tensor(found)[:, :, 32:96, 32:96]
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from cloakbench.datasets.procedural import scenes, styles
 from cloakbench.errors import BenchmarkError
-from cloakbench.images import fit_square, read_folder, to_tensor
+from cloakbench.image_files import read_folder
+from cloakbench.images import fit_square, to_tensor
 from cloakbench.models import loader
 from cloakbench_fastprotect.fitting import FittingRecipe, fit
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from cloakbench import Request, Surrogate
 from cloakbench.datasets.artists import MINI
 from cloakbench.errors import UserError
-from cloakbench.images import read_folder, to_tensor
+from cloakbench.image_files import read_folder
+from cloakbench.images import to_tensor
 from cloakbench.models import loader
 from cloakbench_fastprotect import FastProtect, perturbations
 from cloakbench_fastprotect.features import encode

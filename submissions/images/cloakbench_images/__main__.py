@@ -10,7 +10,8 @@ from cyclopts import App
 
 from cloakbench.datasets import artists
 from cloakbench.errors import BenchmarkError, UserError
-from cloakbench.images import Pixels, encode, read_folder
+from cloakbench.image_files import read_folder
+from cloakbench.images import Pixels, encode
 from cloakbench.models import registry
 from cloakbench.suites import load as suites
 from cloakbench_images import collection

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cloakbench import Surrogate, images, submissions
+from cloakbench import Surrogate, image_files, images, submissions
 from cloakbench.datasets import artists
 from cloakbench.errors import UserError
 from cloakbench.runs import session
@@ -33,7 +33,7 @@ class Shelf(NamedTuple):
         return main(["add", *folders, "--out", str(self.root / "tool-2.1"), "--strength", str(strength)])
 
     def pairs(self) -> list[tuple[images.Pixels, images.Pixels]]:
-        before, after = (list(images.read_folder(p).values()) for p in (self.originals, self.protected))
+        before, after = (list(image_files.read_folder(p).values()) for p in (self.originals, self.protected))
         return list(zip(before, after, strict=True))
 
     @property
@@ -160,7 +160,7 @@ def test_exported_originals_are_those_of_the_harness(tmp_path: Path) -> None:
         for artist in artists.load(suite, None, 128)
         for n, digest in enumerate(artist.image_digests)
     }
-    assert {name: images.digest(p) for name, p in images.read_folder(tmp_path / "out").items()} == expected
+    assert {name: images.digest(p) for name, p in image_files.read_folder(tmp_path / "out").items()} == expected
 
 
 def test_a_run_of_everything_installed_leaves_it_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from cloakbench import Protection, Request, Surrogate
 from cloakbench.datasets.artists import MINI
-from cloakbench.images import read_folder, to_tensor
+from cloakbench.image_files import read_folder
+from cloakbench.images import to_tensor
 from cloakbench.models import loader
 from cloakbench.whitebox import latent_means
 from cloakbench_advdm import AdvDM

@@ -81,10 +81,10 @@ class SubmissionHost:
 
     def protect(self, folder: str, model: dict[str, str] | None, call: dict[str, Any]) -> dict[str, Any]:
         """Reads `folder/in`, protects, writes `folder/out`; raises SubmissionFault."""
-        from cloakbench import images
+        from cloakbench import image_files
         from cloakbench.submissions import guard
 
-        originals = list(images.read_folder(Path(folder, "in")).values())
+        originals = list(image_files.read_folder(Path(folder, "in")).values())
         with self._fence.lowered() if self._fence else nullcontext():
             surrogate = _surrogate(model)
         done = guard.run(self._instance, originals, guard.Call(surrogate=surrogate, **call))
