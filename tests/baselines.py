@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cloakbench.store.reading import load
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.headline import limits
+from cloakbench_leaderboards.board.number_cells import limits
 from cloakbench_leaderboards.board.tables import estimate_cell
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence, gather
 from cloakbench_leaderboards.scores.statistics import Estimate

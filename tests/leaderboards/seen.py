@@ -13,6 +13,8 @@ from cloakbench_leaderboards.site import site
 
 KINDS = {
     "index.html",
+    "artists.html",
+    "numbers.html",
     "equal.html",
     "missing.html",
     "attacks/index.html",
@@ -67,7 +69,7 @@ def made(facts, records, source=Path("nowhere")):
 
 
 def pages(files):
-    return {path: Seen(each.make().decode()) for path, each in files.items() if path.endswith(".html")}
+    return {path: Seen(each.content().decode()) for path, each in files.items() if path.endswith(".html")}
 
 
 def kind(path):

@@ -53,7 +53,7 @@ def test_means_over_artists_with_their_interval():
     assert found["mini-lpips"].value == pytest.approx(0.3)
     assert cells(section.table, "placebo")["edit-ssim"].value == pytest.approx(0.97)
     assert [row.head for row in section.table.rows] == ["x", "placebo"]
-    assert [(c.label, c.better) for c in section.table.columns][2:] == [("edit-ssim", "↓"), ("edit-psnr", "↓")]
+    assert [(c.label, c.better) for c in section.table.columns][2:] == [("edit-ssim", "lower"), ("edit-psnr", "lower")]
 
 
 def test_an_artist_weighs_the_same_however_many_seeds_it_has():
@@ -137,7 +137,7 @@ def test_page_and_data_show_edits_only_where_there_are_some():
 
     with_edits, files = made([*learned(), *edits()], (PLAIN, EDIT), **EDITING)
     without, others = made(learned())
-    page = files["attacks/edit.html"].make().decode()
+    page = files["attacks/edit.html"].content().decode()
     assert "did not disturb the edit" in page
     assert "a boat at night; a boat in snow" in page
     assert "attacks/edit.html" not in others

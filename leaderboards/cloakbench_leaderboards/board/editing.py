@@ -1,4 +1,4 @@
-"""The section on editing: how much of an edit protections leave, beside the ranking."""
+"""The section on editing: how far protections disturb an edit, outside the ranking."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.equal_strength import metric_column
-from cloakbench_leaderboards.board.sections import chain, settings, strength_cell
+from cloakbench_leaderboards.board.sections import chain, control_word, settings, strength_cell
 from cloakbench_leaderboards.board.tables import Row, Table, TableCell, TableColumn, estimate_cell, value_cell
 from cloakbench_leaderboards.board.view import Editing, EditSection, Pair
 from cloakbench_leaderboards.scores import statistics
@@ -17,28 +17,30 @@ from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS
 EXPLANATION = (
     "Here the mimic learns nothing: it edits each image under a prompt. The edit of the protected image is compared "
     "with the edit of the clean image under the same prompt and seed.",
-    "A similarity of 1, or a PSNR of many decibels, means that the protection did not disturb the edit; the lower, the "
-    "more it did. None of the metrics says whether the other edit is a bad one.",
+    "A similarity of 1, or a PSNR of many decibels, means that the protection did not disturb the edit; a lower value "
+    "means more disturbance. None of the metrics says whether the other edit is a bad one.",
     "The placebo's row is the noise floor: noise of 1/255 moves an edit as far as this. Editing takes no part in P nor "
     "in the rank.",
 )
+COMPARE_STAGE = "compare with the clean edit"
+"""Last stage of an attack that edits."""
 NO_ARM = ("identity", "floor")
-"""The clean edit is what all are compared with, and the floor has no image to edit."""
+"""Controls without edits of their own: the clean edit is the reference, and the floor has no image to edit."""
 
 
 def editing(evidence: Evidence) -> Editing | None:
     """Returns the section, or None where the suite edits nothing."""
-    explained = {each.name: each for each in evidence.facts.attacks}
+    explained = {facts.name: facts for facts in evidence.facts.attacks}
+    prompts = Pair("prompts", text.plain("; ".join(evidence.suite.edit_prompts), 1000))
     sections = []
     for number, spec in enumerate(evidence.edits, start=1):
         facts = explained[spec.name]
-        prompts = Pair("prompts", text.plain("; ".join(evidence.suite.edit_prompts), 1000))
         sections.append(
             EditSection(
                 anchor=f"edit-{number}",
                 name=text.name(spec.name),
                 summary=text.plain(facts.summary, 1000),
-                chain=chain(spec, "compare with the clean edit"),
+                chain=chain(spec, COMPARE_STAGE),
                 settings=(*settings(facts), prompts),
                 table=_table(evidence, spec),
             )
@@ -46,24 +48,24 @@ def editing(evidence: Evidence) -> Editing | None:
     return Editing(EXPLANATION, tuple(sections)) if sections else None
 
 
+def edited_points(evidence: Evidence) -> list[tuple[BoardEntry, float]]:
+    """Returns every entry that can be edited with each of its strengths."""
+    points = []
+    for entry in evidence.entries:
+        if entry.facts.role not in NO_ARM:
+            points += [(entry, strength) for strength in entry.strengths]
+    return points
+
+
 def _table(evidence: Evidence, spec: AttackSpec) -> Table:
     chosen = evidence.suite.metrics
     shown = chosen.quality[:1]
-    rows = [
-        Row(
-            entry.label,
-            "control" if entry.is_control else "",
-            entry.is_control,
-            (
-                strength_cell(entry, strength),
-                *(value_cell(evidence.quality.get((entry.name, strength, name))) for name in shown),
-                *(metric_cell(evidence, entry, strength, (spec.name, name)) for name in chosen.edit),
-            ),
-        )
-        for entry in evidence.entries
-        if entry.facts.role not in NO_ARM
-        for strength in entry.strengths
-    ]
+    rows = []
+    for entry, strength in edited_points(evidence):
+        cells = [strength_cell(entry, strength)]
+        cells += [value_cell(evidence.quality.get((entry.name, strength, name))) for name in shown]
+        cells += [metric_cell(evidence, entry, strength, (spec.name, name)) for name in chosen.edit]
+        rows.append(Row(entry.label, control_word(entry), entry.is_control, tuple(cells)))
     columns = (TableColumn("Strength"), *(metric_column(evidence, name) for name in (*shown, *chosen.edit)))
     caption = f"Edits by “{text.name(spec.name)}”, protected against clean: means over artists"
     return Table(caption, "Protection", columns, tuple(rows), (_note(evidence),))

@@ -1,4 +1,4 @@
-"""One section per attack that imitates: what the mimic does, the curve, and every number behind it."""
+"""One section per attack that imitates: the method of the mimic, the curve, and every number behind it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ import math
 from cloakbench.schemas.suite import AttackExplained, AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import curves
-from cloakbench_leaderboards.board.equal_strength import metric_column, p_cell
-from cloakbench_leaderboards.board.tables import Row, Table, TableCell, TableColumn, estimate_cell, value_cell
+from cloakbench_leaderboards.board.equal_strength import metric_column, p_cell, raw_metrics
+from cloakbench_leaderboards.board.tables import (
+    Better,
+    Row,
+    Table,
+    TableCell,
+    TableColumn,
+    difference_words,
+    estimate_cell,
+    value_cell,
+)
 from cloakbench_leaderboards.board.view import AttackSection, Pair
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 
 
 def attack_sections(evidence: Evidence) -> tuple[AttackSection, ...]:
     """Returns the sections in the suite's order."""
-    explained = {each.name: each for each in evidence.facts.attacks}
+    explained = {facts.name: facts for facts in evidence.facts.attacks}
     axis = curves.span(evidence)
     sections = []
     for number, spec in enumerate(evidence.ranked, start=1):
-        curve, *more = curves.curves(evidence, spec.name, axis) or [None]
+        drawn = curves.curves(evidence, spec.name, axis)
         facts = explained.get(spec.name)
         sections.append(
             AttackSection(
@@ -28,75 +37,65 @@ def attack_sections(evidence: Evidence) -> tuple[AttackSection, ...]:
                 summary=text.plain(facts.summary, 1000) if facts else "",
                 chain=chain(spec, "generate"),
                 settings=settings(facts),
-                curve=curve,
-                more_curves=tuple(each for each in more if each),
-                no_curve="" if curve else no_curve(evidence, spec.name),
+                curve=drawn[0] if drawn else None,
+                more_curves=drawn[1:],
+                no_curve="" if drawn else no_curve(evidence, spec.name),
                 table=_table(evidence, spec.name),
             )
         )
     return tuple(sections)
 
 
-def chain(spec: AttackSpec, *then: str) -> str:
-    """Returns the stages of an attack in one line."""
+def chain(spec: AttackSpec, *last: str) -> str:
+    """Returns the stages of an attack in one line; `last` are the names of further stages."""
     cleaned = spec.countermeasures or ["no countermeasure"]
-    stages = [*cleaned, f"{spec.mimicry} on {spec.model}", *then]
-    return " → ".join(text.name(stage) for stage in stages)
+    stages = [*cleaned, f"{spec.mimicry} on {spec.model}", *last]
+    return " → ".join(map(text.name, stages))
 
 
 def settings(facts: AttackExplained | None) -> tuple[Pair, ...]:
     """Returns the settings of each stage of an attack."""
-    parameters = facts.parameters if facts else {}
-    return tuple(
-        Pair(text.name(stage), text.plain(", ".join(f"{key} {value}" for key, value in values.items()), 1000))
-        for stage, values in parameters.items()
-        if values
-    )
+    pairs = []
+    for stage, values in (facts.parameters if facts else {}).items():
+        if values:
+            words = ", ".join(f"{key} {value}" for key, value in values.items())
+            pairs.append(Pair(text.name(stage), text.plain(words, 1000)))
+    return tuple(pairs)
 
 
 def no_curve(evidence: Evidence, attack: str) -> str:
-    """Returns why there is nothing to draw of an attack."""
-    reasons = sorted({point.reason for key, point in evidence.scores.summary.items() if key[2] == attack})
-    return text.plain(next((reason for reason in reasons if reason), "no record of this attack yet"))
+    """Returns the reason why an attack has no curve."""
+    reasons = {point.reason for address, point in evidence.scores.summary.items() if address[2] == attack}
+    return text.plain(min(reasons - {""}, default="no record of this attack yet"))
 
 
 def _table(evidence: Evidence, attack: str) -> Table:
-    chosen = evidence.suite.metrics
-    metrics = list(dict.fromkeys([chosen.primary, *chosen.generation, *chosen.sets]))
-    shown = chosen.quality[:1]
-    columns = (
-        TableColumn("Strength"),
-        *(metric_column(evidence, name) for name in shown),
-        TableColumn("P", "", "↑"),
-        TableColumn("Effect", "", "↑"),
-        *(metric_column(evidence, name, "Δ to clean") for name in metrics),
-    )
-    rows = [
-        _row(evidence, entry, strength, attack, (shown, metrics))
-        for entry in evidence.entries
-        for strength in entry.strengths
-    ]
+    metrics, shown = raw_metrics(evidence), evidence.suite.metrics.quality[:1]
+    columns = [TableColumn("Strength"), *(metric_column(evidence, name) for name in shown)]
+    columns += [TableColumn("P", "", Better.HIGHER), TableColumn("Effect", "", Better.HIGHER)]
+    columns += [metric_column(evidence, name, "Δ to clean") for name in metrics]
+    rows = []
+    for entry in evidence.entries:
+        for strength in entry.strengths:
+            cells = _cells(evidence, entry, strength, attack)
+            rows.append(Row(entry.label, control_word(entry), entry.is_control, cells))
     note = "Second line of a raw metric: the difference to clean images under the same attack and seed."
-    return Table(
-        f"Numbers against “{text.name(attack)}”: means over artists", "Protection", columns, tuple(rows), (note,)
-    )
+    caption = f"Numbers against “{text.name(attack)}”: means over artists"
+    return Table(caption, "Protection", tuple(columns), tuple(rows), (note,))
 
 
-def _row(
-    evidence: Evidence, entry: BoardEntry, strength: float, attack: str, names: tuple[list[str], list[str]]
-) -> Row:
-    shown, metrics = names
-    return Row(
-        entry.label,
-        "control" if entry.is_control else "",
-        entry.is_control,
-        (
-            strength_cell(entry, strength),
-            *(value_cell(evidence.quality.get((entry.name, strength, name))) for name in shown),
-            *scores(evidence, entry, strength, attack),
-            *(metric_cell(evidence, entry, (entry.name, strength, attack, name)) for name in metrics),
-        ),
-    )
+def control_word(entry: BoardEntry) -> str:
+    """Returns `control` for a control, else nothing."""
+    return "control" if entry.is_control else ""
+
+
+def _cells(evidence: Evidence, entry: BoardEntry, strength: float, attack: str) -> tuple[TableCell, ...]:
+    cells = [strength_cell(entry, strength)]
+    for name in evidence.suite.metrics.quality[:1]:
+        cells.append(value_cell(evidence.quality.get((entry.name, strength, name))))
+    cells += scores(evidence, entry, strength, attack)
+    cells += [metric_cell(evidence, entry, (entry.name, strength, attack, name)) for name in raw_metrics(evidence)]
+    return tuple(cells)
 
 
 def scores(evidence: Evidence, entry: BoardEntry, strength: float, attack: str) -> tuple[TableCell, TableCell]:
@@ -123,8 +122,4 @@ def metric_cell(evidence: Evidence, entry: BoardEntry, address: tuple[str, float
     change = evidence.change.get(address)
     if change is None or entry.facts.role == "identity" or not math.isfinite(change.value):
         return cell
-    shift = text.number(change.value, (change.high - change.low) / 2)
-    sign = "" if shift.startswith(text.MINUS) else "+"
-    interval = text.interval(change.low, change.high)
-    detail = f"{sign}{shift}" + (f" ({interval})" if interval else "")
-    return TableCell(cell.text, cell.value, detail=detail)
+    return TableCell(cell.text, cell.value, detail=difference_words(change))

@@ -1,12 +1,33 @@
-"""Tables of the view-model: cells that hold a number with its text, and how an estimate becomes one."""
+"""Tables of the view-model: cells that hold a number with its text, and how an estimate becomes a cell."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.scores.statistics import Estimate
+
+
+class CellKind(StrEnum):
+    """What a cell or a column holds."""
+
+    NUMBER = "number"
+    WORDS = "words"
+    STATE = "state"
+    """Words in place of a number."""
+    WARNING = "warning"
+    RANKING = "ranking"
+    """A column whose numbers decide the rank."""
+
+
+class Better(StrEnum):
+    """Which way a number is better for the artist."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    NEITHER = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +46,7 @@ class TableCell:
     note: str = ""
     """Longer explanation."""
     span: int = 1
-    kind: str = "number"
-    """`number`, `words`, `state` (words instead of a number) or `warning`."""
+    kind: CellKind = CellKind.NUMBER
     bar: IntervalBar | None = None
     """The interval drawn, on the front page."""
 
@@ -48,10 +68,8 @@ class TableColumn:
 
     label: str
     detail: str = ""
-    better: str = ""
-    """`↑` or `↓`: which way is better for the artist."""
-    kind: str = "number"
-    """`number`, `carrier` (it carries the rank) or `words`."""
+    better: Better = Better.NEITHER
+    kind: CellKind = CellKind.NUMBER
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +80,8 @@ class Row:
     detail: str
     is_control: bool
     cells: tuple[TableCell, ...]
+    link: str = ""
+    """Page behind the head, from the site's folder; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +105,21 @@ class Interval:
 
 
 def estimate_cell(estimate: Estimate, note: str = "") -> TableCell:
-    """Returns a number with its interval on the second line, rounded to its noise."""
+    """Returns a number rounded to its noise, with its interval on the second line.
+
+    Args:
+        estimate: Mean over artists with its limits.
+        note: Explanation of the number; where there is no number, the estimate's own reason is the default.
+    """
     if not math.isfinite(estimate.value):
         return TableCell(text.NONE, note=note or estimate.reason)
     if not estimate.has_interval:
-        return TableCell(text.number(estimate.value), _exact(estimate.value), note=note)
+        return TableCell(text.number(estimate.value), exact(estimate.value), note=note)
     return TableCell(
-        text.number(estimate.value, (estimate.high - estimate.low) / 2),
-        _exact(estimate.value),
-        _exact(estimate.low),
-        _exact(estimate.high),
+        text.number(estimate.value, half_width(estimate)),
+        exact(estimate.value),
+        exact(estimate.low),
+        exact(estimate.high),
         detail=text.interval(estimate.low, estimate.high) if estimate.high > estimate.low else "",
         note=note,
     )
@@ -102,24 +127,42 @@ def estimate_cell(estimate: Estimate, note: str = "") -> TableCell:
 
 def interval_of(estimate: Estimate) -> Interval:
     """Returns an estimate as data."""
-    known = _exact(estimate.value) if math.isfinite(estimate.value) else None
-    return Interval(known, *limits(estimate))
+    value = exact(estimate.value) if math.isfinite(estimate.value) else None
+    return Interval(value, *limits(estimate))
 
 
 def value_cell(estimate: Estimate | None) -> TableCell:
     """Returns a raw mean to three digits, without its interval over artists: artists differ by nature."""
     if estimate is None or not math.isfinite(estimate.value):
         return TableCell(text.NONE)
-    return TableCell(text.number(estimate.value), _exact(estimate.value))
+    return TableCell(text.number(estimate.value), exact(estimate.value))
+
+
+def difference_words(difference: Estimate) -> str:
+    """Returns a difference with its sign and, in brackets, its interval.
+
+    Example:
+        >>> difference_words(Estimate(0.25, 0.15, 0.35, 8, ""))
+        '+0.25 (0.15 to 0.35)'
+    """
+    shown = text.number(difference.value, half_width(difference))
+    sign = "" if shown.startswith(text.MINUS) else "+"
+    interval = text.interval(difference.low, difference.high)
+    return f"{sign}{shown}" + (f" ({interval})" if interval else "")
 
 
 def limits(estimate: Estimate) -> tuple[float | None, float | None]:
     """Returns the interval's ends, or None twice."""
     if not estimate.has_interval:
         return None, None
-    return _exact(estimate.low), _exact(estimate.high)
+    return exact(estimate.low), exact(estimate.high)
 
 
-def _exact(value: float) -> float:
-    # Ten digits: the last bits of a sum differ between processors, and the page shows fewer anyway.
+def half_width(estimate: Estimate) -> float:
+    """Returns half of the interval; NaN where there is none."""
+    return (estimate.high - estimate.low) / 2
+
+
+def exact(value: float) -> float:
+    """Returns the value to ten digits: the last bits of a sum differ between processors."""
     return float(f"{value:.10g}")

@@ -1,10 +1,20 @@
-"""The view-model: what a page says, as numbers with their text; templates only place it, `board.json` serialises it."""
+"""The view-model: the content of the pages as numbers with their text; `board.json` is its serialisation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from cloakbench_leaderboards.board.tables import Interval, Table
+
+
+class Measure(StrEnum):
+    """The quantity on the vertical axis of a trade-off curve."""
+
+    PROTECTION = "P"
+    EFFECT = "effect"
+    DISTANCE = "distance"
+    """The suite's primary distance, in its own unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +39,10 @@ class CurveSeries:
 
 @dataclass(frozen=True, slots=True)
 class TradeOffCurve:
-    """The trade-off against one attack: what it costs the image, what it takes from the mimic."""
+    """The trade-off against one attack: loss of image quality against loss of the imitation."""
 
     title: str
+    measure: Measure
     x_label: str
     x_reversed: bool
     """Whether the metric falls where the protection gets more visible."""
@@ -45,7 +56,7 @@ class TradeOffCurve:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A label with what stands behind it."""
+    """A label with its explanation."""
 
     label: str
     words: str
@@ -84,7 +95,7 @@ class EditSection:
 
 @dataclass(frozen=True, slots=True)
 class Editing:
-    """What stands beside the ranking: edits of single images, where nothing is learned."""
+    """Edits of single images, outside the ranking: the mimic learns nothing."""
 
     explanation: tuple[str, ...]
     attacks: tuple[EditSection, ...]
@@ -96,7 +107,7 @@ class ProtectionView:
 
     label: str
     title: str
-    role: str
+    is_control: bool
     version: str
     distribution: str
     paper: str
@@ -108,13 +119,13 @@ class ProtectionView:
     trust: str
     """`run by maintainers`, `reproduced in n environments` or `self-reported`."""
     evidence: str
-    """What the trust rests on, in words."""
+    """The evidence for the trust, in words."""
     family: str
     """The name without parameters."""
     is_superseded: bool
     """Whether another entry of the same distribution was measured in a newer version."""
     flags: tuple[Pair, ...]
-    """What to know before comparing it: the words in the table, and what they mean."""
+    """Caveats: the words in the table, and their meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +142,7 @@ class MetricView:
 
 @dataclass(frozen=True, slots=True)
 class GapView:
-    """Something that is not there, and why."""
+    """Something that is missing, and why."""
 
     what: str
     where: str
@@ -161,13 +172,13 @@ class EntryView:
 
     protection: str
     column: str
-    found: Interval
+    estimate: Interval
     artists: int
     state: str
     """`calibrated`, `interpolated` or `measured`; else `over target`, `not reached`, `no signal`, `not defined` or
     `missing`."""
     gate: str
-    """The quality metric that stops it before the matched one; empty where none does."""
+    """The quality metric that limits the entry before the matched one does; empty where none does."""
     note: str
 
 
@@ -176,8 +187,7 @@ class CheckView:
     """One condition of the gold run."""
 
     name: str
-    verdict: str
-    """`holds` or `fails`."""
+    holds: bool
     words: str
 
 
@@ -206,7 +216,7 @@ class Board:
     """Date of the newest record."""
     explanation: tuple[str, ...]
     noise: tuple[Pair, ...]
-    """What the board can tell apart."""
+    """The smallest differences that the board can show."""
     headline: Table
     equal_strength: Table
     """At equal strength, with raw values."""

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-
-import numpy as np
+from dataclasses import dataclass
 
 from cloakbench.schemas.record import Record, Status
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board import sections
-from cloakbench_leaderboards.board.editing import metric_cell
-from cloakbench_leaderboards.board.equal_strength import metric_column
-from cloakbench_leaderboards.board.grid import HeadedRow, HeadedTable
-from cloakbench_leaderboards.board.tables import TableCell, TableColumn, estimate_cell
+from cloakbench_leaderboards.board import editing, sections
+from cloakbench_leaderboards.board.tables import (
+    Table,
+)
 from cloakbench_leaderboards.board.view import GapView, Pair
-from cloakbench_leaderboards.data import coverage
+from cloakbench_leaderboards.pages import cell_tables
+from cloakbench_leaderboards.pages.attack import gap_view
 from cloakbench_leaderboards.parts import addresses, commands, costs, recipes
-from cloakbench_leaderboards.parts.later import LazyView, recipe
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Asset, Crumb, Page
 from cloakbench_leaderboards.parts.pictures import Picture, PictureFinder, share
-from cloakbench_leaderboards.scores import statistics
 from cloakbench_leaderboards.scores.evidence import BoardEntry
 
 NO_IMAGES = (
     "There are no images here: the records come from a reference folder, which holds none. "
     "A board built from a store shows them; the command below makes one."
 )
+TRACEBACK_LINES = 40
 Strip = tuple[Picture, ...]
+ShownRecord = tuple[Record, Strip]
+"""A record with its pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,7 @@ class CellPoint:
     command: str
     key: str
     cost: str
+    is_ok: bool
     status: str
     reason: str
     traceback: str
@@ -63,7 +61,7 @@ class ArtistView:
 
 @dataclass(frozen=True, slots=True)
 class CellPage:
-    """What the page says."""
+    """The content of the page."""
 
     protection: Pair
     """Label and page."""
@@ -72,218 +70,113 @@ class CellPage:
     compare: str
     command: str
     """Runs all cells of the page."""
-    table: HeadedTable
+    table: Table
     """Over artists."""
-    cells: HeadedTable
+    cells: Table
     """Artist by artist."""
     artists: tuple[ArtistView, ...]
     no_images: str
     gaps: tuple[GapView, ...]
     shared: tuple[Pair, ...]
-    """What the records of all cells say alike."""
+    """Facts that the records of all cells have in common."""
 
 
-def pages(look: Lookup, pictures: PictureFinder) -> Iterator[Page | Asset]:
+def pages(lookup: Lookup, pictures: PictureFinder) -> Iterator[Page | Asset]:
     """Yields a page for every protection and attack with a record, then the files of their pictures."""
-    for entry in look.entries:
+    for entry in lookup.entries:
         crumbs = (Crumb("Protections", addresses.PROTECTIONS), Crumb(entry.label, addresses.protection(entry.name)))
-        for spec in look.attacks:
-            records = look.records.get((entry.name, spec.name))
-            if not records:
+        for spec in lookup.attacks:
+            if (entry.name, spec.name) not in lookup.records:
                 continue
-            records = sorted(records, key=lambda each: (_order(look, each.artist), each.strength, each.target or -1.0))
-            strips = _strips(look, pictures, records)
-            made = LazyView(
-                recipe(look.basis, look.traces[entry.name], strips),
-                partial(view, look, entry, spec, list(zip(records, strips, strict=True))),
-            )
+            context = {"it": view(lookup, pictures, entry, spec)}
             path, title = addresses.cell(entry.name, spec.name), f"{entry.label} against {text.name(spec.name)}"
-            yield Page(path, "cell.html", title, {"made": made}, addresses.PROTECTIONS, crumbs)
+            yield Page(path, "cell.html", title, context, addresses.PROTECTIONS, crumbs)
     yield from pictures.files.values()
 
 
-def allowance(look: Lookup) -> int:
+def allowance(lookup: Lookup) -> int:
     """Returns the bytes that one image may have, so that the largest page keeps to its weight."""
-    most = max((len(records) for records in look.records.values()), default=1)
-    return share(most, len(look.evidence.artists))
+    most = max((len(records) for records in lookup.records.values()), default=1)
+    return share(most, len(lookup.evidence.artists))
 
 
-def view(look: Lookup, entry: BoardEntry, spec: AttackSpec, cells: Sequence[tuple[Record, Strip]]) -> CellPage:
-    """Returns what the page of a protection and an attack says."""
-    records = [record for record, _ in cells]
-    known = [recipes.facts(record) for record in records]
-    common = recipes.shared(known)
-    places = {record.key: n for n, (record, _) in enumerate(cells)}
-    artists = dict.fromkeys(record.artist for record in records)
+def view(lookup: Lookup, pictures: PictureFinder, entry: BoardEntry, spec: AttackSpec) -> CellPage:
+    """Returns the content of the page of a protection and an attack."""
+    records = _ordered(lookup, lookup.records[entry.name, spec.name])
+    shown = list(zip(records, _strips(lookup, pictures, records), strict=True))
+    common = recipes.shared([recipes.facts(record) for record in records])
+    has_images = any(picture.source for _, strip in shown for picture in strip)
+    has_rank = entry.name in lookup.evidence.standings.places
+    gaps = lookup.gaps.get((entry.name, spec.name), [])
     return CellPage(
         protection=Pair(entry.label, addresses.protection(entry.name)),
         attack=Pair(text.name(spec.name), addresses.attack(spec.name)),
-        chain=sections.chain(spec, "compare with the clean edit" if look.is_edit(spec) else "generate"),
-        compare=addresses.comparison(entry.name) if entry.name in look.evidence.standings.places else "",
-        command=_command(look, entry, spec),
-        table=_table(look, entry, spec),
-        cells=_cells(look, spec, records),
-        artists=tuple(
-            ArtistView(
-                text.name(artist),
-                f"artist-{number}",
-                text.plain(look.no_signal(spec).get(artist, "")),
-                tuple(
-                    _point(look, record, strip, recipes.pairs(known[places[record.key]], common))
-                    for record, strip in cells
-                    if record.artist == artist
-                ),
-            )
-            for number, artist in enumerate(artists, start=1)
-        ),
-        no_images="" if any(picture.source for _, strip in cells for picture in strip) else NO_IMAGES,
-        gaps=tuple(
-            GapView(text.name(gap.attack), coverage.where(gap), gap.status, text.plain(gap.reason))
-            for gap in look.gaps.get((entry.name, spec.name), [])
-        ),
+        chain=sections.chain(spec, editing.COMPARE_STAGE if lookup.is_edit(spec) else "generate"),
+        compare=addresses.comparison(entry.name) if has_rank else "",
+        command=_command(lookup, entry, spec),
+        table=cell_tables.over_artists(lookup, entry, spec),
+        cells=cell_tables.by_cell(lookup, spec, records),
+        artists=tuple(_artists(lookup, spec, shown, common)),
+        no_images="" if has_images else NO_IMAGES,
+        gaps=tuple(gap_view(gap, gap.attack) for gap in gaps),
         shared=recipes.pairs(common, {}),
     )
 
 
-def _order(look: Lookup, artist: str) -> tuple[int, str]:
-    names = look.evidence.artists
-    return (names.index(artist) if artist in names else len(names), artist)
+def _ordered(lookup: Lookup, records: Sequence[Record]) -> list[Record]:
+    names = lookup.evidence.artists
+
+    def order(record: Record) -> tuple[int, str, float, float]:
+        position = names.index(record.artist) if record.artist in names else len(names)
+        return (position, record.artist, record.strength, -1.0 if not record.target else record.target)
+
+    return sorted(records, key=order)
 
 
-def _strips(look: Lookup, pictures: PictureFinder, records: Sequence[Record]) -> list[Strip]:
+def _artists(
+    lookup: Lookup, spec: AttackSpec, shown: Sequence[ShownRecord], common: dict[str, str]
+) -> Iterator[ArtistView]:
+    by_artist: dict[str, list[CellPoint]] = {}
+    for record, strip in shown:
+        provenance = recipes.pairs(recipes.facts(record), common)
+        by_artist.setdefault(record.artist, []).append(_point(lookup, record, strip, provenance))
+    for number, (artist, points) in enumerate(by_artist.items(), start=1):
+        reason = text.plain(lookup.no_signal(spec).get(artist, ""))
+        yield ArtistView(text.name(artist), f"artist-{number}", reason, tuple(points))
+
+
+def _strips(lookup: Lookup, pictures: PictureFinder, records: Sequence[Record]) -> list[Strip]:
     if not pictures.has_any:
         return [()] * len(records)
-    found = []
-    for record in records:
-        attack = record.attack
-        clean = look.clean.get((record.artist, attack.name))
-        floor = look.floor.get((record.artist, attack.mimicry, attack.model))
-        found.append(pictures.strip(record, clean, floor, look.unprotected.get(record.artist)))
-    return found
+    return [cell_strip(lookup, pictures, record) for record in records]
 
 
-def _command(look: Lookup, entry: BoardEntry, spec: AttackSpec) -> str:
-    suite, salt = look.evidence.suite, look.evidence.records[0].salt_digest
+def cell_strip(lookup: Lookup, pictures: PictureFinder, record: Record) -> Strip:
+    """Returns the pictures of one cell beside those of its clean arm and of the floor."""
+    attack = record.attack
+    clean = lookup.clean.get((record.artist, attack.name))
+    floor = lookup.floor.get((record.artist, attack.mimicry, attack.model))
+    return pictures.strip(record, clean, floor, lookup.unprotected.get(record.artist))
+
+
+def _command(lookup: Lookup, entry: BoardEntry, spec: AttackSpec) -> str:
+    suite, salt = lookup.evidence.suite, lookup.evidence.records[0].salt_digest
     only = (f"protection={entry.name}", f"attack={spec.name}", "seed=0")
     return commands.run(suite, salt, entry.facts, *only)
 
 
-def _point(look: Lookup, record: Record, strip: Strip, provenance: tuple[Pair, ...]) -> CellPoint:
+def _point(lookup: Lookup, record: Record, strip: Strip, provenance: tuple[Pair, ...]) -> CellPoint:
+    traceback = [text.plain(line, 400) for line in record.traceback.splitlines()[-TRACEBACK_LINES:]]
     return CellPoint(
-        label=_label(record),
-        anchor=f"cell-{record.key[:12]}",
+        label=cell_tables.label(record),
+        anchor=cell_tables.anchor(record),
         strip=strip,
-        command=commands.cell(look.evidence.suite, record),
+        command=commands.cell(lookup.evidence.suite, record),
         key=record.key,
         cost=costs.words(record.cost),
+        is_ok=record.status is Status.OK,
         status=str(record.status),
         reason=text.plain(record.reason),
-        traceback="\n".join(text.plain(line, 400) for line in record.traceback.splitlines()[-40:]),
+        traceback="\n".join(traceback),
         provenance=provenance,
     )
-
-
-def _label(record: Record) -> str:
-    if record.protection.role in ("identity", "placebo"):
-        return record.protection.role
-    at = f"strength {record.strength:g}"
-    return at if record.target is None else f"{at}, sought for {record.target:g}"
-
-
-def _table(look: Lookup, entry: BoardEntry, spec: AttackSpec) -> HeadedTable:
-    """Returns one row an operating point: every metric as its mean over artists with its interval."""
-    evidence, chosen = look.evidence, look.evidence.suite.metrics
-    is_edit = look.is_edit(spec)
-    metrics = chosen.edit if is_edit else list(dict.fromkeys([chosen.primary, *chosen.generation, *chosen.sets]))
-    lines = []
-    for strength in entry.strengths:
-        scores = () if is_edit else sections.scores(evidence, entry, strength, spec.name)
-        raw = [
-            metric_cell(evidence, entry, strength, (spec.name, name))
-            if is_edit
-            else _estimate(evidence.raw.get((entry.name, strength, spec.name, name)))
-            for name in metrics
-        ]
-        quality = [_estimate(evidence.quality.get((entry.name, strength, name))) for name in chosen.quality]
-        at = sections.strength_cell(entry, strength)
-        lines.append(HeadedRow(at.text, "", at.detail, entry.is_control, (*scores, *raw, *quality)))
-    columns = (
-        *(() if is_edit else (TableColumn("P", "", "↑"), TableColumn("Effect", "", "↑"))),
-        *(metric_column(evidence, name) for name in (*metrics, *chosen.quality)),
-    )
-    few = statistics.too_few(len(evidence.artists))
-    is_few = len(evidence.artists) < statistics.MIN_ARTISTS
-    note = f"No intervals: {few}." if is_few else "The second line is the 95 % interval over artists."
-    return HeadedTable("Over artists, all seeds", "Strength", columns, tuple(lines), (note,))
-
-
-def _estimate(found: statistics.Estimate | None) -> TableCell:
-    return TableCell(text.NONE, note="no measurement") if found is None else estimate_cell(found, found.reason)
-
-
-def _cells(look: Lookup, spec: AttackSpec, records: Sequence[Record]) -> HeadedTable:
-    """Returns one row a cell: every metric as its mean over the cell's images with its interval."""
-    evidence, chosen = look.evidence, look.evidence.suite.metrics
-    is_edit = look.is_edit(spec)
-    names = chosen.edit if is_edit else list(dict.fromkeys([chosen.primary, *chosen.generation]))
-    sets = [] if is_edit else chosen.sets
-    means = [_means([record.generations.get(name, []) for record in records]) for name in names]
-    quality = [_means([record.quality.get(name, []) for record in records]) for name in chosen.quality]
-    lines = []
-    for n, record in enumerate(records):
-        own = look.artists.get((record.protection.name, record.strength, record.attack.name, record.artist))
-        scores = (
-            ()
-            if is_edit
-            else tuple(_value(each, own.reason if own else "no record") for each in (own or (math.nan,) * 2)[:2])
-        )
-        whole = [_value(record.sets.get(name, math.nan), _absent(record, name)) for name in sets]
-        cells = [
-            *scores,
-            *(_filled(column[n], _absent(record, name)) for name, column in zip(names, means, strict=True)),
-            *whole,
-            *(_filled(column[n], _absent(record, name)) for name, column in zip(chosen.quality, quality, strict=True)),
-        ]
-        status = TableCell(
-            str(record.status),
-            kind="words" if record.status is Status.OK else "warning",
-            note=text.plain(record.reason),
-        )
-        link = f"cell-{record.key[:12]}"
-        lines.append(HeadedRow(text.name(record.artist), link, _label(record), False, (status, *cells)))
-    columns = (
-        TableColumn("Status", kind="words"),
-        *(() if is_edit else (TableColumn("P", "all seeds", "↑"), TableColumn("Effect", "all seeds", "↑"))),
-        *(metric_column(evidence, name) for name in (*names, *sets, *chosen.quality)),
-    )
-    note = (
-        "The second line is the 95 % interval over the images of the cell: how exactly this cell is measured, not how "
-        "artists differ. A metric of a whole set has one value a cell, so no interval."
-    )
-    return HeadedTable("Every cell of the first seed", "Artist", columns, tuple(lines), (note,))
-
-
-def _means(values: Sequence[Sequence[float]]) -> list[TableCell]:
-    longest = max((len(each) for each in values), default=0)
-    if longest == 0:
-        return [TableCell(text.NONE)] * len(values)
-    padded = np.full((len(values), longest), math.nan)
-    for row, each in enumerate(values):
-        padded[row, : len(each)] = each
-    found = statistics.estimates(padded)
-    return [estimate_cell(found.at(row)) for row in range(len(values))]
-
-
-def _filled(cell: TableCell, reason: str) -> TableCell:
-    return cell if cell.value is not None else replace(cell, note=reason)
-
-
-def _value(value: float, reason: str) -> TableCell:
-    if not math.isfinite(value):
-        return TableCell(text.NONE, note=text.plain(reason))
-    return TableCell(text.number(value), float(f"{value:.10g}"), note=text.plain(reason))
-
-
-def _absent(record: Record, metric: str) -> str:
-    """Returns why a record lacks a metric."""
-    return text.plain(record.skipped.get(metric) or record.reason or "not measured")

@@ -1,9 +1,10 @@
-"""What changed since the last board, and why; there is such a page where `cloakbench refresh` keeps the board."""
+"""Changes since the last board, with their causes; the page exists where `cloakbench refresh` keeps the board."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from cloakbench.files import to_json
 from cloakbench_leaderboards import text
@@ -25,38 +26,45 @@ class ChangeLine:
     rank: str
     p: str
     causes: tuple[tuple[str, str], ...]
-    """Kind, and what changed in words."""
+    """Kind of the cause, and the change in words."""
+
+
+def exists(material: Material) -> bool:
+    """Returns whether the store holds an account of changes for this version of the suite."""
+    last = last_board.read(material.source, material.board.suite)
+    return last is not None and last.state.version == material.board.version
 
 
 def pages(material: Material) -> Iterator[Page | Asset]:
-    """Yields the page and its data, where the store says what changed."""
-    kept = last_board.read(material.source, material.board.suite)
-    if kept is None or kept.state.version != material.board.version:
+    """Yields the page and its data, where the store holds an account of changes."""
+    last = last_board.read(material.source, material.board.suite)
+    if last is None or last.state.version != material.board.version:
         return
-    told = kept.changes
+    changes = last.changes
     context = {
-        "before": text.plain(told.before, 10),
-        "after": text.plain(told.after, 10),
-        "column": text.plain(told.column),
-        "lines": tuple(_line(move) for move in told.moves),
+        "before": text.plain(changes.before, 10),
+        "after": text.plain(changes.after, 10),
+        "column": text.plain(changes.column),
+        "lines": tuple(map(_line, changes.moves)),
         "data": DATA,
     }
     yield Page(PATH, PATH, "What changed", context, section=PATH)
-    yield Asset(DATA, lambda: _data(told), recipe=repr(told))
+    yield Asset(DATA, partial(_data, changes))
 
 
-def _data(told: Changes) -> bytes:
-    return to_json(told.model_dump(mode="json"))
+def _data(changes: Changes) -> bytes:
+    return to_json(changes.model_dump(mode="json"))
 
 
 def _line(move: Move) -> ChangeLine:
+    causes = [(kind, text.plain(", ".join(words), 500)) for kind, words in sorted(move.causes.items())]
     return ChangeLine(
         label=text.name(move.protection),
         version=text.plain(move.version, 20),
         what=text.plain(move.what, 10),
         rank=_step(move, _rank(move.rank_before), _rank(move.rank)),
         p=_step(move, _p(move.p_before), _p(move.p)),
-        causes=tuple((kind, text.plain(", ".join(words), 500)) for kind, words in sorted(move.causes.items())),
+        causes=tuple(causes),
     )
 
 

@@ -1,198 +1,196 @@
-"""Protections side by side: paired differences over artists, with what can be told apart."""
+"""Protections side by side: paired differences over artists, with their significance."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.grid import HeadedRow, HeadedTable
-from cloakbench_leaderboards.board.tables import TableCell, TableColumn, estimate_cell
+from cloakbench_leaderboards.board.tables import (
+    CellKind,
+    Row,
+    Table,
+    TableCell,
+    TableColumn,
+    difference_words,
+    estimate_cell,
+)
 from cloakbench_leaderboards.board.view import Pair
 from cloakbench_leaderboards.parts import addresses, standing
 from cloakbench_leaderboards.parts.differences import Differences
-from cloakbench_leaderboards.parts.later import LazyView, recipe
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page, slug
 from cloakbench_leaderboards.parts.standing import Number
 from cloakbench_leaderboards.scores.evidence import BoardEntry
-from cloakbench_leaderboards.scores.statistics import Estimate
+from cloakbench_leaderboards.scores.statistics import Array, Estimate
 
 NEIGHBOURS = 10
-"""Entries on either side in rank that stand on the page of one: pages stay as small on a large board."""
+"""Entries on either side in rank on the page of one entry: pages stay small on a large board."""
 ALL_PAIRS = 12
-"""Up to so many ranked entries all pairs stand in one table; beyond, those next to each other in rank."""
+"""Up to this many ranked entries, all pairs stand in one table; beyond, those next to each other in rank."""
 SCRIPT = "static/compare.js"
-Told = Mapping[str, tuple[Number, ...]]
+NumbersByName = Mapping[str, tuple[Number, ...]]
 """Rank and numbers of every ranked entry."""
+NOTES = (
+    "The verdict keeps false discoveries to 5 % over all ranked pairs. Each interval is of its pair alone, so it "
+    "may leave out 0 where the verdict says “not told apart”.",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CompareView:
-    """What the page says that compares any with any."""
+    """The content of the page that compares any entries."""
 
-    pairs: HeadedTable
+    pairs: Table
     data: dict[str, object]
-    """What a script computes the comparison of any two from."""
+    """Numbers from which a script computes the comparison of any two entries."""
     names: tuple[Pair, ...]
     """The ranked entries with the pages that compare each."""
     unranked: tuple[Pair, ...]
-    """Who can't be compared, and why."""
+    """Entries that cannot be compared, grouped by reason."""
 
 
-def pages(look: Lookup) -> Iterator[Page]:
-    """Yields the page that compares any with any, and one for each ranked entry with its neighbours."""
-    found = Differences(look.evidence)
-    entries = {entry.name: entry for entry in look.entries}
-    follows_from = recipe(look.basis, look.traces)
-    told = {name: standing.numbers(look, entries[name]) for name in found.names}
-    made = LazyView(follows_from, partial(view, look, found, entries, told))
-    yield Page(addresses.COMPARE, "compare.html", "Compare", {"made": made}, addresses.COMPARE, scripts=(SCRIPT,))
+def pages(lookup: Lookup) -> Iterator[Page]:
+    """Yields the page that compares any entries, and one for each ranked entry with its neighbours."""
+    differences = Differences(lookup.evidence)
+    entries = {entry.name: entry for entry in lookup.entries}
+    numbers = {name: standing.numbers(lookup, entries[name]) for name in differences.names}
+    context = {"it": view(lookup, differences, entries, numbers)}
+    yield Page(addresses.COMPARE, "compare.html", "Compare", context, addresses.COMPARE, scripts=(SCRIPT,))
     crumbs = (Crumb("Compare", addresses.COMPARE),)
-    for name in found.names:
-        others = _neighbours(found.names, name)
-        numbers = [told[other] for other in (name, *others)]
-        verdicts = [bool(found.told_apart[found.places[name], found.places[other]]) for other in others]
-        traces = [look.traces[other] for other in (name, *others)]
-        follows_from = recipe(look.basis, traces, numbers, verdicts)
-        made = LazyView(follows_from, partial(neighbours, look, found, entries[name], told))
+    for name in differences.names:
+        table = {"table": neighbours(entries, differences, name, numbers)}
         title = f"{entries[name].label} compared"
-        yield Page(addresses.comparison(name), "comparison.html", title, {"made": made}, addresses.COMPARE, crumbs)
+        yield Page(addresses.comparison(name), "comparison.html", title, table, addresses.COMPARE, crumbs)
 
 
-def view(look: Lookup, found: Differences, entries: dict[str, BoardEntry], told: Told) -> CompareView:
-    """Returns what the page says that compares any with any."""
-    names = found.names
+def view(
+    lookup: Lookup, differences: Differences, entries: dict[str, BoardEntry], numbers: NumbersByName
+) -> CompareView:
+    """Returns the content of the page that compares any entries."""
+    names = differences.names
+    return CompareView(
+        pairs=_pairs(differences, entries, lookup.evidence.standings.rank_column.title),
+        data=_data(lookup, differences, entries, numbers),
+        names=tuple(Pair(entries[name].label, addresses.comparison(name)) for name in names),
+        unranked=_unranked(lookup),
+    )
+
+
+def _pairs(differences: Differences, entries: dict[str, BoardEntry], ranking: str) -> Table:
+    names = differences.names
     reach = len(names) if len(names) <= ALL_PAIRS else 1
-    pairs = [(name, other) for place, name in enumerate(names) for other in names[place + 1 : place + 1 + reach]]
-    differences = found.carried(pairs)
-    lines = [
-        _pair(found, entries[name], entries[other], differences.at(row)) for row, (name, other) in enumerate(pairs)
-    ]
-    carrier = look.evidence.standings.rank_column.title
+    pairs = []
+    for position, name in enumerate(names):
+        pairs += [(name, other) for other in names[position + 1 : position + 1 + reach]]
+    carried = differences.carried(pairs)
+    rows = []
+    for number, (name, other) in enumerate(pairs):
+        rows.append(_pair_row(differences, entries[name], entries[other], carried.at(number)))
     columns = (
-        TableColumn("Minus", kind="words"),
-        TableColumn(carrier, "difference"),
-        TableColumn("Verdict", kind="words"),
+        TableColumn("Minus", kind=CellKind.WORDS),
+        TableColumn(ranking, "difference"),
+        TableColumn("Verdict", kind=CellKind.WORDS),
     )
     caption = "All ranked pairs" if reach > 1 else "Neighbours in rank"
-    unranked = look.evidence.standings.unranked
-    return CompareView(
-        pairs=HeadedTable(f"{caption}: paired differences over artists", "Protection", columns, tuple(lines), _notes()),
-        data=_data(look, found, entries, told),
-        names=tuple(Pair(entries[name].label, addresses.comparison(name)) for name in names),
-        unranked=tuple(
-            Pair(entry.label, text.plain(unranked[entry.name]))
-            for entry in look.entries
-            if entry.name in unranked and not entry.is_control
-        ),
-    )
+    return Table(f"{caption}: paired differences over artists", "Protection", columns, tuple(rows), NOTES)
 
 
-def neighbours(look: Lookup, found: Differences, entry: BoardEntry, told: Told) -> HeadedTable:
-    """Returns an entry beside its neighbours: their numbers, and on the second line its difference to them."""
-    others = _neighbours(found.names, entry.name)
-    entries = {each.name: each for each in look.entries}
-    rank, *numbers = told[entry.name]
-    lines = [
-        HeadedRow(
-            entry.label,
-            addresses.protection(entry.name),
-            "this one",
-            False,
-            (rank.cell, TableCell("", kind="words"), *(n.cell for n in numbers)),
-        )
-    ]
-    differences = found.to(entry.name, others)
-    for place, other in enumerate(others):
-        theirs = told[other]
-        cells = [
-            replace(number.cell, detail=_shift(column[place]), flag="")
-            for number, column in zip(theirs[1:], differences, strict=True)
-        ]
-        verdict = TableCell(_verdict(found, entry.name, other), kind="words")
-        lines.append(
-            HeadedRow(
-                entries[other].label,
-                addresses.comparison(other),
-                "",
-                False,
-                (theirs[0].cell, verdict, *cells),
-            )
-        )
+def _unranked(lookup: Lookup) -> tuple[Pair, ...]:
+    by_reason: dict[str, list[str]] = {}
+    reasons = lookup.evidence.standings.unranked
+    for entry in lookup.entries:
+        if entry.name in reasons and not entry.is_control:
+            by_reason.setdefault(text.plain(reasons[entry.name]), []).append(entry.label)
+    return tuple(Pair(", ".join(labels), reason) for reason, labels in by_reason.items())
+
+
+def neighbours(entries: dict[str, BoardEntry], differences: Differences, name: str, numbers: NumbersByName) -> Table:
+    """Returns an entry beside its neighbours in rank: their numbers, and on the second line its difference to them."""
+    others = _neighbours(differences.names, name)
+    by_column = differences.to(name, others)
+    label, (rank, *own) = entries[name].label, numbers[name]
+    cells = (rank.cell, TableCell("", kind=CellKind.WORDS), *(number.cell for number in own))
+    rows = [Row(label, "this one", False, cells, addresses.protection(name))]
+    for position, other in enumerate(others):
+        shifts = [column[position] for column in by_column]
+        verdict = TableCell(_verdict(differences, name, other), kind=CellKind.WORDS)
+        cells = (numbers[other][0].cell, verdict, *_shifted(numbers[other][1:], shifts))
+        rows.append(Row(entries[other].label, "", False, cells, addresses.comparison(other)))
     columns = (
         TableColumn("Rank", "interval"),
-        TableColumn("Verdict", f"{entry.label} is", kind="words"),
-        *(_column(number) for number in numbers),
+        TableColumn("Verdict", f"{label} is", kind=CellKind.WORDS),
+        *map(_column, own),
     )
-    caption = f"{entry.label} and its neighbours in rank"
-    note = f"Second line: {entry.label} minus the other, with the 95 % interval of the paired difference over artists."
-    return HeadedTable(caption, "Protection", columns, tuple(lines), (note, *_notes()))
+    note = f"Second line: {label} minus the other, with the 95 % interval of the paired difference over artists."
+    return Table(f"{label} and its neighbours in rank", "Protection", columns, tuple(rows), (note, *NOTES))
+
+
+def _shifted(numbers: Sequence[Number], shifts: Sequence[Estimate]) -> list[TableCell]:
+    cells = []
+    for number, shift in zip(numbers, shifts, strict=True):
+        cells.append(replace(number.cell, detail=_shift_words(shift), flag=""))
+    return cells
 
 
 def _neighbours(names: Sequence[str], name: str) -> list[str]:
-    place = names.index(name)
-    return [*names[max(place - NEIGHBOURS, 0) : place], *names[place + 1 : place + 1 + NEIGHBOURS]]
+    position = names.index(name)
+    return [*names[max(position - NEIGHBOURS, 0) : position], *names[position + 1 : position + 1 + NEIGHBOURS]]
 
 
 def _column(number: Number) -> TableColumn:
-    return TableColumn(number.label, kind="carrier" if number.is_carrier else "number")
+    return TableColumn(number.label, kind=CellKind.RANKING if number.carries_rank else CellKind.NUMBER)
 
 
-def _pair(found: Differences, entry: BoardEntry, other: BoardEntry, difference: Estimate) -> HeadedRow:
+def _pair_row(differences: Differences, entry: BoardEntry, other: BoardEntry, difference: Estimate) -> Row:
     cells = (
-        TableCell(other.label, kind="words"),
+        TableCell(other.label, kind=CellKind.WORDS),
         estimate_cell(difference),
-        TableCell(_verdict(found, entry.name, other.name), kind="words"),
+        TableCell(_verdict(differences, entry.name, other.name), kind=CellKind.WORDS),
     )
-    return HeadedRow(entry.label, addresses.comparison(entry.name), "", False, cells)
+    return Row(entry.label, "", False, cells, addresses.comparison(entry.name))
 
 
-def _verdict(found: Differences, name: str, other: str) -> str:
-    one, two = found.places[name], found.places[other]
-    if not found.told_apart[one, two]:
+def _verdict(differences: Differences, name: str, other: str) -> str:
+    first, second = differences.positions[name], differences.positions[other]
+    if not differences.told_apart[first, second]:
         return "not told apart"
-    return "ahead" if one < two else "behind"
+    return "ahead" if first < second else "behind"
 
 
-def _shift(difference: Estimate) -> str:
-    if not math.isfinite(difference.value):
-        return "no artist in common"
-    shown = text.number(difference.value, (difference.high - difference.low) / 2)
-    sign = "" if shown.startswith(text.MINUS) else "+"
-    interval = text.interval(difference.low, difference.high)
-    return f"{sign}{shown}" + (f" ({interval})" if interval else "")
+def _shift_words(difference: Estimate) -> str:
+    return difference_words(difference) if math.isfinite(difference.value) else "no artist in common"
 
 
-def _notes() -> tuple[str, ...]:
-    return (
-        "The verdict keeps false discoveries to 5 % over all ranked pairs. Each interval is of its pair alone, so it "
-        "may leave out 0 where the verdict says “not told apart”.",
-    )
-
-
-def _data(look: Lookup, found: Differences, entries: dict[str, BoardEntry], told: Told) -> dict[str, object]:
-    values = [found.values(column) for column in found.columns]
-    return {
-        "quantile": round(found.quantile, 10),
-        "limit": round(found.limit, 10) if math.isfinite(found.limit) else None,
-        "columns": [
-            {"title": column.title, "carries": column is look.evidence.standings.rank_column}
-            for column in found.columns
-        ],
-        "entries": [
+def _data(
+    lookup: Lookup, differences: Differences, entries: dict[str, BoardEntry], numbers: NumbersByName
+) -> dict[str, object]:
+    ranking = lookup.evidence.standings.rank_column
+    columns = [{"title": column.title, "carries": column is ranking} for column in differences.columns]
+    shown = []
+    for position, name in enumerate(differences.names):
+        values = [_packed(differences.values(column)[position]) for column in differences.columns]
+        shown.append(
             {
                 "key": slug(name),
                 "label": entries[name].label,
                 "link": addresses.protection(name),
-                "texts": [(number.cell.text, number.cell.detail) for number in told[name][1:]],
-                "values": [
-                    [float(f"{each:.6g}") if math.isfinite(each) else None for each in column[place]]
-                    for column in values
-                ],
+                "texts": [(number.cell.text, number.cell.detail) for number in numbers[name][1:]],
+                "values": values,
             }
-            for place, name in enumerate(found.names)
-        ],
+        )
+    return {
+        "quantile": round(differences.quantile, 10),
+        "limit": round(differences.limit, 10) if math.isfinite(differences.limit) else None,
+        "columns": columns,
+        "entries": shown,
     }
+
+
+def _packed(values: Array) -> list[float | None]:
+    """Returns the values to six digits, None for an artist without one."""
+    packed: list[float | None] = []
+    for value in values:
+        packed.append(float(f"{value:.6g}") if math.isfinite(value) else None)
+    return packed

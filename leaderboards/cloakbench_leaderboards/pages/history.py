@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from cloakbench.store.reading import canaries
 from cloakbench_leaderboards import text
@@ -40,8 +41,7 @@ class LineView:
     first: str
     last: str
     words: str
-    state: str
-    """`regressed`, or empty."""
+    has_regressed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,70 +73,59 @@ class DriftView:
 
     day: str
     words: str
-    state: str
+    has_drifted: bool
 
 
 def pages(material: Material) -> Iterator[Page | Asset]:
     """Yields the history page and its feed."""
     evidence = material.evidence
-    known = [*history.read(material.source), *history.points(evidence)]
-    own = [each for each in history.united(known) if each.suite == evidence.suite.name]
-    found = tracks(own, evidence.suite.equivalence_margin, [attack.name for attack in evidence.ranked])
-    found.sort(key=lambda track: (-track.points[0].suite_version, track.identity))
-    moved = drift.drift(evidence.records, canaries(material.source), evidence.suite.metrics.primary)
+    suite = evidence.suite
+    points = history.united([*history.read(material.source), *history.points(evidence)])
+    own = [point for point in points if point.suite == suite.name]
+    shown = tracks(own, suite.equivalence_margin, [attack.name for attack in evidence.ranked])
+    shown.sort(key=lambda track: (-track.points[0].suite_version, track.identity))
+    drifts = drift.drift(evidence.records, canaries(material.source), suite.metrics.primary)
     context = {
-        "tracks": tuple(_track(each) for each in found),
-        "drift": tuple(_drift(each) for each in moved),
-        "margin": f"{evidence.suite.equivalence_margin:g}",
+        "tracks": tuple(map(_track, shown)),
+        "drift": tuple(map(_drift, drifts)),
+        "margin": f"{suite.equivalence_margin:g}",
         "feed": FEED,
     }
     yield Page(PATH, "history.html", "History", context, section=PATH)
-    events = [*_steps(found), *_drifts(moved)]
+    events = [*_step_events(shown), *_drift_events(drifts)]
     updated = max(record.created for record in evidence.records)
-    name = evidence.suite.name
-    yield Asset(
-        FEED,
-        lambda: atom(f"cloakbench {name}: changes", (name,), PATH, events, updated),
-        recipe=repr((events, updated)),
-    )
+    yield Asset(FEED, partial(atom, f"cloakbench {suite.name}: changes", (suite.name,), PATH, events, updated))
 
 
 def spark(series: ScoreHistory) -> Spark:
-    """Returns the drawing of a series: time to the right, P upwards over its own range, which is 0.1 at the least."""
+    """Returns the drawing of a series: time to the right, P upwards over its own range, at least 0.1."""
     levels = [value.p for value in series.values]
     middle, reach = (max(levels) + min(levels)) / 2, max(max(levels) - min(levels), 0.1) / 2
 
-    def place(number: float, value: float) -> tuple[str, str]:
+    def position(number: float, value: float) -> str:
         share = number / (len(levels) - 1) if len(levels) > 1 else 0.5
         x = EDGE + share * (WIDTH - 2 * EDGE)
         y = HEIGHT / 2 - (value - middle) / reach * (HEIGHT / 2 - EDGE)
-        return f"{x:.1f}", f"{y:.1f}"
+        return f"{x:.1f},{y:.1f}"
 
-    def path(places: Sequence[tuple[str, str]]) -> str:
-        return " ".join(",".join(each) for each in places)
-
+    lines = []
+    for piece in series.pieces if len(series.pieces) > 1 else ():
+        start, stop = max(piece.start - 0.4, 0), min(piece.stop - 0.6, len(levels) - 1)
+        lines.append(f"{position(start, piece.level)} {position(stop, piece.level)}")
+    marked = dict.fromkeys([*(piece.start for piece in series.pieces[1:]), len(levels) - 1])
+    dots = [position(number, levels[number]).split(",") for number in marked]
     return Spark(
-        points=path([place(number, value) for number, value in enumerate(levels)]),
-        levels=tuple(
-            path([place(max(p.start - 0.4, 0), p.level), place(min(p.stop - 0.6, len(levels) - 1), p.level)])
-            for p in series.pieces
-            if len(series.pieces) > 1
-        ),
-        dots=tuple(
-            place(number, levels[number])
-            for number in dict.fromkeys([*(p.start for p in series.pieces[1:]), len(levels) - 1])
-        ),
+        points=" ".join(position(number, value) for number, value in enumerate(levels)),
+        levels=tuple(lines),
+        dots=tuple((x, y) for x, y in dots),
     )
 
 
 def _track(track: Track) -> TrackView:
     newest = track.points[-1]
-    return TrackView(
-        anchor=_anchor(track),
-        name=text.name(newest.protection),
-        where=f"Version {newest.suite_version} of the suite, {text.plain(newest.device)} ({newest.env_class})",
-        lines=tuple(_line(each) for each in track.series),
-        points=tuple(
+    points = []
+    for point in reversed(track.points):
+        points.append(
             HistoryPointView(
                 day=point.measured[:10],
                 version=text.name(point.version),
@@ -145,8 +134,13 @@ def _track(track: Track) -> TrackView:
                 artists=max(value.artists for value in point.values),
                 attacks=len({value.attack for value in point.values}),
             )
-            for point in reversed(track.points)
-        ),
+        )
+    return TrackView(
+        anchor=_anchor(track),
+        name=text.name(newest.protection),
+        where=f"Version {newest.suite_version} of the suite, {text.plain(newest.device)} ({newest.env_class})",
+        lines=tuple(map(_line, track.series)),
+        points=tuple(points),
     )
 
 
@@ -156,53 +150,52 @@ def _anchor(track: Track) -> str:
 
 def _line(series: ScoreHistory) -> LineView:
     first, last = series.values[0], series.values[-1]
-    told = [_told(step) for step in series.steps]
-    nothing = f"{len(series.values)} values, no step" if len(series.values) > 1 else "one value"
+    count = len(series.values)
+    steps = "; ".join(map(_step_words, series.steps))
     return LineView(
         attack=text.name(series.attack),
         at=series.at.words,
         spark=spark(series),
-        first=text.number(first.p, _half(first.low, first.high)),
-        last=text.number(last.p, _half(last.low, last.high)),
-        words="; ".join(told) or nothing,
-        state="regressed" if series.has_regressed else "",
+        first=text.number(first.p, _half_width(first.low, first.high)),
+        last=text.number(last.p, _half_width(last.low, last.high)),
+        words=steps or (f"{count} values, no step" if count > 1 else "one value"),
+        has_regressed=series.has_regressed,
     )
 
 
-def _half(low: float | None, high: float | None) -> float:
+def _half_width(low: float | None, high: float | None) -> float:
     return float("nan") if low is None or high is None else (high - low) / 2
 
 
-def _told(step: LevelChange) -> str:
+def _step_words(step: LevelChange) -> str:
     move = f"{text.number(step.before, 0.05)} → {text.number(step.after, 0.05)}"
     return f"{step.point.measured[:10]}, version {text.name(step.point.version)}: {move}"
 
 
-def _drift(found: drift.Drift) -> DriftView:
-    return DriftView(found.again[:10], text.plain(drift.sentence(found)), "" if found.is_same else "drifted")
+def _drift(moved: drift.Drift) -> DriftView:
+    return DriftView(moved.again[:10], text.plain(drift.sentence(moved)), not moved.is_same)
 
 
-def _steps(found: Sequence[Track]) -> Iterator[Event]:
-    for track in found:
+def _step_events(shown: Sequence[Track]) -> Iterator[Event]:
+    for track in shown:
         for series in track.series:
             for step in series.steps:
                 yield Event(
                     ("step", *track.identity, series.attack, step.point.identity),
                     f"{text.name(step.point.protection)} {'fell' if step.has_fallen else 'rose'} under {series.attack}",
-                    f"P at {series.at.words}, {_told(step)}",
+                    f"P at {series.at.words}, {_step_words(step)}",
                     step.point.measured,
                     f"{PATH}#{_anchor(track)}",
                 )
 
 
-def _drifts(found: Sequence[drift.Drift]) -> Iterator[Event]:
-    for each in found:
-        if not each.is_same:
-            title = f"The environment {each.env_class} gives other results"
+def _drift_events(drifts: Sequence[drift.Drift]) -> Iterator[Event]:
+    for moved in drifts:
+        if not moved.is_same:
             yield Event(
-                ("drift", each.key, each.env_class, each.again),
-                title,
-                drift.sentence(each),
-                each.again,
+                ("drift", moved.key, moved.env_class, moved.again),
+                f"The environment {moved.env_class} gives other results",
+                drift.sentence(moved),
+                moved.again,
                 f"{PATH}#drift",
             )

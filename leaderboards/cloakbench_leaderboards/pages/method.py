@@ -1,17 +1,19 @@
-"""The method page: formulas, protocol, attacks and metrics, worked out from the facts that a run left in the store."""
+"""The method page: formulas, protocol, attacks and metrics, from the facts that a run wrote into the store."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cloakbench.schemas.suite import Matching
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.board import CONTROL_WORDS
-from cloakbench_leaderboards.board.grid import HeadedRow, HeadedTable
-from cloakbench_leaderboards.board.tables import TableCell, TableColumn
+from cloakbench_leaderboards.board.tables import CellKind, Row, Table, TableCell, TableColumn
 from cloakbench_leaderboards.board.view import Pair
+from cloakbench_leaderboards.board.words import GLOSSARY, stop_name
 from cloakbench_leaderboards.pages import method_tables as tables
 from cloakbench_leaderboards.pages.method_tables import Section
 from cloakbench_leaderboards.parts import addresses
+from cloakbench_leaderboards.parts.exports import COLUMNS
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Page
 from cloakbench_leaderboards.scores.gold import LEAST_SHARE, has_gold_run
@@ -20,30 +22,32 @@ from cloakbench_leaderboards.scores.standings import WORST_CASE
 from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, SIGNAL_RATIO
 
 
-def pages(look: Lookup, noise: tuple[Pair, ...]) -> Iterator[Page]:
-    """Yields the page; `noise` says what the board can tell apart."""
-    found = (
-        _protocol(look),
-        _scores(look),
-        _matching(look),
-        _aggregates(look),
+def pages(lookup: Lookup, noise: tuple[Pair, ...]) -> Iterator[Page]:
+    """Yields the page; `noise` are the smallest differences that the board can show."""
+    sections = (
+        _protocol(lookup),
+        _scores(lookup),
+        _matching(lookup),
+        _aggregates(lookup),
         _uncertainty(noise),
-        _gold(look),
-        tables.attacks(look),
-        tables.metrics(look),
+        _gold(lookup),
+        tables.attacks(lookup),
+        tables.metrics(lookup),
         Section("controls", "Controls", pairs=tuple(Pair(role, words) for role, words in CONTROL_WORDS.items())),
         tables.missing(),
+        Section("glossary", "Glossary", pairs=tuple(Pair(term, words) for term, words in GLOSSARY.items())),
+        Section("data", "Columns of results.csv", pairs=tuple(Pair(name, words) for name, words in COLUMNS.items())),
     )
-    context = {"sections": tuple(section for section in found if section is not None)}
+    context = {"sections": tuple(section for section in sections if section is not None)}
     yield Page(addresses.METHOD, "method.html", "Method", context, addresses.METHOD)
 
 
-def _protocol(look: Lookup) -> Section:
-    suite = look.evidence.suite
-    salts = sorted({record.salt_digest for record in look.evidence.records})
-    told = [
+def _protocol(lookup: Lookup) -> Section:
+    suite = lookup.evidence.suite
+    salts = sorted({record.salt_digest for record in lookup.evidence.records})
+    pairs = [
         Pair("Suite", f"{suite.name}, version {suite.version}: {text.plain(suite.description, 1000)}"),
-        Pair("Artists", text.listed([text.name(artist) for artist in look.evidence.artists], 40)),
+        Pair("Artists", text.listed([text.name(artist) for artist in lookup.evidence.artists], 40)),
         Pair("Images", f"{suite.images_per_artist} of each artist are protected, all that the mimic ever sees"),
         Pair("Budget", f"L∞ of {suite.budget_255}/255 at strength 1, checked on the saved 8-bit PNG"),
         Pair("Strengths", ", ".join(f"{strength:g}" for strength in sorted(suite.strengths))),
@@ -66,12 +70,12 @@ def _protocol(look: Lookup) -> Section:
         "all arms train on the same noise and start from the same latents, so their differences are the "
         "protection's.",
     )
-    return Section("protocol", "Protocol", sentences=sentences, pairs=tuple(told))
+    return Section("protocol", "Protocol", sentences=sentences, pairs=tuple(pairs))
 
 
-def _scores(look: Lookup) -> Section:
-    primary = look.evidence.suite.metrics.primary
-    facts = look.evidence.metric(primary)
+def _scores(lookup: Lookup) -> Section:
+    primary = lookup.evidence.suite.metrics.primary
+    facts = lookup.evidence.metric(primary)
     formulas = (
         _formula(
             "D",
@@ -101,44 +105,39 @@ def _formula(label: str, words: str) -> Pair:
     return Pair(label, words.replace(" - ", f" {text.MINUS} ").replace(" x ", " \N{MULTIPLICATION SIGN} "))
 
 
-def _matching(look: Lookup) -> Section:
-    rules = look.evidence.suite.matching
+def _matching(lookup: Lookup) -> Section:
+    rules = lookup.evidence.suite.matching
+    title = "How strengths are matched"
     if rules is None:
-        strengths = ", ".join(f"{strength:g}" for strength in sorted(look.evidence.suite.strengths))
-        return Section("quality", "Where entries meet", sentences=(f"At equal strengths: {strengths}.",))
-    columns = (
-        TableColumn(text.name(rules.metric), "target"),
-        *(TableColumn(text.name(name), "limit") for name in rules.gates),
-        TableColumn("Strength", kind="words"),
-    )
-    lines = tuple(
-        HeadedRow(
-            f"target {place + 1}",
-            "",
-            "carries the rank" if place == 1 else "",
-            False,
-            (
-                TableCell(f"{target:g}", target),
-                *(TableCell(f"{values[place]:g}", values[place]) for values in rules.gates.values()),
-                TableCell("sought" if target in rules.calibrated else "read from the curve", kind="words"),
-            ),
-        )
-        for place, target in enumerate(rules.targets)
-    )
+        strengths = ", ".join(f"{strength:g}" for strength in sorted(lookup.evidence.suite.strengths))
+        return Section("quality", title, sentences=(f"Entries are compared at equal strengths: {strengths}.",))
+    artists = text.listed(list(map(text.name, rules.artists))) or "none"
     sentences = (
-        f"Entries are compared where they are equally visible by {text.name(rules.metric)}. A sought strength is "
-        f"found on images of other artists ({text.listed([text.name(each) for each in rules.artists]) or 'none'}), "
-        f"better than the target by at most {rules.tolerance:g}. Else P is read from a straight line between two "
-        "measured points; past the last one it is “not reached”, never extrapolated. A curve stops at the first "
-        "limit that it meets.",
+        f"Entries are compared where they are equally visible by {text.name(rules.metric)}. A calibrated strength is "
+        f"found on images of other artists ({artists}); there it is better than the target by at most "
+        f"{rules.tolerance:g}. Other strengths are read from a straight line between two measured points. Past the "
+        "last point the target is “not reached”: nothing is extrapolated. A curve stops at the first limit that it "
+        "meets.",
     )
-    return Section(
-        "quality", "Where entries meet", sentences=sentences, grid=HeadedTable("Targets and limits", "", columns, lines)
-    )
+    return Section("quality", title, sentences=sentences, table=_targets(rules))
 
 
-def _aggregates(look: Lookup) -> Section:
-    suite = look.evidence.suite
+def _targets(rules: Matching) -> Table:
+    columns = [TableColumn(text.name(rules.metric), "target")]
+    columns += [TableColumn(text.name(name), "limit") for name in rules.gates]
+    columns.append(TableColumn("Strength", kind=CellKind.WORDS))
+    rows = []
+    for number, target in enumerate(rules.targets):
+        cells = [TableCell(f"{target:g}", target)]
+        cells += [TableCell(f"{values[number]:g}", values[number]) for values in rules.gates.values()]
+        words = "calibrated" if target in rules.calibrated else "read from the curve"
+        cells.append(TableCell(words, kind=CellKind.WORDS))
+        rows.append(Row(stop_name(number), "carries the rank" if number == 1 else "", False, tuple(cells)))
+    return Table("Targets and limits", "Visibility", tuple(columns), tuple(rows))
+
+
+def _aggregates(lookup: Lookup) -> Section:
+    suite = lookup.evidence.suite
     ranks = (
         "the worst case"
         if suite.rank_by == WORST_CASE
@@ -155,8 +154,10 @@ def _aggregates(look: Lookup) -> Section:
         _formula(
             "retention", "mean P under countermeasures / P without; not defined where P without is not clear of 0"
         ),
-        _formula("area", "mean over quality, from the images as they are to the middle target, of P minus theirs"),
-        _formula("front", "some measured point is not beaten by another entry's curve at its visibility"),
+        _formula(
+            "area", "average P over all visibilities up to the middle target, minus that of the unprotected images"
+        ),
+        _formula("front", "at some measured point no other entry protects more at its visibility"),
         _formula("rank", f"carried by {ranks}"),
     )
     return Section("aggregates", "Aggregates", formulas)
@@ -173,8 +174,8 @@ def _uncertainty(noise: tuple[Pair, ...]) -> Section:
     return Section("uncertainty", "Uncertainty", sentences=sentences, pairs=noise)
 
 
-def _gold(look: Lookup) -> Section | None:
-    suite = look.evidence.suite
+def _gold(lookup: Lookup) -> Section | None:
+    suite = lookup.evidence.suite
     if not has_gold_run(suite):
         return None
     band = suite.random_noise_band

@@ -1,16 +1,15 @@
-"""Tables of the method page: attacks, metrics, and how a cell can end."""
+"""Tables of the method page: attacks, metrics, and the outcomes of a run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from cloakbench.schemas.record import Status
-from cloakbench.schemas.suite import MetricFacts
+from cloakbench.schemas.suite import AttackSpec, MetricFacts
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import sections
 from cloakbench_leaderboards.board.board import LEVELS
-from cloakbench_leaderboards.board.grid import HeadedRow, HeadedTable
-from cloakbench_leaderboards.board.tables import TableCell, TableColumn
+from cloakbench_leaderboards.board.tables import CellKind, Row, Table, TableCell, TableColumn
 from cloakbench_leaderboards.board.view import Pair
 from cloakbench_leaderboards.parts import addresses
 from cloakbench_leaderboards.parts.lookup import Lookup
@@ -35,65 +34,67 @@ class Section:
     anchor: str
     title: str
     formulas: tuple[Pair, ...] = ()
-    """What is computed, and how."""
+    """Computed quantities and their formulas."""
     sentences: tuple[str, ...] = ()
     pairs: tuple[Pair, ...] = ()
-    grid: HeadedTable | None = None
+    table: Table | None = None
 
 
-def attacks(look: Lookup) -> Section:
-    """Returns every attack with its settings, its versions and from how many artists it learned."""
-    versions: dict[str, dict[str, int]] = {}
-    for record in look.evidence.records:
-        versions.setdefault(record.attack.name, {}).update(record.attack.versions)
-    artists = len(look.evidence.artists)
+def attacks(lookup: Lookup) -> Section:
+    """Returns every attack with its settings, its versions and the number of artists that it learned from."""
     # Stores of earlier runs have none.
-    has_limits = any(facts.limits for facts in look.explained.values())
-    lines = []
-    for spec in look.attacks:
-        facts = look.explained.get(spec.name)
-        settings = "; ".join(f"{pair.label}: {pair.words}" for pair in sections.settings(facts))
-        known = ", ".join(f"{name} {number}" for name, number in sorted(versions.get(spec.name, {}).items()))
-        learned = (
-            "edits: beside the ranking" if look.is_edit(spec) else f"{artists - len(look.no_signal(spec))} of {artists}"
-        )
-        words = [sections.chain(spec), facts.summary if facts else "", settings, known or "no record", learned]
-        words += [facts.limits if facts else ""] * has_limits
-        cells = tuple(TableCell(text.plain(each, 2000), kind="words") for each in words)
-        lines.append(HeadedRow(text.name(spec.name), addresses.attack(spec.name), "", False, cells))
+    has_limits = any(facts.limits for facts in lookup.explained.values())
+    versions = _versions(lookup)
+    rows = []
+    for spec in lookup.attacks:
+        words = _attack_words(lookup, spec, versions.get(spec.name, {}), has_limits)
+        cells = tuple(TableCell(text.plain(word, 2000), kind=CellKind.WORDS) for word in words)
+        rows.append(Row(text.name(spec.name), "", False, cells, addresses.attack(spec.name)))
     labels = ["Stages", "What the attacker does", "Settings", "Versions", "Learned from"]
     labels += ["What it cannot show"] * has_limits
-    columns = tuple(TableColumn(label, kind="words") for label in labels)
+    columns = tuple(TableColumn(label, kind=CellKind.WORDS) for label in labels)
     sentences = (
         "The mimic has the protected images with captions that name their subjects and a rare token: no clean "
         "image, and no knowledge of the protection. An attack that is stronger than these may leave less.",
     )
-    return Section(
-        "attacks", "Attacks", sentences=sentences, grid=HeadedTable("Attacks", "Attack", columns, tuple(lines))
-    )
+    table = Table("Attacks", "Attack", columns, tuple(rows))
+    return Section("attacks", "Attacks", sentences=sentences, table=table)
 
 
-def metrics(look: Lookup) -> Section:
+def _versions(lookup: Lookup) -> dict[str, dict[str, int]]:
+    versions: dict[str, dict[str, int]] = {}
+    for record in lookup.evidence.records:
+        versions.setdefault(record.attack.name, {}).update(record.attack.versions)
+    return versions
+
+
+def _attack_words(lookup: Lookup, spec: AttackSpec, versions: dict[str, int], has_limits: bool) -> list[str]:
+    facts = lookup.explained.get(spec.name)
+    artists = len(lookup.evidence.artists)
+    settings = "; ".join(f"{pair.label}: {pair.words}" for pair in sections.settings(facts))
+    listed = ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
+    learned = f"{artists - len(lookup.no_signal(spec))} of {artists}"
+    if lookup.is_edit(spec):
+        learned = "edits: outside the ranking"
+    words = [sections.chain(spec), facts.summary if facts else "", settings, listed or "no record", learned]
+    if has_limits:
+        words.append(facts.limits if facts else "")
+    return words
+
+
+def metrics(lookup: Lookup) -> Section:
     """Returns every metric of the suite with unit, range, direction and weights."""
-    used = look.evidence.suite.metrics.every
-    lines = tuple(
-        HeadedRow(
-            text.name(metric.name),
-            "",
-            "D" if metric.name == look.evidence.suite.metrics.primary else "",
-            False,
-            tuple(TableCell(text.plain(words, 1000), kind="words") for words in _metric(metric)),
-        )
-        for metric in sorted(look.evidence.facts.metrics, key=lambda each: _position(used, each.name))
-        if metric.name in used
-    )
-    labels = ("Of each", "Unit", "Range", "Better for the artist", "Version", "Weights", "What it is")
-    columns = tuple(TableColumn(label, kind="words") for label in labels)
-    return Section("metrics", "Metrics", grid=HeadedTable("Metrics in their own units", "Metric", columns, lines))
-
-
-def _position(used: list[str], name: str) -> int:
-    return used.index(name) if name in used else len(used)
+    used = lookup.evidence.suite.metrics.every
+    chosen = [metric for metric in lookup.evidence.facts.metrics if metric.name in used]
+    rows = []
+    for metric in sorted(chosen, key=lambda metric: used.index(metric.name)):
+        cells = tuple(TableCell(text.plain(words, 1000), kind=CellKind.WORDS) for words in _metric(metric))
+        detail = "D" if metric.name == lookup.evidence.suite.metrics.primary else ""
+        rows.append(Row(text.name(metric.name), detail, False, cells))
+    labels = ("Applies to", "Unit", "Range", "Better for the artist", "Version", "Weights", "Definition")
+    columns = tuple(TableColumn(label, kind=CellKind.WORDS) for label in labels)
+    table = Table("Metrics in their own units", "Metric", columns, tuple(rows))
+    return Section("metrics", "Metrics", table=table)
 
 
 def _metric(metric: MetricFacts) -> tuple[str, ...]:
@@ -121,7 +122,7 @@ def _range(low: float | None, high: float | None) -> str:
 
 
 def missing() -> Section:
-    """Returns what a cell can end as, and what of it counts."""
+    """Returns the possible outcomes of a run, and which of them count."""
     counted = ", ".join(OWN_FAULT)
     sentences = (
         f"Nothing is filled in. A submission's own fault ({counted}) counts as P = 0 on that artist. A cell that is "
@@ -129,4 +130,4 @@ def missing() -> Section:
         "is missing, and the entry carries no rank.",
     )
     pairs = tuple(Pair(str(status), words) for status, words in STATUSES.items())
-    return Section("missing", "What a cell can end as", sentences=sentences, pairs=pairs)
+    return Section("missing", "Outcome of a single run", sentences=sentences, pairs=pairs)

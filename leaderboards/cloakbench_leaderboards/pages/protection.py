@@ -1,21 +1,18 @@
-"""One page per protection: what it is, what breaks it, what it costs, how to make its numbers again."""
+"""One page per protection: its facts, what breaks it, its cost, and how to reproduce its numbers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.equal_strength import p_cell
-from cloakbench_leaderboards.board.grid import HeadedTable
-from cloakbench_leaderboards.board.tables import TableCell
+from cloakbench_leaderboards.board.tables import Table, TableCell
 from cloakbench_leaderboards.board.view import CurveSeries, GapView, Pair, ProtectionView
-from cloakbench_leaderboards.data import coverage
+from cloakbench_leaderboards.pages.attack import gap_view, styles_of
 from cloakbench_leaderboards.parts import addresses, commands, costs, standing, svg
-from cloakbench_leaderboards.parts.later import LazyView, recipe
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page
 from cloakbench_leaderboards.parts.standing import Number
@@ -25,19 +22,19 @@ from cloakbench_leaderboards.scores.matching import CalibratedStrength
 from cloakbench_leaderboards.scores.scores import ScoredPoint
 from cloakbench_leaderboards.scores.setting import FIXED
 
-COMPARED = "random-noise"
-"""The control that stands beside a protection in its plots."""
-SHADES = 4
-"""Steps of colour on either side of the middle of the heat map."""
+REFERENCE = "random-noise"
+"""The control in the plots of every protection."""
+SHADES = 8
+"""Steps of colour of a heat map between P = 0 and P = 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """One cell of the heat map."""
+    """One cell of a heat map."""
 
     text: str
-    kind: str
-    """Class of the style sheet: `h-4` (the mimic wins) to `h4` (as if it had never seen the artist), or `state`."""
+    css: str
+    """Class of the style sheet: `h0` (the mimic wins) to `h8` (as if it had never seen the artist), or `state`."""
     note: str
 
 
@@ -72,19 +69,19 @@ class Small:
 
 @dataclass(frozen=True, slots=True)
 class ProtectionPage:
-    """What the page of a protection says."""
+    """The content of the page of a protection."""
 
     facts: ProtectionView
     standing: tuple[Number, ...]
-    """Its rank and its numbers on the front page."""
+    """Its rank and its numbers on the board."""
     weakest: str
-    """What breaks it, in one sentence."""
+    """The strongest attack against it, in one sentence."""
     smalls: tuple[Small, ...]
     heat: Heat
     heats: tuple[Heat, ...]
     """The same at its other strengths."""
     calibrations: tuple[Pair, ...]
-    costs: HeadedTable
+    costs: Table
     gaps: tuple[GapView, ...]
     no_signal: tuple[Pair, ...]
     install: str
@@ -101,43 +98,39 @@ class ListedProtection:
     facts: ProtectionView
     link: str
     rank: TableCell
-    carrier: TableCell
+    ranking: TableCell
+    """The number that decides the rank."""
 
 
-def pages(look: Lookup, facts: Sequence[ProtectionView]) -> Iterator[Page]:
+def pages(lookup: Lookup, facts: Sequence[ProtectionView]) -> Iterator[Page]:
     """Yields the list of protections and a page for each; `facts` are in the order of the evidence's entries."""
-    views = {entry.name: each for entry, each in zip(look.evidence.entries, facts, strict=True)}
-    listed = tuple(_listed(look, entry, views[entry.name]) for entry in look.entries)
-    context = {"protections": listed, "carrier": look.evidence.standings.rank_column.title}
+    views = {entry.name: view for entry, view in zip(lookup.evidence.entries, facts, strict=True)}
+    listed = tuple(_listed(lookup, entry, views[entry.name]) for entry in lookup.entries)
+    context = {"protections": listed, "ranking": lookup.evidence.standings.rank_column.title}
     yield Page(addresses.PROTECTIONS, "protections.html", "Protections", context, section=addresses.PROTECTIONS)
     crumbs = (Crumb("Protections", addresses.PROTECTIONS),)
-    noise = [look.traces[entry.name] for entry in look.entries if entry.facts.role == COMPARED]
-    for entry in look.entries:
-        made = LazyView(
-            recipe(
-                look.basis, look.traces[entry.name], noise, look.span, views[entry.name], standing.numbers(look, entry)
-            ),
-            partial(view, look, entry, views[entry.name]),
-        )
+    for entry in lookup.entries:
+        page = {"it": view(lookup, entry, views[entry.name])}
         path = addresses.protection(entry.name)
-        yield Page(path, "protection.html", entry.label, {"made": made}, addresses.PROTECTIONS, crumbs)
+        yield Page(path, "protection.html", entry.label, page, addresses.PROTECTIONS, crumbs)
 
 
-def view(look: Lookup, entry: BoardEntry, facts: ProtectionView) -> ProtectionPage:
-    """Returns what the page of a protection says."""
-    evidence, focus = look.evidence, look.focus(entry)
+def view(lookup: Lookup, entry: BoardEntry, facts: ProtectionView) -> ProtectionPage:
+    """Returns the content of the page of a protection."""
+    evidence, focus = lookup.evidence, lookup.focus(entry)
     salt = evidence.records[0].salt_digest
+    others = [strength for strength in entry.strengths if strength != focus]
     return ProtectionPage(
         facts=facts,
-        standing=standing.numbers(look, entry),
-        weakest=_weakest(look, entry, focus),
-        smalls=tuple(_smalls(look, entry)),
-        heat=_heat(look, entry, focus),
-        heats=tuple(_heat(look, entry, strength) for strength in entry.strengths if strength != focus),
-        calibrations=tuple(_calibrations(look, entry)),
-        costs=costs.grid(look.own[entry.name]),
-        gaps=tuple(_gaps(look, entry)),
-        no_signal=_no_signal(look),
+        standing=standing.numbers(lookup, entry),
+        weakest=_weakest(lookup, entry, focus),
+        smalls=tuple(_smalls(lookup, entry)),
+        heat=_heat(lookup, entry, focus),
+        heats=tuple(_heat(lookup, entry, strength) for strength in others),
+        calibrations=tuple(_calibrations(lookup, entry)),
+        costs=costs.table(lookup.own[entry.name]),
+        gaps=tuple(_gaps(lookup, entry)),
+        no_signal=_no_signal(lookup),
         install=commands.install(entry.facts),
         run=commands.run(evidence.suite, salt, entry.facts),
         board=f"cloakbench board --suite {evidence.suite.name} --out site",
@@ -145,106 +138,131 @@ def view(look: Lookup, entry: BoardEntry, facts: ProtectionView) -> ProtectionPa
     )
 
 
-def _listed(look: Lookup, entry: BoardEntry, facts: ProtectionView) -> ListedProtection:
-    rank, *numbers = standing.numbers(look, entry)
-    carrier = next(each for each in numbers if each.is_carrier)
-    return ListedProtection(facts, addresses.protection(entry.name), rank.cell, carrier.cell)
+def _listed(lookup: Lookup, entry: BoardEntry, facts: ProtectionView) -> ListedProtection:
+    rank, *numbers = standing.numbers(lookup, entry)
+    ranking = next(number for number in numbers if number.carries_rank)
+    return ListedProtection(facts, addresses.protection(entry.name), rank.cell, ranking.cell)
 
 
-def _weakest(look: Lookup, entry: BoardEntry, strength: float) -> str:
-    known = [
-        (spec, point)
-        for spec, point in look.strongest(entry, strength)
-        if point is not None and math.isfinite(point.p.value)
-    ]
-    if entry.facts.role == "identity" or not known:
+def _weakest(lookup: Lookup, entry: BoardEntry, strength: float) -> str:
+    measured = []
+    for spec, point in lookup.strongest(entry, strength):
+        if point is not None and math.isfinite(point.p.value):
+            measured.append((spec, point))
+    if entry.facts.role == "identity" or not measured:
         return ""
-    (spec, point), (kindest, most) = known[0], known[-1]
+    (strongest, least), (weakest, most) = measured[0], measured[-1]
     at = "" if entry.facts.role == "placebo" else f" at strength {strength:g}"
-    words = f"The strongest attack{at} is “{text.name(spec.name)}”, which leaves P {_value(point)}."
-    return words if len(known) == 1 else f"{words} The weakest is “{text.name(kindest.name)}” with P {_value(most)}."
+    total = len(lookup.evidence.ranked)
+    scope = f"Of the {len(measured)} attacks measured{at} (of {total}), the" if len(measured) < total else "The"
+    where = "" if len(measured) < total else at
+    words = f"{scope} strongest attack{where} is “{text.name(strongest.name)}”, which leaves P {_value(least)}."
+    if len(measured) == 1:
+        return words
+    return f"{words} The weakest is “{text.name(weakest.name)}” with P {_value(most)}."
 
 
 def _value(point: ScoredPoint) -> str:
     return text.number(point.p.value, (point.p.high - point.p.low) / 2)
 
 
-def _smalls(look: Lookup, entry: BoardEntry) -> Iterator[Small]:
+def _smalls(lookup: Lookup, entry: BoardEntry) -> Iterator[Small]:
     """Yields P over quality under each attack, beside random noise of the same budget."""
-    for spec in look.evidence.ranked:
-        curve = look.trade_offs[spec.name]
-        series = [each for each in curve.series if each.label == entry.label] if curve else []
-        if curve is None or not series or entry.facts.role == "identity":
+    styles = styles_of(lookup)
+    for spec in lookup.evidence.ranked:
+        curve = lookup.trade_offs[spec.name]
+        if curve is None or entry.facts.role == "identity":
             continue
-        noise = [each for each in curve.series if each.label == COMPARED and each.label != entry.label]
-        words = _alternative(spec, series[0], curve.x_label)
-        own = replace(curve, series=(*series, *noise), alternative=words)
-        styles = {COMPARED: "g0", entry.label: "c0 d0"}
-        yield Small(text.name(spec.name), _link(look, entry, spec), svg.chart(own, styles, SMALL, spec.name))
+        own = [series for series in curve.series if series.label == entry.label]
+        if not own:
+            continue
+        noise = [series for series in curve.series if series.label == REFERENCE and series.label != entry.label]
+        words = _alternative(spec, own[0], curve.x_label)
+        small = replace(curve, series=(own[0], *noise), alternative=words)
+        chart = svg.chart(small, styles, SMALL, spec.name)
+        yield Small(text.name(spec.name), lookup.cell_link(entry, spec), chart)
 
 
 def _alternative(spec: AttackSpec, series: CurveSeries, metric: str) -> str:
-    ends = "; ".join(f"P {text.number(each.y)} at {metric} {text.number(each.x)}" for each in series.points)
-    return f"P under {text.name(spec.name)}: {ends}."
+    points = [f"P {text.number(point.y)} at {metric} {text.number(point.x)}" for point in series.points]
+    return f"P under {text.name(spec.name)}: {'; '.join(points)}."
 
 
-def _heat(look: Lookup, entry: BoardEntry, strength: float) -> Heat:
-    evidence = look.evidence
-    has_one = entry.facts.role in FIXED
-    at = "" if has_one else f" at strength {strength:g}"
+def _heat(lookup: Lookup, entry: BoardEntry, strength: float) -> Heat:
+    evidence = lookup.evidence
+    at = "" if entry.facts.role in FIXED else f" at strength {strength:g}"
     if strength in entry.subject.calibrated_strengths:
         at += " (calibrated)"
-    rows = tuple(
-        HeatRow(
-            attack=text.name(spec.name),
-            link=_link(look, entry, spec),
-            mean=p_cell(point, len(evidence.artists), evidence.suite.demonstration),
-            shades=tuple(_shade(look, entry, strength, spec, artist) for artist in evidence.artists),
-        )
-        for spec, point in look.strongest(entry, strength)
-    )
+    rows = []
+    for spec, point in lookup.strongest(entry, strength):
+        mean = p_cell(point, len(evidence.artists), evidence.suite.demonstration)
+        shades = tuple(_shade(lookup, entry, strength, spec, artist) for artist in evidence.artists)
+        rows.append(HeatRow(text.name(spec.name), lookup.cell_link(entry, spec), mean, shades))
     caption = f"P of each artist under each attack{at}, the strongest attack first"
-    return Heat(caption, tuple(text.name(artist) for artist in evidence.artists), rows)
+    return Heat(caption, tuple(map(text.name, evidence.artists)), tuple(rows))
 
 
-def _shade(look: Lookup, entry: BoardEntry, strength: float, spec: AttackSpec, artist: str) -> Shade:
-    found = look.artists.get((entry.name, strength, spec.name, artist))
-    if found is None:
+def _shade(lookup: Lookup, entry: BoardEntry, strength: float, spec: AttackSpec, artist: str) -> Shade:
+    point = lookup.artists.get((entry.name, strength, spec.name, artist))
+    if point is None:
         return Shade("absent", "state", "no record")
-    if not math.isfinite(found.p):
-        silent = artist in look.no_signal(spec)
-        return Shade("no signal" if silent else "missing", "state", text.plain(found.reason))
-    # From -1 to 1, in steps: P of 0.5 is neither.
-    step = round(2 * SHADES * (min(max(found.p, 0.0), 1.0) - 0.5))
-    return Shade(f"{found.p:.2f}".replace("-", text.MINUS), f"h{step}", text.plain(found.reason))
+    if not math.isfinite(point.p):
+        words = "no signal" if artist in lookup.no_signal(spec) else "missing"
+        return Shade(words, "state", text.plain(point.reason))
+    return Shade(two_digits(point.p), shade_class(point.p), text.plain(point.reason))
 
 
-def _link(look: Lookup, entry: BoardEntry, spec: AttackSpec) -> str:
-    return addresses.cell(entry.name, spec.name) if (entry.name, spec.name) in look.records else ""
+def two_digits(value: float) -> str:
+    """Returns a score to two digits, without the sign of a zero.
+
+    Example:
+        >>> two_digits(-0.001), two_digits(-0.2)
+        ('0.00', '−0.20')
+    """
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", text.MINUS)
 
 
-def _calibrations(look: Lookup, entry: BoardEntry) -> Iterator[Pair]:
-    tried = {each.target: each.calibration for each in look.own[entry.name] if each.target is not None}
-    for target, found in sorted(entry.subject.calibrations.items()):
-        told = f"strength {found.strength:g}" if found.strength else "no strength meets it"
-        limits = ", ".join(f"{text.name(name)} {value:g}" for name, value in found.limits.items())
-        tries = "; ".join(f"{at:g}: {_tried(quality, found)}" for at, quality in tried.get(target, []))
-        yield Pair(limits, f"{told}; tried {tries}" if tries else told)
+def shade_class(value: float) -> str:
+    """Returns the class of the style sheet for a score.
+
+    Example:
+        >>> shade_class(-0.3), shade_class(0.5), shade_class(1.2)
+        ('h0', 'h4', 'h8')
+    """
+    return f"h{round(SHADES * min(max(value, 0.0), 1.0))}"
 
 
-def _tried(quality: Mapping[str, float], sought: CalibratedStrength) -> str:
-    return ", ".join(text.number(quality[name]) for name in sought.limits if name in quality)
+def _calibrations(lookup: Lookup, entry: BoardEntry) -> Iterator[Pair]:
+    tries = {}
+    for record in lookup.own[entry.name]:
+        if record.target is not None:
+            tries[record.target] = record.calibration
+    for target, calibrated in sorted(entry.subject.calibrations.items()):
+        limits = ", ".join(f"{text.name(name)} {value:g}" for name, value in calibrated.limits.items())
+        shown = [f"{strength:g}: {_tried(quality, calibrated)}" for strength, quality in tries.get(target, [])]
+        tried = f" {len(shown)} strengths tried: {'; '.join(shown)}." if shown else ""
+        if calibrated.strength:
+            words = f"Strength {calibrated.strength:.3g} was chosen so that changes stay under the limits.{tried}"
+        else:
+            words = f"No strength stays under the limits.{tried}"
+        yield Pair(f"Limits {limits}", words)
 
 
-def _gaps(look: Lookup, entry: BoardEntry) -> Iterator[GapView]:
-    for (protection, attack), gaps in look.gaps.items():
+def _tried(quality: dict[str, float], calibrated: CalibratedStrength) -> str:
+    return ", ".join(text.number(quality[name]) for name in calibrated.limits if name in quality)
+
+
+def _gaps(lookup: Lookup, entry: BoardEntry) -> Iterator[GapView]:
+    for (protection, attack), gaps in lookup.gaps.items():
         if protection == entry.name:
             for gap in gaps:
-                yield GapView(text.name(attack), coverage.where(gap), gap.status, text.plain(gap.reason))
+                yield gap_view(gap, attack)
 
 
-def _no_signal(look: Lookup) -> tuple[Pair, ...]:
-    found = {text.name(spec.name): look.no_signal(spec) for spec in look.evidence.ranked}
-    return tuple(
-        Pair(name, text.listed([text.name(artist) for artist in artists])) for name, artists in found.items() if artists
-    )
+def _no_signal(lookup: Lookup) -> tuple[Pair, ...]:
+    pairs = []
+    for spec in lookup.evidence.ranked:
+        artists = [text.name(artist) for artist in lookup.no_signal(spec)]
+        if artists:
+            pairs.append(Pair(text.name(spec.name), text.listed(artists)))
+    return tuple(pairs)

@@ -1,4 +1,4 @@
-"""The commands that make a number of the board again, ready to be pasted into a shell."""
+"""The commands that reproduce a number of the board, ready to be pasted into a shell."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from cloakbench_leaderboards.scores.standings import CONTROLS
 PUBLIC_SALT = "efa1f375d76194fa51a3556a97e641e61685f914d446979da50a551a4333ffd7"
 """SHA-256 of the salt `public`, which every run without a secret one uses."""
 LIMIT = 400
-"""Longer words are no name that a shell was ever given."""
+"""Characters of one word of a command; the rest is cut."""
 
 
 def install(facts: ProtectionFacts) -> str:
-    """Returns what installs a protection; empty for a control, which comes with the harness."""
+    """Returns the command that installs a protection; empty for a control, which is part of the harness."""
     if facts.role in CONTROLS:
         return ""
     return f"pip install {_quoted(f'{facts.distribution}=={facts.version}')}"
 
 
 def run(suite: Suite, salt_digest: str, facts: ProtectionFacts, *only: str) -> str:
-    """Returns the run of a protection, restricted to `only`; the controls come along where nothing restricts them."""
+    """Returns the command that runs a protection, and the controls where `only` does not exclude them."""
     parts = ["cloakbench", "run", suite.name]
     if facts.role not in CONTROLS:
         parts += ["--protection", facts.name]
@@ -36,7 +36,7 @@ def run(suite: Suite, salt_digest: str, facts: ProtectionFacts, *only: str) -> s
 
 
 def cell(suite: Suite, record: Record) -> str:
-    """Returns the run of one cell and nothing else."""
+    """Returns the command that runs one cell."""
     point = f"strength={record.strength:g}" if record.target is None else f"target={record.target:g}"
     return run(
         suite,
@@ -51,7 +51,7 @@ def cell(suite: Suite, record: Record) -> str:
 
 
 def enter(suite: Suite) -> tuple[str, ...]:
-    """Returns what takes a new protection from nothing to an archive of its records under a suite."""
+    """Returns the commands from a new protection to an archive of its records under a suite."""
     name = _quoted(suite.name)
     return (
         "cloakbench new my-cloak",

@@ -18,30 +18,30 @@ from cloakbench_leaderboards.scores.statistics import LEVEL, Array, Estimate, Es
 
 @dataclass(frozen=True)
 class Differences:
-    """The ranked entries of a board, the best first, and what tells them apart."""
+    """The ranked entries of a board, the best first, with the significance of their differences."""
 
     evidence: Evidence
 
     @cached_property
     def names(self) -> list[str]:
         """The ranked entries in the order of their ranks."""
-        places = self.evidence.standings.places
-        return sorted(places, key=lambda name: places[name].rank)
+        standings = self.evidence.standings.places
+        return sorted(standings, key=lambda name: standings[name].rank)
 
     @cached_property
     def columns(self) -> list[RankColumn]:
-        """Every number of the front page, with the one that carries the rank."""
-        found = self.evidence.standings
-        return list({**found.columns, found.rank_column.key: found.rank_column}.values())
+        """Every number of the board, with the one that decides the rank."""
+        standings = self.evidence.standings
+        return list({**standings.columns, standings.rank_column.key: standings.rank_column}.values())
 
     @cached_property
     def told_apart(self) -> npt.NDArray[np.bool_]:
-        """Which pairs the board tells apart in the number that carries the rank; by place in `names`."""
+        """Which pairs differ significantly in the number that decides the rank; by position in `names`."""
         return ranking.told_apart(self.values(self.evidence.standings.rank_column))
 
     @cached_property
     def limit(self) -> float:
-        """How large the t of a pair's difference has to be; infinite where no pair is told apart.
+        """The least t of a significant difference; infinite where no pair differs significantly.
 
         The rate of false discoveries is kept over all pairs, so that one limit holds for all of them.
         """
@@ -53,48 +53,49 @@ class Differences:
         apart = self.told_apart[first, second]
         if not apart.any():
             return math.inf
-        last, next_one = p[apart].max(), min([*p[~apart], 1.0])
-        # Between the last that is told apart and the first that is not: rounding never moves a pair across.
+        last_apart, next_p = p[apart].max(), min([*p[~apart], 1.0])
+        # Halfway between the last significant difference and the next one: rounding moves no pair across.
         n = len(self.evidence.artists)
-        return float((stats.t.isf(last / 2, n - 1) + stats.t.isf(min(next_one, 1.0) / 2, n - 1)) / 2)
+        return float((stats.t.isf(last_apart / 2, n - 1) + stats.t.isf(min(next_p, 1.0) / 2, n - 1)) / 2)
 
     @cached_property
     def quantile(self) -> float:
-        """The t that the ends of an interval over all artists lie at."""
+        """The t quantile of an interval over all artists."""
         return float(stats.t.ppf((1 + LEVEL) / 2, max(len(self.evidence.artists) - 1, 1)))
 
     @cached_property
-    def places(self) -> dict[str, int]:
-        """Where each ranked entry stands in `names`."""
-        return {name: place for place, name in enumerate(self.names)}
+    def positions(self) -> dict[str, int]:
+        """The position of each ranked entry in `names`."""
+        return {name: position for position, name in enumerate(self.names)}
 
     @cached_property
     def arrays(self) -> dict[str, Array]:
-        """What `values` returns, by key of the column."""
+        """The results of `values` by key of the column."""
+        return {column.key: self._stacked(column) for column in self.columns}
+
+    def _stacked(self, column: RankColumn) -> Array:
         if not self.names:
-            return {column.key: np.empty((0, len(self.evidence.artists))) for column in self.columns}
+            return np.empty((0, len(self.evidence.artists)))
         rows = self.evidence.standings.rows
-        return {
-            column.key: np.asarray([column.values[rows[name]].artists for name in self.names], dtype=float)
-            for column in self.columns
-        }
+        return np.asarray([column.values[rows[name]].artists for name in self.names], dtype=float)
 
     def values(self, column: RankColumn) -> Array:
-        """Returns what each artist contributes to a number of each ranked entry."""
+        """Returns the contribution of each artist (across) to a number of each ranked entry (down)."""
         return self.arrays[column.key]
 
     def to(self, name: str, others: list[str]) -> list[list[Estimate]]:
-        """Returns the entry minus each of the others, one list a column: means over the artists that both have."""
-        place, chosen = self.places[name], [self.places[other] for other in others]
-        found = []
+        """Returns the entry minus each of the others, one list per column: means over the artists that both have."""
+        position, chosen = self.positions[name], [self.positions[other] for other in others]
+        by_column = []
         for column in self.columns:
             values = self.values(column)
-            estimates = statistics.estimates(values[place] - values[chosen])
-            found.append([estimates.at(row) for row in range(len(chosen))])
-        return found
+            estimates = statistics.estimates(values[position] - values[chosen])
+            by_column.append([estimates.at(row) for row in range(len(chosen))])
+        return by_column
 
     def carried(self, pairs: list[tuple[str, str]]) -> Estimates:
-        """Returns the first minus the second of each pair, in the number that carries the rank."""
+        """Returns the first minus the second of each pair, in the number that decides the rank."""
         values = self.values(self.evidence.standings.rank_column)
-        first, second = ([self.places[pair[end]] for pair in pairs] for end in (0, 1))
+        first = [self.positions[name] for name, _ in pairs]
+        second = [self.positions[name] for _, name in pairs]
         return statistics.estimates(values[first] - values[second])

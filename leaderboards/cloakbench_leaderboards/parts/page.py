@@ -1,11 +1,11 @@
-"""What a kind of page returns: pages as template and context, and files beside them."""
+"""The result of a kind of page: pages as template and context, and other files."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from cloakbench_leaderboards.board.view import Board
@@ -13,8 +13,9 @@ from cloakbench_leaderboards.scores.evidence import Evidence
 
 INDEX = "index.html"
 NAME_LIMIT = 60
-# Names that a file may not have everywhere, or that the site itself uses.
-_TAKEN = {"index", "con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+_PORTS = ("com", "lpt")
+# File names that some systems reserve, or that the site itself uses.
+_TAKEN = {"index", "con", "prn", "aux", "nul", *(f"{port}{n}" for port in _PORTS for n in range(10))}
 _DIGEST = re.compile(r"-[0-9a-f]{16}$")
 
 
@@ -29,7 +30,7 @@ class Crumb:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page. It is rendered only where something of it changed, so all that it shows stands in its context."""
+    """One page."""
 
     path: str
     """From the site's folder, with `/`, such as `attacks/jpeg.html`; made of `slug`s."""
@@ -37,13 +38,13 @@ class Page:
     """Name of a template that extends `base.html`."""
     title: str
     context: Mapping[str, object]
-    """Names of the template: frozen dataclasses, tuples, mappings, text and numbers, whose `repr` tells them apart."""
+    """Names of the template."""
     section: str = ""
     """Path of the entry of the navigation that it belongs to."""
     crumbs: tuple[Crumb, ...] = ()
     """The pages above it, the highest first; the leaderboard itself is left out."""
     scripts: tuple[str, ...] = ()
-    """Shared scripts that make it better, such as `static/site.js`; it has to say all without them."""
+    """Shared scripts of the page, such as `static/front.js`; all content is readable without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +53,18 @@ class Asset:
 
     path: str
     """From the site's folder, with `/`."""
-    content: Path | Callable[[], bytes] = field(repr=False)
-    """A file to copy, or what makes the bytes."""
-    recipe: str = ""
-    """Tells one content from another, where it is made: it is made anew only where this changed."""
+    content: Path | Callable[[], bytes]
+    """A file to copy, or a function that returns the bytes."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """All that pages are made of."""
+    """The input of all pages."""
 
     evidence: Evidence
     board: Board
     source: Path
-    """The store or reference folder that was read."""
+    """The store or reference folder of the records."""
 
 
 Kind = Callable[[Material], Iterable[Page | Asset]]
@@ -73,7 +72,7 @@ Kind = Callable[[Material], Iterable[Page | Asset]]
 
 
 def slug(name: str) -> str:
-    """Returns a name as part of a path: safe on every file system, and another one for every other name.
+    """Returns a name as part of a path: safe on every file system, and different for every name.
 
     Example:
         >>> slug("photoguard"), slug("../../etc/passwd")
@@ -81,8 +80,8 @@ def slug(name: str) -> str:
         >>> slug("impasto[base=advdm,clip=false]")
         'impasto-base-advdm-clip-false-3be2ac709150d2bb'
     """
-    kept = re.sub(r"[^a-z0-9]+", "-", name[: 2 * NAME_LIMIT].lower())[:NAME_LIMIT].strip("-")
-    if kept and kept == name and kept not in _TAKEN and not _DIGEST.search(kept):
-        return kept
+    safe = re.sub(r"[^a-z0-9]+", "-", name[: 2 * NAME_LIMIT].lower())[:NAME_LIMIT].strip("-")
+    if safe and safe == name and safe not in _TAKEN and not _DIGEST.search(safe):
+        return safe
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return f"{kept or 'name'}-{digest}"
+    return f"{safe or 'name'}-{digest}"

@@ -1,20 +1,15 @@
-"""Where one entry stands: its rank and every number of the front page."""
+"""The standing of one entry: its rank and every number of the board."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.headline import limits
-from cloakbench_leaderboards.board.tables import TableCell, estimate_cell
+from cloakbench_leaderboards.board.headline import rank_cell
+from cloakbench_leaderboards.board.number_cells import number_cell
+from cloakbench_leaderboards.board.tables import TableCell
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.scores.evidence import BoardEntry
-from cloakbench_leaderboards.scores.setting import Value
-from cloakbench_leaderboards.scores.statistics import Estimate
-
-WORDS = ("not reached", "no signal", "not defined")
-"""States that stand in place of a number; the others are a dash."""
+from cloakbench_leaderboards.scores.standings import RankColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,42 +18,19 @@ class Number:
 
     label: str
     cell: TableCell
-    is_carrier: bool
-    """Whether it carries the rank."""
+    carries_rank: bool
 
 
-def numbers(look: Lookup, entry: BoardEntry) -> tuple[Number, ...]:
-    """Returns the rank, then every column of the front page."""
-    found = look.evidence.standings
-    columns = {**found.columns, found.rank_column.key: found.rank_column}
-    return (
-        Number("Rank", _rank(look, entry), False),
-        *(
-            Number(column.title, number(*_pair(look, key, entry.name)), column is found.rank_column)
-            for key, column in columns.items()
-        ),
-    )
+def numbers(lookup: Lookup, entry: BoardEntry) -> tuple[Number, ...]:
+    """Returns the rank, then every column of the board, the one that decides the rank among them."""
+    standings = lookup.evidence.standings
+    columns = {**standings.columns, standings.rank_column.key: standings.rank_column}
+    views = [Number("Rank", rank_cell(lookup.evidence, entry), False)]
+    for column in columns.values():
+        views.append(Number(column.title, _cell(lookup, column, entry), column is standings.rank_column))
+    return tuple(views)
 
 
-def number(value: Value, estimate: Estimate) -> TableCell:
-    """Returns one number of an entry, or the state that keeps it from having one, with the reason."""
-    told = text.plain("; ".join(dict.fromkeys(part for part in (estimate.reason, value.note, *value.lacks) if part)))
-    if not math.isfinite(estimate.value):
-        return TableCell(value.state if value.state in WORDS else text.NONE, note=told, kind="state")
-    return replace(estimate_cell(estimate, told), flag=" · ".join([*limits(value), *value.lacks[:1]]))
-
-
-def _pair(look: Lookup, key: str, name: str) -> tuple[Value, Estimate]:
-    found = look.evidence.standings
-    row = found.rows[name]
-    column = found.rank_column if key == found.rank_column.key else found.columns[key]
-    return column.values[row], column.estimates[row]
-
-
-def _rank(look: Lookup, entry: BoardEntry) -> TableCell:
-    found = look.evidence.standings
-    place = found.places.get(entry.name)
-    if place is None:
-        return TableCell(text.NONE, detail="unranked", note=text.plain(found.unranked.get(entry.name, "control")))
-    interval = f"{place.best} to {place.worst}, " if place.best < place.worst else ""
-    return TableCell(str(place.rank), float(place.rank), detail=f"{interval}tie group {place.group}")
+def _cell(lookup: Lookup, column: RankColumn, entry: BoardEntry) -> TableCell:
+    row = lookup.evidence.standings.rows[entry.name]
+    return number_cell(column.values[row], column.estimates[row], lookup.evidence.suite.demonstration)

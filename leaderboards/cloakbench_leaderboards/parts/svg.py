@@ -1,20 +1,24 @@
-"""Curves as geometry: a template writes them as SVG in a fraction of a millisecond, in the colours of the page."""
+"""Curves as geometry in pixels, which a template writes as SVG in the colours of the page."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.view import CurvePoint, CurveSeries, TradeOffCurve
+from cloakbench_leaderboards.board.view import CurvePoint, CurveSeries, Measure, TradeOffCurve
 
-Scale = Callable[[float], float]
 COLOURS = 6
-"""Colours of the style sheet, apart under all common colour blindness; then they come again, dashed."""
+"""Colours of the style sheet, distinct under all common colour blindness; further entries repeat them with dashes."""
 NAMED = 12
 """Protections with a colour and a name; the others are drawn thin and grey."""
+LEVELS = ((0.0, "as from clean images"), (1.0, "as if never seen"))
+"""Values of P and of the effect with a meaning of their own."""
+LINE_HEIGHT = 13.0
+"""Least distance between two labels, in pixels."""
 
 
 class Size(NamedTuple):
@@ -25,18 +29,58 @@ class Size(NamedTuple):
     left: int
     bottom: int
     ticks: int
+    right: int = 10
+    """Room for the labels at the ends of lines."""
 
 
+FRONT = Size(960, 420, 52, 44, 7, 120)
 WIDE = Size(600, 300, 52, 44, 6)
 SMALL = Size(240, 132, 34, 20, 3)
-TOP, RIGHT = 10, 10
+TOP = 10
+
+
+class CurveStyle(NamedTuple):
+    """The look of one entry, the same in all charts of the site."""
+
+    number: int | None
+    """Position among the named submissions or among the controls; None for an entry without a name in the plot."""
+    is_control: bool
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a legend names it."""
+        return self.number is not None
+
+    @property
+    def css(self) -> str:
+        """Classes of the style sheet: colour and dash.
+
+        Example:
+            >>> CurveStyle(7, False).css, CurveStyle(0, True).css, UNNAMED.css
+            ('c1 d1', 'g0', 'rest')
+        """
+        if self.number is None:
+            return "rest"
+        if self.is_control:
+            return f"g{self.number % 2}"
+        return f"c{self.number % COLOURS} d{self.number // COLOURS}"
+
+    @property
+    def depth(self) -> tuple[int, int]:
+        """The order of drawing: unnamed entries first, then controls, then submissions from the last to the first."""
+        if self.number is None:
+            return (0, 0)
+        return (1 if self.is_control else 2, -self.number)
+
+
+UNNAMED = CurveStyle(None, False)
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
     """A mark on an axis."""
 
-    place: str
+    at: str
     label: str
 
 
@@ -45,29 +89,32 @@ class Stroke:
     """One curve with its band and its points."""
 
     label: str
-    kind: str
-    """Classes of the style sheet: colour and dash."""
+    css: str
+    is_named: bool
     path: str
     band: str
     """Outline of the interval; empty where there is none."""
     dots: tuple[tuple[str, str], ...]
+    label_at: tuple[str, str]
+    """Position of the label at the right end of the line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A plot, all its coordinates ready."""
+    """A plot with all coordinates as text."""
 
     title: str
     alternative: str
     x_label: str
     y_label: str
     has_words: bool
-    """Whether the axes have their names; a small plot among others like it has none."""
+    """Whether the axes have names; small plots of a series have none."""
+    has_end_labels: bool
     size: Size
     frame: tuple[int, int, int, int]
     """Left, top, right, bottom."""
     middle: tuple[str, str]
-    """Where the names of both axes stand."""
+    """Position of the names of both axes."""
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     levels: tuple[Tick, ...]
@@ -77,100 +124,142 @@ class Chart:
     """Those that a legend names."""
 
 
-def kinds(labels: Sequence[str], controls: Sequence[str]) -> dict[str, str]:
-    """Returns the classes of each curve by label: one style for a protection in all charts of a page.
+class Scale(NamedTuple):
+    """A linear map from values to pixels."""
+
+    low: float
+    high: float
+    start: float
+    """Pixel of `low`."""
+    end: float
+    """Pixel of `high`."""
+
+    def pixel(self, value: float) -> float:
+        """Returns the pixel of a value."""
+        return self.start + (self.end - self.start) * (value - self.low) / (self.high - self.low)
+
+    def at(self, value: float) -> str:
+        """Returns the pixel of a value as text."""
+        return _pixel_text(self.pixel(value))
+
+    def ticks(self, count: int) -> tuple[Tick, ...]:
+        """Returns about `count` ticks at round values."""
+        return tuple(Tick(self.at(value), label) for value, label in _round_values(self.low, self.high, count))
+
+
+def styles(labels: Sequence[str], controls: Sequence[str]) -> dict[str, CurveStyle]:
+    """Returns the style of each entry by label.
 
     Example:
-        >>> kinds(["a", "b"], ["noise"])
+        >>> {label: style.css for label, style in styles(["a", "b"], ["noise"]).items()}
         {'a': 'c0 d0', 'b': 'c1 d0', 'noise': 'g0'}
     """
-    found = {label: f"c{n % COLOURS} d{n // COLOURS}" if n < NAMED else "rest" for n, label in enumerate(labels)}
-    return found | {label: f"g{n % 2}" for n, label in enumerate(controls)}
+    by_label = {}
+    for number, label in enumerate(labels):
+        by_label[label] = CurveStyle(number, False) if number < NAMED else UNNAMED
+    for number, label in enumerate(controls):
+        by_label[label] = CurveStyle(number, True)
+    return by_label
 
 
-def chart(curve: TradeOffCurve, kinds: Mapping[str, str], size: Size = WIDE, title: str = "") -> Chart:
-    """Returns a curve as geometry."""
-    xs = [point.x for series in curve.series for point in series.points]
-    x_low, x_high = _span(xs, is_zero_in=not curve.x_reversed)
-    left, top, right, bottom = frame = (size.left, TOP, size.width - RIGHT, size.height - size.bottom)
+def chart(curve: TradeOffCurve, styles: Mapping[str, CurveStyle], size: Size = WIDE, title: str = "") -> Chart:
+    """Returns a curve as geometry.
 
-    def across(x: float) -> float:
-        share = (x - x_low) / (x_high - x_low)
-        return left + (right - left) * (1 - share if curve.x_reversed else share)
-
-    def up(y: float) -> float:
-        return bottom - (bottom - top) * (y - curve.y_low) / (curve.y_high - curve.y_low)
-
-    drawn = tuple(
-        _stroke(series, kinds.get(series.label, "rest"), across, up)
-        for series in sorted(curve.series, key=lambda each: _depth(kinds.get(each.label, "rest")))
-    )
+    Args:
+        curve: The curve of each entry in its own units.
+        styles: The look of each entry by label; an entry without one is drawn thin and grey.
+        size: Size of the chart.
+        title: Caption in place of the curve's own.
+    """
+    left, top, right, bottom = frame = (size.left, TOP, size.width - size.right, size.height - size.bottom)
+    low, high = _x_range(curve)
+    x = Scale(low, high, right, left) if curve.x_reversed else Scale(low, high, left, right)
+    y = Scale(curve.y_low, curve.y_high, bottom, top)
+    strokes = _strokes(curve, styles, x, y)
+    has_words = size is not SMALL
     return Chart(
         title=title or curve.title,
         alternative=curve.alternative,
-        x_label=f"{curve.x_label}, more visible →" if size is WIDE else curve.x_label,
+        x_label=f"{curve.x_label}, more visible →" if has_words else curve.x_label,
         y_label=curve.y_label,
-        has_words=size is WIDE,
+        has_words=has_words,
+        has_end_labels=size is FRONT,
         size=size,
         frame=frame,
-        middle=(_place((left + right) / 2), _place((top + bottom) / 2)),
-        x_ticks=tuple(Tick(_place(across(x)), words) for x, words in _ticks(x_low, x_high, size.ticks)),
-        y_ticks=tuple(Tick(_place(up(y)), words) for y, words in _ticks(curve.y_low, curve.y_high, size.ticks)),
-        levels=tuple(
-            Tick(_place(up(y)), words)
-            for y, words in ((0.0, "as from clean images"), (1.0, "as if never seen"))
-            if curve.y_label in ("P, protection", "effect") and curve.y_low <= y <= curve.y_high
-        ),
-        strokes=drawn,
-        named=tuple(stroke for stroke in reversed(drawn) if stroke.kind != "rest"),
+        middle=(_pixel_text((left + right) / 2), _pixel_text((top + bottom) / 2)),
+        x_ticks=x.ticks(size.ticks),
+        y_ticks=y.ticks(size.ticks),
+        levels=_levels(curve, y),
+        strokes=strokes,
+        named=tuple(stroke for stroke in reversed(strokes) if stroke.is_named),
     )
 
 
-def _depth(kind: str) -> tuple[int, str, str]:
-    """Returns what is drawn first: the nameless, then controls, then protections from the last to the first."""
-    if kind == "rest":
-        return (0, "", "")
-    colour, _, dash = kind.partition(" ")
-    backwards = str(9 - int(dash[1:] or 0)) if dash else ""
-    return (1 if kind.startswith("g") else 2, backwards, str(9 - int(colour[1:])))
+def _levels(curve: TradeOffCurve, y: Scale) -> tuple[Tick, ...]:
+    if curve.measure is Measure.DISTANCE:
+        return ()
+    return tuple(Tick(y.at(value), words) for value, words in LEVELS if curve.y_low <= value <= curve.y_high)
 
 
-def _stroke(series: CurveSeries, kind: str, across: Scale, up: Scale) -> Stroke:
-    dots = tuple((_place(across(point.x)), _place(up(point.y))) for point in series.points)
-    path = "M" + "L".join(f"{x},{y}" for x, y in dots)
-    return Stroke(series.label, kind, path, "" if kind == "rest" else _band(series.points, across, up), dots)
+def _strokes(curve: TradeOffCurve, styles: Mapping[str, CurveStyle], x: Scale, y: Scale) -> tuple[Stroke, ...]:
+    ordered = sorted(curve.series, key=lambda series: styles.get(series.label, UNNAMED).depth)
+    ends = _label_heights([y.pixel(series.points[-1].y) for series in ordered])
+    strokes = []
+    for series, end in zip(ordered, ends, strict=True):
+        style = styles.get(series.label, UNNAMED)
+        dots = tuple((x.at(point.x), y.at(point.y)) for point in series.points)
+        band = _band(series, x, y) if style.is_named else ""
+        path = "M" + "L".join(map(",".join, dots))
+        label_at = (x.at(series.points[-1].x), _pixel_text(end))
+        strokes.append(Stroke(series.label, style.css, style.is_named, path, band, dots, label_at))
+    return tuple(strokes)
 
 
-def _band(points: Sequence[CurvePoint], across: Scale, up: Scale) -> str:
-    ends = [(each.x, each.low, each.high) for each in points if each.low is not None and each.high is not None]
-    if len(ends) < 2:
+def _label_heights(heights: Sequence[float]) -> list[float]:
+    """Returns the heights moved apart, so that labels at the same end do not overlap."""
+    moved = list(heights)
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    for above, below in pairwise(order):
+        moved[below] = max(moved[below], moved[above] + LINE_HEIGHT)
+    return moved
+
+
+def _band(series: CurveSeries, x: Scale, y: Scale) -> str:
+    points = [point for point in series.points if _has_interval(point)]
+    if len(points) < 2:
         return ""
-    above = [f"{_place(across(x))},{_place(up(high))}" for x, _, high in ends]
-    below = [f"{_place(across(x))},{_place(up(low))}" for x, low, _ in reversed(ends)]
+    above = [f"{x.at(point.x)},{y.at(point.high or 0.0)}" for point in points]
+    below = [f"{x.at(point.x)},{y.at(point.low or 0.0)}" for point in reversed(points)]
     return "M" + "L".join([*above, *below]) + "Z"
 
 
-def _span(values: Sequence[float], is_zero_in: bool) -> tuple[float, float]:
+def _has_interval(point: CurvePoint) -> bool:
+    return point.low is not None and point.high is not None
+
+
+def _x_range(curve: TradeOffCurve) -> tuple[float, float]:
+    values = [point.x for series in curve.series for point in series.points]
     low, high = min(values, default=0.0), max(values, default=1.0)
+    is_zero_in = not curve.x_reversed
     low = min(low, 0.0) if is_zero_in else low
     margin = (high - low) * 0.04 or 0.5
     return (low if is_zero_in else low - margin), high + margin
 
 
-def _ticks(low: float, high: float, count: int) -> list[tuple[float, str]]:
+def _round_values(low: float, high: float, count: int) -> list[tuple[float, str]]:
     """Returns round values between both ends, about `count` of them, with their text.
 
     Example:
-        >>> [words for _, words in _ticks(-0.1, 1.04, 3)]
+        >>> [words for _, words in _round_values(-0.1, 1.04, 3)]
         ['0', '0.5', '1']
     """
     rough = (high - low) / count
     scale = 10.0 ** math.floor(math.log10(rough))
     step = next(scale * factor for factor in (1, 2, 5, 10) if scale * factor >= rough * 0.999)
-    places = range(math.ceil(low / step), math.floor(high / step) + 1)
-    return [(n * step, f"{n * step:.6g}".replace("-", text.MINUS)) for n in places]
+    numbers = range(math.ceil(low / step), math.floor(high / step) + 1)
+    return [(number * step, f"{number * step:.6g}".replace("-", text.MINUS)) for number in numbers]
 
 
-def _place(value: float) -> str:
+def _pixel_text(value: float) -> str:
     # A tenth of a pixel is enough, and the last digits of a sum differ between processors.
     return f"{value:.1f}"

@@ -1,21 +1,16 @@
-"""From a page to HTML: one template environment, everything from records escaped."""
+"""Turns a page into HTML: one template environment, in which every text from records is escaped."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from importlib import metadata, resources
-from itertools import count
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
 
-from cloakbench_leaderboards.board import vega
-from cloakbench_leaderboards.board.view import Board, TradeOffCurve
-from cloakbench_leaderboards.parts.page import INDEX, Page
+from cloakbench_leaderboards import text
+from cloakbench_leaderboards.board.board import commits
+from cloakbench_leaderboards.parts.page import INDEX, Material, Page
 
-LIBRARIES = ("altair", "jinja2", "vl-convert-python")
 NAVIGATION = (
     (INDEX, "Leaderboard"),
     ("attacks/index.html", "Attacks"),
@@ -24,37 +19,52 @@ NAVIGATION = (
     ("changes.html", "Changes"),
     ("history.html", "History"),
     ("method.html", "Method"),
+    ("artists.html", "For artists"),
 )
+NOTICE = "notice.txt"
+"""File in a store or reference folder with a maintainer's note."""
+NOTICE_LIMIT = 600
+OPTIONAL = {"changes.html"}
+"""Pages that a board may lack."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chrome:
-    """What stands around every page: nothing in it changes with an entry, or all pages would."""
+    """Header and footer of every page."""
 
     suite: str
     version: int
     title: str
+    updated: str
+    commit: str
+    notice: str
+    """A maintainer's note on all pages, such as that the records are superseded."""
     banner: str
     unofficial: str
     demonstration: str
     navigation: tuple[tuple[str, str], ...]
-    """Paths and labels of the pages that are there."""
+    """Paths and labels of the pages that exist."""
 
 
 class Renderer:
-    """Turns pages into HTML."""
+    """Renders the pages of one board."""
 
-    def __init__(self, board: Board, paths: set[str]) -> None:
+    def __init__(self, material: Material, optional: set[str]) -> None:
+        """Prepares the templates; `optional` are the paths of `OPTIONAL` pages that exist."""
+        absent = OPTIONAL - optional
+        board = material.board
         self._chrome = Chrome(
             suite=board.suite,
             version=board.version,
             title=board.title,
+            updated=board.updated,
+            commit=text.listed(commits(material.evidence), 2),
+            notice=_notice(material.source),
             banner=board.banner,
             unofficial=board.gold.banner if board.gold else "",
             demonstration=board.demonstration,
-            navigation=tuple((path, label) for path, label in NAVIGATION if path in paths),
+            navigation=tuple((path, label) for path, label in NAVIGATION if path not in absent),
         )
-        self._code = _code()
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader("cloakbench_leaderboards", "templates"),
             autoescape=True,
@@ -62,32 +72,18 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        # In this order and without spaces: the same bytes from the same records, and few of them.
+        # A fixed order without spaces: the same records give the same bytes, and few of them.
         self._environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
-        self._environment.globals["there"] = paths.__contains__
-
-    def recipe(self, page: Page) -> str:
-        """Returns what tells this page's bytes from others: its context, what stands around it, and our own code."""
-        return hashlib.sha256(repr((self._code, self._chrome, page)).encode("utf-8", "surrogatepass")).hexdigest()
 
     def html(self, page: Page) -> bytes:
-        """Returns the page."""
+        """Returns the page as UTF-8."""
         root = "../" * page.path.count("/")
-        numbers = count()
-
-        def draw(curve: TradeOffCurve) -> Markup:
-            # Vega escapes every text in the SVG that it writes.
-            return Markup(vega.svg(curve, next(numbers)))  # noqa: S704
-
         template = self._environment.get_template(page.template)
-        return (template.render(page.context, site=self._chrome, page=page, root=root, draw=draw) + "\n").encode()
+        return (template.render(page.context, site=self._chrome, page=page, root=root) + "\n").encode()
 
 
-def _code() -> str:
-    """Returns a digest of all that makes pages: our modules and templates, and the libraries' versions."""
-    digest = hashlib.sha256(repr([(name, metadata.version(name)) for name in LIBRARIES]).encode())
-    package = Path(str(resources.files("cloakbench_leaderboards")))
-    for file in sorted(package.rglob("*")):
-        if file.suffix in (".py", ".html"):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+def _notice(source: Path) -> str:
+    try:
+        return text.plain((source / NOTICE).read_text("utf-8", "replace"), NOTICE_LIMIT)
+    except OSError:
+        return ""

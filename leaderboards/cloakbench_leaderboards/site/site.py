@@ -1,8 +1,7 @@
-"""The static site: pages, `board.json` and what they share, opened from a folder without network or script."""
+"""The static site: pages, `board.json` and shared files, opened from a folder without network or script."""
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
@@ -14,41 +13,72 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from cloakbench.errors import UserError
+from cloakbench.store.paths import StorePaths
 from cloakbench.store.reading import load
 from cloakbench_leaderboards.board.board import view
 from cloakbench_leaderboards.board.view import Board
-from cloakbench_leaderboards.pages import changes, front, history
-from cloakbench_leaderboards.parts import bundles
+from cloakbench_leaderboards.pages import artists, attack, cell, changes, compare, front, history, method, protection
+from cloakbench_leaderboards.parts import bundles, exports
+from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import INDEX, Asset, Kind, Material, Page
+from cloakbench_leaderboards.parts.pictures import PictureFinder
 from cloakbench_leaderboards.scores.evidence import gather
-from cloakbench_leaderboards.site import behind
 from cloakbench_leaderboards.site.rendering import Renderer
-from cloakbench_leaderboards.site.writing import File, Written, publish
+from cloakbench_leaderboards.site.writing import File, publish
 
 DATA = "board.json"
-KINDS: tuple[Kind, ...] = (front.pages, behind.pages, bundles.pages, changes.pages, history.pages)
-"""Every kind of page, in the order in which they are made."""
+
+
+def drilldown(material: Material) -> Iterator[Page | Asset]:
+    """Yields the pages behind the front page, which share one `Lookup`."""
+    lookup = Lookup(material.evidence, material.board)
+    yield from attack.pages(lookup)
+    yield from protection.pages(lookup, material.board.protections)
+    yield from compare.pages(lookup)
+    yield from method.pages(lookup, material.board.noise)
+    yield from cell.pages(lookup, PictureFinder(StorePaths(material.source), cell.allowance(lookup)))
+
+
+KINDS: tuple[Kind, ...] = (
+    front.pages,
+    drilldown,
+    artists.pages,
+    changes.pages,
+    history.pages,
+    bundles.pages,
+    exports.pages,
+)
+"""Every kind of page, in the order of writing."""
 
 
 def build(source: Path, out: Path, suite: str | None = None, unofficial: bool = False) -> Path:
-    """Builds the board of `suite` from a store or reference folder and returns the path of its front page.
+    """Builds the board of a suite from a store or reference folder.
 
-    The site takes the place of the old one whole; what has not changed is not written. Raises UserError as `material`
-    and `put` do.
+    Args:
+        source: Store or reference folder.
+        out: Folder of the site; replaced as a whole.
+        suite: Name of the suite; needed where the source holds more than one.
+        unofficial: Whether to build a board whose gold run fails.
+
+    Returns:
+        The path of the front page.
+
+    Raises:
+        UserError: As `material` and `put` do.
     """
     return put(material(source, suite, unofficial), out)
 
 
 def material(source: Path, suite: str | None = None, unofficial: bool = False) -> Material:
-    """Returns what the pages are made of.
+    """Returns the input of all pages.
 
-    Raises UserError where there is nothing to build from, or where conditions of the gold run fail; an `unofficial`
-    board is made nevertheless and says so.
+    Raises:
+        UserError: There are no records, or a condition of the gold run fails and the board is not `unofficial`.
     """
     evidence = gather(load(source, suite))
     board = view(evidence)
     if board.gold and not board.gold.holds and not unofficial:
-        failed = " ".join(f"{check.name}: {check.words}" for check in board.gold.checks if check.verdict == "fails")
+        failed = " ".join(f"{check.name}: {check.words}" for check in board.gold.checks if not check.holds)
         raise UserError(
             f"expected a gold run that holds, got conditions that fail. {failed}",
             "run what is missing, or build an unofficial board that says so: cloakbench board --unofficial",
@@ -56,41 +86,40 @@ def material(source: Path, suite: str | None = None, unofficial: bool = False) -
     return Material(evidence, board, source)
 
 
-def put(made: Material, out: Path) -> Path:
+def put(material: Material, out: Path) -> Path:
     """Writes the site and returns the path of its front page; raises UserError where the folder can't be written."""
     try:
-        write(made, out)
+        write(material, out)
     except OSError as error:
         raise UserError(f"the board cannot be written to {out}: {error.strerror}", "choose another --out") from error
     return out / INDEX
 
 
-def write(material: Material, out: Path, kinds: Iterable[Kind] = KINDS) -> Written:
-    """Writes the site of what is known to `out` and returns how much of it changed."""
-    gc.freeze()  # what is known does not die meanwhile; to look through it again and again takes a tenth of the time
-    try:
-        return publish(out, files(material, kinds))
-    finally:
-        gc.unfreeze()
+def write(material: Material, out: Path, kinds: Iterable[Kind] = KINDS) -> int:
+    """Writes the site to a folder and returns the number of files."""
+    return publish(out, files(material, kinds))
 
 
 def files(material: Material, kinds: Iterable[Kind] = KINDS) -> Iterator[File]:
-    """Yields every file of the site; a page is rendered only where the file is asked to be made."""
-    made = [each for kind in kinds for each in kind(material)]
-    renderer = Renderer(material.board, {each.path for each in made if isinstance(each, Page)})
-    for each in made:
-        if isinstance(each, Asset):
-            yield File(each.path, each.recipe, each.content)
-        else:
-            yield File(each.path, renderer.recipe(each), partial(renderer.html, each))
-    yield File(DATA, "", lambda: serialise(material.board).encode())
-    for name, content in _static():
-        yield File(f"static/{name}", "", content.read_bytes)
+    """Yields every file of the site; a page is rendered when its content is asked for."""
+    optional = {changes.PATH} if changes.exists(material) else set()
+    renderer = Renderer(material, optional)
+    for kind in kinds:
+        for item in kind(material):
+            content = item.content if isinstance(item, Asset) else partial(renderer.html, item)
+            yield File(item.path, content)
+    yield File(DATA, partial(_board_bytes, material.board))
+    for file in _static():
+        yield File(f"static/{file.name}", file)
 
 
-def _static() -> list[tuple[str, Path]]:
+def _board_bytes(board: Board) -> bytes:
+    return serialise(board).encode()
+
+
+def _static() -> list[Path]:
     folder = Path(str(resources.files("cloakbench_leaderboards") / "static"))
-    return [(file.name, file) for file in sorted(folder.iterdir()) if file.is_file()]
+    return sorted(file for file in folder.iterdir() if file.is_file())
 
 
 def schema() -> str:
@@ -99,23 +128,23 @@ def schema() -> str:
 
 
 def serialise(view: Board) -> str:
-    """Returns the board as canonical JSON: exactly what the pages show, without sections that it does not have.
+    """Returns the board as canonical JSON: the content of the pages, without the sections that it does not have.
 
-    One line for each element of a list at the top, so that two boards compare by lines.
+    Each element of a list at the top has a line of its own, so that two boards can be compared by lines.
     """
-    shown = sorted((each.name, getattr(view, each.name)) for each in fields(view))
-    lines = [f"{_json(name)}: {_lines(value)}" for name, value in shown if value is not None]
+    values = {field.name: getattr(view, field.name) for field in fields(view)}
+    lines = [f"{_json(name)}: {_lines(value)}" for name, value in sorted(values.items()) if value is not None]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _lines(value: object) -> str:
     if not isinstance(value, tuple) or not value:
         return _json(value)
-    return "[\n" + ",\n".join(_json(each) for each in value) + "\n]"
+    return "[\n" + ",\n".join(map(_json, value)) + "\n]"
 
 
 def _json(value: object) -> str:
-    # Without indentation the encoder is ten times as fast, and it asks for one dataclass after the other.
+    # Without indentation the encoder is ten times as fast, and it needs only one dataclass at a time.
     return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, default=_fields)
 
 
@@ -125,4 +154,4 @@ def _fields(value: Any) -> dict[str, object]:
 
 @cache
 def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(kind))
+    return tuple(field.name for field in fields(kind))

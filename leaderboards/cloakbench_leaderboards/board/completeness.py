@@ -1,0 +1,121 @@
+"""The measured share of each entry, the runs that its rank still needs, and the order of the front page."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from cloakbench.schemas.kinds import PointState
+from cloakbench.schemas.record import Status
+from cloakbench.schemas.suite import AttackSpec
+from cloakbench_leaderboards.data.frames import CellStatus
+from cloakbench_leaderboards.scores import aggregates, standings
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
+from cloakbench_leaderboards.scores.setting import Value
+from cloakbench_leaderboards.scores.standings import WORST_CASE
+from cloakbench_leaderboards.scores.statistics import Estimate
+
+LEAST_RANKED = 2
+"""Entries that a ranking needs: the only complete entry is not the best one."""
+
+
+class Completeness(NamedTuple):
+    """The runs of one entry."""
+
+    measured: int
+    failed: int
+    planned: int
+    needed: int
+    """Missing runs that keep the entry from a rank."""
+
+    @property
+    def share(self) -> float:
+        """The measured share of the plan, from 0 to 1."""
+        return self.measured / self.planned if self.planned else 0.0
+
+
+class Order(NamedTuple):
+    """The entries of the front page."""
+
+    has_ranking: bool
+    complete: list[BoardEntry]
+    """In the order of their ranks, or in a provisional order."""
+    incomplete: list[BoardEntry]
+    controls: list[BoardEntry]
+
+
+def completeness(evidence: Evidence) -> Mapping[str, Completeness]:
+    """Returns the runs of every entry by name."""
+    recorded = Counter(record.protection.name for record in evidence.records)
+    measured = Counter(record.protection.name for record in evidence.records if record.status is Status.OK)
+    absent: Counter[str] = Counter()
+    for gap in evidence.gaps:
+        if gap.status is CellStatus.ABSENT:
+            absent[gap.protection] += gap.cells
+    by_name = {}
+    for entry in evidence.entries:
+        name = entry.name
+        failed = recorded[name] - measured[name]
+        needed = 0 if entry.is_control else _needed(evidence, entry)
+        by_name[name] = Completeness(measured[name], failed, recorded[name] + absent[name], needed)
+    return by_name
+
+
+def _needed(evidence: Evidence, entry: BoardEntry) -> int:
+    if entry.name in evidence.standings.places:
+        return 0
+    setting = evidence.setting
+    attacks = setting.family if evidence.suite.rank_by == WORST_CASE else [setting.attack]
+    needed = 0
+    for attack in attacks:
+        value = aggregates.protection(setting, entry.subject, attack.name, setting.middle)
+        if value.state is PointState.NOT_REACHED:
+            continue
+        unmeasured = set(_artists_without(evidence, value)) - _without_signal(evidence, attack)
+        needed += len(unmeasured) * evidence.suite.seeds.protected
+    return needed
+
+
+def _artists_without(evidence: Evidence, value: Value) -> list[str]:
+    is_measured = np.isfinite(value.artists)
+    return [artist for artist, has_score in zip(evidence.artists, is_measured, strict=True) if not has_score]
+
+
+def _without_signal(evidence: Evidence, attack: AttackSpec) -> set[str]:
+    artists = set()
+    for signal in evidence.scores.signals:
+        if signal.reason and (signal.mimicry, signal.model) == (attack.mimicry, attack.model):
+            artists.add(signal.artist)
+    return artists
+
+
+def plain_number(evidence: Evidence, name: str) -> tuple[Value, Estimate]:
+    """Returns P of an entry at the middle stop against the board's attack, the number that most entries have."""
+    return evidence.standings.value(standings.stop_key(evidence.setting.middle), name)
+
+
+def order(evidence: Evidence) -> Order:
+    """Returns the order of the front page.
+
+    With at least two ranked entries it is the ranking. Otherwise the order is provisional: entries by the number that
+    most of them have, P at the middle stop.
+    """
+    submissions = [entry for entry in evidence.entries if not entry.is_control]
+    controls = [entry for entry in evidence.entries if entry.is_control]
+    ranked = [entry for entry in submissions if entry.name in evidence.standings.places]
+    if len(ranked) >= LEAST_RANKED:
+        rest = [entry for entry in submissions if entry not in ranked]
+        return Order(True, ranked, rest, controls)
+    values = {entry.name: plain_number(evidence, entry.name) for entry in submissions}
+    comparable = []
+    for entry in submissions:
+        value, estimate = values[entry.name]
+        if value.is_whole and math.isfinite(estimate.value):
+            comparable.append(entry)
+    comparable.sort(key=lambda entry: -values[entry.name][1].value)
+    rest = [entry for entry in submissions if entry not in comparable]
+    return Order(False, comparable, rest, controls)

@@ -1,0 +1,147 @@
+"""The findings of a board in sentences, from its numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from cloakbench_leaderboards import text
+from cloakbench_leaderboards.board.completeness import Completeness, Order, plain_number
+from cloakbench_leaderboards.board.number_cells import WORST
+from cloakbench_leaderboards.board.words import stop_name
+from cloakbench_leaderboards.scores import ranking
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
+from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS, Estimate
+
+LISTED = 4
+"""Entries that a sentence names with their numbers."""
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+class Finding(NamedTuple):
+    """One finding: the result in a few words, then the numbers behind it."""
+
+    result: str
+    numbers: str
+
+
+def findings(evidence: Evidence, order: Order, runs: Mapping[str, Completeness]) -> tuple[Finding, ...]:
+    """Returns the findings: who leads at equal visibility, and what cleaning leaves."""
+    if len(evidence.artists) < MIN_ARTISTS or not any(entry for entry in evidence.entries if not entry.is_control):
+        return ()
+    return (_lead(evidence), _cleaning(evidence, order, runs))
+
+
+def _lead(evidence: Evidence) -> Finding:
+    entries = _by_plain_number(evidence)
+    if not entries:
+        return Finding("No protection is measured yet.", "No entry has a score for all artists.")
+    estimates = [plain_number(evidence, entry.name)[1] for entry in entries]
+    tied = _tied_with_first(evidence, entries)
+    shown = [f"{entries[0].label} takes away {share_words(estimates[0])} of what a copycat learns"]
+    for entry, estimate in zip(entries[1:LISTED], estimates[1:LISTED], strict=True):
+        shown.append(f"{entry.label} {percent(estimate.value)}")
+    numbers = f"At {_limit_words(evidence)} and without cleaning, {', '.join(shown)}."
+    if tied:
+        artists = len(evidence.artists)
+        numbers += f" With {artists} artists {entries[0].label} is not told apart from {text.listed(tied, LISTED)}."
+    numbers += _noise_words(evidence)
+    is_clear = estimates[0].has_interval and estimates[0].low > 0
+    if not is_clear:
+        return Finding("No protection is told apart from no protection.", numbers)
+    if tied:
+        return Finding("No protection wins yet.", numbers)
+    if len(entries) == 1:
+        return Finding(f"Only {entries[0].label} is measured.", numbers)
+    return Finding(f"{entries[0].label} protects most before cleaning.", numbers)
+
+
+def _by_plain_number(evidence: Evidence) -> list[BoardEntry]:
+    whole = []
+    for entry in evidence.entries:
+        if entry.is_control:
+            continue
+        value, estimate = plain_number(evidence, entry.name)
+        if value.is_whole and math.isfinite(estimate.value):
+            whole.append(entry)
+    return sorted(whole, key=lambda entry: -plain_number(evidence, entry.name)[1].value)
+
+
+def _tied_with_first(evidence: Evidence, entries: Sequence[BoardEntry]) -> list[str]:
+    """Returns the labels of the entries that do not differ significantly from the first."""
+    blocks = np.asarray([plain_number(evidence, entry.name)[0].artists for entry in entries])
+    apart = ranking.told_apart(blocks)
+    return [entry.label for number, entry in enumerate(entries) if number and not apart[0, number]]
+
+
+def _limit_words(evidence: Evidence) -> str:
+    stop = evidence.setting.middle
+    if stop.target is None:
+        return f"strength {stop.label}"
+    return f"the visibility limit “{stop_name(len(evidence.setting.stops) // 2)}”"
+
+
+def _noise_words(evidence: Evidence) -> str:
+    for entry in evidence.entries:
+        if entry.facts.role == "random-noise":
+            estimate = plain_number(evidence, entry.name)[1]
+            if math.isfinite(estimate.value):
+                return f" Random noise: {percent(estimate.value)}."
+    return ""
+
+
+def _cleaning(evidence: Evidence, order: Order, runs: Mapping[str, Completeness]) -> Finding:
+    whole = []
+    for entry in (*order.complete, *order.incomplete):
+        value, estimate = evidence.standings.value(WORST, entry.name)
+        if value.is_whole and math.isfinite(estimate.value):
+            whole.append((entry, estimate))
+    lacking = [runs[entry.name].needed for entry in (*order.complete, *order.incomplete) if runs[entry.name].needed]
+    rest = (
+        f" {_counted(len(lacking))} still {'lacks' if len(lacking) == 1 else 'lack'} {sum(lacking):,} runs for a rank."
+    )
+    rest = rest if lacking else ""
+    if not whole:
+        return Finding("Cleaning is not measured yet.", f"No entry was run under every cleaning trick.{rest}")
+    whole.sort(key=lambda pair: -pair[1].value)
+    shown = [f"{entry.label} keeps {share_words(estimate)}" for entry, estimate in whole[:LISTED]]
+    numbers = f"Under the best cleaning trick {', '.join(shown)}.{rest}"
+    broken = [entry for entry, estimate in whole if not (estimate.has_interval and estimate.low > 0)]
+    if len(broken) < len(whole):
+        survivors = [entry.label for entry, _ in whole if entry not in broken]
+        return Finding(f"Some protection survives cleaning: {text.listed(survivors, LISTED)}.", numbers)
+    if len(whole) == 1:
+        return Finding("Cleaning breaks the only entry that was tested fully.", numbers)
+    return Finding(f"Cleaning breaks all {len(whole)} entries that were tested fully.", numbers)
+
+
+def _counted(count: int) -> str:
+    number = NUMBERS[count] if count < len(NUMBERS) else str(count)
+    return f"{number.capitalize()} {'entry' if count == 1 else 'entries'}"
+
+
+def percent(value: float) -> str:
+    """Returns a share in per cent.
+
+    Example:
+        >>> percent(0.434), percent(-0.001)
+        ('43 %', '0 %')
+    """
+    return f"{round(100 * value) + 0:d} %".replace("-", text.MINUS)
+
+
+def share_words(estimate: Estimate) -> str:
+    """Returns a share with its interval, no limit above 100 per cent.
+
+    Example:
+        >>> share_words(Estimate(0.43, 0.16, 1.2, 8, ""))
+        '43 % (16 to 100)'
+    """
+    shown = percent(estimate.value)
+    if not estimate.has_interval:
+        return shown
+    low, high = (percent(min(limit, 1.0)).removesuffix(" %") for limit in (estimate.low, estimate.high))
+    return f"{shown} ({low} to {high})"

@@ -1,0 +1,57 @@
+"""Terms of the board with their explanations: the method page, the glossary and the help of every head use them."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+STOP_NAMES = ("faint", "visible", "strong")
+"""The three visibility limits, from less to more visible."""
+CAVEATS = MappingProxyType(
+    {
+        "limited": "a second quality metric stopped the entry before the matched one did",
+        "few points": "the curve was drawn from fewer strengths than planned",
+        "less visible": "even at full strength the entry is less visible than the limit, which is good for the image",
+        "partial": "some attacks were not run, so the value can only fall when they are",
+    }
+)
+"""Marks beside a number."""
+GLOSSARY = MappingProxyType(
+    {
+        "P": "Protection score. 0: the copycat imitates as well as from unprotected images. 1: it learned nothing of "
+        "the style. 0.3: about a third of what it would have learned is lost.",
+        "P, no cleaning": "Protection score at the limit “visible”, where the copycat trains on the protected images "
+        "as they are.",
+        "P, best cleaning": "Protection score under the cleaning trick that helps the copycat most, the worst case. "
+        "The trick is chosen on one half of the generated images and scored on the other half.",
+        "Coverage": "Share of the planned runs that are measured. An entry without all runs of the worst case has no "
+        "rank.",
+        "Visibility": "Change of the images that was reached, by perceptual distance: 0 is unchanged. Entries are "
+        "compared at equal limits of this distance.",
+        "Interval": "95 % interval over artists. Where two entries differ by less than the intervals suggest, the "
+        "order may be chance.",
+        "Effect": "Distance to clean images under the same attack, on the scale of P.",
+        "Retention": "Share of the protection that is left after cleaning.",
+        "Area": "Average P over all visibilities up to the limit “visible”.",
+        "Mean": "Average P over all attacks.",
+        "Countermeasure": "A cleaning trick that the copycat applies to the protected images before training.",
+        "Attack": "Cleaning, training and generation by a copycat with fixed settings.",
+        "Control": "A row that must behave in a known way: unchanged images, invisible noise, random noise, and a "
+        "model that never saw the artist.",
+        "Placebo": "Noise of 1/255, which protects nobody. Its score is the noise of the measurement.",
+        "Floor": "The base model that never saw the artist. It defines P = 1.",
+        "Gold run": "The checks that the controls of a board have to pass before it is official.",
+        "Tie group": "Entries that do not differ significantly.",
+        "Trust": "Who ran an entry: self-reported means run once, by whoever submitted it; nobody has repeated or "
+        "signed it.",
+    }
+)
+
+
+def stop_name(number: int) -> str:
+    """Returns the name of a visibility limit by its position.
+
+    Example:
+        >>> stop_name(1), stop_name(3)
+        ('visible', 'limit 4')
+    """
+    return STOP_NAMES[number] if number < len(STOP_NAMES) else f"limit {number + 1}"
