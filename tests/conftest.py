@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
+from cloakbench.system import cpu  # noqa: F401 - before torch: tests compute with the instruction set of runs
+
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory) -> Path:

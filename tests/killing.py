@@ -15,17 +15,13 @@ import time
 import traceback
 from pathlib import Path
 
-from cloakbench.system import cpu
+import torch
 
-cpu.settle()
-
-import torch  # noqa: E402
-
-from cloakbench.cells import stages  # noqa: E402,F401 - what a refresh imports late is imported before the forks
-from cloakbench.models import loader  # noqa: E402,F401
-from cloakbench.runs.choice import Choice  # noqa: E402
-from cloakbench.runs.executors import ExecutorOptions  # noqa: E402
-from cloakbench.upkeep import refresh  # noqa: E402
+from cloakbench.cells import stages  # noqa: F401 - what a refresh imports late is imported before the forks
+from cloakbench.models import loader  # noqa: F401
+from cloakbench.runs.choice import Choice
+from cloakbench.runs.executors import ExecutorOptions
+from cloakbench.upkeep import refresh
 
 torch.set_num_threads(1)
 INLINE = ExecutorOptions("inline")

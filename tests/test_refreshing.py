@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.executors import ExecutorOptions
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from cloakbench.store import reading
 from cloakbench.store.store import Store
 from cloakbench.upkeep import refresh

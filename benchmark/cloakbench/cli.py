@@ -13,7 +13,6 @@ from cyclopts import App, CycloptsError
 
 from cloakbench.commands import board, compare, dataset, images, metrics, plan, refresh, run, store, submit
 from cloakbench.errors import BenchmarkError
-from cloakbench.system import cpu
 
 app = App(
     name="cloakbench",
@@ -63,7 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     cells, records that do not verify), 2 for every error, and 130 where a person interrupted it.
     `CLOAKBENCH_DEBUG=1` prints tracebacks.
     """
-    cpu.settle()
     _open_closed_streams()
     code: object = 2
     try:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.suite import AttackSpec, Metrics, Sampling, Seeds, Suite
 from cloakbench_leaderboards.data import frames
 from cloakbench_leaderboards.scores.scores import score
@@ -111,8 +112,11 @@ def scored(places: pd.DataFrame, rows: pd.DataFrame, suite: Suite) -> Standings:
     quality = {(str(name), strength, QUALITY): 0.25 * strength for name in names for strength in STRENGTHS}
     quality |= {("identity", 0.0, QUALITY): 0.0, ("placebo", 1.0, QUALITY): 0.001}
     setting = Setting(suite, suite.attacks, found.grid, quality, {QUALITY: False})
-    subjects = [EntryPoints(str(name), "submission", tuple(STRENGTHS), {}, tuple(STRENGTHS)) for name in names]
-    controls = [EntryPoints("identity", "identity", (0.0,), {}, ()), EntryPoints("placebo", "placebo", (1.0,), {}, ())]
+    subjects = [EntryPoints(str(name), Role.SUBMISSION, tuple(STRENGTHS), {}, tuple(STRENGTHS)) for name in names]
+    controls = [
+        EntryPoints("identity", Role.IDENTITY, (0.0,), {}, ()),
+        EntryPoints("placebo", Role.PLACEBO, (1.0,), {}, ()),
+    ]
     return standings(setting, [*subjects, *controls])
 
 

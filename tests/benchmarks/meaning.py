@@ -24,7 +24,7 @@ from cloakbench.execute.progress import reporter
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.session import Session
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.suite import Seeds, Suite
 from cloakbench.suites import load
 from cloakbench.system.locations import default_store

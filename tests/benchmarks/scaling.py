@@ -16,23 +16,20 @@ from pathlib import Path, PurePosixPath
 
 import psutil
 
-from cloakbench.system import cpu
-
-cpu.settle()
-
-from cloakbench.cells.plan import Cell  # noqa: E402 - after the instructions are settled
-from cloakbench.execute.inline import InlineExecutor  # noqa: E402
-from cloakbench.execute.job import Task  # noqa: E402
-from cloakbench.execute.local import LocalExecutor  # noqa: E402
-from cloakbench.execute.progress import Outcome  # noqa: E402
-from cloakbench.execute.ray import RayExecutor  # noqa: E402
-from cloakbench.runs import session as sessions  # noqa: E402
-from cloakbench.runs.choice import Choice  # noqa: E402
-from cloakbench.runs.planned_job import PlannedJob  # noqa: E402
-from cloakbench.schemas.record import Environment, Status  # noqa: E402
-from cloakbench.store.store import Store  # noqa: E402
-from tests import roots, tiny  # noqa: E402
-from tests.running import Quiet  # noqa: E402
+from cloakbench.cells.plan import Cell
+from cloakbench.execute.inline import InlineExecutor
+from cloakbench.execute.job import Task
+from cloakbench.execute.local import LocalExecutor
+from cloakbench.execute.progress import Outcome
+from cloakbench.execute.ray import RayExecutor
+from cloakbench.runs import session as sessions
+from cloakbench.runs.choice import Choice
+from cloakbench.runs.planned_job import PlannedJob
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Environment
+from cloakbench.store.store import Store
+from tests import roots, tiny
+from tests.running import Quiet
 
 RECORD_BYTES = 16 << 10
 STORE_BYTES = 100 << 20

@@ -20,7 +20,8 @@ from cloakbench.errors import UserError
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.rescore import rescore
-from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.kinds import BudgetKind, Status
+from cloakbench.schemas.record import Record
 from cloakbench.store import key
 from cloakbench.suites import load as suites
 
@@ -71,7 +72,7 @@ def cell(made, entry=None, artist="vellmar", attack="dreambooth"):
 
 
 def test_every_role_gets_its_operating_points():
-    perceptual = PlannedEntry(tiny.entry("free").facts.model_copy(update={"budget": "perceptual"}), Fixed(8))
+    perceptual = PlannedEntry(tiny.entry("free").facts.model_copy(update={"budget": BudgetKind.PERCEPTUAL}), Fixed(8))
     roles = ["identity", "placebo", "random-noise", "submission"]
     entries = [tiny.FLOOR_ENTRY, perceptual, *(tiny.entry(role, role=role) for role in roles)]
     found = {
@@ -276,7 +277,7 @@ def test_a_fault_while_calibrating_is_the_cells_and_others_go_on(calibrated):
 )
 def test_a_protection_that_cannot_meet_the_target_is_skipped(calibrated, levels, reason):
     free = tiny.entry("free", Fixed(levels))
-    session = calibrated(PlannedEntry(free.facts.model_copy(update={"budget": "perceptual"}), free.instance))
+    session = calibrated(PlannedEntry(free.facts.model_copy(update={"budget": BudgetKind.PERCEPTUAL}), free.instance))
     [record] = run(session)
     assert (record.status, record.reason, record.strength) == (Status.SKIPPED, reason, 0.0)
     assert record.calibration[0] == (1.0, {"linf": float(levels)})
@@ -287,7 +288,7 @@ def test_a_protection_that_cannot_meet_the_target_is_skipped(calibrated, levels,
 
 def test_a_suite_without_calibration_has_no_place_for_protections_without_a_limit(calibrated, tmp_path, monkeypatch):
     calibrated()
-    free = PlannedEntry(tiny.entry("free").facts.model_copy(update={"budget": "perceptual"}), Fixed(8))
+    free = PlannedEntry(tiny.entry("free").facts.model_copy(update={"budget": BudgetKind.PERCEPTUAL}), Fixed(8))
     monkeypatch.setattr(sessions, "entries", lambda *_: [tiny.FLOOR_ENTRY, free])
     (tmp_path / "plain.toml").write_text(tiny.TEXT)
     with pytest.raises(UserError, match="expected a suite that calibrates strengths for free, got 'tiny'"):
@@ -304,6 +305,6 @@ def test_rescore_knows_calibrated_records(calibrated, tmp_path):
 
 
 def test_images_that_exist_already_stand_at_strengths_alone():
-    facts = tiny.entry("stored").facts.model_copy(update={"budget": "ready-made"})
+    facts = tiny.entry("stored").facts.model_copy(update={"budget": BudgetKind.READY_MADE})
     found = planner().cells([PlannedEntry(facts, Fixed(8))], [tiny.artist()])
     assert {(c.strength, c.target) for c in found} == {(0.5, None)}

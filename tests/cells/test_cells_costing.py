@@ -10,7 +10,8 @@ import pytest
 import tiny
 
 from cloakbench.cells.costing import Costs, steps
-from cloakbench.schemas.record import AttackFacts, Environment, Record, StageCost, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import AttackFacts, Environment, Record, StageCost
 from cloakbench.store import key
 
 CPU = Environment(

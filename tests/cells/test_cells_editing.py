@@ -21,7 +21,8 @@ from cloakbench.cells.stages import CellState, Stages
 from cloakbench.images import digest, to_tensor
 from cloakbench.models import loader
 from cloakbench.runs.rescore import rescore
-from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import Diffusing
 from cloakbench.store import key
 from cloakbench.store.store import Store

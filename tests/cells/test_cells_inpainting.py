@@ -13,7 +13,7 @@ from cloakbench.images import digest, encode
 from cloakbench.models import loader
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 
 EDITED = """
 [[attacks]]

@@ -10,7 +10,7 @@ import pytest
 from cloakbench import submissions
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from tests import roots, tiny
 from tests.running import run, told
 from tests.submissions import hostile

@@ -16,7 +16,7 @@ import tiny
 from cloakbench.image_files import decode
 from cloakbench.images import digest
 from cloakbench.runs import session as sessions
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 
 SLOWED = """
 import time

@@ -9,7 +9,8 @@ from running import run
 
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
-from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Record
 from cloakbench_leaderboards.data import frames
 
 TEXT = tiny.WHOLE.replace("batch = 2\nlearning_rate = 3e-4", "batch = 4\nlearning_rate = 3e-4")

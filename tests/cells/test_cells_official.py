@@ -15,6 +15,7 @@ from cloakbench.errors import UserError
 from cloakbench.runs import official
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
+from cloakbench.schemas.kinds import Role
 from cloakbench.store import seeds
 from cloakbench.submissions import checking
 from cloakbench.submissions.checking import Card, ScoreCardLine
@@ -115,7 +116,7 @@ def test_an_official_run_needs_every_model_in_the_lock(planned):
 @pytest.mark.usefixtures("nothing_runs")
 def test_an_official_run_takes_only_what_check_takes(planned, monkeypatch):
     entry = PlannedEntry(
-        planned.cells[0].entry.facts.model_copy(update={"name": "cloak", "role": "submission"}),
+        planned.cells[0].entry.facts.model_copy(update={"name": "cloak", "role": Role.SUBMISSION}),
         SandboxedSubmission("cloak"),
     )
     session = replace(planned, cells=[replace(planned.cells[0], entry=entry)])

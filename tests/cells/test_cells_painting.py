@@ -13,7 +13,7 @@ from cloakbench.datasets import freeze
 from cloakbench.images import encode
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.suite import Suite
 from cloakbench.suites import load as suites
 from tests.running import run

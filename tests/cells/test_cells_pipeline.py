@@ -12,7 +12,7 @@ from cloakbench import Protection
 from cloakbench.cells import pipeline
 from cloakbench.errors import UserError
 from cloakbench.runs import session as sessions
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 

@@ -13,7 +13,8 @@ from running import of, record_of, run, told
 
 from cloakbench.cells import stages
 from cloakbench.errors import InfrastructureError, UserError
-from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Record
 from cloakbench.store.reading import export_reference
 from cloakbench.store.store import Store
 from cloakbench.upkeep.adopt import Adopted, adopt

@@ -10,7 +10,8 @@ import pytest
 import tiny
 
 from cloakbench.metrics import weights
-from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Record
 from tests.running import run
 
 pytestmark = pytest.mark.usefixtures("stand_ins")

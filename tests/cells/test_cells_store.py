@@ -11,7 +11,8 @@ from cloakbench.cells.pipeline import attack_facts
 from cloakbench.errors import InfrastructureError, UserError
 from cloakbench.files import to_json
 from cloakbench.images import digest
-from cloakbench.schemas.record import Environment, Record, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Environment, Record
 from cloakbench.store.store import CorruptFile, Store
 from cloakbench.suites import load as suites
 

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 from cloakbench.errors import InfrastructureError
 from cloakbench.execute.job import IncompatibleWorker
-from cloakbench.schemas.record import Environment, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Environment
 
 HERE = Environment(env_class="0123456789ab", device="cpu", threads=1, packages={}, libjpeg="", commit="", dirty=False)
 

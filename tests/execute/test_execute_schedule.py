@@ -14,7 +14,7 @@ from cloakbench.execute.parcel import shared
 from cloakbench.execute.progress import Outcome
 from cloakbench.execute.ray import Needs
 from cloakbench.execute.schedule import CellQueue
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from tests import tiny
 
 

@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from cloakbench.schemas.record import AttackFacts, Environment, ProtectionFacts, Record, StageCost, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import AttackFacts, Environment, ProtectionFacts, Record, StageCost
 from cloakbench.schemas.suite import (
     AttackExplained,
     AttackSpec,

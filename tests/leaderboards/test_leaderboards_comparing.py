@@ -15,7 +15,7 @@ from synthetic import record
 from versions import FACTS, FEW, RECORDS, version, weaker
 
 from cloakbench.errors import UserError
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from cloakbench.store.reading import Loaded, load
 from cloakbench_leaderboards.scores import statistics
 from cloakbench_leaderboards.versions.comparing import compare

@@ -7,7 +7,7 @@ import pytest
 import synthetic
 from synthetic import EDIT, EDIT_METRICS, JPEG, PLAIN, arms, edited, lost, record
 
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.board import board

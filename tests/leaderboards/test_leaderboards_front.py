@@ -7,7 +7,7 @@ import pytest
 import synthetic
 from synthetic import JPEG, PLAIN, arms, record
 
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.suite import Matching
 from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards.board.board import view

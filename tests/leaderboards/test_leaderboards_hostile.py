@@ -9,7 +9,7 @@ from PIL import Image
 from seen import KINDS, kind, made, pages
 from synthetic import JPEG, PLAIN, arms, record
 
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from cloakbench.store.paths import StorePaths
 from cloakbench_leaderboards.parts import pictures
 from cloakbench_leaderboards.site.writing import publish

@@ -14,7 +14,7 @@ from seen import KINDS, Seen, kind, made, pages, words
 from synthetic import JPEG, arms, record
 
 from cloakbench.cells.selecting import SELECTABLE
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from cloakbench.store.reading import Loaded
 from cloakbench.store.seeds import salt_digest
 from cloakbench_leaderboards.pages.method_tables import STATUSES

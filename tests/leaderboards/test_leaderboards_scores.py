@@ -10,7 +10,8 @@ import pytest
 import synthetic
 from synthetic import EDIT, JPEG, LORA, PLAIN, TRANSFER, arms, edited, lost, record
 
-from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.kinds import BudgetKind, Status
+from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import Matching, Suite
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.data import coverage, frames
@@ -202,7 +203,7 @@ def test_an_edit_is_asked_of_those_that_protect_and_of_no_other_arm():
 
 def of_budget(name: str, budget: str) -> dict[str, object]:
     facts = record(name, "a", 0.5).protection
-    return {"protection": facts.model_copy(update={"budget": budget})}
+    return {"protection": facts.model_copy(update={"budget": BudgetKind(budget)})}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import synthetic
 from synthetic import JPEG, PLAIN, arms, record
 
 from cloakbench.errors import UserError
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import BudgetKind, Status
 from cloakbench.schemas.suite import Matching
 from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards.board.board import board, view
@@ -274,7 +274,7 @@ def test_a_point_over_target_is_shown_and_carries_no_rank():
 
 
 def test_a_perceptual_entry_stands_at_calibrated_points_alone():
-    facts = record("y", "a", 0.5).protection.model_copy(update={"budget": "perceptual"})
+    facts = record("y", "a", 0.5).protection.model_copy(update={"budget": BudgetKind.PERCEPTUAL})
     mine = [record("y", name, 0.5, strength=0.8, target=0.3, protection=facts) for name in NAMES]
     rules = MATCHED.model_copy(update={"calibrated": [0.3], "targets": [0.1, 0.24, 0.3], "gates": {}})
     view = board(loaded([*six_artists(), *mine], matching=rules, strengths=(0.5, 1.0)))

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import synthetic
 
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from cloakbench.store import reading, signing
 from cloakbench_leaderboards.data.trust import MAINTAINERS, SELF_REPORTED, labels
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from cloakbench.contract import Protection, Request
 from cloakbench.image_files import decode
 from cloakbench.images import Pixels, measure_budget
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from cloakbench.submissions.guard import SubmissionFault, check_determinism, run
 
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from cloakbench.errors import SubmissionError, UserError
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from cloakbench.submissions.guard import Order, Protected, SubmissionFault
 from cloakbench.submissions.sandbox import bubblewrap, client, processes
 from cloakbench.submissions.sandbox.client import Limits, SandboxedSubmission

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cloakbench.schemas.record import Environment
+from cloakbench.system import cpu
 
 PACKAGES = (
     "cloakbench",
@@ -44,13 +45,6 @@ def _git(*arguments: str) -> str:
     return result.stdout.strip() if result.returncode == 0 else ""
 
 
-def _processor() -> str:
-    """Returns the instruction set that PyTorch dispatches to: it decides rounding, as the processor's name does not."""
-    import torch
-
-    return torch.backends.cpu.get_cpu_capability()
-
-
 def class_of(device: str, threads: int, packages: Mapping[str, str]) -> str:
     """Returns the environment class of a device, a number of threads and package versions."""
     decisive = "|".join([device, str(threads), *(f"{name}={packages.get(name, 'absent')}" for name in DECISIVE)])
@@ -64,7 +58,7 @@ def current(device: str, threads: int) -> Environment:
 
     packages = {name: _version(name) for name in PACKAGES}
     if device == "cpu":
-        kind = f"cpu {platform.machine()} {_processor()}"
+        kind = f"cpu {platform.machine()} {cpu.capability()}"
     else:
         import torch
 

@@ -51,7 +51,7 @@ def arranged(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _round(cell: Cell, strongest: dict[str, float]) -> Round:
-    is_control = cell.entry.facts.role != "submission"
+    is_control = cell.entry.facts.role.is_control
     if cell.seed > 0:
         return Round.CONTROLS_AGAIN if is_control else Round.PROTECTIONS_AGAIN
     if not _is_first(cell, strongest):

@@ -19,7 +19,8 @@ from cloakbench.images import Pixels
 from cloakbench.metrics import generations, quality
 from cloakbench.metrics.generations import MeasuredSet
 from cloakbench.metrics.spaces import SPACES, FeatureImages
-from cloakbench.schemas.record import AttackFacts, Environment, Record, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import AttackFacts, Environment, Record
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench.store import seeds
 from cloakbench.store.features import StoredFeatures

@@ -11,6 +11,7 @@ from cloakbench.contract import Protection
 from cloakbench.datasets.artists import Artist
 from cloakbench.metrics import catalogue as metrics
 from cloakbench.metrics import weights
+from cloakbench.schemas.kinds import BudgetKind, Role
 from cloakbench.schemas.record import ProtectionFacts
 from cloakbench.schemas.suite import AttackSpec, Suite
 from cloakbench.store import key, seeds
@@ -19,16 +20,14 @@ from cloakbench.submissions.sandbox.client import SandboxedSubmission
 SAMPLING_VERSION = 1
 GUARD_VERSION = 1
 CALIBRATION_VERSION = 2
-REPEATED_CONTROLS = ("identity", "placebo", "floor")
-"""Roles that get the suite's `seeds.controls`: the arms that everything is compared with."""
 
 FLOOR = ProtectionFacts(
     name="floor",
     version="1",
     distribution="cloakbench",
     package_digest="",
-    role="floor",
-    budget="linf",
+    role=Role.FLOOR,
+    budget=BudgetKind.LINF,
     title="Base model that never saw the artist",
     paper="",
     licence="Apache-2.0",
@@ -107,7 +106,7 @@ class Planner:
 
     def _of(self, entry: PlannedEntry, artist: Artist) -> Iterator[Cell]:
         role, suite = entry.facts.role, self.suite
-        count = suite.seeds.controls if role in REPEATED_CONTROLS else suite.seeds.protected
+        count = suite.seeds.protected if role.has_strengths else suite.seeds.controls
         for strength, target in self._points(entry.facts):
             for attack in suite.attacks:
                 if _applies(role, attack):
@@ -116,11 +115,10 @@ class Planner:
 
     def _points(self, facts: ProtectionFacts) -> list[tuple[float | None, float | None]]:
         """Returns the operating points of an entry: strengths without, and targets without strength."""
-        fixed = {"identity": 0.0, "floor": 0.0, "placebo": 1.0}
-        if facts.role in fixed:
-            return [(fixed[facts.role], None)]
-        strengths = [] if facts.budget == "perceptual" else self.suite.strengths
-        targets = [] if facts.budget == "ready-made" else self.suite.calibrated
+        if facts.role.fixed_strength is not None:
+            return [(facts.role.fixed_strength, None)]
+        strengths = self.suite.strengths if facts.budget.runs_at_strengths else []
+        targets = self.suite.calibrated if facts.budget.runs_at_targets else []
         return [*((strength, None) for strength in strengths), *((None, target) for target in targets)]
 
     def cell(
@@ -142,7 +140,7 @@ class Planner:
 
         edits = not catalogue.is_ranked(attack)
         parents: list[str] = []
-        if entry.facts.role != "floor":
+        if entry.facts.role.has_images:
             asked = self._protect(entry.facts, artist)
             if strength is None:
                 stage("calibrate", self._calibrate(entry.facts, target))
@@ -281,16 +279,16 @@ def _measured(names: Sequence[str]) -> dict[str, Any]:
     return {"metrics": metrics.versions(names)} | ({"weights": used} if used else {})
 
 
-def _applies(role: str, attack: AttackSpec) -> bool:
+def _applies(role: Role, attack: AttackSpec) -> bool:
     """Returns whether an arm runs an attack.
 
     The floor has no images to clean or to edit, and the clean arm's edit is what all others are compared with.
     """
     if not catalogue.is_ranked(attack):
-        return role not in ("floor", "identity")
-    return role != "floor" or attack.countermeasure is None
+        return role.changes_images
+    return role.has_images or attack.countermeasure is None
 
 
 def _controls_first(entries: Sequence[PlannedEntry]) -> list[PlannedEntry]:
-    order = ("identity", "floor", "placebo", "random-noise", "submission")
+    order = list(Role)
     return sorted(entries, key=lambda entry: (order.index(entry.facts.role), entry.facts.name))

@@ -24,6 +24,7 @@ from cloakbench.images import Pixels
 from cloakbench.metrics import quality, weights
 from cloakbench.models import loader
 from cloakbench.models.loader import BaseModel
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import Calibration, Environment, StageCost
 from cloakbench.store import key
 from cloakbench.store.store import CorruptFile, Store
@@ -140,7 +141,7 @@ class Stages:
 
     def _ask(self, entry: PlannedEntry, strength: float, artist: Artist) -> list[Pixels]:
         """Returns protected images; the identity control is the clean arm and is never asked."""
-        if entry.instance is None or entry.facts.role == "identity":
+        if entry.instance is None or entry.facts.role is Role.IDENTITY:
             return list(artist.images)
         suite = self.suite
         order = guard.Order(

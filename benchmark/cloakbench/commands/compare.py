@@ -7,6 +7,7 @@ from pathlib import Path
 from cloakbench.commands.terminal import Flag, print_told
 from cloakbench.errors import UserError
 from cloakbench.runs.choice import Choice
+from cloakbench.schemas.kinds import Role
 from cloakbench.system.locations import default_store
 
 
@@ -27,7 +28,7 @@ def canaries(suite: str = "mini", *, images: Path | None = None, store: Path | N
     from cloakbench.store import reading
     from cloakbench_leaderboards.versions import drift
 
-    session = sessions.plan(Choice(suite, ("identity",), images), store or default_store())
+    session = sessions.plan(Choice(suite, (Role.IDENTITY,), images), store or default_store())
     ran = rerun(session)
     if not ran:
         raise UserError(f"expected records of identity in {session.store.root}, got none", "Run the suite first.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -19,6 +19,7 @@ from cloakbench.execute.local_worker import serve
 from cloakbench.execute.pool import Dispatcher, WorkerDied
 from cloakbench.execute.progress import Outcome, Reporter
 from cloakbench.execute.time_limit import MayStart, always
+from cloakbench.system import cpu
 
 _CONTEXT = multiprocessing.get_context("spawn")
 
@@ -74,7 +75,7 @@ class _Processes:
         ours, theirs = _CONTEXT.Pipe()
         process = _CONTEXT.Process(target=serve, args=(theirs, self.job, self.root), daemon=True)
         hand = _Hand(process, ours, self.leases.take())
-        with _seeing(hand.device):
+        with _environment(_variables(hand.device)):
             process.start()
         theirs.close()
         self._all.append(hand)
@@ -114,18 +115,27 @@ class _Processes:
             hand.process.join()
 
 
+def _variables(device: str | None) -> dict[str, str | None]:
+    """Returns what a process has to inherit: its one GPU, and the instruction set of this one; None is unset."""
+    instructions = cpu.for_workers()
+    variables: dict[str, str | None] = {name: instructions.get(name) for name in cpu.VARIABLES}
+    return variables if device is None else {**variables, VISIBLE: device}
+
+
 @contextlib.contextmanager
-def _seeing(device: str | None) -> Iterator[None]:
-    """Lets processes that start meanwhile see one GPU only: they inherit it before anything of CUDA is loaded."""
-    if device is None:
-        yield
-        return
-    before = os.environ.get(VISIBLE)
-    os.environ[VISIBLE] = device
+def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Sets variables (None: unsets them) for processes that start inside the block: libraries read them on import."""
+    before = {name: os.environ.get(name) for name in variables}
+    _set(variables)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[VISIBLE]
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
         else:
-            os.environ[VISIBLE] = before
+            os.environ[name] = value

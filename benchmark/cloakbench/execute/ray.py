@@ -177,8 +177,7 @@ class _Actors:
 
     def hire(self) -> _Hand:
         """Asks the cluster for an actor; it comes when there is room."""
-        variables = {name: os.environ[name] for name in cpu.VARIABLES if name in os.environ}
-        actor = self._kind.remote(variables)
+        actor = self._kind.remote(cpu.for_workers())
         hand = _Hand(actor, actor.open.remote([self._job]), self._lost())
         self._all.append(hand)
         return hand

@@ -1,11 +1,10 @@
 """One worker on a Ray cluster: runs cells in a scratch store and sends back what it wrote.
 
-Imports nothing that imports torch: what the processor computes with has to be settled before.
+Imports nothing that imports torch: the instruction set has to be chosen before.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -28,8 +27,7 @@ class Actor:
     """
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        os.environ.update(variables)
-        cpu.settle()
+        cpu.adopt(variables)
         self._root = Path(tempfile.mkdtemp(prefix="cloakbench-"))
         self._desk: CellRunner | None = None
         self._artists: dict[str, Artist] = {}

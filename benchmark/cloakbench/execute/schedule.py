@@ -9,7 +9,7 @@ from cloakbench.cells.plan import Cell
 from cloakbench.errors import InfrastructureError
 from cloakbench.execute.parcel import shared
 from cloakbench.execute.progress import Outcome
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 
 TRIES = 2
 """How often a cell is given out when the process that has it dies: a third would most likely die too."""

@@ -12,7 +12,8 @@ from cloakbench.cells.plan import Cell
 from cloakbench.execute.inline import InlineExecutor
 from cloakbench.execute.progress import Reporter, reporter
 from cloakbench.runs.session import Session
-from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.kinds import Role, Status
+from cloakbench.schemas.record import Record
 from cloakbench.store.store import Store
 
 COUNT = 2
@@ -29,7 +30,7 @@ def choose(session: Session) -> list[Cell]:
     arm = [
         cell
         for cell in session.cells
-        if cell.entry.facts.role == "identity" and cell.seed == 0 and catalogue.is_ranked(cell.attack)
+        if cell.entry.facts.role is Role.IDENTITY and cell.seed == 0 and catalogue.is_ranked(cell.attack)
     ]
     own = [cell for cell in arm if cell.artist.name == arm[0].artist.name]
     plain = [cell for cell in own if not cell.attack.countermeasures]

@@ -14,6 +14,7 @@ from cloakbench import submissions
 from cloakbench.cells.plan import FLOOR, PlannedEntry
 from cloakbench.errors import BenchmarkError
 from cloakbench.files import write_whole
+from cloakbench.schemas.kinds import Role
 from cloakbench.submissions import loading
 from cloakbench.submissions.discovery import Offer
 from cloakbench.submissions.loading import Claims
@@ -22,7 +23,7 @@ from cloakbench.submissions.sandbox.client import SandboxedSubmission
 from cloakbench.system import locations
 
 _log = logging.getLogger(__name__)
-CONTROLS = ("identity", "placebo", "random-noise")
+CONTROLS = tuple(str(role) for role in Role if role.is_control and role.has_images)
 
 
 def entries(names: Sequence[str], store: Path) -> list[PlannedEntry]:

@@ -25,7 +25,8 @@ from cloakbench.models import loader, registry
 from cloakbench.models.loader import BaseModel
 from cloakbench.runs.official import PUBLIC_SALT
 from cloakbench.runs.session import digests
-from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import Suite
 from cloakbench.store import key
 from cloakbench.store.store import CorruptFile, Store

@@ -25,11 +25,13 @@ from cloakbench.models import loader, registry
 from cloakbench.runs import official
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.entries import close, entries
-from cloakbench.schemas.record import Environment, Record, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Environment, Record
 from cloakbench.schemas.suite import Suite
 from cloakbench.store.store import Store
 from cloakbench.submissions.sandbox.client import SandboxedSubmission
 from cloakbench.suites import load as suites
+from cloakbench.system import cpu
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +98,8 @@ def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
     device = loader.default_device()
     if device == "cpu" and suite.threads is not None:
         torch.set_num_threads(suite.threads)
+    if device == "cpu" and cpu.is_unlimited():
+        _log.warning("computing with AVX512, other records have AVX2: import cloakbench before torch to pair with them")
     size = registry.find(suite.surrogate).image_size
     loaded = artists.load(suite, choice.images, size)
     seen = artists.for_calibration(suite, choice.images, size)
@@ -108,7 +112,7 @@ def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
 def _fitting(suite: Suite, choice: Choice, root: Path) -> list[PlannedEntry]:
     """Returns the entries that the suite has operating points for; raises UserError where a named one has none."""
     found = entries(choice.protections, root)
-    unbound = [entry for entry in found if entry.facts.budget == "perceptual"]
+    unbound = [entry for entry in found if not entry.facts.budget.runs_at_strengths]
     if suite.calibrated or not unbound:
         return found
     names = ", ".join(entry.facts.name for entry in unbound)

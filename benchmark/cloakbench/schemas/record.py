@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from cloakbench.schemas import fields
+from cloakbench.schemas.kinds import BudgetKind, Role, Status
 
 SCHEMA_VERSION: Literal[1] = 1
-
-
-class Status(StrEnum):
-    """How a cell ended; a submission's own fault counts against it, `infra_error` is tried again."""
-
-    OK = "ok"
-    SKIPPED = "skipped"
-    INVALID_OUTPUT = "invalid_output"
-    FAILED = "failed"
-    TIMEOUT = "timeout"
-    OOM = "oom"
-    NO_SIGNAL = "no_signal"
-    INFRA_ERROR = "infra_error"
 
 
 class _Frozen(BaseModel):
@@ -40,10 +27,8 @@ class ProtectionFacts(_Frozen):
     """Name of the distribution that offers it."""
     package_digest: fields.OptionalDigest
     """SHA-256 over the distribution's installed files."""
-    role: fields.Name
-    """`submission`, or the control it is: `identity`, `placebo`, `random-noise`, `floor`."""
-    budget: fields.Name
-    """`linf`, `perceptual` or `ready-made`."""
+    role: Role
+    budget: BudgetKind
     title: fields.Line
     paper: fields.Line
     licence: fields.Line

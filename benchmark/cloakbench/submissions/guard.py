@@ -14,7 +14,7 @@ from torch import Tensor
 from cloakbench.contract import Protection, Request, Surrogate
 from cloakbench.errors import SubmissionError
 from cloakbench.images import PixelChange, Pixels, decode, encode, measure_budget, quantise, size, to_tensor
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import BudgetKind, Status
 from cloakbench.submissions.state import restored
 from cloakbench.system.memory import is_out_of_memory
 
@@ -102,7 +102,7 @@ def accept(images: Sequence[Pixels], pngs: Sequence[bytes], order: Order, budget
     """Returns what came back as PNGs, one an image; raises SubmissionFault for other sizes or more than the budget."""
     saved = tuple(_decoded(png, before) for png, before in zip(pngs, images, strict=True))
     budgets = tuple(measure_budget(before, after) for before, after in zip(images, saved, strict=True))
-    if budget == "linf":
+    if budget == BudgetKind.LINF:
         _check_budget(budgets, order)
     return Protected(saved, tuple(pngs), budgets)
 

@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from cloakbench.contract import Protection
 from cloakbench.errors import BenchmarkError, SubmissionError, UserError
+from cloakbench.schemas.kinds import BudgetKind, Role
 from cloakbench.schemas.record import ProtectionFacts
 from cloakbench.submissions import environments
 from cloakbench.submissions.discovery import GROUP, Offer, Provider, find
@@ -27,7 +27,7 @@ class Claims(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    budget: Literal["linf", "perceptual", "ready-made"]
+    budget: BudgetKind
     title: str
     paper: str
     licence: str
@@ -112,7 +112,7 @@ def _check_facts(kind: type[Protection], offer: Offer) -> None:
         "title": isinstance(getattr(kind, "title", None), str) and bool(getattr(kind, "title", "")),
         "paper": isinstance(kind.paper, str),
         "licence": isinstance(kind.licence, str),
-        "budget": kind.budget in ("linf", "perceptual", "ready-made"),
+        "budget": kind.budget in list(BudgetKind),
         "deterministic": isinstance(kind.deterministic, bool),
     }
     for name, is_right in checks.items():
@@ -159,7 +159,7 @@ def facts(offer: Offer, parameters: Mapping[str, Parameter], digest: str, claims
         version=offer.version,
         distribution=offer.distribution,
         package_digest=digest,
-        role=claims.control if is_ours and claims.control else "submission",
+        role=Role(claims.control) if is_ours and claims.control else Role.SUBMISSION,
         **claims.model_dump(exclude={"control"}),
     )
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from cloakbench.errors import UserError
 from cloakbench.files import write_whole
-from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Record
 from cloakbench.store import key, reading
 from cloakbench.store.reading import Loaded
 from cloakbench.store.store import Store
@@ -51,7 +52,7 @@ def pack(protection: str, suite: str | None, store: Path, out: Path) -> Packed:
     loaded = reading.load(store, suite)
     own = [record for record in loaded.records if record.protection.name == protection]
     if not own:
-        names = sorted({r.protection.name for r in loaded.records if r.protection.role == "submission"})
+        names = sorted({r.protection.name for r in loaded.records if not r.protection.role.is_control})
         raise UserError(
             f"expected a protection with records of {loaded.facts.suite.name} in {store}, got {protection!r}",
             f"It holds: {', '.join(names) or 'none'}. Run it first: cloakbench run --protection {protection}",

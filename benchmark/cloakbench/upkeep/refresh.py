@@ -16,7 +16,8 @@ from cloakbench.runs.choice import Choice
 from cloakbench.runs.executors import ExecutorOptions, choose
 from cloakbench.runs.rescore import rescore
 from cloakbench.runs.session import Session
-from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Record
 from cloakbench.store import reading, seeds
 from cloakbench.store.store import Store
 from cloakbench_leaderboards.history import history, last_board

@@ -11,7 +11,8 @@ from typing import Any
 from cloakbench.cells import environment
 from cloakbench.errors import UserError
 from cloakbench.runs.official import PUBLIC_SALT
-from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import Suite
 from cloakbench.store import key, reading, seeds, signing
 from cloakbench.store.store import CorruptFile, Store

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cloakbench.schemas.kinds import PointState
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import PointState, Status
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards.data.frames import CellStatus
 from cloakbench_leaderboards.scores import aggregates, standings

@@ -8,15 +8,16 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from cloakbench.schemas.kinds import BudgetKind, Role
 from cloakbench.schemas.suite import Suite
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.data.frames import CellStatus
 
-SUITE_ROLES = ("submission", "random-noise")
+SUITE_ROLES = tuple(str(role) for role in Role if role.has_strengths)
 """Roles that run at the suite's strengths and protected seeds."""
-PERCEPTUAL = "perceptual"
+PERCEPTUAL = BudgetKind.PERCEPTUAL
 """Budget without an L-infinity limit: such an entry runs at calibrated strengths only."""
-READY_MADE = "ready-made"
+READY_MADE = BudgetKind.READY_MADE
 """Images that exist at some strengths already: never calibrated."""
 _ADDRESS = ["protection", "strength", "attack", "artist", "seed"]
 _Address = tuple[str, float, str, str, int]

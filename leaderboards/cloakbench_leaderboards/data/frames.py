@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Record
 
 NO_COUNTERMEASURE = ""
 """Stands for `None` in the column `countermeasure`: pandas would turn None into NaN, which never equals itself."""
@@ -127,8 +128,8 @@ def _cell_row(record: Record) -> tuple[object, ...]:
     return (
         record.key,
         protection.name,
-        protection.role,
-        protection.budget,
+        str(protection.role),
+        str(protection.budget),
         record.strength,
         record.target,
         record.artist,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import Record
 from cloakbench.store import signing
 from cloakbench_leaderboards.data.selection import select
@@ -12,7 +13,7 @@ from cloakbench_leaderboards.data.selection import select
 MAINTAINERS = "run by maintainers"
 REPRODUCED = "reproduced"
 SELF_REPORTED = "self-reported"
-ARMS = ("identity", "floor")
+ARMS = tuple(role for role in Role if not role.changes_images)
 """Roles that every score is measured against: an entry is as trustworthy as they are."""
 AGREES = 0.05
 """How far P over all cells may lie from the board's in another environment class that reproduces it."""

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from cloakbench.schemas.record import Record, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import sections

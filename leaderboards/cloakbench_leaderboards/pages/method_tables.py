@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.suite import AttackSpec, MetricFacts
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import sections

@@ -52,7 +52,7 @@ class BoardEntry(NamedTuple):
     @property
     def is_control(self) -> bool:
         """Whether it is one of the arms that every board holds."""
-        return self.facts.role in CONTROLS
+        return self.facts.role.is_control
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def _calibration(setting: Setting, limits: Mapping[str, float], record: Record) 
 def _subject(
     facts: ProtectionFacts, strengths: set[float], calibrations: dict[float, CalibratedStrength], suite: Suite
 ) -> EntryPoints:
-    is_swept = facts.role in coverage.SUITE_ROLES and facts.budget != coverage.PERCEPTUAL
+    is_swept = facts.role.has_strengths and facts.budget.runs_at_strengths
     planned = tuple(suite.strengths) if is_swept else ()
     return EntryPoints(facts.name, facts.role, tuple(sorted(strengths)), calibrations, planned)
 

@@ -21,7 +21,7 @@ LEAST_SHARE = 2 / 3
 """Share of artists that an attack has to learn from."""
 FAMILY_ERROR = 1 - LEVEL
 """Chance that a sound run fails a condition that is tested several times, over all its tests (Bonferroni)."""
-REPEATED = (Role.IDENTITY, Role.PLACEBO, Role.FLOOR)
+REPEATED = tuple(role for role in Role if not role.has_strengths)
 
 
 class GoldCondition(NamedTuple):

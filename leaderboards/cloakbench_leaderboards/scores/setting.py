@@ -17,7 +17,7 @@ from cloakbench_leaderboards.scores.scores import ScoreMatrices
 from cloakbench_leaderboards.scores.statistics import Array
 
 CLEAN = Role.IDENTITY
-FIXED = (Role.IDENTITY, Role.PLACEBO)
+FIXED = tuple(role for role in Role if role.has_images and not role.has_strengths)
 """Controls with one operating point, which stands at every target and strength."""
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cloakbench.schemas.record import Environment, Record, Status
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Environment, Record
 
 
 class EnvironmentDifference(NamedTuple):

@@ -15,7 +15,7 @@ from cloakbench.schemas.suite import SuiteFacts
 from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards.data.selection import select
 
-COMPARED = (Role.SUBMISSION, Role.RANDOM_NOISE)
+COMPARED = tuple(role for role in Role if role.has_strengths)
 """Roles that are compared where no protection is named."""
 CONTROL_ARMS = (Role.IDENTITY, Role.PLACEBO, Role.FLOOR)
 """Roles of the controls that P is made of."""

@@ -15,7 +15,7 @@ from cloakbench.system.locations import LOCK_VARIABLE, lock_file
 
 PASSED_ON = (
     "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS",
-    "HF_HOME", "TORCH_HOME", "XDG_CACHE_HOME", "CLOAKBENCH_MODELS", "CLOAKBENCH_IMAGES", *cpu.VARIABLES,
+    "HF_HOME", "TORCH_HOME", "XDG_CACHE_HOME", "CLOAKBENCH_MODELS", "CLOAKBENCH_IMAGES",
 )  # fmt: skip
 """Variables that a worker gets; everything else of the environment stays outside."""
 OURS = ("PYTHONPATH", "VIRTUAL_ENV")
@@ -46,7 +46,7 @@ def environment(box: Path, is_own: bool = False) -> dict[str, str]:
         kept[name] = os.pathsep.join(str(Path(part).absolute()) for part in kept[name].split(os.pathsep))
     kept[LOCK_VARIABLE] = str(lock_file().absolute())
     own = {"HOME": str(box), "TMPDIR": str(box / "tmp"), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    return {**kept, **own, processes.MARK: box.name, "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**kept, **cpu.for_workers(), **own, processes.MARK: box.name, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def wall(box: Path, hidden: Sequence[Path]) -> list[str]:

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from cloakbench import images
 from cloakbench.errors import InfrastructureError, SubmissionError, UserError
 from cloakbench.images import Pixels
-from cloakbench.schemas.record import Status
+from cloakbench.schemas.kinds import Status
 from cloakbench.submissions import discovery, environments, guard, naming
 from cloakbench.submissions.guard import Order, Protected, SubmissionFault
 from cloakbench.submissions.loading import Claims
