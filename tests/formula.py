@@ -116,6 +116,13 @@ def watching() -> Iterator[Seen]:
         yield seen
 
 
+def limited(gradients: Sequence[Tensor | None], norm: float = 1.0) -> list[Tensor]:
+    """Gradients whose L2 norm together is at most `norm`, as DreamBooth and LoRA train."""
+    present = [gradient for gradient in gradients if gradient is not None]
+    total = sum(float(gradient.double().square().sum()) for gradient in present) ** 0.5
+    return [gradient * min(1.0, norm / total) for gradient in present]
+
+
 def assert_equal_gradients(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
     """Equal but for rounding, on the scale of the largest."""
     largest = max(float(gradient.abs().max()) for gradient in expected)

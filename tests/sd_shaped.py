@@ -33,6 +33,11 @@ class Shape(NamedTuple):
     sample: int
     channels: int = 4
 
+    @property
+    def context(self) -> int:
+        """The width of the text encoder: the one dimension that is not narrow, as it tells the models apart."""
+        return 1024 if self.second else 768
+
 
 SHAPES = (
     Shape("sd15", False, "epsilon", 64),
@@ -62,7 +67,7 @@ def _save(shape: Shape, words: Path, folder: Path) -> None:
     kind = StableDiffusionInpaintPipeline if shape.channels == 9 else StableDiffusionPipeline
     kind(
         vae=_vae(shape),
-        text_encoder=_text_encoder(shape, len(learned)),
+        text_encoder=_text_encoder(shape, len(learned), shape.context),
         tokenizer=learned,
         unet=_unet(shape),
         scheduler=_scheduler(shape),
@@ -95,7 +100,7 @@ def _save_upscaler(words: Path, folder: Path) -> None:
             scaling_factor=0.08333,
             mid_block_add_attention=False,  # the original has some; over 512 x 512 latents it takes a CPU minutes
         ),
-        text_encoder=_text_encoder(shape, len(learned)),
+        text_encoder=_text_encoder(shape, len(learned), WIDTH),
         tokenizer=learned,
         unet=UNet2DConditionModel(
             sample_size=128,
@@ -133,16 +138,16 @@ def _tokenizer(shape: Shape, words: Path) -> CLIPTokenizer:
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77, **padding)
 
 
-def _text_encoder(shape: Shape, vocabulary: int) -> CLIPTextModel:
+def _text_encoder(shape: Shape, vocabulary: int, width: int) -> CLIPTextModel:
     config = CLIPTextConfig(
         vocab_size=vocabulary,
-        hidden_size=WIDTH,
+        hidden_size=width,
         intermediate_size=2 * WIDTH,
         num_hidden_layers=2,
         num_attention_heads=4,
         hidden_act="gelu" if shape.second else "quick_gelu",
         max_position_embeddings=77,
-        projection_dim=WIDTH // 2 if shape.second else WIDTH,
+        projection_dim=width // 2 if shape.second else width,
         bos_token_id=0,
         eos_token_id=2,  # wrong in the original files too
         pad_token_id=1,
@@ -163,7 +168,7 @@ def _unet(shape: Shape) -> UNet2DConditionModel:
         up_block_types=("UpBlock2D", *["CrossAttnUpBlock2D"] * 3),
         block_out_channels=(WIDTH, WIDTH, WIDTH, WIDTH),
         layers_per_block=1,
-        cross_attention_dim=WIDTH,
+        cross_attention_dim=shape.context,
         norm_num_groups=32,
         flip_sin_to_cos=True,
         freq_shift=0,

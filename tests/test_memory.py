@@ -104,7 +104,10 @@ def test_another_error_is_not_tried_again():
 
 @pytest.fixture
 def drawn_classes(monkeypatch):
-    monkeypatch.setattr(dreambooth, "_class_images", lambda *_: PICTURES[:3])
+    monkeypatch.setattr(dreambooth.sampling, "generate", lambda *_: PICTURES[:3])
+    dreambooth._class_posterior.cache_clear()
+    yield
+    dreambooth._class_posterior.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,10 @@ def asked(monkeypatch):
         calls.append((mimic, list(prompts), list(seeds), settings))
         return CLASS[: len(prompts)]
 
-    dreambooth._class_images.cache_clear()
+    dreambooth._class_posterior.cache_clear()
     monkeypatch.setattr(dreambooth.sampling, "generate", drawn)
     yield calls
-    dreambooth._class_images.cache_clear()
+    dreambooth._class_posterior.cache_clear()
 
 
 def plain_losses(base, unet, encoder, generator):
@@ -59,9 +59,8 @@ def test_prior_preservation_adds_the_weighted_loss_on_the_class(base, asked, wit
     plain.backward()
     assert learned.losses == pytest.approx([plain.item()], rel=1e-5)
     assert prior.item() > 0.1
-    formula.assert_equal_gradients(
-        seen.gradients[0], [w.grad for part in (unet, encoder) for w in part.parameters() if w.requires_grad]
-    )
+    gradients = formula.limited([w.grad for w in (*unet.parameters(), *encoder.parameters())])
+    formula.assert_equal_gradients(seen.gradients[0], gradients)
 
 
 def test_the_trained_text_encoder_gets_the_gradients_of_the_formula(base):
@@ -76,7 +75,8 @@ def test_the_trained_text_encoder_gets_the_gradients_of_the_formula(base):
     assert learned.losses == pytest.approx([plain.item()], rel=1e-5)
     count = len(list(encoder.parameters()))
     # Apart from the denoiser's, whose scale is another.
-    formula.assert_equal_gradients(seen.gradients[0][-count:], [w.grad for w in encoder.parameters()])
+    gradients = formula.limited([w.grad for w in (*unet.parameters(), *encoder.parameters())])
+    formula.assert_equal_gradients(seen.gradients[0][-count:], gradients[-count:])
     before = formula.weights(base.text_encoder)
     after = formula.weights(learned.model.text_encoder)
     assert all(not torch.equal(after[name], before[name]) for name in before if "position_ids" not in name)
@@ -101,7 +101,7 @@ def test_the_base_model_draws_the_class_once_for_all_artists(base, asked):
     assert mimic.words == ()
     assert prompts == ["a painting"] * 4
     assert len(set(drawn)) == 4
-    assert settings == DATA.sampling
+    assert settings.model_dump() == DATA.sampling.model_dump(include={"steps", "guidance", "scheduler"})
 
 
 def test_class_images_are_drawn_anew_for_another_class_count_or_sampling(model, asked):
@@ -121,10 +121,19 @@ def test_the_class_is_drawn_from_other_seeds_than_the_artists_images(model, aske
 
 
 def test_class_images_are_the_base_models_samples(model):
-    dreambooth._class_images.cache_clear()
-    found = dreambooth._class_images(model, "a painting", 2, formula.SAMPLING.model_dump_json())
+    dreambooth._class_posterior.cache_clear()
+    pictures = dreambooth.class_pictures(model, "a painting", 2, formula.SAMPLING)
     expected = generate(dreambooth.Personalised(model), ["a painting"] * 2, [0, 1], formula.SAMPLING)
-    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(pictures, expected, strict=True))
+
+
+def test_class_images_are_encoded_once_per_model(model, asked, monkeypatch):
+    counts = []
+    encode = model.vae.encode
+    monkeypatch.setattr(model.vae, "encode", lambda images: counts.append(len(images)) or encode(images))
+    for seed in (1, 2):
+        DreamBooth(**ONE_STEP, **PRIOR).personalise(model, DATA, seed)
+    assert sum(counts) == len(CLASS) + 2 * len(DATA.images)
 
 
 @pytest.mark.parametrize("wrong", [{"prior_weight": 1.0}, {"class_images": 4}, {"prior_weight": -1, "class_images": 4}])

@@ -45,7 +45,7 @@ def test_one_step_is_one_step_of_adamw_on_the_formula(base):
     plain = formula.loss(base, expected, drawn, base.embed(list(DATA.captions))[drawn.rows])
     plain.backward()
     assert learned.losses == pytest.approx([plain.item()], rel=1e-5)
-    formula.assert_equal_gradients(seen.gradients[0], [w.grad for w in expected.parameters()])
+    formula.assert_equal_gradients(seen.gradients[0], formula.limited([w.grad for w in expected.parameters()]))
     moved = 0
     for (name, new), old in zip(learned.model.unet.named_parameters(), expected.parameters(), strict=True):
         # The first step of AdamW: decay, then the learning rate in the gradient's direction.
@@ -123,6 +123,14 @@ def test_averaging_is_off_by_default():
     with formula.watching() as seen:
         finetune([weight], lambda _: [(weight**3).sum()], FinetuneRecipe(2, 1, 0.1), 1)
     assert torch.equal(weight, seen.after[1][0])
+
+
+@pytest.mark.parametrize(("norm", "expected"), [(5.0, [3.0, 4.0]), (1.0, [0.6, 0.8])])
+def test_gradients_longer_than_the_limit_are_scaled_down(norm, expected):
+    weight, recipe = torch.nn.Parameter(torch.zeros(2)), FinetuneRecipe(1, 1, 0.1, gradient_norm=norm)
+    with formula.watching() as seen:
+        finetune([weight], lambda _: [weight @ torch.tensor([3.0, 4.0])], recipe, 0)
+    assert seen.gradients[0][0].tolist() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(

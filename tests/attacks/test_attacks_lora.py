@@ -56,9 +56,10 @@ def test_two_steps_are_those_of_plain_matrices(base):
         )
         plain.backward()
         assert learned.losses[step] == pytest.approx(plain.item(), rel=1e-5)
-        formula.assert_equal_gradients(gradients[1::2], [w.grad for w in adapters[1::2]])
+        expected = formula.limited([w.grad for w in adapters])
+        formula.assert_equal_gradients(gradients[1::2], expected[1::2])
         if step:
-            formula.assert_equal_gradients(gradients[::2], [w.grad for w in adapters[::2]])
+            formula.assert_equal_gradients(gradients[::2], expected[::2])
 
 
 def test_adapters_start_as_the_paper_says(model):

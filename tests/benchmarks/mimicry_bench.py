@@ -83,7 +83,7 @@ def bench(model: BaseModel, suite: Suite, images: list[Pixels], captions: list[s
     count = int({**DEFAULTS["dreambooth"], **suite.mimicry["dreambooth"]}["class_images"])
     classes = pictures(count, len(images[0]), seed=0)
     data = TrainingSet(to_tensor(images), captions, suite.token, suite.class_word, suite.sampling)
-    drawn = mock.patch.object(dreambooth, "_class_images", return_value=classes)
+    drawn = mock.patch.object(dreambooth, "class_pictures", return_value=classes)
     with tempfile.TemporaryDirectory() as folder, drawn:
         for name, shown in (("artist", images), ("class", classes)):
             (Path(folder) / name).mkdir()

@@ -96,8 +96,17 @@ def train(
         return step.parts([one.draw(learner, count, own) for one, own in zip(examples, generators, strict=True)])
 
     weights = [p for module in learner.unet.modules() if isinstance(module, Packed) for p in (module.down, module.up)]
-    losses = finetune(weights, loss, attack.recipe, 0)
+    losses = finetune(weights, loss, attack.recipe, 0, limit_each)
     return learner, losses
+
+
+def limit_each(weights: Sequence[nn.Parameter], norm: float) -> None:
+    """Scales each cell's gradients down to a norm: the first dimension of the weights `[N, ...]` counts the cells."""
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)
+    factors = (norm / (squares.sqrt() + 1e-6)).clamp(max=1)
+    for gradient in gradients:
+        gradient.mul_(factors.view(-1, *[1] * (gradient.ndim - 1)))
 
 
 def alone(learner: BaseModel, model: BaseModel, cell: int) -> BaseModel:

@@ -45,7 +45,7 @@ def test_models_of_both_lines_load_and_go_round(shape):
     assert (model.name, model.facts) == (shape.alias, registry.find(shape.alias))
     assert model.scheduler.config.prediction_type == shape.prediction
     context = model.embed(["a painting of a boat in the style of sks"])
-    assert context.shape == (1, 77, sd_shaped.WIDTH)
+    assert context.shape == (1, 77, shape.context)
     noisy = torch.zeros((1, shape.channels, 16, 16))
     predicted = model.unet(noisy, torch.tensor([5]), encoder_hidden_states=context).sample
     assert predicted.shape == (1, 4, 16, 16)

@@ -48,10 +48,10 @@ class StageFacts:
 
 
 def _countermeasure(
-    name: str, summary: str, limits: str, kind: str, *models: str, perceptual: bool = False
+    name: str, summary: str, limits: str, kind: str, *models: str, perceptual: bool = False, version: int = 1
 ) -> StageFacts:
     target = f"cloakbench.attacks.countermeasures.{name.replace('-', '_')}:{kind}"
-    return StageFacts(name, "countermeasure", 1, summary, limits, target, models, perceptual)
+    return StageFacts(name, "countermeasure", version, summary, limits, target, models, perceptual)
 
 
 def _mimicry(name: str, module: str, kind: str, summary: str, limits: str, version: int = 1) -> StageFacts:
@@ -108,6 +108,7 @@ STAGES: tuple[StageFacts, ...] = (
         "further from the clean ones: no threat there.",
         "DiffPure",
         "model",
+        version=2,
     ),
     _countermeasure(
         "vae-trans",
@@ -125,6 +126,7 @@ STAGES: tuple[StageFacts, ...] = (
         "NoisyUpscale",
         "model",
         "upscaler",
+        version=2,
     ),
     _mimicry(
         "dreambooth",
@@ -133,6 +135,7 @@ STAGES: tuple[StageFacts, ...] = (
         "The mimic fine-tunes the whole denoiser on the images, with a rare token in the captions.",
         "One recipe for all artists: a mimic who tunes it to one of them may get more. On the embedded model "
         "images have 128 pixels, so that its numbers do not stand for Stable Diffusion at 512.",
+        version=2,
     ),
     _mimicry(
         "lora",
@@ -140,7 +143,7 @@ STAGES: tuple[StageFacts, ...] = (
         "LoRA",
         "The mimic trains low-rank adapters on the denoiser's attention and leaves the rest alone.",
         "Only attention is adapted, at one rank and for all artists by one recipe.",
-        version=2,
+        version=3,
     ),
     _mimicry(
         "textual-inversion",
@@ -149,6 +152,7 @@ STAGES: tuple[StageFacts, ...] = (
         "The mimic trains the embedding of one new word and leaves every weight alone.",
         "The model can only be steered to what it already draws. On clean development artists of the embedded "
         "model it learned less than `dreambooth`.",
+        version=2,
     ),
     _mimicry(
         "dreamstyler",
@@ -156,12 +160,15 @@ STAGES: tuple[StageFacts, ...] = (
         "DreamStyler",
         "The mimic trains the embeddings of several new words, each in charge of one stretch of the denoising.",
         "The paper learns one image and has style guidance; here the words learn all of the artist's images, "
-        "without it. On clean development artists of the embedded model it learned less than `dreambooth`.",
+        "without it. Captions that are all alike, as those of a collection without captions, say nothing of what is "
+        "in an image, as the paper's context-aware prompts do. On clean development artists of the embedded model it "
+        "learned less than `dreambooth`.",
+        version=2,
     ),
     StageFacts(
         "edit",
         "editing",
-        1,
+        2,
         "The mimic edits each image by image-to-image; the result is compared with the same edit of the clean image.",
         "Few prompts at one strength. The distance to the clean edit says that the result is another one, not "
         "that it is of no use to the mimic. Nothing is learned.",
@@ -170,7 +177,7 @@ STAGES: tuple[StageFacts, ...] = (
     StageFacts(
         "inpaint",
         "editing",
-        1,
+        2,
         "The mimic repaints the masked part of each image; the result is compared with the same of the clean image.",
         "Few prompts, and one mask an image, which the protection does not see. The kept part is compared too, "
         "as the autoencoder rebuilt it. Nothing is learned.",

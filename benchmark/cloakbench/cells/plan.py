@@ -17,8 +17,8 @@ from cloakbench.schemas.suite import AttackSpec, Suite
 from cloakbench.store import key, seeds
 from cloakbench.submissions.sandbox.client import SandboxedSubmission
 
-SAMPLING_VERSION = 1
-GUARD_VERSION = 1
+SAMPLING_VERSION = 2
+GUARD_VERSION = 2
 CALIBRATION_VERSION = 2
 
 FLOOR = ProtectionFacts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,8 +15,9 @@ from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import Tensor
 
 from cloakbench.errors import UserError
-from cloakbench.models import registry
+from cloakbench.models import hub, registry
 from cloakbench.models.compiled import is_possible
+from cloakbench.models.loader import silence
 from cloakbench.models.registry import Located, ModelFacts
 from cloakbench.whitebox import autocast
 
@@ -76,9 +78,18 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> Autoencoder:
 
 @lru_cache(maxsize=3)
 def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> Autoencoder:
+    silence()
     try:
         kind = json.loads((folder / "config.json").read_bytes())["_class_name"]
-        module = _KINDS[kind].from_pretrained(folder, torch_dtype=dtype, local_files_only=True, use_safetensors=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of `torch_dtype`, as for the base models
+            module = _KINDS[kind].from_pretrained(
+                folder,
+                torch_dtype=dtype,
+                local_files_only=True,
+                use_safetensors=True,
+                variant=hub.variant(folder),
+            )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"expected an {' or '.join(_KINDS)} in {folder}, got one that does not load: "

@@ -19,7 +19,12 @@ BARE = ("config.json", "diffusion_pytorch_model.safetensors")
 """The files of a part alone, as of a bare autoencoder."""
 _SUFFIXES = ("json", "txt", "safetensors")
 _WANTED = ["model_index.json", *(f"{part}/*.{suffix}" for part in UPSCALER_PARTS for suffix in _SUFFIXES), *BARE]
-_VARIANTS = ["*.fp16.*", "*.fp16-*", "*.non_ema.*", "*.non_ema-*"]
+HALF = "fp16"
+"""The variant that is loaded of a part that has no full-precision weights; diffusers' name for it."""
+_HALF_FILES = ["*.fp16.*", "*.fp16-*"]
+_NON_EMA_FILES = ["*.non_ema.*", "*.non_ema-*"]
+_STEMS = ("diffusion_pytorch_model", "model")
+"""What diffusers and transformers call a part's weights, without ending."""
 
 
 class Snapshot(NamedTuple):
@@ -74,28 +79,59 @@ def _snapshot(mirror: str, revision: str, local: bool) -> Snapshot:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    try:
-        folder = snapshot_download(
-            mirror,
-            revision=revision or None,
-            allow_patterns=_WANTED,
-            ignore_patterns=_VARIANTS,
-            local_files_only=local,
+    def obtain(ignored: list[str]) -> Path:
+        return Path(
+            snapshot_download(
+                mirror,
+                revision=revision or None,
+                allow_patterns=_WANTED,
+                ignore_patterns=ignored,
+                local_files_only=local,
+            )
         )
+
+    try:
+        folder = obtain([*_HALF_FILES, *_NON_EMA_FILES])
+        if _unweighted(folder):
+            folder = obtain(_NON_EMA_FILES)
     except LocalEntryNotFoundError as error:
         reason = "nothing was downloaded" if local else "the hub did not answer"
         raise NotOnHub(f"not in the local Hugging Face cache, and {reason}") from error
-    return Snapshot(Path(folder), Path(folder).name)  # the cache names a snapshot's folder by its commit
+    return Snapshot(folder, folder.name)  # the cache names a snapshot's folder by its commit
 
 
 def lacking(folder: Path, parts: Sequence[str] = PARTS) -> list[str]:
-    """Returns what a folder of a pipeline of these parts, or without any of a bare model, should hold and does not."""
+    """Returns what a folder should hold and does not.
+
+    Args:
+        folder: A pipeline's folder, or a bare autoencoder's.
+        parts: The folders of the pipeline; empty for a bare autoencoder.
+    """
     wanted = ["model_index.json", *parts] if parts else BARE
     missing = [name for name in wanted if not (folder / name).exists()]
     if not parts:
         return missing
-    bare = [part for part in WEIGHTED if part not in missing and not any((folder / part).glob("*.safetensors"))]
+    bare = [part for part in _unweighted(folder) if part not in missing and variant(folder / part) is None]
     return [*missing, *(f"{part}/*.safetensors" for part in bare)]
+
+
+def _unweighted(folder: Path) -> list[str]:
+    """Returns the parts of a pipeline's folder that have no full-precision weights."""
+    if not (folder / "model_index.json").is_file():
+        return []
+    return [part for part in WEIGHTED if not _has_weights(folder / part, "")]
+
+
+def variant(part: Path) -> str | None:
+    """Returns `fp16` for a part that has half-precision weights and no others, else None."""
+    return HALF if not _has_weights(part, "") and _has_weights(part, f".{HALF}") else None
+
+
+def _has_weights(part: Path, infix: str) -> bool:
+    """Returns whether a part's weights are there whole: one file, or the index of several."""
+    names = [f"{stem}{infix}.safetensors" for stem in _STEMS]
+    names += [f"{stem}.safetensors.index{infix}.json" for stem in _STEMS]
+    return any((part / name).is_file() for name in names)
 
 
 def find(alias: str, sources: Iterable[HubSource], fetch: Fetch = download, parts: Sequence[str] = PARTS) -> Found:
@@ -118,8 +154,10 @@ def find(alias: str, sources: Iterable[HubSource], fetch: Fetch = download, part
 
 
 def _brief(error: Exception) -> str:
-    first = str(error).strip().partition("\n")[0][:160]
-    return first if isinstance(error, NotOnHub) else f"{type(error).__name__}: {first}"
+    """Returns the first three lines as one: the hub says in the third to log in or to accept a licence."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(lines[:3])[:400]
+    return text if isinstance(error, NotOnHub) else f"{type(error).__name__}: {text}"
 
 
 def how_to_get(alias: str, parts: Sequence[str] = PARTS) -> str:

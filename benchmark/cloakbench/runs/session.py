@@ -126,9 +126,11 @@ def _fitting(suite: Suite, choice: Choice, root: Path) -> list[PlannedEntry]:
 
 
 def digests(suite: Suite) -> Digests:
-    """Returns the digests of all weights that the suite touches."""
+    """Returns the digests of all weights that the suite touches; raises UserError where two models are the same one."""
+    models = {alias: registry.model_digest(alias) for alias in sorted(catalogue.models(suite))}
+    registry.check_distinct(models)
     return Digests(
-        {alias: registry.model_digest(alias) for alias in sorted(catalogue.models(suite))},
+        models,
         registry.digest(registry.weights("mini-clip")),
         registry.file_digest(registry.weights("mini-lpips.safetensors")),
     )

@@ -14,6 +14,8 @@ from cloakbench.whitebox import diffusion_loss, normal, posterior, scale
 BATCH = 2
 """Images a training step; project-defined. The authors take one of the person and one of the class."""
 WEIGHT_DECAY = 0.01
+GRADIENT_NORM = 1.0
+"""Limit of the gradients' norm in the authors' training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,13 @@ class Learner:
                 loss = diffusion_loss(self.parts, latents, self.context, generator).mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(unet.parameters(), GRADIENT_NORM)
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         unet.requires_grad_(False)
 
     @torch.no_grad()
     def _posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        found = [posterior(self.parts, part) for part in torch.split(images, self.chunk)]
-        means, deviations = zip(*found, strict=True)
+        parts = [posterior(self.parts, part) for part in torch.split(images, self.chunk)]
+        means, deviations = zip(*parts, strict=True)
         return torch.cat(means), torch.cat(deviations)

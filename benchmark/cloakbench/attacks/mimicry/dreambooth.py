@@ -11,6 +11,8 @@ from torch import Tensor
 
 from cloakbench.attacks.mimicry import sampling
 from cloakbench.attacks.mimicry.finetune import (
+    GRADIENT_NORM,
+    Contexts,
     Examples,
     FinetuneRecipe,
     FinetuneStep,
@@ -23,10 +25,10 @@ from cloakbench.attacks.mimicry.finetune import (
     posterior,
     trainable,
 )
-from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
+from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet, keep_token
 from cloakbench.images import Pixels, to_tensor
 from cloakbench.models.loader import BaseModel
-from cloakbench.schemas.suite import Sampling
+from cloakbench.schemas.suite import Diffusing
 
 
 class DreamBooth:
@@ -48,7 +50,7 @@ class DreamBooth:
     ) -> None:
         if prior_weight < 0 or class_images < 0 or (prior_weight > 0) != (class_images > 0):
             raise ValueError("prior_weight and class_images go together: both above 0, or both 0")
-        self.recipe = FinetuneRecipe(steps, batch, learning_rate, average)
+        self.recipe = FinetuneRecipe(steps, batch, learning_rate, average, gradient_norm=GRADIENT_NORM)
         self.train_text_encoder = train_text_encoder
         self.prior_weight = prior_weight
         self.class_images = class_images
@@ -58,7 +60,8 @@ class DreamBooth:
         learner = replace(model, unet=trainable(model.in_single("unet")))
         if self.train_text_encoder:
             learner = replace(learner, text_encoder=trainable(model.in_single("text_encoder")))
-        examples = self._examples(learner, data.images, data.captions)
+        captions = keep_token(model, data.captions, data.token)
+        examples = self._examples(learner, data.images, captions)
         loss = self._loss(learner, examples, self._prior(model, learner, data))
         weights = [p for part in (learner.unet, learner.text_encoder) for p in part.parameters() if p.requires_grad]
         losses = finetune(weights, loss, self.recipe, seed)
@@ -79,19 +82,29 @@ class DreamBooth:
         return loss
 
     def _examples(self, learner: BaseModel, images: Tensor, captions: Sequence[str]) -> Examples:
-        contexts = live_contexts if self.train_text_encoder else fixed_contexts
-        return Examples(*posterior(learner, images), contexts(learner, captions))
+        return Examples(*posterior(learner, images), self._contexts(learner, captions))
+
+    def _contexts(self, learner: BaseModel, texts: Sequence[str]) -> Contexts:
+        return live_contexts(learner, texts) if self.train_text_encoder else fixed_contexts(learner, texts)
 
     def _prior(self, model: BaseModel, learner: BaseModel, data: TrainingSet) -> Examples | None:
         if not self.class_images:
             return None
         text = f"a {data.class_word}"
-        drawn = _class_images(model, text, self.class_images, data.sampling.model_dump_json())
-        return self._examples(learner, to_tensor(drawn), [text] * len(drawn))
+        settings = Diffusing(**data.sampling.model_dump(include=set(Diffusing.model_fields)))
+        mean, deviation = _class_posterior(model, text, self.class_images, settings)
+        return Examples(mean, deviation, self._contexts(learner, [text] * self.class_images))
 
 
 @lru_cache(maxsize=2)
-def _class_images(model: BaseModel, text: str, count: int, settings: str) -> list[Pixels]:
-    """Returns pictures of the class; the same for every artist and arm, which therefore stay paired."""
-    chosen = Sampling.model_validate_json(settings)
-    return sampling.generate(Personalised(model), [text] * count, range(count), chosen)
+def _class_posterior(model: BaseModel, text: str, count: int, settings: Diffusing) -> tuple[Tensor, Tensor]:
+    """Returns the posterior of pictures of the class that the model draws.
+
+    They are the same for every artist and arm, which therefore stay paired, and drawn and encoded once per model.
+    """
+    return posterior(model, to_tensor(class_pictures(model, text, count, settings)))
+
+
+def class_pictures(model: BaseModel, text: str, count: int, settings: Diffusing) -> list[Pixels]:
+    """Returns pictures of the class that the model draws, from seeds that no artist's images have."""
+    return sampling.generate(Personalised(model), [text] * count, range(count), settings)

@@ -14,6 +14,8 @@ from cloakbench.attacks.mimicry.captured import Batch, Captured
 from cloakbench.models.loader import BaseModel
 from cloakbench.system.memory import at_once
 
+GRADIENT_NORM = 1.0
+"""Limit of the gradients' norm in diffusers' scripts for DreamBooth and LoRA, and in those of IMPRESS."""
 Contexts = Callable[[Tensor, Tensor], Tensor]
 """Text contexts `[B, L, C]` for the drawn rows of a training set at the drawn times."""
 Loss = Callable[[torch.Generator], Iterable[Tensor]]
@@ -22,13 +24,17 @@ Loss = Callable[[torch.Generator], Iterable[Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class FinetuneRecipe:
-    """How the mimic trains: AdamW at a constant rate; `average` is the decay of the weights' moving average, or 0."""
+    """How the mimic trains: AdamW at a constant rate; `average` is the decay of the weights' moving average, or 0.
+
+    `gradient_norm` is the largest L2 norm of all gradients together; longer ones are scaled down to it. 0: no limit.
+    """
 
     steps: int
     batch: int
     learning_rate: float
     average: float = 0.0
     weight_decay: float = 0.01
+    gradient_norm: float = 0.0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1 or self.learning_rate <= 0 or not 0 <= self.average < 1:
@@ -53,9 +59,25 @@ class Examples:
         return Batch(latents, noise, times, self.contexts(rows.to(model.device), times))
 
 
+def at_own_size(model: BaseModel, images: Tensor) -> Tensor:
+    """Returns square images `[N, 3, S, S]` at the size that the model draws: others would teach it another scale.
+
+    Images that are not square stay as they are, because resizing would squash them.
+    """
+    side = model.unet.config.sample_size * model.divisor
+    height, width = images.shape[-2:]
+    if height != width or height == side:
+        return images
+    return F.interpolate(images, (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+
+
 @torch.no_grad()
 def posterior(model: BaseModel, images: Tensor, chunk: int = 4) -> tuple[Tensor, Tensor]:
-    """Returns means and standard deviations of the latents of `[N, 3, H, W]` images in [0, 1], unscaled, in float32."""
+    """Returns means and standard deviations of the latents of `[N, 3, H, W]` images in [0, 1], unscaled, in float32.
+
+    Square images of another size than the model's are resized to it first.
+    """
+    images = at_own_size(model, images)
     chunk = at_once(chunk, len(images))
     parts = [whitebox.posterior(model, part.to(model.device)) for part in torch.split(images, chunk)]
     means, deviations = zip(*parts, strict=True)
@@ -134,7 +156,7 @@ class FinetuneStep:
         yield self._captured.replay(joined)
 
     def _loss(self, joined: Batch) -> Tensor:
-        pairs = zip(*(torch.chunk(each, len(self._weights)) for each in predict(self._model, joined)), strict=True)
+        pairs = zip(*(torch.chunk(values, len(self._weights)) for values in predict(self._model, joined)), strict=True)
         losses = [weight * F.mse_loss(*pair) for weight, pair in zip(self._weights, pairs, strict=True)]
         return torch.stack(losses).sum()
 
@@ -151,8 +173,22 @@ def _pieces(model: BaseModel, batch: Batch, weight: float, most: int) -> Iterato
         batch.context.backward(context.grad)  # type: ignore[no-untyped-call]
 
 
-def finetune(weights: Sequence[nn.Parameter], loss: Loss, recipe: FinetuneRecipe, seed: int) -> tuple[float, ...]:
-    """Trains `weights` in place on what `loss` draws from its generator; returns the loss of every step."""
+def finetune(
+    weights: Sequence[nn.Parameter],
+    loss: Loss,
+    recipe: FinetuneRecipe,
+    seed: int,
+    limit: Callable[[Sequence[nn.Parameter], float], object] = nn.utils.clip_grad_norm_,
+) -> tuple[float, ...]:
+    """Trains weights in place; returns the loss of every step.
+
+    Args:
+        weights: What trains, in float32.
+        loss: Draws a step's batch from the generator it gets and yields the loss in parts.
+        recipe: Steps, rate and the like.
+        seed: Of the generator.
+        limit: Scales gradients of a norm above the recipe's down to it, in place; by default all of them together.
+    """
     averages = [p.detach().clone() for p in weights] if recipe.average else []
     optimizer = torch.optim.AdamW(weights, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     generator = torch.Generator().manual_seed(seed)
@@ -164,6 +200,8 @@ def finetune(weights: Sequence[nn.Parameter], loss: Loss, recipe: FinetuneRecipe
             if part.requires_grad:
                 part.backward()  # type: ignore[no-untyped-call]
             parts.append(part.detach())
+        if recipe.gradient_norm:
+            limit(weights, recipe.gradient_norm)
         optimizer.step()
         losses.append(torch.stack(parts).sum())
         if averages:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cloakbench.attacks.mimicry.finetune import Contexts, Examples, FinetuneRecipe, drawn_loss, finetune, posterior
-from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet, with_word
+from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet, keep_token, with_word
 from cloakbench.models.loader import BaseModel
 from cloakbench.whitebox import autocast
 
@@ -41,7 +41,8 @@ class Inversion:
         """Returns the model with new words that have learned `data`, and their embeddings alone."""
         words = tuple(f"<{data.token}-{n}>" for n in range(self.stages))
         learner, vectors = with_words(model, words, self.initial)
-        texts = [with_word(data.captions, data.token, word) for word in words]
+        captions = keep_token(model, data.captions, data.token)
+        texts = [with_word(captions, data.token, word) for word in words]
         examples = Examples(*posterior(model, data.images), staged_contexts(learner, texts))
         losses = finetune([vectors], drawn_loss(learner, examples, self.recipe.batch), self.recipe, seed)
         vectors.requires_grad_(False)

@@ -13,6 +13,7 @@ from peft import LoraConfig, get_peft_model_state_dict
 from torch import nn
 
 from cloakbench.attacks.mimicry.finetune import (
+    GRADIENT_NORM,
     Examples,
     FinetuneRecipe,
     drawn_loss,
@@ -21,7 +22,7 @@ from cloakbench.attacks.mimicry.finetune import (
     fixed_contexts,
     posterior,
 )
-from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
+from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet, keep_token
 from cloakbench.models.loader import BaseModel
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -36,7 +37,7 @@ class LoRA:
         if rank < 1 or alpha <= 0:
             raise ValueError("rank must be at least 1 and alpha above 0")
         self.adapters = LoraConfig(r=rank, lora_alpha=alpha, init_lora_weights="gaussian", target_modules=ATTENTION)
-        self.recipe = FinetuneRecipe(steps, batch, learning_rate, average)
+        self.recipe = FinetuneRecipe(steps, batch, learning_rate, average, gradient_norm=GRADIENT_NORM)
 
     def personalise(self, model: BaseModel, data: TrainingSet, seed: int) -> Personalised:
         """Returns the model with a copy of its denoiser whose adapters have learned `data`, and the adapters alone."""
@@ -48,7 +49,8 @@ class LoRA:
         weights = [p for p in learner.unet.parameters() if p.requires_grad]
         for weight in weights:
             weight.data = weight.data.float()
-        examples = Examples(*posterior(model, data.images), fixed_contexts(model, data.captions))
+        captions = keep_token(model, data.captions, data.token)
+        examples = Examples(*posterior(model, data.images), fixed_contexts(model, captions))
         losses = finetune(weights, drawn_loss(learner, examples, self.recipe.batch), self.recipe, seed)
         finished(learner.unet, model)
         kept = {f"unet.{name}": t for name, t in self._state(learner.unet).items()}

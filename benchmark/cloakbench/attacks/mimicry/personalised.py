@@ -12,14 +12,50 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from cloakbench.errors import UserError
 from cloakbench.models.loader import BaseModel
 from cloakbench.schemas.suite import Sampling
+
+NEAREST = 4
+"""Words before the token that stay when a caption is shortened."""
 
 
 def with_word(texts: Sequence[str], token: str, word: str) -> list[str]:
     """Returns the texts with `word` in place of `token`, where that stands alone: not inside another word."""
     alone = re.compile(rf"(?<!\w){re.escape(token)}(?!\w)")
     return [alone.sub(lambda _: word, text) for text in texts]
+
+
+def keep_token(model: BaseModel, texts: Sequence[str], token: str) -> list[str]:
+    """Returns the texts, shortened where the model's text encoder would cut `token` off behind a long caption.
+
+    Words go from the end of what stands before the token, but for the four nearest to it ("in the style of"). Texts
+    without the token, and those in which it survives, stay as they are. Raises UserError where it cannot be kept.
+    """
+    return [_shortened(model, text, token) if token in text else text for text in texts]
+
+
+def _shortened(model: BaseModel, text: str, token: str) -> str:
+    words = text.split()
+    position = next((n for n, word in enumerate(words) if token in word), 0)
+    before, clause = words[: max(position - NEAREST, 0)], words[max(position - NEAREST, 0) :]
+    while not _survives(model, text, token):
+        if not before:
+            raise UserError(
+                f"expected a caption in which {model.name!r} reads {token!r}, got {text[:60]!r}...",
+                "Shorten the caption: its text encoder reads only the first words.",
+            )
+        before = before[:-1]
+        text = " ".join([*before, *clause])
+    return text
+
+
+def _survives(model: BaseModel, text: str, token: str) -> bool:
+    """Returns whether all of the token is among the ids that the text encoder reads."""
+    end = text.index(token) + len(token)
+    limit = model.tokenizer.model_max_length
+    needed = model.tokenizer(text[:end], truncation=True, max_length=limit + 1).input_ids
+    return len(needed) <= limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +93,7 @@ class Personalised:
         if not self.words:
             return self.model.embed(list(texts))[None]
         filled = [with_word(texts, self.token, word) for word in self.words]
-        return torch.stack([self.model.embed(one) for one in filled])
+        return torch.stack([self.model.embed(texts_of_word) for texts_of_word in filled])
 
     def adapter(self) -> bytes:
         """Returns the adapters or embeddings as a safetensors file; raises ValueError for a mimicry that keeps none."""

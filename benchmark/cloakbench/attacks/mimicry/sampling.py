@@ -13,10 +13,12 @@ from cloakbench.attacks.mimicry.personalised import Personalised
 from cloakbench.images import Pixels, quantise
 from cloakbench.models.compiled import compiled
 from cloakbench.models.loader import BaseModel
-from cloakbench.schemas.suite import Diffusing, Sampling
+from cloakbench.schemas.suite import Diffusing
 from cloakbench.system.memory import at_once
 
 SCHEDULERS = {"dpm++": DPMSolverMultistepScheduler, "ddim": DDIMScheduler}
+OPTIONS: dict[str, dict[str, bool]] = {"dpm++": {}, "ddim": {"clip_sample": False, "set_alpha_to_one": False}}
+"""What a scheduler is told whatever the model's folder says."""
 
 
 def redrawing(strength: float, steps: int, guidance: float, scheduler: str) -> Diffusing:
@@ -39,8 +41,11 @@ def seeded_noise(model: BaseModel, seeds: Sequence[int], shape: Sequence[int]) -
 
 
 def schedule(model: BaseModel, settings: Diffusing, begin: int = 0) -> Any:
-    """Returns the named scheduler, on the model's noise schedule, ready for its steps from `begin` on."""
-    scheduler = SCHEDULERS[settings.scheduler].from_config(model.scheduler.config)
+    """Returns the named scheduler, on the model's noise schedule, ready for its steps from `begin` on.
+
+    Latents are not bound to [-1, 1]: DDIM does not clip them, also where a folder's configuration does not say so.
+    """
+    scheduler = SCHEDULERS[settings.scheduler].from_config(model.scheduler.config, **OPTIONS[settings.scheduler])
     scheduler.set_timesteps(settings.steps, device=model.device)
     if hasattr(scheduler, "set_begin_index"):  # those that count their steps, other than DDIM
         scheduler.set_begin_index(begin)
@@ -80,7 +85,7 @@ def denoise(
 
 
 def generate(
-    mimic: Personalised, prompts: Sequence[str], seeds: Sequence[int], settings: Sampling, chunk: int = 16
+    mimic: Personalised, prompts: Sequence[str], seeds: Sequence[int], settings: Diffusing, chunk: int = 16
 ) -> list[Pixels]:
     """Returns one 8-bit image per prompt and seed; `chunk` is how many are computed at once, not part of the result."""
     model, chunk = mimic.model, at_once(chunk, len(seeds))
@@ -109,7 +114,7 @@ def image_to_image(
     if not 0 <= strength <= 1:
         raise ValueError(f"expected a strength in [0, 1], got {strength}")
     contexts, empty = model.embed(list(prompts))[None], model.embed([""])[None]
-    made: list[Pixels] = []
+    images_out: list[Pixels] = []
     chunk = at_once(chunk, len(images))
     for at in range(0, len(images), chunk):
         rows = slice(at, at + chunk)
@@ -120,8 +125,8 @@ def image_to_image(
             noise = seeded_noise(model, seeds[rows], latents.shape[1:])
             latents = _noised(model, latents, noise, settings, begin)
             latents = denoise(model, latents, (empty, contexts[:, rows]), settings, begin)
-        made += quantise(model.decode(latents))
-    return made
+        images_out += quantise(model.decode(latents))
+    return images_out
 
 
 def _noised(model: BaseModel, latents: Tensor, noise: Tensor, settings: Diffusing, begin: int) -> Tensor:

@@ -1,0 +1,64 @@
+"""The artist's token in captions that are longer than a text encoder reads."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cloakbench.attacks.mimicry.personalised import keep_token
+from cloakbench.errors import UserError
+
+LONG = " ".join(f"boat{n}" for n in range(80))
+
+
+@pytest.fixture
+def narrow(sd_weights):
+    from cloakbench.models import loader
+
+    return loader.load(str(sd_weights / "sd15"))
+
+
+def ids_of(model, text):
+    return model.tokenizer(text, add_special_tokens=False).input_ids
+
+
+def test_the_token_survives_a_caption_of_80_words(narrow):
+    caption = f"{LONG} in the style of sks"
+    token = ids_of(narrow, "sks")
+    [before] = narrow.tokens([caption]).tolist()
+    [kept] = keep_token(narrow, [caption], "sks")
+    [after] = narrow.tokens([kept]).tolist()
+    assert not set(token) <= set(before)
+    assert set(token) <= set(after)
+    assert kept.endswith("in the style of sks")
+    assert LONG.startswith(kept.removesuffix(" in the style of sks"))
+
+
+@pytest.mark.parametrize("caption", ["a boat in the style of sks", f"sks {LONG}", LONG, ""])
+def test_captions_whose_token_survives_stay_as_they_are(narrow, caption):
+    assert keep_token(narrow, [caption], "sks") == [caption]
+
+
+def test_no_more_words_go_than_have_to(narrow):
+    [kept] = keep_token(narrow, [f"{LONG} by sks"], "sks")
+    dropped = LONG.removeprefix(kept.removesuffix(" by sks").rsplit(" ", 2)[0]).split()[0]
+    longer = kept.replace(" by sks", f" {dropped} by sks")
+    assert len(narrow.tokenizer(kept).input_ids) <= 77 < len(narrow.tokenizer(longer).input_ids)
+
+
+def test_a_token_that_cannot_be_kept_is_an_error(narrow):
+    with pytest.raises(UserError, match="sks"):
+        keep_token(narrow, [f"{'x' * 400} a a a sks"], "sks")
+
+
+def test_learned_words_get_a_gradient_behind_a_long_caption(narrow):
+    from dataclasses import replace
+
+    import formula
+
+    from cloakbench.attacks.mimicry.inversion import TextualInversion
+
+    data = replace(formula.data(1), captions=[f"{LONG} in the style of sks"], images=torch.rand(1, 3, 64, 80))
+    with formula.watching() as seen:
+        TextualInversion("painting", steps=1, batch=1, learning_rate=1e-3).personalise(narrow, data, 0)
+    assert float(seen.gradients[0][0].abs().max()) > 0
