@@ -1,62 +1,16 @@
-"""What can attack: frozen facts and where the code is, readable without torch."""
+"""The stages of attacks: each declared once, with its facts and its class. Readable without torch."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, get_args
 
-from cloakbench.errors import UserError, unknown
+from cloakbench.attacks.stage import Kind, Knowledge, StageFacts, countermeasure, mimicry
+from cloakbench.errors import unknown
 from cloakbench.schemas.suite import links
 
 if TYPE_CHECKING:
     from cloakbench.schemas.suite import AttackSpec, Scalar, Suite
-
-Kind = Literal["countermeasure", "mimicry", "editing"]
-
-
-@dataclass(frozen=True, slots=True)
-class StageFacts:
-    """One stage of an attack; `version` is bumped by hand whenever its numbers can change."""
-
-    name: str
-    kind: Kind
-    version: int
-    summary: str
-    limits: str
-    """What its numbers cannot show."""
-    target: str
-    """`module:Class`, imported only when the stage runs."""
-    models: tuple[str, ...] = ()
-    """Parameters whose value is the alias of a model that the stage uses."""
-    perceptual: bool = False
-    """Whether it uses the suite's perceptual distance."""
-    needs_masks: bool = False
-    """Whether it needs a mask for each image, which only some collections have."""
-
-    def build(self, parameters: Mapping[str, Scalar]) -> Any:
-        """Returns the stage with its parameters; raises UserError where it does not take one of them."""
-        module, _, name = self.target.partition(":")
-        try:
-            return getattr(importlib.import_module(module), name)(**parameters)
-        except (TypeError, ValueError) as error:
-            raise UserError(
-                f"{self.kind} {self.name!r} does not take {dict(parameters)}: {error}",
-                "Correct its table in the suite file.",
-            ) from error
-
-
-def _countermeasure(
-    name: str, summary: str, limits: str, kind: str, *models: str, perceptual: bool = False, version: int = 1
-) -> StageFacts:
-    target = f"cloakbench.attacks.countermeasures.{name.replace('-', '_')}:{kind}"
-    return StageFacts(name, "countermeasure", version, summary, limits, target, models, perceptual)
-
-
-def _mimicry(name: str, module: str, kind: str, summary: str, limits: str, version: int = 1) -> StageFacts:
-    return StageFacts(name, "mimicry", version, summary, limits, f"cloakbench.attacks.mimicry.{module}:{kind}")
-
 
 TRANSFER_LIMITS = (
     "The model is one that the protection did not look into, but SD 1.x and 2.x have autoencoders of one family, and "
@@ -65,31 +19,62 @@ TRANSFER_LIMITS = (
 )
 """Of every attack on another model than the suite's surrogate."""
 STAGES: tuple[StageFacts, ...] = (
-    _countermeasure(
+    countermeasure(
         "jpeg",
         "The mimic saves the images as JPEG, which drops fine detail.",
         "One quality for all images: stronger or repeated compression is not measured.",
         "Jpeg",
     ),
-    _countermeasure(
+    countermeasure(
         "blur",
         "The mimic blurs the images with a small Gaussian.",
         "One kernel for all images: a perturbation that is coarser passes, and nothing is sharpened again.",
         "Blur",
     ),
-    _countermeasure(
+    countermeasure(
         "noise",
         "The mimic adds Gaussian noise that drowns the perturbation.",
         "One sigma for all images, and nothing takes the noise off again: the mimic trains on noisy images.",
         "Noise",
     ),
-    _countermeasure(
+    countermeasure(
         "resize",
         "The mimic shrinks the images and enlarges them again.",
         "One scale and one filter for all images: a perturbation that is coarser passes.",
         "Resize",
     ),
-    _countermeasure(
+    countermeasure(
+        "adverse-cleaner",
+        "The mimic runs the filter that plug-ins of image generators offer against protections: 64 bilateral filters, "
+        "then 4 guided ones.",
+        "It takes the fine texture of a painting with it: look at its damage to clean images beside what it undoes.",
+        "AdverseCleaner",
+    ),
+    countermeasure(
+        "median",
+        "The mimic gives each value the median of its surroundings.",
+        "One window for all images: a perturbation that is coarser passes.",
+        "Median",
+    ),
+    countermeasure(
+        "crop",
+        "The mimic cuts a margin off and enlarges the rest.",
+        "One margin for all images. The picture loses its border, and the mimic another framing.",
+        "Crop",
+    ),
+    countermeasure(
+        "screenshot",
+        "The mimic takes a screenshot: smaller, with slightly other colours, saved as JPEG, and enlarged again.",
+        "A simulation of one screen. Real ones differ in scaling, colour management and format.",
+        "Screenshot",
+    ),
+    countermeasure(
+        "web",
+        "The mimic takes the images from a gallery that shrinks and compresses them.",
+        "One size and one format. Galleries differ, and some sharpen or convert colours.",
+        "Web",
+    ),
+    countermeasure(
         "impress",
         "The mimic optimises the images until an autoencoder reconstructs them again (IMPRESS).",
         "The loss is about the autoencoder, not about the clean image, and falls where blur pleases the "
@@ -100,7 +85,7 @@ STAGES: tuple[StageFacts, ...] = (
         "model",
         perceptual=True,
     ),
-    _countermeasure(
+    countermeasure(
         "diffpure",
         "The mimic adds noise to the images' latents and has the diffusion model take it off again.",
         "DiffPure itself works on pixels. Here the encoder comes first, which protections of PhotoGuard's kind "
@@ -110,7 +95,7 @@ STAGES: tuple[StageFacts, ...] = (
         "model",
         version=2,
     ),
-    _countermeasure(
+    countermeasure(
         "vae-trans",
         "The mimic encodes and decodes the images by an autoencoder of another family.",
         "One pass, nothing is optimised. It says little where both autoencoders are of one family, as those of "
@@ -118,7 +103,7 @@ STAGES: tuple[StageFacts, ...] = (
         "VaeTrans",
         "vae",
     ),
-    _countermeasure(
+    countermeasure(
         "noisy-upscale",
         "The mimic adds noise to the images and has a diffusion model clear them up under their captions.",
         "The images keep their size, where the authors train on the enlarged ones. Without an upscaler it is "
@@ -128,7 +113,7 @@ STAGES: tuple[StageFacts, ...] = (
         "upscaler",
         version=2,
     ),
-    _mimicry(
+    mimicry(
         "dreambooth",
         "dreambooth",
         "DreamBooth",
@@ -137,7 +122,7 @@ STAGES: tuple[StageFacts, ...] = (
         "images have 128 pixels, so that its numbers do not stand for Stable Diffusion at 512.",
         version=2,
     ),
-    _mimicry(
+    mimicry(
         "lora",
         "lora",
         "LoRA",
@@ -145,7 +130,7 @@ STAGES: tuple[StageFacts, ...] = (
         "Only attention is adapted, at one rank and for all artists by one recipe.",
         version=3,
     ),
-    _mimicry(
+    mimicry(
         "textual-inversion",
         "inversion",
         "TextualInversion",
@@ -154,7 +139,7 @@ STAGES: tuple[StageFacts, ...] = (
         "model it learned less than `dreambooth`.",
         version=2,
     ),
-    _mimicry(
+    mimicry(
         "dreamstyler",
         "inversion",
         "DreamStyler",
@@ -189,10 +174,10 @@ STAGES: tuple[StageFacts, ...] = (
 
 def find(kind: Kind, name: str) -> StageFacts:
     """Returns the facts of a stage; raises UserError with the nearest name for an unknown one."""
-    known = {stage.name: stage for stage in STAGES if stage.kind == kind}
-    if name in known:
-        return known[name]
-    raise unknown(f"a {kind}", name, known, "attacks")
+    stages_of_kind = {stage.name: stage for stage in STAGES if stage.kind == kind}
+    if name in stages_of_kind:
+        return stages_of_kind[name]
+    raise unknown(f"a {kind}", name, stages_of_kind, "attacks")
 
 
 def chain(countermeasure: str | None) -> list[StageFacts]:
@@ -229,9 +214,11 @@ def settings(stage: StageFacts, suite: Suite) -> dict[str, Scalar]:
 
 def attack_models(spec: AttackSpec, suite: Suite) -> set[str]:
     """Returns the aliases of all models that an attack uses: the one it imitates with, those of its countermeasures."""
-    chosen = [(stage, settings(stage, suite)) for stage in stages(spec)]
-    named = {str(values[name]) for stage, values in chosen for name in stage.models if values.get(name)}
-    return {spec.model, *named}
+    aliases = {spec.model}
+    for stage in stages(spec):
+        values = settings(stage, suite)
+        aliases |= {str(values[name]) for name in stage.models if values.get(name)}
+    return aliases
 
 
 def models(suite: Suite) -> set[str]:
@@ -265,3 +252,8 @@ def versions(spec: AttackSpec) -> dict[str, int]:
 def parameters(spec: AttackSpec, suite: Suite) -> dict[str, dict[str, Scalar]]:
     """Returns the suite's settings of each stage of an attack, by stage name."""
     return {stage.name: settings(stage, suite) for stage in stages(spec)}
+
+
+def knowledge(spec: AttackSpec) -> Knowledge:
+    """Returns what the mimic of an attack knows: the most that one of its stages needs."""
+    return max((stage.knowledge for stage in stages(spec)), key=get_args(Knowledge).index)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloakbench.attacks import catalogue
+from cloakbench.attacks.stage import StageFacts
 from cloakbench.contract import Protection
 from cloakbench.datasets.artists import Artist
 from cloakbench.metrics import catalogue as metrics
@@ -194,7 +195,7 @@ class Planner:
         parts = [self._part(stage, artist, turn) for stage, turn in zip(chain, catalogue.turns(chain), strict=True)]
         return parts[0] if len(parts) == 1 else {"chain": parts}
 
-    def _part(self, stage: catalogue.StageFacts, artist: Artist, turn: int) -> dict[str, Any]:
+    def _part(self, stage: StageFacts, artist: Artist, turn: int) -> dict[str, Any]:
         """Returns one countermeasure's recipe: its seed is the first one's, so that all seeds share the images."""
         first = turn * len(artist.images)
         settings = catalogue.settings(stage, self.suite)

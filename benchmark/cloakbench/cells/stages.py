@@ -15,6 +15,7 @@ from cloakbench.attacks import catalogue
 from cloakbench.attacks.context import Context
 from cloakbench.attacks.mimicry import sampling
 from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
+from cloakbench.attacks.stage import StageFacts
 from cloakbench.cells import calibration
 from cloakbench.cells.calibration import CalibrationSearch, CalibrationTarget
 from cloakbench.cells.cost import Meter, elsewhere
@@ -166,7 +167,7 @@ class Stages:
             return work.protected
         return self._stage_images(work, "countermeasure", lambda: self._cleaned(work, chain))
 
-    def _cleaned(self, work: CellState, chain: Sequence[catalogue.StageFacts]) -> list[Pixels]:
+    def _cleaned(self, work: CellState, chain: Sequence[StageFacts]) -> list[Pixels]:
         pixels, artist = work.protected, work.cell.artist
         for facts, turn in zip(chain, catalogue.turns(chain), strict=True):
             kind, first = f"countermeasure:{facts.name}", turn * len(pixels)

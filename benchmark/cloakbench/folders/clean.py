@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloakbench.attacks import catalogue
+from cloakbench.attacks.stage import StageFacts
 from cloakbench.errors import UserError
 from cloakbench.folders import images as folder_images
 from cloakbench.folders import outputs
@@ -70,7 +71,7 @@ def clean_folder(name: str, source: Path, target: Path, suite: str, model: str |
     return [folder_images.changed(file, measure_budget(originals[file], cleaned[file])) for file in originals]
 
 
-def _settings(facts: catalogue.StageFacts, suite: Suite, model: str | None) -> dict[str, Scalar]:
+def _settings(facts: StageFacts, suite: Suite, model: str | None) -> dict[str, Scalar]:
     if facts.name not in suite.countermeasures:
         choices = ", ".join(sorted(suite.countermeasures))
         raise UserError(

@@ -53,7 +53,7 @@ def _shortened(model: BaseModel, text: str, token: str) -> str:
 def _survives(model: BaseModel, text: str, token: str) -> bool:
     """Returns whether all of the token is among the ids that the text encoder reads."""
     end = text.index(token) + len(token)
-    limit = model.tokenizer.model_max_length
+    limit = int(model.tokenizer.model_max_length)
     needed = model.tokenizer(text[:end], truncation=True, max_length=limit + 1).input_ids
     return len(needed) <= limit
 
