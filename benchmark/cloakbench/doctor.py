@@ -48,7 +48,7 @@ def examine(
     aliases = {alias for one in wanted for alias in catalogue.models(one)}
     checks += [_model(alias, "missing" if suite else "warning", fetch) for alias in sorted(aliases)]
     checks += [_weights("mini-clip"), _weights("mini-lpips.safetensors")]
-    checks += [_metric(name) for one in wanted if suite for name in one.metrics.every]
+    checks += [_metric(name) for one in wanted if suite for name in dict.fromkeys([*one.metrics.every, one.perceptual])]
     checks += [_images(one, images) for one in wanted if suite and one.dataset != "mini"]
     checks += _protections()
     return [*checks, _store(store)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from torch.nn.functional import interpolate, pad
 
 from cloakbench.streams import Generators, each
 
+STABLE_DIFFUSION_WIDTH = 768
+"""Least width of the text contexts of a Stable Diffusion model."""
 PATCH, STRIDE = 32, 16
 """Patches of `distance_map`, in pixels: LPIPS's networks need 31."""
 
@@ -40,6 +42,17 @@ class Parts(Protocol):
     def dtype(self) -> torch.dtype: ...
 
 
+def family(parts: Parts) -> Literal["mini", "stable-diffusion"]:
+    """Returns which family a model is of, for defaults that differ between them.
+
+    It is told by the width of the text contexts: 768 for Stable Diffusion 1, 1024 for 2 and 2048 for XL; the embedded
+    models' are far narrower.
+    """
+    config = getattr(parts.unet, "config", None)
+    width: int = getattr(config, "cross_attention_dim", 0)
+    return "stable-diffusion" if width >= STABLE_DIFFUSION_WIDTH else "mini"
+
+
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:
     """Returns the context in which weights of single precision are computed with in `dtype`; nothing for float32."""
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
@@ -51,8 +64,8 @@ def posterior(parts: Parts, images: Tensor) -> tuple[Tensor, Tensor]:
     Both in float32 and without the diffusion model's scale factor: multiply a latent by `scale(parts)` before it goes
     to the UNet.
     """
-    found = parts.vae.encode((2 * images - 1).to(parts.dtype)).latent_dist
-    return found.mean.float(), found.std.float()
+    distribution = parts.vae.encode((2 * images - 1).to(parts.dtype)).latent_dist
+    return distribution.mean.float(), distribution.std.float()
 
 
 def latent_means(parts: Parts, images: Tensor) -> Tensor:
@@ -63,8 +76,8 @@ def latent_means(parts: Parts, images: Tensor) -> Tensor:
 
 def decode(parts: Parts, latents: Tensor) -> Tensor:
     """Returns images `[B, 3, H, W]` in about [0, 1], not clamped, in float32, of unscaled latents."""
-    found: Tensor = parts.vae.decode(latents.to(parts.dtype)).sample
-    return found.float() / 2 + 0.5
+    images: Tensor = parts.vae.decode(latents.to(parts.dtype)).sample
+    return images.float() / 2 + 0.5
 
 
 def scale(parts: Parts) -> float:
@@ -151,5 +164,5 @@ def _patches(images: Tensor) -> Tensor:
     margin = (PATCH - STRIDE) // 2
     height, width = images.shape[-2:]
     padded = pad(images, (margin, margin + -width % STRIDE, margin, margin + -height % STRIDE), mode="reflect")
-    found = padded.unfold(2, PATCH, STRIDE).unfold(3, PATCH, STRIDE)
-    return found.permute(0, 2, 3, 1, 4, 5).reshape(-1, images.shape[1], PATCH, PATCH)
+    patches = padded.unfold(2, PATCH, STRIDE).unfold(3, PATCH, STRIDE)
+    return patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, images.shape[1], PATCH, PATCH)

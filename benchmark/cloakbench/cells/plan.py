@@ -56,6 +56,9 @@ class Digests:
     models: Mapping[str, str]
     judge: str
     perceptual: str
+    """Of the embedded distance, which is a metric too."""
+    distance: str = ""
+    """Of the distance that the suite names; empty for the embedded one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,7 @@ class Planner:
             "captions": list(artist.captions),
             "class_word": suite.class_word,
             "surrogate": self.digests.models[suite.surrogate],
-            "perceptual": self.digests.perceptual,
+            "perceptual": self.digests.distance or self.digests.perceptual,
             "seed": suite.protect_seed,
             "dtype": suite.dtype,
         }
@@ -209,7 +212,7 @@ class Planner:
         if used:
             recipe |= {"models": used, "captions": list(artist.captions), "dtype": self.suite.dtype}
         if stage.perceptual:
-            recipe["perceptual"] = self.digests.perceptual
+            recipe["perceptual"] = self.digests.distance or self.digests.perceptual
         return recipe
 
     def _personalise(self, attack: AttackSpec, artist: Artist, seed: int) -> dict[str, Any]:

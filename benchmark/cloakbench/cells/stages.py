@@ -22,7 +22,7 @@ from cloakbench.cells.cost import Meter, elsewhere
 from cloakbench.cells.plan import Cell, PlannedEntry, Planner
 from cloakbench.datasets.artists import Artist
 from cloakbench.images import Pixels
-from cloakbench.metrics import quality, weights
+from cloakbench.metrics import perceptual, quality, weights
 from cloakbench.models import loader
 from cloakbench.models.loader import BaseModel
 from cloakbench.schemas.kinds import Role
@@ -64,7 +64,7 @@ class Stages:
         self.environment = environment
         self.where = torch.device(device)
         self.dtype: torch.dtype = getattr(torch, self.suite.dtype)
-        self.perceptual = loader.mini_lpips(self.where)
+        self.perceptual = perceptual.distance(self.suite.perceptual, self.where)
         self.metrics = weights.sort_out(self.suite.metrics.every)
         self._faults: dict[str, guard.SubmissionFault] = {}
         self._quality: dict[str, dict[str, list[float]]] = {}
@@ -153,11 +153,11 @@ class Stages:
             captions=artist.captions,
         )
         if isinstance(entry.instance, SandboxedSubmission):
-            model = SurrogateChoice.at(suite.surrogate, str(self.where), suite.dtype)
+            model = SurrogateChoice.at(suite.surrogate, str(self.where), suite.dtype, suite.perceptual)
             protected = entry.instance.protect(artist.images, order, model)
             elsewhere(entry.instance.busy_s, entry.instance.peak_bytes)
             return list(protected.images)
-        call = order.with_surrogate(self.model(suite.surrogate).surrogate())
+        call = order.with_surrogate(self.model(suite.surrogate).surrogate(self.perceptual))
         return list(guard.run(entry.instance, artist.images, call).images)
 
     def clean(self, work: CellState) -> list[Pixels]:

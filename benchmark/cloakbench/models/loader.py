@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -95,8 +96,8 @@ class BaseModel:
         levels: int = len(self.vae.config.block_out_channels)
         return 1 << (levels - 1)
 
-    def surrogate(self) -> Surrogate:
-        """Returns what a protection may look into."""
+    def surrogate(self, perceptual_distance: Callable[[Tensor, Tensor], Tensor] | None = None) -> Surrogate:
+        """Returns what a protection may look into, with the suite's perceptual distance or the embedded one."""
         return Surrogate(
             self.name,
             self.vae,
@@ -104,7 +105,7 @@ class BaseModel:
             self.text_encoder,
             self.tokenizer,
             self.scheduler,
-            copy.deepcopy(mini_lpips(self.device)),
+            copy.deepcopy(perceptual_distance or mini_lpips(self.device)),
             self.device,
             self.dtype,
         )

@@ -21,6 +21,7 @@ from cloakbench.errors import UserError
 from cloakbench.execute.inline import Executor, InlineExecutor
 from cloakbench.execute.progress import Outcome, Reporter, reporter
 from cloakbench.execute.time_limit import Deadline, always
+from cloakbench.metrics import perceptual, weights
 from cloakbench.models import loader, registry
 from cloakbench.runs import official
 from cloakbench.runs.choice import Choice
@@ -132,7 +133,8 @@ def digests(suite: Suite) -> Digests:
     return Digests(
         models,
         registry.digest(registry.weights("mini-clip")),
-        registry.file_digest(registry.weights("mini-lpips.safetensors")),
+        perceptual.digest(perceptual.EMBEDDED),
+        "" if suite.perceptual == perceptual.EMBEDDED else perceptual.digest(suite.perceptual),
     )
 
 
@@ -156,6 +158,7 @@ def run(
     if not todo:
         return []
     may_start = budget.may_start if budget else always
+    weights.require([session.suite.perceptual])
     official.require_essential(session.suite, any(cell.target is not None for cell in todo))
     if session.planner.salt != official.PUBLIC_SALT:
         official.require(session.suite, session.environment)

@@ -176,6 +176,8 @@ class Suite(_Frozen):
     middle quality target."""
     protect_seed: int = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
+    perceptual: Literal["mini-lpips", "lpips-vgg", "lpips-alex"] = "mini-lpips"
+    """The distance that protections get with the surrogate, and that IMPRESS keeps within its budget."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of a worker on a CPU: part of the environment class."""
 

@@ -11,12 +11,15 @@ from cloakbench import Protection, Request
 from cloakbench.parameters import one_of, positive, whole
 from cloakbench.pgd import DescentSchedule, Step, by_autograd, descend
 from cloakbench.streams import streams
-from cloakbench.whitebox import contexts, diffusion_loss, sampled
+from cloakbench.whitebox import contexts, diffusion_loss, family, sampled
 from cloakbench_anti_dreambooth.learner import Learner
 
 METHODS = ("aspl", "fsmg")
 TRAINING, ASCENT = 3, 6
 """ASPL's steps in each round, the authors': training on clean images, ascent, training on protected images."""
+
+LEARNING_RATES = {"mini": 3e-4, "stable-diffusion": 5e-7}
+"""By family of the surrogate: that of mini's own DreamBooth, and the authors'."""
 
 
 class AntiDreamBooth(Protection):
@@ -29,7 +32,7 @@ class AntiDreamBooth(Protection):
         method: `aspl` or `fsmg`.
         steps: Ascent steps; `aspl` takes six a round.
         alpha: Step size as a share of epsilon. 1/10 is the authors' 0.005 of 0.05.
-        learning_rate: Of the surrogates' AdamW.
+        learning_rate: Of the surrogates' AdamW; by default the one of `LEARNING_RATES` for the surrogate's family.
         surrogate_steps: Training steps of the surrogate of `fsmg`.
         chunk: Images that go through the model at once. It bounds the memory and does not change the result.
     """
@@ -45,13 +48,13 @@ class AntiDreamBooth(Protection):
         method: str = "aspl",
         steps: int = 60,
         alpha: float = 1 / 10,
-        learning_rate: float = 3e-4,
+        learning_rate: float | None = None,
         surrogate_steps: int = 100,
         chunk: int = 4,
     ) -> None:
         self.method = one_of("method", method, METHODS)
         self.schedule = DescentSchedule(steps, alpha, start="zero", keep="last")
-        self.learning_rate = positive("learning_rate", learning_rate)
+        self.learning_rate = None if learning_rate is None else positive("learning_rate", learning_rate)
         self.surrogate_steps = whole("surrogate_steps", surrogate_steps)
         self.chunk = whole("chunk", chunk)
 
@@ -60,7 +63,8 @@ class AntiDreamBooth(Protection):
         images = images.float()
         own = streams(request.generator, len(images))
         context = contexts(request.surrogate, [f"a {request.class_word}"])
-        learner = Learner(request.surrogate, context, self.learning_rate, self.chunk).copied()
+        rate = self.learning_rate or LEARNING_RATES[family(request.surrogate)]
+        learner = Learner(request.surrogate, context, rate, self.chunk).copied()
         step: Step
         if self.method == "fsmg":
             learner.train(images, self.surrogate_steps, request.generator)
@@ -75,15 +79,15 @@ def ascent(learner: Learner, own: Sequence[torch.Generator]) -> Step:
     parts, chunk = learner.parts, learner.chunk
 
     def step(images: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        found = []
+        parts_of_batch = []
         for n in range(0, len(images), chunk):
             generators = own[n : n + chunk]
 
             def loss(some: Tensor, generators: Sequence[torch.Generator] = generators) -> Tensor:
                 return -diffusion_loss(parts, sampled(parts, some, generators), learner.context, generators)
 
-            found.append(by_autograd(loss)(images[n : n + chunk], number))
-        values, gradients = zip(*found, strict=True)
+            parts_of_batch.append(by_autograd(loss)(images[n : n + chunk], number))
+        values, gradients = zip(*parts_of_batch, strict=True)
         return torch.cat(values), torch.cat(gradients)
 
     return step

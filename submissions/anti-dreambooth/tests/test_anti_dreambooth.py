@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
 import torch
 
 from cloakbench import whitebox
@@ -101,3 +104,17 @@ def test_asks_with_what_the_images_are_and_never_with_their_captions(toy, three_
     surrogate = toy()
     AntiDreamBooth(steps=1).protect(three_images, ask(surrogate))
     assert surrogate.tokenizer.texts == ["a painting"]
+
+
+@pytest.mark.parametrize(
+    ("width", "given", "expected"), [(768, None, 5e-7), (1024, None, 5e-7), (128, None, 3e-4), (768, 1e-5, 1e-5)]
+)
+def test_the_learning_rate_is_that_of_the_surrogates_family(
+    toy, three_images, ask, monkeypatch, width, given, expected
+):
+    rates = []
+    monkeypatch.setattr(Learner, "train", lambda learner, *_: rates.append(learner.learning_rate))
+    surrogate = toy()
+    surrogate.unet.config = SimpleNamespace(cross_attention_dim=width)
+    AntiDreamBooth(learning_rate=given, steps=1).protect(three_images, ask(surrogate))
+    assert rates == [expected]

@@ -102,9 +102,11 @@ def _surrogate(model: dict[str, str] | None) -> Any:
 
     if model is None:
         return Surrogate("none", None, None, None, None, None, _none, torch.device("cpu"), torch.float32)
+    from cloakbench.metrics import perceptual
     from cloakbench.models import loader
 
-    return loader.load(model["alias"], model["device"], getattr(torch, model["dtype"])).surrogate()
+    base = loader.load(model["alias"], model["device"], getattr(torch, model["dtype"]))
+    return base.surrogate(perceptual.distance(model["perceptual"], model["device"]))
 
 
 def _none(_x: Any, _y: Any) -> Any:
