@@ -1,4 +1,4 @@
-"""Time and bytes of a site, from prepared scores: built whole, built again, and with one entry changed."""
+"""Time and bytes of a whole site, from prepared scores."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OTHERS = ["lora", "textual-inversion", "dreamstyler", "transfer"]
 ARTISTS = [f"artist-{number}" for number in range(6)]
 STRENGTHS = (0.5, 1.0)
 SIZES = (25, 50, 100, 200)
-SHARED = (bundles.TABLES, bundles.PLOTS)
+SHARED = (bundles.PLOTS,)
 MATCHED = Matching(metric="mini-lpips", targets=[0.05, 0.1, 0.2], tolerance=0.01)
 
 
@@ -37,8 +37,7 @@ class Built(NamedTuple):
 
     seconds: float
     """Of this process alone, so that other work on the machine does not count."""
-    made: int
-    """Files that have other bytes than before."""
+    files: int
 
 
 def attacks() -> list[AttackSpec]:
@@ -76,20 +75,11 @@ def cells(number: int, artist: int, plan: list[AttackSpec], shift: float = 0.0) 
     ]
 
 
-def changed(facts: SuiteFacts, made: list[Record], number: int) -> Evidence:
-    """Returns the evidence after one protection was measured anew."""
-    name = f"method-{number}[base=advdm,steps={number}]"
-    others = [each for each in made if each.protection.name != name]
-    fresh = [one for a in range(len(ARTISTS)) for one in cells(number, a, facts.suite.attacks, shift=0.02)]
-    later = [each.model_copy(update={"created": "2026-01-01T12:00:00+00:00"}) for each in fresh]
-    return gather(Loaded(facts, [*others, *later], []))
-
-
 def built(evidence: Evidence, out: Path) -> Built:
     """Builds the site and returns what it took."""
     start = time.process_time()
     written = site.write(Material(evidence, view(evidence), out / "store"), out / "site")
-    return Built(time.process_time() - start, written.made)
+    return Built(time.process_time() - start, written)
 
 
 def measure(protections: int) -> str:
@@ -98,16 +88,14 @@ def measure(protections: int) -> str:
     evidence = gather(Loaded(facts, made, []))
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        first, again = built(evidence, out), built(evidence, out)
-        one = built(changed(facts, made, protections // 2), out)
+        first = built(evidence, out)
         sizes = {each: each.stat().st_size for each in (out / "site").rglob("*") if each.is_file()}
         pages = [size for path, size in sizes.items() if path.suffix == ".html"]
         behind = max(size for path, size in sizes.items() if "cells" in path.parts)
         shared = sum(sizes[out / "site" / name] for name in SHARED)
-        front = sizes[out / "site/index.html"] + sizes[out / "site/data/dreambooth.js"]
+        front = sizes[out / "site/index.html"]
     return (
-        f"| {protections} | {len(pages):,} | {first.seconds:.1f} | {again.seconds:.1f} "
-        f"| {one.seconds:.1f} ({one.made}) | {front / 1e3:.0f} | {behind / 1e3:.0f} "
+        f"| {protections} | {len(pages):,} | {first.seconds:.1f} | {front / 1e3:.0f} | {behind / 1e3:.0f} "
         f"| {(sum(sizes.values()) - shared) / 1e6:.1f} |"
     )
 
@@ -121,8 +109,8 @@ def main() -> None:
         print(measure(chosen), flush=True)
         return
     print(
-        "| protections | pages | whole, s | again, s | one entry changed, s (files) | front page, kB "
-        "| largest page behind a number, kB | all, MB |\n|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| protections | pages | whole, s | front page, kB | largest page behind a number, kB | all, MB |\n"
+        "|---:|---:|---:|---:|---:|---:|",
         flush=True,
     )
     for size in SIZES:

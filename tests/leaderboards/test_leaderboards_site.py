@@ -3,6 +3,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cloakbench.errors import UserError
 from cloakbench.schemas.kinds import BudgetKind, Status
 from cloakbench.schemas.suite import Matching
 from cloakbench.store.reading import Loaded
+from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.board import board, view
 from cloakbench_leaderboards.parts.page import Material
 from cloakbench_leaderboards.scores.evidence import gather
@@ -47,6 +49,10 @@ def six_artists(**changes):
     records = [each for name in NAMES for each in arms(name, 0.0, 1.0)]
     records += [record("x", name, (n + 1) / 10, **changes) for n, name in enumerate(NAMES)]
     return records
+
+
+def two_entries():
+    return [*six_artists(), *(record("y", name, 0.3) for name in NAMES)]
 
 
 def loaded(records, **changes):
@@ -136,11 +142,57 @@ def test_hostile_words_are_inert():
 
 
 def test_six_artists_carry_a_rank_and_five_do_not():
-    assert row(board(loaded(six_artists())), "x").cells[0].text == "1"
+    assert row(board(loaded(two_entries())), "x").cells[0].text == "1"
     five = row(board(loaded(six_artists(), artists=NAMES[:5])), "x")
     assert five.cells[0].value is None
     assert five.cells[0].note == five.cells[2].note == "5 artists, an interval needs 6"
     assert (five.cells[2].detail, five.cells[2].low) == ("", None)
+
+
+def test_the_only_complete_entry_has_no_rank():
+    cells = row(board(loaded(six_artists())), "x").cells
+    assert (cells[0].value, cells[1].text) == (None, text.NONE)
+    assert "two" in cells[0].note
+    page = rendered(loaded(six_artists()))
+    assert "No ranking yet: 1 of 1" in page
+    assert 'data-key="rank"' not in page
+    assert 'data-key="rank"' in rendered(loaded(two_entries()))
+
+
+def test_findings_follow_from_the_numbers():
+    words = " ".join(Page(rendered(loaded(two_entries()))).words)
+    # P of x: mean of 0.1 ... 0.6, half-width 0.196; y is 0.3 for all
+    assert "x takes away 35 % (15 to 55)" in words
+    assert "y 30 %" in words
+    assert "x is not told apart from y" in words
+    apart = [*six_artists(), *(record("y", name, (n + 1) / 10 - 0.09) for n, name in enumerate(NAMES))]
+    words = " ".join(Page(rendered(loaded(apart))).words)
+    assert "not told apart" not in words
+    assert "x protects most" in words
+
+
+def test_a_note_of_the_maintainer_stands_on_every_page(built, tmp_path):
+    shutil.copytree(built.parent / "store", tmp_path / "store")
+    (tmp_path / "store/notice.txt").write_text("Superseded by <b>version 4</b>.")
+    page = site.build(tmp_path / "store", tmp_path / "site", unofficial=True)
+    for path in ("index.html", "method.html", "protections/x.html"):
+        assert "Superseded by &lt;b&gt;version 4" in (page.parent / path).read_text()
+
+
+def test_equal_strength_shows_no_value_of_another_strength():
+    records = [*six_artists(strength=0.25), *(record("y", name, 0.3, strength=0.5) for name in NAMES)]
+    table = board(loaded(records, strengths=(0.25, 0.5, 1.0))).equal_strength
+    shown = {line.head: [cell.text for cell in line.cells] for line in table.rows}
+    assert set(shown["x"]) == {text.NONE}
+    assert "0.300" in shown["y"]
+
+
+def test_intervals_stay_inside_the_range_of_p():
+    records = [each for name in NAMES for each in arms(name, 0.0, 1.0)]
+    records += [record("x", name, value) for name, value in zip(NAMES, [1.0, 1.0, 1.0, 1.0, 1.0, 0.7], strict=True)]
+    cell = row(board(loaded(records)), "x").cells[2]
+    assert cell.high == 1.0
+    assert cell.low < 0.95
 
 
 def test_a_demonstration_says_so():
@@ -206,7 +258,7 @@ def test_no_signal_is_shown_with_its_reason_and_has_no_curve():
 
 
 def test_a_suite_may_rank_by_the_worst_case():
-    view = board(loaded(six_artists(), rank_by="worst-case"))
+    view = board(loaded(two_entries(), rank_by="worst-case"))
     assert row(view, "x").cells[0].text == "1"
     assert view.headline.notes[0].startswith("Ranked by worst case;")
 
@@ -252,7 +304,7 @@ def test_the_page_shows_what_binds_and_what_is_not_reached():
     view = board(loaded(six_artists(), matching=MATCHED))
     labels = [column.label for column in view.headline.columns]
     cells = dict(zip(labels, row(view, "x").cells, strict=True))
-    assert cells["P at 0.3"].flag == "psnr binds"
+    assert cells["P at 0.3"].flag == "limited by psnr"
     assert (cells["P at 0.45"].text, cells["P at 0.45"].kind) == ("not reached", "state")
     assert cells["P at 0.45"].note == "the strongest point has mini-lpips 0.3"
     # P 0.25 lies at 0.25 / 0.35 of the way to mini-lpips 0.3; 0.5 is never reached
@@ -281,7 +333,7 @@ def test_a_perceptual_entry_stands_at_calibrated_points_alone():
     assert "y" in [each.head for each in view.headline.rows]
     assert "y" not in [each.head for each in view.equal_strength.rows]
     assert [row.cells[0].detail for row in view.attacks[0].table.rows if row.head == "y"] == ["calibrated"]
-    assert "to be sought" in next(gap.where for gap in view.gaps if gap.what.startswith("x"))
+    assert "searched" in next(gap.where for gap in view.gaps if gap.what.startswith("x"))
 
 
 def test_the_header_says_what_the_board_can_tell_apart():

@@ -61,8 +61,8 @@ def view(evidence: Evidence) -> Board:
         suite=suite.name,
         version=suite.version,
         title=text.plain(suite.title),
-        description=text.plain(suite.description, 1000),
-        banner=text.plain(suite.banner, 1000),
+        description=_unmarked(suite.description),
+        banner=_unmarked(suite.banner),
         demonstration=_demonstration(evidence),
         updated=max(record.created for record in evidence.records)[:10],
         explanation=_explanation(evidence),
@@ -84,6 +84,11 @@ def view(evidence: Evidence) -> Board:
         points=_points(evidence),
         entries=_entries(evidence),
     )
+
+
+def _unmarked(words: str) -> str:
+    """Returns a text of the suite without the backticks that mark names in it."""
+    return text.plain(words.replace("`", ""), 1000)
 
 
 def _demonstration(evidence: Evidence) -> str:
@@ -110,7 +115,7 @@ def _explanation(evidence: Evidence) -> tuple[str, ...]:
         "them and generates images in the artist's style.",
         "Protection score P: 0 means that the mimic imitates as well as from unprotected images, 1 that it learned "
         "nothing of the style. At 0.3 about a third of what it would have learned is lost.",
-        f"Measured on {len(evidence.artists)} artists with {suite.images_per_artist} images each, "
+        f"Measured on {len(evidence.artists)} artists with {suite.images_per_artist} images each and "
         f"up to {count} attack{'s' * (count != 1)}{', editing' * bool(evidence.edits)} and the {models}; "
         "every protected image is judged as the saved 8-bit file.",
     )

@@ -97,6 +97,11 @@ def plain_number(evidence: Evidence, name: str) -> tuple[Value, Estimate]:
     return evidence.standings.value(standings.stop_key(evidence.setting.middle), name)
 
 
+def has_ranking(evidence: Evidence) -> bool:
+    """Returns whether enough entries are complete to rank them."""
+    return len(evidence.standings.places) >= LEAST_RANKED
+
+
 def order(evidence: Evidence) -> Order:
     """Returns the order of the front page.
 
@@ -106,7 +111,7 @@ def order(evidence: Evidence) -> Order:
     submissions = [entry for entry in evidence.entries if not entry.is_control]
     controls = [entry for entry in evidence.entries if entry.is_control]
     ranked = [entry for entry in submissions if entry.name in evidence.standings.places]
-    if len(ranked) >= LEAST_RANKED:
+    if has_ranking(evidence):
         rest = [entry for entry in submissions if entry not in ranked]
         return Order(True, ranked, rest, controls)
     values = {entry.name: plain_number(evidence, entry.name) for entry in submissions}

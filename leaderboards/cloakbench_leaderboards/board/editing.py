@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.equal_strength import metric_column
+from cloakbench_leaderboards.board.equal_strength import bounded_cell, metric_column
 from cloakbench_leaderboards.board.sections import chain, control_word, settings, strength_cell
-from cloakbench_leaderboards.board.tables import Row, Table, TableCell, TableColumn, estimate_cell, value_cell
+from cloakbench_leaderboards.board.tables import Row, Table, TableCell, TableColumn, value_cell
 from cloakbench_leaderboards.board.view import Editing, EditSection, Pair
 from cloakbench_leaderboards.scores import statistics
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
@@ -85,6 +85,6 @@ def metric_cell(evidence: Evidence, entry: BoardEntry, strength: float, names: t
     estimate = evidence.raw.get((entry.name, strength, *names))
     if estimate is None:
         return TableCell(text.NONE, note="no measurement")
-    cell = estimate_cell(estimate, "" if evidence.suite.demonstration else estimate.reason)
+    cell = bounded_cell(evidence, names[1], estimate, "" if evidence.suite.demonstration else estimate.reason)
     absent = len(evidence.artists) - estimate.n
     return replace(cell, flag=f"{absent} missing") if absent > 0 else cell

@@ -14,6 +14,7 @@ from cloakbench_leaderboards.board.tables import (
     Table,
     TableCell,
     TableColumn,
+    clipped,
     estimate_cell,
     value_cell,
 )
@@ -22,6 +23,7 @@ from cloakbench_leaderboards.scores import matching, setting, statistics
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.scores import ScoredPoint
 from cloakbench_leaderboards.scores.setting import CLEAN, FIXED
+from cloakbench_leaderboards.scores.statistics import Estimate
 
 LEVELS = (0.25, 0.5)
 """P at which quality is compared."""
@@ -39,10 +41,16 @@ def at_strength(evidence: Evidence) -> Table:
     columns.append(TableColumn("Effect", "", Better.HIGHER))
     columns += [metric_column(evidence, name) for name in (*raw_metrics(evidence), *suite.metrics.quality)]
     rows = [_strength_row(evidence, entry, strengths) for entry in evidence.entries if entry.facts.budget != PERCEPTUAL]
-    note = f"Raw values and effect stand at strength {evidence.middle:g}; identity, placebo and floor have none."
+    notes = [
+        f"Raw values and effect stand at strength {evidence.middle:g}; identity, placebo and floor have none. A dash: "
+        "the entry was not run at this strength."
+    ]
+    left_out = [entry.label for entry in evidence.entries if entry.facts.budget == PERCEPTUAL]
+    if left_out:
+        notes.append(f"Left out, because they have no limit on single pixels: {text.listed(left_out)}.")
     caption = "At equal strength" if strengths else f"Raw values at strength {evidence.middle:g}"
     title = f"{caption}, against “{text.name(evidence.rank_attack)}”"
-    return Table(title, "Protection", tuple(columns), tuple(rows), (note,))
+    return Table(title, "Protection", tuple(columns), tuple(rows), tuple(notes))
 
 
 def raw_metrics(evidence: Evidence) -> list[str]:
@@ -52,13 +60,18 @@ def raw_metrics(evidence: Evidence) -> list[str]:
 
 
 def _strength_row(evidence: Evidence, entry: BoardEntry, strengths: list[float]) -> Row:
-    strength, attack = evidence.focus(entry), evidence.rank_attack
+    strength, attack = equal_strength(evidence, entry), evidence.rank_attack
     cells = [*_strengths(evidence, entry, strengths), _effect(evidence, entry)]
     for name in raw_metrics(evidence):
         cells.append(value_cell(evidence.raw.get((entry.name, strength, attack, name))))
     for name in evidence.suite.metrics.quality:
         cells.append(value_cell(evidence.quality.get((entry.name, strength, name))))
     return Row(entry.label, version_words(entry), entry.is_control, tuple(cells))
+
+
+def equal_strength(evidence: Evidence, entry: BoardEntry) -> float:
+    """Returns the strength of the table: the middle one, or the only strength of a control that has one."""
+    return evidence.focus(entry) if entry.is_control and len(entry.strengths) == 1 else evidence.middle
 
 
 def version_words(entry: BoardEntry) -> str:
@@ -92,6 +105,13 @@ def metric_column(evidence: Evidence, name: str, detail: str = "") -> TableColum
     return TableColumn(text.name(name), ", ".join(part for part in (unit, detail) if part), better)
 
 
+def bounded_cell(evidence: Evidence, name: str, estimate: Estimate, note: str = "") -> TableCell:
+    """Returns the mean of a metric with an interval inside the range of the metric."""
+    facts = evidence.metric(name)
+    low, high = (facts.low, facts.high) if facts else (None, None)
+    return estimate_cell(clipped(estimate, low, high), note)
+
+
 def p_cell(point: ScoredPoint | None, artists: int, is_demonstration: bool = False) -> TableCell:
     """Returns P with its interval, or the reason why there is none.
 
@@ -105,7 +125,7 @@ def p_cell(point: ScoredPoint | None, artists: int, is_demonstration: bool = Fal
     if point.reason:
         words = "no signal" if len(point.no_signal) == artists else "missing"
         return TableCell(words, note=text.plain(point.reason), kind=CellKind.WARNING)
-    cell = estimate_cell(point.p, "" if is_demonstration else point.p.reason)
+    cell = estimate_cell(clipped(point.p, None, 1.0), "" if is_demonstration else point.p.reason)
     flags = []
     if point.missing:
         flags.append(f"{len(point.missing)} missing")
@@ -132,7 +152,7 @@ def _strengths(evidence: Evidence, entry: BoardEntry, strengths: list[float]) ->
 
 
 def _effect(evidence: Evidence, entry: BoardEntry) -> TableCell:
-    point = evidence.scores.summary.get((entry.name, evidence.focus(entry), evidence.rank_attack))
+    point = evidence.scores.summary.get((entry.name, equal_strength(evidence, entry), evidence.rank_attack))
     if point is None or point.reason or entry.facts.role == CLEAN:
         return TableCell(text.NONE)
     return estimate_cell(point.effect)

@@ -7,6 +7,7 @@ import math
 import pandas as pd
 
 from cloakbench_leaderboards import text
+from cloakbench_leaderboards.board.completeness import has_ranking
 from cloakbench_leaderboards.board.curves import span
 from cloakbench_leaderboards.board.equal_strength import version_words
 from cloakbench_leaderboards.board.number_cells import (
@@ -32,6 +33,7 @@ HINTS = {
     "retention": ("Retention", "when cleaned"),
     "area": ("Area", "under the curve"),
 }
+ONLY_RANKED = "the only complete entry: a rank needs two"
 TIE_NOTE = "Entries of a tie group do not differ significantly from its first."
 
 
@@ -71,8 +73,8 @@ def column(evidence: Evidence, key: str) -> TableColumn:
 def rank_cell(evidence: Evidence, entry: BoardEntry) -> TableCell:
     """Returns the rank with its interval, or a dash with the reason why there is none."""
     standing = evidence.standings.places.get(entry.name)
-    if standing is None:
-        note = text.plain(evidence.standings.unranked.get(entry.name, "control"))
+    if standing is None or not has_ranking(evidence):
+        note = text.plain(evidence.standings.unranked.get(entry.name, "" if standing else "control") or ONLY_RANKED)
         detail = "" if entry.is_control or evidence.suite.demonstration else "unranked"
         return TableCell(text.NONE, detail=detail, note=note)
     interval = f"{standing.best} to {standing.worst}" if standing.best < standing.worst else ""
@@ -82,7 +84,7 @@ def rank_cell(evidence: Evidence, entry: BoardEntry) -> TableCell:
 def _standing(evidence: Evidence, entry: BoardEntry) -> tuple[TableCell, TableCell]:
     rank = rank_cell(evidence, entry)
     standing = evidence.standings.places.get(entry.name)
-    if standing is None:
+    if standing is None or rank.value is None:
         return rank, TableCell(text.NONE, note=rank.note, kind=CellKind.WORDS)
     return rank, TableCell(standing.group, note=TIE_NOTE, kind=CellKind.WORDS)
 
@@ -90,8 +92,8 @@ def _standing(evidence: Evidence, entry: BoardEntry) -> tuple[TableCell, TableCe
 def _numbers(evidence: Evidence, entry: BoardEntry, ends: AxisEnds) -> list[TableCell]:
     keys = list(evidence.standings.columns)
     if entry.facts.role == "floor":
-        one = with_bar(fixed_cell(1.0), ends)
-        return [TableCell(text.NONE) if key in (RETENTION, AREA) else one for key in keys]
+        full = with_bar(fixed_cell(1.0), ends)
+        return [TableCell(text.NONE) if key in (RETENTION, AREA) else full for key in keys]
     if entry.facts.role not in FIXED:
         return [_number(evidence, entry, key, ends) for key in keys]
     # A control with one operating point has one P at all stops.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cloakbench.schemas.kinds import PointState
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.tables import CellKind, IntervalBar, TableCell, estimate_cell
+from cloakbench_leaderboards.board.tables import CellKind, IntervalBar, TableCell, clipped, estimate_cell
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.setting import Value
 from cloakbench_leaderboards.scores.statistics import Estimate
@@ -22,7 +22,10 @@ SHOWN_STATES = (PointState.NOT_REACHED, PointState.NO_SIGNAL, PointState.NOT_DEF
 
 def entry_number(evidence: Evidence, entry: BoardEntry, key: str) -> TableCell:
     """Returns one number of an entry; raises KeyError where the board has no such column."""
-    return number_cell(*evidence.standings.value(key, entry.name), evidence.suite.demonstration)
+    value, estimate = evidence.standings.value(key, entry.name)
+    if key not in (RETENTION, AREA):
+        estimate = clipped(estimate, None, 1.0)
+    return number_cell(value, estimate, evidence.suite.demonstration)
 
 
 def number_cell(value: Value, estimate: Estimate, is_demonstration: bool = False) -> TableCell:
@@ -50,7 +53,7 @@ def limits(value: Value) -> list[str]:
     """Returns how the limits of quality affect a number: it is past one, or a second metric limits it."""
     flags = [str(value.state)] if value.state is PointState.OVER_TARGET else []
     if value.gate:
-        flags.append(f"{value.gate} binds")
+        flags.append(f"limited by {value.gate}")
     return flags
 
 

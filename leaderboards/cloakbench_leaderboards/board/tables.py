@@ -56,7 +56,8 @@ class IntervalBar:
     """An interval drawn to scale, in per cent of its track."""
 
     zero: float
-    one: float | None
+    full: float | None
+    """Where P is 1."""
     value: float
     low: float
     width: float
@@ -102,6 +103,20 @@ class Interval:
     value: float | None
     low: float | None
     high: float | None
+
+
+def clipped(estimate: Estimate, low: float | None, high: float | None) -> Estimate:
+    """Returns the estimate with an interval inside the range of its metric; None is an open end.
+
+    Example:
+        >>> clipped(Estimate(0.9, 0.7, 1.2, 8, ""), 0.0, 1.0)[:3]
+        (0.9, 0.7, 1.0)
+    """
+    if not estimate.has_interval:
+        return estimate
+    lower = estimate.low if low is None else max(estimate.low, low)
+    upper = estimate.high if high is None else min(estimate.high, high)
+    return estimate._replace(low=lower, high=upper)
 
 
 def estimate_cell(estimate: Estimate, note: str = "") -> TableCell:

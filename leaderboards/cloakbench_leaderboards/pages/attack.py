@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from cloakbench_leaderboards.parts import addresses, svg
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page
 from cloakbench_leaderboards.parts.svg import Chart, CurveStyle
+from cloakbench_leaderboards.scores import aggregates, statistics
 from cloakbench_leaderboards.scores.evidence import BoardEntry
 
 
@@ -29,6 +31,8 @@ class AttackView:
     settings: tuple[Pair, ...]
     limits: str
     """Protections that it cannot test; empty in stores of earlier runs."""
+    extremes: str
+    """The entries that keep most and least protection; empty where fewer than two have a score."""
     notes: tuple[str, ...]
     """Why it stands outside the ranking; empty for an attack that is ranked."""
     charts: tuple[Chart, ...]
@@ -52,6 +56,10 @@ class ListedAttack:
     link: str
     chain: str
     summary: str
+    measured: str
+    """The number of protections that were run under it."""
+    remaining: str
+    """Mean P that they keep; a dash where none was run."""
     learned: str
     """The number of artists that it learned from; empty for one that edits."""
 
@@ -78,6 +86,7 @@ def view(lookup: Lookup, spec: AttackSpec) -> AttackView:
         chain=_chain(lookup, spec),
         settings=_settings(lookup, spec),
         limits=text.plain(facts.limits, 2000) if facts else "",
+        extremes="" if is_edit else _extremes(lookup, spec),
         notes=editing.EXPLANATION if is_edit else (),
         charts=charts,
         more=() if is_edit else _charts(lookup, spec, others),
@@ -98,11 +107,15 @@ def _listed(lookup: Lookup, spec: AttackSpec) -> ListedAttack:
     facts = lookup.explained.get(spec.name)
     artists = len(lookup.evidence.artists)
     learned = f"{artists - len(lookup.no_signal(spec))} of {artists}"
+    scores = [] if lookup.is_edit(spec) else [p for _, p in remaining(lookup, spec)]
+    total = sum(not entry.is_control for entry in lookup.entries)
     return ListedAttack(
         name=text.name(spec.name),
         link=addresses.attack(spec.name),
         chain=_chain(lookup, spec),
         summary=text.plain(facts.summary, 1000) if facts else "",
+        measured="" if lookup.is_edit(spec) else f"{len(scores)} of {total}",
+        remaining=text.number(sum(scores) / len(scores), 0.05) if scores else text.NONE,
         learned="" if lookup.is_edit(spec) else learned,
     )
 
@@ -118,6 +131,33 @@ def _settings(lookup: Lookup, spec: AttackSpec) -> tuple[Pair, ...]:
         f"guidance {plan.guidance:g}"
     )
     return (*stages, Pair("generate", sampled), Pair("prompts", text.plain("; ".join(plan.prompts), 1000)))
+
+
+def _extremes(lookup: Lookup, spec: AttackSpec) -> str:
+    """Returns the entries that keep most and least protection at the middle stop, in one sentence."""
+    measured = remaining(lookup, spec)
+    if len(measured) < 2:
+        return ""
+    (least, low), (most, high) = measured[0], measured[-1]
+    total = sum(not entry.is_control for entry in lookup.entries)
+    return (
+        f"Of {total} protections {len(measured)} were run under it. {most} keeps most, P {text.number(high)}; "
+        f"{least} keeps least, P {text.number(low)}."
+    )
+
+
+def remaining(lookup: Lookup, spec: AttackSpec) -> list[tuple[str, float]]:
+    """Returns the label and P of each submission under an attack at the middle stop, the least first."""
+    setting = lookup.evidence.setting
+    measured = []
+    for entry in lookup.entries:
+        if entry.is_control:
+            continue
+        value = aggregates.protection(setting, entry.subject, spec.name, setting.middle)
+        p = float(statistics.estimates(value.artists[None]).value[0])
+        if math.isfinite(p):
+            measured.append((entry.label, p))
+    return sorted(measured, key=lambda pair: pair[1])
 
 
 def _charts(lookup: Lookup, spec: AttackSpec, metrics: Sequence[str]) -> tuple[Chart, ...]:
@@ -163,6 +203,9 @@ def _table(lookup: Lookup, spec: AttackSpec) -> Table:
     is_edit = lookup.is_edit(spec)
     rows = []
     for row, (entry, strength) in zip(table.rows, _points(lookup, is_edit), strict=True):
+        is_scored = is_edit or entry.facts.role == "floor"
+        if not is_scored and lookup.point(entry, strength, spec.name) is None:
+            continue
         cells = (row.cells[0], *row.cells[first_number:], *lookup.quality[entry.name, strength])
         rows.append(replace(row, link=lookup.cell_link(entry, spec), cells=cells))
     quality_columns = [metric_column(evidence, name) for name in quality]
@@ -172,7 +215,8 @@ def _table(lookup: Lookup, spec: AttackSpec) -> Table:
     )
     kind = "Edits" if is_edit else "Numbers"
     caption = f"{kind} under “{text.name(spec.name)}”: means over artists, in the metrics' own units"
-    return Table(caption, "Protection", columns, tuple(rows), () if is_edit else (note,))
+    notes = () if is_edit else (note, "Points that were not run are listed under “What is missing”.")
+    return Table(caption, "Protection", columns, tuple(rows), notes)
 
 
 def _points(lookup: Lookup, is_edit: bool) -> list[tuple[BoardEntry, float]]:

@@ -14,7 +14,7 @@ from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import sections
 from cloakbench_leaderboards.board.editing import metric_cell
-from cloakbench_leaderboards.board.equal_strength import metric_column, raw_metrics
+from cloakbench_leaderboards.board.equal_strength import bounded_cell, metric_column, raw_metrics
 from cloakbench_leaderboards.board.tables import (
     Better,
     CellKind,
@@ -27,7 +27,7 @@ from cloakbench_leaderboards.board.tables import (
 )
 from cloakbench_leaderboards.parts.lookup import ArtistPoint, Lookup
 from cloakbench_leaderboards.scores import statistics
-from cloakbench_leaderboards.scores.evidence import BoardEntry
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 
 
 def anchor(record: Record) -> str:
@@ -68,9 +68,9 @@ def _point_cells(lookup: Lookup, entry: BoardEntry, spec: AttackSpec, strength: 
     else:
         cells = list(sections.scores(evidence, entry, strength, spec.name))
         for name in raw_metrics(evidence):
-            cells.append(_estimate(evidence.raw.get((entry.name, strength, spec.name, name))))
+            cells.append(_estimate(evidence, name, evidence.raw.get((entry.name, strength, spec.name, name))))
     for name in chosen.quality:
-        cells.append(_estimate(evidence.quality.get((entry.name, strength, name))))
+        cells.append(_estimate(evidence, name, evidence.quality.get((entry.name, strength, name))))
     return tuple(cells)
 
 
@@ -78,10 +78,10 @@ def _score_columns(detail: str) -> list[TableColumn]:
     return [TableColumn("P", detail, Better.HIGHER), TableColumn("Effect", detail, Better.HIGHER)]
 
 
-def _estimate(estimate: statistics.Estimate | None) -> TableCell:
+def _estimate(evidence: Evidence, name: str, estimate: statistics.Estimate | None) -> TableCell:
     if estimate is None:
         return TableCell(text.NONE, note="no measurement")
-    return estimate_cell(estimate, estimate.reason)
+    return bounded_cell(evidence, name, estimate, estimate.reason)
 
 
 def by_cell(lookup: Lookup, spec: AttackSpec, records: Sequence[Record]) -> Table:

@@ -23,6 +23,7 @@ from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page, slug
 from cloakbench_leaderboards.parts.standing import Number
 from cloakbench_leaderboards.scores.evidence import BoardEntry
+from cloakbench_leaderboards.scores.setting import Value
 from cloakbench_leaderboards.scores.statistics import Array, Estimate
 
 NEIGHBOURS = 10
@@ -169,15 +170,17 @@ def _data(
     ranking = lookup.evidence.standings.rank_column
     columns = [{"title": column.title, "carries": column is ranking} for column in differences.columns]
     shown = []
-    for position, name in enumerate(differences.names):
-        values = [_packed(differences.values(column)[position]) for column in differences.columns]
+    submissions = [entry.name for entry in lookup.entries if not entry.is_control]
+    for name in dict.fromkeys([*differences.names, *submissions]):
+        own = numbers.get(name) or standing.numbers(lookup, entries[name])
+        row = lookup.evidence.standings.rows[name]
         shown.append(
             {
                 "key": slug(name),
                 "label": entries[name].label,
                 "link": addresses.protection(name),
-                "texts": [(number.cell.text, number.cell.detail) for number in numbers[name][1:]],
-                "values": values,
+                "texts": [(number.cell.text, number.cell.detail) for number in own[1:]],
+                "values": [_comparable(column.values[row]) for column in differences.columns],
             }
         )
     return {
@@ -186,6 +189,11 @@ def _data(
         "columns": columns,
         "entries": shown,
     }
+
+
+def _comparable(value: Value) -> list[float | None]:
+    """Returns the contributions of the artists; none of a number that lacks something, such as some attacks."""
+    return [None] * len(value.artists) if value.lacks else _packed(value.artists)
 
 
 def _packed(values: Array) -> list[float | None]:

@@ -19,7 +19,7 @@ from cloakbench_leaderboards.board.number_cells import (
     number_cell,
     with_bar,
 )
-from cloakbench_leaderboards.board.tables import TableCell
+from cloakbench_leaderboards.board.tables import TableCell, clipped
 from cloakbench_leaderboards.board.view import ProtectionView
 from cloakbench_leaderboards.board.words import CAVEATS
 from cloakbench_leaderboards.pages import cell
@@ -133,7 +133,7 @@ def _numbers(evidence: Evidence, entry: BoardEntry) -> tuple[TableCell, TableCel
     if entry.facts.role == CLEAN and not evidence.setting.attack.countermeasures:
         return with_bar(fixed_cell(0.0), ends), cleaned
     value, estimate = plain_number(evidence, entry.name)
-    return with_bar(number_cell(value, estimate, evidence.suite.demonstration), ends), cleaned
+    return with_bar(number_cell(value, clipped(estimate, None, 1.0), evidence.suite.demonstration), ends), cleaned
 
 
 def _plain_marks(evidence: Evidence, entry: BoardEntry) -> tuple[Mark, ...]:

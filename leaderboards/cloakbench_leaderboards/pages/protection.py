@@ -205,7 +205,7 @@ def _heat(lookup: Lookup, entry: BoardEntry, strength: float) -> Heat:
 def _shade(lookup: Lookup, entry: BoardEntry, strength: float, spec: AttackSpec, artist: str) -> Shade:
     point = lookup.artists.get((entry.name, strength, spec.name, artist))
     if point is None:
-        return Shade("absent", "state", "no record")
+        return Shade(text.NONE, "missing", "not run")
     if not math.isfinite(point.p):
         words = "no signal" if artist in lookup.no_signal(spec) else "missing"
         return Shade(words, "state", text.plain(point.reason))

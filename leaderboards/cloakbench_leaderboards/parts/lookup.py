@@ -12,7 +12,8 @@ from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import AttackExplained, AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import curves
-from cloakbench_leaderboards.board.tables import Table, TableCell, estimate_cell
+from cloakbench_leaderboards.board.equal_strength import bounded_cell
+from cloakbench_leaderboards.board.tables import Table, TableCell
 from cloakbench_leaderboards.board.view import Board, TradeOffCurve
 from cloakbench_leaderboards.data.coverage import Gap
 from cloakbench_leaderboards.parts import addresses
@@ -140,7 +141,7 @@ class Lookup:
         cells = []
         for name in self.evidence.suite.metrics.quality:
             estimate = self.evidence.quality.get((entry.name, strength, name))
-            cells.append(TableCell(text.NONE) if estimate is None else estimate_cell(estimate))
+            cells.append(TableCell(text.NONE) if estimate is None else bounded_cell(self.evidence, name, estimate))
         return cells
 
     @cached_property

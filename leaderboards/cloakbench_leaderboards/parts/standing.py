@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cloakbench_leaderboards.board.headline import rank_cell
-from cloakbench_leaderboards.board.number_cells import number_cell
-from cloakbench_leaderboards.board.tables import TableCell
+from cloakbench_leaderboards.board.number_cells import AREA, RETENTION, number_cell
+from cloakbench_leaderboards.board.tables import TableCell, clipped
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.scores.evidence import BoardEntry
 from cloakbench_leaderboards.scores.standings import RankColumn
@@ -33,4 +33,7 @@ def numbers(lookup: Lookup, entry: BoardEntry) -> tuple[Number, ...]:
 
 def _cell(lookup: Lookup, column: RankColumn, entry: BoardEntry) -> TableCell:
     row = lookup.evidence.standings.rows[entry.name]
-    return number_cell(column.values[row], column.estimates[row], lookup.evidence.suite.demonstration)
+    estimate = column.estimates[row]
+    if column.key not in (RETENTION, AREA):
+        estimate = clipped(estimate, None, 1.0)
+    return number_cell(column.values[row], estimate, lookup.evidence.suite.demonstration)

@@ -48,7 +48,7 @@
   }
 
   function words(found) {
-    if (!found) return "no artist in common";
+    if (!found) return "not both complete";
     if (found.low === undefined) return number(found.mean, 0);
     const half = (found.high - found.low) / 2;
     return `${number(found.mean, half)} (${number(found.low, half)} to ${number(found.high, half)})`;
@@ -58,7 +58,8 @@
     if (!found || found.low === undefined) return "not told apart";
     const apart = carries ? data.limit !== null && found.t >= data.limit : found.low > 0 || found.high < 0;
     if (!apart) return "not told apart";
-    return found.mean > 0 ? "ahead" : "behind";
+    const words = found.mean > 0 ? "ahead" : "behind";
+    return carries ? words : `${words}, uncorrected`;
   }
 
   function table(chosen) {
