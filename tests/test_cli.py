@@ -98,7 +98,7 @@ def test_help_and_lists_import_nothing_heavy(python, arguments):
         (["dataset", "freeze", "painting"], "--from"),
         (["dataset", "thaw"], "thaw"),
         (["run", "painting"], "needs a folder with a manifest.json, got none"),
-        (["board", "--source", "nowhere", "--out", "x"], "nowhere"),
+        (["board", "--store", "nowhere", "--out", "x"], "nowhere"),
         (["frobnicate"], "frobnicate"),
         (["run", "mini", "--frobnicate"], "--frobnicate"),
     ],
@@ -164,12 +164,12 @@ def test_a_run_is_taken_up_counted_and_shown(cloakbench, python, tiny_suite, tmp
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_failed_cells_end_with_1_and_the_others_are_kept(cloakbench, tiny_suite, tmp_path, monkeypatch):
+def test_failed_cells_end_with_2_and_the_others_are_kept(cloakbench, tiny_suite, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "cloakbench_controls.Placebo.protect", lambda *_: (_ for _ in ()).throw(RuntimeError("no idea")), raising=True
     )
     told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--json")
-    assert told.code == 1
+    assert told.code == 2
     found = json.loads(told.out)
     assert (found["ran"], found["failed"]) == (7, 2)
     assert "failed placebo@1 vellmar dreambooth seed 0" in told.err
@@ -180,11 +180,11 @@ def test_failed_cells_end_with_1_and_the_others_are_kept(cloakbench, tiny_suite,
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_a_fault_of_the_harness_ends_with_1_and_is_tried_again(cloakbench, tiny_suite, tmp_path, monkeypatch):
+def test_a_fault_of_the_harness_ends_with_2_and_is_tried_again(cloakbench, tiny_suite, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("cloakbench.cells.stages.sampling.generate", lambda *_: 1 / 0)
         told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--json")
-    assert (told.code, json.loads(told.out)["failed"]) == (1, 7)
+    assert (told.code, json.loads(told.out)["failed"]) == (2, 7)
     told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--json")
     assert (told.code, json.loads(told.out)["ran"]) == (0, 7)
 
@@ -231,7 +231,7 @@ def test_the_doctor_names_what_is_there_and_what_is_not(cloakbench, tmp_path, we
     monkeypatch.setenv("CLOAKBENCH_MODELS", str(tmp_path / "half"))
     monkeypatch.setattr("cloakbench.models.registry.WEIGHTS", tmp_path / "nowhere")
     told = cloakbench("doctor", "--suite", "mini", "--store", tmp_path / "store", "--json")
-    assert told.code == 1
+    assert told.code == 2
     states = {check["name"]: check["state"] for check in json.loads(told.out)}
     assert (states["model mini-a"], states["mini-clip"]) == ("ok", "missing")
 

@@ -65,7 +65,7 @@ def as_jpeg(picture, quality):
 
 
 def test_a_countermeasure_cleans_own_images_of_any_size(cloakbench, photos, suite, tmp_path):
-    told = cloakbench("attack", "jpeg", "--in", photos, "--out", tmp_path / "out", "--suite", suite, "--json")
+    told = cloakbench("clean", "jpeg", "--in", photos, "--out", tmp_path / "out", "--suite", suite, "--json")
     assert told.code == 0
     assert [row["file"] for row in json.loads(told.out)] == ["one.png", "two.png"]
     assert np.array_equal(pixels(tmp_path / "out" / "one.png"), as_jpeg(tiny.picture(1, 93, 131), 40))
@@ -73,7 +73,7 @@ def test_a_countermeasure_cleans_own_images_of_any_size(cloakbench, photos, suit
 
 def test_a_chain_is_one_countermeasure_after_the_other(cloakbench, photos, suite, tmp_path):
     for name, source in (("noise", photos), ("jpeg", tmp_path / "noise"), ("noise+jpeg", photos)):
-        told = cloakbench("attack", name, "--in", source, "--out", tmp_path / name, "--suite", suite)
+        told = cloakbench("clean", name, "--in", source, "--out", tmp_path / name, "--suite", suite)
         assert told.code == 0, told.err
     for file in ("one.png", "two.png"):
         assert np.array_equal(pixels(tmp_path / "noise+jpeg" / file), pixels(tmp_path / "jpeg" / file))
@@ -89,7 +89,7 @@ def test_another_model_takes_the_place_of_a_named_one_alone():
 def test_a_repeated_countermeasure_draws_anew(cloakbench, photos, suite, tmp_path):
     for name, source in (("noise", photos), ("again", tmp_path / "noise"), ("noise+noise", photos)):
         verb = "noise" if name == "again" else name
-        assert cloakbench("attack", verb, "--in", source, "--out", tmp_path / name, "--suite", suite).code == 0
+        assert cloakbench("clean", verb, "--in", source, "--out", tmp_path / name, "--suite", suite).code == 0
     chain, same = pixels(tmp_path / "noise+noise" / "two.png"), pixels(tmp_path / "again" / "two.png")
     assert not np.array_equal(chain, same)
     added = [np.asarray(p, float) - pixels(photos / "two.png") for p in (chain, same)]
@@ -121,8 +121,8 @@ def test_an_adapter_says_its_rank_and_alpha(cloakbench, stand_ins, photos, suite
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["attack", "jpg"], "Did you mean"),
-        (["attack", "blur"], "has settings for (jpeg, noise), got 'blur'"),
+        (["clean", "jpg"], "Did you mean"),
+        (["clean", "blur"], "has settings for (jpeg, noise), got 'blur'"),
         (["mimic", "loro", "--prompt", "x"], "Did you mean"),
         (["mimic", "dreamstyler", "--prompt", "x"], "has settings for"),
         (["mimic", "lora", "--prompt", "a {artist}"], "expected no placeholder but"),
@@ -135,7 +135,7 @@ def test_wrong_names_and_prompts_end_with_2(cloakbench, photos, suite, tmp_path,
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("verb", [["attack", "jpeg"], ["mimic", "lora", "--prompt", "x"]])
+@pytest.mark.parametrize("verb", [["clean", "jpeg"], ["mimic", "lora", "--prompt", "x"]])
 def test_originals_are_never_replaced(cloakbench, photos, suite, verb):
     told = cloakbench(*verb, "--in", photos, "--out", photos, "--suite", suite)
     assert told.code == 2
@@ -147,7 +147,7 @@ def test_a_file_that_the_verb_did_not_write_is_never_replaced(cloakbench, photos
     out.mkdir()
     (out / "one.png").write_bytes(images.encode(tiny.picture(9)))
     before = (out / "one.png").read_bytes()
-    told = cloakbench("attack", "jpeg", "--in", photos, "--out", out, "--suite", suite)
+    told = cloakbench("clean", "jpeg", "--in", photos, "--out", out, "--suite", suite)
     assert told.code == 2
     assert "one.png" in told.err
     assert (out / "one.png").read_bytes() == before
@@ -157,9 +157,9 @@ def test_a_file_that_the_verb_did_not_write_is_never_replaced(cloakbench, photos
 def test_a_verb_may_replace_its_own_results(cloakbench, photos, suite, tmp_path):
     out = tmp_path / "out"
     for name in ("jpeg", "noise"):
-        assert cloakbench("attack", name, "--in", photos, "--out", out, "--suite", suite).code == 0
+        assert cloakbench("clean", name, "--in", photos, "--out", out, "--suite", suite).code == 0
     (out / "two.png").write_bytes(images.encode(tiny.picture(9)))  # drawn over by its owner
-    told = cloakbench("attack", "jpeg", "--in", photos, "--out", out, "--suite", suite)
+    told = cloakbench("clean", "jpeg", "--in", photos, "--out", out, "--suite", suite)
     assert told.code == 2
     assert np.array_equal(pixels(out / "two.png"), tiny.picture(9))
 
@@ -187,7 +187,7 @@ def unreadable(path):
 
 @pytest.mark.parametrize("damage", [transparent, animated, unreadable])
 @pytest.mark.parametrize(
-    "verb", [["protect", "placebo"], ["attack", "jpeg"], ["mimic", "lora", "--prompt", "x"], ["measure", "psnr"]]
+    "verb", [["protect", "placebo"], ["clean", "jpeg"], ["mimic", "lora", "--prompt", "x"], ["measure", "psnr"]]
 )
 def test_every_verb_refuses_the_same_pictures_by_name(cloakbench, stand_ins, photos, suite, tmp_path, verb, damage):
     damage(photos / "zoo.png")

@@ -116,11 +116,11 @@ def test_the_images_are_looked_at(cloakbench, painting, tmp_path):
     assert found(tmp_path, "folder", out)["images of folder"].state == "ok"
 
 
-def test_the_command_ends_with_1_where_something_is_missing_or_wrong(cloakbench, painting, sd_stand_ins, tmp_path):
+def test_the_command_ends_with_2_where_something_is_missing_or_wrong(cloakbench, painting, sd_stand_ins, tmp_path):
     freeze = ("dataset", "freeze", painting, "--from", tmp_path / "wikiart", "--out", tmp_path / "images")
     assert cloakbench(*freeze).code == 0
     ask = ("doctor", "--suite", painting, "--store", tmp_path / "store")
-    assert cloakbench(*ask).code == 1
+    assert cloakbench(*ask).code == 2
     told = cloakbench(*ask, "--images", tmp_path / "images")
     assert told.code == 0, told.out
     assert "unverified" in told.out

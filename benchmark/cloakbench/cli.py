@@ -6,50 +6,87 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 
 from cloakbench.commands import board, compare, dataset, images, metrics, plan, refresh, run, store, submit
+from cloakbench.commands.terminal import cleaned_output, print_error
 from cloakbench.errors import BenchmarkError
+
+EXIT_CODES = "Exit codes: 0 done; 1 `regress` found a regression; 2 any error or fault; 130 interrupted."
+GROUPS: Mapping[str, Mapping[str, Callable[..., int]]] = {
+    "Run": {
+        "list": board.list_kind,
+        "plan": plan.plan,
+        "run": run.run,
+        "status": run.status,
+        "rescore": metrics.rescore,
+        "refresh": refresh.refresh,
+        "canaries": compare.canaries,
+        "doctor": board.doctor,
+    },
+    "Submit": {"new": submit.new, "check": submit.check, "submit": submit.submit},
+    "Board": {
+        "board": board.board,
+        "compare": compare.compare,
+        "regress": compare.regress,
+        "export": board.export,
+    },
+    "Stores": {
+        "adopt": run.adopt,
+        "merge": store.merge,
+        "verify": store.verify,
+        "sign": store.sign,
+        "gc": store.gc,
+    },
+    "Your own images": {
+        "protect": images.protect,
+        "clean": images.clean,
+        "mimic": images.mimic,
+        "measure": metrics.measure,
+    },
+}
+"""Every verb by its group, in the order of the help."""
+RENAMED_OPTIONS = {"board": "--source", "export": "--source", "regress": "--source"}
+"""Former names of `--store`, which work for one version."""
+
+
+def _version() -> str:
+    return version("cloakbench")
+
 
 app = App(
     name="cloakbench",
-    help="Runs image protections against a fixed suite of mimicry attacks and builds the leaderboard.",
+    help=f"Runs image protections against a fixed suite of mimicry attacks and builds the leaderboard.\n\n{EXIT_CODES}",
+    version=_version,
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-app.command(board.list_kind, name="list")
-for verb in (
-    submit.new,
-    submit.check,
-    submit.submit,
-    store.verify,
-    store.sign,
-    store.merge,
-    store.gc,
-    run.run,
-    run.status,
-    plan.plan,
-    run.adopt,
-    refresh.refresh,
-    board.doctor,
-    board.board,
-    board.export,
-    images.protect,
-    images.attack,
-    images.mimic,
-    metrics.measure,
-    metrics.rescore,
-    compare.compare,
-    compare.regress,
-    compare.canaries,
-):
-    app.command(verb)
-datasets = App(name="dataset", help="Makes the image folders of suites that ship none.")
+for order, (title, verbs) in enumerate(GROUPS.items()):
+    group = Group(title, sort_key=order)
+    for name, verb in verbs.items():
+        app.command(verb, name=name, group=group)
+datasets = App(name="dataset", help="Makes the image folders of suites that ship none.", group=group)
 datasets.command(dataset.freeze)
 app.command(datasets)
+
+
+def _renamed(arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments with present names for `attack` and `--source`; a word on standard error names them."""
+    words = list(arguments)
+    if words[:1] == ["attack"]:
+        print_error("cloakbench: `attack` is now `clean`; the old name will go with the next version")
+        words[0] = "clean"
+    former = RENAMED_OPTIONS.get(words[0] if words else "")
+    for index, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if former is not None and option == former:
+            print_error(f"cloakbench: `{former}` is now `--store`; the old name will go with the next version")
+            words[index] = f"--store{equals}{value}"
+    return words
 
 
 UNEXPECTED_HINT = "This is a fault of cloakbench, not of your input. CLOAKBENCH_DEBUG=1 shows where it happened."
@@ -58,15 +95,16 @@ UNEXPECTED_HINT = "This is a fault of cloakbench, not of your input. CLOAKBENCH_
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits.
 
-    The exit code is 0 where all is well, 1 where the command did its work and found something (a regression, failed
-    cells, records that do not verify), 2 for every error, and 130 where a person interrupted it.
+    The exit code is 0 where all is well, 1 where `regress` found a regression, 2 for every error, for
+    failed cells and for records that do not verify, and 130 where a person interrupted it.
     `CLOAKBENCH_DEBUG=1` prints tracebacks.
     """
     _open_closed_streams()
     code: object = 2
     try:
-        code = app(sys.argv[1:] if arguments is None else list(arguments), exit_on_error=False, print_error=True)
-        sys.stdout.flush()
+        words = _renamed(sys.argv[1:] if arguments is None else arguments)
+        with cleaned_output():
+            code = app(words, exit_on_error=False, print_error=True)
     except CycloptsError:
         code = 2
     except KeyboardInterrupt:
@@ -98,7 +136,7 @@ def _report(error: Exception) -> int:
         message = f"{error}\n  Free space, or correct the path or its permissions."
     else:
         message = f"{type(error).__name__}: {error}\n  {UNEXPECTED_HINT}"
-    print("cloakbench: " + message.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+    print_error(f"cloakbench: {message}")
     if isinstance(error, OSError):
         _discard_output()
     return 2

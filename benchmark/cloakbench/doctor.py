@@ -12,6 +12,7 @@ from typing import Literal
 from cloakbench import submissions
 from cloakbench.attacks import catalogue
 from cloakbench.datasets import manifest
+from cloakbench.datasets.artists import check_option
 from cloakbench.errors import BenchmarkError
 from cloakbench.metrics import weights
 from cloakbench.models import hub, lock, registry
@@ -45,6 +46,8 @@ def examine(
     """
     checks = [Finding("python", "ok", sys.version.split()[0]), *(_package(name) for name in _PACKAGES), _device()]
     wanted = [suites.load(suite)] if suite else [suites.load(name) for name in suites.names()]
+    if suite:
+        check_option(wanted[0], images)
     aliases = {alias for one in wanted for alias in catalogue.models(one)}
     checks += [_model(alias, "missing" if suite else "warning", fetch) for alias in sorted(aliases)]
     checks += [_weights("mini-clip"), _weights("mini-lpips.safetensors")]

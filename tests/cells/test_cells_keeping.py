@@ -63,11 +63,11 @@ def test_a_changed_image_is_found(store):
     assert any("are damaged" in problem for problem in verify(store.root).problems)
 
 
-def test_verify_ends_with_1_and_says_what(store, capsys):
+def test_verify_ends_with_2_and_says_what(store, capsys):
     spoil(store, lambda d: d["components"]["measure"].update(judge="f" * 64))
     with pytest.raises(SystemExit) as ended:
         cli.main(["verify", str(store.root)])
-    assert ended.value.code == 1
+    assert ended.value.code == 2
     assert "1 faults" in capsys.readouterr().out
 
 
@@ -121,7 +121,7 @@ def test_nothing_is_cleared_while_a_record_is_damaged(store):
 
 
 def test_a_boards_numbers_are_worked_out_from_the_rows_again(store, tmp_path, cloakbench):
-    cloakbench("board", "tiny", "--source", store.root, "--out", tmp_path / "site", "--unofficial")
+    cloakbench("board", "tiny", "--store", store.root, "--out", tmp_path / "site", "--unofficial")
     board = tmp_path / "site" / "board.json"
     assert verify(store.root, board=board).problems == []
     said = json.loads(board.read_bytes())
@@ -131,7 +131,7 @@ def test_a_boards_numbers_are_worked_out_from_the_rows_again(store, tmp_path, cl
     assert problem.startswith("board.json.points[0].p.value: expected ")
     assert problem.endswith(", got 0.99")
     told = cloakbench("verify", store.root, "--board", board)
-    assert (told.code, "points[0].p.value" in told.out) == (1, True)
+    assert (told.code, "points[0].p.value" in told.out) == (2, True)
 
 
 def test_what_a_killed_process_left_half_written_is_cleared(store):

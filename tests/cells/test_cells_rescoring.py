@@ -262,6 +262,6 @@ def test_the_verb_says_what_it_did_and_could_not(old, later, cloakbench, tmp_pat
     assert found["written"] == len(list(old.records())) / 2
     image_metric(monkeypatch)
     told = cloakbench("rescore", with_image_metric(tmp_path), "--store", old.root)
-    assert told.code == 1
+    assert told.code == 2
     assert "mean-level  expected the generated images, got none" in told.out
     assert cloakbench("rescore", "nosuch", "--store", old.root).code == 2

@@ -230,13 +230,13 @@ def test_hostile_names_stay_text(tmp_path):
 
 def test_export_carries_the_history_on(folder, tmp_path, cloakbench):
     for _ in range(2):
-        told = cloakbench("export", "mini", "--source", folder, "--out", tmp_path / "reference", "--json")
+        told = cloakbench("export", "mini", "--store", folder, "--out", tmp_path / "reference", "--json")
         assert json.loads(told.out)["records"] == len(RECORDS) + 240
     assert len(read(tmp_path / "reference")) == 7
     only = {each.key for each in versioned(RECORDS, "1.1", "")}
     for key in only:
         shutil.rmtree(folder / "records" / key[:2] / key)
-    cloakbench("export", "mini", "--source", folder, "--out", tmp_path / "reference")
+    cloakbench("export", "mini", "--store", folder, "--out", tmp_path / "reference")
     assert "1.1" in {each.version for each in read(tmp_path / "reference")}
 
 

@@ -23,18 +23,18 @@ def store(tmp_path, monkeypatch):
 
 def test_a_store_with_a_colon_in_its_name_is_judged(store, cloakbench, tmp_path):
     (tmp_path / "after").rename(tmp_path / "run:2")
-    assert cloakbench("regress", "--baseline", "results", "--source", "run:2", "--protection", "photoguard").code == 1
+    assert cloakbench("regress", "--baseline", "results", "--store", "run:2", "--protection", "photoguard").code == 1
 
 
 def test_regress_exits_with_1_only_for_regressed(store, cloakbench):
-    told = cloakbench("regress", "--baseline", "results", "--source", "after")
+    told = cloakbench("regress", "--baseline", "results", "--store", "after")
     assert told.code == 1
     assert "photoguard 1.0 (results) → photoguard 1.1 (after), suite mini 1: regressed" in told.out
     assert "changed: nothing in any recipe" in told.out
     assert "glaze 1.0 (results) → glaze 1.0 (after), suite mini 1: equivalent" in told.out
     assert cloakbench("regress", "--baseline", "after").code == 0
-    assert cloakbench("regress", "--baseline", "results", "--source", "after", "--protection", "glaze").code == 0
-    found = json.loads(cloakbench("regress", "--baseline", "results", "--source", "after", "--json").out)
+    assert cloakbench("regress", "--baseline", "results", "--store", "after", "--protection", "glaze").code == 0
+    found = json.loads(cloakbench("regress", "--baseline", "results", "--store", "after", "--json").out)
     assert {one["verdict"] for one in found} == {"regressed", "equivalent"}
 
 
@@ -85,10 +85,10 @@ def test_equal_recipes_with_other_results_end_with_2_and_are_named(store, cloakb
         return record.model_copy(update=changes)
 
     synthetic.save(tmp_path / "fallen", FACTS, [fallen(record) for record in FEW])
-    words = cloakbench("regress", "--baseline", "results", "--source", "fallen", "--protection", "photoguard")
+    words = cloakbench("regress", "--baseline", "results", "--store", "fallen", "--protection", "photoguard")
     assert (words.code, "same recipe, other result" in words.out, "equivalent" in words.out) == (2, True, False)
     [found] = json.loads(
-        cloakbench("regress", "--baseline", "results", "--source", "fallen", "--protection", "photoguard", "--json").out
+        cloakbench("regress", "--baseline", "results", "--store", "fallen", "--protection", "photoguard", "--json").out
     )
     assert found["verdict"] == "same recipe, other result"
     assert min(attack["other_results"] for attack in found["attacks"]) >= 2
@@ -108,6 +108,6 @@ def test_no_shared_cell_is_one_sentence_and_code_2(store, cloakbench, tmp_path, 
     one, other = [*fixed, *one], [*fixed, *other]
     synthetic.save(tmp_path / "one", FACTS, one)
     synthetic.save(tmp_path / "other", FACTS, other)
-    for verb in ("regress --baseline one --source other", "compare one:photoguard other:photoguard"):
+    for verb in ("regress --baseline one --store other", "compare one:photoguard other:photoguard"):
         words = cloakbench(*verb.split())
         assert (words.code, "expected a cell that both" in words.err, "Traceback" in words.err) == (2, True, False)

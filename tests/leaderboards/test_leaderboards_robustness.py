@@ -65,7 +65,7 @@ def test_its_commands_run_one_after_the_other(lines, tiny_suite, tmp_path, monke
     variables["CELLS"] = variables["CELLS"].replace("strength=1", "strength=1 strength=0.5")
     if not any("--baseline before" in line for line in lines):  # what the README says is committed
         cloakbench("run", tiny_suite, "--protection", variables["PROTECTION"], "--store", "first")
-        cloakbench("export", "tiny", "--source", "first", "--out", "robustness")
+        cloakbench("export", "tiny", "--store", "first", "--out", "robustness")
     told = [cloakbench(*words(line, variables)[1:]) for line in lines if line.startswith("cloakbench ")]
     assert [each.code for each in told] == [0] * len(told), told
     assert len(told) >= 3

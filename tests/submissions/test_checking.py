@@ -88,7 +88,7 @@ def test_reaching_outside_is_refused_and_named() -> None:
 def test_another_shape_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["check", "faulty[kind=narrow]", "--json"])
-    assert ended.value.code == 1
+    assert ended.value.code == 2
     card = json.loads(capsys.readouterr().out)
     assert card["accepted"] is False
     found = next(line["found"] for line in card["checks"] if line["name"] == "runs")

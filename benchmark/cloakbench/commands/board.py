@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from cloakbench.commands.terminal import Flag, print_rows, print_values
+from cloakbench.commands.terminal import FAULTS, Flag, StoreFolder, print_rows, print_values
 from cloakbench.system.locations import default_store
 
 Kind = Literal["protections", "attacks", "metrics", "suites", "models"]
@@ -39,13 +39,13 @@ def doctor(
 
     checks = examine(store or default_store(), suite, images)
     print_rows(checks, json)
-    return 1 if any(check.state in {"missing", "wrong"} for check in checks) else 0
+    return FAULTS if any(check.state in {"missing", "wrong"} for check in checks) else 0
 
 
 def board(
     suite: str | None = None,
     *,
-    source: Path | None = None,
+    store: StoreFolder = None,
     out: Path = Path("site"),
     unofficial: Flag = False,
     json: Flag = False,
@@ -54,32 +54,32 @@ def board(
 
     Args:
         suite: Which suite, where the records hold several.
-        source: A store, or a folder of reference records; the default store otherwise.
+        store: Folder of the records.
         out: Folder of the site.
         unofficial: Build it though conditions of the gold run fail; the page says which.
         json: Print an object with the path of the page.
     """
-    from cloakbench_leaderboards.site.site import build
+    from cloakbench import api
 
-    page = build(source or default_store(), out, suite, unofficial)
+    page = api.board(store, out, suite=suite, unofficial=unofficial)
     if json:
         return print_values({"leaderboard": str(page)}, True)
     print(f"leaderboard: {page}")
     return 0
 
 
-def export(suite: str, *, out: Path, source: Path | None = None, json: Flag = False) -> int:
+def export(suite: str, *, out: Path, store: StoreFolder = None, json: Flag = False) -> int:
     """Writes a suite's records in compact form, without images: what is committed as a reference.
 
     Args:
         suite: Which suite.
         out: Folder for `facts.json`, `records.jsonl` and `history.jsonl`, which gains what the records say.
-        source: A store; the default one otherwise.
+        store: The store.
         json: Print an object with the number of records.
     """
     from cloakbench.store.reading import export_reference
     from cloakbench_leaderboards.history.history import remember
 
-    done = export_reference(source or default_store(), suite, out)
-    remember(source or default_store(), suite, out)
+    done = export_reference(store or default_store(), suite, out)
+    remember(store or default_store(), suite, out)
     return print_values({"records": len(done.records), "damaged": len(done.damaged), "folder": str(out)}, json)

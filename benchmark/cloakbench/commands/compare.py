@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cloakbench.commands.terminal import Flag, print_told
+from cloakbench.commands.terminal import Flag, StoreFolder, print_sentences
 from cloakbench.errors import UserError
 from cloakbench.runs.choice import Choice
 from cloakbench.schemas.kinds import Role
 from cloakbench.system.locations import default_store
+
+if TYPE_CHECKING:
+    from cloakbench_leaderboards.versions.comparing import Comparison
 
 
 def canaries(suite: str = "mini", *, images: Path | None = None, store: Path | None = None, json: Flag = False) -> int:
@@ -33,7 +37,7 @@ def canaries(suite: str = "mini", *, images: Path | None = None, store: Path | N
     if not ran:
         raise UserError(f"expected records of identity in {session.store.root}, got none", "Run the suite first.")
     records = reading.load(session.store.root, session.suite.name).records
-    return print_told(drift.drift(records, ran, session.suite.metrics.primary), drift.sentence, json)
+    return print_sentences(drift.drift(records, ran, session.suite.metrics.primary), drift.sentence, json)
 
 
 def compare(
@@ -56,26 +60,24 @@ def compare(
         store: Where sides without a folder lie; ./results or $CLOAKBENCH_STORE by default.
         json: Print a list of objects, one a protection.
     """
-    from cloakbench_leaderboards.versions import references, regress
+    from cloakbench import api
 
-    sides = references.parse(before), references.parse(after)
-    found = regress.comparisons(*sides, store or default_store(), suite)
-    return print_told(found, lambda one: "\n".join(regress.lines(one)), json)
+    return print_sentences(api.compare(before, after, suite=suite, store=store), _text, json)
 
 
 def regress(
     *,
     baseline: str,
-    source: Path | None = None,
+    store: StoreFolder = None,
     protection: str = "",
     suite: str | None = None,
     json: Flag = False,
 ) -> int:
-    """Compares every protection of a store with a baseline; 1 where one regressed, and only then.
+    """Compares every protection of a store with a baseline. The exit code is 1 if a protection regressed.
 
     Args:
         baseline: A store, a folder of reference records, or `REV:FOLDER` in a git commit.
-        source: The store, or folder of reference records, to judge; ./results or $CLOAKBENCH_STORE by default.
+        store: Folder of the records to judge.
         protection: Only this one, with its version if you like; by default each that both hold.
         suite: Which suite, where records hold several.
         json: Print a list of objects, one a protection.
@@ -83,8 +85,14 @@ def regress(
     from cloakbench_leaderboards.versions import references
     from cloakbench_leaderboards.versions import regress as regressing
 
-    place = source or default_store()
-    after = references.inside(place, protection)
-    found = regressing.comparisons(references.parse(baseline), after, place, suite)
-    print_told(found, lambda one: "\n".join(regressing.lines(one)), json)
-    return regressing.exit_code(found)
+    folder = store or default_store()
+    after = references.inside(folder, protection)
+    comparisons = regressing.comparisons(references.parse(baseline), after, folder, suite)
+    print_sentences(comparisons, _text, json)
+    return regressing.exit_code(comparisons)
+
+
+def _text(comparison: Comparison) -> str:
+    from cloakbench_leaderboards.versions.regress import lines
+
+    return "\n".join(lines(comparison))

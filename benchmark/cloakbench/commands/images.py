@@ -1,4 +1,4 @@
-"""Verbs for a user's own images: protect, attack, mimic."""
+"""Verbs for a user's own images: protect, clean, mimic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def protect(
     Args:
         name: The protection, such as `photoguard` or `photoguard[steps=200]`.
         in_: Folder of images.
-        out: Folder for the protected PNGs.
+        out: Folder for the protected PNGs; files that this verb did not write are never replaced.
         strength: In (0, 1]; 1 uses the whole budget.
         model: Model alias (or folder in diffusers layout) that the protection looks into.
         budget: Largest change of a pixel, in levels of 255, at strength 1.
@@ -40,7 +40,7 @@ def protect(
     return 0
 
 
-def attack(
+def clean(
     name: str,
     *,
     in_: Annotated[Path, Parameter(name="--in")],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from cloakbench.commands.terminal import Flag, print_rows, print_values
+from cloakbench.commands.terminal import FAULTS, Flag, print_rows, print_values
 from cloakbench.system.locations import default_store
 
 
@@ -48,4 +48,4 @@ def rescore(suite: str = "mini", *, images: Path | None = None, store: Path | No
     print_values({**counts, "left": left} if json else counts, json)
     if not json:
         print_rows(done.left, False)
-    return 1 if left else 0
+    return FAULTS if left else 0

@@ -8,7 +8,7 @@ from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloakbench.commands.terminal import Flag, Many, print_rows
+from cloakbench.commands.terminal import FAULTS, Flag, Many, print_rows
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.executors import ExecutorOptions
 from cloakbench.system.locations import default_store
@@ -32,7 +32,7 @@ def refresh(
 ) -> int:
     """Runs what is missing or stale, builds the board, and says what changed since the last one and why.
 
-    Safe to be started twice, killed and started again. 1 where cells met a fault that the next refresh tries again.
+    Safe to be started twice, killed and started again. 2 where cells met a fault that the next refresh tries again.
 
     Args:
         suite: Name of a suite, or path to its TOML file.
@@ -55,7 +55,7 @@ def refresh(
         return _say_due(refresh.due(choice, root), json)
     done = refresh.refresh(choice, root, out, asked, unofficial)
     print(dumps(dataclasses.asdict(done), sort_keys=True, default=str)) if json else _say(done, root)
-    return 1 if done.lost else 0
+    return FAULTS if done.lost else 0
 
 
 def _choice(suite: str, protection: Many | None, images: Path | None, salt_file: Path | None) -> Choice:

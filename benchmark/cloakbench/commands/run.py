@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cloakbench.commands.terminal import Flag, Many, print_values
+from cloakbench.commands.terminal import FAULTS, Flag, Many, print_values
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.executors import ExecutorOptions, Kind, choose
 from cloakbench.system.locations import default_store
@@ -63,7 +63,7 @@ def run(
     keeps = keep == "images"
     ran = sessions.run(session, choose(asked, session, keeps), keep_images=keeps, budget=time)
     print_values({**plan, "ran": len(ran), "failed": (bad := sessions.failed(session, ran))}, json)
-    return 1 if bad else 0
+    return FAULTS if bad else 0
 
 
 def status(

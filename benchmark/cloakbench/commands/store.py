@@ -9,12 +9,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cloakbench.commands.terminal import Flag, print_values
+from cloakbench.commands.terminal import FAULTS, Flag, print_values
 from cloakbench.system.locations import default_store
 
 
 def verify(source: Path, *, suite: str | None = None, board: Path | None = None, json: Flag = False) -> int:
-    """Computes keys, digests and a board's numbers again from records; 1 where something does not fit.
+    """Computes keys, digests and a board's numbers again from records; 2 where something does not fit.
 
     Args:
         source: A store, or a folder of reference records.
@@ -32,7 +32,7 @@ def verify(source: Path, *, suite: str | None = None, board: Path | None = None,
             print(problem)
         looked = f"{verdict.records} records ({verdict.signed} signed) and {verdict.images} images of {verdict.suite}"
         print(f"{looked}: {f'{len(verdict.problems)} faults' if verdict.problems else 'all fit'}")
-    return 1 if verdict.problems else 0
+    return FAULTS if verdict.problems else 0
 
 
 def sign(source: Path, *, key: Path, suite: str | None = None, json: Flag = False) -> int:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from json import dumps
 from pathlib import Path
 
-from cloakbench.commands.terminal import Flag, print_values
+from cloakbench.commands.terminal import FAULTS, Flag, print_values
 from cloakbench.system.locations import default_store
 
 
@@ -26,7 +26,7 @@ def new(name: str, *, out: Path = Path()) -> int:
 
 
 def check(name: str, *, json: Flag = False) -> int:
-    """Says whether a protection holds the contract, measured on the embedded model; 1 if an official run refuses it.
+    """Says whether a protection holds the contract, measured on the embedded model; 2 if an official run refuses it.
 
     Args:
         name: The protection, such as `photoguard` or `photoguard[steps=200]`.
@@ -43,7 +43,7 @@ def check(name: str, *, json: Flag = False) -> int:
             print(f"{mark}  {line.name}: {line.found}")
         verdict = "an official run would take it" if card.accepted else "an official run would refuse it"
         print(f"{card.protection}: {verdict} (isolated by {card.isolation})")
-    return 0 if card.accepted else 1
+    return 0 if card.accepted else FAULTS
 
 
 def submit(name: str, *, out: Path, suite: str | None = None, store: Path | None = None, json: Flag = False) -> int:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from cloakbench.cells.plan import Cell
+from cloakbench.printable import clean, encodable
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Record
 
@@ -51,7 +52,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Writes a line."""
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{encodable(clean(text), sys.stderr.encoding)}\n")
         sys.stderr.flush()
 
     def begin(self, total: int) -> None:
@@ -89,7 +90,7 @@ class ProgressBar:
 
     def say(self, text: str) -> None:
         """Prints a line above the bar."""
-        self._bar.console.print(text, markup=False)
+        self._bar.console.print(clean(text), markup=False)
 
     def begin(self, total: int) -> None:
         """Shows the bar."""

@@ -29,29 +29,67 @@ class MetricResult:
     """Images that it was computed from, references not counted."""
 
 
+def measure_images(
+    metrics: Sequence[str], images: Sequence[Pixels], references: Sequence[Pixels], device: str | None = None
+) -> list[MetricResult]:
+    """Measures images against references.
+
+    Args:
+        metrics: Names of metrics.
+        images: Images `[H, W, 3]`.
+        references: For metrics of pairs the originals in the same order, for metrics of sets any images; may be empty
+            where no metric needs them.
+        device: Where models compute; a GPU where there is one by default.
+
+    Returns:
+        One result per metric, in the order of their names.
+
+    Raises:
+        UserError: A metric is unknown, its weights or references are missing, or it cannot take the images.
+    """
+    entries = _check_metrics(metrics, has_references=bool(references))
+    pairs = [entry for entry in entries if entry.compares_pairs]
+    if pairs and len(images) != len(references):
+        raise UserError(
+            f"expected one reference per image for {pairs[0].name!r}, got {len(images)} images and "
+            f"{len(references)} references",
+            "Give them in the same order.",
+        )
+    target = device or str(default_device())
+    results = _of_pairs(pairs, images, references, target)
+    results += [_of_set(entry, images, references, target) for entry in entries if not entry.compares_pairs]
+    order = list(metrics)
+    return sorted(results, key=lambda result: order.index(result.metric))
+
+
 def measure_paths(
     metrics: Sequence[str], image: Path, reference: Path | None, device: str | None = None
 ) -> list[MetricResult]:
     """Returns each metric of `image` against `reference`: two image files, or two folders.
 
     Folders are paired by file name without its ending for metrics of pairs, and taken as sets for the others. Raises
-    UserError for unknown metrics, missing weights or references, unpaired names, and images that a metric cannot take.
+    UserError as `measure_images` does, and for unpaired names and images that cannot be read.
     """
+    entries = _check_metrics(metrics, has_references=reference is not None)
+    images, references = _read(image), _read(reference) if reference else {}
+    if references and image.is_dir() != (reference is not None and reference.is_dir()):
+        raise UserError(f"expected two files or two folders, got {image} and {reference}", "Give two of a kind.")
+    changed, originals = list(images.values()), list(references.values())
+    if any(entry.compares_pairs for entry in entries):
+        changed, originals = _paired(images, references)
+    return measure_images(metrics, changed, originals, device)
+
+
+def _check_metrics(metrics: Sequence[str], has_references: bool) -> list[Metric]:
+    """Returns the metrics, each once; raises UserError where one is unknown or lacks its references or weights."""
     entries = [_measurable(name) for name in dict.fromkeys(metrics)]
     if not entries:
         raise UserError("expected at least one metric, got none", "`cloakbench list metrics` shows all.")
     needing = ", ".join(entry.name for entry in entries if entry.facts.needs_reference)
-    if reference is None and needing:
+    if needing and not has_references:
         raise UserError(f"expected --reference for {needing}, got none", "Name the image or folder to compare with.")
     weights.require([entry.name for entry in entries])
-    images, references = _read(image), _read(reference) if reference else {}
-    if references and image.is_dir() != (reference is not None and reference.is_dir()):
-        raise UserError(f"expected two files or two folders, got {image} and {reference}", "Give two of a kind.")
-    where = device or str(default_device())
-    results = _of_pairs([entry for entry in entries if entry.compares_pairs], images, references, where)
-    results += [_of_set(entry, images, references, where) for entry in entries if not entry.compares_pairs]
-    order = list(metrics)
-    return sorted(results, key=lambda result: order.index(result.metric))
+    return entries
 
 
 def _measurable(name: str) -> Metric:
@@ -80,13 +118,12 @@ def _read(path: Path) -> dict[str, Pixels]:
 
 
 def _of_pairs(
-    entries: Sequence[Metric], images: Mapping[str, Pixels], references: Mapping[str, Pixels], device: str
+    entries: Sequence[Metric], images: Sequence[Pixels], references: Sequence[Pixels], device: str
 ) -> list[MetricResult]:
     if not entries:
         return []
-    changed, originals = _paired(images, references)
-    values = quality.measure([entry.name for entry in entries], changed, originals, device)
-    return [_result(entry, values[entry.name], len(changed)) for entry in entries]
+    values = quality.measure([entry.name for entry in entries], images, references, device)
+    return [_result(entry, values[entry.name], len(images)) for entry in entries]
 
 
 def _result(entry: Metric, values: Sequence[float], count: int) -> MetricResult:
@@ -103,9 +140,9 @@ def _paired(images: Mapping[str, Pixels], references: Mapping[str, Pixels]) -> t
     return list(images.values()), [references[name] for name in images]
 
 
-def _of_set(entry: Metric, images: Mapping[str, Pixels], references: Mapping[str, Pixels], device: str) -> MetricResult:
-    generated = checked(list(images.values()))
-    compared = checked(list(references.values())) if entry.facts.needs_reference else []
+def _of_set(entry: Metric, images: Sequence[Pixels], references: Sequence[Pixels], device: str) -> MetricResult:
+    generated = checked(images)
+    compared = checked(references) if entry.facts.needs_reference else []
     if entry.facts.level == "set" and min(len(generated), len(compared)) < 2:
         raise UserError(
             f"expected at least 2 images in each set for {entry.name!r}, got {len(generated)} and {len(compared)}",

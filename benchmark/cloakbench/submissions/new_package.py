@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import keyword
 import re
-from importlib import resources
+import sys
+from importlib import metadata, resources, util
 from pathlib import Path
 from string import Template
 
 from cloakbench.errors import UserError
+from cloakbench.submissions import discovery
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _FILES = {
@@ -28,6 +30,7 @@ def start(name: str, parent: Path) -> list[Path]:
     if folder.exists():
         raise UserError(f"expected a folder that does not exist yet, got {folder}", "Choose another name or --out.")
     package = name.replace("-", "_")
+    _check_free(name, package)
     words = {"name": name, "package": package, "kind": "".join(part.capitalize() for part in name.split("-"))}
     made = []
     for source, target in _FILES.items():
@@ -37,3 +40,13 @@ def start(name: str, parent: Path) -> list[Path]:
         path.write_text(Template(text).substitute(words))
         made.append(path)
     return made
+
+
+def _check_free(name: str, package: str) -> None:
+    """Raises UserError where an installed protection, distribution or module has the name already."""
+    if name in discovery.discover().names:
+        raise UserError(f"expected a name of its own, got {name!r}, an installed protection", "Choose another.")
+    if any(metadata.Distribution.discover(name=name)):
+        raise UserError(f"expected a name of its own, got {name!r}, an installed distribution", "Choose another.")
+    if package in sys.stdlib_module_names or util.find_spec(package) is not None:
+        raise UserError(f"expected a name of its own, got {name!r}, a module that can be imported", "Choose another.")
