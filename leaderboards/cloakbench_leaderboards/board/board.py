@@ -148,6 +148,9 @@ def _noise(evidence: Evidence) -> tuple[Pair, ...]:
     if math.isfinite(noise.placebo.value):
         shown = f"{text.number(noise.placebo.value, half_width(noise.placebo))} ({_interval(noise.placebo)})"
         pairs.append(Pair("Placebo", f"P {shown}: the noise floor under the same seeds"))
+    if math.isfinite(noise.null):
+        words = f"P of unprotected images trained anew: 0, standard deviation {noise.null:.2g}"
+        pairs.append(Pair("Null entries", words))
     if math.isfinite(noise.seed):
         pairs.append(Pair("Another seed", f"moves an artist's share of P by {text.number(noise.seed, noise.seed)}"))
     return tuple(pairs)

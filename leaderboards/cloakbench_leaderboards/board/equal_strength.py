@@ -172,6 +172,7 @@ def _quality(evidence: Evidence, entry: BoardEntry, level: float) -> list[TableC
         return [TableCell("not reached", kind=CellKind.STATE)] * len(names)
     cells = []
     for name in names:
-        value = sum(weight * curve.quality[name][point] for point, weight in weights)
+        facts = evidence.metric(name)
+        value = matching.blend(curve.quality[name], weights, is_decibel=facts is not None and facts.unit == "dB")
         cells.append(value_cell(statistics.mean([value])))
     return cells

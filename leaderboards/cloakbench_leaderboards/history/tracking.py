@@ -101,9 +101,11 @@ def _series(attack: str, ordered: Sequence[HistoryPoint], margin: float) -> Scor
     at = _operating_point(attack, ordered)
     points: list[HistoryPoint] = []
     values: list[MeasuredScore] = []
+    most = _most_artists(attack, at, ordered)
     for point in ordered:
         for score in point.values:
-            if score.attack != attack or score.at != at:
+            # Over fewer artists P is another number: its mean holds other artists.
+            if score.attack != attack or score.at != at or score.artists < most:
                 continue
             # A board that grew between two builds repeats some numbers.
             if not points or _said(point, score) != _said(points[-1], values[-1]):
@@ -114,6 +116,13 @@ def _series(attack: str, ordered: Sequence[HistoryPoint], margin: float) -> Scor
     pieces = steps.fit(levels, margin) if enough else [Piece(0, len(levels), sum(levels) / len(levels))]
     has_regressed = steps.has_regressed(pieces, margin)
     return ScoreHistory(attack, at, tuple(points), tuple(values), tuple(pieces), has_regressed)
+
+
+def _most_artists(attack: str, at: PointAddress, ordered: Sequence[HistoryPoint]) -> int:
+    counts = [0]
+    for point in ordered:
+        counts += [score.artists for score in point.values if (score.attack, score.at) == (attack, at)]
+    return max(counts)
 
 
 def _said(point: HistoryPoint, score: MeasuredScore) -> tuple[str, str, MeasuredScore]:

@@ -89,7 +89,7 @@ def _scores(lookup: Lookup) -> Section:
         _formula(
             "signal",
             f"the lower limit of the denominator (mean - 2 standard errors over seeds) is at least {SIGNAL_RATIO:g} "
-            "times the placebo noise, the standard deviation of D(placebo) - D(clean)",
+            "times the standard deviation of D(clean) over attack seeds",
         ),
     )
     sentences = (

@@ -89,7 +89,7 @@ class Differences:
         by_column = []
         for column in self.columns:
             values = self.values(column)
-            estimates = statistics.estimates(values[position] - values[chosen])
+            estimates = statistics.difference_estimates(values[position] - values[chosen])
             by_column.append([estimates.at(row) for row in range(len(chosen))])
         return by_column
 
@@ -98,4 +98,4 @@ class Differences:
         values = self.values(self.evidence.standings.rank_column)
         first = [self.positions[name] for name, _ in pairs]
         second = [self.positions[name] for _, name in pairs]
-        return statistics.estimates(values[first] - values[second])
+        return statistics.difference_estimates(values[first] - values[second])

@@ -12,6 +12,7 @@ from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards.data.frames import HALVES
 from cloakbench_leaderboards.scores import matching, statistics
 from cloakbench_leaderboards.scores.matching import Match, OperatingPoint
+from cloakbench_leaderboards.scores.scores import ScoreMatrices
 from cloakbench_leaderboards.scores.setting import CLEAN, FIXED, AttackCount, EntryPoints, Setting, Value, curve, match
 from cloakbench_leaderboards.scores.statistics import Array
 
@@ -25,17 +26,17 @@ _WORST_FIRST = (
 )
 
 
-def protection(setting: Setting, subject: EntryPoints, attack: str, stop: OperatingPoint) -> Value:
-    """Returns P against one attack at one operating point; arguments as of `match`."""
-    key = (subject.name, attack, stop.label)
+def protection(setting: Setting, subject: EntryPoints, attack: str, stop: OperatingPoint, measure: str = "p") -> Value:
+    """Returns P, or `effect`, against one attack at one operating point; other arguments as of `match`."""
+    key = (subject.name, attack, stop.label, measure)
     if key not in setting.cache:
-        setting.cache[key] = _protection(setting, subject, attack, stop)
+        setting.cache[key] = _protection(setting, subject, attack, stop, measure)
     return setting.cache[key]
 
 
-def _protection(setting: Setting, subject: EntryPoints, attack: str, stop: OperatingPoint) -> Value:
+def _protection(setting: Setting, subject: EntryPoints, attack: str, stop: OperatingPoint, measure: str) -> Value:
     point = match(setting, subject, attack, stop)
-    p, denominator = _blend(setting, subject, attack, point, "p")
+    p, denominator = _blend(setting, subject, attack, point, measure)
     if point.weights and not np.isfinite(denominator).any():
         return Value(_nothing(setting), PointState.NO_SIGNAL, "the attack learned from no artist")
     return Value(
@@ -52,16 +53,26 @@ def mean(setting: Setting, subject: EntryPoints, stop: OperatingPoint) -> Value:
     return _mean_over(setting, subject, stop, _live(setting, setting.attacks))
 
 
-def worst(setting: Setting, subject: EntryPoints, stop: OperatingPoint) -> Value:
+def worst(
+    setting: Setting, subject: EntryPoints, stop: OperatingPoint, attacks: Sequence[AttackSpec] | None = None
+) -> Value:
     """Returns P under the countermeasure that serves the mimic best, artist by artist; no countermeasure is an option.
 
     A minimum of noisy values is too low, so the countermeasure is chosen on one half of the generations and scored on
-    the other, and the other way round; the two scores are averaged.
+    the other, and the other way round; the two scores are averaged. Both halves come from one trained model, so part
+    of the bias stays: the same minimum over the images as they are, at the same attacks and number of seeds, is taken
+    off. For those images themselves it is shown.
+
+    Args:
+        setting: What all entries share.
+        subject: The entry.
+        stop: Where entries are compared.
+        attacks: Which of the attacks are options; by default all that differ from the headline's in the countermeasure.
     """
     states: list[PointState] = []
     lacks: list[str] = []
     options: list[tuple[str, Match]] = []
-    for attack in _live(setting, setting.family):
+    for attack in _live(setting, setting.family if attacks is None else attacks):
         point = match(setting, subject, attack.name, stop)
         states.append(point.state)
         lacks += [f"{attack.name}: {words}" for words in _lacks(setting, subject, attack.name, point)]
@@ -74,15 +85,37 @@ def worst(setting: Setting, subject: EntryPoints, stop: OperatingPoint) -> Value
         return Value(_nothing(setting), state, note, shared, attacks=count)
     value, denominator = _blend(setting, subject, *options[0], "p")
     if len(options) > 1:  # with one option nothing is chosen, and all generations count
-        halves = [_stacked(setting, subject, options, half) for half in HALVES]
-        value = np.minimum(statistics.split_half(*halves), 1.0)
+        # The placebo is averaged over the seeds of the controls before the minimum, entries over their own.
+        grid = setting.grid if subject.role == Role.PLACEBO or setting.clean is None else setting.clean
+        bias = clean_bias(grid, [attack for attack, _ in options])
+        if subject.role == Role.IDENTITY:
+            value = bias
+        else:
+            halves = [_stacked(setting, subject, options, half) for half in HALVES]
+            value = np.minimum(statistics.split_half(*halves) - np.nan_to_num(bias), 1.0)
     if not np.isfinite(value).any():
         note = "needs two generations or more per cell, to choose on one half and score on the other"
     return Value(statistics.contributions(value * denominator, denominator), state, note, shared, attacks=count)
 
 
+def clean_bias(grid: ScoreMatrices, attacks: Sequence[str]) -> Array:
+    """Returns the minimum over attacks of the images as they are, chosen and scored as in `worst`, one per artist.
+
+    Its expectation is at most 0: the images protect nothing, so all of it is the bias of choosing. NaN for an artist
+    without a value under one of the attacks.
+    """
+    rows = [grid.rows.get((CLEAN, 0.0, attack)) for attack in attacks]
+    present = [row for row in rows if row is not None]
+    if len(present) < len(rows):
+        return np.full(len(grid.artists), math.nan)
+    return statistics.split_half(grid.first[present], grid.second[present])
+
+
 def retention(setting: Setting, subject: EntryPoints, stop: OperatingPoint) -> Value:
-    """Returns the share of P that is left under countermeasures: their mean P over P without, where that is above 0."""
+    """Returns the share of P that countermeasures leave: their mean effect over P without, where that is above 0.
+
+    Effect, not P: what a countermeasure alone does to the artist's images is no protection. The interval is Fieller's.
+    """
     if subject.role != Role.SUBMISSION:  # a quotient of two noises says nothing
         return Value(_nothing(setting), PointState.NOT_DEFINED, "a control protects nothing that could be retained")
     family = _live(setting, setting.family)
@@ -92,15 +125,16 @@ def retention(setting: Setting, subject: EntryPoints, stop: OperatingPoint) -> V
         note = "the suite has no countermeasure in front of this mimicry"
         return Value(_nothing(setting), PointState.MISSING, note)
     below = protection(setting, subject, plain[0].name, stop)
-    above = _mean_over(setting, subject, stop, cleaned)
-    base = statistics.estimates(below.artists[None]).at(0)
+    above = _mean_over(setting, subject, stop, cleaned, "effect")
+    base = statistics.difference_estimates(below.artists[None]).at(0)
     lacks = (*above.lacks, *below.lacks)
     if not (base.low if base.has_interval else base.value) > 0:
         note = below.note or "P without countermeasure is not clear of 0"
         is_unmet = below.state is PointState.NOT_REACHED
         return Value(_nothing(setting), below.state if is_unmet else PointState.NOT_DEFINED, note, lacks)
     both = statistics.contributions(above.artists, below.artists)
-    return Value(both, above.state, above.note, lacks, attacks=above.attacks)
+    estimate = statistics.quotient(above.artists, below.artists)
+    return Value(both, above.state, above.note, lacks, attacks=above.attacks, estimate=estimate)
 
 
 def area(setting: Setting, subject: EntryPoints) -> Value:
@@ -157,13 +191,15 @@ def _lacks(setting: Setting, subject: EntryPoints, attack: str, point: Match) ->
     return tuple(lacks)
 
 
-def _mean_over(setting: Setting, subject: EntryPoints, stop: OperatingPoint, attacks: Sequence[AttackSpec]) -> Value:
-    """Returns the mean of P over attacks; those without a number are left out and counted."""
+def _mean_over(
+    setting: Setting, subject: EntryPoints, stop: OperatingPoint, attacks: Sequence[AttackSpec], measure: str = "p"
+) -> Value:
+    """Returns the mean of P, or effect, over attacks; those without a number are left out and counted."""
     states: list[PointState] = []
     lacks: list[str] = []
     measured: list[Array] = []
     for attack in attacks:
-        value = protection(setting, subject, attack.name, stop)
+        value = protection(setting, subject, attack.name, stop, measure)
         states.append(value.state)
         lacks += [f"{attack.name}: {words}" for words in value.lacks]
         if np.isfinite(value.artists).any():

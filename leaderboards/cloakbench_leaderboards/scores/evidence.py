@@ -25,7 +25,7 @@ from cloakbench_leaderboards.scores.resolution import Resolution, measure
 from cloakbench_leaderboards.scores.scores import Scores, score
 from cloakbench_leaderboards.scores.setting import EntryPoints, Setting
 from cloakbench_leaderboards.scores.standings import CONTROLS, Standings, standings
-from cloakbench_leaderboards.scores.statistics import Array, Estimate
+from cloakbench_leaderboards.scores.statistics import Estimate
 
 Address = tuple[str, float, str, str]
 """Protection, strength, attack, metric."""
@@ -138,13 +138,14 @@ def gather(loaded: Loaded) -> Evidence:
     suite = loaded.facts.suite
     levels = _levels(chosen.records, suite)
     artists = tuple(suite.artists or sorted({record.artist for record in chosen.records}))
-    scores = score(levels.cells, loaded.facts.ranked, artists)
+    scores = score(levels.cells, loaded.facts.ranked, artists, suite.seeds.protected)
     values = _addressed(levels.cells, frames.metrics(chosen.records), suite)
     quality = _quality(levels, suite)
     setting = Setting(
         suite=suite,
         attacks=loaded.facts.ranked,
         grid=scores.grid,
+        clean=scores.clean,
         quality={address: estimate.value for address, estimate in quality.items()},
         higher_is_better={metric.name: metric.higher_is_better for metric in loaded.facts.metrics},
     )
@@ -161,7 +162,7 @@ def gather(loaded: Loaded) -> Evidence:
         scores=scores,
         setting=setting,
         standings=standing,
-        noise=_noise(setting, levels.cells, standing, entries),
+        noise=_noise(setting, levels.cells, entries),
         gaps=coverage.gaps(levels.cells, suite, artists),
         raw=cast("dict[Address, Estimate]", over_artists(values, ADDRESS, "value")),
         change=cast("dict[Address, Estimate]", over_artists(_paired(values), ADDRESS, "change")),
@@ -246,27 +247,26 @@ def _subject(
     return EntryPoints(facts.name, facts.role, tuple(sorted(strengths)), calibrations, planned)
 
 
-def _noise(setting: Setting, cells: pd.DataFrame, standing: Standings, entries: list[BoardEntry]) -> Resolution:
+def _noise(setting: Setting, cells: pd.DataFrame, entries: list[BoardEntry]) -> Resolution:
     controls = [entry.subject for entry in entries if entry.facts.role == Role.PLACEBO]
     placebo = [protection(setting, control, setting.attack.name, setting.middle).artists for control in controls]
     floor = statistics.estimates(placebo[0][None]).at(0) if placebo else statistics.mean([])
-    submissions = {entry.name for entry in entries if not entry.is_control}
-    whole: list[Array] = []
-    for name, value in zip(standing.names, standing.rank_column.values, strict=True):
-        if name in submissions and value.is_whole:
-            whole.append(value.artists)
-    # One entry alone is compared with the placebo.
-    return measure(setting, cells, floor, whole if len(whole) > 1 else [*whole, *placebo[:1]])
+    subjects = [entry.subject for entry in entries if not entry.is_control]
+    values = [protection(setting, subject, setting.attack.name, setting.middle).artists for subject in subjects]
+    return measure(setting, cells, floor, values)
 
 
 def _ordered(entries: list[BoardEntry], standing: Standings) -> list[BoardEntry]:
-    """Returns the ranked submissions, then the others, by the number that decides the rank, then the controls."""
+    """Returns the ranked submissions by rank, the others in the provisional order, then the controls."""
     values = {name: standing.rank_column.estimates[row].value for name, row in standing.rows.items()}
+    provisional = {name: position for position, name in enumerate(standing.provisional)}
 
-    def order(entry: BoardEntry) -> tuple[int, float, str]:
+    def order(entry: BoardEntry) -> tuple[int, float, float, str]:
         if entry.is_control:
-            return (2 + CONTROLS.index(entry.facts.role), 0.0, entry.name)
+            return (2 + CONTROLS.index(entry.facts.role), 0.0, 0.0, entry.name)
         value = values[entry.name]
-        return (int(entry.name in standing.unranked), math.inf if math.isnan(value) else -value, entry.name)
+        # A minimum over fewer attacks is higher by construction, so it orders no unranked entry.
+        position = provisional.get(entry.name, math.inf) if entry.name in standing.unranked else 0
+        return (int(entry.name in standing.unranked), position, math.inf if math.isnan(value) else -value, entry.name)
 
     return sorted(entries, key=order)

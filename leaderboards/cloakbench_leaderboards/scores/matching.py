@@ -155,6 +155,26 @@ def at_protection(protection: Sequence[float], level: float) -> tuple[tuple[int,
     return ((before, 1 - share), (before + 1, share)) if share else ((before, 1.0),)
 
 
+def blend(values: Sequence[float], weights: Sequence[tuple[int, float]], is_decibel: bool) -> float:
+    """Returns a quality metric between measured points; decibels are averaged as squared errors.
+
+    Args:
+        values: One value per point.
+        weights: Number of a point and its weight; the weights sum to 1.
+        is_decibel: Whether the values are 10 log10(1 / squared error).
+
+    Example:
+        >>> round(blend([80.0, 30.0], [(0, 0.5), (1, 0.5)], True), 2)  # half the squared error of 30 dB
+        33.01
+        >>> blend([80.0, 30.0], [(0, 0.5), (1, 0.5)], False)
+        55.0
+    """
+    if not is_decibel:
+        return sum(weight * values[point] for point, weight in weights)
+    error = sum(weight * 10 ** (-values[point] / 10) for point, weight in weights)
+    return -10 * math.log10(error)
+
+
 def area(quality: Sequence[float], limit: float) -> tuple[float, ...]:
     """Returns the weight of each point in the mean over quality of what is drawn, from the first point to `limit`.
 

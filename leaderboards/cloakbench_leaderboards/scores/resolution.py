@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,6 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from cloakbench.schemas.kinds import Role
+from cloakbench_leaderboards.scores import statistics
 from cloakbench_leaderboards.scores.setting import Setting
 from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, Array, Estimate
 
@@ -22,6 +25,7 @@ class Resolution(NamedTuple):
     """How finely a board measures the number that decides the rank."""
 
     artists: int
+    """Artists that the headline's attack learned from."""
     placebo: Estimate
     """P of the placebo under the same seeds."""
     seed: float
@@ -30,6 +34,10 @@ class Resolution(NamedTuple):
     """Median standard deviation over artists of the difference between two entries; NaN with fewer than two."""
     seeds: int
     """Seeds of a protected cell."""
+    pairs: int = 0
+    """Pairs of entries that `spread` is the median of."""
+    null: float = math.nan
+    """Standard deviation of P of null entries: the clean arm of one seed scored against that of another."""
 
     @property
     def least_difference(self) -> float:
@@ -44,18 +52,26 @@ def measure(setting: Setting, cells: pd.DataFrame, placebo: Estimate, entries: S
         setting: What all entries share.
         cells: What `frames.cells` returns.
         placebo: P of the placebo.
-        entries: What each artist contributes to each entry's number that decides the rank.
+        entries: What each artist contributes to P of each entry against the headline's attack, which all share.
     """
     first, second = np.triu_indices(len(entries), 1)
     differences = np.asarray(entries)[first] - np.asarray(entries)[second] if len(first) else np.empty((0, 0))
-    differences = differences[np.isfinite(differences).sum(-1) > 1]
+    differences = differences[np.isfinite(differences).sum(-1) >= MIN_ARTISTS]
     return Resolution(
-        artists=len(setting.grid.artists),
+        artists=_learned(setting),
         placebo=placebo,
         seed=_seed_noise(setting, cells),
         spread=float(np.median(np.nanstd(differences, axis=1, ddof=1))) if len(differences) else math.nan,
         seeds=setting.suite.seeds.protected,
+        pairs=len(differences),
+        null=_null_noise(setting, cells),
     )
+
+
+def _learned(setting: Setting) -> int:
+    """Returns the number of artists that the headline's attack learned from, or of all without the clean arm."""
+    row = setting.grid.rows.get((Role.IDENTITY, 0.0, setting.attack.name))
+    return len(setting.grid.artists) if row is None else int(np.isfinite(setting.grid.denominator[row]).sum())
 
 
 def detectable(spread: float, artists: int, power: float = POWER) -> float:
@@ -84,13 +100,15 @@ def artists_needed(noise: Resolution, resolution: float, seeds: int, power: floa
         >>> artists_needed(noise, 0.1154, 1), artists_needed(noise, 0.05, 1)
         (8, 34)
     """
-    seed = noise.seed if math.isfinite(noise.seed) else 0.0
+    # Two independent seeds can't vary more than the measured differences, which hold them.
+    most = noise.spread * math.sqrt(noise.seeds / 2)
+    seed = min(noise.seed, most) if math.isfinite(noise.seed) else 0.0
     between = max(noise.spread**2 - 2 * seed**2 / noise.seeds, 0.0)
     spread = math.sqrt(between + 2 * seed**2 / seeds)
     if not math.isfinite(spread):
         return None
     for artists in range(MIN_ARTISTS, MOST_ARTISTS + 1):
-        if detectable(spread, artists, power) <= resolution:
+        if detectable(spread, artists, power) <= resolution * (1 + 1e-9):
             return artists
     return None
 
@@ -112,6 +130,30 @@ def seeds_needed(noise: Resolution, resolution: float, power: float = POWER) -> 
     if not (math.isfinite(budget) and budget > 0 and noise.seed > 0):
         return None
     return max(math.ceil(2 * noise.seed**2 / budget), noise.seeds + 1)
+
+
+def _null_noise(setting: Setting, cells: pd.DataFrame) -> float:
+    """Returns the spread of P where nothing protects but training took another course; NaN with fewer than two seeds.
+
+    Every ordered pair of seeds is a null entry: its distances are those of the clean arm of one seed, and the clean
+    arm of the other seed is what they are compared with.
+    """
+    attack = setting.attack.name
+    row = setting.grid.rows.get((Role.IDENTITY, 0.0, attack))
+    arm = (cells["role"] == str(Role.IDENTITY)) & (cells["attack"] == attack) & cells["distance"].notna()
+    table = cells[arm].pivot_table(index="seed", columns="artist", values="distance")
+    table = table.reindex(columns=list(setting.grid.artists))
+    if row is None or len(table) < 2:
+        return math.nan
+    distances = table.to_numpy(dtype=float)
+    weights = setting.grid.denominator[row]
+    nulls = []
+    for first, second in itertools.permutations(range(len(distances)), 2):
+        contributions = statistics.contributions(distances[first] - distances[second], weights)
+        if np.isfinite(contributions).any():
+            nulls.append(float(np.nanmean(contributions)))
+    # The mean of a null entry is 0 by construction: each pair stands with both signs.
+    return float(np.sqrt(np.mean(np.square(nulls)))) if nulls else math.nan
 
 
 def _seed_noise(setting: Setting, cells: pd.DataFrame) -> float:

@@ -10,10 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards.data.frames import HALVES, CellStatus
 from cloakbench_leaderboards.scores import statistics
-from cloakbench_leaderboards.scores.signal import PAIR, Signal, clean
+from cloakbench_leaderboards.scores.signal import PAIR, Signal
+from cloakbench_leaderboards.scores.signal import clean as clean_arm
 from cloakbench_leaderboards.scores.signal import signals as denominators
 from cloakbench_leaderboards.scores.statistics import Array, Estimate
 
@@ -74,23 +76,31 @@ class Scores:
     grid: ScoreMatrices
     summary: dict[Address, ScoredPoint]
     """The points over artists."""
+    clean: ScoreMatrices
+    """The images as they are at as many seeds as the entries have: what a minimum over attacks is biased by."""
 
 
-def score(cells: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence[str]) -> Scores:
+def score(
+    cells: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence[str], seeds: int | None = None
+) -> Scores:
     """Returns the scores of every entry with cells on these attacks; no entry's score depends on another's.
 
     Args:
         cells: What `frames.cells` returns; may be empty.
         attacks: The attacks that scores are made of, in the suite's order.
         artists: The suite's artists; others are not scored.
+        seeds: Attack seeds of an entry's cells; by default all that the clean arm has.
     """
     signals = denominators(cells, attacks, artists)
     has_point = cells["attack"].isin([attack.name for attack in attacks]) & (cells["role"] != "floor")
     # Strength 0 beside a target: no strength of the protection meets it.
     has_point &= ~(cells["target"].notna() & (cells["strength"] == 0))
-    points = _points(_paired(cells[has_point], cells, attacks), signals)
+    paired = _paired(cells[has_point], cells, attacks)
+    points = _points(paired, signals)
     grid = _matrices(points, attacks, artists, signals)
-    return Scores(signals, points, grid, _summary(points, grid, attacks, signals))
+    is_clean = (paired["role"] == str(Role.IDENTITY)) & (paired["seed"] < (math.inf if seeds is None else seeds))
+    clean = _matrices(_points(paired[is_clean], signals), attacks, artists, signals)
+    return Scores(signals, points, grid, _summary(points, grid, attacks, signals), clean)
 
 
 def _paired(chosen: pd.DataFrame, cells: pd.DataFrame, attacks: Sequence[AttackSpec]) -> pd.DataFrame:
@@ -98,7 +108,7 @@ def _paired(chosen: pd.DataFrame, cells: pd.DataFrame, attacks: Sequence[AttackS
     arm = ["artist", "attack", "seed"]
     same = cells[(cells["role"] == "identity") & cells["distance"].notna()]
     same = same.drop_duplicates(arm)[[*arm, "distance"]].rename(columns={"distance": "clean_same"})
-    paired = chosen.merge(clean(cells, attacks), on=PAIR, how="left").merge(same, on=arm, how="left")
+    paired = chosen.merge(clean_arm(cells, attacks), on=PAIR, how="left").merge(same, on=arm, how="left")
     fault = paired["status"].isin(OWN_FAULT)
     paired["failed"] = fault
     paired["p"] = (paired["distance"] - paired["clean"]).mask(fault, 0.0)

@@ -14,7 +14,7 @@ from cloakbench.schemas.suite import AttackSpec, Suite
 from cloakbench_leaderboards.scores import matching
 from cloakbench_leaderboards.scores.matching import CalibratedStrength, Match, OperatingPoint, QualityCurve
 from cloakbench_leaderboards.scores.scores import ScoreMatrices
-from cloakbench_leaderboards.scores.statistics import Array
+from cloakbench_leaderboards.scores.statistics import Array, Estimate
 
 CLEAN = Role.IDENTITY
 FIXED = tuple(role for role in Role if role.has_images and not role.has_strengths)
@@ -78,6 +78,8 @@ class Value(NamedTuple):
     """The quality metric that stops the entry before the matched one does; empty where none does."""
     attacks: AttackCount | None = None
     """Of an aggregate over attacks: how many have a number."""
+    estimate: Estimate | None = None
+    """The number with its interval, where it is no mean over artists: a quotient."""
 
     @property
     def is_whole(self) -> bool:
@@ -96,8 +98,10 @@ class Setting:
     quality: Mapping[tuple[str, float, str], float]
     """Mean over artists by protection, strength, metric."""
     higher_is_better: Mapping[str, bool]
-    cache: dict[tuple[str, str, str], Value] = field(default_factory=dict, repr=False, compare=False)
-    """Results of `protection` by entry, attack and operating point: aggregates and pages need them again."""
+    clean: ScoreMatrices | None = None
+    """The images as they are at as many seeds as the entries have; None: their bias is not taken off."""
+    cache: dict[tuple[str, str, str, str], Value] = field(default_factory=dict, repr=False, compare=False)
+    """Results of `protection` by entry, attack, operating point and measure: aggregates and pages need them again."""
 
     @property
     def attack(self) -> AttackSpec:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from cloakbench.schemas.suite import AttackSpec
@@ -39,7 +40,8 @@ class Signal(NamedTuple):
     """D_floor - D_clean, mean over the seeds that both arms have; NaN where an arm is absent."""
     lower: float
     noise: float
-    """Placebo noise of the mimicry and model."""
+    """Standard deviation of the clean arm's distance over attack seeds, pooled over artists; with one seed per artist
+    that of the placebo's difference to the clean arm."""
     state: SignalState
 
     @property
@@ -58,11 +60,11 @@ class Signal(NamedTuple):
         if self.state is SignalState.NO_SHARED_SEED:
             return "no seed that both clean and floor have"
         if self.state is SignalState.NO_NOISE:
-            return "no placebo to measure the noise with"
+            return "neither a second seed nor a placebo to measure the noise with"
         if self.state is SignalState.NOT_LEARNED:
             return (
                 f"the attack did not learn: floor minus clean is at least {self.lower:.3g}, "
-                f"under {statistics.SIGNAL_RATIO:g} times the placebo noise of {self.noise:.3g}"
+                f"under {statistics.SIGNAL_RATIO:g} times the noise of {self.noise:.3g}"
             )
         return ""
 
@@ -82,7 +84,7 @@ def signals(cells: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequenc
     by_arm: dict[object, list[float]] = {}
     for key, group in differences.groupby(["artist", *ARM]):
         by_arm[key] = group["difference"].tolist()
-    noise = _placebo_noise(cells, arm, attacks)
+    noise = _placebo_noise(cells, arm, attacks) | _seed_noise(arm)
     plain = {(attack.mimicry, attack.model) for attack in attacks if attack.countermeasure is None}
     signals = []
     for pair in dict.fromkeys((attack.mimicry, attack.model) for attack in attacks):
@@ -103,6 +105,20 @@ def _signal(artist: str, arm: Arm, differences: list[float], noise: float, has_p
     elif lower <= 0 or lower < statistics.SIGNAL_RATIO * noise:
         state = SignalState.NOT_LEARNED
     return Signal(artist, *arm, value, lower, noise, state)
+
+
+def _seed_noise(arm: pd.DataFrame) -> dict[Arm, float]:
+    """Returns the pooled standard deviation over seeds of the clean arm, where some artist has two seeds or more.
+
+    A placebo under the same seed trains the same model again: its noise is far below that of another training.
+    """
+    variances = arm.groupby([*ARM, "artist"], observed=True)["clean"].agg(["var", "count"])
+    variances = variances[variances["count"] > 1]
+    noise = {}
+    for (mimicry, model), group in variances.groupby(level=ARM):
+        freedom = group["count"] - 1
+        noise[str(mimicry), str(model)] = float(np.sqrt((group["var"] * freedom).sum() / freedom.sum()))
+    return noise
 
 
 def _placebo_noise(cells: pd.DataFrame, arm: pd.DataFrame, attacks: Sequence[AttackSpec]) -> dict[Arm, float]:

@@ -19,6 +19,9 @@ from cloakbench_leaderboards.scores.statistics import Estimate
 
 WORST_CASE = "worst-case"
 ENTRY_COLUMNS = ["protection", "column", "value", "low", "high", "artists", "state", "gate", "note"]
+LEAST_RANKED = 2
+"""A rank compares: with fewer whole entries there is none."""
+ALONE = "no second entry is whole, so there is nothing to rank it against"
 CONTROLS = tuple(str(role) for role in Role if role.is_control)
 """Roles of the entries that every board holds, in the order of tables."""
 
@@ -45,6 +48,8 @@ class Standings:
     places: dict[str, Standing]
     unranked: dict[str, str]
     """Why an entry has no place, by name."""
+    provisional: tuple[str, ...]
+    """Submissions by P against the headline's attack alone, which most have whole; not a ranking."""
     flips: dict[str, tuple[int, int]]
     """By column: pairs of ranked entries that it orders the other way round, and the number of pairs."""
     front: frozenset[str]
@@ -84,15 +89,29 @@ def standings(setting: Setting, subjects: Sequence[EntryPoints]) -> Standings:
             unranked[subject.name] = reason
         else:
             ranked.append(row)
+    if len(ranked) < LEAST_RANKED:
+        unranked |= {entries[row].name: ALONE for row in ranked}
+        ranked = []
     return Standings(
         names=tuple(subject.name for subject in entries),
         columns=columns,
         rank_column=rank_column,
         places=_places(entries, rank_column, ranked),
         unranked=unranked,
+        provisional=_provisional(setting, entries),
         flips=_flips(columns, rank_column, ranked),
         front=frozenset(_front(setting, [subject for subject in entries if subject.role == Role.SUBMISSION])),
     )
+
+
+def _provisional(setting: Setting, entries: Sequence[EntryPoints]) -> tuple[str, ...]:
+    """Returns the submissions with a whole P against the headline's attack at the middle point, the highest first."""
+    means = {}
+    for entry in entries:
+        value = aggregates.protection(setting, entry, setting.attack.name, setting.middle)
+        if entry.role == Role.SUBMISSION and value.is_whole:
+            means[entry.name] = float(np.nanmean(value.artists))
+    return tuple(sorted(means, key=lambda name: (-means[name], name)))
 
 
 def _places(entries: Sequence[EntryPoints], rank_column: RankColumn, ranked: Sequence[int]) -> dict[str, Standing]:
@@ -158,7 +177,8 @@ def _protection_column(setting: Setting, entries: Sequence[EntryPoints], stop: O
 def _column(key: str, title: str, values: Sequence[Value]) -> RankColumn:
     stacked = np.asarray([value.artists for value in values]) if values else np.empty((0, 0))
     estimates = statistics.estimates(stacked)
-    return RankColumn(key, title, tuple(values), tuple(estimates.at(row) for row in range(len(values))))
+    by_entry = [value.estimate or estimates.at(row) for row, value in enumerate(values)]
+    return RankColumn(key, title, tuple(values), tuple(by_entry))
 
 
 def _unranked(setting: Setting, subject: EntryPoints, value: Value, estimate: Estimate) -> str:

@@ -17,7 +17,7 @@ MIN_ARTISTS = 6
 """Below this many artists no interval is given."""
 LEVEL = 0.95
 SIGNAL_RATIO = 3.0
-"""The denominator's lower limit has to reach this many times the placebo noise."""
+"""The denominator's lower limit has to reach this many times the standard deviation over attack seeds."""
 
 
 class Estimate(NamedTuple):
@@ -117,6 +117,52 @@ def estimates(values: Array, level: float = LEVEL) -> Estimates:
     low, high = np.where(is_flat, mean, mean - below), np.where(is_flat, mean, mean - above)
     enough = n >= MIN_ARTISTS
     return Estimates(np.where(n > 0, mean, np.nan), np.where(enough, low, np.nan), np.where(enough, high, np.nan), n)
+
+
+def difference_estimates(values: Array, level: float = LEVEL) -> Estimates:
+    """Returns the mean of each row of paired differences with its t-interval; arguments as of `estimates`.
+
+    Intervals, ranks and verdicts on differences all rest on this one test: the interval excludes 0 exactly where
+    `ranking.paired_p` is below 1 - level. Differences of entries have heavy tails but hardly any skewness, where Hall's
+    interval covers too seldom (92.7 to 93.6 % with 8 artists, t 95.5 to 96.7 %).
+    """
+    measured = np.isfinite(values)
+    n = measured.sum(-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(measured, values, 0.0).sum(-1) / n
+        residuals = np.where(measured, values - mean[..., None], 0.0)
+        error = np.sqrt((residuals**2).sum(-1) / (n - 1) / n)
+        half = stats.t.ppf((1 + level) / 2, np.maximum(n - 1, 1)) * error
+    half = np.where(n >= MIN_ARTISTS, half, np.nan)
+    return Estimates(np.where(n > 0, mean, np.nan), mean - half, mean + half, n)
+
+
+def quotient(numerators: Array, denominators: Array, level: float = LEVEL) -> Estimate:
+    """Returns mean(numerators) / mean(denominators) over artists with Fieller's interval (1954, J. R. Stat. Soc. B 16).
+
+    The interval holds every quotient q for which the t-test of numerators - q * denominators does not reject 0. There
+    is none below six artists, and none where the denominator is not significantly different from 0.
+
+    Example:
+        >>> y, x = np.array([1.0, 2.0, 1.5, 2.5, 2.0, 1.0]), np.array([2.0, 4.0, 3.0, 5.0, 4.0, 2.0])
+        >>> quotient(y, x)[:3]
+        (0.5, 0.5, 0.5)
+    """
+    both = np.isfinite(numerators) & np.isfinite(denominators)
+    y, x = numerators[both], denominators[both]
+    n = len(y)
+    if not n or x.mean() == 0:
+        return Estimate(math.nan, math.nan, math.nan, n, too_few(n))
+    value = float(y.mean() / x.mean())
+    if n < MIN_ARTISTS:
+        return Estimate(value, math.nan, math.nan, n, too_few(n))
+    (syy, sxy), (_, sxx) = np.cov(y, x) / n
+    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) ** 2
+    a, b, c = x.mean() ** 2 - reach * sxx, x.mean() * y.mean() - reach * sxy, y.mean() ** 2 - reach * syy
+    if a <= 0:
+        return Estimate(value, math.nan, math.nan, n, "the denominator is not clear of 0")
+    root = math.sqrt(max(b**2 - a * c, 0.0))
+    return Estimate(value, float((b - root) / a), float((b + root) / a), n, "")
 
 
 def _untransformed(x: Array, skewness: Array, n: npt.NDArray[np.int64]) -> Array:

@@ -12,7 +12,10 @@ import numpy as np
 from cloakbench.schemas.kinds import Role
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.scores import ranking, statistics
+from cloakbench_leaderboards.scores.aggregates import protection, worst
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
+from cloakbench_leaderboards.scores.setting import EntryPoints
+from cloakbench_leaderboards.scores.standings import WORST_CASE
 from cloakbench_leaderboards.scores.statistics import Array
 
 RAISES, NOISE = "raises P", "no better than noise"
@@ -38,7 +41,7 @@ def _raised(evidence: Evidence) -> Iterator[Sign]:
         return
     p = np.asarray([_difference(evidence, grid.p, test) for test in tests])
     effect = np.asarray([_difference(evidence, grid.effect, test) for test in tests])
-    p_low, effect_low = statistics.estimates(p).low, statistics.estimates(effect).low
+    p_low, effect_low = statistics.difference_estimates(p).low, statistics.difference_estimates(effect).low
     is_real = ranking.discoveries(ranking.paired_p(p)) & (p_low > 0) & (effect_low > 0)
     raising: dict[str, list[str]] = {}
     for (entry, _, attack, _), rises in zip(tests, is_real, strict=True):
@@ -77,15 +80,38 @@ def _difference(evidence: Evidence, values: Array, test: Test) -> Array:
 
 
 def _as_noise(evidence: Evidence) -> Iterator[Sign]:
-    standings = evidence.standings
-    values = {name: standings.rank_column.values[row].artists for name, row in standings.rows.items()}
-    controls = [entry.name for entry in evidence.entries if entry.facts.role == Role.RANDOM_NOISE]
-    noise = values.get(controls[0]) if controls else None
-    if noise is None:
-        return
+    """Yields the submissions that are not better than random noise under the attacks that both have."""
+    controls = [entry.subject for entry in evidence.entries if entry.facts.role == Role.RANDOM_NOISE]
     for entry in evidence.entries:
-        if entry.is_control or entry.name not in values:
+        if entry.is_control or not controls:
             continue
-        ahead = statistics.estimates((values[entry.name] - noise)[None]).at(0)
+        values = _same_attacks(evidence, entry.subject, controls[0])
+        if values is None:
+            continue
+        ahead = statistics.difference_estimates((values[0] - values[1])[None]).at(0)
         if ahead.has_interval and ahead.low <= 0:
             yield entry.name, NOISE, NOISE
+
+
+def _same_attacks(evidence: Evidence, subject: EntryPoints, noise: EntryPoints) -> tuple[Array, Array] | None:
+    """Returns the number that decides the rank for both, over the attacks that both have; None without a shared one.
+
+    A minimum over more attacks is lower by construction.
+    """
+    standings, setting = evidence.standings, evidence.setting
+    if setting.suite.rank_by != WORST_CASE:
+        rows = standings.rows
+        values = standings.rank_column.values
+        if subject.name not in rows or noise.name not in rows:
+            return None
+        return values[rows[subject.name]].artists, values[rows[noise.name]].artists
+    shared = []
+    for attack in setting.family:
+        sides = [protection(setting, side, attack.name, setting.middle).artists for side in (subject, noise)]
+        if np.isfinite(sides).any(1).all():
+            shared.append(attack)
+    if not shared:
+        return None
+    return worst(setting, subject, setting.middle, shared).artists, worst(
+        setting, noise, setting.middle, shared
+    ).artists

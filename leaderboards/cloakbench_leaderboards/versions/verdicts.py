@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cloakbench_leaderboards.scores.ranking import paired_p
-from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, Array, Estimates, estimates
+from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, Array, Estimates, difference_estimates
 
 ALPHA = 1 - LEVEL
 """Chance that anything at all is called regressed or improved where nothing changed, over all attacks together."""
@@ -43,7 +43,7 @@ def judge(differences: Array, margin: float) -> Judged:
     Equivalent comes first: a difference that is certainly below the margin counts as none, however certain it is. Below
     six artists all is inconclusive. The other axes are repetitions.
     """
-    change = estimates(differences, level=2 * LEVEL - 1)
+    change = difference_estimates(differences, level=2 * LEVEL - 1)
     enough = change.n >= MIN_ARTISTS
     flat = differences.reshape(-1, differences.shape[-1])
     p = holm(np.where(enough, paired_p(flat).reshape(enough.shape), np.nan))
