@@ -13,16 +13,14 @@ ROOT = Path(__file__).parents[1]
 TREES = ("benchmark/cloakbench", "leaderboards/cloakbench_leaderboards", "submissions")
 VAGUE = {"found", "each", "told", "one", "made", "look", "place"}
 """Names that say nothing about what a variable holds."""
-SHARED: set[str] = set()
-"""Public class names that two classes may share."""
+SHARED = {"Context", "Finding", "Order", "Picture", "Status"}
+"""Public class names that two classes still share; to become empty, and never to grow."""
 ALLOWED = {
-    "benchmark/cloakbench": 10,
+    "benchmark/cloakbench": 9,
     "benchmark/cloakbench/attacks": 13,
     "benchmark/cloakbench/cells": 15,
     "benchmark/cloakbench/commands": 19,
-    "benchmark/cloakbench/datasets": 9,
     "benchmark/cloakbench/execute": 3,
-    "benchmark/cloakbench/folders": 5,
     "benchmark/cloakbench/models": 8,
     "benchmark/cloakbench/runs": 24,
     "benchmark/cloakbench/schemas": 2,
@@ -31,10 +29,7 @@ ALLOWED = {
     "benchmark/cloakbench/suites": 1,
     "benchmark/cloakbench/system": 2,
     "benchmark/cloakbench/upkeep": 35,
-    "leaderboards/cloakbench_leaderboards/board": 31,
-    "leaderboards/cloakbench_leaderboards/pages": 109,
-    "leaderboards/cloakbench_leaderboards/parts": 43,
-    "leaderboards/cloakbench_leaderboards/site": 15,
+    "leaderboards/cloakbench_leaderboards/board": 2,
     "submissions/anti-dreambooth": 2,
     "submissions/fastprotect": 2,
     "submissions/images": 3,

@@ -69,16 +69,17 @@ def test_effect_compares_under_the_same_countermeasure():
 
 def test_arms_pair_by_seed_and_the_denominator_uses_all_shared_seeds():
     suite = synthetic.suite(["a"])
-    records = [*arms("a", 0.4, 0.9, seed=0), *arms("a", 0.6, 0.9, seed=1), record("x", "a", 0.5)]
-    # denominator (0.5 + 0.3) / 2 = 0.4; numerator against seed 0 alone: 0.5 - 0.4
+    records = [*arms("a", 0.48, 0.9, seed=0), *arms("a", 0.52, 0.9, seed=1), record("x", "a", 0.58)]
+    # denominator (0.42 + 0.38) / 2 = 0.4; numerator against seed 0 alone: 0.58 - 0.48
     assert point(records, suite).p.value == pytest.approx(0.25)
     signal = scored(records, suite).signals[0]
-    # sd 0.1414 / root 2 = 0.1; 0.4 - 2 * 0.1
-    assert (signal.denominator, signal.lower) == (pytest.approx(0.4), pytest.approx(0.2))
+    # sd 0.02828 / root 2 = 0.02; 0.4 - 2 * 0.02; the noise is the sd of 0.48 and 0.52
+    assert (signal.denominator, signal.lower) == (pytest.approx(0.4), pytest.approx(0.36))
+    assert signal.noise == pytest.approx(0.02828, abs=1e-5)
 
 
 @pytest.mark.parametrize(("moved", "has_signal"), [(0.13, True), (0.14, False)])
-def test_gate_asks_for_three_times_the_placebo_noise(moved, has_signal):
+def test_gate_asks_for_three_times_the_placebo_noise_where_no_artist_has_a_second_seed(moved, has_signal):
     suite = synthetic.suite(["a"])
     # one difference: its size is the noise; 3 * 0.13 = 0.39 < 0.4 < 0.42 = 3 * 0.14
     found = point([*arms("a", 0.4, 0.8, placebo=0.4 + moved), record("x", "a", 0.5)], suite)
@@ -95,7 +96,7 @@ def test_placebo_noise_pools_artists_and_seeds():
 
 @pytest.mark.parametrize(
     ("left_out", "reason"),
-    [("floor", "both clean and floor"), ("identity", "both clean and floor"), ("placebo", "no placebo")],
+    [("floor", "both clean and floor"), ("identity", "both clean and floor"), ("placebo", "nor a placebo")],
 )
 def test_without_an_arm_nothing_is_scored_and_the_reason_is_given(left_out, reason):
     records = [each for each in arms("a", 0.4, 0.8) if each.protection.role != left_out]

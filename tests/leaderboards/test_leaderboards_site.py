@@ -141,6 +141,11 @@ def test_hostile_words_are_inert():
     assert not [link for link in tags.all("a", "href") if "javascript" in link]
 
 
+def test_one_entry_alone_has_no_rank():
+    [place] = [row(board(loaded(six_artists())), "x").cells[0]]
+    assert (place.value, "second entry" in place.note) == (None, True)
+
+
 def test_six_artists_carry_a_rank_and_five_do_not():
     assert row(board(loaded(two_entries())), "x").cells[0].text == "1"
     five = row(board(loaded(six_artists(), artists=NAMES[:5])), "x")

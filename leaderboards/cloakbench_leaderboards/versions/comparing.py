@@ -134,8 +134,7 @@ def _verdict(attack: Paired, tested: Verdict) -> Verdict:
     if attack.other_results:
         return tested if tested in (Verdict.REGRESSED, Verdict.IMPROVED) else Verdict.OTHER_RESULT
     change = attack.after - attack.before
-    change = change[np.isfinite(change)]
-    is_zero = len(change) > 0 and bool((np.abs(change) <= SAME).all())
+    is_zero = bool((np.abs(change[np.isfinite(change)]) <= SAME).all())
     if tested is Verdict.INCONCLUSIVE and attack.has_same_cells and is_zero:
         return Verdict.EQUIVALENT
     return tested
