@@ -16,7 +16,7 @@ from cloakbench.datasets.artists import check_option
 from cloakbench.errors import BenchmarkError
 from cloakbench.metrics import weights
 from cloakbench.models import hub, lock, registry
-from cloakbench.models.registry import ModelFacts
+from cloakbench.models.aliases import ModelFacts
 from cloakbench.schemas.suite import Suite
 from cloakbench.store.store import Store
 from cloakbench.suites import load as suites

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cloakbench import submissions
 from cloakbench.attacks import catalogue
 from cloakbench.metrics import catalogue as metrics
-from cloakbench.models import registry
+from cloakbench.models.aliases import MODELS
 from cloakbench.suites import load as suites
 
 
@@ -49,7 +49,7 @@ def all_suites() -> list[ListItem]:
 
 def models() -> list[ListItem]:
     """Returns every model alias."""
-    return [ListItem(m.name, str(m.version), m.summary) for m in registry.MODELS]
+    return [ListItem(m.name, str(m.version), m.summary) for m in MODELS]
 
 
 KINDS: dict[str, Callable[[], list[ListItem]]] = {

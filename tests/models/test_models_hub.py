@@ -7,6 +7,7 @@ from stub_hub import COMMIT, Hub
 
 from cloakbench.errors import UserError
 from cloakbench.models import hub, registry
+from cloakbench.models.aliases import MODELS
 from cloakbench.models.hub import HubSource, NotOnHub
 
 
@@ -28,7 +29,7 @@ def test_a_mirror_that_lacks_a_part_is_passed_over(sd_weights, tmp_path):
         hub.find("sd15", [HubSource("a")], Hub({"a": half}))
 
 
-@pytest.mark.parametrize("alias", [facts.name for facts in registry.MODELS if facts.mirrors])
+@pytest.mark.parametrize("alias", [facts.name for facts in MODELS if facts.mirrors])
 def test_where_no_mirror_answers_all_are_named_with_the_way_out(bare, monkeypatch, alias):
     fault = RuntimeError("404 Client Error.\nmore")
     for offline, said in (("1", "HF_HUB_OFFLINE is set"), ("", "To download it, connect to the hub")):

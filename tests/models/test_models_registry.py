@@ -4,12 +4,13 @@ import pytest
 
 from cloakbench.errors import UserError
 from cloakbench.models import registry
+from cloakbench.models.aliases import MODELS
 
 
 def test_aliases_are_unique_and_found():
-    names = [facts.name for facts in registry.MODELS]
+    names = [facts.name for facts in MODELS]
     assert len(set(names)) == len(names)
-    assert [registry.find(name) for name in names] == list(registry.MODELS)
+    assert [registry.find(name) for name in names] == list(MODELS)
 
 
 def test_an_unknown_model_names_the_nearest():

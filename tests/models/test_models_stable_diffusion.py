@@ -11,9 +11,10 @@ from transformers import CLIPTextModel
 
 from cloakbench.errors import UserError
 from cloakbench.models import loader, registry
+from cloakbench.models.aliases import MODELS
 
-FAMILY = [facts for facts in registry.MODELS if facts.latent_family == "sd-kl-f8"]
-OTHERS = [facts for facts in registry.MODELS if facts.mirrors and facts not in FAMILY]
+FAMILY = [facts for facts in MODELS if facts.latent_family == "sd-kl-f8"]
+OTHERS = [facts for facts in MODELS if facts.mirrors and facts not in FAMILY]
 
 
 def test_the_registry_states_what_the_issue_asks_for():
@@ -32,7 +33,7 @@ def test_the_registry_states_what_the_issue_asks_for():
 
 
 def test_nothing_is_claimed_that_nobody_has_seen():
-    assert {(m.revision, m.digest) for m in registry.MODELS} == {("", "")}
+    assert {(m.revision, m.digest) for m in MODELS} == {("", "")}
 
 
 @pytest.mark.parametrize("shape", sd_shaped.SHAPES, ids=lambda s: s.alias)

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from cloakbench.errors import UserError
 from cloakbench.models import hub, registry
+from cloakbench.models.aliases import ModelFacts
 from cloakbench.models.compiled import is_possible
 from cloakbench.models.loader import silence
-from cloakbench.models.registry import Located, ModelFacts
+from cloakbench.models.registry import Located
 from cloakbench.whitebox import autocast
 
 _KINDS: dict[str, Any] = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}

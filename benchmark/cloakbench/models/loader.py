@@ -28,8 +28,9 @@ from cloakbench import whitebox
 from cloakbench.contract import Surrogate
 from cloakbench.errors import UserError
 from cloakbench.models import hub, registry
+from cloakbench.models.aliases import ModelFacts
 from cloakbench.models.mini import perceptual
-from cloakbench.models.registry import Located, ModelFacts
+from cloakbench.models.registry import Located
 from cloakbench.system.memory import at_once
 
 _PIPELINES: dict[str, Any] = {

@@ -63,7 +63,7 @@ def record(alias: str, entry: LockedModel) -> None:
     if alias in locked:
         return
     path = locations.lock_file()
-    entries = {name: one.model_dump() for name, one in {**locked, alias: entry}.items()}
+    entries = {name: model.model_dump() for name, model in {**locked, alias: entry}.items()}
     try:
         write_whole(path, to_json(entries))
     except OSError as error:

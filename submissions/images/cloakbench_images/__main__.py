@@ -66,8 +66,8 @@ def _paired(originals: Path, protected: Path) -> list[tuple[Pixels, Pixels]]:
     return [(before[name], after[name]) for name in before]
 
 
-def _by_stem(found: dict[str, Pixels]) -> dict[str, Pixels]:
-    return {Path(name).stem: pixels for name, pixels in found.items()}
+def _by_stem(images: dict[str, Pixels]) -> dict[str, Pixels]:
+    return {Path(name).stem: pixels for name, pixels in images.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

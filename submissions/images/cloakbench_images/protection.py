@@ -31,15 +31,15 @@ class Images(Protection):
         if not root:
             raise UserError(f"expected the folder of image sets in {VARIABLE}, got none", f"export {VARIABLE}=FOLDER")
         sets = [collection.read(path.parent) for path in sorted(Path(root).glob(f"*/{collection.MANIFEST}"))]
-        found = {held.spelling: held for held in sets}
-        if folder not in found:
+        by_spelling = {stored.spelling: stored for stored in sets}
+        if folder not in by_spelling:
             raise UserError(
-                f"expected folder={' or '.join(found) or 'a set of images'} in {root}, got {folder!r}",
+                f"expected folder={' or '.join(by_spelling) or 'a set of images'} in {root}, got {folder!r}",
                 "Make one with: python -m cloakbench_images add. Added or changed images change the digits at its end.",
             )
-        self.held = found[folder]
+        self.stored = by_spelling[folder]
 
     def protect(self, images: Tensor, request: Request) -> Tensor:
         """Returns the stored images of the request's strength; raises UserError for one that is missing or changed."""
-        found = [self.held.image(original, request.strength) for original in quantise(images)]
-        return to_tensor(found).to(images.device)
+        protected = [self.stored.image(original, request.strength) for original in quantise(images)]
+        return to_tensor(protected).to(images.device)

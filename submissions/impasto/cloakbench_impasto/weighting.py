@@ -21,8 +21,8 @@ class PerceptualMap:
 
     def __init__(self, images: Tensor, names: tuple[str, ...]) -> None:
         grey = jnd.luma(images)
-        found = [jnd.quantised(jnd.MAPS[name](grey)) for name in names] or [torch.ones_like(grey)]
-        self.maps = torch.stack(found, 1)
+        maps = [jnd.quantised(jnd.MAPS[name](grey)) for name in names] or [torch.ones_like(grey)]
+        self.maps = torch.stack(maps, 1)
         self.weights = torch.full(self.maps.shape[:2], 1 / self.maps.shape[1], device=images.device)
 
     def value(self) -> Tensor:

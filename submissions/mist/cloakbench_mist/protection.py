@@ -63,8 +63,8 @@ class Mist(Protection):
 def target_latent(surrogate: Surrogate, images: Tensor) -> Tensor:
     """Returns the scaled latent `[1, 4, h, w]` of the pattern at the size of the images: its posterior's mean."""
     with torch.no_grad():
-        found = latent_means(surrogate, pattern(*images.shape[-2:]).to(images))
-    return found * scale(surrogate)
+        means = latent_means(surrogate, pattern(*images.shape[-2:]).to(images))
+    return means * scale(surrogate)
 
 
 def objective(

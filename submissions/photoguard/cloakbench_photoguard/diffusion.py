@@ -65,10 +65,10 @@ class PhotoGuardDiffusion(Protection):
 
         def step(perturbed: Tensor, _number: int) -> tuple[Tensor, Tensor]:
             noises = [whitebox.normal(shape, request.generator) for _ in range(len(times) + 2)]
-            parts = [
-                _norm_and_gradient(surrogate, scheduler, times, context, part, [noise[rows] for noise in noises])
-                for part, rows in _chunks(perturbed, self.chunk)
-            ]
+            parts = []
+            for part, rows in _chunks(perturbed, self.chunk):
+                own = [noise[rows] for noise in noises]
+                parts.append(_norm_and_gradient(surrogate, scheduler, times, context, part, own))
             norms, gradients = zip(*parts, strict=True)
             return torch.cat(norms), torch.cat(gradients)
 

@@ -21,14 +21,14 @@ def in_frames(
     `at_once` pixels in all, or one alone.
     """
     framed = [_framed(pixels, multiple) for pixels in images]
-    found: dict[int, Pixels] = {}
+    cleaned: dict[int, Pixels] = {}
     for shape in sorted({pixels.shape for pixels in framed}):
         rows = [n for n, pixels in enumerate(framed) if pixels.shape == shape]
         count = together(at_once // (shape[0] * shape[1]), len(rows))
         for at in range(0, len(rows), count):
             part = rows[at : at + count]
-            found |= dict(zip(part, clean(to_tensor([framed[n] for n in part]), part), strict=True))
-    return [found[n][: pixels.shape[0], : pixels.shape[1]] for n, pixels in enumerate(images)]
+            cleaned |= dict(zip(part, clean(to_tensor([framed[n] for n in part]), part), strict=True))
+    return [cleaned[n][: pixels.shape[0], : pixels.shape[1]] for n, pixels in enumerate(images)]
 
 
 def _framed(pixels: Pixels, multiple: int) -> Pixels:

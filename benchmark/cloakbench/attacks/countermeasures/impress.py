@@ -61,8 +61,8 @@ class Impress:
 
         def purify(batch: Tensor, rows: list[int]) -> list[Pixels]:
             seeds = [context.seeds[n] for n in rows]
-            found, _ = self.purify(batch.to(vae.device), seeds, vae, context.perceptual)
-            return quantise(found)
+            purified, _ = self.purify(batch.to(vae.device), seeds, vae, context.perceptual)
+            return quantise(purified)
 
         return in_frames(images, vae.divisor, context.pixels_at_once, purify)
 
@@ -78,13 +78,13 @@ class Impress:
         losses = []
         for step in range(self.steps):
             adam.param_groups[0]["lr"] = self._rate(step)
-            each = self._loss(x, protected, generators, vae, perceptual)
+            values = self._loss(x, protected, generators, vae, perceptual)
             # The sum keeps an image's gradient free of how many others there are.
-            (x.grad,) = torch.autograd.grad(each.sum(), x)
+            (x.grad,) = torch.autograd.grad(values.sum(), x)
             adam.step()
             with torch.no_grad():
                 x.clamp_(-1, 1)
-            losses.append(each.detach())
+            losses.append(values.detach())
         return x.detach() / 2 + 0.5, torch.stack(losses)
 
     def _rate(self, step: int) -> float:

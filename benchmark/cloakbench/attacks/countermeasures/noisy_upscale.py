@@ -58,7 +58,7 @@ class NoisyUpscale:
         if self.upscaler:
             pipe = upscalers.adding(upscalers.load(self.upscaler, context.device, context.dtype), self.added_level)
             drawn = zip(noisy, context.captions, context.seeds, strict=True)
-            return [self._upscaled(pipe, *one) for one in drawn]
+            return [self._upscaled(pipe, *arguments) for arguments in drawn]
         model = context.load(self.model)
 
         def clear(batch: Tensor, rows: list[int]) -> list[Pixels]:
@@ -68,7 +68,7 @@ class NoisyUpscale:
         return in_frames(noisy, model.divisor, context.pixels_at_once, clear)
 
     def _upscaled(self, pipe: Any, pixels: Pixels, caption: str, seed: int) -> Pixels:
-        made = pipe(
+        result = pipe(
             prompt=[caption],
             image=to_tensor([pixels]),
             num_inference_steps=self.settings.steps,
@@ -77,6 +77,6 @@ class NoisyUpscale:
             generator=torch.Generator().manual_seed(seed),
             output_type="pt",
         )
-        [large] = quantise(made.images)
+        [large] = quantise(result.images)
         height, width = pixels.shape[:2]
         return np.array(Image.fromarray(large).resize((width, height), Image.Resampling.LANCZOS), dtype=np.uint8)

@@ -46,19 +46,19 @@ class Inpaint:
         The whole image is what the model decodes, the kept part too. Raises UserError where the model has no room for
         the mask and the masked image.
         """
-        expected, found = 2 * model.vae.config.latent_channels + 1, model.unet.config.in_channels
-        if found != expected:
+        expected, channels = 2 * model.vae.config.latent_channels + 1, model.unet.config.in_channels
+        if channels != expected:
             raise UserError(
-                f"expected an inpainting model of {expected} input channels, got {model.name!r} of {found}",
+                f"expected an inpainting model of {expected} input channels, got {model.name!r} of {channels}",
                 "Name sd15-inpaint or another as the attack's model.",
             )
-        made: list[Pixels] = []
+        edits: list[Pixels] = []
         chunk = at_once(chunk, len(images))
         for at in range(0, len(images), chunk):
             rows = slice(at, at + chunk)
             repainted = to_tensor([mask[..., None] for mask in masks[rows]])
-            made += self._repaint(model, to_tensor(images[rows]), repainted, prompts[rows], seeds[rows])
-        return made
+            edits += self._repaint(model, to_tensor(images[rows]), repainted, prompts[rows], seeds[rows])
+        return edits
 
     @torch.no_grad()
     def _repaint(

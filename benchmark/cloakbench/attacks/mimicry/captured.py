@@ -34,7 +34,8 @@ class Batch:
         """Returns the batches as one, in which they lie one after the other."""
         if len(batches) == 1:
             return batches[0]
-        return cls(*(torch.cat(parts) for parts in zip(*(batch.tensors() for batch in batches), strict=True)))
+        tensors = [batch.tensors() for batch in batches]
+        return cls(*(torch.cat(parts) for parts in zip(*tensors, strict=True)))
 
     def held(self) -> Batch:
         """Returns a copy whose context is a leaf: what gradients it gets end there."""

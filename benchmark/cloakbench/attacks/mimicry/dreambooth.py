@@ -63,7 +63,8 @@ class DreamBooth:
         captions = keep_token(model, data.captions, data.token)
         examples = self._examples(learner, data.images, captions)
         loss = self._loss(learner, examples, self._prior(model, learner, data))
-        weights = [p for part in (learner.unet, learner.text_encoder) for p in part.parameters() if p.requires_grad]
+        parameters = [*learner.unet.parameters(), *learner.text_encoder.parameters()]
+        weights = [parameter for parameter in parameters if parameter.requires_grad]
         losses = finetune(weights, loss, self.recipe, seed)
         finished(learner.unet, model)
         finished(learner.text_encoder, model)

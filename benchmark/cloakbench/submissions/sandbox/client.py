@@ -1,7 +1,6 @@
 """Runs a submission in a process of its own: scrubbed environment, limits, a folder of its own, PNG and JSON only.
 
-With bubblewrap installed the process has no network and sees a read-only file system. Without it an audit hook refuses
-what Python code tries; `Worker.isolation` says which of the two holds.
+Under bubblewrap it has no network and a read-only file system; without it an audit hook refuses what Python code tries.
 """
 
 from __future__ import annotations
@@ -34,8 +33,7 @@ LOOK_EVERY_S = 0.2
 DISMISSED_S = 30.0
 """How long an idle process may take to end: its libraries take a second or two, many more on a busy machine."""
 MOST = 2**60  # above any seconds and bytes that a process can have used
-KEPT_OUTPUT = 200
-"""Lines of a submission's own output that are kept for its traceback."""
+KEPT_OUTPUT = 200  # lines of a submission's own output that are kept for its traceback
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +47,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class SurrogateChoice:
-    """Which surrogate the worker loads: an alias or a folder, on which device, in which precision, with which distance.
-
-    `perceptual` names the suite's perceptual distance.
-    """
+    """Which surrogate a worker loads: alias or folder, device, precision, and the suite's perceptual distance."""
 
     alias: str
     device: str
