@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
 from cloakbench.cli import GROUPS
 from cloakbench.listing import ListItem
 from cloakbench.printable import clean, encodable
+from cloakbench_leaderboards.versions import references
 
 HOSTILE = "a\x1b]0;title\x07\x1b[2J\x9b2J\u202eb\u2066\udce9\r"
 
@@ -110,3 +112,12 @@ def test_images_of_a_suite_that_ships_its_own_are_refused_in_every_verb(cloakben
     told = cloakbench(verb, *suite, "--images", tmp_path, "--store", tmp_path / "store")
     assert told.code == 2
     assert "no --images for suite" in told.err
+
+
+def test_the_folder_of_a_new_package_is_no_side_of_a_comparison(tmp_path, monkeypatch):
+    """`new my-cloak` makes a folder of that name, and `compare photoguard my-cloak` means the protection."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-cloak").mkdir()
+    assert references.parse("my-cloak").folder is None
+    (tmp_path / "my-cloak" / "facts.json").write_text("{}")
+    assert references.parse("my-cloak").folder == Path("my-cloak")

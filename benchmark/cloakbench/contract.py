@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ class Surrogate:
     dtype: torch.dtype
 
 
+def _seeded() -> torch.Generator:
+    import torch
+
+    return torch.Generator().manual_seed(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One call's circumstances.
@@ -44,9 +50,9 @@ class Request:
     strength: float
     epsilon: float
     surrogate: Surrogate
-    generator: torch.Generator
-    class_word: str
-    captions: Sequence[str]
+    generator: torch.Generator = field(default_factory=_seeded)
+    class_word: str = "painting"
+    captions: Sequence[str] = ()
 
 
 class Protection(ABC):

@@ -48,11 +48,13 @@ def examine(
     wanted = [suites.load(suite)] if suite else [suites.load(name) for name in suites.names()]
     if suite:
         check_option(wanted[0], images)
-    aliases = {alias for one in wanted for alias in catalogue.models(one)}
+    aliases = {alias for item in wanted for alias in catalogue.models(item)}
     checks += [_model(alias, "missing" if suite else "warning", fetch) for alias in sorted(aliases)]
     checks += [_weights("mini-clip"), _weights("mini-lpips.safetensors")]
-    checks += [_metric(name) for one in wanted if suite for name in dict.fromkeys([*one.metrics.every, one.perceptual])]
-    checks += [_images(one, images) for one in wanted if suite and one.dataset != "mini"]
+    checks += [
+        _metric(name) for item in wanted if suite for name in dict.fromkeys([*item.metrics.every, item.perceptual])
+    ]
+    checks += [_images(item, images) for item in wanted if suite and item.dataset != "mini"]
     checks += _protections()
     return [*checks, _store(store)]
 
@@ -87,10 +89,10 @@ def _model(alias: str, absent: State, fetch: hub.Fetch) -> Finding:
 
 
 def _verified(name: str, facts: ModelFacts, folder: Path) -> Finding:
-    found = f"sha256 {registry.digest(folder)[:16]}"
+    detail = f"sha256 {registry.digest(folder)[:16]}"
     if facts.mirrors and not facts.digest and facts.name not in lock.read():
-        return Finding(name, "unverified", f"{found} in {folder}; nobody has verified it, the first load locks it")
-    return Finding(name, "ok", found)
+        return Finding(name, "unverified", f"{detail} in {folder}; nobody has verified it, the first load locks it")
+    return Finding(name, "ok", detail)
 
 
 def _one_line(error: BenchmarkError) -> str:
@@ -112,8 +114,8 @@ def _weights(name: str) -> Finding:
     path = registry.weights(name)
     if not path.exists():
         return Finding(name, "missing", "reinstall the package")
-    found = registry.digest(path) if path.is_dir() else registry.file_digest(path)
-    return Finding(name, "ok", f"sha256 {found[:16]}")
+    digest = registry.digest(path) if path.is_dir() else registry.file_digest(path)
+    return Finding(name, "ok", f"sha256 {digest[:16]}")
 
 
 def _metric(name: str) -> Finding:

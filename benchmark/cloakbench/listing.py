@@ -23,11 +23,11 @@ class ListItem:
 
 def protections() -> list[ListItem]:
     """Returns every installed protection; a name that two distributions offer says so."""
-    found = []
+    items = []
     for offer in submissions.discover().offers:
         clash = f"NAME TAKEN TWICE, also by {', '.join(offer.rivals)}: " if offer.rivals else ""
-        found.append(ListItem(offer.name, offer.version, clash + offer.summary))
-    return found
+        items.append(ListItem(offer.name, offer.version, clash + offer.summary))
+    return items
 
 
 def attacks() -> list[ListItem]:

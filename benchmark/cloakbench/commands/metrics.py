@@ -43,7 +43,7 @@ def rescore(suite: str = "mini", *, images: Path | None = None, store: Path | No
     from cloakbench.runs.rescore import rescore as bring_up
 
     done = bring_up(suite, store or default_store(), images)
-    left = [dataclasses.asdict(one) for one in done.left]
+    left = [dataclasses.asdict(row) for row in done.left]
     counts = {"written": done.written, "current": done.current, "other": done.other, "damaged": done.damaged}
     print_values({**counts, "left": left} if json else counts, json)
     if not json:

@@ -52,32 +52,32 @@ def plan(
     session = planned(Choice(suite, protection or (), images, only or (), limit, model, salt_file), store)
     from cloakbench.runs.forecast import forecast
 
-    found = forecast(session, workers, device, whole)
-    print(jsons.dumps(dataclasses.asdict(found), sort_keys=True) if json else "\n".join(told(found)))
+    estimate = forecast(session, workers, device, whole)
+    print(jsons.dumps(dataclasses.asdict(estimate), sort_keys=True) if json else "\n".join(to_lines(estimate)))
     return 0
 
 
-def told(found: Forecast) -> Iterator[str]:
+def to_lines(estimate: Forecast) -> Iterator[str]:
     """Yields the lines of a plan: a table by stage, sums, what is unknown, where the figures are from."""
-    where = f"{found.device} with {found.threads} thread{'s' * (found.threads > 1)}"
-    yield f"{found.suite} {found.version} on {where}: {found.missing} of {found.cells} cells to run"
-    if found.missing:
-        yield from _columns([HEADER, *(_row(line) for line in found.lines)])
-        yield from _sums(found)
-    if found.unknown:
-        yield "unknown, in no sum, because nothing was recorded of it on this device: " + "; ".join(found.unknown)
-    yield from (f"from {one.name}: {one.used} of {one.records} records" for one in found.sources)
-    yield from (f"not used: {count} records on {device}" for device, count in found.others.items())
+    where = f"{estimate.device} with {estimate.threads} thread{'s' * (estimate.threads > 1)}"
+    yield f"{estimate.suite} {estimate.version} on {where}: {estimate.missing} of {estimate.cells} cells to run"
+    if estimate.missing:
+        yield from _columns([HEADER, *(_row(line) for line in estimate.lines)])
+        yield from _sums(estimate)
+    if estimate.unknown:
+        yield "unknown, in no sum, because nothing was recorded of it on this device: " + "; ".join(estimate.unknown)
+    yield from (f"from {source.name}: {source.used} of {source.records} records" for source in estimate.sources)
+    yield from (f"not used: {count} records on {device}" for device, count in estimate.others.items())
 
 
-def _sums(found: Forecast) -> Iterator[str]:
-    least = "at least " if found.unknown else ""
-    hours = ", ".join(f"{n} worker{'s' * (n > 1)} {least}{h:.2g}" for n, h in found.hours.items())
+def _sums(estimate: Forecast) -> Iterator[str]:
+    least = "at least " if estimate.unknown else ""
+    hours = ", ".join(f"{n} worker{'s' * (n > 1)} {least}{h:.2g}" for n, h in estimate.hours.items())
     yield f"hours: {hours}"
-    yield f"memory of a worker: {least}{_number(found.peak_gib, '.2f')} GiB"
-    yield f"disk: {least}{_number(found.disk_gib, '.3f')} GiB"
-    if found.energy_kwh is not None:
-        yield f"energy of the GPU: {least}{found.energy_kwh:.2f} kWh"
+    yield f"memory of a worker: {least}{_number(estimate.peak_gib, '.2f')} GiB"
+    yield f"disk: {least}{_number(estimate.disk_gib, '.3f')} GiB"
+    if estimate.energy_kwh is not None:
+        yield f"energy of the GPU: {least}{estimate.energy_kwh:.2f} kWh"
 
 
 def _row(line: ForecastLine) -> tuple[str, ...]:

@@ -70,9 +70,9 @@ def _say_due(due: list[Due], json: bool) -> int:
     if json:
         print_rows(due, True)
         return 0
-    for one in due:
-        print(f"{one.protection}: " + ", ".join(f"{cells} {reason}" for reason, cells in one.reasons.items()))
-    print(f"missing: {sum(one.missing for one in due)}, of which measured again: {sum(one.rescored for one in due)}")
+    for row in due:
+        print(f"{row.protection}: " + ", ".join(f"{cells} {reason}" for reason, cells in row.reasons.items()))
+    print(f"missing: {sum(row.missing for row in due)}, of which measured again: {sum(row.rescored for row in due)}")
     return 0
 
 

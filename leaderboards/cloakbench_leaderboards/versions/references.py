@@ -44,7 +44,7 @@ class Reference:
 
 
 def parse(words: str) -> Reference:
-    """Returns what one side means; a folder that is there wins over a commit and over a protection of its name.
+    """Returns what one side means; a folder of records wins over a commit and over a protection of its name.
 
     Example:
         >>> parse("photoguard[steps=5]@0.1.0").version
@@ -55,13 +55,18 @@ def parse(words: str) -> Reference:
     first, *rest = _COLON.split(words)
     if not first or len(rest) > 2 or not all(rest):
         raise UserError(f"expected one side of a comparison, got {words!r}", f"Write it as {FORMS}.")
-    if Path(first).is_dir() and len(rest) < 2:
+    if Path(first).is_dir() and (len(rest) == 1 or (not rest and ("/" in first or _has_records(Path(first))))):
         return Reference(words, Path(first), "", *_spelling(rest[0] if rest else ""))
     if rest:
         return Reference(words, Path(rest[0]), first, *_spelling(rest[1] if len(rest) > 1 else ""))
     if "/" in first:
         raise UserError(f"expected a folder of records, got {first!r}: no such folder", f"Write it as {FORMS}.")
     return Reference(words, None, "", *_spelling(first))
+
+
+def _has_records(folder: Path) -> bool:
+    """Returns whether a folder is a store or a reference; a submission's own folder, named as it is, is neither."""
+    return (folder / "facts.json").is_file() or (folder / "facts").is_dir()
 
 
 def inside(folder: Path, protection: str = "") -> Reference:
