@@ -173,7 +173,7 @@ def test_exported_numbers_are_unrounded_and_complete(built):
     assert own["artists"].item() == 6
     assert len(pd.read_parquet(built / "data/results.parquet")) == len(table)
     references = (built / "data/references.bib").read_text()
-    assert "@misc{mist," in references
+    assert "@misc{impasto," in references
     assert "file:" not in references
     assert (built / "data/table.tex").read_text().count("\\\\\n") == 1 + len(ENTRIES) + len(CONTROLS)
 

@@ -36,7 +36,6 @@ def hostile_board():
             "distribution": HOSTILE,
             "title": HOSTILE,
             "licence": HOSTILE,
-            "budget": HOSTILE,
             "paper": "javascript:alert(1)//https://arxiv.org",
             "package_digest": HOSTILE,
         }

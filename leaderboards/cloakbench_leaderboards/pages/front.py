@@ -68,7 +68,7 @@ def pages(material: Material) -> Iterator[Page]:
     context = {"board": board, "front": front, "island": _island(evidence, curve, front)}
     context["enter"] = commands.enter(evidence.suite)
     yield Page(INDEX, "front.html", board.title, context, section=INDEX, scripts=(bundles.FRONT,))
-    beside = {"board": board, "flags": front.flags}
+    beside = {"board": board, "flags": front.flags, "front": front, "fill": commands.fill(evidence.suite)}
     yield Page(NUMBERS, "numbers.html", "All numbers", beside, section=INDEX)
     yield Page(EQUAL, "equal.html", "Equal strength, equal protection", beside, section=INDEX)
     yield Page(MISSING, "missing.html", "What is missing", beside, section=INDEX)

@@ -62,6 +62,11 @@ def enter(suite: Suite) -> tuple[str, ...]:
     )
 
 
+def fill(suite: Suite) -> str:
+    """Returns the command that runs all missing cells of a suite."""
+    return " ".join(["cloakbench refresh", _quoted(suite.name), *_images(suite)])
+
+
 def _images(suite: Suite) -> list[str]:
     return ["--images", "FOLDER"] if suite.dataset != "mini" else []
 
