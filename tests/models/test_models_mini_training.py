@@ -406,6 +406,15 @@ def test_a_missing_folder_of_paintings_is_skipped_with_a_reason(monkeypatch, tmp
     assert json.loads(capsys.readouterr().out)["skipped"] == gates.PAINTINGS
 
 
+def test_the_classifier_learns_from_drawn_pictures(pool, tmp_path):
+    recipe = Recipe(steps=30, batch=8, lr=3e-3, muon_lr=1e-2, seed=1, warmup=1, average=0.5)
+    run = a_run(tmp_path)
+    model = paint.train_classifier(pool, run, recipe)
+    seen = paint.named(model, np.stack([pool.picture(n) for n in range(8)]))
+    assert seen.shape == (2, 8)
+    assert log(run)[-1]["loss"] < np.log(30) + np.log(10)
+
+
 def test_the_classifier_reports_by_style_and_subject():
     pairs = paint.all_pairs(1)
     seen = np.array(pairs).T.copy()
