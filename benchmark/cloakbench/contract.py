@@ -44,7 +44,7 @@ class Request:
 
     `strength` is in (0, 1]; `epsilon` is the L-infinity budget it stands for, in units of [0, 1] images (the
     suite's largest budget times the strength). `generator` is a seeded CPU generator, the only source of randomness
-    allowed. `class_word` says what the images are ("painting"); `captions` has one caption an image.
+    allowed. `class_word` says what the images are ("painting"); `captions` has one caption per image.
     """
 
     strength: float
@@ -68,12 +68,14 @@ class Protection(ABC):
     """Address of the paper."""
     licence: ClassVar[str] = ""
     budget: ClassVar[Literal["linf", "perceptual", "ready-made"]] = "linf"
-    """`linf`: every pixel stays within `Request.epsilon`; `perceptual`: no such limit, calibrated points only;
-    `ready-made`: no such limit either, images that exist at some strengths already, so never calibrated."""
+    """Asked once, before anything runs. `linf`: every pixel stays within `Request.epsilon`; `perceptual`: no limit,
+    calibrated points only; `ready-made`: no such limit either, images that exist at some strengths already, so never
+    calibrated."""
     needs: ClassVar[frozenset[str]] = frozenset()
-    """Of "surrogate", "mask", "gpu"."""
+    """Of "surrogate", "mask", "gpu": what the protection uses. A declaration, checked for spelling; nothing depends on
+    it today, and every protection is offered the suite's surrogate."""
     deterministic: ClassVar[bool] = True
-    """Whether the same generator state gives the same output on one machine."""
+    """Whether the same generator state gives the same output on one machine; `cloakbench check` compares two runs."""
 
     @abstractmethod
     def protect(self, images: Tensor, request: Request) -> Tensor:

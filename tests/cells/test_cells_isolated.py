@@ -65,7 +65,9 @@ def test_a_hostile_entry_ends_as_a_status_and_leaves_the_others_as_they_were(pla
 
 def test_claims_are_asked_once_for_a_state_of_the_code(planned, monkeypatch):
     planned("store", PHOTOGUARD)
-    monkeypatch.setattr("cloakbench.submissions.sandbox.client.Worker.load", lambda _: pytest.fail("asked again"))
+    monkeypatch.setattr(
+        "cloakbench.submissions.sandbox.client.SandboxedSubmission._start", lambda _: pytest.fail("asked again")
+    )
     [facts] = {c.entry.facts for c in planned("store", PHOTOGUARD).cells if c.entry.facts.name == PHOTOGUARD}
     assert facts.title == "PhotoGuard (encoder attack)"
 

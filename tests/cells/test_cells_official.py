@@ -19,6 +19,7 @@ from cloakbench.schemas.kinds import Role
 from cloakbench.store import seeds
 from cloakbench.submissions import checking
 from cloakbench.submissions.checking import Card, ScoreCardLine
+from cloakbench.submissions.sandbox import bubblewrap
 from cloakbench.submissions.sandbox.client import SandboxedSubmission
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
@@ -124,13 +125,17 @@ def test_an_official_run_takes_only_what_check_takes(planned, monkeypatch):
 
     def card(spelling):
         asked.append(spelling)
-        found = [
+        lines = [
             ScoreCardLine("same seed, same bytes", False, "two runs differ by 3 levels"),
             ScoreCardLine("look", False, "x", False),
         ]
-        return Card(spelling, "process", found)
+        return Card(spelling, "process", lines)
 
     monkeypatch.setattr(checking, "check", card)
+    monkeypatch.setattr(bubblewrap, "kind", lambda: "process")
+    with pytest.raises(UserError, match=r"expected bubblewrap .* against accidents, not against intent"):
+        run(session)
+    monkeypatch.setattr(bubblewrap, "kind", lambda: "bubblewrap")
     with pytest.raises(UserError, match=r"accepts, got cloak: same seed, same bytes: two runs differ by 3 levels\n"):
         run(session)
     assert asked == ["cloak"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 SOURCE = """
-import ctypes, os, pickle, random, socket, subprocess, sys, time
+import ctypes, os, random, socket, subprocess, sys, time
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +53,6 @@ def quits(images, request):
     sys.exit(3)
 
 
-def deletes_inputs(images, request):
-    for path in Path.cwd().glob("call-*/in/*"):
-        path.unlink()
-    return images
-
-
 def writes_store(images, request):
     Path(os.environ.get("PLACE") or request.captions[1], "stolen").write_text("x")
     return images
@@ -78,7 +72,6 @@ def patches(images, request):
     import cloakbench.submissions.guard as guard
 
     torch.Tensor.clamp = lambda self, *a, **k: self
-    guard._check_budget = lambda *a: None
     guard._check = lambda *a: None
     return torch.ones_like(images)
 
@@ -99,22 +92,6 @@ def not_a_tensor(images, request):
     return "images"
 
 
-def links(images, request):
-    out = next(Path.cwd().glob("call-*")) / "out"
-    out.mkdir()
-    Path("aside").write_bytes(b"")
-    (out / "0000.png").symlink_to(Path("aside").absolute())
-    return images
-
-
-def pickles(images, request):
-    out = next(Path.cwd().glob("call-*")) / "out"
-    out.mkdir()
-    (out / "9999.png").write_bytes(pickle.dumps(print))
-    (out / "model.pkl").write_bytes(pickle.dumps(print))
-    return images
-
-
 def prints(images, request):
     for _ in range(20):
         os.write(1, b"x" * (1 << 20))
@@ -130,36 +107,6 @@ def seeds(images, request):
     random.seed(0), np.random.seed(0), torch.manual_seed(0), torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
     return images
-
-
-def answer(line):
-    # To whatever is open, the pipe that the harness reads among it.
-    for descriptor in range(3, 256):
-        try:
-            os.write(descriptor, line + b"\\n")
-        except OSError:
-            pass
-    time.sleep(600)
-
-
-def forges(images, request):
-    answer(b'{"found": {}, "attempts": [], "peak_bytes": 0, "busy_s": 0}')
-
-
-def boasts(images, request):
-    answer(b'{"found": {}, "attempts": [], "peak_bytes": 0, "busy_s": NaN}')
-
-
-def exaggerates(images, request):
-    answer(b'{"found": {}, "attempts": [], "peak_bytes": Infinity, "busy_s": 0}')
-
-
-def nests(images, request):
-    answer(b"[" * 5000)
-
-
-def babbles(images, request):
-    answer(b"not json")
 
 
 class Hostile(Protection):

@@ -19,8 +19,8 @@ from cloakbench.submissions.sandbox.folders import ScratchFolder
 
 HARNESS = """
 import os, subprocess, sys, time
-from cloakbench.submissions.sandbox.folders import Box
-box = Box()
+from cloakbench.submissions.sandbox.folders import ScratchFolder
+box = ScratchFolder()
 child = subprocess.Popen(["sleep", "600"], env={**os.environ, "CLOAKBENCH_BOX": box.path.name}, start_new_session=True)
 print(box.path, child.pid, flush=True)
 time.sleep(600)
@@ -80,4 +80,4 @@ def test_another_users_folder_stays(here: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_ending_by_mark_alone_ends_nobody_else(here: Path) -> None:
-    assert processes.family(None, f"no-such-mark-{time.time()}") == []
+    assert processes.marked(f"no-such-mark-{time.time()}") == []

@@ -63,8 +63,10 @@ def failed(spelling: str) -> set[str]:
 def test_blur_is_accepted_and_flagged() -> None:
     card = checking.check("faulty[kind=blur]")
     assert card.accepted
-    found = {line.name for line in card.checks if not line.passed}
-    assert "no mere blur or recolouring" in found
+    names = {line.name for line in card.checks if not line.passed}
+    assert "no mere blur or recolouring" in names
+    isolation = next(line for line in card.checks if line.name == "runs behind bubblewrap")
+    assert isolation.passed == ("against accidents" not in isolation.detail)
 
 
 def test_restless_output_is_refused_by_an_official_run_before_anything_runs() -> None:
@@ -80,7 +82,7 @@ def test_a_change_that_rounding_wipes_out_is_refused() -> None:
 def test_reaching_outside_is_refused_and_named() -> None:
     card = checking.check("faulty[kind=curious]")
     line = next(line for line in card.checks if line.name == "touches no network and no foreign files")
-    assert (line.passed, "cloakbench-was-here" in line.found) == (False, True)
+    assert (line.passed, "cloakbench-was-here" in line.detail) == (False, True)
     assert not card.accepted
     assert not Path("/etc/cloakbench-was-here").exists()
 
@@ -91,8 +93,8 @@ def test_another_shape_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> 
     assert ended.value.code == 2
     card = json.loads(capsys.readouterr().out)
     assert card["accepted"] is False
-    found = next(line["found"] for line in card["checks"] if line["name"] == "runs")
-    assert found.startswith("expected the shape of the images")
+    detail = next(line["detail"] for line in card["checks"] if line["name"] == "runs")
+    assert detail.startswith("expected the shape of the images")
 
 
 def test_unknown_names_are_the_users_error() -> None:

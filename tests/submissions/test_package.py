@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +11,8 @@ from cloakbench.submissions.package import digest_of, package_digest
 from tests.submissions.conftest import Environment
 
 FILES = {"pack/__init__.py": "x = 1\n", "pack/data/table.json": "{}\n", "pack/deep/code.py": "y = 2\n"}
-NOISE = {"pack/__pycache__/code.cpython-311.pyc": "?", "pack/old.pyc": "?", "pack/tests/test_x.py": "assert 1\n"}
+IMPORTABLE = {"pack/old.pyc": "?", "pack/tests/test_x.py": "assert 1\n", "pack/.mypy_cache/hidden.py": "z = 3\n"}
+NOISE = {"pack/__pycache__/code.cpython-311.pyc": "?", "pack/.mypy_cache/3.11/code.data.json": "{}"}
 
 
 def expected(files: dict[str, str]) -> str:
@@ -18,11 +21,46 @@ def expected(files: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("editable", [False, True])
-def test_digest_covers_package_files_alone(environment, editable: bool) -> None:
-    owner = environment.install("pack", {"p": "pack:A"}, FILES | NOISE, editable=editable)
-    assert digest_of(owner) == expected(FILES)
-    (owner.root / "pack/deep/code.py").write_text("y = 3\n")
-    assert digest_of(owner) == expected(FILES | {"pack/deep/code.py": "y = 3\n"})
+def test_digest_covers_everything_that_can_be_imported(environment, editable: bool) -> None:
+    owner = environment.install("pack", {"p": "pack:A"}, FILES | IMPORTABLE | NOISE, editable=editable)
+    assert digest_of(owner) == expected(FILES | IMPORTABLE)
+    for path in FILES | IMPORTABLE:
+        before = digest_of(owner)
+        (owner.root / path).write_text("changed = True\n")
+        assert digest_of(owner) != before, path
+
+
+@pytest.mark.parametrize("top_level", ["dotpk.sub", "dotpk", "../dotpk", "dotpk/sub", ".", "dotpk.sub\ndotpk"])
+def test_nothing_of_a_package_runs_while_its_digest_is_taken(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, top_level: str
+) -> None:
+    mark = tmp_path / "ran"
+    files = {"dotpk/__init__.py": f"open({str(mark)!r}, 'w')\n", "dotpk/sub.py": "", "plain.py": ""}
+    owner = environment.install("dot", {"p": "plain:A"}, files)
+    owner.texts |= {"RECORD": "", "top_level.txt": top_level}
+    monkeypatch.syspath_prepend(str(owner.root))
+    digest_of(owner)
+    assert not mark.exists()
+    assert "dotpk" not in sys.modules
+
+
+def test_code_that_the_record_does_not_name_counts(environment: Environment) -> None:
+    owner = environment.install("pack", {"p": "pack:A"}, FILES)
+    before = digest_of(owner)
+    (owner.root / "pack" / "unlisted.py").write_text("x = 1\n")
+    assert digest_of(owner) != before
+
+
+def test_a_folder_that_links_to_itself_is_read_once(environment: Environment) -> None:
+    owner = environment.install("pack", {"p": "pack:A"}, FILES, editable=True)
+    (owner.root / "pack" / "again").symlink_to(owner.root / "pack")
+    elsewhere = owner.root.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "code.py").write_text("x = 1\n")
+    (owner.root / "pack" / "linked").symlink_to(elsewhere)
+    before = digest_of(owner)
+    (elsewhere / "code.py").write_text("x = 2\n")
+    assert digest_of(owner) != before
 
 
 def test_editable_sources_may_lie_in_src_or_be_one_module(environment) -> None:

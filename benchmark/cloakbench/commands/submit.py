@@ -32,15 +32,15 @@ def check(name: str, *, json: Flag = False) -> int:
         name: The protection, such as `photoguard` or `photoguard[steps=200]`.
         json: Print the score card as JSON.
     """
-    from cloakbench.submissions.checking import check as look
+    from cloakbench.submissions import checking
 
-    card = look(name)
+    card = checking.check(name)
     if json:
         print(dumps({**asdict(card), "accepted": card.accepted}, sort_keys=True))
     else:
         for line in card.checks:
             mark = "ok  " if line.passed else ("FAIL" if line.required else "look")
-            print(f"{mark}  {line.name}: {line.found}")
+            print(f"{mark}  {line.name}: {line.detail}")
         verdict = "an official run would take it" if card.accepted else "an official run would refuse it"
         print(f"{card.protection}: {verdict} (isolated by {card.isolation})")
     return 0 if card.accepted else FAULTS

@@ -70,11 +70,16 @@ def _all_others(store: Path) -> list[PlannedEntry]:
 
 
 def _claims(offer: Offer, spelling: str, digest: str, worker: SandboxedSubmission) -> Claims:
-    """Returns what a protection says about itself; asked once for each state of its code, because it takes seconds."""
+    """Returns what a protection says about itself; asked once for each state of its code, because it takes seconds.
+
+    The answer is the only source of the entry's facts, and what its images are held to: a process that says something
+    else later changes nothing.
+    """
     name = hashlib.sha256(f"{offer.value} {offer.version} {spelling} {digest}".encode()).hexdigest()
     path = locations.cache() / "claims" / f"{name}.json"
     try:
-        return Claims.model_validate_json(path.read_bytes())
+        worker.claims = Claims.model_validate_json(path.read_bytes())
+        return worker.claims
     except (OSError, ValidationError):
         with worker:
             claims = worker.load()

@@ -12,6 +12,7 @@ from cloakbench.models import registry
 from cloakbench.schemas.record import Environment
 from cloakbench.schemas.suite import Suite
 from cloakbench.submissions import checking
+from cloakbench.submissions.sandbox import bubblewrap
 
 PUBLIC_SALT = "public"
 SHORTEST = 16
@@ -49,10 +50,11 @@ def _require_commit(environment: Environment) -> None:
 
 
 def require_accepted(spellings: Iterable[str]) -> None:
-    """Raises UserError where `cloakbench check` refuses one of the protections."""
+    """Raises UserError where `cloakbench check` refuses one of the protections, or no bubblewrap isolates them."""
     for spelling in spellings:
+        bubblewrap.require()
         card = checking.check(spelling)
-        failed = [f"{line.name}: {line.found}" for line in card.checks if line.required and not line.passed]
+        failed = [f"{line.name}: {line.detail}" for line in card.checks if line.required and not line.passed]
         if failed:
             raise UserError(
                 f"expected entries that `cloakbench check` accepts, got {spelling}: {'; '.join(failed)}",

@@ -15,6 +15,7 @@ from cloakbench.errors import BenchmarkError
 from cloakbench.images import Pixels
 from cloakbench.submissions import suspicion
 from cloakbench.submissions.guard import Order, Protected
+from cloakbench.submissions.sandbox import bubblewrap
 from cloakbench.submissions.sandbox.client import SandboxedSubmission, SurrogateChoice
 
 STYLES = ("swirl", "stencil")
@@ -33,13 +34,13 @@ class ScoreCardLine:
 
     name: str
     passed: bool
-    found: str
+    detail: str
     required: bool = True
 
 
 @dataclass(slots=True)
 class Card:
-    """What `check` found, in the order in which it looked."""
+    """The score card of a protection, its lines in the order in which they were measured."""
 
     protection: str
     isolation: str
@@ -55,86 +56,102 @@ def check(spelling: str) -> Card:
     """Returns the score card of a protection, measured on the embedded model; raises UserError for an unknown name."""
     with SandboxedSubmission(spelling) as worker:
         card = Card(spelling, worker.isolation)
-        for look in (_loads, _strengths, _sizes, _costs):
-            if not _looked(card, look, worker):
+        card.checks += _loads(worker)
+        for measure in (_strengths, _sizes, _costs):
+            if not _add(card, measure, worker):
                 break
-        card.checks.append(_untried(worker))
+        card.checks += _behaviour(worker)
     left = worker.left_behind
     card.checks.append(ScoreCardLine("ends its processes", left == 0, f"{left} left behind"))
+    card.checks.append(_isolation(worker))
     return card
 
 
-def _looked(
-    card: Card, look: Callable[[SandboxedSubmission], Sequence[ScoreCardLine]], worker: SandboxedSubmission
+def _add(
+    card: Card, measure: Callable[[SandboxedSubmission], Sequence[ScoreCardLine]], worker: SandboxedSubmission
 ) -> bool:
-    """Adds what a look found; a fault becomes a failed check and ends the looking."""
+    """Adds the lines that `measure` returns; a fault becomes a failed line and False."""
     try:
-        card.checks += look(worker)
+        card.checks += measure(worker)
     except BenchmarkError as error:
-        if not card.checks and look is _loads:
-            raise
-        card.checks.append(ScoreCardLine("runs", passed=False, found=error.message))
+        card.checks.append(ScoreCardLine("runs", passed=False, detail=error.message))
         return False
     return True
 
 
 def _loads(worker: SandboxedSubmission) -> list[ScoreCardLine]:
     claims = worker.load()
-    licence = claims.licence or "none named"
     return [
-        ScoreCardLine("loads", passed=True, found=claims.title),
-        ScoreCardLine("names its licence", bool(claims.licence), licence, required=False),
+        ScoreCardLine("loads", True, claims.title),
+        ScoreCardLine("names its licence", bool(claims.licence), claims.licence or "none named", required=False),
         ScoreCardLine("names its paper", bool(claims.paper), claims.paper or "none named", required=False),
     ]
 
 
 def _strengths(worker: SandboxedSubmission) -> list[ScoreCardLine]:
     pictures = samples()
-    runs = {strength: _ask(worker, pictures, strength) for strength in STRENGTHS}
-    again = _ask(worker, pictures, 1.0)
-    means = [float(np.mean([b.mean_255 for b in runs[s].budgets])) for s in STRENGTHS]
-    most = [max(b.max_255 for b in runs[s].budgets) for s in STRENGTHS]
-    same = _apart(runs[1.0], again)
-    steady = not worker.load().deterministic
-    rising = all(low < high for low, high in itertools.pairwise(means))
-    at = ", ".join(f"{s:g}: {m:.1f}" for s, m in zip(STRENGTHS, means, strict=True))
-    return [
-        ScoreCardLine("keeps shape, range and budget on the saved PNG", True, f"largest change {_list(most)} of 255"),
-        ScoreCardLine("same seed, same bytes", same == 0 or steady, f"two runs differ by {same:.0f} levels"),
+    runs = {strength: _protect(worker, pictures, strength) for strength in STRENGTHS}
+    again = _protect(worker, pictures, 1.0)
+    means = [_mean_change(runs[strength]) for strength in STRENGTHS]
+    largest = [_largest_change(runs[strength]) for strength in STRENGTHS]
+    difference = _difference(runs[1.0], again)
+    is_same = difference == 0 or not worker.load().deterministic
+    is_rising = all(low < high for low, high in itertools.pairwise(means))
+    levels = ", ".join(f"{strength:g}: {mean:.1f}" for strength, mean in zip(STRENGTHS, means, strict=True))
+    rounding = f"mean change of {means[0]:.2f} levels at {STRENGTHS[0]:g}"
+    lines = [
         ScoreCardLine(
-            "survives rounding to 8 bit", means[0] > 0, f"mean change of {means[0]:.2f} levels at {STRENGTHS[0]:g}"
+            "keeps shape, range and budget on the saved PNG", True, f"largest change {_list(largest)} of 255"
         ),
-        ScoreCardLine("more strength, more change", rising, f"mean levels at {at}", required=False),
-        *(
-            ScoreCardLine(name, passed, found, required=False)
-            for name, passed, found in suspicion.flags(pictures, runs[1.0])
-        ),
+        ScoreCardLine("same seed, same bytes", is_same, f"two runs differ by {difference:.0f} levels"),
+        ScoreCardLine("survives rounding to 8 bit", means[0] > 0, rounding),
+        ScoreCardLine("more strength, more change", is_rising, f"mean levels at {levels}", required=False),
     ]
+    for name, passed, detail in suspicion.flags(pictures, runs[1.0]):
+        lines.append(ScoreCardLine(name, passed, detail, required=False))
+    return lines
+
+
+def _mean_change(protected: Protected) -> float:
+    return float(np.mean([budget.mean_255 for budget in protected.budgets]))
+
+
+def _largest_change(protected: Protected) -> float:
+    return max(budget.max_255 for budget in protected.budgets)
 
 
 def _sizes(worker: SandboxedSubmission) -> list[ScoreCardLine]:
-    pictures = samples()
-    _ask(worker, pictures[:1], 1.0)
+    _protect(worker, samples()[:1], 1.0)
     for height, width in OTHER_SIZES:
-        _ask(worker, [samples(max(height, width))[0][:height, :width]], 1.0)
+        _protect(worker, [samples(max(height, width))[0][:height, :width]], 1.0)
     sizes = ", ".join(f"{width} x {height}" for height, width in OTHER_SIZES)
     return [ScoreCardLine("takes one image alone and other sizes", True, f"{SIDE} x {SIDE}, {sizes}")]
 
 
 def _costs(worker: SandboxedSubmission) -> list[ScoreCardLine]:
     start = time.monotonic()
-    _ask(worker, samples(128)[:1], 1.0)
+    _protect(worker, samples(128)[:1], 1.0)
     seconds, peak = time.monotonic() - start, worker.peak_bytes / 2**20
+    detail = f"{seconds:.1f} s for an image of 128 x 128, {peak:.0f} MiB at most"
+    return [ScoreCardLine("costs", True, detail, required=False)]
+
+
+def _behaviour(worker: SandboxedSubmission) -> list[ScoreCardLine]:
+    tried, observed = worker.attempts, worker.observed
     return [
+        ScoreCardLine("touches no network and no foreign files", not tried, "; ".join(tried) or "nothing tried"),
         ScoreCardLine(
-            "costs", True, f"{seconds:.1f} s for an image of 128 x 128, {peak:.0f} MiB at most", required=False
-        )
+            "starts no programs and no native code", not observed, "; ".join(observed) or "none", required=False
+        ),
     ]
 
 
-def _untried(worker: SandboxedSubmission) -> ScoreCardLine:
-    tried = worker.attempts
-    return ScoreCardLine("touches no network and no foreign files", not tried, "; ".join(tried) or "nothing tried")
+def _isolation(worker: SandboxedSubmission) -> ScoreCardLine:
+    is_walled = bubblewrap.kind() == "bubblewrap"
+    detail = f"bubblewrap and {' and '.join(worker.walls) or 'no seccomp'}"
+    if not is_walled:
+        detail = f"{bubblewrap.ACCIDENTS_ONLY} (with {' and '.join(worker.walls) or 'neither Landlock nor seccomp'})"
+    return ScoreCardLine("runs behind bubblewrap", is_walled, detail, required=False)
 
 
 def samples(side: int = SIDE) -> list[Pixels]:
@@ -143,15 +160,15 @@ def samples(side: int = SIDE) -> list[Pixels]:
     return [images.fit_square(pixels, side) for pixels in firsts]
 
 
-def _ask(worker: SandboxedSubmission, pictures: Sequence[Pixels], strength: float) -> Protected:
+def _protect(worker: SandboxedSubmission, pictures: Sequence[Pixels], strength: float) -> Protected:
     captions = ["a painting"] * len(pictures)
     order = Order(strength=strength, budget_255=BUDGET_255, seed=0, class_word="painting", captions=captions)
     return worker.protect(pictures, order, SURROGATE)
 
 
-def _apart(first: Protected, second: Protected) -> float:
+def _difference(first: Protected, second: Protected) -> float:
     pairs = zip(first.images, second.images, strict=True)
-    return max(images.measure_budget(a, b).max_255 for a, b in pairs)
+    return max(images.measure_budget(before, after).max_255 for before, after in pairs)
 
 
 def _list(values: Sequence[float]) -> str:

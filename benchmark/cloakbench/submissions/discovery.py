@@ -10,6 +10,7 @@ from importlib.metadata import Distribution, EntryPoint
 from cloakbench.errors import UserError
 from cloakbench.submissions import environments
 from cloakbench.submissions.naming import NAME, normalised
+from cloakbench.submissions.text import clean_line
 
 GROUP = "cloakbench.protections"
 
@@ -44,14 +45,14 @@ class Listing:
 
     def find(self, name: str) -> Offer:
         """Returns the offer called `name`; raises UserError where it is unknown or offered twice."""
-        found = [offer for offer in self.offers if offer.name == name]
-        if not found:
+        named = [offer for offer in self.offers if offer.name == name]
+        if not named:
             raise UserError(f"expected an installed protection, got {name!r}", self._advice(name))
-        if len(found) > 1:
-            owners = " and ".join(f"{offer.distribution} {offer.version}" for offer in found)
-            message = f"expected one distribution that offers {name!r}, got {len(found)}: {owners}"
-            raise UserError(message, f"Uninstall all but one: pip uninstall {found[-1].distribution}")
-        return found[0]
+        if len(named) > 1:
+            owners = " and ".join(f"{offer.distribution} {offer.version}" for offer in named)
+            message = f"expected one distribution that offers {name!r}, got {len(named)}: {owners}"
+            raise UserError(message, f"Uninstall all but one: pip uninstall {named[-1].distribution}")
+        return named[0]
 
     def _advice(self, name: str) -> str:
         close = difflib.get_close_matches(name, self.names, n=3, cutoff=0.5)
@@ -79,7 +80,7 @@ def find(name: str, provider: Provider | None = None) -> Offer:
 
 
 def _offers(provider: Provider, problems: list[str]) -> Iterator[Offer]:
-    seen: set[str] = set()
+    owners: set[str] = set()
     for distribution in provider():
         try:
             # The text is looked at first: parsing the metadata of every installed package would take most of a listing.
@@ -87,21 +88,31 @@ def _offers(provider: Provider, problems: list[str]) -> Iterator[Offer]:
                 continue
             owner = normalised(distribution.name)
             points = [point for point in distribution.entry_points if point.group == GROUP]
-            found = [_offer(point, distribution) for point in points]
+            offers = [_offer(point, distribution) for point in points]
         except Exception as error:  # one distribution's damage must not hide the others
-            problems.append(f"unreadable metadata of {_label(distribution)}: {type(error).__name__}: {error}")
+            reason = clean_line(f"{type(error).__name__}: {error}")
+            problems.append(f"unreadable metadata of {_label(distribution)}: {reason}")
             continue
-        if owner in seen:  # found again further down the path, where imports do not reach
+        if owner in owners:  # found again further down the path, where imports do not reach
             continue
-        seen.add(owner)
-        problems.extend(_misnamed(offer) for offer in found if not NAME.fullmatch(offer.name))
-        yield from (offer for offer in found if NAME.fullmatch(offer.name))
+        owners.add(owner)
+        for offer in offers:
+            if NAME.fullmatch(offer.name):
+                yield offer
+            else:
+                problems.append(_misnamed(offer))
 
 
 def _offer(point: EntryPoint, distribution: Distribution) -> Offer:
     facts = distribution.metadata
     summary = facts["Summary"] if "Summary" in facts else ""  # noqa: SIM401 - typed without get in 3.11
-    return Offer(point.name, distribution.name, distribution.version, point.value, summary)
+    return Offer(
+        name=point.name,
+        distribution=clean_line(distribution.name),
+        version=clean_line(distribution.version),
+        value=clean_line(point.value),
+        summary=clean_line(summary),
+    )
 
 
 def _rivals(offer: Offer, offers: list[Offer]) -> tuple[str, ...]:
@@ -109,11 +120,11 @@ def _rivals(offer: Offer, offers: list[Offer]) -> tuple[str, ...]:
 
 
 def _misnamed(offer: Offer) -> str:
-    return f"{offer.distribution} offers {offer.name!r}: expected a name of a-z, 0-9, '.', '_', '-'"
+    return f"{offer.distribution} offers {clean_line(offer.name)!r}: expected a name of a-z, 0-9, '.', '_', '-'"
 
 
 def _label(distribution: Distribution) -> str:
     try:
-        return str(distribution.name)
+        return clean_line(str(distribution.name))
     except Exception:  # its metadata may be what is damaged
         return "a distribution without a readable name"

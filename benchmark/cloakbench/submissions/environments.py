@@ -21,22 +21,33 @@ from cloakbench.system.locations import ENVIRONMENTS_VARIABLE
 def installed() -> Iterator[Distribution]:
     """Yields every submission's distribution once: those with an environment of their own, then those beside us."""
     for folder in _folders():
-        yield from (found for found in inside(folder) if normalised(found.name) == normalised(folder.name))
+        for owner in inside(folder):
+            if normalised(owner.name) == normalised(folder.name):
+                yield owner
     yield from distributions()
 
 
 def folder(distribution: str) -> Path | None:
     """Returns the environment of a distribution's own, None where it has none."""
-    named = (each for each in _folders() if normalised(each.name) == normalised(distribution))
-    return next(
-        (each for each in named if any(normalised(d.name) == normalised(each.name) for d in inside(each))), None
-    )
+    for environment in _folders():
+        if normalised(environment.name) == normalised(distribution) and _holds(environment, distribution):
+            return environment
+    return None
+
+
+def _holds(environment: Path, distribution: str) -> bool:
+    return any(normalised(owner.name) == normalised(distribution) for owner in inside(environment))
+
+
+def site_packages(environment: Path) -> list[Path]:
+    """Returns the folders of installed packages in an environment."""
+    return sorted(environment.glob("lib/python*/site-packages"))
 
 
 def inside(environment: Path) -> list[Distribution]:
     """Returns what is installed in an environment, not what it sees of others."""
-    places = [str(place) for place in sorted(environment.glob("lib/python*/site-packages"))]
-    return [found for found in distributions(path=places) if found.metadata["Name"]] if places else []
+    paths = [str(path) for path in site_packages(environment)]
+    return [owner for owner in distributions(path=paths) if owner.metadata["Name"]] if paths else []
 
 
 def python(distribution: str) -> Path:
@@ -44,18 +55,20 @@ def python(distribution: str) -> Path:
     own = folder(distribution)
     if own is None:
         return Path(sys.executable)
-    found = own / "bin" / "python"
-    if not found.exists():
-        raise UserError(f"expected a Python in the environment {own}, got no {found}", f"python -m venv {own}")
-    return found
+    interpreter = own / "bin" / "python"
+    if not interpreter.exists():
+        raise UserError(f"expected a Python in the environment {own}, got no {interpreter}", f"python -m venv {own}")
+    return interpreter
 
 
 def digest(environment: Path) -> str:
     """Returns a digest of what is installed in an environment by name and version: other versions, another entry."""
-    lines = sorted(f"{normalised(found.name)} {found.version}\n" for found in inside(environment))
+    lines = sorted(f"{normalised(owner.name)} {owner.version}\n" for owner in inside(environment))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _folders() -> Iterable[Path]:
     root = os.environ.get(ENVIRONMENTS_VARIABLE)
-    return sorted(each for each in Path(root).iterdir() if each.is_dir()) if root and Path(root).is_dir() else []
+    if not root or not Path(root).is_dir():
+        return []
+    return sorted(path for path in Path(root).iterdir() if path.is_dir())

@@ -1,4 +1,4 @@
-"""Running a protection: the harness, not the submission, owns every invariant, on the saved 8-bit PNG."""
+"""Running a protection: the harness, not the submission, checks every promise, on the 8-bit pixels that are saved."""
 
 from __future__ import annotations
 
@@ -13,24 +13,30 @@ from torch import Tensor
 
 from cloakbench.contract import Protection, Request, Surrogate
 from cloakbench.errors import SubmissionError
-from cloakbench.images import PixelChange, Pixels, decode, encode, measure_budget, quantise, size, to_tensor
+from cloakbench.images import PixelChange, Pixels, encode, measure_budget, quantise, to_tensor
 from cloakbench.schemas.kinds import BudgetKind, Status
 from cloakbench.submissions.state import restored
+from cloakbench.submissions.text import clean_line, clean_lines
 from cloakbench.system.memory import is_out_of_memory
 
 RANGE_TOLERANCE = 1e-4
 """How far a value may lie outside [0, 1]: what rounding in float arithmetic explains, far below half a level."""
 MULTIPLE = 8
 """Sides that a protection sees are multiples of this, because an f=8 VAE asks for it."""
+LONGEST_MESSAGE, LONGEST_TRACEBACK = 2_000, 16_000
+"""Characters that are kept of a submission's texts."""
 
 
 class SubmissionFault(SubmissionError):  # noqa: N818 - a fault is what a record calls it
-    """A protection broke its contract while it ran; carries the status of the cell and the traceback."""
+    """A protection broke its contract while it ran; carries the status of the cell and the traceback.
+
+    All texts are cleaned and bounded here, because a submission has a say in them and records keep them.
+    """
 
     def __init__(self, status: Status, message: str, hint: str = "", trace: str = "") -> None:
-        super().__init__(message, hint)
+        super().__init__(clean_line(message, LONGEST_MESSAGE), clean_line(hint, LONGEST_MESSAGE))
         self.status = status
-        self.traceback = trace
+        self.traceback = clean_lines(trace, LONGEST_TRACEBACK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +49,7 @@ class Order:
     seed: int
     class_word: str
     captions: Sequence[str]
-    """One an image."""
+    """One per image."""
 
     def __post_init__(self) -> None:
         if not 0 < self.strength <= 1:
@@ -73,49 +79,68 @@ class Call(Order):
 
 @dataclass(frozen=True, slots=True)
 class Protected:
-    """Protected images as they were saved, in the order of the originals."""
+    """Protected images as they are saved, in the order of the originals."""
 
     images: tuple[Pixels, ...]
-    pngs: tuple[bytes, ...]
     budgets: tuple[PixelChange, ...]
+
+    @property
+    def pngs(self) -> tuple[bytes, ...]:
+        """The images as PNGs."""
+        return tuple(encode(pixels) for pixels in self.images)
 
 
 def run(protection: Protection, images: Sequence[Pixels], call: Call) -> Protected:
-    """Returns the protected images after the PNG round trip, all checks passed.
+    """Returns the protected images in 8 bit, all checks passed, the budget that the protection claims among them.
+
+    Raises:
+        SubmissionFault: The protection raised, ran out of memory, or its output breaks the contract.
+    """
+    return accept(images, protect(protection, images, call), call, protection.budget)
+
+
+def protect(protection: Protection, images: Sequence[Pixels], call: Call) -> list[Pixels]:
+    """Returns the protected images in 8 bit, one per image, all checks passed but that of the budget.
 
     Images are grouped by size, so that `protect` sees one tensor of one size; each group gets a fresh generator with
     the call's seed. Sides that are no multiples of 8 are padded by reflection before and cropped after.
 
     Raises:
-        SubmissionFault: The protection raised, ran out of memory, or its output breaks the contract.
+        SubmissionFault: The protection raised, ran out of memory, or its output is no image of that size.
     """
     if not images or len(images) != len(call.captions):
         raise ValueError(f"expected images with one caption each, got {len(images)} and {len(call.captions)}")
-    pngs: dict[int, bytes] = {}
+    protected: dict[int, Pixels] = {}
     for members in _by_size(images):
-        changed = _protect_group(protection, [images[i] for i in members], call, [call.captions[i] for i in members])
-        pngs |= {i: encode(pixels) for i, pixels in zip(members, changed, strict=True)}
-    return accept(images, [pngs[i] for i in range(len(images))], call, protection.budget)
+        captions = [call.captions[index] for index in members]
+        changed = _protect_group(protection, [images[index] for index in members], call, captions)
+        protected |= dict(zip(members, changed, strict=True))
+    return [protected[index] for index in range(len(images))]
 
 
-def accept(images: Sequence[Pixels], pngs: Sequence[bytes], order: Order, budget: str) -> Protected:
-    """Returns what came back as PNGs, one an image; raises SubmissionFault for other sizes or more than the budget."""
-    saved = tuple(_decoded(png, before) for png, before in zip(pngs, images, strict=True))
-    budgets = tuple(measure_budget(before, after) for before, after in zip(images, saved, strict=True))
+def accept(originals: Sequence[Pixels], changed: Sequence[Pixels], order: Order, budget: str) -> Protected:
+    """Returns images that came back, with how much they changed.
+
+    Args:
+        originals: Images `[H, W, 3]`, uint8.
+        changed: What became of each, in the same order.
+        order: What was asked for.
+        budget: The budget that the entry's record claims; `linf` is checked.
+
+    Raises:
+        SubmissionFault: An image has another size, or changed by more than the budget.
+    """
+    for before, after in zip(originals, changed, strict=True):
+        if after.shape != before.shape:
+            raise _invalid(f"expected an image of {_size(before)} pixels, got {_size(after)}")
+    budgets = tuple(measure_budget(before, after) for before, after in zip(originals, changed, strict=True))
     if budget == BudgetKind.LINF:
         _check_budget(budgets, order)
-    return Protected(saved, tuple(pngs), budgets)
+    return Protected(tuple(changed), budgets)
 
 
-def _decoded(png: bytes, original: Pixels) -> Pixels:
-    try:
-        height, width = size(png)  # of the header: a small file may claim to be a huge image
-        found = decode(png) if (height, width) == original.shape[:2] else None
-    except ValueError as error:
-        raise _invalid(f"expected a PNG, got {error}") from error
-    if found is None:
-        raise _invalid(f"expected an image of {original.shape[1]} x {original.shape[0]} pixels, got {width} x {height}")
-    return found
+def _size(pixels: Pixels) -> str:
+    return f"{pixels.shape[1]} x {pixels.shape[0]}"
 
 
 def check_determinism(protection: Protection, images: Sequence[Pixels], call: Call) -> float:
@@ -143,7 +168,7 @@ def _by_size(images: Sequence[Pixels]) -> list[list[int]]:
 def _protect_group(protection: Protection, images: list[Pixels], call: Call, captions: list[str]) -> list[Pixels]:
     height, width = images[0].shape[:2]
     padding = ((0, -height % MULTIPLE), (0, -width % MULTIPLE), (0, 0))
-    given = to_tensor(np.pad(pixels, padding, mode="reflect") for pixels in images)
+    padded = to_tensor(np.pad(pixels, padding, mode="reflect") for pixels in images)
     request = Request(
         strength=call.strength,
         epsilon=call.epsilon,
@@ -152,9 +177,15 @@ def _protect_group(protection: Protection, images: list[Pixels], call: Call, cap
         class_word=call.class_word,
         captions=tuple(captions),
     )
-    returned = _ask(protection, given.to(call.surrogate.device), request)
-    _check(returned, given.shape)
-    return [pixels[:height, :width] for pixels in quantise(returned)]
+    returned = _ask(protection, padded.to(call.surrogate.device), request)
+    try:
+        _check(returned, padded.shape)
+        whole = quantise(returned)
+    except SubmissionFault:
+        raise
+    except Exception as error:  # a sparse tensor, or a subclass whose methods raise
+        raise _invalid(f"expected a dense tensor, got {type(error).__name__}: {_first_line(error)}") from error
+    return [pixels[:height, :width] for pixels in whole]
 
 
 def _ask(protection: Protection, images: Tensor, request: Request) -> Tensor:

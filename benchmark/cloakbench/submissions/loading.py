@@ -6,8 +6,9 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from cloakbench.contract import Protection
 from cloakbench.errors import BenchmarkError, SubmissionError, UserError
@@ -17,22 +18,29 @@ from cloakbench.submissions import environments
 from cloakbench.submissions.discovery import GROUP, Offer, Provider, find
 from cloakbench.submissions.naming import Parameter, canonical, normalised, parse
 from cloakbench.submissions.package import package_digest
+from cloakbench.submissions.text import clean_line
 
 CONTROLS = "cloakbench-controls"
 """The distribution whose protections may be controls; elsewhere the claim is ignored."""
+LONGEST = 300
+"""Characters of a title, an address or a licence."""
+Need = Literal["surrogate", "mask", "gpu"]
+NEEDS: tuple[Need, ...] = ("gpu", "mask", "surrogate")
+ShortText = Annotated[str, Field(max_length=LONGEST), AfterValidator(clean_line)]
 
 
 class Claims(BaseModel):
-    """What a protection's class says about itself; the harness believes none of it that it can measure."""
+    """What a protection's class says about itself, asked once; the harness believes none of it that it can measure."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     budget: BudgetKind
-    title: str
-    paper: str
-    licence: str
+    needs: tuple[Need, ...]
+    title: ShortText
+    paper: ShortText
+    licence: ShortText
     deterministic: bool
-    control: str | None
+    control: ShortText | None
     """Which control it wants to be; counts for the project's own distribution only."""
 
 
@@ -51,17 +59,21 @@ class LoadedProtection:
         return canonical(self.offer.name, self.parameters)
 
     def claims(self) -> Claims:
-        """Returns what the protection's class says about itself."""
+        """Returns what the protection's class says about itself; raises SubmissionError where it is not valid."""
         kind = type(self.instance)
         control = getattr(kind, "control", None)
-        return Claims(
-            budget=kind.budget,
-            title=kind.title,
-            paper=kind.paper,
-            licence=kind.licence,
-            deterministic=kind.deterministic,
-            control=control if isinstance(control, str) else None,
-        )
+        try:
+            return Claims(
+                budget=BudgetKind(kind.budget),
+                needs=tuple(name for name in NEEDS if name in kind.needs),
+                title=clean_line(kind.title, LONGEST),
+                paper=clean_line(kind.paper, LONGEST),
+                licence=clean_line(kind.licence, LONGEST),
+                deterministic=kind.deterministic,
+                control=control if isinstance(control, str) else None,
+            )
+        except (ValueError, TypeError, AttributeError) as error:  # they may differ from one look to the next
+            raise _invalid_claims(self.offer, error) from error
 
     def facts(self) -> ProtectionFacts:
         """Returns what records and pages say about it."""
@@ -91,20 +103,20 @@ def load(spelling: str, provider: Provider | None = None) -> LoadedProtection:
 
 def _import(offer: Offer) -> type[Protection]:
     try:
-        found = EntryPoint(offer.name, offer.value, GROUP).load()
+        kind = EntryPoint(offer.name, offer.value, GROUP).load()
     except (Exception, SystemExit) as error:
-        message = f"expected to import {offer.value!r} of {_label(offer)}, got {type(error).__name__}: {error}"
+        message = f"expected to import {offer.value!r} of {_label(offer)}, got {_describe(error)}"
         hint = f"See the whole traceback with: python -c 'import {offer.value.partition(':')[0]}'"
         raise SubmissionError(message, hint) from error
-    if not (inspect.isclass(found) and issubclass(found, Protection)):
-        expected = f"{offer.value!r} of {_label(offer)} to be a subclass of cloakbench.Protection"
-        message = f"expected {expected}, got {found!r}"
+    if not (inspect.isclass(kind) and issubclass(kind, Protection)):
+        got = clean_line(repr(kind))
+        message = f"expected {offer.value!r} of {_label(offer)} to be a subclass of cloakbench.Protection, got {got}"
         raise SubmissionError(message, "Name the class itself in the entry point: package.module:Class")
-    if inspect.isabstract(found):
-        missing = ", ".join(sorted(found.__abstractmethods__))
+    if inspect.isabstract(kind):
+        missing = ", ".join(sorted(kind.__abstractmethods__))
         message = f"expected {offer.value!r} of {_label(offer)} to define {missing}, got an abstract class"
         raise SubmissionError(message, "Write protect(self, images, request).")
-    return found
+    return kind
 
 
 def _check_facts(kind: type[Protection], offer: Offer) -> None:
@@ -114,10 +126,12 @@ def _check_facts(kind: type[Protection], offer: Offer) -> None:
         "licence": isinstance(kind.licence, str),
         "budget": kind.budget in list(BudgetKind),
         "deterministic": isinstance(kind.deterministic, bool),
+        "needs": isinstance(kind.needs, frozenset | set) and kind.needs <= set(NEEDS),
     }
     for name, is_right in checks.items():
         if not is_right:
-            message = f"expected a valid class attribute {name!r} of {offer.value!r}, got {getattr(kind, name, None)!r}"
+            got = clean_line(repr(getattr(kind, name, None)))
+            message = f"expected a valid class attribute {name!r} of {offer.value!r}, got {got}"
             raise SubmissionError(message, "See the class attributes of cloakbench.contract.Protection.")
 
 
@@ -136,13 +150,15 @@ def _build(kind: type[Protection], offer: Offer, parameters: Mapping[str, Parame
     except (TypeError, ValueError) as error:
         if not parameters:
             raise _unbuilt(offer, spelled, error) from error
-        raise UserError(f"expected values that {offer.name!r} accepts, got {spelled}: {error}", _takes(kind)) from error
+        raise UserError(
+            f"expected values that {offer.name!r} accepts, got {spelled}: {_describe(error)}", _takes(kind)
+        ) from error
     except (Exception, SystemExit) as error:
         raise _unbuilt(offer, spelled, error) from error
 
 
 def _unbuilt(offer: Offer, spelled: str, error: BaseException) -> SubmissionError:
-    message = f"expected {spelled} of {_label(offer)} to start, got {type(error).__name__}: {error}"
+    message = f"expected {spelled} of {_label(offer)} to start, got {_describe(error)}"
     return SubmissionError(message, "The constructor must work with its defaults; its author has to repair it.")
 
 
@@ -160,8 +176,18 @@ def facts(offer: Offer, parameters: Mapping[str, Parameter], digest: str, claims
         distribution=offer.distribution,
         package_digest=digest,
         role=Role(claims.control) if is_ours and claims.control else Role.SUBMISSION,
-        **claims.model_dump(exclude={"control"}),
+        **claims.model_dump(exclude={"control", "needs"}),
     )
+
+
+def _describe(error: BaseException) -> str:
+    """Returns an error of a submission's code as one short line."""
+    return clean_line(f"{type(error).__name__}: {error}", LONGEST)
+
+
+def _invalid_claims(offer: Offer, error: Exception) -> SubmissionError:
+    message = f"expected valid class attributes of {offer.value!r}, got {_describe(error)}"
+    return SubmissionError(message, "See the class attributes of cloakbench.contract.Protection.")
 
 
 def _label(offer: Offer) -> str:

@@ -32,14 +32,14 @@ def start(name: str, parent: Path) -> list[Path]:
     package = name.replace("-", "_")
     _check_free(name, package)
     words = {"name": name, "package": package, "kind": "".join(part.capitalize() for part in name.split("-"))}
-    made = []
+    written = []
     for source, target in _FILES.items():
         text = (resources.files("cloakbench.submissions") / "scaffold" / f"{source}.template").read_text()
         path = folder / target.format(package=package)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(Template(text).substitute(words))
-        made.append(path)
-    return made
+        written.append(path)
+    return written
 
 
 def _check_free(name: str, package: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import json
+import os
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib.machinery import PathFinder
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -19,23 +21,29 @@ from cloakbench.submissions import environments
 from cloakbench.submissions.discovery import GROUP, Provider
 from cloakbench.submissions.naming import normalised
 
-_LEFT_OUT = {"__pycache__", "tests", "..", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+TOOL_CACHES = {".mypy_cache", ".pytest_cache", ".ruff_cache"}
+CODE = {".py", ".pyc", ".pyd", ".so", ".pth", ".zip", ".egg", ".whl"}
+"""Endings of what Python can import or run."""
 
 
 @cache
 def package_digest(name: str, provider: Provider | None = None) -> str:
     """Returns the SHA-256 over the package files of the distribution called `name`, once a process.
 
-    The digest is over lines `SHA-256  path` sorted by path. Caches, compiled files, tests and installer metadata are
-    left out, so that an ordinary and an editable install of the same sources agree. Nothing is imported.
+    The digest is over lines `SHA-256  path` sorted by path. Everything that can be imported counts, tests and compiled
+    files included; `digest_of` says what is left out. Nothing is imported.
 
     Where it requires other submissions, whose code it then uses, their digests are part of its own; where it has an
     environment of its own, so is what else is installed there.
+
+    Raises:
+        UserError: No such distribution is installed.
+        SubmissionError: None of its files are found.
     """
     own = environments.folder(name) if provider is None else None
     if own is not None:
-        theirs = package_digest(name, lambda: environments.inside(own))
-        return hashlib.sha256(f"{theirs} {environments.digest(own)}".encode()).hexdigest()
+        inner = package_digest(name, lambda: environments.inside(own))
+        return hashlib.sha256(f"{inner} {environments.digest(own)}".encode()).hexdigest()
     owner = _distribution(name, provider)
     used = [digest_of(other) for other in _submissions_used(owner, provider)]
     return digest_of(owner) if not used else hashlib.sha256("".join([digest_of(owner), *used]).encode()).hexdigest()
@@ -43,89 +51,147 @@ def package_digest(name: str, provider: Provider | None = None) -> str:
 
 def _submissions_used(owner: Distribution, provider: Provider | None) -> list[Distribution]:
     """Returns the submissions that a distribution requires, directly or through others, by name."""
-    found: dict[str, Distribution] = {}
+    used: dict[str, Distribution] = {}
     waiting = [owner]
     while waiting:
         for required in waiting.pop().requires or ():
             name = normalised(re.split(r"[^A-Za-z0-9._-]", required, maxsplit=1)[0])
-            if name in found or name == normalised(owner.name):
+            if name in used or name == normalised(owner.name):
                 continue
             with contextlib.suppress(UserError):  # an extra's requirement need not be installed
                 other = _distribution(name, provider)
                 if GROUP in (other.read_text("entry_points.txt") or ""):
-                    found[name] = other
+                    used[name] = other
                     waiting.append(other)
-    return [found[name] for name in sorted(found)]
+    return [used[name] for name in sorted(used)]
 
 
 def digest_of(owner: Distribution) -> str:
-    """Returns the digest of a distribution's files; raises SubmissionError where none are found."""
+    """Returns the digest of a distribution's files, so that changed code is never taken for the old.
+
+    Counted are the files that the installer recorded and everything in the folders of the packages. Left out are what
+    the installer itself writes (metadata, scripts in `bin`), `__pycache__` (a worker does not read it for a
+    submission's code, see `cloakbench.submissions.uncached`), and files of development tools' caches that hold no code.
+
+    Raises:
+        SubmissionError: No file is found.
+    """
     files = {} if _is_editable(owner) else dict(_recorded(owner))
-    files = files or dict(_sources(owner))
+    for root in source_roots(owner):
+        files |= dict(_walk(root))
     if not files:
         message = f"expected the installed files of {owner.name} {owner.version}, found none"
         raise SubmissionError(message, f"Install it again: pip install --force-reinstall {owner.name}")
-    lines = (f"{hashlib.sha256(files[path].read_bytes()).hexdigest()}  {path}\n" for path in sorted(files))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    total = hashlib.sha256()
+    for path in sorted(files):
+        total.update(
+            f"{hashlib.sha256(files[path].read_bytes()).hexdigest()}  {path}\n".encode(errors="surrogateescape")
+        )
+    return total.hexdigest()
 
 
 def _distribution(name: str, provider: Provider | None) -> Distribution:
     try:
         if provider is None:
             return distribution(name)
-        return next(found for found in provider() if normalised(found.name) == normalised(name))
+        return next(owner for owner in provider() if normalised(owner.name) == normalised(name))
     except (PackageNotFoundError, StopIteration) as error:
         raise UserError(f"expected an installed distribution, got {name!r}", f"pip install {name}") from error
 
 
 def _is_editable(owner: Distribution) -> bool:
-    return bool(_direct_url(owner).get("dir_info", {}).get("editable", False))
+    facts = _direct_url(owner).get("dir_info")
+    return isinstance(facts, dict) and bool(facts.get("editable"))
 
 
-def _direct_url(owner: Distribution) -> dict[str, dict[str, bool]]:
-    found = json.loads(owner.read_text("direct_url.json") or "{}")
-    return found if isinstance(found, dict) else {}
+def _direct_url(owner: Distribution) -> dict[str, object]:
+    try:
+        origin = json.loads(owner.read_text("direct_url.json") or "{}")
+    except ValueError:
+        return {}
+    return origin if isinstance(origin, dict) else {}
 
 
 def _counts(path: PurePosixPath) -> bool:
-    return path.suffix != ".pyc" and not _LEFT_OUT.intersection(path.parts)
+    if "__pycache__" in path.parts and path.suffix == ".pyc":
+        return False
+    return path.suffix in CODE or not TOOL_CACHES.intersection(path.parts)
 
 
 def _recorded(owner: Distribution) -> Iterator[tuple[str, Path]]:
     for path in owner.files or ():
-        is_metadata = path.parts[0].endswith((".dist-info", ".egg-info")) or path.parts[0].startswith("__editable__")
-        if _counts(path) and not is_metadata and path.suffix != ".pth":
-            place = Path(str(path.locate()))
-            if place.is_file():
-                yield path.as_posix(), place
+        is_metadata = path.parts[0].endswith((".dist-info", ".egg-info")) and path.suffix not in CODE
+        is_script = path.parts[0] == ".." and path.parent.name in {"bin", "Scripts"}
+        if _counts(path) and not is_metadata and not is_script:
+            location = Path(str(path.locate()))
+            if location.is_file():
+                yield path.as_posix(), location
 
 
-def _sources(owner: Distribution) -> Iterator[tuple[str, Path]]:
-    for package in _packages(owner):
-        for top in _places(owner, package):
-            for place in sorted(top.rglob("*")) if top.is_dir() else [top]:
-                path = PurePosixPath(place.relative_to(top.parent).as_posix())
-                if place.is_file() and _counts(path):
-                    yield path.as_posix(), place
+def _walk(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yields the files under a root that count, by their paths from its parent; links to folders are followed once."""
+    if root.is_file():
+        yield root.name, root
+    visited: set[str] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in visited:
+            subfolders.clear()
+            continue
+        visited.add(real)
+        for name in names:
+            location = Path(folder, name)
+            path = PurePosixPath(location.relative_to(root.parent).as_posix())
+            if _counts(path) and location.is_file():
+                yield path.as_posix(), location
 
 
-def _packages(owner: Distribution) -> list[str]:
-    named = {line.strip() for line in (owner.read_text("top_level.txt") or "").splitlines() if line.strip()}
-    offered = {point.module.partition(".")[0] for point in owner.entry_points if point.group == GROUP}
-    return sorted((named | offered) - _LEFT_OUT)
+def source_roots(owner: Distribution) -> list[Path]:
+    """Returns the folders (and single modules) of a distribution's top-level packages; imports nothing."""
+    roots: dict[Path, None] = {}
+    for package in top_level(owner):
+        roots |= dict.fromkeys(_locations(owner, package))
+    return list(roots)
 
 
-def _places(owner: Distribution, package: str) -> list[Path]:
+def top_level(owner: Distribution) -> list[str]:
+    """Returns the names that can be imported of a distribution: recorded files', its metadata's, its entry points'."""
+    names = {line.strip() for line in (owner.read_text("top_level.txt") or "").splitlines()}
+    names |= {point.module.partition(".")[0] for point in owner.entry_points if point.group == GROUP}
+    for path in () if _is_editable(owner) else owner.files or ():
+        names.add(path.parts[0].partition(".")[0] if len(path.parts) == 1 else path.parts[0])
+    return sorted(name for name in names if name.isidentifier())
+
+
+def _locations(owner: Distribution, package: str) -> Iterable[Path]:
+    """Returns where a top-level package lies: in the project of an editable install, else on the search path."""
+    candidates: list[Path] = []
     url = str(_direct_url(owner).get("url", ""))
-    if url.startswith("file:"):
+    if _is_editable(owner) and url.startswith("file:"):
         root = Path(url2pathname(urlsplit(url).path))
-        candidates = [place for base in (root, root / "src") for place in (base / package, base / f"{package}.py")]
-        found = [place for place in candidates if place.exists()]
-        if found:
-            return found[:1]
-    spec = importlib.util.find_spec(package)  # a top-level name: looked for, not imported
+        for base in (root, root / "src"):
+            candidates += [base / package, base / f"{package}.py"]
+    else:
+        base = Path(str(owner.locate_file("")))
+        candidates += [base / package, base / f"{package}.py"]
+    present = [location for location in candidates if location.exists()]
+    return present[:1] or _on_search_path(package)
+
+
+def _on_search_path(package: str) -> Iterable[Path]:
+    # PathFinder alone: a finder that a distribution has installed would be a stranger's code.
+    spec = PathFinder.find_spec(package, sys.path)
     if spec is None:
         return []
     if spec.submodule_search_locations is not None:
-        return [Path(place) for place in spec.submodule_search_locations]
+        return [Path(location) for location in spec.submodule_search_locations]
     return [Path(spec.origin)] if spec.origin else []
+
+
+def importable_names(name: str) -> list[str]:
+    """Returns the top-level names of a distribution and of the submissions that it requires; imports nothing."""
+    owner = _distribution(name, environments.installed)
+    names = set(top_level(owner))
+    for other in _submissions_used(owner, environments.installed):
+        names |= set(top_level(other))
+    return sorted(names - {"cloakbench"})

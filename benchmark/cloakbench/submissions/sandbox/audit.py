@@ -1,6 +1,7 @@
-"""What a submission's Python code may touch: an audit hook that refuses the rest and remembers what was tried.
+"""What a submission's Python code may touch: an audit hook that refuses the rest and notes what was tried.
 
-It stops accidents and curious code. Native code passes by it: bubblewrap is the wall, where it is installed.
+It protects against accidents, not against intent: Python code can switch it off, native code and other programs pass
+by it. It names what was tried in words that a person can follow; what holds is bubblewrap, or Landlock and seccomp.
 """
 
 from __future__ import annotations
@@ -13,39 +14,53 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cloakbench.submissions.text import clean_line
+
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGING = {"os.remove": 1, "os.rmdir": 1, "os.mkdir": 1, "os.truncate": 1, "os.chmod": 1, "os.chown": 1,
              "os.rename": 2, "os.link": 2, "os.symlink": 2, "shutil.rmtree": 1, "shutil.move": 2}  # fmt: skip
 """Audit events that change files -> how many of their first arguments are paths."""
-_NETWORK = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
-MOST = 20
-"""Attempts that are remembered."""
+_NETWORK = (
+    "socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.sendmsg",
+)  # fmt: skip
+_OBSERVED = {
+    "subprocess.Popen": "started", "os.system": "started", "os.exec": "became", "os.posix_spawn": "started",
+    "os.spawn": "started", "os.fork": "forked", "os.forkpty": "forked", "pty.spawn": "started",
+    "ctypes.dlopen": "loaded native code",
+}  # fmt: skip
+"""Audit events that are allowed and noted, because what they start passes by the hook."""
+MOST, LONGEST = 20, 200
+"""Attempts and observations that are kept of each, and characters of one."""
 
 
 class AuditHook:
-    """Refuses network, changes outside `allowed` folders and reading in `hidden` ones; remembers what was tried."""
+    """Refuses network, changes outside `allowed` folders and reading in `hidden` ones.
+
+    `attempts` says what was refused, `observed` what was allowed although it may pass by the hook.
+    """
 
     def __init__(self, allowed: Sequence[Path], hidden: Sequence[Path] = ()) -> None:
         self._allowed = tuple(os.path.realpath(folder) for folder in (*map(str, allowed), os.devnull))
         self._hidden = tuple(os.path.realpath(str(folder)) for folder in hidden)
-        self._is_up = True
+        self._is_active = True
         self.attempts: list[str] = []
+        self.observed: list[str] = []
 
-    def raise_up(self) -> None:
-        """Puts the fence up for good: an audit hook can't be taken away again."""
+    def install(self) -> None:
+        """Adds the hook to the interpreter, which can't remove one again."""
         sys.addaudithook(self._audit)
 
     @contextmanager
-    def lowered(self) -> Iterator[None]:
+    def suspended(self) -> Iterator[None]:
         """Lets the harness's own code through: loading a model opens sockets and caches without meaning harm."""
-        self._is_up = False
+        self._is_active = False
         try:
             yield
         finally:
-            self._is_up = True
+            self._is_active = True
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._is_up:
+        if not self._is_active:
             return
         if event == "open":
             self._opening(*arguments)
@@ -54,7 +69,9 @@ class AuditHook:
                 if not self._inside(path, self._allowed):
                     self._refuse(f"{event} {os.fsdecode(path) if isinstance(path, bytes) else path}")
         elif event in _NETWORK and not _is_harmless(event, arguments):
-            self._refuse(f"{event} {_address(arguments)}")
+            self._refuse(f"{event} {_describe(arguments)}")
+        elif event in _OBSERVED:
+            _note(self.observed, f"{_OBSERVED[event]} {_describe(arguments[:1])}".strip())
 
     def _opening(self, path: object, mode: object, flags: int) -> None:
         if isinstance(path, int):  # a file that is open already
@@ -71,10 +88,15 @@ class AuditHook:
         real = os.path.realpath(os.fsdecode(path)) if isinstance(path, (str, bytes, os.PathLike)) else ""
         return any(real == folder or real.startswith(folder + os.sep) for folder in folders)
 
-    def _refuse(self, what: str) -> None:
-        if len(self.attempts) < MOST and what not in self.attempts:
-            self.attempts.append(what[:200])
-        raise PermissionError(f"not allowed while images are protected: {what[:200]}")
+    def _refuse(self, action: str) -> None:
+        _note(self.attempts, action)
+        raise PermissionError(f"not allowed while images are protected: {action[:LONGEST]}")
+
+
+def _note(notes: list[str], action: str) -> None:
+    line = clean_line(action, LONGEST)
+    if len(notes) < MOST and line not in notes:
+        notes.append(line)
 
 
 def _is_harmless(event: str, arguments: tuple[Any, ...]) -> bool:
@@ -85,5 +107,6 @@ def _is_harmless(event: str, arguments: tuple[Any, ...]) -> bool:
     return isinstance(address, tuple) and address[:2] in (("::1", 0), ("127.0.0.1", 0))
 
 
-def _address(arguments: tuple[Any, ...]) -> str:
-    return " ".join(str(part) for part in arguments if isinstance(part, (str, int, tuple)))[:100]
+def _describe(arguments: Sequence[object]) -> str:
+    parts = [os.fsdecode(part) if isinstance(part, bytes) else part for part in arguments]
+    return " ".join(str(part) for part in parts if isinstance(part, (str, int, tuple, os.PathLike)))[:LONGEST]

@@ -8,24 +8,28 @@ import os
 import psutil
 
 MARK = "CLOAKBENCH_BOX"
-"""Environment variable by which a worker's descendants are known even when nobody is their parent any more."""
+"""Environment variable by which a box's processes are recognised when none is the harness's child any more."""
+ROUNDS = 50
+"""How often a family is looked up again before what still starts new processes is given up."""
 
 
-def family(pid: int | None, mark: str) -> list[psutil.Process]:
-    """Returns a worker's process, its descendants, its session and whoever carries its mark; these without `pid`."""
-    found: dict[int, psutil.Process] = {}
+def family(pid: int) -> list[psutil.Process]:
+    """Returns a process and its descendants, those that have ended but for their exit code left out."""
+    members: list[psutil.Process] = []
     with contextlib.suppress(psutil.Error, ValueError):
-        worker = psutil.Process(-1 if pid is None else pid)
-        found = {p.pid: p for p in [worker, *worker.children(recursive=True)]}
-    for process in psutil.process_iter():
-        if process.pid not in found and _belongs(process, pid, mark):
-            found[process.pid] = process
-    return [p for p in found.values() if p.pid != os.getpid()]
+        parent = psutil.Process(pid)
+        members = [parent, *parent.children(recursive=True)]
+    return [process for process in members if _runs(process)]
 
 
-def _belongs(process: psutil.Process, session: int | None, mark: str) -> bool:
+def marked(mark: str) -> list[psutil.Process]:
+    """Returns the running processes that carry the mark in their environment."""
+    return [process for process in psutil.process_iter() if _carries(process, mark) and _runs(process)]
+
+
+def _carries(process: psutil.Process, mark: str) -> bool:
     try:
-        return os.getsid(process.pid) == session or process.environ().get(MARK) == mark
+        return bool(process.pid != os.getpid() and process.environ().get(MARK) == mark)
     except (psutil.Error, OSError):
         return False
 
@@ -39,22 +43,52 @@ def memory(processes: list[psutil.Process]) -> int:
     return total
 
 
-def end(pid: int | None, mark: str) -> int:
-    """Kills a worker with all that it left behind; returns how many others than the worker were still there.
+def end(pid: int | None, mark: str) -> None:
+    """Kills a family, and whoever else carries its mark.
 
-    Without `pid` the worker is gone already, and what carries its mark is killed.
+    All are stopped before any is killed, so that none starts another meanwhile. The first process goes last: as long as
+    it lives, those whose parents have ended become its children.
+
+    Args:
+        pid: The family's first process; None where it has ended.
+        mark: The box's mark.
     """
-    left: set[int] = set()
-    for _ in range(20):  # a storm may start new ones between looking and killing
-        alive = [p for p in family(pid, mark) if _runs(p)]
-        if not alive:
-            break
-        left |= {p.pid for p in alive}
-        for process in alive:
+    if pid is not None:
+        _end_descendants(pid)
+        _kill(family(pid))
+    for _ in range(ROUNDS):
+        others = marked(mark)
+        if not others:
+            return
+        _kill(others)
+
+
+def _end_descendants(pid: int) -> None:
+    for _ in range(ROUNDS):
+        descendants = family(pid)[1:]
+        if not descendants:
+            return
+        _stop_all(pid)
+        _kill(family(pid)[1:])
+
+
+def _stop_all(pid: int) -> None:
+    stopped: set[int] = set()
+    for _ in range(ROUNDS):
+        running = [process for process in family(pid)[1:] if process.pid not in stopped]
+        if not running:
+            return
+        for process in running:
+            stopped.add(process.pid)
             with contextlib.suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(alive, timeout=1)
-    return len(left - {pid})
+                process.suspend()
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(processes, timeout=1)
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -1,115 +1,178 @@
-"""The process that runs one submission: orders come in as lines of JSON, images are exchanged as PNGs in its folder.
+"""The process that runs one submission: orders and images come in by one pipe, answers and images go out by another.
 
-Started by `cloakbench.submissions.sandbox.client`. It knows no attack, no seed of one, no other entry and no store.
-What it answers is taken for a claim: the harness looks at the PNGs itself.
+Started by `cloakbench.submissions.sandbox.running`. It knows no attack, no seed of one, no other entry and no store.
+What it answers is taken for a claim: the harness measures the images itself.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 import traceback
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from cloakbench.errors import BenchmarkError
+from cloakbench.errors import BenchmarkError, SubmissionError, UserError
+from cloakbench.submissions.sandbox import kernel, messages
 from cloakbench.submissions.sandbox.audit import AuditHook
+from cloakbench.submissions.sandbox.messages import MESSAGE, TRACEBACK, Answer, Fault
+from cloakbench.submissions.sandbox.supervisor import supervise
+from cloakbench.submissions.text import clean_line, clean_lines
+
+if TYPE_CHECKING:
+    from cloakbench.images import Pixels
+
+_STATUSES = {"failed", "oom", "invalid_output"}
+Reply = tuple[dict[str, Any], list["Pixels"]]
+"""Fields of an answer, and the images that follow it."""
 
 
 def main() -> None:
-    """Answers orders until they end; the only argument is the file descriptor to answer on."""
-    with os.fdopen(int(sys.argv[1]), "w") as answers, os.fdopen(os.dup(0)) as orders:
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what a submission reads from its input is empty
-        worker = SubmissionHost()
-        for line in orders:
-            order: dict[str, Any] = json.loads(line)
-            before = time.process_time()
-            answer = _answered(worker, order)
-            cost = {"busy_s": time.process_time() - before, "peak_bytes": worker.peak_bytes()}
-            answers.write(json.dumps({**answer, "attempts": worker.attempts(), **cost}) + "\n")
-            answers.flush()
+    """Answers orders until they end; the arguments are the descriptors of orders, answers and the exit code."""
+    orders, answers, report = map(int, sys.argv[1:4])
+    supervise(report, [0, 1, 2, orders, answers])
+    with os.fdopen(orders, "rb") as source, os.fdopen(answers, "wb") as target:
+        start = messages.read_order(source)
+        if not isinstance(start, messages.Start):
+            return
+        host = SubmissionHost()
+        walls = host.prepare(start)
+        target.write(messages.frame(Answer(number=0, kind="ready", walls=walls)))
+        target.flush()
+        while (order := messages.read_order(source)) is not None:
+            _answer(host, order, source, target)
 
 
-def _answered(worker: SubmissionHost, order: dict[str, Any]) -> dict[str, Any]:
+def _answer(host: SubmissionHost, order: Any, source: BinaryIO, target: BinaryIO) -> None:
+    before = time.process_time()
+    fields, images = _carry_out(host, order, source)
+    answer = Answer(
+        number=order.number,
+        attempts=host.hook.attempts,
+        observed=host.hook.observed,
+        busy_s=time.process_time() - before,
+        peak_bytes=host.peak_bytes(),
+        **fields,
+    )
+    target.write(messages.frame(answer))
+    for pixels in images:
+        target.write(pixels.tobytes())
+    target.flush()
+
+
+def _carry_out(host: SubmissionHost, order: Any, source: BinaryIO) -> Reply:
     try:
-        found: dict[str, Any] = getattr(worker, order.pop("do"))(**order)
-        return {"found": found}
+        if isinstance(order, messages.Load):
+            return host.load(order)
+        return host.protect(order, _read_images(source, order.shapes))
+    except UserError as error:
+        return _fault("user", error.message, error.hint)
+    except SubmissionError as error:
+        status = str(getattr(error, "status", "submission"))
+        kind = status if status in _STATUSES else "submission"
+        return _fault(kind, error.message, error.hint, getattr(error, "traceback", ""))
     except BenchmarkError as error:
-        status = str(getattr(error, "status", ""))
-        trace = getattr(error, "traceback", "")
-        fault = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
-        return {"fault": {**fault, "status": status, "traceback": trace}}
+        return _fault("failed", error.message, error.hint)
     except Exception as error:
-        fault = {"kind": "Exception", "message": f"{type(error).__name__}: {error}", "hint": ""}
-        return {"fault": {**fault, "status": "", "traceback": traceback.format_exc()}}
+        return _fault("failed", f"{type(error).__name__}: {error}", "", traceback.format_exc())
+
+
+def _fault(kind: Any, message: str, hint: str, trace: str = "") -> Reply:
+    texts = {"message": clean_line(message, MESSAGE), "hint": clean_line(hint, MESSAGE)}
+    return {"kind": "fault", "fault": Fault(kind=kind, traceback=clean_lines(trace, TRACEBACK), **texts)}, []
+
+
+def _read_images(source: BinaryIO, shapes: list[tuple[int, int, int]]) -> list[Pixels]:
+    import numpy as np
+
+    images = []
+    for height, width, channels in shapes:
+        data = source.read(height * width * channels)
+        images.append(np.frombuffer(data, np.uint8).reshape(height, width, channels))
+    return images
 
 
 class SubmissionHost:
     """Holds the one protection of this process."""
 
     def __init__(self) -> None:
-        self._fence: AuditHook | None = None
+        self.hook = AuditHook([])
         self._instance: Any = None
 
-    def attempts(self) -> list[str]:
-        """Returns what the submission tried and was refused."""
-        return list(self._fence.attempts) if self._fence else []
+    def prepare(self, start: messages.Start) -> list[Any]:
+        """Restricts this process, then imports the libraries; returns which of the kernel's restrictions hold.
+
+        The restrictions come first: Landlock holds for the thread that asks for it and those that it starts.
+        """
+        # What a submission reads from its input is empty.
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        kernel.limit_resources(start.file_bytes)
+        kernel.drop_privileges()
+        readable, writable = map(Path, start.readable), [Path(path) for path in start.writable]
+        walls = ["landlock"] if start.confines_itself and kernel.restrict_files(readable, writable) else []
+        walls += ["seccomp"] if kernel.filter_calls(start.local_sockets) else []
+
+        import torch
+
+        from cloakbench.submissions import guard  # noqa: F401 - ours, so before the hook
+        from cloakbench.system import peak  # noqa: F401 - as above
+
+        torch.set_num_threads(start.threads)
+        self.hook = AuditHook([Path.cwd(), *writable], [Path(folder) for folder in start.hidden])
+        self.hook.install()
+        return walls
 
     def peak_bytes(self) -> int:
         """Returns the most memory that the process has had."""
         from cloakbench.system import peak
 
-        with self._fence.lowered() if self._fence else nullcontext():
+        with self.hook.suspended():
             return peak.most_bytes()
 
-    def load(self, spelling: str, threads: int, hidden: list[str]) -> dict[str, Any]:
+    def load(self, order: messages.Load) -> Reply:
         """Imports and builds the protection; returns what it says about itself."""
-        import torch
-
         from cloakbench import submissions
-        from cloakbench.submissions import guard  # noqa: F401 - before the fence, as all that is ours
+        from cloakbench.submissions import package, uncached
 
-        torch.set_num_threads(threads)
-        self._fence = AuditHook([Path.cwd()], [Path(folder) for folder in hidden])
-        self._fence.raise_up()
-        loaded = submissions.load(spelling)
+        offer = submissions.find(submissions.parse(order.spelling).name)
+        uncached.read_sources_only(package.importable_names(offer.distribution))
+        loaded = submissions.load(order.spelling)
         self._instance = loaded.instance
-        return loaded.claims().model_dump()
+        return {"kind": "claims", "claims": loaded.claims()}, []
 
-    def protect(self, folder: str, model: dict[str, str] | None, call: dict[str, Any]) -> dict[str, Any]:
-        """Reads `folder/in`, protects, writes `folder/out`; raises SubmissionFault."""
-        from cloakbench import image_files
+    def protect(self, order: messages.Protect, originals: list[Pixels]) -> Reply:
+        """Returns the protected images; raises SubmissionFault."""
         from cloakbench.submissions import guard
 
-        originals = list(image_files.read_folder(Path(folder, "in")).values())
-        with self._fence.lowered() if self._fence else nullcontext():
-            surrogate = _surrogate(model)
-        done = guard.run(self._instance, originals, guard.Call(surrogate=surrogate, **call))
-        out = Path(folder, "out")
-        out.mkdir(exist_ok=True)
-        for number, png in enumerate(done.pngs):
-            (out / f"{number:04d}.png").write_bytes(png)
-        return {}
+        with self.hook.suspended():
+            surrogate = _surrogate(order.model)
+        call = guard.Call(
+            surrogate=surrogate,
+            strength=order.strength,
+            budget_255=order.budget_255,
+            seed=order.seed,
+            class_word=order.class_word,
+            captions=order.captions,
+        )
+        return {"kind": "images"}, guard.protect(self._instance, originals, call)
 
 
-def _surrogate(model: dict[str, str] | None) -> Any:
+def _surrogate(model: messages.Surrogate | None) -> Any:
     import torch
 
     from cloakbench.contract import Surrogate
 
     if model is None:
-        return Surrogate("none", None, None, None, None, None, _none, torch.device("cpu"), torch.float32)
+        return Surrogate("none", None, None, None, None, None, _no_distance, torch.device("cpu"), torch.float32)
     from cloakbench.metrics import perceptual
     from cloakbench.models import loader
 
-    base = loader.load(model["alias"], model["device"], getattr(torch, model["dtype"]))
-    return base.surrogate(perceptual.distance(model["perceptual"], model["device"]))
+    base = loader.load(model.alias, model.device, getattr(torch, model.dtype))
+    return base.surrogate(perceptual.distance(model.perceptual, model.device))
 
 
-def _none(_x: Any, _y: Any) -> Any:
+def _no_distance(_x: Any, _y: Any) -> Any:
     raise RuntimeError("expected a surrogate, this call has none")
 
 

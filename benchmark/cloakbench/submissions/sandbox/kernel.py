@@ -1,0 +1,173 @@
+"""What the Linux kernel lets a process give up for good: files, sockets, tracing, privileges.
+
+Landlock (kernel 5.13 and later) and seccomp are called through `ctypes`, because Python has no binding of its own. Each
+function returns whether the kernel did what was asked, and a kernel without it changes nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+import socket
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+_SET_DUMPABLE, _SET_SECCOMP, _DROP_BOUND_CAPABILITY = 4, 22, 24
+_SET_CHILD_SUBREAPER, _SET_NO_NEW_PRIVILEGES = 36, 38
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+"""Numbers that all architectures share."""
+
+
+class _Architecture(NamedTuple):
+    audit: int
+    """The architecture as seccomp names it."""
+    socket: int
+    capset: int
+    denied: tuple[int, ...]
+    """ptrace, process_vm_readv, process_vm_writev, bpf, perf_event_open, add_key, request_key, keyctl, mount, umount2,
+    pivot_root, unshare, setns."""
+
+
+_ARCHITECTURES = {
+    "x86_64": _Architecture(
+        0xC000003E, 41, 126, (101, 310, 311, 321, 298, 248, 249, 250, 165, 166, 155, 272, 308)
+    ),
+    "aarch64": _Architecture(
+        0xC00000B7, 198, 91, (117, 270, 271, 280, 241, 217, 218, 219, 40, 39, 41, 97, 268)
+    ),
+}  # fmt: skip
+_DENIED_EVERYWHERE = (425, 426, 427, 428, 429, 430, 431, 432, 433, 438)
+"""io_uring (3 calls), the newer calls that mount (6), pidfd_getfd."""
+
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIRECTORY = 1, 1 << 1, 1 << 2, 1 << 3
+_READING = _EXECUTE | _READ_FILE | _READ_DIRECTORY
+_TRUNCATE = 1 << 14
+_RIGHTS_BY_VERSION = ((1 << 13) - 1, (1 << 14) - 1, (1 << 15) - 1)
+"""Landlock's rights on files by its version: 13 at first, renaming between folders from 2, truncating from 3."""
+_NO_TCP, _SCOPED = 0b11, 0b11
+"""TCP bind and connect (version 4); abstract UNIX sockets and signals to processes outside (version 6)."""
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _call(number: int, *arguments: int | bytes | None) -> int:
+    """Returns what a system call returns: -1 for an error."""
+    converted = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments]
+    return int(_libc().syscall(ctypes.c_long(number), *converted))
+
+
+def _prctl(option: int, value: int = 1, pointer: bytes | None = None) -> bool:
+    unused = ctypes.c_ulong(0)
+    return int(_libc().prctl(option, ctypes.c_ulong(value), pointer, unused, unused)) == 0
+
+
+def set_dumpable(is_dumpable: bool) -> bool:
+    """Sets whether processes of the same user may read this process's memory and environment."""
+    return _prctl(_SET_DUMPABLE, int(is_dumpable))
+
+
+def adopt_orphans() -> bool:
+    """Makes this process the parent of every descendant whose own parent ends, instead of process 1."""
+    return _prctl(_SET_CHILD_SUBREAPER)
+
+
+def limit_resources(file_bytes: int) -> None:
+    """Limits the size of any file that this process or a child writes, and switches core dumps off."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = file_bytes if most == resource.RLIM_INFINITY else min(file_bytes, most)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def drop_privileges() -> bool:
+    """Gives up root's capabilities, and the way to get any by starting a program."""
+    is_without_new = _prctl(_SET_NO_NEW_PRIVILEGES)
+    for capability in range(64):
+        _prctl(_DROP_BOUND_CAPABILITY, capability)
+    architecture = _ARCHITECTURES.get(platform.machine())
+    if architecture is None:
+        return is_without_new
+    header, nothing = struct.pack("=Ii", 0x20080522, 0), bytes(24)
+    return is_without_new and _call(architecture.capset, header, nothing) == 0
+
+
+def restrict_files(readable: Iterable[Path], writable: Iterable[Path]) -> bool:
+    """Restricts this process and its children to some files by Landlock; call it before any thread starts.
+
+    TCP, signals to other processes and tracing them are refused as well where the kernel's Landlock can.
+
+    Args:
+        readable: Files and folders that may be read and run.
+        writable: Files and folders in which anything may be changed; devices among them.
+
+    Returns:
+        Whether the restriction holds.
+    """
+    version = _call(_LANDLOCK_CREATE, None, 0, 1)
+    if version < 1:
+        return False
+    rights = _RIGHTS_BY_VERSION[min(version, 3) - 1]
+    attributes = struct.pack("=QQQ", rights, _NO_TCP if version >= 4 else 0, _SCOPED if version >= 6 else 0)
+    size = 24 if version >= 6 else 16 if version >= 4 else 8
+    rules = _call(_LANDLOCK_CREATE, attributes, size, 0)
+    if rules < 0:
+        return False
+    try:
+        for path in readable:
+            _allow(rules, path, rights & _READING)
+        for path in writable:
+            _allow(rules, path, rights)
+        return _prctl(_SET_NO_NEW_PRIVILEGES) and _call(_LANDLOCK_RESTRICT, rules, 0) == 0
+    finally:
+        os.close(rules)
+
+
+def _allow(rules: int, path: Path, rights: int) -> None:
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:  # what is not there needs no permission
+        return
+    try:
+        if not path.is_dir():
+            rights &= _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
+        _call(_LANDLOCK_ADD, rules, 1, struct.pack("=Qi", rights, descriptor), 0)
+    finally:
+        os.close(descriptor)
+
+
+def filter_calls(local_sockets: bool) -> bool:
+    """Refuses system calls by seccomp, for this process and its children: sockets, tracing, io_uring, mounting.
+
+    Args:
+        local_sockets: Whether UNIX sockets stay allowed. Pairs of connected sockets always are.
+
+    Returns:
+        Whether the filter holds; False on an architecture whose call numbers are not listed here.
+    """
+    architecture = _ARCHITECTURES.get(platform.machine())
+    if architecture is None or not _prctl(_SET_NO_NEW_PRIVILEGES):
+        return False
+    program = b"".join(_instructions(architecture, local_sockets))
+    code = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
+    return _prctl(_SET_SECCOMP, 2, header)
+
+
+def _instructions(architecture: _Architecture, local_sockets: bool) -> list[bytes]:
+    """Returns the filter: other architectures and listed calls fail with EPERM, sockets with EACCES."""
+    load, equal, at_least, end = 0x20, 0x15, 0x35, 0x06
+    refuse, refuse_socket, allow = 0x00050000 | 1, 0x00050000 | 13, 0x7FFF0000
+    family = socket.AF_UNIX if local_sockets else 0xFFFF
+    lines = [(load, 0, 0, 4), (equal, 1, 0, architecture.audit), (end, 0, 0, refuse), (load, 0, 0, 0)]
+    lines += [(at_least, 0, 1, 0x40000000), (end, 0, 0, refuse)]  # the x32 calls of x86-64
+    for number in (*architecture.denied, *_DENIED_EVERYWHERE):
+        lines += [(equal, 0, 1, number), (end, 0, 0, refuse)]
+    lines += [(equal, 0, 3, architecture.socket), (load, 0, 0, 16), (equal, 1, 0, family), (end, 0, 0, refuse_socket)]
+    lines += [(end, 0, 0, allow)]
+    return [struct.pack("=HBBI", *line) for line in lines]

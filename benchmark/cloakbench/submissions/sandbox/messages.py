@@ -1,0 +1,139 @@
+"""Messages between the harness and a worker: frames of bounded JSON, each checked by a model.
+
+A frame is its length as four bytes, most significant first, and as many bytes of JSON. Images follow a frame as raw
+8-bit pixels, so that no parser of image files sees what a submission wrote. Nothing here imports NumPy or torch: a
+worker restricts itself before any library starts a thread.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import partial
+from typing import Annotated, BinaryIO, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from cloakbench.submissions.loading import Claims
+from cloakbench.submissions.text import clean_line, clean_lines
+
+LENGTH = struct.Struct(">I")
+LONGEST = 256 << 10
+"""Bytes of JSON in one frame."""
+MESSAGE, TRACEBACK, ATTEMPT, ATTEMPTS = 2_000, 16_000, 200, 20
+"""Longest texts in characters, and the most attempts."""
+_BEYOND = 2**60
+"""More than any seconds and bytes that a process can have used."""
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Start(_Message):
+    """The first order: how the worker confines itself before any code of a submission is imported."""
+
+    do: Literal["start"] = "start"
+    threads: int
+    hidden: list[str]
+    """Folders that the submission's Python code may not read."""
+    readable: list[str]
+    """All that may be read; empty where bubblewrap shows nothing else."""
+    writable: list[str]
+    file_bytes: int
+    """Largest file that may be written."""
+    confines_itself: bool
+    """Whether the worker restricts its own files, because no bubblewrap does."""
+    local_sockets: bool
+
+
+class Load(_Message):
+    """The order to import and build a protection."""
+
+    do: Literal["load"] = "load"
+    number: int
+    spelling: str
+
+
+class Surrogate(_Message):
+    """Which surrogate the worker loads."""
+
+    alias: str
+    device: str
+    dtype: str
+    perceptual: str
+    """Name of the suite's perceptual distance."""
+
+
+class Protect(_Message):
+    """The order to protect images, whose pixels follow."""
+
+    do: Literal["protect"] = "protect"
+    number: int
+    model: Surrogate | None
+    shapes: list[tuple[int, int, int]]
+    strength: float
+    budget_255: int
+    seed: int
+    class_word: str
+    captions: list[str]
+
+
+class Order(_Message):
+    """Any order."""
+
+    order: Start | Load | Protect = Field(discriminator="do")
+
+
+class Fault(_Message):
+    """What went wrong in the worker; whatever it says counts against the submission."""
+
+    kind: Literal["user", "submission", "failed", "oom", "invalid_output"]
+    """`user` and `submission` are faults of loading, the others are statuses of a protected cell."""
+    message: Annotated[str, Field(max_length=MESSAGE), AfterValidator(partial(clean_line, limit=MESSAGE))]
+    hint: Annotated[str, Field(max_length=MESSAGE), AfterValidator(partial(clean_line, limit=MESSAGE))]
+    traceback: Annotated[str, Field(max_length=TRACEBACK), AfterValidator(partial(clean_lines, limit=TRACEBACK))]
+
+
+Attempt = Annotated[str, Field(max_length=ATTEMPT), AfterValidator(partial(clean_line, limit=ATTEMPT))]
+
+
+class Answer(_Message):
+    """What a worker answers: a claim, from which only bounded values and clean texts are taken."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    number: int
+    """That of the order; 0 for the start."""
+    kind: Literal["ready", "claims", "images", "fault"]
+    claims: Claims | None = None
+    fault: Fault | None = None
+    walls: Annotated[list[Literal["landlock", "seccomp"]], Field(max_length=2)] = []
+    """What the kernel holds of the worker's own restrictions."""
+    attempts: Annotated[list[Attempt], Field(max_length=ATTEMPTS)] = []
+    """What the submission's Python code tried and was refused."""
+    observed: Annotated[list[Attempt], Field(max_length=ATTEMPTS)] = []
+    """What it did that may pass by the audit hook: other programs, native code."""
+    peak_bytes: Annotated[int, Field(ge=0, lt=_BEYOND)] = 0
+    busy_s: Annotated[float, Field(ge=0, lt=_BEYOND, allow_inf_nan=False)] = 0.0
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Answer:
+        if (self.kind == "claims") != (self.claims is not None) or (self.kind == "fault") != (self.fault is not None):
+            raise ValueError(f"expected the fields of {self.kind!r} and no others")
+        return self
+
+
+def frame(message: _Message) -> bytes:
+    """Returns a message as a frame; raises ValueError for one that is too long."""
+    body = message.model_dump_json().encode()
+    if len(body) > LONGEST:
+        raise ValueError(f"expected a message of at most {LONGEST} bytes, got {len(body)}")
+    return LENGTH.pack(len(body)) + body
+
+
+def read_order(stream: BinaryIO) -> Start | Load | Protect | None:
+    """Returns the next order, None where there are no more."""
+    head = stream.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    return Order.model_validate_json(b'{"order":' + stream.read(LENGTH.unpack(head)[0]) + b"}").order

@@ -1,0 +1,110 @@
+"""What a submission's process may see of the file system: the interpreter, libraries, models, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import site
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.metadata import distributions
+from pathlib import Path
+
+import cloakbench
+from cloakbench.submissions import environments
+from cloakbench.submissions.package import source_roots
+from cloakbench.system.locations import lock_file
+
+SYSTEM = (
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store", "/run/opengl-driver",
+    "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/fonts", "/etc/localtime",
+    "/etc/OpenCL", "/etc/vulkan",
+)  # fmt: skip
+"""Programs, libraries and what finds them."""
+DEVICES = ("nvidia*", "kfd", "dri")
+"""Patterns of graphics devices under /dev."""
+PLAIN_DEVICES = ("null", "zero", "full", "random", "urandom")
+KERNEL = (Path("/proc"), Path("/sys"))
+"""What libraries ask about the processor and their own process; bubblewrap shows a /proc of the box alone."""
+
+
+def folders(python: Path, variables: dict[str, str]) -> list[Path]:
+    """Returns the files and folders that a worker may read and run; those that exist, each once.
+
+    Args:
+        python: The interpreter that runs the worker.
+        variables: The worker's environment variables.
+    """
+    wanted = [
+        *map(Path, SYSTEM),
+        *_interpreter(python),
+        *_packages(python, variables),
+        *_models(variables),
+        lock_file(),
+    ]
+    wanted += [Path(part) for part in variables.get("LD_LIBRARY_PATH", "").split(os.pathsep) if part]
+    absolute = dict.fromkeys(path.absolute() for path in wanted)
+    return [path for path in absolute if path.exists() and path != Path(path.anchor)]
+
+
+def devices() -> list[Path]:
+    """Returns the graphics devices of this machine."""
+    return sorted(path for pattern in DEVICES for path in Path("/dev").glob(pattern))
+
+
+def writable(box: Path, has_own_devices: bool) -> list[Path]:
+    """Returns the files and folders that a worker may change.
+
+    Args:
+        box: Its own folder.
+        has_own_devices: Whether /dev/shm is its own; without bubblewrap it is everybody's.
+    """
+    shared = [Path("/dev/shm")] if has_own_devices else []  # noqa: S108 - the box's own
+    return [box, *shared, *(Path("/dev", name) for name in PLAIN_DEVICES), *devices()]
+
+
+def _interpreter(python: Path) -> Iterator[Path]:
+    if python == Path(sys.executable):
+        yield from (Path(sys.prefix), Path(sys.base_prefix))
+    else:
+        yield python.parents[1]
+    yield python.resolve().parents[1]
+
+
+def _packages(python: Path, variables: dict[str, str]) -> Iterator[Path]:
+    """Yields the folders that a worker imports from; what it imports is not imported here."""
+    yield Path(cloakbench.__file__).parent
+    yield from map(Path, filter(None, variables.get("PYTHONPATH", "").split(os.pathsep)))
+    if python == Path(sys.executable):
+        sites = [Path(folder) for folder in site.getsitepackages()]
+    else:
+        sites = environments.site_packages(python.parents[1])
+    for folder in sites:
+        yield folder
+        for listing in folder.glob("*.pth"):
+            yield from _listed(listing)
+    yield from _editable(sites)
+
+
+def _listed(listing: Path) -> Iterator[Path]:
+    """Yields the folders that a .pth file adds to the search path."""
+    for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.strip() and not line.startswith(("import", "#")):
+            yield listing.parent / line.strip()
+
+
+def _editable(sites: Sequence[Path]) -> Iterator[Path]:
+    """Yields the sources of the packages that are installed from a folder of their own."""
+    for owner in distributions(path=[str(folder) for folder in sites]):
+        origin = json.loads(owner.read_text("direct_url.json") or "{}")
+        if origin.get("dir_info", {}).get("editable"):
+            yield from source_roots(owner)
+
+
+def _models(variables: dict[str, str]) -> Iterator[Path]:
+    """Yields where weights and ready-made images lie; not the whole of a cache, which may hold a token of its user."""
+    for name in ("CLOAKBENCH_MODELS", "CLOAKBENCH_IMAGES"):
+        if variables.get(name):
+            yield Path(variables[name])
+    yield Path(variables["HF_HOME"], "hub")
+    yield Path(variables["TORCH_HOME"], "hub")

@@ -1,0 +1,56 @@
+"""What tests of the sandbox share: both isolations, and submissions whose worker is a fake."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cloakbench.submissions.guard import Order, Protected, SubmissionFault
+from cloakbench.submissions.sandbox import bubblewrap, client
+from cloakbench.submissions.sandbox.client import Limits, SandboxedSubmission
+
+FAKE = Path(__file__).with_name("fake_worker.py")
+IMAGE = np.full((16, 24, 3), 120, dtype=np.uint8)
+LIMITS = Limits(seconds=20, memory_bytes=1200 << 20, processes=12, file_bytes=64 << 20)
+HAS_BUBBLEWRAP = bubblewrap.kind() == "bubblewrap"
+ISOLATIONS = [
+    "process",
+    pytest.param("bubblewrap", marks=pytest.mark.skipif(not HAS_BUBBLEWRAP, reason="no bubblewrap that works")),
+]
+
+
+def choose(isolation: str, patch: pytest.MonkeyPatch) -> None:
+    """Hides bubblewrap where the isolation is `process`."""
+    if isolation == "process":
+        patch.setattr(shutil, "which", lambda _name: None)
+    assert bubblewrap.kind() == isolation
+
+
+def order(deed: str, *more: str) -> Order:
+    return Order(strength=1.0, budget_255=16, seed=0, class_word="painting", captions=[deed, *more])
+
+
+def protect(submission: SandboxedSubmission, deed: str, more: str = "") -> Protected:
+    """Two images, because the caption of each carries what to do and with what."""
+    return submission.protect([IMAGE, IMAGE], order(deed, more))
+
+
+def fault(submission: SandboxedSubmission, deed: str, more: str = "") -> SubmissionFault:
+    with pytest.raises(SubmissionFault) as caught:
+        protect(submission, deed, more)
+    return caught.value
+
+
+def fake(patch: pytest.MonkeyPatch, deed: str, text: str = "", limits: Limits = LIMITS) -> SandboxedSubmission:
+    """Returns a submission whose worker is `fake_worker.py` with a deed; it starts within 0.1 s."""
+
+    def command(wall: Sequence[str], python: Path, *descriptors: int) -> list[str]:
+        return [*wall, sys.executable, "-S", "-E", str(FAKE), deed, text, *map(str, descriptors)]
+
+    patch.setattr(client, "_command", command)
+    return SandboxedSubmission("fake", limits)

@@ -1,0 +1,244 @@
+"""The channel between harness and worker, against a worker that says and does anything.
+
+Repeated here of the red team's report: A1 and A4 to A6 (paths in the box), A2 and A3 (waits and answers), A13 and A14
+(lengths), A15 (claims asked twice), A16 (texts), A22 (daemons).
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cloakbench.errors import InfrastructureError, SubmissionError, UserError
+from cloakbench.runs import entries
+from cloakbench.schemas.kinds import Status
+from cloakbench.submissions.discovery import Offer
+from cloakbench.submissions.guard import SubmissionFault
+from cloakbench.submissions.sandbox import running
+from cloakbench.submissions.sandbox.client import Limits
+from tests import roots
+from tests.submissions import sandboxes
+from tests.submissions.sandboxes import IMAGE, fake, fault, protect
+
+SHORT = Limits(seconds=1.0, memory_bytes=400 << 20, processes=12)
+SLACK_S = 15.0
+"""How much longer than its limit a call may take on a busy machine; what it is told from lasts 60 s."""
+FAULT = {"kind": "failed", "message": "m", "hint": "", "traceback": ""}
+
+
+@pytest.fixture(params=sandboxes.ISOLATIONS, autouse=True)
+def isolation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("PYTHONPATH", roots.PYTHONPATH)
+    monkeypatch.setattr(running, "DISMISSED_S", 1.0)
+    sandboxes.choose(request.param, monkeypatch)
+    return request.param
+
+
+@pytest.mark.parametrize(
+    ("deed", "status"),
+    [
+        ("trickle", Status.TIMEOUT),
+        ("trickle_images", Status.TIMEOUT),
+        ("flood", Status.FAILED),
+        ("flood_output", Status.TIMEOUT),
+        ("half_a_message", Status.TIMEOUT),
+        ("half_an_image", Status.TIMEOUT),
+        ("closes_answers", Status.FAILED),
+        ("exits", Status.FAILED),
+        ("child_holds_the_pipe", Status.FAILED),
+        ("announces_too_much", Status.FAILED),
+        ("long_fault", Status.FAILED),
+        ("huge_fault", Status.FAILED),
+        ("many_attempts", Status.FAILED),
+        ("answers_the_next", Status.FAILED),
+        ("claims_again", Status.FAILED),
+        ("ready_again", Status.FAILED),
+    ],
+)
+def test_every_wait_ends_at_the_limit_as_a_fault_of_the_entry(
+    monkeypatch: pytest.MonkeyPatch, deed: str, status: Status
+) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with fake(monkeypatch, deed, limits=SHORT) as submission:
+        submission.load()
+        start = time.monotonic()
+        assert fault(submission, deed).status is status
+        assert time.monotonic() - start < SHORT.seconds + SLACK_S
+        assert submission._running is None
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 64 << 10, "KiB that the harness has kept of what it was told"
+
+
+def test_a_worker_that_stops_itself_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake(monkeypatch, "stops_itself", limits=SHORT) as submission:
+        assert fault(submission, "stops_itself").status is Status.TIMEOUT
+
+
+def test_a_worker_that_never_reads_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = IMAGE.repeat(40, 0).repeat(40, 1)  # more than a pipe holds
+    with fake(monkeypatch, "never_reads", limits=SHORT) as submission:
+        with pytest.raises(SubmissionFault) as caught:
+            submission.protect([large, large], sandboxes.order("x", "y"))
+        assert caught.value.status is Status.TIMEOUT
+
+
+def test_memory_is_looked_at_while_it_talks(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Limits(seconds=60, memory_bytes=200 << 20)
+    with fake(monkeypatch, "flood_and_hog", limits=limits) as submission:
+        large = IMAGE.repeat(40, 0).repeat(40, 1)
+        with pytest.raises(SubmissionFault) as caught:
+            submission.protect([large, large], sandboxes.order("x", "y"))
+        assert caught.value.status is Status.OOM
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]", "{}", "null", "not json", "[" * 5000, '"' + "x" * 500, "\xff\xfe",
+        '{"number":NUMBER}',
+        '{"number":NUMBER,"kind":"fault","fault":[]}',
+        '{"number":NUMBER,"kind":"fault","fault":{"message":"m"}}',
+        '{"number":NUMBER,"kind":"fault"}',
+        '{"number":NUMBER,"kind":"images","busy_s":NaN}',
+        '{"number":NUMBER,"kind":"images","busy_s":-1.0}',
+        '{"number":NUMBER,"kind":"images","peak_bytes":1e999}',
+        '{"number":NUMBER,"kind":"images","peak_bytes":' + "9" * 5000 + "}",
+        '{"number":NUMBER,"kind":"images","attempts":["\\ud800"]}',
+        '{"number":NUMBER,"kind":"images","attempts":[1]}',
+        '{"number":NUMBER,"kind":"images","more":1}',
+        '{"number":"NUMBER","kind":"images"}',
+        *(
+            json.dumps({"number": "N", "kind": "fault", "fault": {**FAULT, **part}}).replace('"N"', "NUMBER")
+            for part in ({"kind": ""}, {"kind": "skipped"}, {"kind": "infra_error"}, {"kind": "UserError"}, {"more": 1})
+        ),
+    ],
+)  # fmt: skip
+def test_an_answer_that_does_not_fit_is_a_fault_of_the_entry(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    with fake(monkeypatch, "raw", text) as submission:
+        assert fault(submission, "raw").status is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("user", Status.FAILED),
+        ("submission", Status.FAILED),
+        ("failed", Status.FAILED),
+        ("oom", Status.OOM),
+        ("invalid_output", Status.INVALID_OUTPUT),
+    ],
+)
+def test_no_kind_of_fault_ends_the_run_or_excuses_the_entry(
+    monkeypatch: pytest.MonkeyPatch, kind: str, status: Status
+) -> None:
+    with fake(monkeypatch, "fault_of", json.dumps({"kind": kind})) as submission:
+        assert fault(submission, "fault_of").status is status
+        assert submission._running is not None, "a fault that is told leaves the process as it is"
+
+
+def test_texts_are_clean_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"message": "\x1b]0;x\x07\x9b2J\u202e<b>\nline", "traceback": "a\n\tb\x1b[2J\u2066" + "t" * 15_000}
+    with fake(monkeypatch, "fault_of", json.dumps(texts)) as submission:
+        caught = fault(submission, "fault_of")
+    assert not set("\x1b\x07\x9b\u202e\u2066\n") & set(caught.message)
+    assert caught.message.endswith("<b> line")
+    assert caught.traceback.startswith("a\n\tb\ufffd[2J")
+    assert (caught.message + caught.traceback).encode()
+
+
+@pytest.mark.parametrize(("kind", "error"), [("user", UserError), ("submission", SubmissionError)])
+def test_a_fault_at_loading_is_the_users_only_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, kind: str, error: type[Exception]
+) -> None:
+    text = json.dumps({"kind": kind})
+    with fake(monkeypatch, "fault_at_load", text) as submission, pytest.raises(error) as caught:
+        submission.load()
+    assert type(caught.value) is error
+    with fake(monkeypatch, "fault_at_load", text) as submission:
+        assert fault(submission, "x").status is Status.FAILED
+
+
+def test_a_process_that_does_not_start_is_no_fault_of_the_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake(monkeypatch, "fails_to_start") as submission, pytest.raises(InfrastructureError, match="start"):
+        submission.load()
+
+
+def test_answers_beyond_the_order_reach_no_other_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake(monkeypatch, "more_than_images") as submission:
+        protect(submission, "more_than_images")
+        assert (protect(submission, "fine").images[0] == IMAGE).all(), "what it has sent ahead is its own loss"
+
+
+def test_the_recorded_claims_decide_and_not_what_is_said_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake(monkeypatch, "recoloured") as submission:
+        claims = submission.load()
+        assert claims.budget == "linf"
+        assert fault(submission, "recoloured").status is Status.INVALID_OUTPUT
+        submission.claims = claims.model_copy(update={"budget": "perceptual"})
+        assert protect(submission, "recoloured").budgets[0].max_255 == 100
+
+
+def test_an_entrys_claims_are_asked_once_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A15: the process that runs may say something else than the one that was asked."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    offer = Offer("fake", "fake", "1.0", "fake:Fake", "")
+    first = fake(monkeypatch, "recoloured")
+    claims = entries._claims(offer, "fake", "digest", first)
+    with fake(monkeypatch, "fault_at_load", "{}") as second:
+        assert entries._claims(offer, "fake", "digest", second) == second.claims == claims
+    with fake(monkeypatch, "recoloured") as third:
+        entries._claims(offer, "fake", "digest", third)
+        assert fault(third, "recoloured").status is Status.INVALID_OUTPUT
+
+
+@pytest.mark.parametrize("deed", ["prepares_links", "holds_a_link_loop", "replaces_its_folder"])
+def test_nothing_outside_follows_a_path_in_the_box(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, deed: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "victim.txt").write_text("as it was")
+    with fake(monkeypatch, deed, str(outside)) as submission:
+        for _ in range(3):
+            assert (protect(submission, deed).images[0] == IMAGE).all()
+    assert [path.name for path in outside.iterdir()] == ["victim.txt"]
+    assert (outside / "victim.txt").read_text() == "as it was"
+
+
+def test_a_daemon_is_ended_before_the_next_call(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, isolation: str
+) -> None:
+    note = tmp_path / "pid" if isolation == "process" else Path("pid")
+    with fake(monkeypatch, "daemon", str(note)) as submission:
+        protect(submission, "daemon")
+        assert submission.left_behind == 1
+        assert submission._running is None, "the next call gets a new box"
+        protect(submission, "fine")
+    assert submission.left_behind == 1
+    if isolation == "process":
+        assert not any(psutil.pid_exists(int(pid)) for pid in note.read_text().split())
+
+
+def test_a_fork_bomb_is_ended_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake(monkeypatch, "fork_bomb", limits=Limits(seconds=20, processes=12)) as submission:
+        submission.load()
+        assert submission._box is not None
+        family = submission._running
+        assert family is not None
+        caught = fault(submission, "fork_bomb")
+        assert (caught.status, "12 processes" in caught.message) == (Status.FAILED, True)
+        assert family.family() == []
+        protect(submission, "fine")
+
+
+def test_a_worker_that_kills_its_supervisor_ends_with_it(monkeypatch: pytest.MonkeyPatch, isolation: str) -> None:
+    with fake(monkeypatch, "kills_its_parent", limits=SHORT) as submission:
+        submission.load()
+        assert submission._box is not None
+        mark = submission._box.path.name
+        expected = Status.FAILED if isolation == "process" else Status.TIMEOUT  # it is process 1 there, and unharmed
+        assert fault(submission, "kills_its_parent").status is expected
+    assert running.processes.marked(mark) == []
