@@ -113,7 +113,7 @@ def changed(files, change):
         (lambda d: d.update(strength=0.25), "expected the strength 0.5, got 0.25"),
         (lambda d: d.update(seed=3), "expected the seed of its suite, artist and index"),
         (lambda d: d["environment"].update(threads=64), "expected the environment class"),
-        (lambda d: d["generations"].update({"style-distance": [9.0]}), "expected 2 values of the metric"),
+        (lambda d: d["generations"].update({"style-distance": [0.9]}), "expected 2 values of the metric"),
         (lambda d: d["digests"].pop("protect"), "expected the digests of 3 protected images, got 0"),
         (
             lambda d: d["digests"].update(protect=["0" * 64] * 3),
@@ -206,7 +206,7 @@ def test_facts_that_are_none_are_refused(archive, target, tmp_path):
     files = contents(archive)
     for text in (b"[]", b"{", b"{}"):
         refused(
-            packed(tmp_path / "x.zip", {**files, first(files, "facts/", ".json"): text}), target, "expected facts of"
+            packed(tmp_path / "x.zip", {**files, first(files, "facts/", ".json"): text}), target, "holds no suite facts"
         )
 
 

@@ -204,7 +204,7 @@ def test_drift_of_canaries_is_shown(tmp_path):
     reading.export_reference(store, None, tmp_path / "reference")
     clean = next(each for each in RECORDS if each.protection.name == "identity")
     moved = clean.model_copy(update={"created": "2026-05-01T00:00:00+00:00", "sets": {"frechet": 9.0, "kid": 0.003}})
-    (tmp_path / "reference" / reading.CANARIES_FILE).write_text(moved.model_dump_json() + "\n")
+    (tmp_path / "reference" / "canaries.jsonl").write_text(moved.model_dump_json() + "\n")
     out = build(tmp_path / "reference", tmp_path / "site", unofficial=True).parent
     assert (
         "identity artist-1 dreambooth: the same images; mean distance +0, frechet by up to"

@@ -22,7 +22,7 @@ def store(tmp_path):
 def test_store_and_reference_hold_the_same(store, tmp_path):
     exported = export_reference(store, None, tmp_path / "reference" / "mini")
     again = load(tmp_path / "reference" / "mini", "mini")
-    assert again == exported
+    assert again._replace(paths=()) == exported._replace(paths=())
     assert again == load(store, "mini")
     assert [each.protection.name for each in again.records] == ["floor", "identity", "placebo", "x"]
 

@@ -90,14 +90,18 @@ class Pipeline:
             record = self._record(work, status, reason, trace)
         except ValidationError as error:  # a value that is not finite, for example
             record = self._record(CellState(cell), Status.INFRA_ERROR, f"the record is not valid: {error}", trace)
-        self.store.write_record(record)
+        self._write(record)
         return record
 
     def lost(self, cell: Cell, reason: str) -> Record:
         """Returns the record of a cell that took the processes down in which it ran, after it has been kept."""
         record = self._record(CellState(cell), Status.INFRA_ERROR, reason, "")
-        self.store.write_record(record)
+        self._write(record)
         return record
+
+    def _write(self, record: Record) -> None:
+        self.store.write_record(record)
+        self.store.mark_own(record.key, record.environment.env_class)
 
     def _stages(self, work: CellState) -> None:
         cleaned: list[Pixels] = []
@@ -186,7 +190,9 @@ def rounded(pictures: FeatureImages) -> dict[str, StoredFeatures]:
 
 
 def finished(store: Store, cell: Cell, env_class: str) -> Record | None:
-    """Returns a cell's record, None where there is none, an unreadable one, or an infrastructure fault."""
+    """Returns a cell's record; None where there is none, one that was merged, is unreadable or is to be repeated."""
+    if not store.is_usable(cell.key, env_class):
+        return None
     try:
         record = store.read_record(cell.key, env_class)
     except InfrastructureError as error:

@@ -98,8 +98,9 @@ class Stages:
 
     def _tries(self, cell: Cell, metrics: Sequence[str]) -> CalibrationSearch:
         name, where = cell.keys["calibrate"], self.environment.env_class
+        is_usable = self.store.is_usable(name, where)
         try:
-            made = self.store.read_calibration(name, where)
+            made = self.store.read_calibration(name, where) if is_usable else Calibration()
         except CorruptFile as error:
             _log.warning("%s", error)
             made = Calibration()
@@ -107,10 +108,14 @@ class Stages:
             metrics=metrics,
             artists=self.planner.calibration,
             protect=lambda strength, artist: self._ask(cell.entry, strength, artist),
-            keep=lambda made: self.store.write_calibration(name, where, made),
+            keep=lambda made: self._keep_calibration(name, made),
             where=self.where,
             made=made,
         )
+
+    def _keep_calibration(self, name: str, made: Calibration) -> None:
+        self.store.write_calibration(name, self.environment.env_class, made)
+        self.store.mark_own(name, self.environment.env_class)
 
     def _remembered(self, name: str, ask: Callable[[], T]) -> T:
         """Returns what `ask` does; a submission that failed at this key is not asked again."""
@@ -234,6 +239,7 @@ class Stages:
         if found is None:
             pixels = work.meter.run(stage, make)
             self.store.write_images(name, where, pixels, {"cost": work.meter.costs[stage].model_dump()})
+            self.store.mark_own(name, where)
         else:
             pixels, cost = found
             work.meter.cached(stage, cost)
@@ -241,7 +247,9 @@ class Stages:
         return pixels
 
     def _kept(self, name: str) -> tuple[list[Pixels], StageCost] | None:
-        """Returns a stage's images from the store with what they cost, None where there are none or damaged ones."""
+        """Returns a stage's images from the store with their cost; None where they are absent, merged or damaged."""
+        if not self.store.is_usable(name, self.environment.env_class):
+            return None
         try:
             found = self.store.read_images(name, self.environment.env_class)
             return None if found is None else (found[0], StageCost.model_validate(found[1].get("cost")))

@@ -103,13 +103,13 @@ def adopt(source: Path, *, suite: str | None = None, store: Path | None = None, 
         source: A store, or a folder of reference records.
         suite: Which suite, where the source holds several.
         store: Where the records go; ./results or $CLOAKBENCH_STORE by default.
-        json: Print an object with how many records were added and known.
+        json: Print an object with how many records were added, known and damaged.
     """
     from cloakbench.store.store import Store
     from cloakbench.upkeep.adopt import adopt as take
 
     done = take(source, suite, Store(store or default_store()))
-    return print_values({"added": done.added, "known": done.known}, json)
+    return print_values({"added": done.added, "known": done.known, "damaged": done.damaged}, json)
 
 
 def planned(choice: Choice, store: Path | None) -> Session:

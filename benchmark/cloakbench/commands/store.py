@@ -13,42 +13,54 @@ from cloakbench.commands.terminal import FAULTS, Flag, print_values
 from cloakbench.system.locations import default_store
 
 
-def verify(source: Path, *, suite: str | None = None, board: Path | None = None, json: Flag = False) -> int:
-    """Computes keys, digests and a board's numbers again from records; 2 where something does not fit.
+def verify(
+    source: Path,
+    *,
+    suite: str | None = None,
+    board: Path | None = None,
+    deep: Flag = False,
+    seed: int | None = None,
+    json: Flag = False,
+) -> int:
+    """Computes keys, digests, budgets, metrics and a board's numbers again; 2 where something does not fit.
 
     Args:
         source: A store, or a folder of reference records.
         suite: Which suite, where the source holds several.
         board: A `board.json` that has to follow from these records.
+        deep: Compute the metrics of all cells again whose images or features are kept, in place of a sample.
+        seed: What the sample is drawn with; a random number by default.
         json: Print an object with what was looked at and the problems.
     """
-    from cloakbench.upkeep.verify import verify as look
+    from cloakbench.upkeep.verify import verify as check
 
-    verdict = look(source, suite, board)
+    verdict = check(source, suite, board, is_deep=deep, seed=seed)
     if json:
         print(jsons.dumps(asdict(verdict), sort_keys=True))
     else:
         for problem in verdict.problems:
             print(problem)
-        looked = f"{verdict.records} records ({verdict.signed} signed) and {verdict.images} images of {verdict.suite}"
-        print(f"{looked}: {f'{len(verdict.problems)} faults' if verdict.problems else 'all fit'}")
+        counts = f"{verdict.records} records ({verdict.signed} signed, {verdict.merged} merged)"
+        again = f"{verdict.recomputed} metrics computed again (seed {verdict.seed})"
+        result = f"{len(verdict.problems)} faults" if verdict.problems else "all fit"
+        print(f"{counts}, {verdict.images} images and {again} of {verdict.suite}: {result}")
     return FAULTS if verdict.problems else 0
 
 
 def sign(source: Path, *, key: Path, suite: str | None = None, json: Flag = False) -> int:
-    """Vouches for records: writes a manifest of their digests beside them, signed by a key of OpenSSH.
+    """Vouches for the records that ran in a store: writes a manifest of their digests, signed by a key of OpenSSH.
+
+    Records that were merged or adopted are left out: sign them in the store in which they ran.
 
     Args:
-        source: A store, or a folder of reference records.
+        source: A store.
         key: File of the private key; `ssh-keygen` asks for its passphrase.
         suite: Which suite, where the source holds several.
         json: Print an object with the manifest's path and the number of records.
     """
-    from cloakbench.store import signing
-    from cloakbench.store.reading import load
+    from cloakbench.upkeep.sign import sign_own
 
-    records = load(source, suite).records
-    return print_values({"manifest": str(signing.sign(source, records, key)), "records": len(records)}, json)
+    return print_values(asdict(sign_own(source, suite, key)), json)
 
 
 def merge(

@@ -28,9 +28,10 @@ def shared(cell: Cell) -> frozenset[str]:
 
 def pack_for(cell: Cell, store: Store, env_class: str) -> FileBundle:
     """Returns what a store holds already of the images that a cell needs, and of the search for its strength."""
-    folders = [store.images_path(name, env_class) for name in sorted(shared(cell))]
+    own = [name for name in sorted(shared(cell)) if store.is_usable(name, env_class)]
+    folders = [store.images_path(name, env_class) for name in own]
     found = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
-    if "calibrate" in cell.keys:
+    if cell.keys.get("calibrate") in own:
         found.append(store.calibration_path(cell.keys["calibrate"], env_class))
     return _read(found, store)
 

@@ -13,6 +13,7 @@ from cloakbench.runs.session import Session
 from cloakbench.schemas.record import Record
 from cloakbench.store import reading
 from cloakbench.store.key import CLEAN_EDIT
+from cloakbench.store.paths import RECORDS_FILE
 from cloakbench.store.store import Store
 
 GIB, MIB = 2**30, 2**20
@@ -122,7 +123,7 @@ def within(session: Session, time: str | None) -> Deadline | None:
 
 
 def _references() -> Iterable[tuple[str, Path]]:
-    folders = sorted(path for path in REFERENCES.glob("*") if (path / reading.RECORDS_FILE).is_file())
+    folders = sorted(path for path in REFERENCES.glob("*") if (path / RECORDS_FILE).is_file())
     return [(f"leaderboards/reference/{path.name}", path) for path in folders]
 
 

@@ -140,6 +140,7 @@ class _Rescoring:
             return True
         if cell.key == record.key and not source.values:
             return False
+        self.store.copy_origin(record.key, cell.key, record.environment.env_class)
         self.store.write_record(_successor(cell, record, source, self.suite.version))
         self.counts["written"] += 1
         return True

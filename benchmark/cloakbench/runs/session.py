@@ -29,6 +29,7 @@ from cloakbench.runs.entries import close, entries
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Environment, Record
 from cloakbench.schemas.suite import Suite
+from cloakbench.store.paths import MANIFEST
 from cloakbench.store.store import Store
 from cloakbench.submissions.sandbox.client import SandboxedSubmission
 from cloakbench.suites import load as suites
@@ -66,7 +67,7 @@ class Session:
         where = self.environment.env_class
         if step.stage == "calibrate":
             return self.store.calibration_path(step.key, where).exists()
-        return (self.store.images_path(step.key, where) / "manifest.json").exists()
+        return (self.store.images_path(step.key, where) / MANIFEST).exists()
 
     def take_over(self) -> None:
         """Hands records of an older version of the suite on to this one: the same key is the same recipe and number."""

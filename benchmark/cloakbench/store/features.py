@@ -27,22 +27,22 @@ class StoredFeatures(NamedTuple):
 
 def pack(features: Mapping[str, StoredFeatures]) -> bytes:
     """Returns the features by space as a safetensors file."""
-    networks = {space: kept.network for space, kept in features.items()}
-    arrays = {space: np.ascontiguousarray(kept.values, np.float16) for space, kept in features.items()}
-    told = {"networks": networks, "sha256": _digest(arrays, networks)}
-    return save(arrays, {METADATA: json.dumps(told, sort_keys=True)})  # one entry: safetensors keeps no order
+    networks = {space: stored.network for space, stored in features.items()}
+    arrays = {space: np.ascontiguousarray(stored.values, np.float16) for space, stored in features.items()}
+    document = {"networks": networks, "sha256": _digest(arrays, networks)}
+    return save(arrays, {METADATA: json.dumps(document, sort_keys=True)})  # one entry: safetensors keeps no order
 
 
 def unpack(data: bytes) -> dict[str, StoredFeatures]:
     """Returns the features by space; raises ValueError for bytes that are no such file or not what was written."""
     try:
         length = int.from_bytes(data[:8], "little")
-        told: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][METADATA])
-        networks: dict[str, str] = told["networks"]
+        document: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][METADATA])
+        networks: dict[str, str] = document["networks"]
         arrays = load(data)
     except (SafetensorError, KeyError, TypeError) as error:
         raise ValueError(f"not a file of features: {error}") from error
-    if arrays.keys() != networks.keys() or _digest(arrays, networks) != told["sha256"]:
+    if arrays.keys() != networks.keys() or _digest(arrays, networks) != document["sha256"]:
         raise ValueError("the features do not match their digest")
     return {space: StoredFeatures(arrays[space], networks[space]) for space in sorted(arrays)}
 

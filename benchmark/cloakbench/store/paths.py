@@ -5,10 +5,63 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 MANIFEST = "manifest.json"
+FACTS_FILE, RECORDS_FILE, CANARIES_FILE = "facts.json", "records.jsonl", "canaries.jsonl"
+"""What a reference folder holds in place of a store's folders."""
+SIGNATURES = "signatures"
+"""Folder of `*.manifest`, each with its `*.manifest.sig`, in a store or a reference folder."""
+STAGE_KINDS = ("images", "gallery", "adapters", "features", "calibrations", "canaries")
+"""Folders of what lies beside records; each file's path holds the key of the stage that made it."""
+_ENDINGS = {
+    "records": r"\.json",
+    "images": r"/(\d{3,6}\.png|manifest\.json)",
+    "gallery": r"\.webp",
+    "adapters": r"\.safetensors",
+    "features": r"\.safetensors",
+    "calibrations": r"\.json",
+    "canaries": r"/[0-9T]{1,20}\.json",
+}
+_KEY_AND_CLASS = r"(?P<prefix>[0-9a-f]{2})/(?P<key>(?P=prefix)[0-9a-f]{62})/(?P<env>[0-9a-f]{12})"
+_STAGE_FILES = {kind: re.compile(f"{kind}/{_KEY_AND_CLASS}{ending}") for kind, ending in _ENDINGS.items()}
+_FACTS_NAME = re.compile(r"facts/[a-z0-9][a-z0-9-]*-[0-9]+\.json")
+_SIGNATURE_NAME = re.compile(r"signatures/[0-9a-f]{16}\.manifest(\.sig)?")
+
+
+class StageFile(NamedTuple):
+    """Whose file a path in a store names."""
+
+    kind: str
+    """A folder of the store: `records` or one of `STAGE_KINDS`."""
+    key: str
+    env_class: str
+
+
+def parse(name: str) -> StageFile | None:
+    """Returns whose file a path below a store names, None for any other path.
+
+    Example:
+        >>> parse("records/ab/ab" + "0" * 62 + "/0123456789ab.json").env_class
+        '0123456789ab'
+        >>> parse("records/ab/ab/../../../x.json")
+    """
+    kind = name.partition("/")[0]
+    match = _STAGE_FILES[kind].fullmatch(name) if kind in _STAGE_FILES else None
+    return StageFile(kind, match["key"], match["env"]) if match else None
+
+
+def is_facts(name: str) -> bool:
+    """Returns whether a path below a store is that of a suite's facts."""
+    return _FACTS_NAME.fullmatch(name) is not None
+
+
+def is_signature(name: str) -> bool:
+    """Returns whether a path below a store is that of a signed manifest or its signature."""
+    return _SIGNATURE_NAME.fullmatch(name) is not None
+
+
 GALLERY = 4
 """Generations of the first seed that a store keeps for pages."""
 
@@ -31,7 +84,26 @@ class StorePaths:
 
     def record_path(self, key: str, env_class: str) -> Path:
         """Returns where the record of a cell lies."""
-        return self._place("records", key) / f"{env_class}.json"
+        return self._folder("records", key) / f"{env_class}.json"
+
+    def origin_path(self, key: str, env_class: str) -> Path:
+        """Returns where it is written which other store a record, or a stage's output, came from."""
+        return self._folder("origins", key) / f"{env_class}.json"
+
+    @property
+    def signatures(self) -> Path:
+        """The folder of signed manifests."""
+        return self.root / SIGNATURES
+
+    def stage_files(self) -> Iterator[Path]:
+        """Yields the path of every file of a stage beside the records, sorted, manifests of images last."""
+        for kind in STAGE_KINDS:
+            files = sorted((self.root / kind).rglob("*"), key=lambda file: (file.name == MANIFEST, file))
+            yield from (file for file in files if parse(file.relative_to(self.root).as_posix()))
+
+    def stage_folders(self) -> list[Path]:
+        """Returns the folder of every stage that has files beside the records, sorted; its name is the stage's key."""
+        return [folder for kind in (*STAGE_KINDS, "origins") for folder in sorted((self.root / kind).glob("??/*"))]
 
     def records(self) -> Iterator[Path]:
         """Yields the path of every record, sorted."""
@@ -47,7 +119,7 @@ class StorePaths:
 
     def images_path(self, key: str, env_class: str) -> Path:
         """Returns the folder of a stage's images."""
-        return self._place("images", key) / env_class
+        return self._folder("images", key) / env_class
 
     def image_path(self, key: str, env_class: str, number: int) -> Path:
         """Returns where one image of a stage lies, a PNG."""
@@ -55,16 +127,16 @@ class StorePaths:
 
     def gallery_path(self, key: str, env_class: str) -> Path:
         """Returns where the strip of a few generations lies, a WebP."""
-        return self._place("gallery", key) / f"{env_class}.webp"
+        return self._folder("gallery", key) / f"{env_class}.webp"
 
     def calibration_path(self, key: str, env_class: str) -> Path:
         """Returns where the search for a strength lies."""
-        return self._place("calibrations", key) / f"{env_class}.json"
+        return self._folder("calibrations", key) / f"{env_class}.json"
 
     def canary_path(self, key: str, env_class: str, created: str) -> Path:
         """Returns where the record of a control cell lies that ran again, filed by the time of that."""
         ran = re.sub(r"[^0-9T]", "", created[:19])
-        return self._place("canaries", key) / env_class / f"{ran}.json"
+        return self._folder("canaries", key) / env_class / f"{ran}.json"
 
     def canaries(self) -> list[Path]:
         """Returns the path of every canary, sorted."""
@@ -72,11 +144,11 @@ class StorePaths:
 
     def adapter_path(self, key: str, env_class: str) -> Path:
         """Returns where the adapters or embeddings of a personalised model lie."""
-        return self._place("adapters", key) / f"{env_class}.safetensors"
+        return self._folder("adapters", key) / f"{env_class}.safetensors"
 
     def features_path(self, key: str, env_class: str) -> Path:
         """Returns where the features of a cell's generations lie."""
-        return self._place("features", key) / f"{env_class}.safetensors"
+        return self._folder("features", key) / f"{env_class}.safetensors"
 
-    def _place(self, kind: str, key: str) -> Path:
+    def _folder(self, kind: str, key: str) -> Path:
         return self.root / kind / key[:2] / key

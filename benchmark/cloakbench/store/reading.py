@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from cloakbench.errors import UserError
+from cloakbench.errors import InfrastructureError, UserError
 from cloakbench.files import write_whole
+from cloakbench.metrics import catalogue
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import SuiteFacts
-from cloakbench.store import signing
-from cloakbench.store.paths import StorePaths
+from cloakbench.store import signing, staging
+from cloakbench.store.paths import CANARIES_FILE, FACTS_FILE, RECORDS_FILE, SIGNATURES, StorePaths
 from cloakbench.system import locations
 
-FACTS_FILE = "facts.json"
-RECORDS_FILE = "records.jsonl"
-CANARIES_FILE = "canaries.jsonl"
+CIRCUMSTANCES = {"cost", "created", "environment", "isolation", "suite_version", "traceback"}
+"""What may differ between two runs of one cell in one environment class."""
+RANGE_TOLERANCE = 1e-4
+"""How far rounding may take a value out of its metric's range, per unit of the limit, and at least so much."""
+MAX_LINE = 8 << 20
+"""The largest number of bytes of a record."""
+_BOM, _LFS = b"\xef\xbb\xbf", b"version https://git-lfs"
 
 
 class DamagedLine(NamedTuple):
@@ -32,6 +36,13 @@ class DamagedLine(NamedTuple):
     reason: str
 
 
+class FiledRecord(NamedTuple):
+    """A record, and its file or line relative to the folder that was read."""
+
+    path: str
+    record: Record
+
+
 class Loaded(NamedTuple):
     """All that a folder knows about one suite version."""
 
@@ -40,6 +51,10 @@ class Loaded(NamedTuple):
     damaged: list[DamagedLine]
     signed: Mapping[str, str] = MappingProxyType({})
     """Who of the allowed signers vouches for which record, by `cloakbench.store.signing.digest`."""
+    conflicts: tuple[str, ...] = ()
+    """Cells of one environment class that have two records with different results; both are named."""
+    paths: tuple[str, ...] = ()
+    """The file or line of each of `records`, relative to the folder that was read."""
 
 
 def load(path: Path, suite: str | None = None) -> Loaded:
@@ -50,21 +65,52 @@ def load(path: Path, suite: str | None = None) -> Loaded:
     """
     facts = _choose(_all_facts(path), suite, path)
     wanted = (facts.suite.name, facts.suite.version)
-    records, damaged = [], []
+    filed, damaged = [], []
     for origin, text in _documents(path):
         parsed = _parse(origin, text)
         if isinstance(parsed, DamagedLine):
             damaged.append(parsed)
         elif (parsed.suite, parsed.suite_version) == wanted:
-            records.append(parsed)
-    if not records:
+            filed.append(FiledRecord(str(origin), parsed))
+    if not filed:
         raise UserError(
             f"{path} holds no record of suite {facts.suite.name!r} version {facts.suite.version}"
-            + (f" ({len(damaged)} damaged)" if damaged else ""),
+            + (f" ({len(damaged)} damaged, the first is {damaged[0].path}: {damaged[0].reason})" if damaged else ""),
             f"run it first: cloakbench run --suite {facts.suite.name}",
         )
-    signed = signing.signed(path, locations.signers_file())
-    return Loaded(facts, sorted(records, key=_order), damaged, signed)
+    filed.sort(key=lambda entry: _order(entry.record))
+    return Loaded(
+        facts,
+        [entry.record for entry in filed],
+        damaged,
+        signing.signed(path, locations.signers_file()),
+        tuple(find_conflicts(filed)),
+        tuple(entry.path for entry in filed),
+    )
+
+
+def find_conflicts(filed: Iterable[FiledRecord]) -> list[str]:
+    """Returns a sentence for each cell of one environment class that has two records with different results."""
+    first: dict[tuple[str, str], FiledRecord] = {}
+    conflicts = []
+    for entry in filed:
+        other = first.setdefault((entry.record.key, entry.record.environment.env_class), entry)
+        if other is not entry and get_result(other.record) != get_result(entry.record):
+            conflicts.append(describe_conflict(entry.record, other.path, entry.path))
+    return conflicts
+
+
+def describe_conflict(record: Record, *places: str) -> str:
+    """Returns the sentence that names two records of one cell with different results."""
+    return (
+        f"expected one result for the cell {record.key[:16]} ({record.protection.name}, {record.artist}, "
+        f"{record.attack.name}, seed {record.seed}), got two: {' and '.join(places)}"
+    )
+
+
+def get_result(record: Record) -> dict[str, Any]:
+    """Returns what two runs of one cell in one environment class share."""
+    return record.model_dump(exclude=CIRCUMSTANCES)
 
 
 def records(path: Path) -> Iterator[Record | DamagedLine]:
@@ -79,26 +125,56 @@ def canaries(path: Path) -> list[Record]:
     Damaged ones are left out: a canary is evidence, and its cell can run once more.
     """
     compact = path / CANARIES_FILE
-    if (path / FACTS_FILE).is_file():
+    if is_reference(path):
         texts = compact.read_bytes().splitlines() if compact.is_file() else []
     else:
         texts = [file.read_bytes() for file in StorePaths(path).canaries()]
     parsed = [_parse(Path(CANARIES_FILE), text) for text in texts if text.strip()]
-    return sorted((each for each in parsed if isinstance(each, Record)), key=lambda each: (each.created, each.key))
+    again = [entry for entry in parsed if isinstance(entry, Record)]
+    return sorted(again, key=lambda record: (record.created, record.key))
+
+
+def is_reference(path: Path) -> bool:
+    """Returns whether a folder is a reference folder; otherwise it is a store.
+
+    What a killed process had begun to put into a store is put in place first. Raises UserError for a folder that is
+    both.
+    """
+    staging.finish(path)
+    if not (path / FACTS_FILE).is_file():
+        return False
+    if (path / "records").is_dir() or (path / "facts").is_dir():
+        raise UserError(
+            f"expected a store or a reference folder, got both in {path}",
+            f"Move {FACTS_FILE}, {RECORDS_FILE} and {CANARIES_FILE} into a folder of their own.",
+        )
+    return True
 
 
 def export_reference(store: Path, suite: str | None, folder: Path) -> Loaded:
     """Writes the compact form of one suite's records to `folder` and returns what it wrote.
 
-    Tracebacks are left out: they hold paths of the machine that ran, and the reason stays.
+    Tracebacks are left out: they hold paths of the machine that ran, and the reason stays. Raises UserError where
+    `folder` is a store, and InfrastructureError where it cannot be written.
     """
     loaded = load(store, suite)
+    if (folder / "records").is_dir() or (folder / "facts").is_dir():
+        raise UserError(f"expected a folder for reference records, got the store {folder}", "Give another --out.")
+    try:
+        return _export(loaded, store, folder)
+    except OSError as error:
+        raise InfrastructureError(
+            f"could not write the reference records to {folder}: {error.strerror}", "Free space or correct --out."
+        ) from error
+
+
+def _export(loaded: Loaded, store: Path, folder: Path) -> Loaded:
     records = [record.model_copy(update={"traceback": ""}) for record in loaded.records]
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / RECORDS_FILE, "".join(record.model_dump_json() + "\n" for record in records).encode())
     write_whole(folder / FACTS_FILE, (loaded.facts.model_dump_json(indent=2) + "\n").encode())
-    for file in sorted((store / signing.FOLDER).glob("*.manifest*")):
-        write_whole(folder / signing.FOLDER / file.name, file.read_bytes())
+    for file in sorted((store / SIGNATURES).glob("*.manifest*")):
+        write_whole(folder / SIGNATURES / file.name, file.read_bytes())
     again = [record for record in canaries(store) if record.suite == loaded.facts.suite.name]
     if again:
         write_whole(folder / CANARIES_FILE, "".join(record.model_dump_json() + "\n" for record in again).encode())
@@ -106,8 +182,7 @@ def export_reference(store: Path, suite: str | None, folder: Path) -> Loaded:
 
 
 def _all_facts(path: Path) -> list[SuiteFacts]:
-    compact = path / FACTS_FILE
-    files = [compact] if compact.is_file() else StorePaths(path).facts()
+    files = [path / FACTS_FILE] if is_reference(path) else StorePaths(path).facts()
     if not files:
         raise UserError(
             f"{path} is neither a store nor a reference folder: expected facts/*.json or {FACTS_FILE}, got neither",
@@ -116,17 +191,23 @@ def _all_facts(path: Path) -> list[SuiteFacts]:
     return [_read_facts(file) for file in files]
 
 
+def suite_names(path: Path) -> list[str]:
+    """Returns the names of the suites that a store or reference folder holds; raises UserError where it holds none."""
+    return sorted({facts.suite.name for facts in _all_facts(path)})
+
+
 def _read_facts(file: Path) -> SuiteFacts:
     try:
-        return SuiteFacts.model_validate_json(file.read_bytes())
+        data = file.read_bytes()
+        return SuiteFacts.model_validate_json(data.removeprefix(_BOM))
     except (OSError, ValidationError) as error:
-        raise UserError(
-            f"{file} holds no suite facts: {_first_line(error)}", "run the suite again to rewrite it"
-        ) from None
+        is_pointer = not isinstance(error, OSError) and data.startswith(_LFS)
+        hint = "fetch it: git lfs pull" if is_pointer else "run the suite again to rewrite it"
+        raise UserError(f"{file} holds no suite facts: {_first_line(error)}", hint) from None
 
 
 def _choose(facts: list[SuiteFacts], name: str | None, path: Path) -> SuiteFacts:
-    names = sorted({each.suite.name for each in facts})
+    names = sorted({entry.suite.name for entry in facts})
     if name is None and len(names) > 1:
         raise UserError(f"{path} holds several suites: {', '.join(names)}", "name one: --suite NAME")
     name = names[0] if name is None else name
@@ -134,12 +215,12 @@ def _choose(facts: list[SuiteFacts], name: str | None, path: Path) -> SuiteFacts
         near = difflib.get_close_matches(name, names, n=1)
         meant = f"did you mean {near[0]!r}?" if near else f"it holds: {', '.join(names)}"
         raise UserError(f"{path} holds no suite {name!r}", meant)
-    return max((each for each in facts if each.suite.name == name), key=lambda each: each.suite.version)
+    return max((entry for entry in facts if entry.suite.name == name), key=lambda entry: entry.suite.version)
 
 
 def _documents(path: Path) -> Iterator[tuple[Path, bytes | OSError]]:
     compact = path / RECORDS_FILE
-    if (path / FACTS_FILE).is_file():
+    if is_reference(path):
         lines = compact.read_bytes().splitlines() if compact.is_file() else []
         for number, line in enumerate(lines, start=1):
             if line.strip():
@@ -155,26 +236,41 @@ def _documents(path: Path) -> Iterator[tuple[Path, bytes | OSError]]:
 def _parse(origin: Path, text: bytes | OSError) -> Record | DamagedLine:
     if isinstance(text, OSError):
         return DamagedLine(str(origin), f"cannot be read: {text.strerror}")
+    if len(text) > MAX_LINE:
+        return DamagedLine(str(origin), f"expected at most {MAX_LINE} bytes, got {len(text)}")
+    if text.startswith(_LFS):
+        return DamagedLine(str(origin), "is a pointer of Git LFS; fetch the records: git lfs pull")
     try:
-        record = Record.model_validate_json(text)
+        record = Record.model_validate_json(text.removeprefix(_BOM))
     except ValidationError as error:
         return DamagedLine(str(origin), _first_line(error))
     is_filed = origin.suffix == ".json"
     if is_filed and (origin.parent.name, origin.stem) != (record.key, record.environment.env_class):
         return DamagedLine(str(origin), "its key or environment class differs from its address")
-    if not all(map(math.isfinite, record.sets.values())):
-        return DamagedLine(str(origin), "a set metric is not a number")
-    for name, values in (*record.quality.items(), *record.generations.items()):
-        if not all(map(math.isfinite, values)):
-            return DamagedLine(str(origin), f"metric {name!r} holds a value that is not a number")
-    return record
+    problem = _find_out_of_range(record)
+    return DamagedLine(str(origin), problem) if problem else record
+
+
+def _find_out_of_range(record: Record) -> str:
+    """Returns which value lies out of its metric's range; empty where none does."""
+    rows = {**record.quality, **record.generations, **{name: [value] for name, value in record.sets.items()}}
+    for name, values in rows.items():
+        if name not in catalogue.BY_NAME or not values:
+            continue
+        facts = catalogue.BY_NAME[name].facts
+        low, high = min(values), max(values)
+        if facts.low is not None and low < facts.low - RANGE_TOLERANCE * max(1, abs(facts.low)):
+            return f"expected values of {name!r} of at least {facts.low:g}, got {low:g}"
+        if facts.high is not None and high > facts.high + RANGE_TOLERANCE * max(1, abs(facts.high)):
+            return f"expected values of {name!r} of at most {facts.high:g}, got {high:g}"
+    return ""
 
 
 def _first_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return f"{place}: {first['msg']}" if place else first["msg"]
+        field = ".".join(str(part)[:100] for part in first["loc"])
+        return f"{field}: {first['msg']}" if field else first["msg"]
     return str(error).splitlines()[0]
 
 

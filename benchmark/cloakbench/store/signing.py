@@ -12,9 +12,8 @@ from cloakbench.errors import InfrastructureError, UserError
 from cloakbench.files import write_whole
 from cloakbench.schemas.record import Record
 from cloakbench.store import key as keys
+from cloakbench.store.paths import SIGNATURES
 
-FOLDER = "signatures"
-"""Beside the records of a store or reference folder: `*.manifest`, each with its `*.manifest.sig`."""
 NAMESPACE = "cloakbench"
 """A signature that was made for something else does not count."""
 _VOLATILE = {"traceback", "suite_version"}
@@ -23,8 +22,8 @@ _VOLATILE = {"traceback", "suite_version"}
 
 def digest(record: Record) -> str:
     """Returns the SHA-256 of all that a record says, image digests among it; the same in a store and an export."""
-    said = record.model_dump(mode="json", exclude=_VOLATILE, exclude_defaults=True)
-    return hashlib.sha256(keys.canonical(said)).hexdigest()
+    stated = record.model_dump(mode="json", exclude=_VOLATILE, exclude_defaults=True)
+    return hashlib.sha256(keys.canonical(stated)).hexdigest()
 
 
 def manifest(records: Iterable[Record]) -> bytes:
@@ -39,18 +38,18 @@ def sign(folder: Path, records: Iterable[Record], key: Path) -> Path:
     Raises UserError where ssh-keygen is missing or can't sign with this key.
     """
     text = manifest(records)
-    path = folder / FOLDER / f"{hashlib.sha256(text).hexdigest()[:16]}.manifest"
+    path = folder / SIGNATURES / f"{hashlib.sha256(text).hexdigest()[:16]}.manifest"
     write_whole(path, text)
-    made = path.with_suffix(".manifest.sig")
-    made.unlink(missing_ok=True)
+    signature = path.with_suffix(".manifest.sig")
+    signature.unlink(missing_ok=True)
     done = subprocess.run(  # noqa: S603 - no shell; the key is the user's own
         [_tool(), "-Y", "sign", "-q", "-f", str(key), "-n", NAMESPACE, str(path)], stderr=subprocess.PIPE, check=False
     )
-    if done.returncode != 0 or not made.is_file():
+    if done.returncode != 0 or not signature.is_file():
         path.unlink()
-        said = done.stderr.decode(errors="replace").strip().splitlines()
+        words = done.stderr.decode(errors="replace").strip().splitlines()
         raise UserError(
-            f"expected a private key of OpenSSH, got {key}: {said[-1] if said else 'no signature'}",
+            f"expected a private key of OpenSSH, got {key}: {words[-1] if words else 'no signature'}",
             "Make one with: ssh-keygen -t ed25519 -f FILE",
         )
     return path
@@ -61,30 +60,31 @@ def signed(folder: Path, allowed: Path) -> dict[str, str]:
 
     A manifest without such a signature counts for nothing, and nothing is verified without ssh-keygen.
     """
-    found: dict[str, str] = {}
-    for path in sorted((folder / FOLDER).glob("*.manifest")):
+    signers: dict[str, str] = {}
+    for path in sorted((folder / SIGNATURES).glob("*.manifest")):
         text = path.read_bytes()
         signer = _signer(text, path.with_suffix(".manifest.sig"), allowed)
         if signer:
-            found |= dict.fromkeys((line.split()[0].decode() for line in text.splitlines() if line.strip()), signer)
-    return found
+            digests = [line.split()[0].decode(errors="replace") for line in text.splitlines() if line.strip()]
+            signers |= dict.fromkeys(digests, signer)
+    return signers
 
 
-def _signer(text: bytes, made: Path, allowed: Path) -> str:
+def _signer(text: bytes, signature: Path, allowed: Path) -> str:
     """Returns under which name the signer of a manifest is allowed, empty for none."""
     tool = shutil.which("ssh-keygen")
-    if not tool or not made.is_file():
+    if not tool or not signature.is_file():
         return ""
-    asked = ["-s", str(made), "-f", str(allowed)]
-    named = _run([tool, "-Y", "find-principals", *asked], b"")
+    options = ["-s", str(signature), "-f", str(allowed)]
+    named = _run([tool, "-Y", "find-principals", *options], b"")
     for name in (named or "").split():
-        if _run([tool, "-Y", "verify", *asked, "-I", name, "-n", NAMESPACE], text) is not None:
+        if _run([tool, "-Y", "verify", *options, "-I", name, "-n", NAMESPACE], text) is not None:
             return name
     return ""
 
 
-def _run(command: list[str], given: bytes) -> str | None:
-    done = subprocess.run(command, input=given, capture_output=True, check=False)  # noqa: S603 - no shell
+def _run(command: list[str], stdin: bytes) -> str | None:
+    done = subprocess.run(command, input=stdin, capture_output=True, check=False)  # noqa: S603 - no shell
     return done.stdout.decode(errors="replace") if done.returncode == 0 else None
 
 

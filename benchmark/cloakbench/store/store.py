@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,10 +18,16 @@ from cloakbench.files import to_json, write_whole
 from cloakbench.images import Pixels
 from cloakbench.schemas.record import Calibration, Record
 from cloakbench.schemas.suite import SuiteFacts
-from cloakbench.store import features
+from cloakbench.store import features, paths, staging
 from cloakbench.store.features import StoredFeatures
-from cloakbench.store.paths import MANIFEST, StorePaths
+from cloakbench.store.origins import Origin, Verb
+from cloakbench.store.paths import FACTS_FILE, MANIFEST, StorePaths
 from cloakbench.system.locations import STORE_VARIABLE
+
+MAX_PIXELS = 2048 * 2048
+"""Of one image of a stage."""
+MAX_BYTES = 1 << 30
+"""Of all images of a stage, decoded."""
 
 
 class CorruptFile(InfrastructureError):  # noqa: N818 - says what happened to the file
@@ -32,11 +38,17 @@ class Store(StorePaths):
     """Records by key and environment class, images of stages, and the facts that pages need."""
 
     def prepare(self) -> None:
-        """Creates the store; raises UserError where it cannot be written."""
+        """Creates the store; raises UserError where it cannot be written, or is a folder of reference records."""
+        if (self.root / FACTS_FILE).is_file():
+            raise UserError(
+                f"expected a store, got the reference folder {self.root}",
+                f"Give another folder with --store or {STORE_VARIABLE}.",
+            )
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root):
                 pass
+            staging.finish(self.root)
         except OSError as error:
             raise UserError(
                 f"expected a writable store, got {self.root}: {error.strerror}",
@@ -59,6 +71,41 @@ class Store(StorePaths):
         if name.is_absolute() or ".." in name.parts:
             raise InfrastructureError(f"expected a path below the store, got {name}", "Something else sent it.")
         self._write(self.root / name, data)
+        file = paths.parse(name.as_posix())
+        if file is not None:
+            self.mark_own(file.key, file.env_class)
+
+    def read_origin(self, key: str, env_class: str) -> Origin | None:
+        """Returns where a record or a stage's output came from, None for what ran here; raises CorruptFile."""
+        path = self.origin_path(key, env_class)
+        if not path.exists():
+            return None
+        try:
+            return Origin.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
+            raise CorruptFile(f"the origin {path} is damaged", "The cell runs again.") from error
+
+    def is_usable(self, key: str, env_class: str) -> bool:
+        """Returns whether a run may go on from what lies under a key: it ran here, or was adopted."""
+        try:
+            origin = self.read_origin(key, env_class)
+        except CorruptFile:
+            return False
+        return origin is None or origin.verb is Verb.ADOPT
+
+    def is_own(self, key: str, env_class: str) -> bool:
+        """Returns whether what lies under a key ran here."""
+        return not self.origin_path(key, env_class).exists()
+
+    def mark_own(self, key: str, env_class: str) -> None:
+        """Says that what lies under a key has run here; called after it was written."""
+        self.origin_path(key, env_class).unlink(missing_ok=True)
+
+    def copy_origin(self, key: str, successor: str, env_class: str) -> None:
+        """Gives what will lie under the key `successor` the origin of what lies under `key`, if it has one."""
+        path = self.origin_path(key, env_class)
+        if key != successor and path.exists():
+            self._write(self.origin_path(successor, env_class), path.read_bytes())
 
     def write_record(self, record: Record) -> None:
         """Keeps a record."""
@@ -80,9 +127,9 @@ class Store(StorePaths):
         path = self.canary_path(record.key, record.environment.env_class, record.created)
         self._write(path, to_json(record.model_dump(mode="json")))
 
-    def write_calibration(self, key: str, env_class: str, made: Calibration) -> None:
+    def write_calibration(self, key: str, env_class: str, calibration: Calibration) -> None:
         """Keeps a search as far as it has come."""
-        self._write(self.calibration_path(key, env_class), to_json(made.model_dump(mode="json")))
+        self._write(self.calibration_path(key, env_class), to_json(calibration.model_dump(mode="json")))
 
     def read_calibration(self, key: str, env_class: str) -> Calibration:
         """Returns a search as far as it has come, one without tries where there is none; raises CorruptFile."""
@@ -109,13 +156,24 @@ class Store(StorePaths):
             return None
         try:
             manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
-            files = [self.image_path(key, env_class, n) for n in range(len(manifest["digests"]))]
-            pixels = [images.decode(file.read_bytes()) for file in files]
+            pixels = self._decode([self.image_path(key, env_class, n) for n in range(len(manifest["digests"]))])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CorruptFile(f"the images in {folder} are damaged", "The stage runs again.") from error
         if [images.digest(p) for p in pixels] != manifest["digests"]:
             raise CorruptFile(f"the images in {folder} do not match their digests", "The stage runs again.")
         return pixels, manifest
+
+    @staticmethod
+    def _decode(files: Sequence[Path]) -> list[Pixels]:
+        """Returns the images; raises ValueError for one that is too large, or too many for the memory."""
+        pixels: list[Pixels] = []
+        size = 0
+        for file in files:
+            pixels.append(images.decode_png(file.read_bytes(), MAX_PIXELS))
+            size += pixels[-1].nbytes
+            if size > MAX_BYTES:
+                raise ValueError(f"expected at most {MAX_BYTES} bytes of pixels, got more")
+        return pixels
 
     def write_gallery(self, key: str, env_class: str, pixels: list[Pixels]) -> None:
         """Keeps a few generations as one WebP strip for pages."""

@@ -7,9 +7,9 @@ comes from outside is only data: nothing of it is run, and no name in it decides
 from __future__ import annotations
 
 import hashlib
-import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ from cloakbench.errors import UserError
 from cloakbench.files import write_whole
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Record
-from cloakbench.store import key, reading
+from cloakbench.store import key, paths, reading
+from cloakbench.store.paths import MANIFEST
 from cloakbench.store.reading import Loaded
 from cloakbench.store.store import Store
 
@@ -27,13 +28,9 @@ MOST_FILES = 50_000
 MOST_BYTES = 2 << 30
 """Of all files together, unpacked."""
 MOST_OF_A_FILE = 32 << 20
-_ENDS = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-_KEY = r"(?P<short>[0-9a-f]{2})/(?P=short)[0-9a-f]{62}"
-_LAYOUT = re.compile(
-    rf"{SUMS}|facts/{_ENDS}\.json|records/{_KEY}/{_ENDS}\.json|images/{_KEY.replace('short', 'other')}/{_ENDS}/"
-    r"(\d{3,6}\.png|manifest\.json)"
-)
-_MADE = (1980, 1, 1, 0, 0, 0)
+_COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+"""Others may ask for gigabytes of memory before a byte is unpacked."""
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 """The time of every file in an archive, so that the same records make the same archive."""
 
 
@@ -64,29 +61,33 @@ def pack(protection: str, suite: str | None, store: Path, out: Path) -> Packed:
     out.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in [(SUMS, sums.encode()), *sorted(files.items())]:
-            info = zipfile.ZipInfo(name, _MADE)
+            info = zipfile.ZipInfo(name, _TIMESTAMP)
             info.external_attr = 0o644 << 16
             archive.writestr(info, data, zipfile.ZIP_STORED if name.endswith(".png") else zipfile.ZIP_DEFLATED)
     return Packed(str(out), len(own), images, out.stat().st_size)
 
 
 def _files(loaded: Loaded, own: list[Record], store: Store) -> Iterator[tuple[str, bytes]]:
-    chosen = loaded.facts.suite
-    places = [store.facts_path(chosen.name, chosen.version)]
+    suite = loaded.facts.suite
+    files = [store.facts_path(suite.name, suite.version)]
     for record in own:
-        where = record.environment.env_class
-        places.append(store.record_path(record.key, where))
+        env_class = record.environment.env_class
+        files.append(store.record_path(record.key, env_class))
         if record.status is Status.OK:
-            folder = store.images_path(key.digest(record.components["protect"]), where)
-            found = sorted(folder.iterdir()) if folder.is_dir() else []
-            if not (folder / "manifest.json").is_file():
-                raise UserError(
-                    f"expected the protected images of {record.key[:16]} ({record.artist}) in {store.root}, got none",
-                    "Pack from the store in which it ran; a reference folder has no images.",
-                )
-            places += [file for file in found if file.suffix in {".png", ".json"}]
-    for place in dict.fromkeys(places):
-        yield place.relative_to(store.root).as_posix(), place.read_bytes()
+            files += _protected(record, store)
+    for file in dict.fromkeys(files):
+        yield file.relative_to(store.root).as_posix(), file.read_bytes()
+
+
+def _protected(record: Record, store: Store) -> list[Path]:
+    """Returns the files of a record's protected images; raises UserError where the store lacks them."""
+    folder = store.images_path(key.digest(record.components["protect"]), record.environment.env_class)
+    if not (folder / MANIFEST).is_file():
+        raise UserError(
+            f"expected the protected images of {record.key[:16]} ({record.artist}) in {store.root}, got none",
+            "Pack from the store in which it ran; a reference folder has no images.",
+        )
+    return [file for file in sorted(folder.iterdir()) if paths.parse(file.relative_to(store.root).as_posix())]
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -107,25 +108,36 @@ def unpack(archive: Path, folder: Path) -> None:
                 write_whole(folder / name, data)
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise _refused(archive, f"expected an archive of `cloakbench submit`, got {error}") from error
+    except (zlib.error, MemoryError, ValueError) as error:
+        raise _refused(archive, f"expected an archive of `cloakbench submit`, got damaged data ({error})") from error
 
 
 def _entries(archive: Path, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     if len(infos) > MOST_FILES:
         raise _refused(archive, f"expected at most {MOST_FILES} files, got {len(infos)}")
-    found: dict[str, zipfile.ZipInfo] = {}
+    entries: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        if kind not in {0, stat.S_IFREG} or not _LAYOUT.fullmatch(info.filename) or info.orig_filename != info.filename:
+        if not _is_expected(info):
             raise _refused(archive, f"expected records, facts and images only, got {info.orig_filename[:100]!r}")
-        if info.filename in found:
+        if info.compress_type not in _COMPRESSIONS:
+            raise _refused(archive, f"expected stored or deflated files, got method {info.compress_type}")
+        if info.filename in entries:
             raise _refused(archive, f"expected each file once, got {info.filename!r} twice")
         if info.file_size > MOST_OF_A_FILE:
             raise _refused(archive, f"expected at most {MOST_OF_A_FILE} bytes a file, got {info.file_size}")
-        found[info.filename] = info
+        entries[info.filename] = info
     total = sum(info.file_size for info in infos)
     if total > MOST_BYTES:
         raise _refused(archive, f"expected at most {MOST_BYTES} bytes, got {total}")
-    return found
+    return entries
+
+
+def _is_expected(info: zipfile.ZipInfo) -> bool:
+    """Returns whether an entry is a regular file with a path that the layout of a store knows."""
+    mode, name = stat.S_IFMT(info.external_attr >> 16), info.filename
+    file = paths.parse(name)
+    is_named = name == SUMS or paths.is_facts(name) or (file is not None and file.kind in {"records", "images"})
+    return is_named and mode in {0, stat.S_IFREG} and info.orig_filename == name
 
 
 def _sums(archive: Path, text: bytes) -> dict[str, str]:
@@ -152,9 +164,9 @@ def _read(archive: Path, opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> byte
 
 def require_submission(loaded: Loaded) -> None:
     """Raises UserError where records are not those of one submission: controls never come from outside."""
-    found = sorted({(record.protection.name, record.protection.role) for record in loaded.records})
-    if len(found) != 1 or found[0][1] != "submission":
-        got = ", ".join(f"{name} ({role})" for name, role in found)
+    entries = sorted({(record.protection.name, record.protection.role) for record in loaded.records})
+    if len(entries) != 1 or entries[0][1] != "submission":
+        got = ", ".join(f"{name} ({role})" for name, role in entries)
         raise UserError(f"expected the records of one submission, got {got}", "Pack one protection at a time.")
 
 
@@ -164,19 +176,20 @@ def images(loaded: Loaded, folder: Path) -> list[str]:
     The latter would be taken for the output of another protection by a run that goes on from them.
     """
     store = Store(folder)
-    wanted = {
-        store.images_path(key.digest(record.components.get("protect", {})), record.environment.env_class): record
-        for record in loaded.records
-        if record.status is Status.OK
-    }
-    held = {file.parent for file in (folder / "images").rglob("*") if file.is_file()}
-    wrong = [
-        f"{record.key[:16]} ({record.artist}): expected its protected images, got none"
-        for place, record in wanted.items()
-        if place not in held
-    ]
-    strays = sorted(held - wanted.keys())
-    return wrong + [f"{place.relative_to(folder)}: expected the images of a record, got others" for place in strays]
+    wanted: dict[Path, Record] = {}
+    for record in loaded.records:
+        if record.status is Status.OK:
+            recipe = record.components.get("protect", {})
+            wanted[store.images_path(key.digest(recipe), record.environment.env_class)] = record
+    present = {file.parent for file in store.stage_files()}
+    problems = []
+    for images_folder, record in wanted.items():
+        if images_folder not in present:
+            problems.append(f"{record.key[:16]} ({record.artist}): expected its protected images, got none")
+    for images_folder in sorted(present - wanted.keys()):
+        stage = images_folder.relative_to(folder)
+        problems.append(f"{stage}: expected the images of a record, got others")
+    return problems
 
 
 def _refused(archive: Path, message: str) -> UserError:

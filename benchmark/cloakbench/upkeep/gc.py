@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from cloakbench.errors import UserError
 from cloakbench.files import PARTIAL
 from cloakbench.store import key, reading
 from cloakbench.store.store import Store
-from cloakbench.upkeep.merge import KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +26,30 @@ def clear(store: Store, dry_run: bool = False) -> Cleared:
 
     Nothing is removed while a record is damaged: what it refers to is not known. Raises UserError then.
     """
-    wanted = _referred(store)
-    unused = [
-        folder for kind in KEPT for folder in sorted((store.root / kind).glob("??/*")) if folder.name not in wanted
-    ]
+    if not store.root.is_dir():
+        raise UserError(f"expected a store, got {store.root}", "Correct --store.")
+    referred = _referred(store)
+    unused = [folder for folder in store.stage_folders() if folder.name not in referred]
     partial = sorted(store.root.rglob(f"{PARTIAL}*"))
-    files = {*partial, *(file for folder in unused for file in folder.rglob("*") if file.is_file())}
+    files = {*_files(unused), *_files(partial)}
     size = sum(file.stat().st_size for file in files)
     if not dry_run:
-        for folder in unused:
-            shutil.rmtree(folder)
-        for file in partial:
-            file.unlink(missing_ok=True)
+        for path in (*unused, *partial):
+            _remove(path)
     return Cleared(len(unused), len(partial), size)
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    """Returns the files among `paths`, and those in the folders among them."""
+    below = [file for path in paths for file in (path, *path.rglob("*"))]
+    return [file for file in below if file.is_file()]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _referred(store: Store) -> set[str]:
@@ -50,6 +61,7 @@ def _referred(store: Store) -> set[str]:
                 f"expected readable records, got {record.path}: {record.reason}",
                 "Remove that record (its cell then runs again), then repeat.",
             )
+        named.add(record.key)
         named |= {key.digest(recipe) for recipe in record.components.values()}
         named |= set(record.components.get("generate", {}).get("parents", {}).values())
         if key.CLEAN_EDIT in record.digests:

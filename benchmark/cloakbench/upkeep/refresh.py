@@ -27,7 +27,7 @@ from cloakbench_leaderboards.versions import drift
 from cloakbench_leaderboards.versions.changes import changes
 
 LOCK = "refresh.lock"
-NEW, METRICS_ONLY = "no record yet", "metrics only"
+NEW, METRICS_ONLY, MERGED = "no record yet", "metrics only", "merged, has not run here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ def _refresh(choice: Choice, root: Path, out: Path, asked: ExecutorOptions, unof
     written = _rescored(choice, root)
     session = sessions.plan(choice, root)
     ran = sessions.run(session, choose(asked, session))
-    again = _drift(session)
-    page, told = rebuild(root, out, session.suite.name, unofficial)
+    drift_lines = _drift(session)
+    page, moves = rebuild(root, out, session.suite.name, unofficial)
     lost = sum(record.status is Status.INFRA_ERROR for record in ran)
-    return Refreshed(False, written, len(ran), lost, again, page, last_board.words(told))
+    return Refreshed(False, written, len(ran), lost, drift_lines, page, last_board.words(moves))
 
 
 def _rescored(choice: Choice, root: Path) -> int:
@@ -97,7 +97,7 @@ def _drift(session: Session) -> list[str]:
     if not ran:
         return []
     records = reading.load(session.store.root, session.suite.name).records
-    return [drift.sentence(each) for each in drift.drift(records, ran, session.suite.metrics.primary)]
+    return [drift.sentence(change) for change in drift.drift(records, ran, session.suite.metrics.primary)]
 
 
 def rebuild(root: Path, out: Path, suite: str, unofficial: bool = False) -> tuple[Path, Changes]:
@@ -116,52 +116,63 @@ def rebuild(root: Path, out: Path, suite: str, unofficial: bool = False) -> tupl
 
 
 def _by_address(root: Path, *states: State | None) -> dict[str, Record]:
-    wanted = {address for state in states if state for each in state.standings.values() for address in each.records}
-    found = {last_board.address(record): record for record in reading.records(root) if isinstance(record, Record)}
-    return {address: record for address, record in found.items() if address in wanted}
+    wanted: set[str] = set()
+    for state in states:
+        for standing in state.standings.values() if state else ():
+            wanted.update(standing.records)
+    records = [record for record in reading.records(root) if isinstance(record, Record)]
+    by_address = {last_board.address(record): record for record in records}
+    return {address: record for address, record in by_address.items() if address in wanted}
 
 
 def due(choice: Choice, root: Path) -> list[Due]:
     """Returns what each protection lacks and why, without running or writing anything."""
     session = sessions.plan(choice, root)
     older, salt = _older(session), seeds.salt_digest(session.planner.salt)
-    found: dict[str, Counter[str]] = {}
+    tallies: dict[str, Counter[str]] = {}
     for cell in session.missing():
-        found.setdefault(cell.entry.facts.name, Counter())[_reason(cell, older.get(_place_of(cell), []), salt)] += 1
-    return [Due(name, tally.total(), tally[METRICS_ONLY], dict(sorted(tally.items()))) for name, tally in found.items()]
+        reason = _reason(cell, older.get(_address_of(cell), []), salt)
+        tallies.setdefault(cell.entry.facts.name, Counter())[reason] += 1
+    return [
+        Due(name, tally.total(), tally[METRICS_ONLY], dict(sorted(tally.items()))) for name, tally in tallies.items()
+    ]
 
 
-Place = tuple[str, float | None, float | None, str, str, int]
+Address = tuple[str, float | None, float | None, str, str, int]
 
 
-def _place_of(cell: Cell) -> Place:
+def _address_of(cell: Cell) -> Address:
     strength = None if cell.target is not None else cell.strength
     return (cell.entry.facts.name, strength, cell.target, cell.artist.name, cell.attack.name, cell.seed)
 
 
-def _older(session: Session) -> dict[Place, list[Record]]:
-    """Returns the readable records of each place of the suite in this environment class, of any recipe."""
-    found: dict[Place, list[Record]] = {}
+def _older(session: Session) -> dict[Address, list[Record]]:
+    """Returns the readable records of each cell of the suite in this environment class, of any recipe."""
+    by_address: dict[Address, list[Record]] = {}
     for record in reading.records(session.store.root):
         if not isinstance(record, Record) or record.suite != session.suite.name:
             continue
         if record.environment.env_class == session.environment.env_class:
             strength = None if record.target is not None else record.strength
-            place = (record.protection.name, strength, record.target, record.artist, record.attack.name, record.seed)
-            found.setdefault(place, []).append(record)
-    return found
+            address = (record.protection.name, strength, record.target, record.artist, record.attack.name, record.seed)
+            by_address.setdefault(address, []).append(record)
+    return by_address
 
 
 def _reason(cell: Cell, older: Sequence[Record], salt: str) -> str:
     """Returns why a cell has to run: what separates it from the record that is nearest to it."""
-    lost = [record for record in older if record.key == cell.key]
-    if lost:
-        return f"to be tried again: {lost[0].status}"
+    same = [record for record in older if record.key == cell.key]
+    if same:
+        return f"to be tried again: {same[0].status}" if same[0].status is Status.INFRA_ERROR else MERGED
     if not older:
         return NEW
     wanted = {"components": dict(cell.recipes), "salt_digest": salt}
-    found = [(changes([(record, record.model_copy(update=wanted))]), record.status) for record in older]
-    nearest, status = min(found, key=lambda each: len(each[0]))
+    differences = [(changes([(record, record.model_copy(update=wanted))]), record.status) for record in older]
+    nearest, status = min(differences, key=_count_changes)
     if status is Status.OK and all(change.field.startswith("measure.") for change in nearest):
         return METRICS_ONLY
     return "stale: " + ", ".join(dict.fromkeys(change.component for change in nearest))
+
+
+def _count_changes(difference: tuple[Sequence[object], Status]) -> int:
+    return len(difference[0])

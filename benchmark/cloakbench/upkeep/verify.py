@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import random
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,25 +13,30 @@ from typing import Any
 
 from cloakbench.cells import environment
 from cloakbench.errors import UserError
+from cloakbench.files import find_links
 from cloakbench.runs.official import PUBLIC_SALT
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import Suite
 from cloakbench.store import key, reading, seeds, signing
 from cloakbench.store.store import CorruptFile, Store
+from cloakbench.upkeep.recompute import Recomputed, Recomputer, allowed_levels
 from cloakbench_leaderboards.board.board import view
 from cloakbench_leaderboards.scores.evidence import gather
 from cloakbench_leaderboards.site import site
 
 LAST = "measure"
 """The stage whose key is the cell's."""
-MOST_TOLD = 20
-"""Differing numbers of a board that are told one by one."""
+SAMPLE = 20
+"""How many cells are computed again unless all are asked for."""
+MOST_NAMED = 20
+"""Differing numbers of a board that are named one by one."""
+CLOCK_TOLERANCE = datetime.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What was looked at and what is wrong, one sentence each."""
+    """What was checked and what is wrong, one sentence each."""
 
     suite: str
     records: int
@@ -36,83 +44,153 @@ class VerifyReport:
     signed: int
     """Records that a key of the allowed signers vouches for."""
     problems: list[str]
+    merged: int = 0
+    """Records that another store or an archive brought."""
+    recomputed: int = 0
+    """Metrics of single cells that were computed again from kept images or features."""
+    seed: int = 0
+    """What the cells to compute again were drawn with."""
 
 
-def verify(path: Path, suite: str | None = None, board: Path | None = None) -> VerifyReport:
-    """Computes again what a store or reference folder says of itself; raises UserError where there is nothing.
+def verify(
+    path: Path, suite: str | None = None, board: Path | None = None, *, is_deep: bool = False, seed: int | None = None
+) -> VerifyReport:
+    """Computes again what a store or reference folder says of itself.
 
     A record's key must be that of its recipe, a recipe's parents those of the recipes beside it; what a record says
     about itself must be what its recipe and environment say; a good record must hold a value for each image and metric
-    of its suite, or a reason; kept images must have the digests that the record names. Where `board` names a
-    `board.json`, every number of it is worked out from the rows again.
+    of its suite, or a reason; kept images must have the digests that the record names. No cell of one environment class
+    may have two different results. The budget and the values of metrics are computed again where the images, or
+    features of them, are kept and the originals are shipped.
+
+    Args:
+        path: The store or reference folder.
+        suite: Which suite, where it holds several.
+        board: A `board.json`; every number of it is worked out from the records again.
+        is_deep: Compute the values of all cells again, in place of `SAMPLE` of them.
+        seed: What these cells are drawn with; a random number by default.
+
+    Returns:
+        What was checked, and a sentence for each problem.
+
+    Raises:
+        UserError: There are no records, or no such board.
     """
     loaded = reading.load(path, suite)
     store = Store(path)
-    problems = [f"{damaged.path}: {damaged.reason}" for damaged in loaded.damaged]
-    looked = signed = 0
+    problems = [f"{line.path}: {line.reason}" for line in loaded.damaged]
+    problems += [f"{link}: expected a file, got a symbolic link" for link in find_links(path)]
+    problems += loaded.conflicts
+    images = signed = merged = 0
     for record in loaded.records:
         signed += bool(loaded.signed) and signing.digest(record) in loaded.signed
-        count, found = _looked(record, store, loaded.facts.suite)
-        looked += count
-        problems += [f"{record.key[:16]} ({_said(record)}): {what}" for what in found]
+        merged += not store.is_own(record.key, record.environment.env_class)
+        count, wrong = _check(record, store, loaded.facts.suite)
+        images += count
+        problems += [f"{record.key[:16]} ({_describe(record)}): {sentence}" for sentence in wrong]
+    seed = secrets.randbits(32) if seed is None else seed
+    again = _recompute(loaded, store, None if is_deep else seed)
+    problems += again.problems
     if board is not None:
         problems += aggregates(board, loaded)
-    return VerifyReport(loaded.facts.suite.name, len(loaded.records), looked, signed, problems)
+    count = len(loaded.records)
+    return VerifyReport(loaded.facts.suite.name, count, images, signed, problems, merged, again.values, seed)
 
 
-def _looked(record: Record, store: Store, suite: Suite) -> tuple[int, list[str]]:
-    """Returns how many images of a record were looked at, and what is wrong with it."""
+def _recompute(loaded: reading.Loaded, store: Store, seed: int | None) -> Recomputed:
+    """Computes values of all good records again, or of a sample of them drawn with `seed`."""
+    records = [record for record in loaded.records if record.status is Status.OK and _has_images(record, store)]
+    if seed is not None:
+        records = random.Random(seed).sample(records, min(SAMPLE, len(records)))
+    recomputer = Recomputer(store, loaded.facts.suite)
+    values, problems = 0, []
+    for record in records:
+        try:
+            done = recomputer.check(record)
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:  # recipes may be any JSON
+            done = Recomputed(0, [f"expected recipes as a run writes them, got {type(error).__name__}: {error}"])
+        values += done.values
+        problems += [f"{record.key[:16]} ({_describe(record)}): {sentence}" for sentence in done.problems]
+    return Recomputed(values, problems)
+
+
+def _has_images(record: Record, store: Store) -> bool:
+    env_class = record.environment.env_class
+    try:
+        stages = {stage: key.digest(recipe) for stage, recipe in record.components.items()}
+    except (ValueError, TypeError, AttributeError):  # named by the other checks
+        return False
+    if "generate" in stages and store.features_path(stages["generate"], env_class).exists():
+        return True
+    return any(store.images_path(name, env_class).exists() for name in stages.values())
+
+
+def _check(record: Record, store: Store, suite: Suite) -> tuple[int, list[str]]:
+    """Returns how many images of a record were compared with its digests, and what is wrong with it."""
     try:
         count, wrong = kept(record, store)
-        return count, [*keys(record), *claims(record), *measures(record, suite), *wrong]
+        return count, [*keys(record), *claims(record), *limits(record), *measures(record, suite), *wrong]
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # components may be any JSON
         return 0, [f"expected recipes as a run writes them, got {type(error).__name__}: {error}"]
 
 
+def limits(record: Record) -> list[str]:
+    """Returns whether a record states more change than its budget allows, or a time that has not come yet."""
+    wrong = []
+    levels, changes = allowed_levels(record), record.quality.get("linf", [])
+    if levels is not None and changes and max(changes) > levels:
+        wrong.append(f"expected a change of at most {levels} levels, got {max(changes):g}")
+    created = datetime.datetime.fromisoformat(record.created.replace("Z", "+00:00"))
+    if created > datetime.datetime.now(datetime.UTC) + CLOCK_TOLERANCE:
+        wrong.append(f"expected a time in the past, got {record.created}; check the clock of this machine")
+    return wrong
+
+
 def keys(record: Record) -> list[str]:
     """Returns what is wrong with a record's keys."""
-    made = {stage: key.digest(recipe) for stage, recipe in record.components.items()}
+    digests = {stage: key.digest(recipe) for stage, recipe in record.components.items()}
     wrong = []
-    if made.get(LAST) != record.key:
-        wrong.append(f"expected the key of its recipe, {str(made.get(LAST))[:16]}")
+    if digests.get(LAST) != record.key:
+        wrong.append(f"expected the key of its recipe, {str(digests.get(LAST))[:16]}")
     for stage, recipe in record.components.items():
         for parent, digest in recipe.get("parents", {}).items():
-            if made.get(parent) != digest:
+            if digests.get(parent) != digest:
                 wrong.append(f"expected the parent {parent!r} of {stage!r} to be its recipe's, got {digest[:16]}")
     return wrong
 
 
 def claims(record: Record) -> list[str]:
     """Returns what a record says about itself that its recipe, or its environment, does not."""
-    asked, made = record.components.get("protect", {}), record.components.get("generate", {})
+    protect, generate = record.components.get("protect", {}), record.components.get("generate", {})
     where, facts = record.environment, record.protection
     pairs: list[tuple[str, object, object]] = [
         ("environment class", where.env_class, environment.class_of(where.device, where.threads, where.packages))
     ]
-    if asked:
+    if protect:
         pairs += [
-            ("protection", facts.name, asked.get("protection")),
-            ("version", facts.version, asked.get("protection_version")),
-            ("package digest", facts.package_digest, asked.get("package")),
+            ("protection", facts.name, protect.get("protection")),
+            ("version", facts.version, protect.get("protection_version")),
+            ("package digest", facts.package_digest, protect.get("package")),
         ]
-        pairs += [("strength", record.strength, asked["strength"])] if "strength" in asked else []
-    if record.salt_digest == seeds.salt_digest(PUBLIC_SALT) and "seed" in made:
-        stage = "generate" if "mimicry" in made else str(made.get("name"))
+        pairs += [("strength", record.strength, protect["strength"])] if "strength" in protect else []
+    if record.salt_digest == seeds.salt_digest(PUBLIC_SALT) and "seed" in generate:
+        stage = "generate" if "mimicry" in generate else str(generate.get("name"))
         derived = seeds.derive(PUBLIC_SALT, record.suite, record.artist, record.seed, stage)
-        pairs.append(("seed of its suite, artist and index", made["seed"], derived))
-    mimicry = made.get("mimicry", made.get("name"))
-    pairs += [("mimicry", record.attack.mimicry, mimicry)] if made else []
-    return [f"expected the {what} {known!r}, got {said!r}" for what, said, known in pairs if said != known]
+        pairs.append(("seed of its suite, artist and index", generate["seed"], derived))
+    mimicry = generate.get("mimicry", generate.get("name"))
+    pairs += [("mimicry", record.attack.mimicry, mimicry)] if generate else []
+    wrong = [pair for pair in pairs if pair[1] != pair[2]]
+    return [f"expected the {field} {derived!r}, got {stated!r}" for field, stated, derived in wrong]
 
 
 def measures(record: Record, suite: Suite) -> list[str]:
     """Returns which metrics or values a good record lacks without saying why."""
     if record.status is not Status.OK:
         return [] if record.reason else [f"expected a reason for the status {record.status}, got none"]
-    named = set(record.components.get(LAST, {}).get("metrics", {}))
-    held = {*record.quality, *record.generations, *record.sets, *record.skipped}
+    metrics = set(record.components.get(LAST, {}).get("metrics", {}))
+    present = {*record.quality, *record.generations, *record.sets, *record.skipped}
     exempt = set() if "protect" in record.components else set(suite.metrics.quality)
-    wrong = [f"expected the metric {name!r}, got none" for name in sorted(named - held - exempt)]
+    wrong = [f"expected the metric {name!r}, got none" for name in sorted(metrics - present - exempt)]
     protected = record.components.get("protect", {}).get("images", [])
     wrong += _counted(record.quality, len(protected))
     if "mimicry" in record.components.get("generate", {}):
@@ -132,45 +210,45 @@ def _counted(rows: dict[str, list[float]], count: int) -> list[str]:
 
 
 def kept(record: Record, store: Store) -> tuple[int, list[str]]:
-    """Returns how many kept images of a record were looked at, and which stages differ from its digests."""
-    looked, wrong = 0, []
+    """Returns how many kept images of a record were read, and which stages differ from its digests."""
+    count, wrong = 0, []
     for stage, digests in record.digests.items():
         if stage not in record.components:
             continue
         try:
-            found = store.read_images(key.digest(record.components[stage]), record.environment.env_class)
+            stored = store.read_images(key.digest(record.components[stage]), record.environment.env_class)
         except CorruptFile as error:
             wrong.append(error.message)
             continue
-        if found is not None:
-            looked += len(found[0])
-            if found[1]["digests"] != digests:
+        if stored is not None:
+            count += len(stored[0])
+            if stored[1]["digests"] != digests:
                 wrong.append(f"expected the images of {stage!r} that the record names, got others")
-    return looked, wrong
+    return count, wrong
 
 
 def aggregates(board: Path, loaded: reading.Loaded) -> list[str]:
     """Returns what of a `board.json` does not follow from the records; raises UserError where there is no JSON."""
     try:
-        said = json.loads(board.read_bytes())
+        stated = json.loads(board.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(f"expected a board.json, got {board}: {error}", "Name the one beside index.html.") from error
-    found = json.loads(site.serialise(view(gather(loaded))))
-    wrong = list(_differences("", said, found))
-    told = [f"{board.name}{place}: expected {known!r}, got {got!r}" for place, got, known in wrong[:MOST_TOLD]]
-    return [*told, f"{board.name}: {len(wrong) - MOST_TOLD} more"] if len(wrong) > MOST_TOLD else told
+    derived = json.loads(site.serialise(view(gather(loaded))))
+    wrong = list(_differences("", stated, derived))
+    named = [f"{board.name}{field}: expected {value!r}, got {got!r}" for field, got, value in wrong[:MOST_NAMED]]
+    return [*named, f"{board.name}: {len(wrong) - MOST_NAMED} more"] if len(wrong) > MOST_NAMED else named
 
 
-def _differences(place: str, said: Any, found: Any) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(said, dict) and isinstance(found, dict):
-        for name in sorted({*said, *found}):
-            yield from _differences(f"{place}.{name}", said.get(name), found.get(name))
-    elif isinstance(said, list) and isinstance(found, list) and len(said) == len(found):
-        for number, (one, other) in enumerate(zip(said, found, strict=True)):
-            yield from _differences(f"{place}[{number}]", one, other)
-    elif said != found:
-        yield place, said, found
+def _differences(field: str, stated: Any, derived: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(stated, dict) and isinstance(derived, dict):
+        for name in sorted({*stated, *derived}):
+            yield from _differences(f"{field}.{name}", stated.get(name), derived.get(name))
+    elif isinstance(stated, list) and isinstance(derived, list) and len(stated) == len(derived):
+        for number, (value, other) in enumerate(zip(stated, derived, strict=True)):
+            yield from _differences(f"{field}[{number}]", value, other)
+    elif stated != derived:
+        yield field, stated, derived
 
 
-def _said(record: Record) -> str:
+def _describe(record: Record) -> str:
     return f"{record.protection.name}@{record.strength:g} {record.artist} {record.attack.name} seed {record.seed}"

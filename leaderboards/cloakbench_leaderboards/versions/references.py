@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloakbench.errors import UserError
-from cloakbench.store.reading import CANARIES_FILE, FACTS_FILE, RECORDS_FILE, Loaded, load
+from cloakbench.store.paths import CANARIES_FILE, FACTS_FILE, RECORDS_FILE
+from cloakbench.store.reading import Loaded, load
 from cloakbench.submissions.naming import parse as parse_spelling
 
 FORMS = (

@@ -1,0 +1,77 @@
+"""Many files into a store at once: all of them, or none, also where the process is killed.
+
+Files are written to a folder of their own below the store. One rename of that folder decides: before it nothing has
+happened, after it whoever opens the store next moves what is left to be moved.
+"""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import shutil
+from pathlib import Path, PurePosixPath
+
+from cloakbench.errors import InfrastructureError
+from cloakbench.files import PARTIAL, write_whole
+
+COMMITTED = ".committed-"
+"""How the name of a folder begins whose files belong to the store already."""
+
+
+class Staging:
+    """Files on their way into the store at `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = root / f"{PARTIAL}{secrets.token_hex(8)}"
+        self.names: set[str] = set()
+
+    def write(self, name: PurePosixPath, data: bytes) -> None:
+        """Writes a file that will lie at `name` below the store; raises InfrastructureError where the disk is full."""
+        try:
+            write_whole(self.path / name, data)
+        except OSError as error:
+            raise _explain(self.root, error) from error
+        self.names.add(name.as_posix())
+
+    def commit(self) -> None:
+        """Puts all files in place; raises InfrastructureError where that fails, and the next reader repeats it."""
+        if not self.names:
+            return
+        try:
+            self.path.rename(self.root / self.path.name.replace(PARTIAL, COMMITTED))
+        except OSError as error:
+            raise _explain(self.root, error) from error
+        finish(self.root)
+
+    def discard(self) -> None:
+        """Removes what was not committed."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def finish(root: Path) -> None:
+    """Moves the files of committed folders to where they belong; nothing happens where there are none."""
+    for folder in sorted(root.glob(f"{COMMITTED}*")):
+        try:
+            _move(folder, root)
+        except OSError as error:
+            raise _explain(root, error) from error
+
+
+def _move(folder: Path, root: Path) -> None:
+    for file in sorted(folder.rglob("*")):
+        if file.is_dir():
+            continue
+        target = root / file.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file.replace(target)
+        except FileNotFoundError:  # another process moves the same folder
+            continue
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _explain(root: Path, error: OSError) -> InfrastructureError:
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    problem = "no space is left" if is_full else str(error.strerror)
+    return InfrastructureError(f"could not write to {root}: {problem}", "Free space or choose another --store.")

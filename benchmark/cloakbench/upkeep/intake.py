@@ -1,0 +1,173 @@
+"""What stores, reference folders and archives bring into a store: collected and compared first, then put in at once."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock, Timeout
+
+from cloakbench.errors import UserError
+from cloakbench.files import find_links, to_json
+from cloakbench.schemas.suite import SuiteFacts
+from cloakbench.store import paths, reading
+from cloakbench.store.origins import Origin, Verb
+from cloakbench.store.paths import MANIFEST, StorePaths
+from cloakbench.store.staging import Staging
+from cloakbench.store.store import CorruptFile, Store
+
+LOCK = "merge.lock"
+LOCK_WAIT_S = 60
+"""How long one merge waits for another one into the same store."""
+_SHARED_KINDS = ("images", "calibrations")
+"""What a run would take from the store, so that its origin is noted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A store, reference folder or archive."""
+
+    path: Path
+    """As the user named it."""
+    folder: Path
+    """Where its files are: the path itself, or where the archive was unpacked."""
+    suite: str | None
+    """None: the only one it holds."""
+    sha256: str = ""
+    """Of the archive."""
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether it is one file, made by `cloakbench submit`."""
+        return self.path != self.folder
+
+
+class Intake:
+    """Collects what a store lacks of sources; nothing of it is in the store before `commit`."""
+
+    def __init__(self, store: Store, verb: Verb) -> None:
+        self.store = store
+        self.verb = verb
+        self.staging = Staging(store.root)
+        self.added = 0
+        self.known = 0
+        self.files = 0
+        self._collected: dict[tuple[str, str], reading.FiledRecord] = {}
+        self._created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+    def add_records(self, source: Source, loaded: reading.Loaded) -> None:
+        """Collects the records that the store lacks.
+
+        Raises:
+            UserError: Two of all sources, or one of them and the store, differ in the result of a cell. Both are named.
+        """
+        for record, path in zip(loaded.records, loaded.paths, strict=True):
+            entry = reading.FiledRecord(f"{source.path}/{path}", record)
+            cell = (record.key, record.environment.env_class)
+            other = self._collected.get(cell) or self._read_own(*cell)
+            if other is None:
+                self.added += 1
+                self._write(self.store.record_path(*cell), to_json(record.model_dump(mode="json")))
+                self._note_origin(source, *cell)
+            else:
+                _require_same(other, entry)
+                self.known += 1
+                self._note_adoption(source, *cell)
+            self._collected[cell] = entry
+
+    def _read_own(self, key: str, env_class: str) -> reading.FiledRecord | None:
+        try:
+            record = self.store.read_record(key, env_class)
+        except CorruptFile:
+            return None
+        return reading.FiledRecord(str(self.store.record_path(key, env_class)), record) if record else None
+
+    def _note_adoption(self, source: Source, key: str, env_class: str) -> None:
+        """A record that was merged before and is now adopted is one that a run goes on from."""
+        if self.verb is Verb.ADOPT and not self.store.is_usable(key, env_class):
+            self._note_origin(source, key, env_class)
+
+    def _note_origin(self, source: Source, key: str, env_class: str) -> None:
+        origin = Origin(verb=self.verb, source=source.path.name, sha256=source.sha256, created=self._created)
+        self._write(self.store.origin_path(key, env_class), to_json(origin.model_dump(mode="json")))
+
+    def add_facts(self, facts: SuiteFacts) -> None:
+        """Collects the facts of a suite version of which the store has none."""
+        path = self.store.facts_path(facts.suite.name, facts.suite.version)
+        if not path.exists():
+            self._write(path, to_json(facts.model_dump(mode="json")))
+
+    def add_files(self, source: Source) -> None:
+        """Collects images, features and signatures that the store lacks; whole stages of images, or none of them."""
+        for path in _files(StorePaths(source.folder)):
+            name = path.relative_to(source.folder).as_posix()
+            if name in self.staging.names or self._has(name):
+                continue
+            self._write(self.store.root / name, path.read_bytes())
+            self.files += 1
+            file = paths.parse(name)
+            if file is not None and file.kind in _SHARED_KINDS:
+                self._note_origin(source, file.key, file.env_class)
+
+    def _has(self, name: str) -> bool:
+        file = paths.parse(name)
+        if file is not None and file.kind == "images":
+            return (self.store.images_path(file.key, file.env_class) / MANIFEST).exists()
+        return (self.store.root / name).exists()
+
+    def _write(self, path: Path, data: bytes) -> None:
+        self.staging.write(PurePosixPath(path.relative_to(self.store.root).as_posix()), data)
+
+
+def _files(folder: StorePaths) -> Iterator[Path]:
+    yield from folder.stage_files()
+    for path in sorted(folder.signatures.glob("*")):
+        if paths.is_signature(path.relative_to(folder.root).as_posix()):
+            yield path
+
+
+def _require_same(first: reading.FiledRecord, other: reading.FiledRecord) -> None:
+    if reading.get_result(first.record) != reading.get_result(other.record):
+        raise UserError(
+            reading.describe_conflict(other.record, first.path, other.path),
+            "One of them was changed or is not deterministic; take one of the folders into a store of its own.",
+        )
+
+
+def require_no_links(source: Source) -> None:
+    """Raises UserError where a folder holds symbolic links, which could lead to any file of this machine."""
+    links = find_links(source.folder)
+    if links:
+        raise UserError(
+            f"expected files and folders only in {source.path}, got the symbolic link {links[0]}",
+            "Copy what it points to in its place, or remove it.",
+        )
+
+
+@contextmanager
+def open_intake(store: Store, verb: Verb) -> Iterator[Intake]:
+    """Yields an intake into a store, which is put in at once at the end of the block, or not at all after an error.
+
+    Raises UserError where another process puts records into the same store for longer than `LOCK_WAIT_S`.
+    """
+    store.prepare()
+    lock = FileLock(store.root / LOCK, timeout=LOCK_WAIT_S)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"expected to be the only process that merges into {store.root}, got another one",
+            "Wait until it has ended, and repeat.",
+        ) from None
+    try:
+        intake = Intake(store, verb)
+        try:
+            yield intake
+            intake.staging.commit()
+        finally:
+            intake.staging.discard()
+    finally:
+        lock.release()

@@ -1,0 +1,422 @@
+"""Merging, adopting, signing and verifying records of strangers: all or nothing, with their origin."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from cloakbench import images
+from cloakbench.errors import InfrastructureError, UserError
+from cloakbench.store import reading, staging
+from cloakbench.store.origins import Verb
+from cloakbench.store.store import Store
+from cloakbench.upkeep import archive, sign
+from cloakbench.upkeep.adopt import adopt
+from cloakbench.upkeep.merge import merge
+from cloakbench.upkeep.verify import verify
+
+
+@pytest.fixture
+def source(good_run, tmp_path):
+    shutil.copytree(good_run.store.root, tmp_path / "source")
+    return Store(tmp_path / "source")
+
+
+@pytest.fixture
+def reference(good_run, tmp_path):
+    reading.export_reference(good_run.store.root, None, tmp_path / "reference")
+    return tmp_path / "reference"
+
+
+def lines(reference):
+    return [json.loads(line) for line in (reference / "records.jsonl").read_text().splitlines()]
+
+
+def rewrite(reference, documents):
+    (reference / "records.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
+
+
+def files(root):
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+def records_of(root):
+    return [name for name in files(root) if name.startswith("records/")]
+
+
+def test_a_cell_with_two_results_in_one_source_is_an_error_that_names_both(reference, tmp_path):
+    documents = lines(reference)
+    other = json.loads(json.dumps(documents[0]))
+    other["generations"] = {name: [value * 0.5 for value in row] for name, row in other["generations"].items()}
+    rewrite(reference, [*documents, other])
+    numbers = ["records.jsonl:1", f"records.jsonl:{len(documents) + 1}"]
+    problems = verify(reference).problems
+    assert any(all(number in problem for number in numbers) for problem in problems)
+    for take in (lambda store: adopt(reference, None, store), lambda store: merge([reference], store)):
+        store = Store(tmp_path / "target")
+        with pytest.raises(UserError, match=r"records\.jsonl:1 and records\.jsonl:"):
+            take(store)
+        assert records_of(store.root) == []
+
+
+def test_of_two_sources_that_differ_nothing_arrives_and_both_are_named(source, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(source.root, other)
+    path = next(p for p in Store(other).records() if json.loads(p.read_bytes())["sets"])
+    document = json.loads(path.read_bytes())
+    document["sets"] = {name: value + 1 for name, value in document["sets"].items()}
+    path.write_text(json.dumps(document))
+    store = Store(tmp_path / "target")
+    with pytest.raises(UserError) as caught:
+        merge([source.root, other], store)
+    assert str(source.root) in caught.value.message
+    assert str(other) in caught.value.message
+    assert records_of(store.root) == []
+
+
+@pytest.mark.parametrize("damage", ["key", "env_class", "nan", "infinity", "text"])
+def test_strings_and_numbers_without_limits_never_arrive(damage, reference, tmp_path):
+    documents = lines(reference)
+    first = documents[0]
+    if damage == "key":
+        first["key"] = "../../.."
+    elif damage == "env_class":
+        first["environment"]["env_class"] = "../../../../escaped"
+    elif damage == "text":
+        first["protection"]["title"] = "\x1b[2J\u202e"
+    else:
+        first["strength"] = float(damage)
+    rewrite(reference, documents)
+    store = Store(tmp_path / "deep" / "target")
+    with pytest.raises(UserError, match="faults"):
+        merge([reference], store)
+    assert not store.root.exists()
+    done = adopt(reference, None, store)
+    assert (done.added, done.damaged) == (len(documents) - 1, 1)
+    assert not list(tmp_path.rglob("escaped*"))
+    assert set(files(tmp_path / "deep")) == {f"target/{name}" for name in files(store.root)}
+
+
+def test_links_in_a_folder_of_a_stranger_are_never_followed(source, tmp_path):
+    (tmp_path / "private.key").write_text("PRIVATE")
+    link = source.root / "gallery" / "zz" / "x.webp"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "private.key")
+    for take in (lambda store: merge([source.root], store), lambda store: adopt(source.root, None, store)):
+        with pytest.raises(UserError, match="symbolic link"):
+            take(Store(tmp_path / "target"))
+    assert any("symbolic link" in problem for problem in verify(source.root).problems)
+    assert not (tmp_path / "target").exists()
+
+
+def test_files_that_the_layout_does_not_know_stay_where_they_are(source, tmp_path):
+    (source.root / "gallery" / "passwords.txt").write_text("secret")
+    (source.root / "signatures").mkdir(exist_ok=True)
+    (source.root / "signatures" / "evil.sh").write_text("secret")
+    store = Store(tmp_path / "target")
+    merge([source.root], store)
+    assert not [name for name in files(store.root) if "passwords" in name or "evil" in name]
+
+
+def test_an_error_while_files_are_staged_leaves_no_trace(source, tmp_path, monkeypatch):
+    store, written = Store(tmp_path / "target"), []
+    real = staging.write_whole
+
+    def fill(path, data):
+        written.append(path)
+        if len(written) > 5:
+            raise OSError(28, "No space left on device")
+        real(path, data)
+
+    monkeypatch.setattr(staging, "write_whole", fill)
+    with pytest.raises(InfrastructureError, match="no space is left"):
+        merge([source.root], store)
+    assert [name for name in files(store.root) if name != "merge.lock"] == []
+
+
+def test_a_killed_merge_has_put_in_all_or_nothing(source, tmp_path):
+    whole = Store(tmp_path / "whole")
+    merge([source.root], whole)
+    expected = records_of(whole.root)
+    results = set()
+    for number, moves in enumerate([0, 1, 7]):
+        store = Store(tmp_path / f"killed-{number}")
+        pid = os.fork()
+        if pid == 0:
+            kill_after(moves)
+            merge([source.root], store)
+            os._exit(0)
+        assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+        present = reading.suite_names(store.root) if (store.root / "facts").exists() or moves else []
+        results.add(bool(present))
+        assert records_of(store.root) == (expected if moves else [])
+        assert not list(store.root.glob(".committed-*"))
+        merge([source.root], store)
+        assert records_of(store.root) == expected
+    assert results == {False, True}
+
+
+def kill_after(moves):
+    """Ends this process by SIGKILL before it has put in so many files; 0: while it still writes them."""
+    if moves == 0:
+        staging.Staging.commit = lambda _self: os.kill(os.getpid(), signal.SIGKILL)
+        return
+    real, count = staging.Path.replace, []
+
+    def replace(path, target):
+        if staging.COMMITTED in str(path):
+            count.append(path)
+            if len(count) > moves:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return real(path, target)
+
+    staging.Path.replace = replace
+
+
+def test_a_run_treats_merged_cells_as_not_its_own_and_goes_on_from_adopted_ones(good_run, source, tmp_path):
+    from cloakbench.cells import pipeline
+
+    env_class = good_run.environment.env_class
+    merged, adopted = Store(tmp_path / "merged"), Store(tmp_path / "adopted")
+    merge([source.root], merged)
+    adopt(source.root, None, adopted)
+    for cell in good_run.cells:
+        assert merged.read_record(cell.key, env_class) is not None
+        assert pipeline.finished(merged, cell, env_class) is None
+        assert pipeline.finished(adopted, cell, env_class) is not None
+        assert merged.read_origin(cell.key, env_class).verb is Verb.MERGE
+        assert not adopted.is_own(cell.key, env_class)
+        if "protect" in cell.keys:
+            assert not merged.is_usable(cell.keys["protect"], env_class)
+    merged.mark_own(good_run.cells[0].key, env_class)
+    assert pipeline.finished(merged, good_run.cells[0], env_class) is not None
+
+
+@pytest.fixture
+def key(tmp_path):
+    path = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    return path
+
+
+def test_sign_signs_what_ran_here_and_nothing_else(good_run, source, key, tmp_path, monkeypatch):
+    signers = tmp_path / "signers"
+    signers.write_text("maintainer " + (tmp_path / "key.pub").read_text())
+    monkeypatch.setenv("CLOAKBENCH_SIGNERS", str(signers))
+    store = Store(tmp_path / "target")
+    merge([source.root], store)
+    with pytest.raises(UserError, match="merged or adopted"):
+        sign.sign_own(store.root, None, key)
+    first = good_run.cells[0]
+    store.mark_own(first.key, good_run.environment.env_class)
+    done = sign.sign_own(store.root, None, key)
+    assert (done.records, done.left_out) == (1, len(good_run.cells) - 1)
+    report = verify(store.root)
+    assert (report.signed, report.merged, report.problems) == (1, len(good_run.cells) - 1, [])
+    reading.export_reference(store.root, None, tmp_path / "exported")
+    assert verify(tmp_path / "exported").signed == 1
+    with pytest.raises(UserError, match="reference folder"):
+        sign.sign_own(tmp_path / "exported", None, key)
+    # The key expires, is replaced by another one, and is taken off the list.
+    public = (tmp_path / "key.pub").read_text()
+    for line in (f'maintainer valid-before="20200101" {public}', "", "someone ssh-ed25519 AAAA\n"):
+        signers.write_text(line)
+        assert verify(store.root).signed == 0
+
+
+def protected_image(store):
+    """The first protected image of the good protection, and its record."""
+    from cloakbench.store import key as keys
+
+    for path in store.records():
+        record = store.read_record(path.parent.name, path.stem)
+        if record.protection.name == "good":
+            return store.image_path(keys.digest(record.components["protect"]), path.stem, 0), record
+    raise AssertionError("expected a record of the good protection")
+
+
+def spoil(store, change):
+    for path in store.records():
+        document = json.loads(path.read_bytes())
+        if document["protection"]["name"] == "good":
+            change(document)
+            path.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda d: d["quality"].update(psnr=[60.0] * 3), "psnr"),
+        (lambda d: d["quality"].update({"mini-lpips": [0.0001] * 3}), "mini-lpips"),
+        (lambda d: d["quality"].update(linf=[1.0] * 3), "linf"),
+        (lambda d: d["quality"].update(linf=[255.0] * 3), "levels"),
+        (lambda d: d["generations"].update({"style-distance": [0.9] * 2}), "style-distance"),
+        (lambda d: d["sets"].update(kid=55.0), "kid"),
+        (lambda d: d["generations"].update({"style-distance": [-5.0] * 2}), "at least 0"),
+        (lambda d: d.update(created="2199-01-01T00:00:00+00:00"), "in the past"),
+    ],
+)
+def test_a_value_that_the_kept_images_do_not_give_is_named(change, word, source, weights, monkeypatch):
+    monkeypatch.setenv("CLOAKBENCH_MODELS", str(weights))
+    report = verify(source.root, is_deep=True)
+    assert report.problems == []
+    assert report.recomputed > 20
+    spoil(source, change)
+    assert any(word in problem for problem in verify(source.root, is_deep=True).problems)
+
+
+def test_a_sample_is_drawn_with_the_seed(source, weights, monkeypatch):
+    monkeypatch.setenv("CLOAKBENCH_MODELS", str(weights))
+    monkeypatch.setattr("cloakbench.upkeep.verify.SAMPLE", 2)
+    counts = [verify(source.root, seed=seed).recomputed for seed in (1, 1, 2)]
+    assert counts[0] == counts[1]
+    assert max(counts) < verify(source.root, is_deep=True).recomputed
+
+
+def test_images_over_the_budget_are_refused_though_all_digests_fit(source, tmp_path, weights, monkeypatch):
+    """What a protection with two faces left behind: the record says `linf`, the images differ by 255 levels."""
+    from cloakbench.store import key as keys
+
+    monkeypatch.setenv("CLOAKBENCH_MODELS", str(weights))
+    env_class = None
+    for path in source.records():
+        document = json.loads(path.read_bytes())
+        if document["protection"]["name"] != "good":
+            continue
+        env_class = path.stem
+        name = keys.digest(document["components"]["protect"])
+        pixels, manifest = source.read_images(name, env_class)
+        inverted = [255 - image if image.mean() < 999 else image for image in pixels]
+        if manifest["digests"] == [images.digest(image) for image in pixels] and "flipped" not in manifest:
+            source.write_images(name, env_class, inverted, {"flipped": True})
+            flipped = inverted
+        document["digests"]["protect"] = [images.digest(image) for image in flipped]
+        document["quality"]["linf"] = [8.0] * 3
+        path.write_text(json.dumps(document))
+    archive.pack("good", None, source.root, tmp_path / "faces.zip")
+    with pytest.raises(UserError, match="levels"):
+        merge([tmp_path / "faces.zip"], Store(tmp_path / "target"))
+
+
+def test_damaged_archives_are_refused_in_words(source, tmp_path):
+    path = tmp_path / "good.zip"
+    archive.pack("good", None, source.root, path)
+    with zipfile.ZipFile(path) as opened:
+        info = next(i for i in opened.infolist() if i.filename.startswith("facts/"))
+        contents = {name: opened.read(name) for name in opened.namelist()}
+    start = info.header_offset + 30 + len(info.filename) + 20
+    raw = bytearray(path.read_bytes())
+    raw[start : start + 40] = bytes(0xFF ^ byte for byte in raw[start : start + 40])
+    (tmp_path / "corrupt.zip").write_bytes(raw)
+    with zipfile.ZipFile(tmp_path / "lzma.zip", "w", zipfile.ZIP_LZMA) as opened:
+        for name, data in contents.items():
+            opened.writestr(name, data)
+    for name in ("corrupt.zip", "lzma.zip"):
+        with pytest.raises(UserError, match=r"expected (an archive|stored or deflated)"):
+            archive.unpack(tmp_path / name, tmp_path / f"{name}-out")
+
+
+def test_images_that_decode_to_too_many_bytes_are_refused_before_they_do(source, monkeypatch):
+    path, record = protected_image(source)
+    key_of_stage = path.parent.parent.name
+    path.write_bytes(images.encode(np.zeros((4096, 2048, 3), np.uint8)))
+    with pytest.raises(InfrastructureError, match="damaged"):
+        source.read_images(key_of_stage, record.environment.env_class)
+
+
+@pytest.mark.parametrize(
+    ("start", "word"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"\0\0\0\n", "Invalid JSON"),
+        (b"[" * 100_000 + b"\n", "recursion"),
+        (b'{"key": "\n', "Invalid JSON"),
+    ],
+)
+def test_lines_that_are_no_records_are_named(start, word, reference):
+    path = reference / "records.jsonl"
+    path.write_bytes(start + path.read_bytes())
+    [problem] = [line for line in verify(reference).problems if line.startswith("records.jsonl:1:")]
+    assert word in problem
+
+
+def test_a_byte_order_mark_and_other_line_ends_change_nothing(reference):
+    before = verify(reference).records
+    for name in ("records.jsonl", "facts.json"):
+        path = reference / name
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    report = verify(reference)
+    assert (report.records, report.problems) == (before, [])
+
+
+def test_a_newer_schema_is_not_read_as_this_one(reference):
+    documents = lines(reference)
+    documents[0]["schema_version"] = 2
+    rewrite(reference, documents)
+    assert any("schema_version" in problem for problem in verify(reference).problems)
+
+
+def test_a_folder_is_a_store_or_a_reference_and_never_both(source, reference, tmp_path, cloakbench):
+    done = cloakbench("export", "tiny", "--source", source.root, "--out", source.root)
+    assert (done.code, (source.root / "facts.json").exists()) == (2, False)
+    assert cloakbench("merge", source.root, "--store", reference).code == 2
+    assert cloakbench("adopt", source.root, "--store", reference).code == 2
+    shutil.copy(reference / "facts.json", source.root)
+    for verb in ("verify", "board"):
+        arguments = ["verify", source.root] if verb == "verify" else ["board", "--source", source.root]
+        done = cloakbench(*arguments)
+        assert (done.code, "got both" in done.err) == (2, True)
+    assert cloakbench("gc", "--store", tmp_path / "nosuch").code == 2
+
+
+def test_an_unexpected_error_ends_with_2_and_no_traceback(source, cloakbench, monkeypatch):
+    monkeypatch.setattr("cloakbench.upkeep.verify.verify", lambda *_, **__: 1 / 0)
+    done = cloakbench("verify", source.root)
+    assert done.code == 2
+    assert "ZeroDivisionError" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_output_that_is_closed_is_no_fault(source):
+    command = f"from cloakbench.cli import main; main(['verify', {str(source.root)!r}])"
+    for redirect in (">&-", ">&- 2>&-", "</dev/null >/dev/full"):
+        shell = f'exec {sys.executable} -c "$0" {redirect}'
+        done = subprocess.run(["/bin/bash", "-c", shell, command], stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == (2 if "full" in redirect else 0), done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_new_files_have_the_permissions_that_the_umask_leaves(good_run, tmp_path):
+    before = os.umask(0o077)
+    try:
+        adopt(good_run.store.root, None, Store(tmp_path / "private"))
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in Store(tmp_path / "private").records()}
+    assert modes == {0o600}
+
+
+def test_a_disk_that_is_full_is_explained_and_nothing_arrives(source, tmp_path):
+    (tmp_path / "file").write_text("a file in place of a store")
+    with pytest.raises(UserError, match="writable store"):
+        merge([source.root], Store(tmp_path / "file"))
+    store = Store(tmp_path / "target")
+    pid = os.fork()
+    if pid == 0:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+        try:
+            merge([source.root], store)
+        except InfrastructureError:
+            os._exit(3)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+    assert [name for name in files(store.root) if name != "merge.lock"] == []
