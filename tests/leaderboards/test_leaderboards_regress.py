@@ -64,7 +64,7 @@ def test_versions_protections_and_commits_are_compared(store, cloakbench, tmp_pa
         (["compare", "photoguard@9", "photoguard"], "expected a version of photoguard in results: 1.0, got 9"),
         (["compare", "HEAD:reference", "photoguard"], "git finds no facts.json there"),
         (["compare", ":photoguard", "photoguard"], "expected one side of a comparison, got ':photoguard'"),
-        (["regress", "--baseline", "empty"], "neither a store nor a reference folder"),
+        (["regress", "--baseline", "empty"], "expected a protection with records"),
     ],
 )
 def test_wrong_sides_end_with_2_and_say_why(store, cloakbench, tmp_path, arguments, said):
