@@ -21,7 +21,7 @@ WORST_CASE = "worst-case"
 ENTRY_COLUMNS = ["protection", "column", "value", "low", "high", "artists", "state", "gate", "note"]
 LEAST_RANKED = 2
 """A rank compares: with fewer whole entries there is none."""
-ALONE = "no second entry is whole, so there is nothing to rank it against"
+ALONE = "a rank needs two whole entries, and no second entry is whole"
 CONTROLS = tuple(str(role) for role in Role if role.is_control)
 """Roles of the entries that every board holds, in the order of tables."""
 
