@@ -18,7 +18,7 @@ SHARED = {"Context", "Finding", "Order", "Picture", "Status"}
 ALLOWED = {
     "benchmark/cloakbench": 9,
     "benchmark/cloakbench/attacks": 13,
-    "benchmark/cloakbench/cells": 15,
+    "benchmark/cloakbench/cells": 16,
     "benchmark/cloakbench/commands": 19,
     "benchmark/cloakbench/execute": 3,
     "benchmark/cloakbench/models": 8,

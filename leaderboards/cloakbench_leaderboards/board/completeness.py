@@ -65,7 +65,7 @@ def completeness(evidence: Evidence) -> Mapping[str, Completeness]:
 
 
 def _needed(evidence: Evidence, entry: BoardEntry) -> int:
-    if entry.name in evidence.standings.places:
+    if entry.name in evidence.standings.complete:
         return 0
     setting = evidence.setting
     attacks = setting.family if evidence.suite.rank_by == WORST_CASE else [setting.attack]

@@ -116,7 +116,7 @@ def _trust(evidence: Evidence) -> str:
 
 def _order_words(evidence: Evidence, arranged: Order, runs: Mapping[str, Completeness]) -> str:
     entries = [*arranged.complete, *arranged.incomplete]
-    ranked = len(evidence.standings.places)
+    ranked = len(evidence.standings.complete)
     if arranged.has_ranking:
         return f"Ranked by {evidence.standings.rank_column.title}; entries below the rule are incomplete."
     total = len(evidence.setting.family)

@@ -48,6 +48,8 @@ class Standings:
     places: dict[str, Standing]
     unranked: dict[str, str]
     """Why an entry has no place, by name."""
+    complete: tuple[str, ...]
+    """Submissions that could be ranked; with fewer than two of them there are no places."""
     provisional: tuple[str, ...]
     """Submissions by P against the headline's attack alone, which most have whole; not a ranking."""
     flips: dict[str, tuple[int, int]]
@@ -89,6 +91,7 @@ def standings(setting: Setting, subjects: Sequence[EntryPoints]) -> Standings:
             unranked[subject.name] = reason
         else:
             ranked.append(row)
+    complete = tuple(entries[row].name for row in ranked)
     if len(ranked) < LEAST_RANKED:
         unranked |= {entries[row].name: ALONE for row in ranked}
         ranked = []
@@ -98,6 +101,7 @@ def standings(setting: Setting, subjects: Sequence[EntryPoints]) -> Standings:
         rank_column=rank_column,
         places=_places(entries, rank_column, ranked),
         unranked=unranked,
+        complete=complete,
         provisional=_provisional(setting, entries),
         flips=_flips(columns, rank_column, ranked),
         front=frozenset(_front(setting, [subject for subject in entries if subject.role == Role.SUBMISSION])),
