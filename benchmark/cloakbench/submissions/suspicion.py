@@ -6,6 +6,7 @@ is shown with the flag.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,10 +27,10 @@ BLURS = (1.0, 2.0)
 
 
 def flags(originals: Sequence[Pixels], done: Protected) -> list[tuple[str, bool, str]]:
-    """Returns (name, whether nothing is suspicious, what was found) for each flag."""
+    """Returns (name, whether nothing is suspicious, the measured value in words) for each flag."""
     share = max(recoloured(a, b) for a, b in zip(originals, done.images, strict=True))
     ratio = beyond_noise(originals, done.images)
-    equal = any((a == b).all() for n, a in enumerate(done.images) for b in done.images[n + 1 :] if a.shape == b.shape)
+    equal = any(np.array_equal(first, second) for first, second in itertools.combinations(done.images, 2))
     return [
         ("other input, other output", not equal, "two images came back the same" if equal else "outputs differ"),
         ("no mere blur or recolouring", share <= EXPLAINED, f"explains {share:.0%} of the change at most"),

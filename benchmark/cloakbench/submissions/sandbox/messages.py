@@ -78,7 +78,7 @@ class Protect(_Message):
     captions: list[str]
 
 
-class Order(_Message):
+class AnyOrder(_Message):
     """Any order."""
 
     order: Start | Load | Protect = Field(discriminator="do")
@@ -136,4 +136,4 @@ def read_order(stream: BinaryIO) -> Start | Load | Protect | None:
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:
         return None
-    return Order.model_validate_json(b'{"order":' + stream.read(LENGTH.unpack(head)[0]) + b"}").order
+    return AnyOrder.model_validate_json(b'{"order":' + stream.read(LENGTH.unpack(head)[0]) + b"}").order

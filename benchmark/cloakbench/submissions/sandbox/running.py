@@ -62,33 +62,22 @@ class RunningWorker:
         """
         self._mark = env[processes.MARK]
         self._overhead = 1
+        self._output: deque[bytes] = deque(maxlen=KEPT_OUTPUT)
+        self._limits, self._deadline, self._next_look = Limits(), 0.0, 0.0
+        self._exit_code: int | None = None
         orders, self._orders = os.pipe()
         self._answers, answers = os.pipe()
         self._report, report = os.pipe()
+        ends = [orders, answers, report]
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own worker, no shell
-                command(orders, answers, report),
-                cwd=folder,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=[orders, answers, report],
-                start_new_session=True,
-            )
+            self._process = _popen(command(*ends), ends, folder, env)
         except OSError:
             self._close()
             raise
         finally:
-            for descriptor in (orders, answers, report):
+            for descriptor in ends:
                 os.close(descriptor)
-        for descriptor in (self._orders, self._answers):
-            os.set_blocking(descriptor, False)
-            with contextlib.suppress(OSError):  # a system may allow less
-                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PART)
-        self._output: deque[bytes] = deque(maxlen=KEPT_OUTPUT)
-        self._limits, self._deadline, self._next_look = Limits(), 0.0, 0.0
-        self._exit_code: int | None = None
+        _prepare([self._orders, self._answers])
         threading.Thread(target=self._drain, daemon=True).start()
 
     def set_overhead(self, count: int) -> None:
@@ -241,3 +230,24 @@ class RunningWorker:
             if descriptor >= 0:
                 os.close(descriptor)
         self._orders = self._answers = self._report = -1
+
+
+def _popen(command: Sequence[str], ends: Sequence[int], folder: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - our own worker, no shell
+        command,
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=ends,
+        start_new_session=True,
+    )
+
+
+def _prepare(descriptors: Sequence[int]) -> None:
+    """Makes pipes non-blocking and large."""
+    for descriptor in descriptors:
+        os.set_blocking(descriptor, False)
+        with contextlib.suppress(OSError):  # a system may allow less
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PART)

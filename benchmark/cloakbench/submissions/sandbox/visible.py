@@ -49,7 +49,10 @@ def folders(python: Path, variables: dict[str, str]) -> list[Path]:
 
 def devices() -> list[Path]:
     """Returns the graphics devices of this machine."""
-    return sorted(path for pattern in DEVICES for path in Path("/dev").glob(pattern))
+    paths: list[Path] = []
+    for pattern in DEVICES:
+        paths += Path("/dev").glob(pattern)
+    return sorted(paths)
 
 
 def writable(box: Path, has_own_devices: bool) -> list[Path]:
