@@ -10,6 +10,7 @@ import pytest
 import tiny
 
 from cloakbench.datasets import freeze
+from cloakbench.errors import UserError
 from cloakbench.images import encode
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
@@ -59,6 +60,7 @@ def shortened(rule: Path) -> Suite:
             "seeds": seeds,
             "sampling": sampling,
             "dtype": "float32",
+            "perceptual": "mini-lpips",  # LPIPS's weights cannot be had everywhere
             "metrics": metrics,
             "matching": matching,
         }
@@ -97,6 +99,15 @@ def test_strengths_are_sought_on_paintings_of_others(painting):
     assert {(cell.entry.facts.name, cell.target) for cell in sought} == {("random-noise", 0.15)}
     [asked] = sought[0].recipes["calibrate"]["asked"]
     assert asked["images"] == repin.image_digests
+
+
+def test_a_run_without_the_weights_of_its_distance_stops_before_it_starts(painting, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    lpips = replace(painting, suite=painting.suite.model_copy(update={"perceptual": "lpips-vgg"}))
+    with pytest.raises(UserError, match="lpips-vgg"):
+        run(lpips)
+    assert list(lpips.store.records()) == []
 
 
 def test_paintings_of_512_pixels_are_purified_learned_and_imitated(painting):
