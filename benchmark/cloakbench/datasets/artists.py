@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cloakbench import image_files, images
 from cloakbench.datasets import manifest, masks
-from cloakbench.datasets.distinct import Picture, check_distinct
+from cloakbench.datasets.distinct import NamedPicture, check_distinct
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels
 from cloakbench.schemas.suite import Suite
@@ -93,7 +93,9 @@ def folder_artists(folder: Path, suite: Suite, size: int) -> list[Artist]:
         )
     image_files.check_names(path.name for path in artist_folders)
     pictures = {path: _squares(path, size) for path in artist_folders}
-    check_distinct(Picture(path, images.digest(pixels)) for squares in pictures.values() for path, pixels in squares)
+    check_distinct(
+        NamedPicture(path, images.digest(pixels)) for squares in pictures.values() for path, pixels in squares
+    )
     return [_folder_artist(path.name, squares, suite, size) for path, squares in pictures.items()]
 
 

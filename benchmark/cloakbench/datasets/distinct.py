@@ -9,14 +9,14 @@ from typing import NamedTuple
 from cloakbench.errors import UserError
 
 
-class Picture(NamedTuple):
+class NamedPicture(NamedTuple):
     """A picture file with the digest of its pixels."""
 
     path: Path
     digest: str
 
 
-def check_distinct(pictures: Iterable[Picture]) -> None:
+def check_distinct(pictures: Iterable[NamedPicture]) -> None:
     """Raises UserError where two pictures have equal pixels; the message names both files."""
     first: dict[str, Path] = {}
     for picture in pictures:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cloakbench import image_files, images
 from cloakbench.datasets import masks, selection
-from cloakbench.datasets.distinct import Picture, check_distinct
+from cloakbench.datasets.distinct import NamedPicture, check_distinct
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels
 from cloakbench.schemas.suite import Suite
@@ -109,7 +109,7 @@ def load(folder: Path | None, suite: Suite, size: int) -> list[Chosen]:
         painted = masks.beside([folder / item.file for item in protected], size)
         chosen.append(Chosen(name, tuple(protected.values()), captions, tuple(references.values()), painted))
         squares = [*protected.items(), *references.items()]
-        pictures += [Picture(folder / item.file, images.digest(square)) for item, square in squares]
+        pictures += [NamedPicture(folder / item.file, images.digest(square)) for item, square in squares]
     check_distinct(pictures)
     return chosen
 

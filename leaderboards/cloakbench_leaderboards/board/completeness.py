@@ -37,7 +37,7 @@ class Completeness(NamedTuple):
         return self.measured / self.planned if self.planned else 0.0
 
 
-class Order(NamedTuple):
+class ProvisionalOrder(NamedTuple):
     """The entries of the front page."""
 
     has_ranking: bool
@@ -102,7 +102,7 @@ def has_ranking(evidence: Evidence) -> bool:
     return len(evidence.standings.places) >= LEAST_RANKED
 
 
-def order(evidence: Evidence) -> Order:
+def order(evidence: Evidence) -> ProvisionalOrder:
     """Returns the order of the front page.
 
     With at least two ranked entries it is the ranking. Otherwise the order is provisional: entries by the number that
@@ -113,7 +113,7 @@ def order(evidence: Evidence) -> Order:
     ranked = [entry for entry in submissions if entry.name in evidence.standings.places]
     if has_ranking(evidence):
         rest = [entry for entry in submissions if entry not in ranked]
-        return Order(True, ranked, rest, controls)
+        return ProvisionalOrder(True, ranked, rest, controls)
     values = {entry.name: plain_number(evidence, entry.name) for entry in submissions}
     comparable = []
     for entry in submissions:
@@ -122,4 +122,4 @@ def order(evidence: Evidence) -> Order:
             comparable.append(entry)
     comparable.sort(key=lambda entry: -values[entry.name][1].value)
     rest = [entry for entry in submissions if entry not in comparable]
-    return Order(False, comparable, rest, controls)
+    return ProvisionalOrder(False, comparable, rest, controls)

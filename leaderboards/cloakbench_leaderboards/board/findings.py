@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.completeness import Completeness, Order, plain_number
+from cloakbench_leaderboards.board.completeness import Completeness, ProvisionalOrder, plain_number
 from cloakbench_leaderboards.board.number_cells import WORST
 from cloakbench_leaderboards.board.words import stop_name
 from cloakbench_leaderboards.scores import ranking
@@ -21,24 +21,24 @@ LISTED = 4
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
-class Finding(NamedTuple):
+class BoardFinding(NamedTuple):
     """One finding: the result in a few words, then the numbers behind it."""
 
     result: str
     numbers: str
 
 
-def findings(evidence: Evidence, order: Order, runs: Mapping[str, Completeness]) -> tuple[Finding, ...]:
+def findings(evidence: Evidence, order: ProvisionalOrder, runs: Mapping[str, Completeness]) -> tuple[BoardFinding, ...]:
     """Returns the findings: who leads at equal visibility, and what cleaning leaves."""
     if len(evidence.artists) < MIN_ARTISTS or not any(entry for entry in evidence.entries if not entry.is_control):
         return ()
     return (_lead(evidence), _cleaning(evidence, order, runs))
 
 
-def _lead(evidence: Evidence) -> Finding:
+def _lead(evidence: Evidence) -> BoardFinding:
     entries = _by_plain_number(evidence)
     if not entries:
-        return Finding("No protection is measured yet.", "No entry has a score for all artists.")
+        return BoardFinding("No protection is measured yet.", "No entry has a score for all artists.")
     estimates = [plain_number(evidence, entry.name)[1] for entry in entries]
     tied = _tied_with_first(evidence, entries)
     shown = [f"{entries[0].label} takes away {share_words(estimates[0])} of what a copycat learns"]
@@ -51,12 +51,12 @@ def _lead(evidence: Evidence) -> Finding:
     numbers += _noise_words(evidence)
     is_clear = estimates[0].has_interval and estimates[0].low > 0
     if not is_clear:
-        return Finding("No protection is told apart from no protection.", numbers)
+        return BoardFinding("No protection is told apart from no protection.", numbers)
     if tied:
-        return Finding("No protection wins yet.", numbers)
+        return BoardFinding("No protection wins yet.", numbers)
     if len(entries) == 1:
-        return Finding(f"Only {entries[0].label} is measured.", numbers)
-    return Finding(f"{entries[0].label} protects most before cleaning.", numbers)
+        return BoardFinding(f"Only {entries[0].label} is measured.", numbers)
+    return BoardFinding(f"{entries[0].label} protects most before cleaning.", numbers)
 
 
 def _by_plain_number(evidence: Evidence) -> list[BoardEntry]:
@@ -93,7 +93,7 @@ def _noise_words(evidence: Evidence) -> str:
     return ""
 
 
-def _cleaning(evidence: Evidence, order: Order, runs: Mapping[str, Completeness]) -> Finding:
+def _cleaning(evidence: Evidence, order: ProvisionalOrder, runs: Mapping[str, Completeness]) -> BoardFinding:
     whole = []
     for entry in (*order.complete, *order.incomplete):
         value, estimate = evidence.standings.value(WORST, entry.name)
@@ -105,17 +105,17 @@ def _cleaning(evidence: Evidence, order: Order, runs: Mapping[str, Completeness]
     )
     rest = rest if lacking else ""
     if not whole:
-        return Finding("Cleaning is not measured yet.", f"No entry was run under every cleaning trick.{rest}")
+        return BoardFinding("Cleaning is not measured yet.", f"No entry was run under every cleaning trick.{rest}")
     whole.sort(key=lambda pair: -pair[1].value)
     shown = [f"{entry.label} keeps {share_words(estimate)}" for entry, estimate in whole[:LISTED]]
     numbers = f"Under the best cleaning trick {', '.join(shown)}.{rest}"
     broken = [entry for entry, estimate in whole if not (estimate.has_interval and estimate.low > 0)]
     if len(broken) < len(whole):
         survivors = [entry.label for entry, _ in whole if entry not in broken]
-        return Finding(f"Some protection survives cleaning: {text.listed(survivors, LISTED)}.", numbers)
+        return BoardFinding(f"Some protection survives cleaning: {text.listed(survivors, LISTED)}.", numbers)
     if len(whole) == 1:
-        return Finding("Cleaning breaks the only entry that was tested fully.", numbers)
-    return Finding(f"Cleaning breaks all {len(whole)} entries that were tested fully.", numbers)
+        return BoardFinding("Cleaning breaks the only entry that was tested fully.", numbers)
+    return BoardFinding(f"Cleaning breaks all {len(whole)} entries that were tested fully.", numbers)
 
 
 def _counted(count: int) -> str:

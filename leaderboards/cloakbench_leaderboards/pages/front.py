@@ -10,9 +10,9 @@ from cloakbench.store.paths import StorePaths
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import vega
 from cloakbench_leaderboards.board.board import commits
-from cloakbench_leaderboards.board.completeness import Completeness, Order, completeness, order
+from cloakbench_leaderboards.board.completeness import Completeness, ProvisionalOrder, completeness, order
 from cloakbench_leaderboards.board.curves import quality_metrics
-from cloakbench_leaderboards.board.findings import Finding, findings
+from cloakbench_leaderboards.board.findings import BoardFinding, findings
 from cloakbench_leaderboards.board.view import Board, Pair, TradeOffCurve
 from cloakbench_leaderboards.board.words import GLOSSARY, stop_name
 from cloakbench_leaderboards.pages import cell, front_parts
@@ -34,7 +34,7 @@ EQUAL, MISSING, NUMBERS = "equal.html", "missing.html", "numbers.html"
 class FrontView:
     """The content of the front page."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[BoardFinding, ...]
     measured: int
     planned: int
     needed: int
@@ -114,7 +114,7 @@ def _trust(evidence: Evidence) -> str:
     return text.listed(sorted(labels))
 
 
-def _order_words(evidence: Evidence, arranged: Order, runs: Mapping[str, Completeness]) -> str:
+def _order_words(evidence: Evidence, arranged: ProvisionalOrder, runs: Mapping[str, Completeness]) -> str:
     entries = [*arranged.complete, *arranged.incomplete]
     ranked = len(evidence.standings.complete)
     if arranged.has_ranking:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cloakbench.schemas.kinds import PointState
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.completeness import Completeness, Order, plain_number
+from cloakbench_leaderboards.board.completeness import Completeness, ProvisionalOrder, plain_number
 from cloakbench_leaderboards.board.curves import first_metric, quality_metrics
 from cloakbench_leaderboards.board.headline import rank_cell
 from cloakbench_leaderboards.board.number_cells import (
@@ -184,7 +184,7 @@ def _visibility(evidence: Evidence, entry: BoardEntry) -> TableCell:
     return TableCell(text.number(first), first, detail=", ".join(gates))
 
 
-def heat(lookup: Lookup, order: Order) -> AttackHeat:
+def heat(lookup: Lookup, order: ProvisionalOrder) -> AttackHeat:
     """Returns the heat map of the submissions, and of random noise, under the ranked attacks."""
     evidence = lookup.evidence
     noise = [entry for entry in order.controls if entry.facts.role == "random-noise"]
@@ -210,7 +210,9 @@ def _heat_cell(lookup: Lookup, entry: BoardEntry, number: int) -> HeatCell:
     return HeatCell(Shade(two_digits(p), shade_class(p), text.plain(note)), link, p)
 
 
-def strips(lookup: Lookup, pictures: PictureFinder, order: Order) -> dict[str, dict[str, list[dict[str, str]]]]:
+def strips(
+    lookup: Lookup, pictures: PictureFinder, order: ProvisionalOrder
+) -> dict[str, dict[str, list[dict[str, str]]]]:
     """Returns the pictures of the first entries by label and artist; empty where the source holds none."""
     if not pictures.has_any:
         return {}

@@ -138,7 +138,7 @@ class SandboxedSubmission:
             self._show(model.alias)
         claims = self._loaded()
         shapes = [(pixels.shape[0], pixels.shape[1], 3) for pixels in originals]
-        surrogate = messages.Surrogate(**asdict(model)) if model else None
+        surrogate = messages.SurrogateMessage(**asdict(model)) if model else None
         asked = messages.Protect(number=self._count(), model=surrogate, shapes=shapes, **asdict(order))
         answer, changed = self._exchange(asked, originals)
         if self._running is not None and not self._running.is_alone():

@@ -54,7 +54,7 @@ class Load(_Message):
     spelling: str
 
 
-class Surrogate(_Message):
+class SurrogateMessage(_Message):
     """Which surrogate the worker loads."""
 
     alias: str
@@ -69,7 +69,7 @@ class Protect(_Message):
 
     do: Literal["protect"] = "protect"
     number: int
-    model: Surrogate | None
+    model: SurrogateMessage | None
     shapes: list[tuple[int, int, int]]
     strength: float
     budget_255: int

@@ -158,7 +158,7 @@ class SubmissionHost:
         return {"kind": "images"}, guard.protect(self._instance, originals, call)
 
 
-def _surrogate(model: messages.Surrogate | None) -> Any:
+def _surrogate(model: messages.SurrogateMessage | None) -> Any:
     import torch
 
     from cloakbench.contract import Surrogate

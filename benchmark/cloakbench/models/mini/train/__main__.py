@@ -49,7 +49,9 @@ def run(name: str, options: argparse.Namespace) -> None:
     workers = drawing.start(stage.teacher) if stage.teacher else []
     weights = options.stages / f"{name}.safetensors"
     try:
-        stage.train(table.Context(Run(name, options.work, weights, options.minutes, options.device), options.weights))
+        stage.train(
+            table.StageContext(Run(name, options.work, weights, options.minutes, options.device), options.weights)
+        )
     finally:
         for worker in workers:
             worker.terminate()

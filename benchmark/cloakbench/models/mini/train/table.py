@@ -34,7 +34,7 @@ CUDA_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class StageContext:
     """What a stage is given: its run, and where whole models go."""
 
     run: Run
@@ -64,12 +64,12 @@ class Context:
 class Stage:
     """One stage: its function, and the teacher whose latents the drawn pictures need (empty: it draws its own)."""
 
-    train: Callable[[Context], object]
+    train: Callable[[StageContext], object]
     teacher: str = ""
 
 
-def _encoder(teacher_name: str, suffix: str, whole: bool) -> Callable[[Context], object]:
-    def train(context: Context) -> object:
+def _encoder(teacher_name: str, suffix: str, whole: bool) -> Callable[[StageContext], object]:
+    def train(context: StageContext) -> object:
         recipe = distil.WHOLE if whole else distil.RECIPE
         torch.manual_seed(recipe.seed)
         vae = architecture.vae(architecture.SDXL_SCALE if suffix else architecture.SD_SCALE)
@@ -81,8 +81,8 @@ def _encoder(teacher_name: str, suffix: str, whole: bool) -> Callable[[Context],
     return train
 
 
-def _decoder(teacher_name: str, suffix: str, whole: bool) -> Callable[[Context], object]:
-    def train(context: Context) -> object:
+def _decoder(teacher_name: str, suffix: str, whole: bool) -> Callable[[StageContext], object]:
+    def train(context: StageContext) -> object:
         recipe = decoder.WHOLE if whole else decoder.RECIPE
         torch.manual_seed(recipe.seed)
         vae = architecture.vae(architecture.SDXL_SCALE if suffix else architecture.SD_SCALE)
@@ -94,15 +94,15 @@ def _decoder(teacher_name: str, suffix: str, whole: bool) -> Callable[[Context],
     return train
 
 
-def _decoder_b(context: Context) -> object:
+def _decoder_b(context: StageContext) -> object:
     context.run.origin = assemble.newest(context.folder, *assemble.decoders(""))
     model, recipe = teacher.load("taesd", context.run.device), context.sized(decoder.SQUARED)
     pool = context.pool("taesd")
     return decoder.train_decoder(architecture.vae(), model, pool, context.run, recipe, perceptual=False)
 
 
-def _base(base: Base, teacher_name: str) -> Callable[[Context], object]:
-    def train(context: Context) -> object:
+def _base(base: Base, teacher_name: str) -> Callable[[StageContext], object]:
+    def train(context: StageContext) -> object:
         recipe = denoiser.RECIPES[base.name]
         torch.manual_seed(recipe.seed)
         _, learned = context.words()
@@ -113,32 +113,32 @@ def _base(base: Base, teacher_name: str) -> Callable[[Context], object]:
     return train
 
 
-def _purifier(context: Context) -> object:
+def _purifier(context: StageContext) -> object:
     torch.manual_seed(purifier.RECIPE.seed)
     recipe, schedule = context.sized(purifier.RECIPE), architecture.purifier_scheduler()
     return purifier.train_purifier(architecture.purifier(), schedule, context.pool("taesd"), context.run, recipe)
 
 
-def _export(context: Context) -> None:
+def _export(context: StageContext) -> None:
     export.everything(context.folder, context.words()[0], context.weights)
 
 
-def _pictures(context: Context) -> data.Pictures:
+def _pictures(context: StageContext) -> data.Pictures:
     return data.joined(data.training(context.run.work), data.held_out(context.run.work))
 
 
-def _mini_lpips(context: Context) -> None:
+def _mini_lpips(context: StageContext) -> None:
     export.distance(perceptual.train_distance(_pictures(context), context.run), context.weights)
 
 
-def _mini_clip(context: Context) -> None:
+def _mini_clip(context: StageContext) -> None:
     vae, everything = assemble.autoencoder(context.folder), _pictures(context)
     folder, learned = context.words()
     pictures = judge.with_reconstructions(vae, everything, context.run.work / "reconstructed.npy")
     export.judge(judge.train_judge(pictures, folder, len(learned), context.run), everything, folder, context.weights)
 
 
-def _vae_c(context: Context) -> None:
+def _vae_c(context: StageContext) -> None:
     export.autoencoder(independent.train_vae(_pictures(context), context.run), context.weights / "mini-vae-c")
 
 
