@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -111,10 +112,12 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(tmp_path):
 
     def until_the_fourth(step: int) -> torch.Tensor:
         if step == 4:
-            stopped._ask(15, None)
+            signal.raise_signal(signal.SIGTERM)
         return a_loss(halted)(step)
 
+    before = signal.getsignal(signal.SIGTERM)
     train(halted, recipe, until_the_fourth, stopped)
+    assert signal.getsignal(signal.SIGTERM) is before
     assert torch.load(stopped.checkpoint, weights_only=True)["step"] == 5
     again = linear()
     resumed = train(again, recipe, a_loss(again), a_run(tmp_path / "halted"))

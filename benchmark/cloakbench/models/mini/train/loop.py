@@ -138,12 +138,19 @@ def train(module: nn.Module, recipe: Recipe, loss: Callable[[int], Tensor], run:
     """Returns the moving average of `module` after training; resumes where an earlier run stopped."""
     trainer = Trainer(module.to(run.device), recipe)
     trainer.start(run)
-    run.begin()
-    if trainer.step < recipe.steps:
-        _measure(module, loss, run, trainer.step)
+    with run.clock():
+        if trainer.step < recipe.steps:
+            _measure(module, loss, run, trainer.step)
+        _steps(trainer, loss, run)
+        trainer.keep(run)
+    return trainer.average
+
+
+def _steps(trainer: Trainer, loss: Callable[[int], Tensor], run: Run) -> None:
+    """Takes steps until all are done or the run is over, with log and checkpoints."""
     saved_at = began = time.monotonic()
     spent, values = time.process_time(), []
-    while trainer.step < recipe.steps and not run.over:
+    while trainer.step < trainer.recipe.steps and not run.over:
         value = loss(trainer.step)
         trainer.update(value)
         values.append(float(value.detach()))
@@ -154,5 +161,3 @@ def train(module: nn.Module, recipe: Recipe, loss: Callable[[int], Tensor], run:
         if time.monotonic() - saved_at > CHECKPOINT_S:
             saved_at = time.monotonic()
             trainer.keep(run)
-    trainer.keep(run)
-    return trainer.average

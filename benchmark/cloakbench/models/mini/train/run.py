@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -68,10 +68,15 @@ class Run:
         """Where weights, moving average and optimisers are kept between two stops."""
         return self.work / f"{self.stage}.pt"
 
-    def begin(self) -> None:
-        """Starts the clock; from now on a request to end the process is a request to stop after the step."""
-        self._until = time.monotonic() + 60 * self.minutes
-        signal.signal(signal.SIGTERM, self._ask)
+    @contextmanager
+    def clock(self) -> Iterator[None]:
+        """Starts the clock; inside, a request to end the process is a request to stop after the step."""
+        self._until, self._asked = time.monotonic() + 60 * self.minutes, False
+        before = signal.signal(signal.SIGTERM, self._ask)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         self._asked = True
