@@ -394,11 +394,23 @@ def test_an_attack_stays_within_its_budget_and_goes_further_than_noise():
 
 
 def test_gates_hold_for_an_equal_of_the_teacher_and_fail_for_a_robust_encoder():
-    equal = gates.Figures("vellmar", 0.0, 1.09, 0.3, 1.09, 1.09, 25.0, 25.2)
-    robust = gates.Figures("vellmar", 0.5, 0.37, 0.05, 1.09, 0.3, 23.0, 25.2)
+    equal = gates.Figures("vellmar", 0.0, 1.09, 0.3, 1.09, 1.09, 25.0, 25.2, 0.08, 0.07)
+    robust = gates.Figures("vellmar", 0.5, 0.37, 0.05, 1.09, 0.3, 23.0, 25.2, float("nan"), float("nan"))
+    blurred = gates.Figures("vellmar", 0.0, 1.09, 0.3, 1.09, 1.09, 25.0, 25.2, 0.3, 0.07)
     assert all(gate.holds for gate in gates.gates([equal]))
     failed = {gate.name for gate in gates.gates([robust]) if not gate.holds}
     assert failed == {"shift", "transfer to the teacher", "dB above the teacher's"}
+    assert [gate.name for gate in gates.gates([blurred]) if not gate.holds] == ["LPIPS under the teacher's"]
+
+
+def test_a_reconstruction_is_measured_against_the_picture():
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gates, "STEPS", 2)
+        got = gates.measure("vellmar", x, small_vae(), small_teacher(), lambda a, b: (a - b).square().mean((1, 2, 3)))
+    assert got.noise_shift < 3 * got.shift
+    assert 0 < got.psnr < 20
+    assert got.lpips == pytest.approx(4 * 10 ** (-got.psnr / 10), rel=0.2)
 
 
 def test_a_missing_folder_of_paintings_is_skipped_with_a_reason(monkeypatch, tmp_path, capsys):

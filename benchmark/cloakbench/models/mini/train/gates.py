@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,6 +27,10 @@ FROZEN = Path(__file__).parents[3] / "datasets" / "mini"
 PAINTINGS = "van_gogh"
 """A folder of real paintings under the assets' `images`, which no training has seen."""
 SHIFT, SHIFT_OVER_NOISE, TRANSFER, DECIBELS = 0.95, 3.5, 0.75, 1.0
+SOFTNESS = 0.05
+"""LPIPS that a reconstruction may have above the teacher's: decibels alone pass pictures that are visibly blurred."""
+Distance = Callable[[Tensor, Tensor], Tensor]
+"""From two batches in [-1, 1] to how differently each pair looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,9 @@ class Figures:
     """Shift of the teacher's latent by the attack on the student."""
     psnr: float
     teacher_psnr: float
+    lpips: float
+    """Of the reconstruction; not a number where no distance is at hand, as the next."""
+    teacher_lpips: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,17 @@ def _psnr(x: Tensor, y: Tensor) -> float:
     return float((-10 * (x - y.clamp(0, 1)).square().mean((1, 2, 3)).log10()).mean())
 
 
-def measure(artist: str, x: Tensor, vae: AutoencoderKL, model: AutoencoderTiny) -> Figures:
+def _seen(distance: Distance | None, x: Tensor, y: Tensor) -> float:
+    """Returns the mean of a distance over pictures, both in [0, 1]."""
+    if distance is None:
+        return float("nan")
+    with torch.no_grad():
+        return float(distance(x * 2 - 1, y.clamp(0, 1) * 2 - 1).mean())
+
+
+def measure(
+    artist: str, x: Tensor, vae: AutoencoderKL, model: AutoencoderTiny, distance: Distance | None = None
+) -> Figures:
     """Returns one artist's figures over pictures `[n, 3, 128, 128]` in [0, 1]."""
     student: Encode = Student(vae)
     taught, source = teaching(model, Casting()), torch.Generator().manual_seed(len(artist))
@@ -107,6 +125,8 @@ def measure(artist: str, x: Tensor, vae: AutoencoderKL, model: AutoencoderTiny) 
         transferred=shift(taught, x, on_student, deviation),
         psnr=_psnr(x, ours),
         teacher_psnr=_psnr(x, theirs),
+        lpips=_seen(distance, x, ours),
+        teacher_lpips=_seen(distance, x, theirs),
     )
 
 
@@ -140,6 +160,8 @@ def gates(figures: list[Figures]) -> list[Gate]:
             carried = _mean(group, "transferred") / _mean(group, "teacher_shift")
             judged.append(Gate("transfer to the teacher", TRANSFER, carried, name))
     judged += [Gate("dB above the teacher's", -DECIBELS, f.psnr - f.teacher_psnr, f.artist) for f in drawn]
+    seen = [f for f in drawn if not math.isnan(f.lpips)]
+    judged += [Gate("LPIPS under the teacher's", -SOFTNESS, f.teacher_lpips - f.lpips, f.artist) for f in seen]
     return judged
 
 
@@ -157,9 +179,9 @@ def main() -> None:
     torch.set_num_threads(1)
     vae = assemble.autoencoder(options.stages, options.suffix)
     model = teacher.load("taesdxl" if options.suffix else "taesd")
-    figures = []
+    figures, distance = [], teacher.perceptual()
     for artist, x in pictures(options.count):
-        figures.append(measure(artist, x, vae, model))
+        figures.append(measure(artist, x, vae, model, distance))
         print(json.dumps({name: round(v, 4) if isinstance(v, float) else v for name, v in asdict(figures[-1]).items()}))
     for gate in gates(figures):
         print(json.dumps({**asdict(gate), "measured": round(gate.measured, 3), "holds": gate.holds}))
