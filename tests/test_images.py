@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image, ImageFile
+from PIL import ExifTags, Image, ImageFile
 
 from cloakbench import image_files, images
 
@@ -101,9 +102,38 @@ def test_the_size_of_a_promised_png_is_asked_before_decoding(monkeypatch):
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ValueError, match="at most 399 pixels, got 20 x 20"):
         images.decode_png(data, 399)
-    huge = data.replace(struct.pack(">II", 20, 20), struct.pack(">II", 60_000, 60_000))
+    for side in (13_312, 60_000):
+        with pytest.raises(ValueError, match="expected"):
+            images.decode_png(with_side(data, 20, side), 2048 * 2048)
+
+
+def with_side(data: bytes, side: int, other: int) -> bytes:
+    """Returns a square PNG whose header says another side, with the checksum that belongs to it."""
+    header = b"IHDR" + struct.pack(">II", other, other) + data[24:29]
+    assert data[12:24] == b"IHDR" + struct.pack(">II", side, side)
+    return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+
+
+def turned() -> bytes:
+    """Returns a PNG of 4 x 8 pixels that EXIF data ask to turn (A8)."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    return saved(Image.new("RGB", (4, 8)), exif=exif)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n",
+        saved(Image.new("RGB", (4, 4)), "EPS"),
+        saved(Image.new("RGB", (4, 4)), "BMP"),
+        turned(),
+    ],
+)
+def test_what_is_no_promised_png_is_refused_undecoded(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ValueError, match="expected"):
-        images.decode_png(huge, 1000)
+        images.decode_png(data, 100)
 
 
 def test_no_damage_of_a_promised_png_goes_unnoticed_as_another_error():

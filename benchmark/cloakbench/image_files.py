@@ -19,6 +19,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels
+from cloakbench.printable import has_hidden
 from cloakbench.user_files import read_bytes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif")
@@ -94,8 +95,9 @@ def list_folder(folder: Path) -> FolderFiles:
     """Returns the picture files of a folder, sorted by name, and what is left out; hidden files are in neither.
 
     Raises:
-        UserError: The folder is none or cannot be read, or two names differ only in case or in the Unicode normal form,
-            so that one would replace the other on another disk.
+        UserError: The folder is none or cannot be read, a name has control characters or marks of writing direction, or
+            two names differ only in case or in the Unicode normal form, so that one would replace the other on another
+            disk.
     """
     if not folder.is_dir():
         raise UserError(f"expected a folder of images, got {folder}", "Give the path of an existing folder.")
@@ -127,9 +129,11 @@ def read_folder(folder: Path, ignored: Sequence[str] = ()) -> dict[str, Pixels]:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raises UserError where two names differ only in case or in the Unicode normal form."""
+    """Raises UserError for a name with hidden characters, and for two that differ only in case or normal form."""
     spellings: dict[str, str] = {}
     for name in names:
+        if has_hidden(name):
+            raise UserError(f"expected a name of printable UTF-8, got {name!a}", "Rename the file or folder.")
         folded = unicodedata.normalize("NFC", name).casefold()
         if folded in spellings:
             pair = f"{spellings[folded]!r} and {name!r}"

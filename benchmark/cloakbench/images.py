@@ -13,20 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 Pixels = NDArray[np.uint8]
-
-
-def decode(data: bytes) -> Pixels:
-    """Returns `[H, W, 3]` uint8 RGB pixels of an encoded image; raises ValueError for what is not one."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            upright = ImageOps.exif_transpose(image)  # cameras store how they were held beside the pixels
-            return np.array(upright.convert("RGB"), dtype=np.uint8)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
-        raise ValueError(f"not a readable image: {error}") from error
 
 
 def decode_png(data: bytes, max_pixels: int) -> Pixels:
@@ -58,16 +48,9 @@ def _decode_png(data: bytes, max_pixels: int) -> Pixels:
             raise ValueError(f"expected at most {max_pixels} pixels, got {image.width} x {image.height}")
         if image.mode != "RGB" or getattr(image, "is_animated", False):
             raise ValueError(f"expected one frame of 8-bit RGB, got mode {image.mode}")
+        if "exif" in image.info:  # its orientation would make two sizes of one file
+            raise ValueError("expected pixels only, got EXIF data")
         return np.array(image, dtype=np.uint8)
-
-
-def size(data: bytes) -> tuple[int, int]:
-    """Returns height and width that an encoded image says it has, undecoded; raises ValueError as `decode` does."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.height, image.width
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
-        raise ValueError(f"not a readable image: {error}") from error
 
 
 def encode(pixels: Pixels) -> bytes:

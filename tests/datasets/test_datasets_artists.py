@@ -142,12 +142,27 @@ def test_hidden_and_system_folders_are_no_artists(tmp_path, caplog):
     assert "loose.png" in caplog.text
 
 
-@pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines"])
-def test_a_folder_whose_name_cannot_be_printed_is_refused(tmp_path, name):
+HIDDEN = [b"caf\xe9", b"two\nlines", b"\x1b[2J", "\u202egnp".encode()]
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_a_folder_or_file_whose_name_cannot_be_printed_is_refused(tmp_path, name, kind):
     fill(tmp_path / "artist", 6)
-    os.rename(tmp_path / "artist", os.fsencode(tmp_path) + b"/" + name)  # noqa: PTH104 - a path of bytes
-    with pytest.raises(UserError, match="printable"):
+    path = tmp_path / "artist" if kind == "folder" else tmp_path / "artist" / "01.png"
+    os.rename(path, os.fsencode(path.parent) + b"/" + name + path.suffix.encode())  # noqa: PTH104 - a path of bytes
+    with pytest.raises(UserError, match="printable") as caught:
         artists.folder_artists(tmp_path, tiny.suite(**FOLDER), 64)
+    assert caught.value.message.isprintable()
+    assert "Rename" in caught.value.hint
+
+
+def test_names_of_any_language_and_of_a_mac_are_read(tmp_path):
+    fill(tmp_path / "Cl\u00e9ment \u2014 \u68b5\u9ad8", 6)
+    (tmp_path / "Cl\u00e9ment \u2014 \u68b5\u9ad8" / "01.png").rename(
+        tmp_path / "Cl\u00e9ment \u2014 \u68b5\u9ad8" / "Screenshot at 9.41\u202fAM.png"
+    )
+    assert len(artists.folder_artists(tmp_path, tiny.suite(**FOLDER), 64)) == 1
 
 
 def test_artists_that_differ_only_in_case_are_refused(tmp_path):

@@ -177,11 +177,20 @@ def test_changed_missing_and_foreign_files_are_named(tmp_path, ask):
         ask(chosen, tmp_path / "out")
 
 
+def hide(folder: Path, field: str) -> None:
+    """Puts a mark of writing direction into a field of a manifest's first item."""
+    document = json.loads((folder / manifest.FILE).read_text())
+    document["items"][0][field] += "\u202e"
+    (folder / manifest.FILE).write_text(json.dumps(document))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
         (lambda folder: shutil.rmtree(folder), r"expected a manifest at .*manifest\.json, got none"),
-        (lambda folder: (folder / manifest.FILE).write_text("{"), "expected a manifest at .*validation error"),
+        (lambda folder: hide(folder, "file"), r"expected a manifest at .*items\.0\.file: .*hidden"),
+        (lambda folder: hide(folder, "caption"), r"expected a manifest at .*items\.0\.caption: .*hidden"),
+        (lambda folder: (folder / manifest.FILE).write_text("{"), "expected a manifest at .*JSON"),
         (
             lambda folder: (folder / manifest.FILE).write_text('{"selection": "few", "version": 2, "items": []}'),
             "expected images chosen by few 3, got few 2",

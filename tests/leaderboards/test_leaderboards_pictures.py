@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 
 import numpy as np
 import pytest
 import synthetic
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 from seen import Seen, made
 from synthetic import JPEG, PLAIN, record
 
@@ -96,10 +97,18 @@ def test_every_picture_that_was_kept_whole_is_linked(tmp_path):
     assert found == {path.read_bytes() for path in kept}
 
 
-def test_a_damaged_picture_stands_for_itself_alone(tmp_path):
+def huge() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("1", (4097, 4097)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("data", [b"no image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n", huge()])
+def test_a_damaged_picture_stands_for_itself_alone(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_: pytest.fail("started a program"))
     facts, records = with_images(tmp_path / "store", ["artist0"], (1.0,), 32)
     [broken, *_] = sorted((tmp_path / "store/images").glob("*/*/*/000.png"))
-    broken.write_bytes(b"no image")
+    broken.write_bytes(data)
     files = made(facts, records, tmp_path / "store")
     publish(tmp_path / "site", files.values())
     for each in (tmp_path / "site/images").rglob("*.webp"):

@@ -77,8 +77,8 @@ def folder_artists(folder: Path, suite: Suite, size: int) -> list[Artist]:
         size: Pixels per side; images are centre-cropped and scaled to it.
 
     Raises:
-        UserError: There are no sub-folders, an artist has fewer than `LEAST_IMAGES` pictures or a name that is not
-            UTF-8, a picture cannot be read, or two pictures of all artists are equal by pixels.
+        UserError: There are no sub-folders, an artist has fewer than `LEAST_IMAGES` pictures, a folder or file has a
+            name with hidden characters, a picture cannot be read, or two pictures of all artists are equal by pixels.
     """
     if not folder.is_dir():
         raise UserError(
@@ -101,8 +101,6 @@ def folder_artists(folder: Path, suite: Suite, size: int) -> list[Artist]:
 
 def _squares(folder: Path, size: int) -> list[tuple[Path, Pixels]]:
     """Returns the files of one artist with their central squares, `[size, size, 3]` each."""
-    if not folder.name.isprintable():
-        raise UserError(f"expected a folder name of printable UTF-8, got {folder.name!r}", "Rename the folder.")
     pixels = image_files.read_folder(folder, ignored=(masks.FOLDER,))
     if len(pixels) < LEAST_IMAGES:
         raise UserError(

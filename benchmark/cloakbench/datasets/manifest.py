@@ -13,6 +13,7 @@ from cloakbench.datasets import masks, selection
 from cloakbench.datasets.distinct import NamedPicture, check_distinct
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels
+from cloakbench.schemas import fields
 from cloakbench.schemas.suite import Suite
 
 FILE = "manifest.json"
@@ -24,15 +25,15 @@ class ManifestImage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    artist: str
+    artist: fields.Name
     role: Role
-    file: str
+    file: fields.Line
     """Path below the manifest's folder."""
-    sha256: str
+    sha256: fields.Key
     """Of the file, not of its pixels."""
-    title: str = ""
+    title: fields.Line = ""
     """What the collection called it."""
-    caption: str = ""
+    caption: fields.Text = ""
     """Training caption with `{token}`; empty: the suite's."""
 
 
@@ -71,7 +72,7 @@ def read(folder: Path | None, suite: Suite) -> Manifest:
     try:
         manifest = Manifest.model_validate_json((folder / FILE).read_bytes())
     except (OSError, ValidationError) as error:
-        reason = "none" if isinstance(error, FileNotFoundError | NotADirectoryError) else str(error).splitlines()[0]
+        reason = _reason(error)
         raise UserError(f"expected a manifest at {folder / FILE}, got {reason}", how_to_get(suite)) from error
     rule = selection.load(suite.selection)
     if (manifest.selection, manifest.version) != (rule.name, rule.version):
@@ -80,6 +81,13 @@ def read(folder: Path | None, suite: Suite) -> Manifest:
             how_to_get(suite),
         )
     return manifest
+
+
+def _reason(error: OSError | ValidationError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"one with {'.'.join(map(str, first['loc']))[:100]}: {first['msg']}"
+    return "none" if isinstance(error, FileNotFoundError | NotADirectoryError) else str(error.strerror)
 
 
 def check(folder: Path | None, suite: Suite) -> int:

@@ -6,23 +6,16 @@ Strings have a limit and no character that hides, reorders or replaces what a pa
 
 from __future__ import annotations
 
-import unicodedata
 from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo
 
-REPLACEMENT = "\ufffd"
+from cloakbench.printable import replace_hidden
+
 MAX_VALUES = 10_000
 """The largest number of values of one metric, or of digests of one stage, in a record."""
-_BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_HIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _LINE_ENDS = "\n\t"
-
-
-def is_hidden(char: str) -> bool:
-    """Returns whether a character is a control character, a lone surrogate, a line separator or changes direction."""
-    return char in _BIDIRECTIONAL or unicodedata.category(char) in _HIDDEN_CATEGORIES
 
 
 def clean(text: str, limit: int, allowed: str = "") -> str:
@@ -33,9 +26,7 @@ def clean(text: str, limit: int, allowed: str = "") -> str:
         ('a�b', 'abc…')
     """
     short = text if len(text) <= limit else text[: limit - 1] + "\u2026"
-    if short.isprintable() and short.isascii():
-        return short
-    return "".join(REPLACEMENT if is_hidden(char) and char not in allowed else char for char in short)
+    return replace_hidden(short, allowed)
 
 
 def _check_text(value: Any, info: ValidationInfo, limit: int, allowed: str) -> Any:

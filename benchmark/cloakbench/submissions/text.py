@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloakbench.schemas.fields import REPLACEMENT, is_hidden
+from cloakbench.printable import replace_hidden
 
 _OMISSION = " [...] "
 
@@ -20,7 +20,7 @@ def clean_line(text: str, limit: int = 300) -> str:
     Returns:
         At most `limit` characters that UTF-8 can encode.
     """
-    return _replace(" ".join(_shorten(text, 4 * limit).split()), limit, allowed="")
+    return replace_hidden(_shorten(" ".join(_shorten(text, 4 * limit).split()), limit))
 
 
 def clean_lines(text: str, limit: int = 16_000) -> str:
@@ -33,12 +33,7 @@ def clean_lines(text: str, limit: int = 16_000) -> str:
     Returns:
         At most `limit` characters that UTF-8 can encode.
     """
-    return _replace(text, limit, allowed="\n\t")
-
-
-def _replace(text: str, limit: int, allowed: str) -> str:
-    short = _shorten(text, limit)
-    return "".join(REPLACEMENT if is_hidden(char) and char not in allowed else char for char in short)
+    return replace_hidden(_shorten(text, limit), allowed="\n\t")
 
 
 def _shorten(text: str, limit: int) -> str:

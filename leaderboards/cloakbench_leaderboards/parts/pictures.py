@@ -26,6 +26,10 @@ LADDER = ((256, 82), (256, 65), (192, 65), (160, 60), (128, 55), (96, 50), (96, 
 """Longest side and WebP quality that are tried until a picture keeps to its share of the bytes."""
 MOSAIC = 3
 """Shares of the bytes that a mosaic of generations gets; a single image gets one."""
+MAX_PIXELS = 1 << 24
+"""Of a picture in a store, such as four generations of 2048 pixels a side; a larger one is shown as damaged."""
+_FORMATS = ("PNG", "WEBP")
+"""Of pictures in a store; other readers of Pillow never see a file of a stranger."""
 _KEY = re.compile(r"[0-9a-f]{64}")
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -178,7 +182,9 @@ def _mosaic(path: Path, limit: int) -> bytes:
 def _read(path: Path) -> Image.Image:
     """Returns a picture, or a grey one with the word `damaged`, so that one bad file does not stop the page."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"expected at most {MAX_PIXELS} pixels, got {image.width} x {image.height}")
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         placeholder = Image.new("RGB", (128, 128), "grey")

@@ -16,7 +16,7 @@ import numpy as np
 
 from cloakbench.errors import UserError
 from cloakbench.files import to_json, write_whole
-from cloakbench.images import Pixels, decode, digest, encode
+from cloakbench.images import Pixels, decode_png, digest, encode
 
 MANIFEST = "manifest.json"
 MULTIPLE = 8
@@ -53,7 +53,7 @@ class Collection:
                 f"got {len(self.protected[at])} others",
                 "Originals are known by their pixels: export them from the suite, protect those, and add them.",
             )
-        return _padded(_checked(path, self.protected[at][key]))
+        return _padded(_checked(path, self.protected[at][key], original.shape[0] * original.shape[1]))
 
     def adding(self, pairs: Iterable[tuple[Pixels, Pixels]], strength: float) -> Collection:
         """Writes (original, protected) pairs of one size each into the folder and returns the collection with them."""
@@ -79,9 +79,10 @@ def read(folder: Path) -> Collection:
     return Collection(folder, json.loads(path.read_bytes()) if path.is_file() else {})
 
 
-def _checked(path: Path, expected: str) -> Pixels:
+def _checked(path: Path, expected: str, max_pixels: int) -> Pixels:
+    """Returns the image of a file; raises UserError where its digest is another or it is larger than its original."""
     try:
-        pixels = decode(path.read_bytes())
+        pixels = decode_png(path.read_bytes(), max_pixels)
     except (OSError, ValueError) as error:
         raise UserError(f"expected a protected image, got {path}: {error}", "Add it again.") from error
     if digest(pixels) != expected:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cloakbench import Surrogate, image_files, images, submissions
 from cloakbench.datasets import artists
@@ -110,6 +111,19 @@ def with_changed_file(shelf: Shelf) -> None:
     run(Images(folder=shelf.spelling), [shelf.pairs()[0][0]])
 
 
+def with_larger_file(shelf: Shelf) -> None:
+    for path in (shelf.root / "tool-2.1" / "0.5").iterdir():
+        path.write_bytes(images.encode(picture(5, 64, 64)))
+    run(Images(folder=shelf.spelling), [shelf.pairs()[0][0]])
+
+
+def with_another_format(shelf: Shelf) -> None:
+    for path in (shelf.root / "tool-2.1" / "0.5").iterdir():
+        pixels = image_files.read_image(path)
+        Image.fromarray(pixels).save(path, "BMP")
+    run(Images(folder=shelf.spelling), [shelf.pairs()[0][0]])
+
+
 def with_lost_file(shelf: Shelf) -> None:
     for path in (shelf.root / "tool-2.1" / "0.5").iterdir():
         path.unlink()
@@ -122,6 +136,8 @@ def with_lost_file(shelf: Shelf) -> None:
         (without_strength, r"expected images of strength 0.25 in .*tool-2.1, got 0.5"),
         (without_image, r"expected the protected image of the original \w{12} at strength 0.5"),
         (with_changed_file, r"expected the image that was added, got another"),
+        (with_larger_file, r"expected a protected image, got .*at most 384 pixels"),
+        (with_another_format, r"expected a protected image, got .*PNG"),
         (with_lost_file, r"expected a protected image, got .*png: "),
     ],
 )
