@@ -83,7 +83,10 @@ def test_help_and_lists_import_nothing_heavy(python, arguments):
         (["doctor", "--suite", "minni"], "Did you mean 'mini'"),
         (["list", "protection"], "protections"),
         (["run", "mini", "--limit", "few"], "few"),
-        (["run", "mini-quick", "--protection", "placebo", "--budget", "soon", "--dry-run"], "--budget as 90s, 30m"),
+        (
+            ["run", "mini-quick", "--protection", "placebo", "--time-limit", "soon", "--dry-run"],
+            "--time-limit as 90s, 30m",
+        ),
         (["run", "mini", "--limit", "-1", "--dry-run"], "--limit of 0 or more"),
         (["run", "mini", "--only", "artist=nobody", "--dry-run"], "expected artist of brix"),
         (["run", "mini", "--only", "colour=red", "--dry-run"], "expected --only FIELD=VALUE"),

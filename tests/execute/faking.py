@@ -17,7 +17,7 @@ HERE = Environment(env_class="0123456789ab", device="cpu", threads=1, packages={
 
 @dataclass(frozen=True)
 class Job:
-    """Its cells do nothing; `fault` says what its desk does instead."""
+    """Its cells do nothing; `fault` says what its runner does instead."""
 
     fault: str = ""
     environment: Environment = HERE
@@ -30,7 +30,7 @@ class Job:
             raise IncompatibleWorker(f"sees {os.environ['CUDA_VISIBLE_DEVICES']}")
         if self.fault == "never begins":
             os._exit(7)
-        return Desk(self.fault)
+        return Runner(self.fault)
 
 
 class Work:
@@ -48,7 +48,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Desk:
+class Runner:
     fault: str
 
     def run(self, task, artist):

@@ -54,7 +54,7 @@ def test_durations_are_read(text, expected):
 
 @pytest.mark.parametrize("text", ["", "2", "h", "0s", "-2h", "2 h", "2h and more", "1h30"])
 def test_other_texts_are_refused(text):
-    with pytest.raises(UserError, match="expected --budget as 90s, 30m, 2h or 1h30m"):
+    with pytest.raises(UserError, match="expected --time-limit as 90s, 30m, 2h or 1h30m"):
         seconds(text)
 
 
@@ -101,7 +101,7 @@ def test_several_workers_finish_what_they_have_begun():
 def test_a_run_within_a_budget_is_gone_on_with_by_the_next(tiny_suite, tmp_path):
     session = sessions.plan(Choice(str(tiny_suite), ["placebo"]), tmp_path / "store")
     cut = replace(session, limit=3)
-    assert sessions.run(cut, report=Quiet(), budget=Deadline(0.0, Costs("cpu", 1))) == []
-    ran = sessions.run(cut, report=Quiet(), budget=Deadline(3600.0, Costs("cpu", 1)))
+    assert sessions.run(cut, report=Quiet(), time_limit=Deadline(0.0, Costs("cpu", 1))) == []
+    ran = sessions.run(cut, report=Quiet(), time_limit=Deadline(3600.0, Costs("cpu", 1)))
     assert [outcome.key for outcome in ran] == [cell.key for cell in session.cells[:3]]
     assert len(session.missing()) == 4

@@ -74,18 +74,18 @@ def test_an_official_run_needs_the_same_code_everywhere(planned, tmp_path):
 
 
 def test_a_process_with_another_submission_or_plan_runs_nothing(planned, tmp_path):
-    desk = PlannedJob.of(planned).open(tmp_path / "desk")
+    runner = PlannedJob.of(planned).open(tmp_path / "runner")
     [cell, *_] = [c for c in planned.cells if c.entry.facts.name == "placebo"]
     task = Task.of(cell)
     newer = task.protection.model_copy(update={"version": "99"})
     with pytest.raises(InfrastructureError, match="expected cloakbench-controls 99 as planned, got "):
-        desk.run(replace(task, protection=newer), cell.artist)
+        runner.run(replace(task, protection=newer), cell.artist)
     absent = task.protection.model_copy(update={"name": "not-installed"})
     with pytest.raises(InfrastructureError, match="got 'not-installed'"):
-        desk.run(replace(task, protection=absent), cell.artist)
+        runner.run(replace(task, protection=absent), cell.artist)
     with pytest.raises(InfrastructureError, match="Install the same cloakbench"):
-        desk.run(replace(task, key="0" * 64), cell.artist)
-    assert not (tmp_path / "desk").exists()
+        runner.run(replace(task, key="0" * 64), cell.artist)
+    assert not (tmp_path / "runner").exists()
 
 
 def test_an_actor_settles_what_it_computes_with_before_torch_is_there(python):

@@ -96,7 +96,7 @@ class CalibrationSearch:
 
     metrics: Sequence[str]
     artists: Sequence[Artist]
-    protect: Callable[[float, Artist], Sequence[Pixels]]
+    protect: Callable[[float, Artist, Meter], Sequence[Pixels]]
     keep: Callable[[Calibration], None]
     where: torch.device
     made: Calibration
@@ -107,14 +107,14 @@ class CalibrationSearch:
         if strength not in known:
             meter = Meter()
             with meter.stage("calibrate"):
-                known[strength] = self._measured(strength)
+                known[strength] = self._measured(strength, meter)
             cost = _sum(self.made.cost, meter.costs["calibrate"])
             self.made = Calibration(tries=list(known.items()), cost=cost)
             self.keep(self.made)
         return known[strength]
 
-    def _measured(self, strength: float) -> dict[str, float]:
-        found = [self._quality(self.protect(strength, artist), artist) for artist in self.artists]
+    def _measured(self, strength: float, meter: Meter) -> dict[str, float]:
+        found = [self._quality(self.protect(strength, artist, meter), artist) for artist in self.artists]
         return {name: fmean(value for values in found for value in values[name]) for name in self.metrics}
 
     def _quality(self, protected: Sequence[Pixels], artist: Artist) -> dict[str, list[float]]:

@@ -13,12 +13,6 @@ from cloakbench.schemas.record import StageCost
 from cloakbench.system import energy, memory, peak
 
 T = TypeVar("T")
-_others: list[tuple[float, int]] = []
-
-
-def elsewhere(busy_s: float, peak_bytes: int) -> None:
-    """Adds what a process of its own has spent for the stage under way: seconds of the processor, most memory."""
-    _others.append((busy_s, peak_bytes))
 
 
 class Meter:
@@ -26,6 +20,11 @@ class Meter:
 
     def __init__(self) -> None:
         self.costs: dict[str, StageCost] = {}
+        self._others: list[tuple[float, int]] = []
+
+    def add_process(self, busy_s: float, peak_bytes: int) -> None:
+        """Adds the processor seconds and the peak memory of another process to the stage under way."""
+        self._others.append((busy_s, peak_bytes))
 
     def run(self, name: str, work: Callable[[], T]) -> T:
         """Returns what a stage's work returns, done again with less at once where memory runs out, and measures it.
@@ -42,19 +41,19 @@ class Meter:
     def stage(self, name: str) -> Iterator[None]:
         """Measures the block; on a GPU, device time is wall time up to its synchronisation."""
         peak.reset()
-        _others.clear()
+        self._others.clear()
         wall, busy, taken = time.monotonic(), time.process_time(), energy.joules()
         yield
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         spent = time.monotonic() - wall
-        busy = time.process_time() - busy + sum(seconds for seconds, _ in _others)
+        busy = time.process_time() - busy + sum(seconds for seconds, _ in self._others)
         device = spent if torch.cuda.is_available() else busy
         now = energy.joules()
         self.costs[name] = StageCost(
             wall_s=round(spent, 4),
             device_s=round(device, 4),
-            peak_bytes=max([peak.most_bytes(), *(most for _, most in _others)]),
+            peak_bytes=max([peak.most_bytes(), *(most for _, most in self._others)]),
             cached=False,
             energy_j=None if now is None or taken is None else round(now - taken, 3),
         )

@@ -18,7 +18,7 @@ from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
 from cloakbench.attacks.stage import StageFacts
 from cloakbench.cells import calibration
 from cloakbench.cells.calibration import CalibrationSearch, CalibrationTarget
-from cloakbench.cells.cost import Meter, elsewhere
+from cloakbench.cells.cost import Meter
 from cloakbench.cells.plan import Cell, PlannedEntry, Planner
 from cloakbench.datasets.artists import Artist
 from cloakbench.images import Pixels
@@ -107,7 +107,7 @@ class Stages:
         return CalibrationSearch(
             metrics=metrics,
             artists=self.planner.calibration,
-            protect=lambda strength, artist: self._ask(cell.entry, strength, artist),
+            protect=lambda strength, artist, meter: self._ask(cell.entry, strength, artist, meter),
             keep=lambda made: self._keep_calibration(name, made),
             where=self.where,
             made=made,
@@ -132,7 +132,10 @@ class Stages:
         cell = work.cell
         name = cell.keys["protect"]
         work.protected = self._remembered(
-            name, lambda: self._stage_images(work, "protect", lambda: self._ask(cell.entry, work.strength, cell.artist))
+            name,
+            lambda: self._stage_images(
+                work, "protect", lambda: self._ask(cell.entry, work.strength, cell.artist, work.meter)
+            ),
         )
         names = self.usable(self.suite.metrics.quality, work)
         if name not in self._quality:
@@ -145,7 +148,7 @@ class Stages:
         work.skipped |= {name: self.metrics.skipped[name] for name in metrics if name in self.metrics.skipped}
         return [name for name in metrics if name in self.metrics.usable]
 
-    def _ask(self, entry: PlannedEntry, strength: float, artist: Artist) -> list[Pixels]:
+    def _ask(self, entry: PlannedEntry, strength: float, artist: Artist, meter: Meter) -> list[Pixels]:
         """Returns protected images; the identity control is the clean arm and is never asked."""
         if entry.instance is None or entry.facts.role is Role.IDENTITY:
             return list(artist.images)
@@ -160,7 +163,7 @@ class Stages:
         if isinstance(entry.instance, SandboxedSubmission):
             model = SurrogateChoice.at(suite.surrogate, str(self.where), suite.dtype, suite.perceptual)
             protected = entry.instance.protect(artist.images, order, model)
-            elsewhere(entry.instance.busy_s, entry.instance.peak_bytes)
+            meter.add_process(entry.instance.busy_s, entry.instance.peak_bytes)
             return list(protected.images)
         call = order.with_surrogate(self.model(suite.surrogate).surrogate(self.perceptual))
         return list(guard.run(entry.instance, artist.images, call).images)

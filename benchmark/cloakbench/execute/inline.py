@@ -1,4 +1,4 @@
-"""Executors: whoever runs cells. This one runs them here, one after the other."""
+"""The protocol of executors, and the one that runs cells in this process, one after the other."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cloakbench.schemas.record import Record
 
 
 class CellPipeline(Protocol):
-    """What is done with cells; each record is kept before it is returned."""
+    """Computes cells; each record is in the store before it is returned."""
 
     def calibrate(self, cells: Iterable[Cell], say: Callable[[str], None]) -> None:
-        """Seeks the strengths that cells need in this process; a fault is left to the cells."""
+        """Seeks the strengths that cells need; errors are ignored here, because each affected cell records them."""
 
     def run(self, cell: Cell) -> Record:
         """Returns the record of a cell that ran in this process; a strength not yet sought is sought first."""
@@ -26,11 +26,11 @@ class CellPipeline(Protocol):
 
 
 class Executor(Protocol):
-    """Runs cells by `work`, in this process or as it would in others."""
+    """Runs cells with `work`, here or in worker processes."""
 
     @property
     def count(self) -> int | None:
-        """How many cells run at once; None where that is seen when they do."""
+        """How many cells run at once; None where only the run finds out."""
 
     def run(
         self, cells: Sequence[Cell], work: CellPipeline, report: Reporter, may_start: MayStart = always

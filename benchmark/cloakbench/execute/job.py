@@ -1,4 +1,4 @@
-"""What a process needs to run cells of a plan that another one has made; all of it can be sent. Needs no torch."""
+"""What a worker process needs to run cells of a plan; everything here can be pickled. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class IncompatibleWorker(InfrastructureError):  # noqa: N818 - says what a process is
-    """This process can't run cells of the plan: their records would not be those of the plan."""
+    """This process can't run cells of the plan: its records would be of another environment class."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One cell by names; both sides know the rest, and the key tells whether they mean the same."""
+    """One cell by names; the worker plans it again and compares the key."""
 
     protection: ProtectionFacts
     strength: float | None
@@ -39,17 +39,17 @@ class Task:
 
 
 class CellRunner(Protocol):
-    """Where one process runs cells, one after the other; models stay loaded in between."""
+    """Runs cells in one process, one after the other; models stay loaded in between."""
 
     def run(self, task: Task, artist: Artist) -> Outcome:
         """Returns how the cell ended, after its record is in the store."""
 
     def close(self) -> None:
-        """Ends what runs beside it."""
+        """Stops the submission processes that this worker started."""
 
 
 class RunnerFactory(Protocol):
-    """Opens a desk in whichever process it has been sent to."""
+    """Creates the runner of the process that it has been sent to."""
 
     @property
     def environment(self) -> Environment:

@@ -37,13 +37,13 @@ class LocalExecutor:
         self, cells: Sequence[Cell], work: CellPipeline, report: Reporter, may_start: MayStart = always
     ) -> list[Outcome]:
         """Returns how every cell ended that was given out, in order; `work` keeps the records of lost ones alone."""
-        crew = _Processes(self.job, self.root, Leases(self.devices))
-        return Dispatcher(crew, work, report, may_start).run(cells, self.count)
+        pool = _Processes(self.job, self.root, Leases(self.devices))
+        return Dispatcher(pool, work, report, may_start).run(cells, self.count)
 
 
 @dataclass(eq=False)
-class _Hand:
-    """One process, what it is busy with, and the line to it."""
+class _Handle:
+    """One process, its cell, and the pipe to it."""
 
     process: SpawnProcess
     line: Connection
@@ -56,63 +56,63 @@ class _Hand:
 
 @dataclass
 class _Processes:
-    """The processes of one run, each at the other end of a pipe."""
+    """The worker processes of one run, each at the other end of a pipe."""
 
     job: RunnerFactory
     root: Path
     leases: Leases
-    _all: list[_Hand] = field(default_factory=list)
+    _all: list[_Handle] = field(default_factory=list)
 
     def __enter__(self) -> _Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for hand in list(self._all):
-            self.dismiss(hand)
+        for worker in list(self._all):
+            self.stop(worker)
 
-    def hire(self) -> _Hand:
-        """Starts a process, which sees no GPU but its own."""
+    def start(self) -> _Handle:
+        """Starts a process that sees no GPU but its own."""
         ours, theirs = _CONTEXT.Pipe()
         process = _CONTEXT.Process(target=serve, args=(theirs, self.job, self.root), daemon=True)
-        hand = _Hand(process, ours, self.leases.take())
-        with _environment(_variables(hand.device)):
+        worker = _Handle(process, ours, self.leases.take())
+        with _environment(_variables(worker.device)):
             process.start()
         theirs.close()
-        self._all.append(hand)
-        return hand
+        self._all.append(worker)
+        return worker
 
-    def give(self, hand: _Hand, cell: Cell) -> None:
+    def submit(self, worker: _Handle, cell: Cell) -> None:
         """Sends a cell, with its artist the first time."""
-        artist = None if cell.artist.name in hand.artists else cell.artist
-        hand.artists.add(cell.artist.name)
+        artist = None if cell.artist.name in worker.artists else cell.artist
+        worker.artists.add(cell.artist.name)
         with contextlib.suppress(OSError):  # a dead process is seen when it is waited for
-            hand.line.send((Task.of(cell), artist))
+            worker.line.send((Task.of(cell), artist))
 
-    def answered(self, hands: Sequence[_Hand], seconds: float) -> list[_Hand]:
-        """Waits until a process has answered or died, and returns each of those."""
-        ready = wait([hand.line for hand in hands], seconds)
-        return [hand for hand in hands if hand.line in ready]
+    def wait(self, workers: Sequence[_Handle], seconds: float) -> list[_Handle]:
+        """Returns the processes that have a result or have died, after waiting for at most `seconds`."""
+        ready = wait([worker.line for worker in workers], seconds)
+        return [worker for worker in workers if worker.line in ready]
 
-    def answer(self, hand: _Hand) -> Outcome | BaseException | None:
-        """Returns what a process has sent; raises WorkerDied where it has died."""
+    def result(self, worker: _Handle) -> Outcome | BaseException | None:
+        """Returns what a process has sent; raises WorkerDied."""
         try:
-            answer: Outcome | BaseException | None = hand.line.recv()
+            result: Outcome | BaseException | None = worker.line.recv()
         except (EOFError, OSError) as error:
-            hand.process.join()
-            raise WorkerDied(f"exit code {hand.process.exitcode}") from error
-        return answer
+            worker.process.join()
+            raise WorkerDied(f"exit code {worker.process.exitcode}") from error
+        return result
 
-    def dismiss(self, hand: _Hand) -> None:
-        """Ends a process: an idle one by itself, a busy one at once."""
-        self._all.remove(hand)
-        self.leases.give_back(hand.device)
-        hand.line.close()
-        if hand.cell is not None or not hand.is_ready:
-            hand.process.terminate()
-        hand.process.join(10)
-        if hand.process.is_alive():
-            hand.process.kill()
-            hand.process.join()
+    def stop(self, worker: _Handle) -> None:
+        """Ends a process: an idle one ends by itself, a busy one is terminated."""
+        self._all.remove(worker)
+        self.leases.give_back(worker.device)
+        worker.line.close()
+        if worker.cell is not None or not worker.is_ready:
+            worker.process.terminate()
+        worker.process.join(10)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
 
 
 def _variables(device: str | None) -> dict[str, str | None]:

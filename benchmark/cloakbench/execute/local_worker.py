@@ -1,4 +1,4 @@
-"""What a process of this machine does that runs cells. Needs no torch itself, so that one that fails does so soon."""
+"""The main function of a worker process on this machine. Imports no torch, so that a failure to start shows at once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def serve(line: Connection, job: RunnerFactory, root: Path) -> None:
-    """Says that it is ready, then answers tasks with outcomes and errors with themselves."""
+    """Sends None when ready, then one Outcome or exception per task."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run that is interrupted ends its processes itself
     artists: dict[str, Artist] = {}
     try:
-        desk = job.open(root)
+        runner = job.open(root)
     except Exception as error:
         line.send(error)
         return
@@ -30,8 +30,8 @@ def serve(line: Connection, job: RunnerFactory, root: Path) -> None:
                 if artist is not None:
                     artists[task.artist] = artist
                 try:
-                    line.send(desk.run(task, artists[task.artist]))
+                    line.send(runner.run(task, artists[task.artist]))
                 except Exception as error:
                     line.send(error)
     finally:
-        desk.close()
+        runner.close()

@@ -1,4 +1,4 @@
-"""Runs cells in several processes, wherever these are: each gets one cell after the other until all have ended."""
+"""Runs the cells of a run in several worker processes, on this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from cloakbench.execute.schedule import CellQueue
 from cloakbench.execute.time_limit import MayStart, always
 
 PATIENCE_S = 30.0
-"""After how long without any process a run says that it waits for one."""
+"""Seconds without a ready worker after which a run reports that it waits."""
 
 
 class WorkerDied(Exception):  # noqa: N818 - says what became of a process
-    """A process has died; `is_innocent` where it was the machine's end and not that of the process."""
+    """A worker process died; `node_lost`: its whole node went away, so its cell is not to blame."""
 
-    def __init__(self, how: str, is_innocent: bool = False) -> None:
+    def __init__(self, how: str, node_lost: bool = False) -> None:
         super().__init__(how)
-        self.is_innocent = is_innocent
+        self.node_lost = node_lost
 
 
 class WorkerHandle(Protocol):
-    """One process that runs cells; its first answer is that it is ready."""
+    """One worker process; its first result is None, which means that it is ready."""
 
     is_ready: bool
     cell: Cell | None
-    """What it runs now."""
+    """The cell that it runs now."""
 
 
 H = TypeVar("H", bound=WorkerHandle)
 
 
 class WorkerPool(Protocol[H]):
-    """The processes of one executor; leaving the context ends them all."""
+    """The worker processes of one executor; leaving the context stops them all."""
 
     def __enter__(self) -> object: ...
 
@@ -46,31 +46,31 @@ class WorkerPool(Protocol[H]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def hire(self) -> H:
-        """Returns a new process, which may take a while until it answers."""
+    def start(self) -> H:
+        """Starts a worker and returns it before it is ready."""
 
-    def give(self, hand: H, cell: Cell) -> None:
-        """Sends a cell to a process that has none."""
+    def submit(self, worker: H, cell: Cell) -> None:
+        """Sends a cell to an idle worker."""
 
-    def answered(self, hands: Sequence[H], seconds: float) -> Sequence[H]:
-        """Returns the processes that have answered or died, none where none does so in time."""
+    def wait(self, workers: Sequence[H], seconds: float) -> Sequence[H]:
+        """Waits and returns the workers that have a result or have died; empty after `seconds` without one."""
 
-    def answer(self, hand: H) -> Outcome | BaseException | None:
-        """Returns how the cell ended, what went wrong, or None for ready; raises WorkerDied for a dead process."""
+    def result(self, worker: H) -> Outcome | BaseException | None:
+        """Returns the outcome of a cell, an error, or None for ready; raises WorkerDied."""
 
-    def dismiss(self, hand: H) -> None:
-        """Ends a process."""
+    def stop(self, worker: H) -> None:
+        """Stops a worker."""
 
 
 @dataclass
 class Dispatcher(Generic[H]):
-    """Gives the cells of a run to a crew: the same order, retries and progress on every executor."""
+    """Submits the cells of a run to a pool: the same order, retries and progress on every executor."""
 
-    crew: WorkerPool[H]
+    pool: WorkerPool[H]
     work: CellPipeline
     report: Reporter
     may_start: MayStart = always
-    hands: list[H] = field(default_factory=list)
+    workers: list[H] = field(default_factory=list)
     _searches: set[str] = field(default_factory=set)
 
     def run(self, cells: Sequence[Cell], count: int) -> list[Outcome]:
@@ -82,76 +82,76 @@ class Dispatcher(Generic[H]):
         schedule = CellQueue(cells)
         self.report.begin(len(cells))
         try:
-            with self.crew:
-                self.hands = [self.crew.hire() for _ in range(min(count, len(cells)))]
+            with self.pool:
+                self.workers = [self.pool.start() for _ in range(min(count, len(cells)))]
                 self._go(schedule)
         finally:
             self.report.end()
         return schedule.outcomes()
 
     def _go(self, schedule: CellQueue) -> None:
-        has_told = False
+        is_reported = False
         while not schedule.is_done:
             if not self.may_start():
                 schedule.stop()
-            for hand in self.hands:
-                self._give(hand, schedule)
+            for worker in self.workers:
+                self._submit(worker, schedule)
             if schedule.is_done:
                 return
-            answered = self.crew.answered(self.hands, PATIENCE_S)
-            for hand in answered:
-                self._take(hand, schedule)
-            is_waiting = not answered and not any(hand.is_ready for hand in self.hands)
-            if is_waiting and not has_told:
-                self.report.say(f"waiting for {len(self.hands)} workers, none has begun")
-            has_told = is_waiting
+            ready = self.pool.wait(self.workers, PATIENCE_S)
+            for worker in ready:
+                self._receive(worker, schedule)
+            is_waiting = not ready and not any(worker.is_ready for worker in self.workers)
+            if is_waiting and not is_reported:
+                self.report.say(f"waiting for {len(self.workers)} workers, none has begun")
+            is_reported = is_waiting
 
-    def _give(self, hand: H, schedule: CellQueue) -> None:
-        cell = schedule.take() if hand.is_ready and hand.cell is None else None
+    def _submit(self, worker: H, schedule: CellQueue) -> None:
+        cell = schedule.take() if worker.is_ready and worker.cell is None else None
         if cell is not None:
-            hand.cell = cell
+            worker.cell = cell
             if cell.search and cell.search not in self._searches:
                 self._searches.add(cell.search)
                 self.report.say(cell.search)
             self.report.start(cell)
-            self.crew.give(hand, cell)
+            self.pool.submit(worker, cell)
 
-    def _take(self, hand: H, schedule: CellQueue) -> None:
+    def _receive(self, worker: H, schedule: CellQueue) -> None:
         try:
-            answer = self.crew.answer(hand)
+            result = self.pool.result(worker)
         except WorkerDied as lost:
-            self._replace(hand, lost, schedule)
+            self._replace(worker, lost, schedule)
             return
-        if isinstance(answer, IncompatibleWorker):
-            self._do_without(hand, answer)
-        elif isinstance(answer, BaseException):
-            raise answer
-        elif answer is None:
-            hand.is_ready = True
-        elif hand.cell is not None:
-            cell, hand.cell = hand.cell, None
-            self._finish(cell, answer, schedule)
+        if isinstance(result, IncompatibleWorker):
+            self._do_without(worker, result)
+        elif isinstance(result, BaseException):
+            raise result
+        elif result is None:
+            worker.is_ready = True
+        elif worker.cell is not None:
+            cell, worker.cell = worker.cell, None
+            self._finish(cell, result, schedule)
 
     def _finish(self, cell: Cell, outcome: Outcome, schedule: CellQueue) -> None:
         schedule.finish(cell, outcome)
         self.report.finish(cell, outcome)
 
-    def _replace(self, hand: H, lost: WorkerDied, schedule: CellQueue) -> None:
-        self.hands.remove(hand)
-        self.crew.dismiss(hand)
-        if lost.is_innocent:
-            if hand.cell is not None:
-                schedule.put_back(hand.cell)
-        elif hand.cell is None:
+    def _replace(self, worker: H, lost: WorkerDied, schedule: CellQueue) -> None:
+        self.workers.remove(worker)
+        self.pool.stop(worker)
+        if lost.node_lost:
+            if worker.cell is not None:
+                schedule.put_back(worker.cell)
+        elif worker.cell is None:
             schedule.died_idle(str(lost))
-        elif why := schedule.died(hand.cell, str(lost)):
-            self._finish(hand.cell, Outcome.of(self.work.lost(hand.cell, why)), schedule)
-        self.hands.append(self.crew.hire())
+        elif why := schedule.died(worker.cell, str(lost)):
+            self._finish(worker.cell, Outcome.of(self.work.lost(worker.cell, why)), schedule)
+        self.workers.append(self.pool.start())
 
-    def _do_without(self, hand: H, why: IncompatibleWorker) -> None:
-        """Goes on with the other processes: another one in its place would most likely be as unfit."""
-        self.hands.remove(hand)
-        self.crew.dismiss(hand)
-        if not self.hands:
+    def _do_without(self, worker: H, why: IncompatibleWorker) -> None:
+        """Goes on with the other workers: a replacement would most likely be incompatible, too."""
+        self.workers.remove(worker)
+        self.pool.stop(worker)
+        if not self.workers:
             raise why
         self.report.say(f"a worker is left out: {why.message}")

@@ -137,13 +137,13 @@ def _library() -> Any:
 
 
 @dataclass(eq=False)
-class _Hand:
-    """One actor, what it is busy with, and the reference to its next answer."""
+class _Handle:
+    """One actor, its cell, and the reference to its next result."""
 
     actor: Any
     reference: Any
     lost_before: frozenset[str]
-    """Nodes that were dead when it was hired."""
+    """Nodes that were dead when the actor was started."""
     is_ready: bool = False
     cell: Cell | None = None
     node: str = ""
@@ -157,7 +157,7 @@ class _Actors:
     job: RunnerFactory
     store: Store
     needs: Needs
-    _all: list[_Hand] = field(default_factory=list)
+    _all: list[_Handle] = field(default_factory=list)
     _artists: dict[str, Any] = field(default_factory=dict)
     _job: Any = None
 
@@ -169,56 +169,56 @@ class _Actors:
         return self
 
     def __exit__(self, *_: object) -> None:
-        idle = [hand.actor.close.remote() for hand in self._all if hand.is_ready and hand.cell is None]
+        idle = [worker.actor.close.remote() for worker in self._all if worker.is_ready and worker.cell is None]
         if idle:
             self.ray.wait(idle, num_returns=len(idle), timeout=FAREWELL_S)
-        for hand in list(self._all):
-            self.dismiss(hand)
+        for worker in list(self._all):
+            self.stop(worker)
 
-    def hire(self) -> _Hand:
+    def start(self) -> _Handle:
         """Asks the cluster for an actor; it comes when there is room."""
         actor = self._kind.remote(cpu.for_workers())
-        hand = _Hand(actor, actor.open.remote([self._job]), self._lost())
-        self._all.append(hand)
-        return hand
+        worker = _Handle(actor, actor.open.remote([self._job]), self._lost())
+        self._all.append(worker)
+        return worker
 
-    def give(self, hand: _Hand, cell: Cell) -> None:
+    def submit(self, worker: _Handle, cell: Cell) -> None:
         """Sends a cell, with what the store holds of it already."""
         if cell.artist.name not in self._artists:
             self._artists[cell.artist.name] = self.ray.put(cell.artist)
         parcel = pack_for(cell, self.store, self.job.environment.env_class)
-        hand.reference = hand.actor.run.remote(Task.of(cell), [self._artists[cell.artist.name]], parcel)
+        worker.reference = worker.actor.run.remote(Task.of(cell), [self._artists[cell.artist.name]], parcel)
 
-    def answered(self, hands: Sequence[_Hand], seconds: float) -> list[_Hand]:
-        """Waits until an actor has answered or died, and returns each of those."""
-        waiting = {hand.reference: hand for hand in hands if hand.reference is not None}
+    def wait(self, workers: Sequence[_Handle], seconds: float) -> list[_Handle]:
+        """Returns the actors that have a result or have died, after waiting for at most `seconds`."""
+        waiting = {worker.reference: worker for worker in workers if worker.reference is not None}
         ready, _ = self.ray.wait(list(waiting), timeout=seconds)
         return [waiting[reference] for reference in ready]
 
-    def answer(self, hand: _Hand) -> Outcome | BaseException | None:
+    def result(self, worker: _Handle) -> Outcome | BaseException | None:
         """Returns what an actor has sent, after its files are in the store; raises WorkerDied where it has died."""
-        reference, hand.reference = hand.reference, None
+        reference, worker.reference = worker.reference, None
         try:
             answer = self.ray.get(reference)
         except self.ray.exceptions.RayTaskError:
             raise
         except self.ray.exceptions.RayError as error:
             lost = self._lost()
-            is_innocent = hand.node in lost if hand.node else lost != hand.lost_before
-            raise WorkerDied(str(error).splitlines()[0], is_innocent) from error
+            node_lost = worker.node in lost if worker.node else lost != worker.lost_before
+            raise WorkerDied(str(error).splitlines()[0], node_lost) from error
         if isinstance(answer, BaseException):
             return answer
         if isinstance(answer, str):
-            hand.node = answer
+            worker.node = answer
             return None
         outcome, parcel = answer
         unpack(parcel, self.store)
         return Outcome(*outcome)
 
-    def dismiss(self, hand: _Hand) -> None:
+    def stop(self, worker: _Handle) -> None:
         """Ends an actor at once."""
-        self._all.remove(hand)
-        self.ray.kill(hand.actor)
+        self._all.remove(worker)
+        self.ray.kill(worker.actor)
 
     def _lost(self) -> frozenset[str]:
         """Returns the nodes that the cluster has lost."""

@@ -29,7 +29,7 @@ class Actor:
     def __init__(self, variables: Mapping[str, str]) -> None:
         cpu.adopt(variables)
         self._root = Path(tempfile.mkdtemp(prefix="cloakbench-"))
-        self._desk: CellRunner | None = None
+        self._runner: CellRunner | None = None
         self._artists: dict[str, Artist] = {}
 
     def open(self, job: Sequence[Any]) -> str | Exception:
@@ -37,7 +37,7 @@ class Actor:
         import ray
 
         try:
-            self._desk = ray.get(job[0]).open(self._root)
+            self._runner = ray.get(job[0]).open(self._root)
         except Exception as error:
             return error
         return str(ray.get_runtime_context().get_node_id())
@@ -47,11 +47,11 @@ class Actor:
         from cloakbench.execute.parcel import pack_new, unpack
         from cloakbench.store.store import Store
 
-        assert self._desk is not None
+        assert self._runner is not None
         store = Store(self._root)
         try:
             unpack(parcel, store)
-            outcome = self._desk.run(task, self._artist(task.artist, artist))
+            outcome = self._runner.run(task, self._artist(task.artist, artist))
             return outcome, pack_new(store, parcel)
         except Exception as error:
             return error
@@ -68,6 +68,6 @@ class Actor:
 
     def close(self) -> None:
         """Ends what runs beside this process, and leaves nothing on the disk."""
-        if self._desk is not None:
-            self._desk.close()
+        if self._runner is not None:
+            self._runner.close()
         shutil.rmtree(self._root, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Which cell runs next, on any executor: nothing is made twice at once, and what was lost is given out again."""
+"""Which cell runs next, on every executor: shared stages run once, and lost cells run again."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cloakbench.execute.progress import Outcome
 from cloakbench.schemas.kinds import Status
 
 TRIES = 2
-"""How often a cell is given out when the process that has it dies: a third would most likely die too."""
+"""Attempts per cell when its worker dies."""
 LOST = 3
-"""How many cells may be given up one after the other: more say that the machine is at fault, or the harness."""
+"""Cells given up in a row after which the run ends: then the machine or the harness is at fault."""
 STARTS = 3
-"""How many processes may die one after the other before they have a cell."""
+"""Workers that may die in a row before they have a cell."""
 
 
 class CellQueue:

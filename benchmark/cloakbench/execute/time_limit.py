@@ -1,4 +1,4 @@
-"""A limit of time: as many cells as fit, and none given out when the time is over."""
+"""The time limit of a run: as many cells as usually fit, and no cell starts after it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def seconds(text: str) -> float:
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
     total = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if "".join(number + unit for number, unit in parts) != text or not 0 < total < math.inf:
-        raise UserError(f"expected --budget as 90s, 30m, 2h or 1h30m, got {text!r}", "Give a time above 0.")
+        raise UserError(f"expected --time-limit as 90s, 30m, 2h or 1h30m, got {text!r}", "Give a time above 0.")
     return total
 
 

@@ -69,12 +69,19 @@ class Session:
             return self.store.calibration_path(step.key, where).exists()
         return (self.store.images_path(step.key, where) / MANIFEST).exists()
 
-    def take_over(self) -> None:
-        """Hands records of an older version of the suite on to this one: the same key is the same recipe and number."""
+    def take_over(self) -> list[Cell]:
+        """Adopts records of an older version of the suite and returns the cells without a usable record.
+
+        The same key is the same recipe and the same number, so an adopted record gets the present version.
+        """
+        missing = []
         for cell in self.cells:
             record = self.finished(cell)
-            if record is not None and record.suite_version != self.suite.version:
+            if record is None:
+                missing.append(cell)
+            elif record.suite_version != self.suite.version:
                 self.store.write_record(record.model_copy(update={"suite_version": self.suite.version}))
+        return missing
 
     def counts(self) -> dict[str, Counter[str]]:
         """Returns for each protection how many cells have which status; `missing` where there is no record."""
@@ -93,7 +100,7 @@ def plan(choice: Choice, root: Path) -> Session:
 
 
 def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
-    """Returns the planned run of a suite that is already read; `choice.suite` is not looked at."""
+    """Returns the planned run of a suite that is already read; `choice.suite` is ignored."""
     catalogue.check(suite)
     if choice.limit is not None and choice.limit < 0:
         raise UserError(f"expected --limit of 0 or more, got {choice.limit}", "Leave it out to run everything.")
@@ -144,21 +151,22 @@ def run(
     executor: Executor | None = None,
     report: Reporter | None = None,
     keep_images: bool = False,
-    budget: Deadline | None = None,
+    time_limit: Deadline | None = None,
 ) -> list[Outcome]:
-    """Runs what is missing, or what fits the budget, and returns how it ended; finished cells are never run again.
+    """Runs what is missing, or what fits the time limit, and returns how it ended; finished cells are never run again.
 
     Raises UserError before anything runs where weights are missing that every score needs, and in an official run where
     anything is missing.
     """
     session.store.prepare()
     session.store.write_facts(suites.facts(session.suite))
-    session.take_over()
     runner = executor or InlineExecutor()
-    todo = budget.fitting(session.todo(), runner.count or 1) if budget else session.todo()
+    todo = session.take_over()[: session.limit]
+    if time_limit is not None:
+        todo = time_limit.fitting(todo, runner.count or 1)
     if not todo:
         return []
-    may_start = budget.may_start if budget else always
+    may_start = time_limit.may_start if time_limit else always
     weights.require([session.suite.perceptual])
     official.require_essential(session.suite, any(cell.target is not None for cell in todo))
     if session.planner.salt != official.PUBLIC_SALT:
