@@ -43,7 +43,7 @@ def run(
         store: Where records go; ./results or $CLOAKBENCH_STORE by default.
         only: Restrict to FIELD=VALUE with a field of protection, artist, attack, seed, strength, target.
         limit: Run at most this many cells.
-        time_limit: Time for the run, such as 2h, 30m or 90s: takes as many cells as usually fit, starts none afterwards.
+        time_limit: Such as 2h, 30m or 90s: takes as many cells as usually fit, starts none afterwards.
         executor: `inline` is this process, `local` several here, `ray` a cluster; by default as workers and GPUs ask.
         workers: Processes that run cells side by side, each with the suite's threads or a GPU of its own.
         address: Address of a running Ray cluster, for `--executor ray`; by default Ray is started on this machine.
