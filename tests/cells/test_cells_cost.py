@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cloakbench.cells import calibration, cost
+from cloakbench.cells import calibration
 from cloakbench.cells.cost import Meter
 from cloakbench.schemas.record import StageCost
 from cloakbench.system import energy
@@ -85,10 +85,10 @@ def test_a_device_that_nvml_does_not_know_has_none(gpu, monkeypatch):
 def test_what_a_process_of_its_own_spent_counts_in_its_stage_alone(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     meter = Meter()
-    cost.elsewhere(90.0, 1 << 50)  # of a stage that is over
+    meter.add_process(90.0, 1 << 50)  # of a stage that is over
     with meter.stage("protect"):
-        cost.elsewhere(2.0, 1 << 40)
-        cost.elsewhere(1.0, 5)
+        meter.add_process(2.0, 1 << 40)
+        meter.add_process(1.0, 5)
     assert 3.0 <= meter.costs["protect"].device_s < 4.0
     assert meter.costs["protect"].peak_bytes == 1 << 40
     assert measured().device_s < 1.0

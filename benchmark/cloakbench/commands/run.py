@@ -43,7 +43,7 @@ def run(
         store: Where records go; ./results or $CLOAKBENCH_STORE by default.
         only: Restrict to FIELD=VALUE with a field of protection, artist, attack, seed, strength, target.
         limit: Run at most this many cells.
-        time_limit: Such as 2h, 30m or 90s: takes as many cells as usually fit, starts none afterwards.
+        time_limit: A time such as 2h, 30m or 90s: runs as many cells as usually fit, starts none afterwards.
         executor: `inline` is this process, `local` several here, `ray` a cluster; by default as workers and GPUs ask.
         workers: Processes that run cells side by side, each with the suite's threads or a GPU of its own.
         address: Address of a running Ray cluster, for `--executor ray`; by default Ray is started on this machine.
@@ -56,12 +56,12 @@ def run(
     from cloakbench.runs import session as sessions
     from cloakbench.runs.forecast import within
 
-    limit = within(session, time_limit)
+    deadline = within(session, time_limit)
     plan: dict[str, object] = {"cells": len(session.cells), "store": str(session.store.root)}
     if dry_run:
         return print_values({**plan, "missing": len(session.missing())}, json)
     keeps = keep == "images"
-    ran = sessions.run(session, choose(asked, session, keeps), keep_images=keeps, time_limit=limit)
+    ran = sessions.run(session, choose(asked, session, keeps), keep_images=keeps, time_limit=deadline)
     print_values({**plan, "ran": len(ran), "failed": (bad := sessions.failed(session, ran))}, json)
     return FAULTS if bad else 0
 

@@ -79,8 +79,8 @@ def test_without_records_the_clock_alone_decides():
 def test_no_cell_begins_when_the_time_is_over(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(Outcome, "of", lambda outcome: outcome)
-    budget = Deadline(25, Costs("cpu", 1), clock=clock)
-    ended = InlineExecutor().run(CELLS, clock, Quiet(), budget.may_start)
+    deadline = Deadline(25, Costs("cpu", 1), clock=clock)
+    ended = InlineExecutor().run(CELLS, clock, Quiet(), deadline.may_start)
     assert [outcome.key for outcome in ended] == [cell.key for cell in CELLS[:3]]  # the third began at 20 s
 
 
@@ -98,7 +98,7 @@ def test_several_workers_finish_what_they_have_begun():
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_a_run_within_a_budget_is_gone_on_with_by_the_next(tiny_suite, tmp_path):
+def test_a_run_within_a_time_limit_is_gone_on_with_by_the_next(tiny_suite, tmp_path):
     session = sessions.plan(Choice(str(tiny_suite), ["placebo"]), tmp_path / "store")
     cut = replace(session, limit=3)
     assert sessions.run(cut, report=Quiet(), time_limit=Deadline(0.0, Costs("cpu", 1))) == []
