@@ -6,11 +6,13 @@ import hashlib
 import json
 import shutil
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from cloakbench.errors import UserError
-from cloakbench.store import reading
+from cloakbench.store import key, reading
+from cloakbench.store.paths import StorePaths
 from cloakbench.store.store import Store
 from cloakbench.upkeep import archive as packing
 from cloakbench.upkeep.merge import merge
@@ -35,6 +37,12 @@ def target(good_run, tmp_path):
             place.parent.mkdir(parents=True)
             shutil.copy(path, place)
     return store
+
+
+@pytest.fixture(autouse=True)
+def _models(weights, monkeypatch):
+    """The embedded weights with which the run measured; a merge computes its values again with them."""
+    monkeypatch.setenv("CLOAKBENCH_MODELS", str(weights))
 
 
 def contents(archive):
@@ -123,6 +131,44 @@ def changed(files, change):
 )
 def test_a_tampered_record_is_refused_though_the_digests_were_made_anew(change, words, archive, target, tmp_path):
     refused(packed(tmp_path / "x.zip", changed(contents(archive), change)), target, words)
+
+
+def rekeyed(files, change):
+    """Returns the archive of a dishonest author: recipes changed, all keys and digests made anew."""
+    names = {name: name for name in files}
+    for name in [name for name in files if name.startswith("records/")]:
+        document = json.loads(files.pop(name))
+        recipes = document["components"]
+        former = key.digest(recipes["protect"])
+        change(recipes)
+        digests = {}
+        for stage in ("protect", "countermeasure", "train", "generate", "measure"):
+            recipe = recipes.get(stage)
+            if recipe is None:
+                continue
+            for parent in set(recipe.get("parents", {})) & set(digests):
+                recipe["parents"][parent] = digests[parent]
+            digests[stage] = key.digest(recipe)
+        document["key"] = digests["measure"]
+        before, after = (f"{name[:2]}/{name}" for name in (former, digests["protect"]))
+        names = {old: new.replace(before, after) for old, new in names.items()}
+        path = StorePaths(Path()).record_path(document["key"], document["environment"]["env_class"])
+        files[path.as_posix()] = json.dumps(document).encode()
+    return {names.get(name, name): data for name, data in files.items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda recipes: recipes["protect"].update(images=["0" * 64] * 3), "as originals"),
+        (lambda recipes: recipes["measure"].update(references=["0" * 64] * 2), "as references"),
+        (lambda recipes: recipes["measure"]["metrics"].update(psnr="0"), "psnr"),
+        (lambda recipes: recipes["measure"].update(perceptual="0" * 64), "mini-lpips"),
+    ],
+)
+def test_what_could_not_be_computed_again_is_refused(change, word, archive, target, tmp_path):
+    """Other originals or metrics than those here: nothing could say whether the values are right."""
+    refused(packed(tmp_path / "x.zip", rekeyed(contents(archive), change)), target, word)
 
 
 def test_a_tampered_image_is_refused_though_the_digests_were_made_anew(archive, target, tmp_path):

@@ -17,6 +17,7 @@ from cloakbench.submissions.sandbox import folders
 from cloakbench.suites import load as installed
 from cloakbench.upkeep import archive
 from cloakbench.upkeep.intake import Intake, Source, open_intake, require_no_links
+from cloakbench.upkeep.recompute import Recomputer
 from cloakbench.upkeep.verify import verify
 from cloakbench_leaderboards.history import history
 
@@ -36,7 +37,7 @@ def merge(sources: Sequence[Path], store: Store) -> Merged:
     Every source is verified first; all of them arrive, or none, also where the process is killed. Records of one cell
     from another environment class are reproductions and stand beside each other. Beside each record that came in lies
     its origin: `sign` leaves it out, and a run treats its cell as one that has not run here. An archive of `cloakbench
-    submit` has to hold one submission, whole, of a suite as it is here.
+    submit` has to hold one submission, whole, of a suite as it is here, with the images that the suite ships.
 
     Raises:
         UserError: A source does not verify, holds links, or two records of one cell of one environment class have
@@ -44,16 +45,24 @@ def merge(sources: Sequence[Path], store: Store) -> Merged:
         InfrastructureError: The store cannot be written.
     """
     with contextlib.ExitStack() as stack:
-        opened = [source for path in sources for source in _open(path, stack)]
+        opened: list[Source] = []
+        for path in sources:
+            opened += _open(path, stack)
         for source in opened:
             _require_verified(source, store)
         with open_intake(store, Verb.MERGE) as intake:
             for source in opened:
                 _collect(source, intake)
-            for source in {source.folder: source for source in opened}.values():
+            for source in _without_repeats(opened):
                 intake.add_files(source)
             _collect_history(opened, intake)
         return Merged(intake.added, intake.known, intake.files)
+
+
+def _without_repeats(sources: Sequence[Source]) -> list[Source]:
+    """Returns one source for each folder, whose files are those of all its suites."""
+    by_folder = {source.folder: source for source in sources}
+    return list(by_folder.values())
 
 
 def _open(path: Path, stack: contextlib.ExitStack) -> Iterator[Source]:
@@ -77,13 +86,23 @@ def _require_verified(source: Source, store: Store) -> None:
         loaded = reading.load(source.folder, source.suite)
         archive.require_submission(loaded)
         _require_same_suite(source, loaded.facts, store)
-        problems = archive.images(loaded, source.folder)
+        problems = [*archive.images(loaded, source.folder), *_find_differences(loaded, source)]
     if problems:
         command = f"cloakbench verify {source.path} --suite {source.suite}"
         raise UserError(
             f"expected records that verify, got {len(problems)} faults in {source.path}: {problems[0]}",
             "Ask its author to pack it again." if source.is_archive else f"See them all: {command}",
         )
+
+
+def _find_differences(loaded: reading.Loaded, source: Source) -> list[str]:
+    """Returns which records state other originals, references or metrics than those here, so that none checks them."""
+    recomputer = Recomputer(Store(source.folder), loaded.facts.suite)
+    problems = []
+    for record in loaded.records:
+        sentences = recomputer.find_differences(record)
+        problems += [f"{record.key[:16]} ({record.artist}): {sentence}" for sentence in sentences]
+    return problems
 
 
 def _require_same_suite(source: Source, facts: SuiteFacts, store: Store) -> None:
@@ -116,9 +135,12 @@ def _collect(source: Source, intake: Intake) -> None:
 
 def _collect_history(sources: Sequence[Source], intake: Intake) -> None:
     """Unites the histories of folders; an archive has none, the next refresh adds what its records say."""
-    points = [point for source in sources if not source.is_archive for point in history.read(source.folder)]
     present = history.read(intake.store.root)
-    united = history.united([*present, *points])
+    points = list(present)
+    for source in sources:
+        if not source.is_archive:
+            points += history.read(source.folder)
+    united = history.united(points)
     if len(united) > len(present):
         lines = "".join(point.model_dump_json() + "\n" for point in united)
         intake.staging.write(PurePosixPath(history.HISTORY_FILE), lines.encode())

@@ -60,8 +60,34 @@ class Recomputer:
 
     def check(self, record: Record) -> Recomputed:
         """Returns how a record's budget and values compare with those of the images and features in the store."""
-        parts = [self._check_protected(record), self._check_generated(record), self._check_edits(record)]
-        return Recomputed(sum(part.values for part in parts), [line for part in parts for line in part.problems])
+        protected, generated, edited = (
+            self._check_protected(record),
+            self._check_generated(record),
+            self._check_edits(record),
+        )
+        values = protected.values + generated.values + edited.values
+        return Recomputed(values, [*protected.problems, *generated.problems, *edited.problems])
+
+    def find_differences(self, record: Record) -> list[str]:
+        """Returns where a record of a suite that ships its images states other images or metrics than those here.
+
+        Such a record cannot be computed again, so that its values would be believed unseen.
+        """
+        if self.suite.dataset != "mini":
+            return []
+        artist = self._artists.get(record.artist)
+        if artist is None:
+            return [f"expected an artist of the suite, got {record.artist!r}"]
+        problems = []
+        if record.components.get("protect", {}).get("images") != artist.image_digests:
+            problems.append(f"expected the images of {record.artist} that the suite ships as originals, got others")
+        recipe = record.components.get("measure", {})
+        if recipe.get("references") != artist.reference_digests:
+            problems.append(f"expected the images of {record.artist} that the suite ships as references, got others")
+        for name in record.quality:
+            if not self._is_same_metric(name, recipe):
+                problems.append(f"expected the metric {name!r} in the version and with the weights used here")
+        return problems
 
     def _check_protected(self, record: Record) -> Recomputed:
         recipe, artist = record.components.get("protect"), self._artists.get(record.artist)
@@ -110,16 +136,18 @@ class Recomputer:
     def _is_computable(self, name: str, record: Record) -> bool:
         """Returns whether the metric's version and weights here are those that the record names."""
         recipe = record.components.get("measure", {})
+        if not self._is_same_metric(name, recipe) or not all(file.is_here for file in weights.needed(name)):
+            return False
+        stated = recipe.get("weights", {})
+        return all(stated.get(file) == digest for file, digest in weights.digests([name]).items())
+
+    def _is_same_metric(self, name: str, recipe: Mapping[str, Any]) -> bool:
+        """Returns whether a recipe names the metric's version, and the embedded weights of it, that are here."""
         metric = catalogue.BY_NAME.get(name)
         if metric is None or recipe.get("metrics", {}).get(name) != metric.facts.version:
             return False
         part = "judge" if metric.facts.level in {"generation", "set"} else "perceptual"
-        if recipe.get(part) != self._digests[part] and (part == "judge" or name == "mini-lpips"):
-            return False
-        if not all(file.is_here for file in weights.needed(name)):
-            return False
-        stated = recipe.get("weights", {})
-        return all(stated.get(file) == digest for file, digest in weights.digests([name]).items())
+        return recipe.get(part) == self._digests[part] or not (part == "judge" or name == "mini-lpips")
 
     def _features(self, record: Record) -> Mapping[str, torch.Tensor]:
         stage = key.digest(record.components.get("generate", {}))
@@ -169,9 +197,7 @@ def _measure(names: Sequence[str], subject: MeasuredSet) -> dict[str, list[float
     for name in names:
         try:
             computed |= generations.measure([name], subject).values
-        except NotKept:
-            continue
-        except UserError:
+        except (NotKept, UserError):
             continue
     return computed
 
@@ -182,18 +208,23 @@ def _compare(
     """Returns a sentence for each metric of which a stated value lies out of the tolerance."""
     problems = []
     for name, values in computed.items():
-        relative = RELATIVE if is_exact else FEATURE_RELATIVE
-        absolute = ABSOLUTE_BY_METRIC.get(name, ABSOLUTE) if is_exact else FEATURE_ABSOLUTE
+        pairs = list(zip(stated[name], values, strict=len(stated[name]) == len(values)))
+        relative, absolute = RELATIVE, ABSOLUTE_BY_METRIC.get(name, ABSOLUTE)
+        if not is_exact:
+            relative, absolute = FEATURE_RELATIVE, FEATURE_ABSOLUTE
         if not is_exact and _is_share(name):
             absolute = 1.5 / len(values)  # half precision may turn one image's nearest class
             pairs = [(sum(stated[name]) / max(1, len(stated[name])), sum(values) / len(values))]
-        else:
-            pairs = list(zip(stated[name], values, strict=len(stated[name]) == len(values)))
-        for number, (said, again) in enumerate(pairs):
-            if not math.isclose(said, again, rel_tol=relative, abs_tol=absolute):
-                problems.append(f"expected {again:.6g} as the metric {name!r} of image {number}, got {said:.6g}")
-                break
+        problems += _find_outside(name, pairs, relative, absolute)
     return problems
+
+
+def _find_outside(name: str, pairs: Sequence[tuple[float, float]], relative: float, absolute: float) -> list[str]:
+    """Returns a sentence for the first pair of a stated and a computed value that differ by more than allowed."""
+    for number, (value, computed) in enumerate(pairs):
+        if not math.isclose(value, computed, rel_tol=relative, abs_tol=absolute):
+            return [f"expected {computed:.6g} as the metric {name!r} of image {number}, got {value:.6g}"]
+    return []
 
 
 def _is_share(name: str) -> bool:
