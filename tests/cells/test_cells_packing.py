@@ -142,7 +142,7 @@ def rekeyed(files, change):
         former = key.digest(recipes["protect"])
         change(recipes)
         digests = {}
-        for stage in ("protect", "countermeasure", "train", "generate", "measure"):
+        for stage in ("protect", "countermeasure", "personalise", "generate", "measure"):
             recipe = recipes.get(stage)
             if recipe is None:
                 continue
