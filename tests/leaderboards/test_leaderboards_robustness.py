@@ -130,4 +130,3 @@ def test_the_workflows_steps_run_in_a_shell(weights, tiny_suite, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
     assert "my-cloak 0.1.0 (before) → my-cloak 0.1.0 (after), suite tiny 1: inconclusive" in done.stdout
     assert "changed: code: protect.package" in done.stdout
-    assert "1 artist, a verdict needs 6" in done.stdout

@@ -79,7 +79,7 @@ def _packages(python: Path, variables: dict[str, str]) -> Iterator[Path]:
     yield Path(cloakbench.__file__).parent
     yield from map(Path, filter(None, variables.get("PYTHONPATH", "").split(os.pathsep)))
     if python == Path(sys.executable):
-        sites = [Path(folder) for folder in site.getsitepackages()]
+        sites = _own_sites()
     else:
         sites = environments.site_packages(python.parents[1])
     for folder in sites:
@@ -87,6 +87,12 @@ def _packages(python: Path, variables: dict[str, str]) -> Iterator[Path]:
         for listing in folder.glob("*.pth"):
             yield from _listed(listing)
     yield from _editable(sites)
+
+
+def _own_sites() -> list[Path]:
+    """Returns the folders of installed packages of this process, those of the user and of other environments too."""
+    searched = [folder for folder in sys.path if Path(folder).name in ("site-packages", "dist-packages")]
+    return [Path(folder) for folder in dict.fromkeys([*site.getsitepackages(), *searched])]
 
 
 def _listed(listing: Path) -> Iterator[Path]:
