@@ -296,8 +296,5 @@ def _applies(role: Role, attack: AttackSpec) -> bool:
 def _controls_first(entries: Sequence[PlannedEntry]) -> list[PlannedEntry]:
     """Returns the entries in the order of roles, the clean arm and the floor first: every score needs both."""
     order = list(Role)
-
-    def rank(entry: PlannedEntry) -> tuple[bool, int, str]:
-        return entry.facts.role.changes_images, order.index(entry.facts.role), entry.facts.name
-
-    return sorted(entries, key=rank)
+    by_role = sorted(entries, key=lambda entry: (order.index(entry.facts.role), entry.facts.name))
+    return sorted(by_role, key=lambda entry: entry.facts.role.changes_images)
