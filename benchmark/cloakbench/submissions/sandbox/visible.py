@@ -78,10 +78,7 @@ def _packages(python: Path, variables: dict[str, str]) -> Iterator[Path]:
     """Yields the folders that a worker imports from; what it imports is not imported here."""
     yield Path(cloakbench.__file__).parent
     yield from map(Path, filter(None, variables.get("PYTHONPATH", "").split(os.pathsep)))
-    if python == Path(sys.executable):
-        sites = _own_sites()
-    else:
-        sites = environments.site_packages(python.parents[1])
+    sites = _own_sites() if python == Path(sys.executable) else environments.site_packages(python.parents[1])
     for folder in sites:
         yield folder
         for listing in folder.glob("*.pth"):
