@@ -114,8 +114,10 @@ def _cleaning(evidence: Evidence, order: ProvisionalOrder, runs: Mapping[str, Co
         survivors = [entry.label for entry, _ in whole if entry not in broken]
         return BoardFinding(f"Some protection survives cleaning: {text.listed(survivors, LISTED)}.", numbers)
     if len(whole) == 1:
-        return BoardFinding("Cleaning breaks the only entry that was tested fully.", numbers)
-    return BoardFinding(f"Cleaning breaks all {len(whole)} entries that were tested fully.", numbers)
+        return BoardFinding("The only entry that was tested fully is not shown to survive cleaning.", numbers)
+    return BoardFinding(
+        f"None of the {len(whole)} entries that were tested fully is shown to survive cleaning.", numbers
+    )
 
 
 def _counted(count: int) -> str:
