@@ -159,4 +159,4 @@ def test_a_run_started_from_python_computes_with_one_instruction_set(executor, c
 def test_a_submissions_process_gets_the_instruction_set_of_the_harness(tmp_path, monkeypatch):
     for name in cpu.VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    assert bubblewrap.environment(tmp_path).get("ATEN_CPU_CAPABILITY") == cpu._SELECTABLE.get(cpu.capability())
+    assert bubblewrap.environment(tmp_path, "mark").get("ATEN_CPU_CAPABILITY") == cpu._SELECTABLE.get(cpu.capability())

@@ -40,6 +40,7 @@ def hostile_board():
             "package_digest": HOSTILE,
         }
     )
+    other = who.model_copy(update={"name": f"{HOSTILE} again"})
     where = record("x", "a", 0.5).environment.model_copy(
         update={"device": HOSTILE, "commit": HOSTILE, "packages": {HOSTILE: HOSTILE}, "libjpeg": HOSTILE}
     )
@@ -61,6 +62,8 @@ def hostile_board():
             named = {**place, "attack": both[0].attack.model_copy(update={"name": attack.name})}
             records.append(both[0].model_copy(update=named))
             records.append(both[1].model_copy(update={**named, **tricks, "protection": who}))
+            second = record("z", name, 0.2 + n / 100, attack)
+            records.append(second.model_copy(update={**named, **tricks, "protection": other}))
         records += [each.model_copy(update=place) for each in arms(name, 0.0, 1.0)[1:]]
     records[-1] = records[-1].model_copy(update={"status": Status.INFRA_ERROR, "reason": HOSTILE, "traceback": HOSTILE})
     fault = synthetic.lost("y", NAMES[0], Status.FAILED, "")

@@ -23,7 +23,7 @@ def test_store_and_reference_hold_the_same(store, tmp_path):
     exported = export_reference(store, None, tmp_path / "reference" / "mini")
     again = load(tmp_path / "reference" / "mini", "mini")
     assert again._replace(paths=()) == exported._replace(paths=())
-    assert again == load(store, "mini")
+    assert again._replace(paths=()) == load(store, "mini")._replace(paths=())
     assert [each.protection.name for each in again.records] == ["floor", "identity", "placebo", "x"]
 
 

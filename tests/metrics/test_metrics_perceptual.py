@@ -10,7 +10,7 @@ from cloakbench.errors import UserError
 from cloakbench.images import to_tensor
 from cloakbench.metrics import perceptual, quality, weights
 from cloakbench.models import loader
-from cloakbench.submissions.sandbox import worker
+from cloakbench.submissions.sandbox import messages, worker
 from cloakbench.suites import load as suites
 
 X, Y = tiny.picture(0, 64, 64), tiny.picture(1, 64, 64)
@@ -40,7 +40,7 @@ def test_a_distance_is_the_metric_of_its_name_and_has_gradients(name):
 
 
 def test_a_protection_gets_the_suites_distance(name, mini_folder):
-    model = {"alias": str(mini_folder), "device": "cpu", "dtype": "float32", "perceptual": name}
+    model = messages.SurrogateMessage(alias=str(mini_folder), device="cpu", dtype="float32", perceptual=name)
     surrogate = worker._surrogate(model)
     expected = perceptual.distance(name, "cpu")(to_tensor([X]), to_tensor([Y]))
     assert torch.allclose(surrogate.perceptual(to_tensor([X]), to_tensor([Y])), expected)

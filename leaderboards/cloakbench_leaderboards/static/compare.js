@@ -16,25 +16,21 @@
     return made;
   }
 
-  // As statistics.estimates: t, corrected for skewness by Hall's transformation.
+  // As statistics.differences: Student's t over artists.
   function estimate(values) {
     const known = values.filter((value) => value !== null);
     const n = known.length;
     if (n === 0) return null;
     const mean = known.reduce((sum, value) => sum + value, 0) / n;
     const second = known.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-    const third = known.reduce((sum, value) => sum + (value - mean) ** 3, 0);
     if (n < 6 || n !== values.length) return { mean, t: 0 };
     if (second <= n * (1e-12 * Math.max(Math.abs(mean), 1e-12)) ** 2) return { mean, low: mean, high: mean, t: 0 };
     const spread = Math.sqrt(second / (n - 1));
-    const skewness = (third / n / (second / n) ** 1.5) * Math.sqrt(n * (n - 1)) / (n - 2);
-    const reach = data.quantile / Math.sqrt(n);
-    const untransformed = (x) =>
-      Math.abs(skewness) > 1e-6 ? (3 / skewness) * (Math.cbrt(1 + skewness * (x - skewness / (6 * n))) - 1) : x;
+    const reach = (data.quantile * spread) / Math.sqrt(n);
     return {
       mean,
-      low: mean - spread * untransformed(reach),
-      high: mean - spread * untransformed(-reach),
+      low: mean - reach,
+      high: mean + reach,
       t: Math.abs(mean) / (spread / Math.sqrt(n)),
     };
   }

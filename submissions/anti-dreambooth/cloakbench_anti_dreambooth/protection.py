@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cloakbench import Protection, Request
+from cloakbench import Protection, Request, Surrogate
 from cloakbench.parameters import one_of, positive, whole
 from cloakbench.pgd import DescentSchedule, Step, by_autograd, descend
 from cloakbench.streams import streams
@@ -58,13 +58,16 @@ class AntiDreamBooth(Protection):
         self.surrogate_steps = whole("surrogate_steps", surrogate_steps)
         self.chunk = whole("chunk", chunk)
 
+    def rate(self, surrogate: Surrogate) -> float:
+        """Returns the learning rate of a surrogate's training: the given one, else that of the surrogate's family."""
+        return self.learning_rate or LEARNING_RATES[family(surrogate)]
+
     def protect(self, images: Tensor, request: Request) -> Tensor:
         """Returns the images plus the perturbation after the last step, in whole 8-bit levels within the budget."""
         images = images.float()
         own = streams(request.generator, len(images))
         context = contexts(request.surrogate, [f"a {request.class_word}"])
-        rate = self.learning_rate or LEARNING_RATES[family(request.surrogate)]
-        learner = Learner(request.surrogate, context, rate, self.chunk).copied()
+        learner = Learner(request.surrogate, context, self.rate(request.surrogate), self.chunk).copied()
         step: Step
         if self.method == "fsmg":
             learner.train(images, self.surrogate_steps, request.generator)

@@ -68,7 +68,7 @@ def mist(images: Tensor, request: Request, steps: int, _chunk: int) -> BaseProte
 def anti_dreambooth(images: Tensor, request: Request, steps: int, chunk: int) -> BaseProtection:
     """Returns FSMG's: the negative diffusion loss of a surrogate fine-tuned on the clean images."""
     alone = AntiDreamBooth(method="fsmg", steps=steps)
-    learner = Learner(request.surrogate, _context(request), alone.learning_rate, chunk).copied()
+    learner = Learner(request.surrogate, _context(request), alone.rate(request.surrogate), chunk).copied()
     learner.train(images, alone.surrogate_steps, request.generator)
     return BaseProtection(lambda own: ascent(learner.parts, learner.context, own), alone.schedule, DENOISER_BALANCE)
 
