@@ -16,7 +16,7 @@
     return made;
   }
 
-  // As statistics.differences: Student's t over artists.
+  // As statistics.difference_estimates: Student's t over artists.
   function estimate(values) {
     const known = values.filter((value) => value !== null);
     const n = known.length;
