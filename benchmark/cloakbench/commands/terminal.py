@@ -20,7 +20,6 @@ from cloakbench.printable import clean, encodable
 T = TypeVar("T")
 Many = Annotated[list[str], Parameter(consume_multiple=True, negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
-JsonFlag = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON in place of text.")]
 StoreFolder = Annotated[
     Path | None,
     Parameter(
