@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
@@ -76,6 +77,11 @@ class Protection(ABC):
     it today, and every protection is offered the suite's surrogate."""
     deterministic: ClassVar[bool] = True
     """Whether the same generator state gives the same output on one machine; `cloakbench check` compares two runs."""
+
+    defaults: Mapping[str, Mapping[str, bool | int | float | str]] = MappingProxyType({})
+    """Values of parameters that the user leaves out and that depend on the surrogate: by its family (`mini` or
+    `stable-diffusion`), then by parameter. An instance may have its own. `cloakbench.whitebox.settings` chooses among
+    them, and records and pages show the chosen ones."""
 
     @abstractmethod
     def protect(self, images: Tensor, request: Request) -> Tensor:

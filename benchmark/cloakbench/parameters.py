@@ -5,6 +5,11 @@ Public helpers of the submission contract: each returns the value, or raises Val
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+_Value = TypeVar("_Value")
+
 
 def whole(name: str, value: object, least: int = 1) -> int:
     """Returns a whole number of at least `least`."""
@@ -25,6 +30,11 @@ def one_of(name: str, value: object, known: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
     return value
+
+
+def optional(check: Callable[[str, object], _Value], name: str, value: object) -> _Value | None:
+    """Returns what `check` returns for a value, or None where the user left the parameter out."""
+    return None if value is None else check(name, value)
 
 
 def flag(name: str, value: object) -> bool:

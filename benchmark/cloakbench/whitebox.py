@@ -7,18 +7,17 @@ that the embedded model and Stable Diffusion run the same code, with gradients w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from cloakbench.families import Family, of_width
 from cloakbench.streams import Generators, each
 
-STABLE_DIFFUSION_WIDTH = 768
-"""Least width of the text contexts of a Stable Diffusion model."""
 PATCH, STRIDE = 32, 16
 """Patches of `distance_map`, in pixels: LPIPS's networks need 31."""
 
@@ -42,15 +41,22 @@ class Parts(Protocol):
     def dtype(self) -> torch.dtype: ...
 
 
-def family(parts: Parts) -> Literal["mini", "stable-diffusion"]:
-    """Returns which family a model is of, for defaults that differ between them.
-
-    It is told by the width of the text contexts: 768 for Stable Diffusion 1, 1024 for 2 and 2048 for XL; the embedded
-    models' are far narrower.
-    """
+def family(parts: Parts) -> Family:
+    """Returns which family a model is of, by the width of its text contexts."""
     config = getattr(parts.unet, "config", None)
-    width: int = getattr(config, "cross_attention_dim", 0)
-    return "stable-diffusion" if width >= STABLE_DIFFUSION_WIDTH else "mini"
+    return of_width(getattr(config, "cross_attention_dim", 0))
+
+
+def settings(parts: Parts, defaults: Mapping[str, Mapping[str, Any]], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parameters of a protection that depend on the surrogate.
+
+    Args:
+        parts: The surrogate.
+        defaults: Values by family of the surrogate, then by parameter: a protection's `defaults`.
+        values: What the user gave by parameter; None where the parameter was left out.
+    """
+    chosen = {name: value for name, value in values.items() if value is not None}
+    return {**defaults.get(family(parts), {}), **chosen}
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:

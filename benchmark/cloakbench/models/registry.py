@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from cloakbench.errors import UserError, unknown
+from cloakbench.families import Family, of_width
 from cloakbench.models import hub, lock
 from cloakbench.models.aliases import MODELS, ModelFacts
 from cloakbench.system import locations
@@ -31,6 +32,21 @@ def find(alias: str) -> ModelFacts:
         size = _image_size(Path(alias))
         return ModelFacts(Path(alias).name, 1, f"Local folder {alias}", "unknown", size, "unknown")
     raise unknown("a folder in diffusers layout or a model alias", alias, [m.name for m in MODELS], "models")
+
+
+def family(alias: str) -> Family:
+    """Returns the family of a model by alias or folder; raises UserError for neither.
+
+    A hub model is one of Stable Diffusion. Of a folder, the configuration of its denoiser says it.
+    """
+    facts = find(alias)
+    if facts in MODELS:
+        return "stable-diffusion" if facts.mirrors else "mini"
+    try:
+        config = json.loads((Path(alias) / "unet" / "config.json").read_bytes())
+        return of_width(int(config["cross_attention_dim"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return "mini"
 
 
 def weights(name: str) -> Path:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from cloakbench import submissions
 from cloakbench.cells.plan import FLOOR, PlannedEntry
 from cloakbench.errors import BenchmarkError
+from cloakbench.families import Family
 from cloakbench.files import write_whole
 from cloakbench.schemas.kinds import Role
 from cloakbench.submissions import loading
@@ -49,6 +50,19 @@ def entry(spelling: str, store: Path) -> PlannedEntry:
     worker = SandboxedSubmission(spelling, threads=torch.get_num_threads(), hidden=[store])
     claims = _claims(offer, spelling, digest, worker)
     return PlannedEntry(loading.facts(offer, variant.parameters, digest, claims), worker)
+
+
+def on_family(entries: Iterable[PlannedEntry], family: Family) -> list[PlannedEntry]:
+    """Returns the entries with the parameters that each chooses for a surrogate of `family` in its facts."""
+    resolved = []
+    for planned in entries:
+        worker = planned.instance
+        claims = worker.claims if isinstance(worker, SandboxedSubmission) else None
+        if claims is not None and claims.defaults.get(family):
+            facts = planned.facts.model_copy(update={"settings": claims.defaults[family]})
+            planned = PlannedEntry(facts, worker)
+        resolved.append(planned)
+    return resolved
 
 
 def close(entries: Iterable[PlannedEntry]) -> None:

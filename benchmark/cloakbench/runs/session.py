@@ -25,7 +25,7 @@ from cloakbench.metrics import perceptual, weights
 from cloakbench.models import loader, registry
 from cloakbench.runs import official
 from cloakbench.runs.choice import Choice
-from cloakbench.runs.entries import close, entries
+from cloakbench.runs.entries import close, entries, on_family
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Environment, Record
 from cloakbench.schemas.suite import Suite
@@ -120,7 +120,7 @@ def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
 
 def _fitting(suite: Suite, choice: Choice, root: Path) -> list[PlannedEntry]:
     """Returns the entries that the suite has operating points for; raises UserError where a named one has none."""
-    found = entries(choice.protections, root)
+    found = on_family(entries(choice.protections, root), registry.family(suite.surrogate))
     unbound = [entry for entry in found if not entry.facts.budget.runs_at_strengths]
     if suite.calibrated or not unbound:
         return found

@@ -33,6 +33,8 @@ class ProtectionFacts(_Frozen):
     paper: fields.Line
     licence: fields.Line
     deterministic: bool
+    settings: dict[fields.Identifier, bool | int | fields.FiniteFloat | fields.Name] = {}
+    """Parameters that the user left out and that follow the family of the suite's surrogate, with their values."""
 
 
 class AttackFacts(_Frozen):

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from cloakbench.contract import Protection
 from cloakbench.errors import BenchmarkError, SubmissionError, UserError
+from cloakbench.schemas.fields import Identifier
 from cloakbench.schemas.kinds import BudgetKind, Role
 from cloakbench.schemas.record import ProtectionFacts
 from cloakbench.submissions import environments
@@ -27,6 +28,7 @@ LONGEST = 300
 Need = Literal["surrogate", "mask", "gpu"]
 NEEDS: tuple[Need, ...] = ("gpu", "mask", "surrogate")
 ShortText = Annotated[str, Field(max_length=LONGEST), AfterValidator(clean_line)]
+FamilyDefaults = Annotated[dict[Identifier, bool | int | float | ShortText], Field(max_length=50)]
 
 
 class Claims(BaseModel):
@@ -40,6 +42,8 @@ class Claims(BaseModel):
     paper: ShortText
     licence: ShortText
     deterministic: bool
+    defaults: Annotated[dict[Identifier, FamilyDefaults], Field(max_length=10)] = {}
+    """Parameters that depend on the surrogate and that the user did not give, by family of the surrogate."""
     control: ShortText | None
     """Which control it wants to be; counts for the project's own distribution only."""
 
@@ -70,6 +74,7 @@ class LoadedProtection:
                 paper=clean_line(kind.paper, LONGEST),
                 licence=clean_line(kind.licence, LONGEST),
                 deterministic=kind.deterministic,
+                defaults=_without(self.instance.defaults, self.parameters),
                 control=control if isinstance(control, str) else None,
             )
         except (ValueError, TypeError, AttributeError) as error:  # they may differ from one look to the next
@@ -78,6 +83,16 @@ class LoadedProtection:
     def facts(self) -> ProtectionFacts:
         """Returns what records and pages say about it."""
         return facts(self.offer, self.parameters, self.package_digest, self.claims())
+
+
+def _without(
+    defaults: Mapping[str, Mapping[str, Parameter]], parameters: Mapping[str, Parameter]
+) -> dict[str, dict[str, Parameter]]:
+    """Returns the defaults by family without those of the given parameters."""
+    remaining = {}
+    for family, values in defaults.items():
+        remaining[family] = {name: value for name, value in values.items() if name not in parameters}
+    return remaining
 
 
 def load(spelling: str, provider: Provider | None = None) -> LoadedProtection:
@@ -126,6 +141,7 @@ def _check_facts(kind: type[Protection], offer: Offer) -> None:
         "licence": isinstance(kind.licence, str),
         "budget": kind.budget in list(BudgetKind),
         "deterministic": isinstance(kind.deterministic, bool),
+        "defaults": isinstance(kind.defaults, Mapping),
         "needs": isinstance(kind.needs, frozenset | set) and kind.needs <= set(NEEDS),
     }
     for name, is_right in checks.items():
@@ -176,7 +192,7 @@ def facts(offer: Offer, parameters: Mapping[str, Parameter], digest: str, claims
         distribution=offer.distribution,
         package_digest=digest,
         role=Role(claims.control) if is_ours and claims.control else Role.SUBMISSION,
-        **claims.model_dump(exclude={"control", "needs"}),
+        **claims.model_dump(exclude={"control", "needs", "defaults"}),
     )
 
 

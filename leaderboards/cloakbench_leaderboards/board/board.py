@@ -213,6 +213,7 @@ def _protection(evidence: Evidence, entry: BoardEntry, entry_flags: Flags) -> Pr
         licence=text.plain(facts.licence, 40),
         budget="L∞" if facts.budget == "linf" else text.plain(facts.budget, 20),
         deterministic="yes" if facts.deterministic else "no",
+        settings=tuple(Pair(text.name(name), text.plain(str(facts.settings[name]), 40)) for name in facts.settings),
         trust=evidence.trust[entry.name].label,
         evidence=text.plain(evidence.trust[entry.name].words, 200),
         family=text.name(flags.family(entry.name)),

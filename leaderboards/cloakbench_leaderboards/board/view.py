@@ -116,6 +116,8 @@ class ProtectionView:
     licence: str
     budget: str
     deterministic: str
+    settings: tuple[Pair, ...]
+    """Parameters that follow the family of the suite's surrogate: name and value."""
     trust: str
     """`run by maintainers`, `reproduced in n environments` or `self-reported`."""
     evidence: str

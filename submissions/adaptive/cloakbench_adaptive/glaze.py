@@ -25,7 +25,7 @@ class AdaptiveGlaze(Glaze):
     paper = "https://arxiv.org/abs/2310.19248"
 
     def __init__(
-        self, *, steps: int = 100, style: str = CHOSEN, weight: float = 30.0, orthogonal: bool = False
+        self, *, steps: int | None = None, style: str = CHOSEN, weight: float = 30.0, orthogonal: bool = False
     ) -> None:
         super().__init__(steps=steps, style=style)
         self.weight = positive("weight", weight)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cloakbench import Protection, Request, pgd
-from cloakbench.parameters import flag, positive
+from cloakbench import Protection, Request, pgd, whitebox
+from cloakbench.parameters import flag, optional, positive, whole
 from cloakbench_adaptive.consistency import joined, unreproduced
 
 FINAL_SHARE = 0.01
@@ -14,13 +14,15 @@ FINAL_SHARE = 0.01
 
 CHUNK = 4
 """Images that go through the autoencoder at once; it bounds the memory and does not change the result."""
+DEFAULTS = {"mini": {"steps": 100}, "stable-diffusion": {"steps": 1000}}
+"""By family of the surrogate and parameter."""
 
 
 class AdaptivePhotoGuard(Protection):
     """Minimises `||E(x')||_2 + weight * ||x' - D(E(x'))||_2` with x' = x + delta, over `|delta|_inf <= epsilon`.
 
     Args:
-        steps: Descent steps (project-defined, as `photoguard`'s).
+        steps: Descent steps, as `photoguard`'s: 1000 on Stable Diffusion, 100 on mini.
         alpha: First step size as a share of epsilon (PhotoGuard's notebook).
         weight: Weight of the consistency term, a norm over images in [-1, 1] (project-defined by a small study).
         orthogonal: Whether the consistency gradient is projected orthogonally to the attack's.
@@ -30,11 +32,13 @@ class AdaptivePhotoGuard(Protection):
     paper = "https://arxiv.org/abs/2310.19248"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
+    defaults = DEFAULTS
 
     def __init__(
-        self, *, steps: int = 100, alpha: float = 1 / 3, weight: float = 0.5, orthogonal: bool = False
+        self, *, steps: int | None = None, alpha: float = 1 / 3, weight: float = 0.5, orthogonal: bool = False
     ) -> None:
-        self.schedule = pgd.DescentSchedule(steps, alpha, final=FINAL_SHARE)
+        self.parameters = {"steps": optional(whole, "steps", steps)}
+        self.alpha = positive("alpha", alpha)
         self.weight = positive("weight", weight)
         self.orthogonal = flag("orthogonal", orthogonal)
 
@@ -46,8 +50,11 @@ class AdaptivePhotoGuard(Protection):
             return _norm(unreproduced(changed, latents, surrogate))
 
         step = joined(lambda _, latents: _norm(latents), mend, surrogate, self.weight, orthogonal=self.orthogonal)
-        parts = torch.split(images, CHUNK)
-        return torch.cat([pgd.descend(p, request.epsilon, step, self.schedule, request.generator) for p in parts])
+        steps = whitebox.settings(surrogate, self.defaults, self.parameters)["steps"]
+        schedule, protected = pgd.DescentSchedule(steps, self.alpha, final=FINAL_SHARE), []
+        for part in torch.split(images, CHUNK):
+            protected.append(pgd.descend(part, request.epsilon, step, schedule, request.generator))
+        return torch.cat(protected)
 
 
 def _norm(values: Tensor) -> Tensor:

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from torch import Tensor
 
 from cloakbench import Protection, Request, Surrogate
-from cloakbench.parameters import whole
+from cloakbench.parameters import optional, whole
 from cloakbench.pgd import DescentSchedule, by_autograd, descend, in_chunks
 from cloakbench.streams import Generators
-from cloakbench.whitebox import contexts, diffusion_loss, sampled
+from cloakbench.whitebox import contexts, diffusion_loss, sampled, settings
+
+DEFAULTS = {"mini": {"chunk": 4}, "stable-diffusion": {"chunk": 2}}
+"""By family of the surrogate and parameter."""
 
 
 class AdvDM(Protection):
@@ -22,17 +25,19 @@ class AdvDM(Protection):
     Args:
         steps: Ascent steps.
         alpha: Step size as a share of epsilon. 1/16 is the 1/255 of 16/255 of Mist's and Diff-Protect's code.
-        chunk: Images that go through the model at once. It bounds the memory and does not change the result.
+        chunk: Images that go through the model at once: 4 on mini, 2 on Stable Diffusion. It bounds the memory and does
+            not change the result.
     """
 
     title = "AdvDM"
     paper = "https://arxiv.org/abs/2302.04578"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
+    defaults = DEFAULTS
 
-    def __init__(self, *, steps: int = 100, alpha: float = 1 / 16, chunk: int = 4) -> None:
+    def __init__(self, *, steps: int = 100, alpha: float = 1 / 16, chunk: int | None = None) -> None:
         self.schedule = DescentSchedule(steps, alpha, start="zero", keep="last")
-        self.chunk = whole("chunk", chunk)
+        self.parameters = {"chunk": optional(whole, "chunk", chunk)}
 
     def protect(self, images: Tensor, request: Request) -> Tensor:
         """Returns the images plus the perturbation after the last step, in whole 8-bit levels within the budget."""
@@ -42,7 +47,8 @@ class AdvDM(Protection):
             step = by_autograd(objective(request.surrogate, context, generators))
             return descend(part, request.epsilon, step, self.schedule, generators)
 
-        return in_chunks(images, self.chunk, request.generator, move)
+        chunk = settings(request.surrogate, self.defaults, self.parameters)["chunk"]
+        return in_chunks(images, chunk, request.generator, move)
 
 
 def objective(surrogate: Surrogate, context: Tensor, generators: Generators) -> Callable[[Tensor], Tensor]:

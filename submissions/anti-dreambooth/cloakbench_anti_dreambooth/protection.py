@@ -8,18 +8,28 @@ import torch
 from torch import Tensor
 
 from cloakbench import Protection, Request, Surrogate
-from cloakbench.parameters import one_of, positive, whole
+from cloakbench.parameters import one_of, optional, positive, whole
 from cloakbench.pgd import DescentSchedule, Step, by_autograd, descend
 from cloakbench.streams import streams
-from cloakbench.whitebox import contexts, diffusion_loss, family, sampled
+from cloakbench.whitebox import contexts, diffusion_loss, sampled, settings
 from cloakbench_anti_dreambooth.learner import Learner
 
 METHODS = ("aspl", "fsmg")
 TRAINING, ASCENT = 3, 6
 """ASPL's steps in each round, the authors': training on clean images, ascent, training on protected images."""
 
-LEARNING_RATES = {"mini": 3e-4, "stable-diffusion": 5e-7}
-"""By family of the surrogate: that of mini's own DreamBooth, and the authors'."""
+DEFAULTS = {
+    "aspl": {
+        "mini": {"learning_rate": 3e-4, "steps": 60, "chunk": 4},
+        "stable-diffusion": {"learning_rate": 5e-7, "steps": 300, "chunk": 2},
+    },
+    "fsmg": {
+        "mini": {"learning_rate": 3e-4, "steps": 60, "surrogate_steps": 100, "chunk": 4},
+        "stable-diffusion": {"learning_rate": 5e-7, "steps": 100, "surrogate_steps": 1000, "chunk": 2},
+    },
+}
+"""By method, family of the surrogate and parameter. On Stable Diffusion the authors' values, on mini project-defined
+ones: its own DreamBooth's rate, and fewer steps."""
 
 
 class AntiDreamBooth(Protection):
@@ -30,11 +40,12 @@ class AntiDreamBooth(Protection):
 
     Args:
         method: `aspl` or `fsmg`.
-        steps: Ascent steps; `aspl` takes six a round.
+        steps: Ascent steps; `aspl` takes six a round. On Stable Diffusion the authors' 300 (`fsmg`: 100), on mini 60.
         alpha: Step size as a share of epsilon. 1/10 is the authors' 0.005 of 0.05.
-        learning_rate: Of the surrogates' AdamW; by default the one of `LEARNING_RATES` for the surrogate's family.
-        surrogate_steps: Training steps of the surrogate of `fsmg`.
-        chunk: Images that go through the model at once. It bounds the memory and does not change the result.
+        learning_rate: Of the surrogates' AdamW; by default 5e-7 on Stable Diffusion, 3e-4 on mini.
+        surrogate_steps: Training steps of the surrogate of `fsmg`: 1000 on Stable Diffusion, 100 on mini.
+        chunk: Images that go through the model at once: 2 on Stable Diffusion, 4 on mini. It bounds the memory and does
+            not change the result.
     """
 
     title = "Anti-DreamBooth"
@@ -46,35 +57,48 @@ class AntiDreamBooth(Protection):
         self,
         *,
         method: str = "aspl",
-        steps: int = 60,
+        steps: int | None = None,
         alpha: float = 1 / 10,
         learning_rate: float | None = None,
-        surrogate_steps: int = 100,
-        chunk: int = 4,
+        surrogate_steps: int | None = None,
+        chunk: int | None = None,
     ) -> None:
         self.method = one_of("method", method, METHODS)
-        self.schedule = DescentSchedule(steps, alpha, start="zero", keep="last")
-        self.learning_rate = None if learning_rate is None else positive("learning_rate", learning_rate)
-        self.surrogate_steps = whole("surrogate_steps", surrogate_steps)
-        self.chunk = whole("chunk", chunk)
+        self.defaults = DEFAULTS[self.method]
+        self.alpha = positive("alpha", alpha)
+        self.parameters = {
+            "steps": optional(whole, "steps", steps),
+            "learning_rate": optional(positive, "learning_rate", learning_rate),
+            "surrogate_steps": optional(whole, "surrogate_steps", surrogate_steps),
+            "chunk": optional(whole, "chunk", chunk),
+        }
 
-    def rate(self, surrogate: Surrogate) -> float:
-        """Returns the learning rate of a surrogate's training: the given one, else that of the surrogate's family."""
-        return self.learning_rate or LEARNING_RATES[family(surrogate)]
+    def schedule(self, surrogate: Surrogate) -> DescentSchedule:
+        """Returns the steps of the ascent on a surrogate."""
+        steps = settings(surrogate, self.defaults, self.parameters)["steps"]
+        return DescentSchedule(steps, self.alpha, start="zero", keep="last")
+
+    def learner(self, surrogate: Surrogate, context: Tensor, images: Tensor, generator: torch.Generator) -> Learner:
+        """Returns a copy of a surrogate that can be trained; that of `fsmg` has learned the images `[B, 3, H, W]`.
+
+        `context` `[1, L, C]` is the prompt's, `generator` a CPU generator.
+        """
+        values = settings(surrogate, self.defaults, self.parameters)
+        learner = Learner(surrogate, context, values["learning_rate"], values["chunk"]).copied()
+        if self.method == "fsmg":
+            learner.train(images, values["surrogate_steps"], generator)
+        return learner
 
     def protect(self, images: Tensor, request: Request) -> Tensor:
         """Returns the images plus the perturbation after the last step, in whole 8-bit levels within the budget."""
         images = images.float()
         own = streams(request.generator, len(images))
         context = contexts(request.surrogate, [f"a {request.class_word}"])
-        learner = Learner(request.surrogate, context, self.rate(request.surrogate), self.chunk).copied()
-        step: Step
-        if self.method == "fsmg":
-            learner.train(images, self.surrogate_steps, request.generator)
-            step = ascent(learner, own)
-        else:
+        learner = self.learner(request.surrogate, context, images, request.generator)
+        step: Step = ascent(learner, own)
+        if self.method == "aspl":
             step = Alternation(learner, images, own, request.generator)
-        return descend(images, request.epsilon, step, self.schedule, own)
+        return descend(images, request.epsilon, step, self.schedule(request.surrogate), own)
 
 
 def ascent(learner: Learner, own: Sequence[torch.Generator]) -> Step:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cloakbench import Protection, Request, pgd, whitebox
-from cloakbench.parameters import one_of, positive, whole
+from cloakbench.parameters import one_of, optional, positive, whole
 from cloakbench_glaze import styles
 from cloakbench_glaze.transfer import restyle
 
@@ -18,6 +18,8 @@ CHUNK = 4
 """Images that go through the model at once; it bounds the memory and does not change the result."""
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Images `[B, 3, H, W]` in [0, 1] and their latents `[B, C, h, w]` -> value to lower `[B]`."""
+DEFAULTS = {"mini": {"steps": 100, "rate": 0.004}, "stable-diffusion": {"steps": 500, "rate": 0.04}}
+"""By family of the surrogate and parameter."""
 
 
 class Glaze(Protection):
@@ -27,9 +29,9 @@ class Glaze(Protection):
     rate grows with the strength as well.
 
     Args:
-        steps: Adam's steps. IMPRESS's re-implementation takes 500; 100 is project-defined.
-        rate: Adam's learning rate at strength 1, for images in [-1, 1]. 0.004 is project-defined: 0.001, the default
-            of IMPRESS's script, stands at strength 0.25. IMPRESS's paper says 0.01.
+        steps: Adam's steps: on Stable Diffusion the 500 of IMPRESS's re-implementation, on mini 100 (project-defined).
+        rate: Adam's learning rate at strength 1, for images in [-1, 1]. On Stable Diffusion 0.04: the 0.01 of IMPRESS's
+            paper stands at strength 0.25, as its p does. On mini 0.004 (project-defined).
         alpha: Weight of the hinge (the authors' of IMPRESS).
         limit: The p at strength 1 (project-defined): the papers' p, 0.05, stands at strength 0.25.
         style: The target style by name, or `chosen`: drawn among those clearly different from the artist's.
@@ -40,12 +42,18 @@ class Glaze(Protection):
     licence = "Apache-2.0"
     budget = "perceptual"
     needs = frozenset({"surrogate"})
+    defaults = DEFAULTS
 
     def __init__(
-        self, *, steps: int = 100, rate: float = 0.004, alpha: float = 30.0, limit: float = 0.2, style: str = CHOSEN
+        self,
+        *,
+        steps: int | None = None,
+        rate: float | None = None,
+        alpha: float = 30.0,
+        limit: float = 0.2,
+        style: str = CHOSEN,
     ) -> None:
-        self.steps = whole("steps", steps)
-        self.rate = positive("rate", rate)
+        self.parameters = {"steps": optional(whole, "steps", steps), "rate": optional(positive, "rate", rate)}
         self.alpha = positive("alpha", alpha)
         self.limit = positive("limit", limit)
         self.style = one_of("style", style, (CHOSEN, *styles.EMBEDDED, *styles.MOVEMENTS))
@@ -86,8 +94,9 @@ class Glaze(Protection):
     def _cloak(self, originals: Tensor, goals: Tensor, request: Request) -> Tensor:
         step = self.step(self.loss(originals, goals, request), request)
         x = (originals * 2 - 1).requires_grad_()
-        adam = torch.optim.Adam([x], self.rate * request.strength)
-        for number in range(self.steps):
+        values = whitebox.settings(request.surrogate, self.defaults, self.parameters)
+        adam = torch.optim.Adam([x], values["rate"] * request.strength)
+        for number in range(values["steps"]):
             _, x.grad = step((x.detach() + 1) / 2, number)
             adam.step()
             with torch.no_grad():

@@ -12,8 +12,9 @@ STRENGTH = 0.5
 """Where the noise starts, as a share of the schedule (IMPRESS's code)."""
 GUIDANCE = 7.5
 """Weight of the prompt over the empty text (IMPRESS's code)."""
-STEPS = 20
-"""Steps of the whole schedule, of which the share `STRENGTH` is taken; IMPRESS's code has 50 (project-defined)."""
+STEPS = {"mini": 20, "stable-diffusion": 50}
+"""Steps of the whole schedule by family of the surrogate, of which the share `STRENGTH` is taken. IMPRESS's code has 50, 20
+is project-defined."""
 
 
 @torch.no_grad()
@@ -27,8 +28,9 @@ def restyle(images: Tensor, prompt: str, noise: Tensor, surrogate: Surrogate) ->
         surrogate: Encodes, denoises and decodes.
     """
     scheduler = DPMSolverMultistepScheduler.from_config(surrogate.scheduler.config)
-    scheduler.set_timesteps(STEPS, device=surrogate.device)
-    begin = STEPS - round(STEPS * STRENGTH)
+    steps = STEPS[whitebox.family(surrogate)]
+    scheduler.set_timesteps(steps, device=surrogate.device)
+    begin = steps - round(steps * STRENGTH)
     scheduler.set_begin_index(begin)
     start = scheduler.timesteps[begin : begin + 1].expand(len(images))
     latents = whitebox.latent_means(surrogate, images) * whitebox.scale(surrogate)

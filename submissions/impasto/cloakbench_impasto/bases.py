@@ -14,7 +14,6 @@ from cloakbench.whitebox import contexts, latent_means
 from cloakbench_advdm import AdvDM
 from cloakbench_advdm.protection import objective as ascent
 from cloakbench_anti_dreambooth import AntiDreamBooth
-from cloakbench_anti_dreambooth.learner import Learner
 from cloakbench_mist import Mist
 from cloakbench_mist.protection import objective as fused
 from cloakbench_mist.protection import target_latent
@@ -48,7 +47,8 @@ def photoguard(_images: Tensor, request: Request, steps: int, _chunk: int) -> Ba
         return latent_means(request.surrogate, images).square().flatten(1).mean(1).sqrt()
 
     # The perceptual map changes on the way, so that values of different steps do not compare.
-    return BaseProtection(lambda _generators: size, replace(PhotoGuard(steps=steps).schedule, keep="last"), 1.0)
+    schedule = replace(PhotoGuard(steps=steps).schedule(request.surrogate), keep="last")
+    return BaseProtection(lambda _generators: size, schedule, 1.0)
 
 
 def advdm(_images: Tensor, request: Request, steps: int, _chunk: int) -> BaseProtection:
@@ -67,10 +67,10 @@ def mist(images: Tensor, request: Request, steps: int, _chunk: int) -> BaseProte
 
 def anti_dreambooth(images: Tensor, request: Request, steps: int, chunk: int) -> BaseProtection:
     """Returns FSMG's: the negative diffusion loss of a surrogate fine-tuned on the clean images."""
-    alone = AntiDreamBooth(method="fsmg", steps=steps)
-    learner = Learner(request.surrogate, _context(request), alone.rate(request.surrogate), chunk).copied()
-    learner.train(images, alone.surrogate_steps, request.generator)
-    return BaseProtection(lambda own: ascent(learner.parts, learner.context, own), alone.schedule, DENOISER_BALANCE)
+    alone = AntiDreamBooth(method="fsmg", steps=steps, chunk=chunk)
+    learner = alone.learner(request.surrogate, _context(request), images, request.generator)
+    schedule = alone.schedule(request.surrogate)
+    return BaseProtection(lambda own: ascent(learner.parts, learner.context, own), schedule, DENOISER_BALANCE)
 
 
 BASES: dict[str, Callable[[Tensor, Request, int, int], BaseProtection]] = {

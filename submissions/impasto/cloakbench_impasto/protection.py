@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from cloakbench import Protection, Request
-from cloakbench.parameters import one_of, whole
+from cloakbench.parameters import one_of, optional, whole
 from cloakbench.pgd import by_autograd, descend, in_chunks
 from cloakbench.streams import Generators
+from cloakbench.whitebox import settings
 from cloakbench_impasto import jnd
 from cloakbench_impasto.bases import BASES, BaseProtection
 from cloakbench_impasto.constraints import masked_distance, masked_low_pass, masked_norm
@@ -18,6 +19,8 @@ from cloakbench_impasto.weighting import PerceptualMap
 
 REFINED_EVERY = 4
 """Steps between two refinements of the map's weights (K of the paper)."""
+STEPS = {"photoguard": 1000, "advdm": 100, "mist": 100, "anti-dreambooth": 100}
+"""Steps on Stable Diffusion by base: those of the base's authors."""
 JUDGED_EVERY = 20
 """Steps between two looks at the difficulty (project-defined)."""
 
@@ -42,7 +45,7 @@ class Impasto(Protection):
 
     Args:
         base: `photoguard`, `advdm`, `mist` (fused) or `anti-dreambooth` (FSMG): whose loss and schedule are taken.
-        steps: Descent steps.
+        steps: Descent steps: on Stable Diffusion those of the base's own entry, on mini 100. The paper's are not known.
         pap: Weight of the perception-aware norm; 0 leaves it out.
         jnd: `all` five maps, `off` (M is 1), or one of `la`, `cm`, `csf`, `std`, `entropy`.
         iwr: Whether the maps' weights are refined for each image; needs `all`, else there is nothing to refine.
@@ -50,7 +53,8 @@ class Impasto(Protection):
         lpips: Weight of the masked perceptual distance; 0 leaves it out.
         lowpass: Weight of the masked low-pass term; 0 leaves it out.
         clip: The paper's CLIP term. The contract hands out no CLIP, so that true is refused.
-        chunk: Images that go through the model at once. It bounds the memory and does not change the result.
+        chunk: Images that go through the model at once: 2 on Stable Diffusion, 4 on mini. It bounds the memory and does
+            not change the result.
     """
 
     title = "Impasto"
@@ -62,7 +66,7 @@ class Impasto(Protection):
         self,
         *,
         base: str = "photoguard",
-        steps: int = 100,
+        steps: int | None = None,
         pap: float = 10.0,
         jnd: str = "all",
         iwr: bool = True,
@@ -70,12 +74,16 @@ class Impasto(Protection):
         lpips: float = 1.0,
         lowpass: float = 5.0,
         clip: bool = False,
-        chunk: int = 4,
+        chunk: int | None = None,
     ) -> None:
         if _switch("clip", clip):
             raise ValueError("clip: expected false, because a protection is handed no CLIP, got True")
         self.base = one_of("base", base, tuple(BASES))
-        self.steps = whole("steps", steps)
+        self.defaults = {
+            "mini": {"steps": 100, "chunk": 4},
+            "stable-diffusion": {"steps": STEPS[self.base], "chunk": 2},
+        }
+        self.parameters = {"steps": optional(whole, "steps", steps), "chunk": optional(whole, "chunk", chunk)}
         self.components = Components(
             _weight("pap", pap),
             _maps(jnd),
@@ -84,18 +92,18 @@ class Impasto(Protection):
             _weight("lpips", lpips),
             _weight("lowpass", lowpass),
         )
-        self.chunk = whole("chunk", chunk)
 
     def protect(self, images: Tensor, request: Request) -> Tensor:
         """Returns the images plus the perturbation after the last step, in whole 8-bit levels within the budget."""
         images = images.float()
-        base = BASES[self.base](images, request, self.steps, self.chunk)
+        values = settings(request.surrogate, self.defaults, self.parameters)
+        base = BASES[self.base](images, request, values["steps"], values["chunk"])
 
         def move(part: Tensor, generators: Generators) -> Tensor:
             step = WeightedStep(part, request, base, self.components, generators)
             return descend(part, request.epsilon, step, base.schedule, generators)
 
-        return in_chunks(images, self.chunk, request.generator, move)
+        return in_chunks(images, values["chunk"], request.generator, move)
 
 
 class WeightedStep:

@@ -8,16 +8,18 @@ import torch
 from torch import Tensor
 
 from cloakbench import Protection, Request, Surrogate
-from cloakbench.parameters import one_of, positive, whole
+from cloakbench.parameters import one_of, optional, positive, whole
 from cloakbench.pgd import DescentSchedule, by_autograd, descend, in_chunks
 from cloakbench.streams import Generators
-from cloakbench.whitebox import contexts, diffusion_loss, latent_means, sampled, scale
+from cloakbench.whitebox import contexts, diffusion_loss, latent_means, sampled, scale, settings
 from cloakbench_mist.target import pattern
 
 MODES = ("semantic", "textural", "fused")
 RATE = 10_000 / (4 * 64 * 64)
 """Weight of the semantic term where the textural one is a mean: the authors' 10,000 stands beside a sum over the
 latent's 4 x 64 x 64 values, and a mean makes the balance the same at every image size."""
+DEFAULTS = {"mini": {"chunk": 4}, "stable-diffusion": {"chunk": 2}}
+"""By family of the surrogate and parameter."""
 
 
 class Mist(Protection):
@@ -31,21 +33,29 @@ class Mist(Protection):
         steps: Descent steps.
         alpha: Step size as a share of epsilon. 1/16 is the authors' 1/255 of 16/255.
         rate: Weight of the semantic term in `fused`.
-        chunk: Images that go through the model at once. It bounds the memory and does not change the result.
+        chunk: Images that go through the model at once: 4 on mini, 2 on Stable Diffusion. It bounds the memory and does
+            not change the result.
     """
 
     title = "Mist"
     paper = "https://arxiv.org/abs/2305.12683"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
+    defaults = DEFAULTS
 
     def __init__(
-        self, *, mode: str = "fused", steps: int = 100, alpha: float = 1 / 16, rate: float = RATE, chunk: int = 4
+        self,
+        *,
+        mode: str = "fused",
+        steps: int = 100,
+        alpha: float = 1 / 16,
+        rate: float = RATE,
+        chunk: int | None = None,
     ) -> None:
         self.schedule = DescentSchedule(steps, alpha, start="uniform", keep="last")
         self.mode = one_of("mode", mode, MODES)
         self.rate = positive("rate", rate)
-        self.chunk = whole("chunk", chunk)
+        self.parameters = {"chunk": optional(whole, "chunk", chunk)}
 
     def protect(self, images: Tensor, request: Request) -> Tensor:
         """Returns the images plus the perturbation after the last step, in whole 8-bit levels within the budget."""
@@ -57,7 +67,8 @@ class Mist(Protection):
             step = by_autograd(objective(surrogate, context, goal, generators, mode=self.mode, rate=self.rate))
             return descend(part, request.epsilon, step, self.schedule, generators)
 
-        return in_chunks(images, self.chunk, request.generator, move)
+        chunk = settings(request.surrogate, self.defaults, self.parameters)["chunk"]
+        return in_chunks(images, chunk, request.generator, move)
 
 
 def target_latent(surrogate: Surrogate, images: Tensor) -> Tensor:

@@ -10,10 +10,12 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from cloakbench import Protection, Request, Surrogate, pgd, whitebox
-from cloakbench.parameters import whole
+from cloakbench.parameters import optional, positive, whole
 
 ETA = 1.0
 """Stochasticity of the denoising steps (the authors' notebook); 0 would be deterministic DDIM."""
+DEFAULTS = {"mini": {"steps": 50, "draws": 1}, "stable-diffusion": {"steps": 200, "draws": 10}}
+"""By family of the surrogate and parameter."""
 
 
 class PhotoGuardDiffusion(Protection):
@@ -23,9 +25,10 @@ class PhotoGuardDiffusion(Protection):
     Gradients run through all of it; each step's activations are computed again instead of kept.
 
     Args:
-        steps: Descent steps. The authors take 200; 50 is project-defined.
+        steps: Descent steps: on Stable Diffusion the authors' 200, on mini 50 (project-defined).
         alpha: Step size as a share of epsilon. 0.06 is the notebook's 0.006 of 0.1.
-        draws: Gradients added up for one step, each with noise of its own. The authors take 10; 1 is project-defined.
+        draws: Gradients added up for one step, each with noise of its own: on Stable Diffusion the authors' 10, on mini
+            1 (project-defined).
         denoising: Denoising steps of f (the authors: 4).
         edit_strength: Where f starts on the way to pure noise: the authors' image-to-image edits take 0.5.
         chunk: Images that go through f at once. It bounds the memory and does not change the result.
@@ -35,20 +38,22 @@ class PhotoGuardDiffusion(Protection):
     paper = "https://arxiv.org/abs/2302.06588"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
+    defaults = DEFAULTS
 
     def __init__(
         self,
         *,
-        steps: int = 50,
+        steps: int | None = None,
         alpha: float = 0.06,
-        draws: int = 1,
+        draws: int | None = None,
         denoising: int = 4,
         edit_strength: float = 0.5,
         chunk: int = 1,
     ) -> None:
         if isinstance(edit_strength, bool) or not 0 < edit_strength <= 1:
             raise ValueError(f"edit_strength: expected a number in (0, 1], got {edit_strength!r}")
-        self.schedule = pgd.DescentSchedule(steps, alpha, draws=draws, start="zero", keep="last")
+        self.parameters = {"steps": optional(whole, "steps", steps), "draws": optional(whole, "draws", draws)}
+        self.alpha = positive("alpha", alpha)
         self.denoising = whole("denoising", denoising)
         self.edit_strength = edit_strength
         self.chunk = whole("chunk", chunk)
@@ -72,7 +77,9 @@ class PhotoGuardDiffusion(Protection):
             norms, gradients = zip(*parts, strict=True)
             return torch.cat(norms), torch.cat(gradients)
 
-        return pgd.descend(images, request.epsilon, step, self.schedule, request.generator)
+        values = whitebox.settings(surrogate, self.defaults, self.parameters)
+        schedule = pgd.DescentSchedule(values["steps"], self.alpha, draws=values["draws"], start="zero", keep="last")
+        return pgd.descend(images, request.epsilon, step, schedule, request.generator)
 
 
 def edited(

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from cloakbench import Protection, Request, Surrogate
-from cloakbench.parameters import one_of, positive, whole
+from cloakbench.parameters import one_of, optional, positive, whole
 from cloakbench.pgd import DescentSchedule, by_autograd, descend, in_chunks
 from cloakbench.streams import Generators
-from cloakbench.whitebox import contexts, normal, predict, sampled, times
+from cloakbench.whitebox import contexts, normal, predict, sampled, settings, times
 from cloakbench_mist.protection import target_latent
 
 DIRECTIONS = ("minus", "plus")
+DEFAULTS = {"mini": {"chunk": 4}, "stable-diffusion": {"chunk": 2}}
+"""By family of the surrogate and parameter."""
 
 
 class ScoreDistillation(Protection):
@@ -29,13 +31,15 @@ class ScoreDistillation(Protection):
         steps: Steps of the sign of the gradient.
         alpha: Step size as a share of epsilon. 1/16 is the authors' 1/255 of 16/255.
         rate: Weight of the score's gradient beside the pattern's, where `targeted`.
-        chunk: Images that go through the model at once. It bounds the memory and does not change the result.
+        chunk: Images that go through the model at once: 4 on mini, 2 on Stable Diffusion. It bounds the memory and does
+            not change the result.
     """
 
     title = "Score distillation (SDS)"
     paper = "https://arxiv.org/abs/2311.12832"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
+    defaults = DEFAULTS
 
     def __init__(
         self,
@@ -45,7 +49,7 @@ class ScoreDistillation(Protection):
         steps: int = 100,
         alpha: float = 1 / 16,
         rate: float = 5.0,
-        chunk: int = 4,
+        chunk: int | None = None,
     ) -> None:
         if not isinstance(targeted, bool):
             raise ValueError(f"targeted: expected true or false, got {targeted!r}")
@@ -53,7 +57,7 @@ class ScoreDistillation(Protection):
         self.sign = 1 if one_of("direction", direction, DIRECTIONS) == "minus" else -1
         self.targeted = targeted
         self.rate = positive("rate", rate)
-        self.chunk = whole("chunk", chunk)
+        self.parameters = {"chunk": optional(whole, "chunk", chunk)}
 
     def protect(self, images: Tensor, request: Request) -> Tensor:
         """Returns the images plus the perturbation after the last step, in whole 8-bit levels within the budget."""
@@ -65,7 +69,8 @@ class ScoreDistillation(Protection):
             step = by_autograd(self._objective(surrogate, context, goal, generators))
             return descend(part, request.epsilon, step, self.schedule, generators)
 
-        return in_chunks(images, self.chunk, request.generator, move)
+        chunk = settings(request.surrogate, self.defaults, self.parameters)["chunk"]
+        return in_chunks(images, chunk, request.generator, move)
 
     def _objective(
         self, surrogate: Surrogate, context: Tensor, goal: Tensor | None, generators: Generators
