@@ -13,8 +13,8 @@ STRENGTH = 0.5
 GUIDANCE = 7.5
 """Weight of the prompt over the empty text (IMPRESS's code)."""
 STEPS = {"mini": 20, "stable-diffusion": 50}
-"""Steps of the whole schedule by family of the surrogate, of which the share `STRENGTH` is taken. IMPRESS's code has 50, 20
-is project-defined."""
+"""Steps of the whole schedule by family of the surrogate, of which the share `STRENGTH` is taken: 50 is IMPRESS's,
+20 project-defined."""
 
 
 @torch.no_grad()
