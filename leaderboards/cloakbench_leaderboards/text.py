@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import unicodedata
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 NONE = "\N{EN DASH}"
@@ -52,7 +53,11 @@ def plain(text: str, limit: int = REASON_LIMIT) -> str:
     # Nearly all words are printable as they are, and pages hold a hundred thousand of them.
     kept = spaced
     if not spaced.isprintable():
-        kept = "".join(character for character in spaced if unicodedata.category(character)[0] != "C")
+        shown = []
+        for character in spaced:
+            if unicodedata.category(character)[0] != "C":
+                shown.append(character)
+        kept = "".join(shown)
     if len(kept) <= limit:
         return kept
     # Two long names that begin alike stay two names.
@@ -90,6 +95,36 @@ def listed(items: list[str], limit: int = 8) -> str:
     """
     shown = ", ".join(items[:limit])
     return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown
+
+
+def numbers(values: Iterable[float]) -> str:
+    """Returns the numbers in their shortest form, with commas between them.
+
+    Example:
+        >>> numbers([0.25, 1.0])
+        '0.25, 1'
+    """
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def limits(by_metric: Mapping[str, float]) -> str:
+    """Returns limits of quality, each behind the name of its metric.
+
+    Example:
+        >>> limits({"mini-lpips": 0.08, "gmsd": 0.05})
+        'mini-lpips 0.08, gmsd 0.05'
+    """
+    return ", ".join(f"{name(metric)} {value:g}" for metric, value in by_metric.items())
+
+
+def counts(by_word: Mapping[str, int], separator: str = ", ") -> str:
+    """Returns how often each word occurs, in the order of the words.
+
+    Example:
+        >>> counts({"ok": 3, "failed": 1})
+        '1 failed, 3 ok'
+    """
+    return separator.join(f"{count} {word}" for word, count in sorted(by_word.items()))
 
 
 def _decimals(value: float, half_width: float) -> int:

@@ -34,12 +34,12 @@ class Artist:
     @cached_property
     def image_digests(self) -> list[str]:
         """The digest of each protected image; computed once, because thousands of cells read it."""
-        return [images.digest(pixels) for pixels in self.images]
+        return _digests(self.images)
 
     @cached_property
     def reference_digests(self) -> list[str]:
         """The digest of each reference."""
-        return [images.digest(pixels) for pixels in self.references]
+        return _digests(self.references)
 
     @cached_property
     def mask_digests(self) -> list[str]:
@@ -48,7 +48,11 @@ class Artist:
             raise UserError(
                 f"expected masks for the images of {self.name!r}, got none", f"{masks.HINT} Or run no inpainting."
             )
-        return [images.digest(mask) for mask in self.masks]
+        return _digests(self.masks)
+
+
+def _digests(pictures: Iterable[Pixels]) -> list[str]:
+    return [images.digest(pixels) for pixels in pictures]
 
 
 def mini_artist(name: str, suite: Suite) -> Artist:
@@ -84,19 +88,32 @@ def folder_artists(folder: Path, suite: Suite, size: int) -> list[Artist]:
         raise UserError(
             f"expected a folder with one sub-folder per artist, got {folder}", "Give it with --images FOLDER."
         )
-    paths = sorted(path for path in folder.iterdir() if not image_files.is_hidden(path))
-    artist_folders = [path for path in paths if path.is_dir()]
-    image_files.warn_left_out(folder, [path.name for path in paths if not path.is_dir()])
+    artists: list[Artist] = []
+    pictures: list[NamedPicture] = []
+    for artist_folder in _artist_folders(folder):
+        squares = _squares(artist_folder, size)
+        for path, pixels in squares:
+            pictures.append(NamedPicture(path, images.digest(pixels)))
+        artists.append(_folder_artist(artist_folder.name, squares, suite, size))
+    check_distinct(pictures)
+    return artists
+
+
+def _artist_folders(folder: Path) -> list[Path]:
+    """Returns the sub-folders by name; a warning names the files beside them."""
+    artist_folders, files = [], []
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not image_files.is_hidden(path):
+            artist_folders.append(path)
+        elif not image_files.is_hidden(path):
+            files.append(path.name)
+    image_files.warn_left_out(folder, files)
     if not artist_folders:
         raise UserError(
-            f"expected one sub-folder per artist in {folder}, found none", "Put each artist's images into one."
+            f"expected one sub-folder per artist in {folder}, got none", "Put each artist's images into one."
         )
     image_files.check_names(path.name for path in artist_folders)
-    pictures = {path: _squares(path, size) for path in artist_folders}
-    check_distinct(
-        NamedPicture(path, images.digest(pixels)) for squares in pictures.values() for path, pixels in squares
-    )
-    return [_folder_artist(path.name, squares, suite, size) for path, squares in pictures.items()]
+    return artist_folders
 
 
 def _squares(folder: Path, size: int) -> list[tuple[Path, Pixels]]:
@@ -112,11 +129,17 @@ def _squares(folder: Path, size: int) -> list[tuple[Path, Pixels]]:
 
 
 def _folder_artist(name: str, squares: list[tuple[Path, Pixels]], suite: Suite, size: int) -> Artist:
-    protected = [square for number, square in enumerate(squares) if number % 3 != 1][: suite.images_per_artist]
-    references = tuple(pixels for _, pixels in squares[1::3])
-    caption = suite.caption.format(token=suite.token)
-    painted = masks.beside([path for path, _ in protected], size)
-    return Artist(name, tuple(pixels for _, pixels in protected), (caption,) * len(protected), references, painted)
+    paths: list[Path] = []
+    protected: list[Pixels] = []
+    references: list[Pixels] = []
+    for number, (path, pixels) in enumerate(squares):
+        if number % 3 == 1:
+            references.append(pixels)
+        elif len(protected) < suite.images_per_artist:
+            paths.append(path)
+            protected.append(pixels)
+    captions = (suite.caption.format(token=suite.token),) * len(protected)
+    return Artist(name, tuple(protected), captions, tuple(references), masks.beside(paths, size))
 
 
 def check_option(suite: Suite, folder: Path | None) -> None:

@@ -52,14 +52,7 @@ def freeze(suite: Suite, source: str, target: Path, rows: Callable[[], Rows] = c
         UserError: The suite has no rule, `target` is not empty, an artist has too few images, or a file cannot be read
             or written.
     """
-    if suite.dataset != "manifest":
-        raise UserError(f"expected a suite whose dataset is a manifest, got {suite.name!r}", "Freeze `painting`.")
-    rule = selection.load(suite.selection)
-    unknown = sorted(set(suite.collected) - rule.artists.keys())
-    if unknown:
-        raise UserError(
-            f"expected artists of the selection {rule.name}, got {', '.join(unknown)}", "Correct `artists`."
-        )
+    rule = _rule(suite)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"expected an empty or a new folder, got {target}", "Give another --out.")
     try:
@@ -75,6 +68,19 @@ def freeze(suite: Suite, source: str, target: Path, rows: Callable[[], Rows] = c
             f"expected a readable collection and a writable folder, got {reason}",
             "Free space, or correct --from or --out.",
         ) from error
+
+
+def _rule(suite: Suite) -> SelectionRule:
+    """Returns the rule that chooses the suite's images; raises UserError where there is none."""
+    if suite.dataset != "manifest":
+        raise UserError(f"expected a suite whose dataset is a manifest, got {suite.name!r}", "Freeze `painting`.")
+    rule = selection.load(suite.selection)
+    unknown = sorted(set(suite.collected) - rule.artists.keys())
+    if unknown:
+        raise UserError(
+            f"expected artists of the selection {rule.name}, got {', '.join(unknown)}", "Correct `artists`."
+        )
+    return rule
 
 
 def _freeze(suite: Suite, rule: SelectionRule, source: Path, target: Path) -> Manifest:
@@ -108,8 +114,11 @@ def _choose_all(rule: SelectionRule, paintings: Mapping[str, list[Painting]]) ->
     """Returns what is chosen of each artist; a picture of two artists is passed over and the choice repeated."""
     excluded: set[str] = set()
     while True:
-        chosen = {artist: _choose(rule, artist, files, excluded) for artist, files in sorted(paintings.items())}
-        counts = Counter(usable.pixels_digest for files in chosen.values() for usable in files)
+        chosen: dict[str, list[_Usable]] = {}
+        counts: Counter[str] = Counter()
+        for artist, files in sorted(paintings.items()):
+            chosen[artist] = _choose(rule, artist, files, excluded)
+            counts.update(usable.pixels_digest for usable in chosen[artist])
         shared = {digest for digest, count in counts.items() if count > 1}
         if not shared:
             return chosen

@@ -116,8 +116,8 @@ def load(folder: Path | None, suite: Suite, size: int) -> list[Chosen]:
         captions = tuple(_caption(item, suite) for item in protected)
         painted = masks.beside([folder / item.file for item in protected], size)
         chosen.append(Chosen(name, tuple(protected.values()), captions, tuple(references.values()), painted))
-        squares = [*protected.items(), *references.items()]
-        pictures += [NamedPicture(folder / item.file, images.digest(square)) for item, square in squares]
+        for item, square in (*protected.items(), *references.items()):
+            pictures.append(NamedPicture(folder / item.file, images.digest(square)))
     check_distinct(pictures)
     return chosen
 
@@ -133,7 +133,10 @@ def _caption(item: ManifestImage, suite: Suite) -> str:
 def _of(manifest: Manifest, artist: str, role: Role, suite: Suite) -> list[ManifestImage]:
     """Returns as many images of one artist and role as the suite uses; raises UserError where they are too few."""
     count = suite.images_per_artist if role == "protect" else selection.load(suite.selection).references
-    items = [item for item in manifest.items if (item.artist, item.role) == (artist, role)]
+    items = []
+    for item in manifest.items:
+        if (item.artist, item.role) == (artist, role):
+            items.append(item)
     if len(items) < count:
         raise UserError(f"expected {count} images of {artist} to {role}, got {len(items)}", how_to_get(suite))
     return items[:count]

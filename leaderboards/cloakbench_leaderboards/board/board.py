@@ -23,14 +23,15 @@ from cloakbench_leaderboards.board.view import (
     Pair,
     PointView,
     ProtectionView,
+    pairs,
 )
+from cloakbench_leaderboards.board.words import CONTROL_WORDS
 from cloakbench_leaderboards.data import coverage
 from cloakbench_leaderboards.data.coverage import Gap
 from cloakbench_leaderboards.scores import flags, gold, resolution
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence, gather
 from cloakbench_leaderboards.scores.flags import Flags
 from cloakbench_leaderboards.scores.signal import Signal
-from cloakbench_leaderboards.scores.standings import CONTROLS
 from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS, Estimate
 
 LEVELS = {
@@ -41,12 +42,6 @@ LEVELS = {
 }
 GOALS = (0.1, 0.05)
 """Differences of P for which the page names the number of artists."""
-CONTROL_WORDS = {
-    "identity": "The unchanged images: the clean arm that all entries are compared with. P is 0 without cleaning.",
-    "placebo": "Noise of 1/255, which protects nobody: its movement is the noise of the measurement.",
-    "random-noise": "Random noise with the budget of the protections: any real method has to beat it.",
-    "floor": "The base model, never trained on the artist: P is 1, the strongest protection possible.",
-}
 
 
 def board(loaded: Loaded) -> Board:
@@ -64,7 +59,7 @@ def view(evidence: Evidence) -> Board:
         description=_unmarked(suite.description),
         banner=_unmarked(suite.banner),
         demonstration=_demonstration(evidence),
-        updated=max(record.created for record in evidence.records)[:10],
+        updated=evidence.updated[:10],
         explanation=_explanation(evidence),
         gold=_gold(evidence),
         noise=_noise(evidence),
@@ -74,7 +69,7 @@ def view(evidence: Evidence) -> Board:
         attacks=attack_sections(evidence),
         editing=editing(evidence),
         protections=tuple(_protection(evidence, entry, entry_flags) for entry in evidence.entries),
-        controls=tuple(Pair(role, CONTROL_WORDS[role]) for role in CONTROLS),
+        controls=pairs(CONTROL_WORDS),
         gaps=tuple(map(_gap, evidence.gaps)),
         no_signal=no_signal(evidence.scores.signals),
         damaged=_damaged(evidence),
@@ -125,14 +120,19 @@ def _gold(evidence: Evidence) -> GoldRun | None:
     if not gold.has_gold_run(evidence.suite):
         return None
     conditions = gold.checks(evidence)
-    failed = [condition.name.lower() for condition in conditions if not condition.holds]
+    failed = []
+    for condition in conditions:
+        if not condition.holds:
+            failed.append(condition.name.lower())
     banner = ""
     if failed:
         banner = (
             f"Unofficial: {len(failed)} of {len(conditions)} conditions of the gold run fail ({', '.join(failed)})."
         )
-    shown = tuple(CheckView(check.name, check.holds, text.plain(check.words)) for check in conditions)
-    return GoldRun(not failed, text.plain(banner, 2000), shown)
+    shown = []
+    for check in conditions:
+        shown.append(CheckView(check.name, check.holds, text.plain(check.words)))
+    return GoldRun(not failed, text.plain(banner, 2000), tuple(shown))
 
 
 def _noise(evidence: Evidence) -> tuple[Pair, ...]:
@@ -142,7 +142,9 @@ def _noise(evidence: Evidence) -> tuple[Pair, ...]:
     pairs = []
     if math.isfinite(noise.least_difference):
         shown = f"{text.number(noise.least_difference, noise.least_difference)} of P, with {noise.artists} artists"
-        needs = [(goal, resolution.artists_needed(noise, goal, noise.seeds)) for goal in GOALS]
+        needs = []
+        for goal in GOALS:
+            needs.append((goal, resolution.artists_needed(noise, goal, noise.seeds)))
         plan = ", ".join(f"{count} artists for {goal:g}" for goal, count in needs if count)
         pairs.append(Pair("Least difference", f"{shown}; {plan}" if plan else shown))
     if math.isfinite(noise.placebo.value):
@@ -202,6 +204,9 @@ def _interval(estimate: Estimate) -> str:
 def _protection(evidence: Evidence, entry: BoardEntry, entry_flags: Flags) -> ProtectionView:
     facts, own_flags = entry.facts, entry_flags[entry.name]
     paper = text.link(facts.paper)
+    pairs = []
+    for key, words in own_flags:
+        pairs.append(Pair(words, flags.MEANINGS[key]))
     return ProtectionView(
         label=entry.label,
         title=text.plain(facts.title, 120),
@@ -218,7 +223,7 @@ def _protection(evidence: Evidence, entry: BoardEntry, entry_flags: Flags) -> Pr
         evidence=text.plain(evidence.trust[entry.name].words, 200),
         family=text.name(flags.family(entry.name)),
         is_superseded=any(key == flags.SUPERSEDED for key, _ in own_flags),
-        flags=tuple(Pair(words, flags.MEANINGS[key]) for key, words in own_flags),
+        flags=tuple(pairs),
     )
 
 
@@ -284,8 +289,8 @@ def commits(evidence: Evidence) -> list[str]:
 
 def _counts(evidence: Evidence) -> tuple[Pair, ...]:
     statuses = Counter(str(record.status) for record in evidence.records)
-    listed = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
-    left_out = "; ".join(f"{count} {reason}" for reason, count in sorted(evidence.left_out.items()))
+    listed = text.counts(statuses)
+    left_out = text.counts(evidence.left_out, "; ")
     signals = evidence.scores.signals
     return (
         Pair("Cells", f"{len(evidence.records)}: {listed}"),

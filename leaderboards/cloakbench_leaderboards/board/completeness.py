@@ -81,7 +81,11 @@ def _needed(evidence: Evidence, entry: BoardEntry) -> int:
 
 def _artists_without(evidence: Evidence, value: Value) -> list[str]:
     is_measured = np.isfinite(value.artists)
-    return [artist for artist, has_score in zip(evidence.artists, is_measured, strict=True) if not has_score]
+    unscored = []
+    for artist, has_score in zip(evidence.artists, is_measured, strict=True):
+        if not has_score:
+            unscored.append(artist)
+    return unscored
 
 
 def _without_signal(evidence: Evidence, attack: AttackSpec) -> set[str]:
@@ -108,12 +112,14 @@ def order(evidence: Evidence) -> ProvisionalOrder:
     With at least two ranked entries it is the ranking. Otherwise the order is provisional: entries by the number that
     most of them have, P at the middle stop.
     """
-    submissions = [entry for entry in evidence.entries if not entry.is_control]
-    controls = [entry for entry in evidence.entries if entry.is_control]
+    submissions = evidence.submissions
     ranked = [entry for entry in submissions if entry.name in evidence.standings.places]
     if has_ranking(evidence):
-        rest = [entry for entry in submissions if entry not in ranked]
-        return ProvisionalOrder(True, ranked, rest, controls)
+        rest = []
+        for entry in submissions:
+            if entry not in ranked:
+                rest.append(entry)
+        return ProvisionalOrder(True, ranked, rest, evidence.controls)
     values = {entry.name: plain_number(evidence, entry.name) for entry in submissions}
     comparable = []
     for entry in submissions:
@@ -121,5 +127,8 @@ def order(evidence: Evidence) -> ProvisionalOrder:
         if value.is_whole and math.isfinite(estimate.value):
             comparable.append(entry)
     comparable.sort(key=lambda entry: -values[entry.name][1].value)
-    rest = [entry for entry in submissions if entry not in comparable]
-    return ProvisionalOrder(False, comparable, rest, controls)
+    rest = []
+    for entry in submissions:
+        if entry not in comparable:
+            rest.append(entry)
+    return ProvisionalOrder(False, comparable, rest, evidence.controls)

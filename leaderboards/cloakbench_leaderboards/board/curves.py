@@ -19,6 +19,9 @@ LEAST_RANGE = 0.3
 NAMED_ENDS = 12
 """Curves that the text alternative of a plot describes."""
 
+TITLES = {Measure.PROTECTION: "Protection", Measure.EFFECT: "Effect"}
+"""Names of the vertical axis in titles; the distance is named by its metric."""
+
 
 def curves(evidence: Evidence, attack: str, span: tuple[float, float]) -> tuple[TradeOffCurve, ...]:
     """Returns the trade-offs against one attack, the first of P over the metric that entries are matched by.
@@ -30,7 +33,8 @@ def curves(evidence: Evidence, attack: str, span: tuple[float, float]) -> tuple[
     axes = [(Measure.PROTECTION, first)]
     if attack == evidence.rank_attack:
         axes += [(Measure.EFFECT, first), (Measure.DISTANCE, first)]
-        axes += [(Measure.PROTECTION, name) for name in quality_metrics(evidence.suite)[1:]]
+        for name in quality_metrics(evidence.suite)[1:]:
+            axes.append((Measure.PROTECTION, name))
     drawn = []
     for measure, metric in axes:
         drawn_curve = curve(evidence, attack, measure, metric, span)
@@ -41,7 +45,10 @@ def curves(evidence: Evidence, attack: str, span: tuple[float, float]) -> tuple[
 
 def span(evidence: Evidence) -> tuple[float, float]:
     """Returns the P axis that all curves of a board share, so that attacks can be compared by eye."""
-    scored = [point.p for point in evidence.scores.summary.values() if not point.reason]
+    scored = []
+    for point in evidence.scores.summary.values():
+        if not point.reason:
+            scored.append(point.p)
     return _span(scored, [0.0, LEAST_RANGE])
 
 
@@ -75,7 +82,7 @@ def curve(
     facts = evidence.metric(metric)
     unit = f" ({text.plain(facts.unit, UNIT_LIMIT)})" if facts and facts.unit else ""
     label = _label(evidence, measure)
-    title = {Measure.PROTECTION: "Protection", Measure.EFFECT: "Effect"}.get(measure, label.capitalize())
+    title = TITLES.get(measure, label.capitalize())
     return TradeOffCurve(
         title=f"{title} against “{text.name(attack)}” over {text.name(metric)}",
         measure=measure,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.equal_strength import bounded_cell, metric_column
+from cloakbench_leaderboards.board.equal_strength import bounded_cell, metric_columns
 from cloakbench_leaderboards.board.sections import chain, control_word, settings, strength_cell
 from cloakbench_leaderboards.board.tables import Row, Table, TableCell, TableColumn, value_cell
 from cloakbench_leaderboards.board.view import Editing, EditSection, Pair
@@ -30,7 +30,7 @@ NO_ARM = ("identity", "floor")
 
 def editing(evidence: Evidence) -> Editing | None:
     """Returns the section, or None where the suite edits nothing."""
-    explained = {facts.name: facts for facts in evidence.facts.attacks}
+    explained = evidence.explained
     prompts = Pair("prompts", text.plain("; ".join(evidence.suite.edit_prompts), 1000))
     sections = []
     for number, spec in enumerate(evidence.edits, start=1):
@@ -53,7 +53,8 @@ def edited_points(evidence: Evidence) -> list[tuple[BoardEntry, float]]:
     points = []
     for entry in evidence.entries:
         if entry.facts.role not in NO_ARM:
-            points += [(entry, strength) for strength in entry.strengths]
+            for strength in entry.strengths:
+                points.append((entry, strength))
     return points
 
 
@@ -63,10 +64,12 @@ def _table(evidence: Evidence, spec: AttackSpec) -> Table:
     rows = []
     for entry, strength in edited_points(evidence):
         cells = [strength_cell(entry, strength)]
-        cells += [value_cell(evidence.quality.get((entry.name, strength, name))) for name in shown]
-        cells += [metric_cell(evidence, entry, strength, (spec.name, name)) for name in chosen.edit]
+        for name in shown:
+            cells.append(value_cell(evidence.quality.get((entry.name, strength, name))))
+        for name in chosen.edit:
+            cells.append(metric_cell(evidence, entry, strength, (spec.name, name)))
         rows.append(Row(entry.label, control_word(entry), entry.is_control, tuple(cells)))
-    columns = (TableColumn("Strength"), *(metric_column(evidence, name) for name in (*shown, *chosen.edit)))
+    columns = (TableColumn("Strength"), *metric_columns(evidence, [*shown, *chosen.edit]))
     caption = f"Edits by “{text.name(spec.name)}”, protected against clean: means over artists"
     return Table(caption, "Protection", columns, tuple(rows), (_note(evidence),))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cloakbench_leaderboards import text
@@ -34,13 +35,15 @@ def at_strength(evidence: Evidence) -> Table:
     suite = evidence.suite
     # Without targets the headline holds P at each strength.
     strengths = sorted(suite.strengths) if suite.matching else []
-    columns = [
-        TableColumn(f"P at {strength:g}", f"{strength * suite.budget_255:g}/255", Better.HIGHER)
-        for strength in strengths
-    ]
+    columns = []
+    for strength in strengths:
+        columns.append(TableColumn(f"P at {strength:g}", f"{strength * suite.budget_255:g}/255", Better.HIGHER))
     columns.append(TableColumn("Effect", "", Better.HIGHER))
-    columns += [metric_column(evidence, name) for name in (*raw_metrics(evidence), *suite.metrics.quality)]
-    rows = [_strength_row(evidence, entry, strengths) for entry in evidence.entries if entry.facts.budget != PERCEPTUAL]
+    columns += metric_columns(evidence, [*raw_metrics(evidence), *suite.metrics.quality])
+    rows = []
+    for entry in evidence.entries:
+        if entry.facts.budget != PERCEPTUAL:
+            rows.append(_strength_row(evidence, entry, strengths))
     notes = [
         f"Raw values and effect stand at strength {evidence.middle:g}; identity, placebo and floor have none. A dash: "
         "the entry was not run at this strength."
@@ -84,11 +87,13 @@ def at_protection(evidence: Evidence) -> Table:
     names = evidence.suite.metrics.quality
     columns = []
     for level in LEVELS:
-        columns += [replace(metric_column(evidence, name), detail=f"at P {level:g}") for name in names]
+        columns += metric_columns(evidence, names, f"at P {level:g}")
     rows = []
     for entry in evidence.entries:
         if not entry.is_control:
-            cells = [cell for level in LEVELS for cell in _quality(evidence, entry, level)]
+            cells = []
+            for level in LEVELS:
+                cells += _quality(evidence, entry, level)
             rows.append(Row(entry.label, version_words(entry), False, tuple(cells)))
     note = "By straight lines between measured points of the mean curve, from the images as they are; never beyond it."
     caption = f"Quality at equal protection, against “{text.name(evidence.rank_attack)}”"
@@ -103,6 +108,11 @@ def metric_column(evidence: Evidence, name: str, detail: str = "") -> TableColum
     unit = text.plain(facts.unit, UNIT_LIMIT)
     better = Better.HIGHER if facts.higher_is_better else Better.LOWER
     return TableColumn(text.name(name), ", ".join(part for part in (unit, detail) if part), better)
+
+
+def metric_columns(evidence: Evidence, names: Sequence[str], detail: str = "") -> list[TableColumn]:
+    """Returns one column per metric, all with the same second line."""
+    return [metric_column(evidence, name, detail) for name in names]
 
 
 def bounded_cell(evidence: Evidence, name: str, estimate: Estimate, note: str = "") -> TableCell:

@@ -30,7 +30,7 @@ class BoardFinding(NamedTuple):
 
 def findings(evidence: Evidence, order: ProvisionalOrder, runs: Mapping[str, Completeness]) -> tuple[BoardFinding, ...]:
     """Returns the findings: who leads at equal visibility, and what cleaning leaves."""
-    if len(evidence.artists) < MIN_ARTISTS or not any(entry for entry in evidence.entries if not entry.is_control):
+    if len(evidence.artists) < MIN_ARTISTS or not evidence.submissions:
         return ()
     return (_lead(evidence), _cleaning(evidence, order, runs))
 
@@ -74,7 +74,11 @@ def _tied_with_first(evidence: Evidence, entries: Sequence[BoardEntry]) -> list[
     """Returns the labels of the entries that do not differ significantly from the first."""
     blocks = np.asarray([plain_number(evidence, entry.name)[0].artists for entry in entries])
     apart = ranking.told_apart(blocks)
-    return [entry.label for number, entry in enumerate(entries) if number and not apart[0, number]]
+    labels = []
+    for number, entry in enumerate(entries):
+        if number and not apart[0, number]:
+            labels.append(entry.label)
+    return labels
 
 
 def _limit_words(evidence: Evidence) -> str:
@@ -94,30 +98,46 @@ def _noise_words(evidence: Evidence) -> str:
 
 
 def _cleaning(evidence: Evidence, order: ProvisionalOrder, runs: Mapping[str, Completeness]) -> BoardFinding:
-    whole = []
-    for entry in (*order.complete, *order.incomplete):
-        value, estimate = evidence.standings.value(WORST, entry.name)
-        if value.is_whole and math.isfinite(estimate.value):
-            whole.append((entry, estimate))
-    lacking = [runs[entry.name].needed for entry in (*order.complete, *order.incomplete) if runs[entry.name].needed]
-    rest = (
-        f" {_counted(len(lacking))} still {'lacks' if len(lacking) == 1 else 'lack'} {sum(lacking):,} runs for a rank."
-    )
-    rest = rest if lacking else ""
+    whole = _worst_cases(evidence, order)
+    rest = _incomplete(order, runs)
     if not whole:
         return BoardFinding("Cleaning is not measured yet.", f"No entry was run under every cleaning trick.{rest}")
-    whole.sort(key=lambda pair: -pair[1].value)
-    shown = [f"{entry.label} keeps {share_words(estimate)}" for entry, estimate in whole[:LISTED]]
-    numbers = f"Under the best cleaning trick {', '.join(shown)}.{rest}"
-    broken = [entry for entry, estimate in whole if not (estimate.has_interval and estimate.low > 0)]
-    if len(broken) < len(whole):
-        survivors = [entry.label for entry, _ in whole if entry not in broken]
+    shown = []
+    survivors = []
+    for entry, estimate in whole:
+        shown.append(f"{entry.label} keeps {share_words(estimate)}")
+        if estimate.has_interval and estimate.low > 0:
+            survivors.append(entry.label)
+    numbers = f"Under the best cleaning trick {', '.join(shown[:LISTED])}.{rest}"
+    if survivors:
         return BoardFinding(f"Some protection survives cleaning: {text.listed(survivors, LISTED)}.", numbers)
     if len(whole) == 1:
         return BoardFinding("The only entry that was tested fully is not shown to survive cleaning.", numbers)
     return BoardFinding(
         f"None of the {len(whole)} entries that were tested fully is shown to survive cleaning.", numbers
     )
+
+
+def _worst_cases(evidence: Evidence, order: ProvisionalOrder) -> list[tuple[BoardEntry, Estimate]]:
+    """Returns the entries whose worst case is complete, with their worst case; the best first."""
+    whole = []
+    for entry in (*order.complete, *order.incomplete):
+        value, estimate = evidence.standings.value(WORST, entry.name)
+        if value.is_whole and math.isfinite(estimate.value):
+            whole.append((entry, estimate))
+    return sorted(whole, key=lambda pair: -pair[1].value)
+
+
+def _incomplete(order: ProvisionalOrder, runs: Mapping[str, Completeness]) -> str:
+    """Returns a sentence that says how many runs entries lack for a rank; empty where none lacks any."""
+    entries, cells = 0, 0
+    for entry in (*order.complete, *order.incomplete):
+        if runs[entry.name].needed:
+            entries += 1
+            cells += runs[entry.name].needed
+    if not entries:
+        return ""
+    return f" {_counted(entries)} still {'lacks' if entries == 1 else 'lack'} {cells:,} runs for a rank."
 
 
 def _counted(count: int) -> str:

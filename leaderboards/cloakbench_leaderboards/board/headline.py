@@ -41,7 +41,8 @@ def headline(evidence: Evidence, flags: Flags) -> Table:
     """Returns one row per entry: rank, tie group, P where entries are compared, aggregates, cost, flags, trust."""
     ends, seconds = span(evidence), seconds_per_image(evidence)
     columns = [TableColumn("Rank", "interval"), TableColumn("Tie", "group", kind=CellKind.WORDS)]
-    columns += [column(evidence, key) for key in evidence.standings.columns]
+    for key in evidence.standings.columns:
+        columns.append(column(evidence, key))
     columns += [
         TableColumn("Protecting", "s / image", Better.LOWER),
         TableColumn("Flags", kind=CellKind.WORDS),
@@ -95,7 +96,10 @@ def _numbers(evidence: Evidence, entry: BoardEntry, ends: AxisEnds) -> list[Tabl
         full = with_bar(fixed_cell(1.0), ends)
         return [TableCell(text.NONE) if key in (RETENTION, AREA) else full for key in keys]
     if entry.facts.role not in FIXED:
-        return [_number(evidence, entry, key, ends) for key in keys]
+        cells = []
+        for key in keys:
+            cells.append(_number(evidence, entry, key, ends))
+        return cells
     # A control with one operating point has one P at all stops.
     stops = len(evidence.setting.stops)
     own = _number(evidence, entry, keys[0], ends)
@@ -168,10 +172,10 @@ def _definitions(evidence: Evidence) -> list[str]:
         return notes
     gates = []
     for name, values in rules.gates.items():
-        gates.append(f"{name} {', '.join(f'{value:g}' for value in values)}")
+        gates.append(f"{name} {text.numbers(values)}")
     further = f". Further limits at each: {'; '.join(gates)}" if gates else ""
     notes.append(
-        f"Targets of {rules.metric}: {', '.join(f'{target:g}' for target in rules.targets)}{further}"
+        f"Targets of {rules.metric}: {text.numbers(rules.targets)}{further}"
         ". “Not reached”: the measured curve ends before; nothing is extrapolated. Area: mean P from the images as "
         f"they are to {rules.metric} {rules.targets[1]:g}."
     )

@@ -7,7 +7,7 @@ import math
 from cloakbench.schemas.suite import AttackExplained, AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import curves
-from cloakbench_leaderboards.board.equal_strength import metric_column, p_cell, raw_metrics
+from cloakbench_leaderboards.board.equal_strength import metric_columns, p_cell, raw_metrics
 from cloakbench_leaderboards.board.tables import (
     Better,
     Row,
@@ -24,7 +24,7 @@ from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 
 def attack_sections(evidence: Evidence) -> tuple[AttackSection, ...]:
     """Returns the sections in the suite's order."""
-    explained = {facts.name: facts for facts in evidence.facts.attacks}
+    explained = evidence.explained
     axis = curves.span(evidence)
     sections = []
     for number, spec in enumerate(evidence.ranked, start=1):
@@ -65,15 +65,18 @@ def settings(facts: AttackExplained | None) -> tuple[Pair, ...]:
 
 def no_curve(evidence: Evidence, attack: str) -> str:
     """Returns the reason why an attack has no curve."""
-    reasons = {point.reason for address, point in evidence.scores.summary.items() if address[2] == attack}
+    reasons = set()
+    for address, point in evidence.scores.summary.items():
+        if address[2] == attack:
+            reasons.add(point.reason)
     return text.plain(min(reasons - {""}, default="no record of this attack yet"))
 
 
 def _table(evidence: Evidence, attack: str) -> Table:
     metrics, shown = raw_metrics(evidence), evidence.suite.metrics.quality[:1]
-    columns = [TableColumn("Strength"), *(metric_column(evidence, name) for name in shown)]
+    columns = [TableColumn("Strength"), *metric_columns(evidence, shown)]
     columns += [TableColumn("P", "", Better.HIGHER), TableColumn("Effect", "", Better.HIGHER)]
-    columns += [metric_column(evidence, name, "Δ to clean") for name in metrics]
+    columns += metric_columns(evidence, metrics, "Δ to clean")
     rows = []
     for entry in evidence.entries:
         for strength in entry.strengths:
@@ -94,7 +97,8 @@ def _cells(evidence: Evidence, entry: BoardEntry, strength: float, attack: str) 
     for name in evidence.suite.metrics.quality[:1]:
         cells.append(value_cell(evidence.quality.get((entry.name, strength, name))))
     cells += scores(evidence, entry, strength, attack)
-    cells += [metric_cell(evidence, entry, (entry.name, strength, attack, name)) for name in raw_metrics(evidence)]
+    for name in raw_metrics(evidence):
+        cells.append(metric_cell(evidence, entry, (entry.name, strength, attack, name)))
     return tuple(cells)
 
 

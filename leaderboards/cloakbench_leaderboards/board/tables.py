@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -103,6 +104,16 @@ class Interval:
     value: float | None
     low: float | None
     high: float | None
+
+
+def word_columns(labels: Iterable[str]) -> tuple[TableColumn, ...]:
+    """Returns columns that hold words."""
+    return tuple(TableColumn(label, kind=CellKind.WORDS) for label in labels)
+
+
+def word_cells(sentences: Iterable[str], limit: int) -> tuple[TableCell, ...]:
+    """Returns cells that hold words, each at most `limit` characters long."""
+    return tuple(TableCell(text.plain(sentence, limit), kind=CellKind.WORDS) for sentence in sentences)
 
 
 def clipped(estimate: Estimate, low: float | None, high: float | None) -> Estimate:

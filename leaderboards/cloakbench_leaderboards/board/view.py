@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -60,6 +61,11 @@ class Pair:
 
     label: str
     words: str
+
+
+def pairs(words: Mapping[str, str]) -> tuple[Pair, ...]:
+    """Returns the explanations as pairs, by their labels."""
+    return tuple(Pair(label, explanation) for label, explanation in words.items())
 
 
 @dataclass(frozen=True, slots=True)

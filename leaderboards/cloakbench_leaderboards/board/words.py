@@ -6,6 +6,15 @@ from types import MappingProxyType
 
 STOP_NAMES = ("faint", "visible", "strong")
 """The three visibility limits, from less to more visible."""
+CONTROL_WORDS = MappingProxyType(
+    {
+        "identity": "The unchanged images: the clean arm that all entries are compared with. P is 0 without cleaning.",
+        "placebo": "Noise of 1/255, which protects nobody: its movement is the noise of the measurement.",
+        "random-noise": "Random noise with the budget of the protections: any real method has to beat it.",
+        "floor": "The base model, never trained on the artist: P is 1, the strongest protection possible.",
+    }
+)
+"""The controls, which every board holds."""
 CAVEATS = MappingProxyType(
     {
         "limited": "a second quality metric stopped the entry before the matched one did",

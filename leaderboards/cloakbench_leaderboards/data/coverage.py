@@ -13,8 +13,6 @@ from cloakbench.schemas.suite import Suite
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.data.frames import CellStatus
 
-SUITE_ROLES = tuple(str(role) for role in Role if role.has_strengths)
-"""Roles that run at the suite's strengths and protected seeds."""
 PERCEPTUAL = BudgetKind.PERCEPTUAL
 """Budget without an L-infinity limit: such an entry runs at calibrated strengths only."""
 READY_MADE = BudgetKind.READY_MADE
@@ -51,12 +49,18 @@ def gaps(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> list[Gap]
         if address not in present:
             key = (address[0], address[2], str(CellStatus.ABSENT), "no record yet")
             grouped.setdefault(key, []).append((address[1], address[3]))
-    return [_gap(key, missing) for key, missing in sorted(grouped.items())]
+    gaps = []
+    for key, missing in sorted(grouped.items()):
+        gaps.append(_gap(key, missing))
+    return gaps
 
 
 def where(gap: Gap) -> str:
     """Returns which cells a gap holds, in words."""
-    names = [f"{strength:g}" for strength in gap.strengths if not math.isnan(strength)]
+    names = []
+    for strength in gap.strengths:
+        if not math.isnan(strength):
+            names.append(f"{strength:g}")
     if len(names) < len(gap.strengths):
         names.append("to be searched for")
     artists = text.listed([text.name(artist) for artist in gap.artists])
@@ -81,7 +85,7 @@ def _planned(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> Itera
     for (protection, role, budget), group in cells.groupby(["protection", "role", "budget"]):
         points: list[tuple[float, str]] = []
         seeds = suite.seeds.controls
-        if role in SUITE_ROLES:
+        if Role(str(role)).has_strengths:
             seeds = suite.seeds.protected
             for strength in _strengths(group, str(budget), suite):
                 points.extend((strength, attack.name) for attack in suite.attacks)

@@ -27,7 +27,10 @@ def select(records: list[Record]) -> SelectedRecords:
     """
     arms = Counter((record.environment.env_class, record.salt_digest) for record in records)
     largest = min(arms, key=lambda arm: (-arms[arm], arm))
-    paired = [record for record in records if (record.environment.env_class, record.salt_digest) == largest]
+    paired = []
+    for record in records:
+        if (record.environment.env_class, record.salt_digest) == largest:
+            paired.append(record)
     current = _newest_versions(paired)
     newest: dict[CellAddress, Record] = {}
     contradicted = 0

@@ -46,8 +46,7 @@ def labels(records: Sequence[Record], signed: Mapping[str, str], primary: str) -
         by_class.setdefault(record.environment.env_class, {})[record.key] = record
     trust = {}
     for name, own in sorted(by_name.items()):
-        by_key = {record.key: record for record in [*own, *arms]}
-        needed = list(by_key.values())
+        needed = list({record.key: record for record in [*own, *arms]}.values())
         trust[name] = _signed(needed, signed) or _reproduced(own, needed, by_class, primary)
     return trust
 
@@ -55,7 +54,9 @@ def labels(records: Sequence[Record], signed: Mapping[str, str], primary: str) -
 def _signed(needed: Sequence[Record], signed: Mapping[str, str]) -> Trust | None:
     if not signed:
         return None
-    signers = {signed.get(signing.digest(record), "") for record in needed}
+    signers = set()
+    for record in needed:
+        signers.add(signed.get(signing.digest(record), ""))
     if "" in signers:
         return None
     return Trust(MAINTAINERS, f"all {len(needed)} records signed by {', '.join(sorted(signers))}")
@@ -69,7 +70,7 @@ def _reproduced(
     for env_class, records in by_class.items():
         if env_class == needed[0].environment.env_class or not _have_same_ends(needed, records):
             continue
-        p = _p([records[record.key] for record in own], [records[record.key] for record in needed], primary)
+        p = _p(_same(own, records), _same(needed, records), primary)
         count += expected is not None and p is not None and abs(p - expected) <= AGREES
     if count > 1:
         return Trust(f"{REPRODUCED} in {count} environments", f"every cell; P differs by at most {AGREES:g}")
@@ -83,6 +84,11 @@ def _have_same_ends(needed: Sequence[Record], records: Mapping[str, Record]) -> 
         if again is None or again.status != record.status:
             return False
     return True
+
+
+def _same(cells: Sequence[Record], records: Mapping[str, Record]) -> list[Record]:
+    """Returns the records of the same cells in another environment class."""
+    return [records[record.key] for record in cells]
 
 
 def _p(own: Sequence[Record], needed: Sequence[Record], primary: str) -> float | None:

@@ -19,7 +19,6 @@ from cloakbench_leaderboards.data.points import PointAddress, PointKind
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence, gather
 from cloakbench_leaderboards.scores.scores import ScoredPoint
 from cloakbench_leaderboards.scores.statistics import Estimate
-from cloakbench_leaderboards.versions.sides import COMPARED
 
 HISTORY_FILE = "history.jsonl"
 DIGITS = 6
@@ -105,7 +104,7 @@ def points(evidence: Evidence) -> list[HistoryPoint]:
     entries = []
     for entry in evidence.entries:
         values = sorted(_values(evidence, entry, scored.get(entry.name, [])), key=_score_order)
-        if entry.facts.role in COMPARED and values:
+        if entry.facts.role.has_strengths and values:
             entries.append(_point(records[entry.name], tuple(values)))
     return entries
 
@@ -118,7 +117,11 @@ def read(source: Path) -> list[HistoryPoint]:
     path = source / HISTORY_FILE
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     try:
-        return united([HistoryPoint.model_validate_json(line) for line in lines if line.strip()])
+        points = []
+        for line in lines:
+            if line.strip():
+                points.append(HistoryPoint.model_validate_json(line))
+        return united(points)
     except ValidationError as error:
         raise UserError(
             f"expected a point of a board's history in each line of {path}, got: {error.errors()[0]['msg']}",
@@ -178,8 +181,10 @@ def _versions(records: Sequence[Record]) -> dict[str, list[Version]]:
         ages[_version(record)] = max(ages.get(_version(record), ""), record.created)
     ordered = {}
     for name, ages in newest.items():
-        by_age = sorted((created, version) for version, created in ages.items())
-        ordered[name] = [version for _, version in reversed(by_age)]
+        by_age = []
+        for version, created in ages.items():
+            by_age.append((created, version))
+        ordered[name] = [version for _, version in sorted(by_age, reverse=True)]
     return ordered
 
 
@@ -198,7 +203,9 @@ def _version(record: Record) -> Version:
 
 
 def _values(evidence: Evidence, entry: BoardEntry, scored: Sequence[ScoredPoint]) -> Iterator[MeasuredScore]:
-    points = [(PointAddress(PointKind.STRENGTH, strength), strength) for strength in evidence.suite.strengths]
+    points = []
+    for strength in evidence.suite.strengths:
+        points.append((PointAddress(PointKind.STRENGTH, strength), strength))
     for target, calibration in entry.subject.calibrations.items():
         if calibration.strength:
             points.append((PointAddress(PointKind.TARGET, target), calibration.strength))

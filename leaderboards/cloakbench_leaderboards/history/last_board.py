@@ -129,7 +129,7 @@ def state(evidence: Evidence) -> State:
     return State(
         suite=suite.name,
         version=suite.version,
-        updated=max(record.created for record in evidence.records)[:10],
+        updated=evidence.updated[:10],
         column=standings.rank_column.title,
         standings=entries,
     )
@@ -233,7 +233,10 @@ def _causes(old: Sequence[str], new: Sequence[str], records: Mapping[str, Record
         causes.setdefault(change.component, []).append(field_words(change))
     lost = len(set(old)) - len(before)
     more, fewer = len(after.keys() - before.keys()) - lost, len(before.keys() - after.keys())
-    counts = [f"{count} {word}" for count, word in ((more, "more"), (fewer, "fewer")) if count > 0]
+    counts = []
+    for count, word in ((more, "more"), (fewer, "fewer")):
+        if count > 0:
+            counts.append(f"{count} {word}")
     if lost:
         counts.append(f"{lost} records of the last board are gone")
     if counts:
@@ -254,7 +257,10 @@ def _by_cell(addresses: Sequence[str], records: Mapping[str, Record]) -> dict[Ce
 
 def words(changes: Changes) -> list[str]:
     """Returns one line for each move."""
-    return [f"{text.name(move.protection)}: {_sentence(move)}" for move in changes.moves]
+    sentences = []
+    for move in changes.moves:
+        sentences.append(f"{text.name(move.protection)}: {_sentence(move)}")
+    return sentences
 
 
 def _sentence(move: Move) -> str:
@@ -263,7 +269,10 @@ def _sentence(move: Move) -> str:
     rank, p = _rank(move.rank), _p(move.p)
     if move.what is MoveKind.NEW:
         return f"new, version {move.version}: {rank}, {p}"
-    causes = "; ".join(f"{kind}: {', '.join(causes)}" for kind, causes in move.causes.items())
+    by_kind = []
+    for kind, words in move.causes.items():
+        by_kind.append(f"{kind}: {', '.join(words)}")
+    causes = "; ".join(by_kind)
     if move.what is MoveKind.CHANGED:
         return f"{rank}, {p} as before; {causes}"
     return f"{_rank(move.rank_before)} to {rank}, {_p(move.p_before)} to {p}; {causes}"

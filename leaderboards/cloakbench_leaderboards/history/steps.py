@@ -48,9 +48,16 @@ def fit(values: Sequence[float], least: float) -> list[Piece]:
 
     best, cut = [-price], [0]
     for stop in range(1, len(x) + 1):
-        costs = [best[start] + price + residual(start, stop) for start in range(stop)]
+        costs = []
+        for start in range(stop):
+            costs.append(best[start] + price + residual(start, stop))
         cut.append(min(range(stop), key=costs.__getitem__))
         best.append(costs[cut[-1]])
+    return _pieces(x, cut)
+
+
+def _pieces(x: np.ndarray, cut: Sequence[int]) -> list[Piece]:
+    """Returns the pieces in order; `cut` holds the start of the last piece of each stretch from the first point."""
     pieces, stop = [], len(x)
     while stop:
         pieces.append(Piece(cut[stop], stop, float(x[cut[stop] : stop].mean())))

@@ -119,10 +119,12 @@ def _series(attack: str, ordered: Sequence[HistoryPoint], margin: float) -> Scor
 
 
 def _most_artists(attack: str, at: PointAddress, ordered: Sequence[HistoryPoint]) -> int:
-    counts = [0]
+    most = 0
     for point in ordered:
-        counts += [score.artists for score in point.values if (score.attack, score.at) == (attack, at)]
-    return max(counts)
+        for score in point.values:
+            if (score.attack, score.at) == (attack, at):
+                most = max(most, score.artists)
+    return most
 
 
 def _said(point: HistoryPoint, score: MeasuredScore) -> tuple[str, str, MeasuredScore]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import board, curves, editing, sections
-from cloakbench_leaderboards.board.equal_strength import metric_column
+from cloakbench_leaderboards.board.equal_strength import metric_columns
 from cloakbench_leaderboards.board.tables import Table
 from cloakbench_leaderboards.board.view import GapView, Measure, Pair, TradeOffCurve
 from cloakbench_leaderboards.data import coverage
@@ -108,7 +108,7 @@ def _listed(lookup: Lookup, spec: AttackSpec) -> ListedAttack:
     artists = len(lookup.evidence.artists)
     learned = f"{artists - len(lookup.no_signal(spec))} of {artists}"
     scores = [] if lookup.is_edit(spec) else [p for _, p in remaining(lookup, spec)]
-    total = sum(not entry.is_control for entry in lookup.entries)
+    total = len(lookup.evidence.submissions)
     return ListedAttack(
         name=text.name(spec.name),
         link=addresses.attack(spec.name),
@@ -139,7 +139,7 @@ def _extremes(lookup: Lookup, spec: AttackSpec) -> str:
     if len(measured) < 2:
         return ""
     (least, low), (most, high) = measured[0], measured[-1]
-    total = sum(not entry.is_control for entry in lookup.entries)
+    total = len(lookup.evidence.submissions)
     return (
         f"Of {total} protections {len(measured)} were run under it. {most} keeps most, P {text.number(high)}; "
         f"{least} keeps least, P {text.number(low)}."
@@ -185,9 +185,12 @@ def styles_of(lookup: Lookup) -> dict[str, CurveStyle]:
 
 def entry_styles(entries: Sequence[BoardEntry]) -> dict[str, CurveStyle]:
     """Returns the look of each entry by label; neither the identity nor the floor has a curve."""
-    drawn = [entry for entry in entries if entry.facts.role not in ("identity", "floor")]
-    submissions = [entry.label for entry in drawn if not entry.is_control]
-    return svg.styles(submissions, [entry.label for entry in drawn if entry.is_control])
+    submissions: list[str] = []
+    controls: list[str] = []
+    for entry in entries:
+        if entry.facts.role.changes_images:
+            (controls if entry.is_control else submissions).append(entry.label)
+    return svg.styles(submissions, controls)
 
 
 def _unnamed(lookup: Lookup) -> str:
@@ -208,7 +211,7 @@ def _table(lookup: Lookup, spec: AttackSpec) -> Table:
             continue
         cells = (row.cells[0], *row.cells[first_number:], *lookup.quality[entry.name, strength])
         rows.append(replace(row, link=lookup.cell_link(entry, spec), cells=cells))
-    quality_columns = [metric_column(evidence, name) for name in quality]
+    quality_columns = metric_columns(evidence, quality)
     columns = (table.columns[0], *table.columns[first_number:], *quality_columns)
     note = (
         "Second line of a raw metric: the difference to clean images under the same attack and seed, with its interval."
@@ -225,7 +228,8 @@ def _points(lookup: Lookup, is_edit: bool) -> list[tuple[BoardEntry, float]]:
         return editing.edited_points(lookup.evidence)
     points = []
     for entry in lookup.evidence.entries:
-        points += [(entry, strength) for strength in entry.strengths]
+        for strength in entry.strengths:
+            points.append((entry, strength))
     return points
 
 
@@ -234,14 +238,19 @@ def _no_signal(lookup: Lookup, spec: AttackSpec) -> tuple[GapView, ...]:
         return ()
     arm = (spec.mimicry, spec.model)
     signals = lookup.evidence.scores.signals
-    return board.no_signal([signal for signal in signals if (signal.mimicry, signal.model) == arm])
+    own = []
+    for signal in signals:
+        if (signal.mimicry, signal.model) == arm:
+            own.append(signal)
+    return board.no_signal(own)
 
 
 def _gaps(lookup: Lookup, spec: AttackSpec) -> tuple[GapView, ...]:
     views = []
     for (_, attack), gaps in lookup.gaps.items():
         if attack == spec.name:
-            views += [gap_view(gap, gap.protection) for gap in gaps]
+            for gap in gaps:
+                views.append(gap_view(gap, gap.protection))
     return tuple(views)
 
 

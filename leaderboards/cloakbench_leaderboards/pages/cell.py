@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -104,9 +105,10 @@ def allowance(lookup: Lookup) -> int:
 def view(lookup: Lookup, pictures: PictureFinder, entry: BoardEntry, spec: AttackSpec) -> CellPage:
     """Returns the content of the page of a protection and an attack."""
     records = _ordered(lookup, lookup.records[entry.name, spec.name])
-    shown = list(zip(records, _strips(lookup, pictures, records), strict=True))
+    strips = _strips(lookup, pictures, records)
+    shown = list(zip(records, strips, strict=True))
     common = recipes.shared([recipes.facts(record) for record in records])
-    has_images = any(picture.source for _, strip in shown for picture in strip)
+    has_images = any(picture.source for picture in itertools.chain(*strips))
     has_rank = entry.name in lookup.evidence.standings.places
     gaps = lookup.gaps.get((entry.name, spec.name), [])
     return CellPage(
@@ -167,7 +169,9 @@ def _command(lookup: Lookup, entry: BoardEntry, spec: AttackSpec) -> str:
 
 
 def _point(lookup: Lookup, record: Record, strip: Strip, provenance: tuple[Pair, ...]) -> CellPoint:
-    traceback = [text.plain(line, 400) for line in record.traceback.splitlines()[-TRACEBACK_LINES:]]
+    traceback = []
+    for line in record.traceback.splitlines()[-TRACEBACK_LINES:]:
+        traceback.append(text.plain(line, 400))
     return CellPoint(
         label=cell_tables.label(record),
         anchor=cell_tables.anchor(record),

@@ -14,7 +14,7 @@ from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import sections
 from cloakbench_leaderboards.board.editing import metric_cell
-from cloakbench_leaderboards.board.equal_strength import bounded_cell, metric_column, raw_metrics
+from cloakbench_leaderboards.board.equal_strength import bounded_cell, metric_columns, raw_metrics
 from cloakbench_leaderboards.board.tables import (
     Better,
     CellKind,
@@ -52,7 +52,7 @@ def over_artists(lookup: Lookup, entry: BoardEntry, spec: AttackSpec) -> Table:
         at = sections.strength_cell(entry, strength)
         rows.append(Row(at.text, at.detail, entry.is_control, _point_cells(lookup, entry, spec, strength)))
     columns = [] if lookup.is_edit(spec) else _score_columns("")
-    columns += [metric_column(evidence, name) for name in (*metrics, *chosen.quality)]
+    columns += metric_columns(evidence, [*metrics, *chosen.quality])
     artists = len(evidence.artists)
     is_few = artists < statistics.MIN_ARTISTS
     note = "The second line is the 95 % interval over artists."
@@ -64,7 +64,9 @@ def over_artists(lookup: Lookup, entry: BoardEntry, spec: AttackSpec) -> Table:
 def _point_cells(lookup: Lookup, entry: BoardEntry, spec: AttackSpec, strength: float) -> tuple[TableCell, ...]:
     evidence, chosen = lookup.evidence, lookup.evidence.suite.metrics
     if lookup.is_edit(spec):
-        cells = [metric_cell(evidence, entry, strength, (spec.name, name)) for name in chosen.edit]
+        cells = []
+        for name in chosen.edit:
+            cells.append(metric_cell(evidence, entry, strength, (spec.name, name)))
     else:
         cells = list(sections.scores(evidence, entry, strength, spec.name))
         for name in raw_metrics(evidence):
@@ -90,18 +92,15 @@ def by_cell(lookup: Lookup, spec: AttackSpec, records: Sequence[Record]) -> Tabl
     is_edit = lookup.is_edit(spec)
     generation = chosen.edit if is_edit else list(dict.fromkeys([chosen.primary, *chosen.generation]))
     sets = [] if is_edit else chosen.sets
-    rows = [Row(text.name(r.artist), label(r), False, (_status(r),), anchor(r)) for r in records]
-    blocks = [
-        [] if is_edit else [_scores(lookup, record) for record in records],
-        _means(records, generation, [record.generations for record in records]),
-        [_set_values(record, sets) for record in records],
-        _means(records, chosen.quality, [record.quality for record in records]),
-    ]
-    for block in blocks:
-        if block:
-            rows = [replace(row, cells=(*row.cells, *cells)) for row, cells in zip(rows, block, strict=True)]
+    generated = _means(records, generation, [record.generations for record in records])
+    quality = _means(records, chosen.quality, [record.quality for record in records])
+    rows = []
+    for record, generated_cells, quality_cells in zip(records, generated, quality, strict=True):
+        scores = () if is_edit else _scores(lookup, record)
+        cells = (_status(record), *scores, *generated_cells, *_set_values(record, sets), *quality_cells)
+        rows.append(Row(text.name(record.artist), label(record), False, cells, anchor(record)))
     columns = [TableColumn("Status", kind=CellKind.WORDS), *([] if is_edit else _score_columns("all seeds"))]
-    columns += [metric_column(evidence, name) for name in (*generation, *sets, *chosen.quality)]
+    columns += metric_columns(evidence, [*generation, *sets, *chosen.quality])
     note = (
         "The second line is the 95 % interval over the images of the cell: the precision of this cell, not the "
         "difference between artists. A metric of a whole set has one value per cell and no interval."
@@ -121,7 +120,10 @@ def _scores(lookup: Lookup, record: Record) -> list[TableCell]:
 
 
 def _set_values(record: Record, names: Sequence[str]) -> list[TableCell]:
-    return [_value(record.sets.get(name, math.nan), _absence(record, name)) for name in names]
+    cells = []
+    for name in names:
+        cells.append(_value(record.sets.get(name, math.nan), _absence(record, name)))
+    return cells
 
 
 def _means(
@@ -143,8 +145,7 @@ def _column(values: Sequence[Sequence[float]]) -> list[TableCell]:
     padded = np.full((len(values), longest), math.nan)
     for row, numbers in enumerate(values):
         padded[row, : len(numbers)] = numbers
-    estimates = statistics.estimates(padded)
-    return [estimate_cell(estimates.at(row)) for row in range(len(values))]
+    return [estimate_cell(estimate) for estimate in statistics.estimates(padded).rows()]
 
 
 def _value(value: float, reason: str) -> TableCell:

@@ -57,7 +57,9 @@ def _data(changes: Changes) -> bytes:
 
 
 def _line(move: Move) -> ChangeLine:
-    causes = [(kind, text.plain(", ".join(words), 500)) for kind, words in sorted(move.causes.items())]
+    causes = []
+    for kind, words in sorted(move.causes.items()):
+        causes.append((kind, text.plain(", ".join(words), 500)))
     return ChangeLine(
         label=text.name(move.protection),
         version=text.plain(move.version, 20),

@@ -74,9 +74,16 @@ def view(
     return CompareView(
         pairs=_pairs(differences, entries, lookup.evidence.standings.rank_column.title),
         data=_data(lookup, differences, entries, numbers),
-        names=tuple(Pair(entries[name].label, addresses.comparison(name)) for name in names),
+        names=_links(entries, names),
         unranked=_unranked(lookup),
     )
+
+
+def _links(entries: dict[str, BoardEntry], names: Sequence[str]) -> tuple[Pair, ...]:
+    links = []
+    for name in names:
+        links.append(Pair(entries[name].label, addresses.comparison(name)))
+    return tuple(links)
 
 
 def _pairs(differences: Differences, entries: dict[str, BoardEntry], ranking: str) -> Table:
@@ -84,11 +91,11 @@ def _pairs(differences: Differences, entries: dict[str, BoardEntry], ranking: st
     reach = len(names) if len(names) <= ALL_PAIRS else 1
     pairs = []
     for position, name in enumerate(names):
-        pairs += [(name, other) for other in names[position + 1 : position + 1 + reach]]
-    carried = differences.carried(pairs)
+        for other in names[position + 1 : position + 1 + reach]:
+            pairs.append((name, other))
     rows = []
-    for number, (name, other) in enumerate(pairs):
-        rows.append(_pair_row(differences, entries[name], entries[other], carried.at(number)))
+    for (name, other), difference in zip(pairs, differences.carried(pairs).rows(), strict=True):
+        rows.append(_pair_row(differences, entries[name], entries[other], difference))
     columns = (
         TableColumn("Minus", kind=CellKind.WORDS),
         TableColumn(ranking, "difference"),
@@ -104,7 +111,10 @@ def _unranked(lookup: Lookup) -> tuple[Pair, ...]:
     for entry in lookup.entries:
         if entry.name in reasons and not entry.is_control:
             by_reason.setdefault(text.plain(reasons[entry.name]), []).append(entry.label)
-    return tuple(Pair(", ".join(labels), reason) for reason, labels in by_reason.items())
+    unranked = []
+    for reason, labels in by_reason.items():
+        unranked.append(Pair(", ".join(labels), reason))
+    return tuple(unranked)
 
 
 def neighbours(entries: dict[str, BoardEntry], differences: Differences, name: str, numbers: NumbersByName) -> Table:
@@ -168,19 +178,24 @@ def _data(
     lookup: Lookup, differences: Differences, entries: dict[str, BoardEntry], numbers: NumbersByName
 ) -> dict[str, object]:
     ranking = lookup.evidence.standings.rank_column
-    columns = [{"title": column.title, "carries": column is ranking} for column in differences.columns]
+    columns = []
+    for column in differences.columns:
+        columns.append({"title": column.title, "carries": column is ranking})
     shown = []
-    submissions = [entry.name for entry in lookup.entries if not entry.is_control]
+    submissions = [entry.name for entry in lookup.evidence.submissions]
     for name in dict.fromkeys([*differences.names, *submissions]):
         own = numbers.get(name) or standing.numbers(lookup, entries[name])
         row = lookup.evidence.standings.rows[name]
+        values = []
+        for column in differences.columns:
+            values.append(_comparable(column.values[row]))
         shown.append(
             {
                 "key": slug(name),
                 "label": entries[name].label,
                 "link": addresses.protection(name),
                 "texts": [(number.cell.text, number.cell.detail) for number in own[1:]],
-                "values": [_comparable(column.values[row]) for column in differences.columns],
+                "values": values,
             }
         )
     return {

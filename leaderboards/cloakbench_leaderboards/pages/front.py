@@ -108,7 +108,7 @@ def _total(runs: Mapping[str, Completeness], field: str) -> int:
 
 
 def _trust(evidence: Evidence) -> str:
-    labels = {evidence.trust[entry.name].label for entry in evidence.entries if not entry.is_control}
+    labels = {evidence.trust[entry.name].label for entry in evidence.submissions}
     if labels == {"self-reported"}:
         return "run once, by the submitters; nobody has repeated or signed it"
     return text.listed(sorted(labels))
@@ -130,15 +130,21 @@ def _order_words(evidence: Evidence, arranged: ProvisionalOrder, runs: Mapping[s
 def _limits(evidence: Evidence) -> tuple[Pair, ...]:
     pairs = []
     for number, stop in enumerate(evidence.setting.stops):
-        words = ", ".join(f"{text.name(name)} {value:g}" for name, value in stop.limits.items())
-        if words:
-            pairs.append(Pair(stop_name(number), words))
+        if stop.limits:
+            pairs.append(Pair(stop_name(number), text.limits(stop.limits)))
     return tuple(pairs)
 
 
 def _flags(board: Board) -> tuple[Pair, ...]:
-    shown = {flag.words for facts in board.protections for flag in facts.flags}
-    return tuple(Pair(key, words) for key, words in sorted(flags.MEANINGS.items()) if words in shown)
+    shown = set()
+    for facts in board.protections:
+        for flag in facts.flags:
+            shown.add(flag.words)
+    explained = []
+    for key, words in sorted(flags.MEANINGS.items()):
+        if words in shown:
+            explained.append(Pair(key, words))
+    return tuple(explained)
 
 
 def _curve(board: Board, evidence: Evidence) -> TradeOffCurve | None:
@@ -148,7 +154,10 @@ def _curve(board: Board, evidence: Evidence) -> TradeOffCurve | None:
 
 def _fitted(curve: TradeOffCurve) -> TradeOffCurve:
     """Returns the curve with a P axis that holds 0, 1 and all means; intervals may leave it."""
-    means = [point.y for series in curve.series for point in series.points]
+    means = []
+    for series in curve.series:
+        for point in series.points:
+            means.append(point.y)
     return replace(curve, y_low=min(0.0, *means) - 0.05, y_high=max(1.0, *means) + 0.05)
 
 
@@ -159,14 +168,23 @@ def _data_path(attack: str) -> str:
 def _island(evidence: Evidence, curve: TradeOffCurve | None, front: FrontView) -> dict[str, Any]:
     """Returns the data of the page's script."""
     submissions, controls = vega.named(curve) if curve else ([], [])
-    clean = [row for row, entry in enumerate(evidence.entries) if entry.facts.role == CLEAN]
+    clean: int | None = None
+    labels, is_control = [], []
+    for row, entry in enumerate(evidence.entries):
+        labels.append(entry.label)
+        is_control.append(entry.is_control)
+        if entry.facts.role == CLEAN and clean is None:
+            clean = row
+    attacks = []
+    for spec in evidence.ranked:
+        attacks.append({"name": text.name(spec.name), "data": _data_path(spec.name)})
     return {
         "attack": text.name(evidence.rank_attack),
-        "attacks": [{"name": text.name(spec.name), "data": _data_path(spec.name)} for spec in evidence.ranked],
+        "attacks": attacks,
         "metrics": _metrics(evidence),
-        "clean": clean[0] if clean else None,
-        "labels": [entry.label for entry in evidence.entries],
-        "isControl": [entry.is_control for entry in evidence.entries],
+        "clean": clean,
+        "labels": labels,
+        "isControl": is_control,
         "named": submissions,
         "controls": controls,
         "most": vega.NAMED,

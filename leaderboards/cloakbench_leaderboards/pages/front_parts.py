@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cloakbench.schemas.kinds import PointState
+from cloakbench.schemas.kinds import PointState, Role
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.completeness import Completeness, ProvisionalOrder, plain_number
 from cloakbench_leaderboards.board.curves import first_metric, quality_metrics
@@ -102,7 +102,10 @@ def rows(lookup: Lookup, chosen: list[BoardEntry], runs: Mapping[str, Completene
     """Returns the rows of the given entries."""
     evidence = lookup.evidence
     numbers = {entry.name: number for number, entry in enumerate(evidence.entries)}
-    return tuple(_row(lookup, entry, numbers[entry.name], runs[entry.name]) for entry in chosen)
+    rows = []
+    for entry in chosen:
+        rows.append(_row(lookup, entry, numbers[entry.name], runs[entry.name]))
+    return tuple(rows)
 
 
 def _row(lookup: Lookup, entry: BoardEntry, number: int, coverage: Completeness) -> FrontRow:
@@ -180,15 +183,19 @@ def _visibility(evidence: Evidence, entry: BoardEntry) -> TableCell:
     first = shown[0][1]
     if not math.isfinite(first):
         return TableCell(text.NONE, note=text.plain(match.note))
-    gates = [f"{text.name(name)} {text.number(value)}" for name, value in shown[1:]]
+    gates = []
+    for name, value in shown[1:]:
+        gates.append(f"{text.name(name)} {text.number(value)}")
     return TableCell(text.number(first), first, detail=", ".join(gates))
 
 
 def heat(lookup: Lookup, order: ProvisionalOrder) -> AttackHeat:
     """Returns the heat map of the submissions, and of random noise, under the ranked attacks."""
     evidence = lookup.evidence
-    noise = [entry for entry in order.controls if entry.facts.role == "random-noise"]
-    attacks = [(text.name(spec.name), addresses.attack(spec.name)) for spec in evidence.ranked]
+    noise = evidence.entries_with(Role.RANDOM_NOISE)
+    attacks = []
+    for spec in evidence.ranked:
+        attacks.append((text.name(spec.name), addresses.attack(spec.name)))
     shown = []
     for entry in (*(*order.complete, *order.incomplete)[:HEAT_ENTRIES], *noise):
         cells = [_heat_cell(lookup, entry, number) for number in range(len(evidence.ranked))]
@@ -222,11 +229,13 @@ def strips(
         by_artist = {}
         for record in sorted(records, key=lambda record: (record.target is None, -record.strength)):
             strip = cell.cell_strip(lookup, pictures, record)
-            shown = [strip[kind] for kind in STRIP_KINDS]
+            shown = []
+            for kind in STRIP_KINDS:
+                shown.append(strip[kind])
             if text.name(record.artist) not in by_artist and all(picture.source for picture in shown):
-                views = [
-                    {"label": picture.label, "source": picture.source, "words": picture.words} for picture in shown
-                ]
+                views = []
+                for picture in shown:
+                    views.append({"label": picture.label, "source": picture.source, "words": picture.words})
                 by_artist[text.name(record.artist)] = views
         if by_artist:
             by_entry[entry.label] = by_artist
@@ -243,7 +252,9 @@ def points(evidence: Evidence, attack: str) -> list[list[Any]]:
             if point is None or point.reason or entry.facts.role == "floor":
                 continue
             quality = [evidence.quality.get((entry.name, strength, name)) for name in names]
-            shown = [None if estimate is None else _four_digits(estimate.value) for estimate in quality]
+            shown = []
+            for estimate in quality:
+                shown.append(None if estimate is None else _four_digits(estimate.value))
             limits = [_four_digits(point.p.low), _four_digits(point.p.high)] if point.p.has_interval else [None, None]
             packed.append([row, strength, shown, _four_digits(point.p.value), *limits])
     return packed

@@ -93,7 +93,7 @@ def pages(material: Material) -> Iterator[Page | Asset]:
     }
     yield Page(PATH, "history.html", "History", context, section=PATH)
     events = [*_step_events(shown), *_drift_events(drifts)]
-    updated = max(record.created for record in evidence.records)
+    updated = evidence.updated
     yield Asset(FEED, partial(atom, f"cloakbench {suite.name}: changes", (suite.name,), PATH, events, updated))
 
 
@@ -112,13 +112,14 @@ def spark(series: ScoreHistory) -> Spark:
     for piece in series.pieces if len(series.pieces) > 1 else ():
         start, stop = max(piece.start - 0.4, 0), min(piece.stop - 0.6, len(levels) - 1)
         lines.append(f"{position(start, piece.level)} {position(stop, piece.level)}")
-    marked = dict.fromkeys([*(piece.start for piece in series.pieces[1:]), len(levels) - 1])
-    dots = [position(number, levels[number]).split(",") for number in marked]
-    return Spark(
-        points=" ".join(position(number, value) for number, value in enumerate(levels)),
-        levels=tuple(lines),
-        dots=tuple((x, y) for x, y in dots),
-    )
+    starts = {piece.start for piece in series.pieces[1:]}
+    points, dots = [], []
+    for number, level in enumerate(levels):
+        points.append(position(number, level))
+        if number in starts or number == len(levels) - 1:
+            x, y = points[-1].split(",")
+            dots.append((x, y))
+    return Spark(" ".join(points), tuple(lines), tuple(dots))
 
 
 def _track(track: Track) -> TrackView:

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from cloakbench.schemas.suite import Matching
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.board import CONTROL_WORDS
 from cloakbench_leaderboards.board.tables import CellKind, Row, Table, TableCell, TableColumn
-from cloakbench_leaderboards.board.view import Pair
-from cloakbench_leaderboards.board.words import GLOSSARY, stop_name
+from cloakbench_leaderboards.board.view import Pair, pairs
+from cloakbench_leaderboards.board.words import CONTROL_WORDS, GLOSSARY, stop_name
 from cloakbench_leaderboards.pages import method_tables as tables
 from cloakbench_leaderboards.pages.method_tables import Section
 from cloakbench_leaderboards.parts import addresses
@@ -33,10 +32,10 @@ def pages(lookup: Lookup, noise: tuple[Pair, ...]) -> Iterator[Page]:
         _gold(lookup),
         tables.attacks(lookup),
         tables.metrics(lookup),
-        Section("controls", "Controls", pairs=tuple(Pair(role, words) for role, words in CONTROL_WORDS.items())),
+        Section("controls", "Controls", pairs=pairs(CONTROL_WORDS)),
         tables.missing(),
-        Section("glossary", "Glossary", pairs=tuple(Pair(term, words) for term, words in GLOSSARY.items())),
-        Section("data", "Columns of results.csv", pairs=tuple(Pair(name, words) for name, words in COLUMNS.items())),
+        Section("glossary", "Glossary", pairs=pairs(GLOSSARY)),
+        Section("data", "Columns of results.csv", pairs=pairs(COLUMNS)),
     )
     context = {"sections": tuple(section for section in sections if section is not None)}
     yield Page(addresses.METHOD, "method.html", "Method", context, addresses.METHOD)
@@ -50,7 +49,7 @@ def _protocol(lookup: Lookup) -> Section:
         Pair("Artists", text.listed([text.name(artist) for artist in lookup.evidence.artists], 40)),
         Pair("Images", f"{suite.images_per_artist} of each artist are protected, all that the mimic ever sees"),
         Pair("Budget", f"L∞ of {suite.budget_255}/255 at strength 1, checked on the saved 8-bit PNG"),
-        Pair("Strengths", ", ".join(f"{strength:g}" for strength in sorted(suite.strengths))),
+        Pair("Strengths", text.numbers(sorted(suite.strengths))),
         Pair("Surrogate", f"{text.name(suite.surrogate)}: the model that a protection may look into"),
         Pair("Seeds", f"{suite.seeds.protected} for each protection, {suite.seeds.controls} for the controls"),
         Pair("Captions", f"{text.plain(suite.caption)}, token {text.name(suite.token)}"),
@@ -109,7 +108,7 @@ def _matching(lookup: Lookup) -> Section:
     rules = lookup.evidence.suite.matching
     title = "How strengths are matched"
     if rules is None:
-        strengths = ", ".join(f"{strength:g}" for strength in sorted(lookup.evidence.suite.strengths))
+        strengths = text.numbers(sorted(lookup.evidence.suite.strengths))
         return Section("quality", title, sentences=(f"Entries are compared at equal strengths: {strengths}.",))
     artists = text.listed(list(map(text.name, rules.artists))) or "none"
     sentences = (
@@ -124,12 +123,14 @@ def _matching(lookup: Lookup) -> Section:
 
 def _targets(rules: Matching) -> Table:
     columns = [TableColumn(text.name(rules.metric), "target")]
-    columns += [TableColumn(text.name(name), "limit") for name in rules.gates]
+    for name in rules.gates:
+        columns.append(TableColumn(text.name(name), "limit"))
     columns.append(TableColumn("Strength", kind=CellKind.WORDS))
     rows = []
     for number, target in enumerate(rules.targets):
         cells = [TableCell(f"{target:g}", target)]
-        cells += [TableCell(f"{values[number]:g}", values[number]) for values in rules.gates.values()]
+        for values in rules.gates.values():
+            cells.append(TableCell(f"{values[number]:g}", values[number]))
         words = "calibrated" if target in rules.calibrated else "read from the curve"
         cells.append(TableCell(words, kind=CellKind.WORDS))
         rows.append(Row(stop_name(number), "carries the rank" if number == 1 else "", False, tuple(cells)))

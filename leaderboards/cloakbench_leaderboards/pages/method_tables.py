@@ -9,13 +9,13 @@ from cloakbench.schemas.suite import AttackSpec, MetricFacts
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import sections
 from cloakbench_leaderboards.board.board import LEVELS
-from cloakbench_leaderboards.board.tables import CellKind, Row, Table, TableCell, TableColumn
-from cloakbench_leaderboards.board.view import Pair
+from cloakbench_leaderboards.board.tables import Row, Table, word_cells, word_columns
+from cloakbench_leaderboards.board.view import Pair, pairs
 from cloakbench_leaderboards.parts import addresses
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.scores.scores import OWN_FAULT
 
-STATUSES = {
+STATUSES: dict[str, str] = {
     Status.OK: "measured",
     Status.INVALID_OUTPUT: "the submission broke its contract or budget: counts as no protection",
     Status.FAILED: "the submission raised: counts as no protection",
@@ -48,11 +48,11 @@ def attacks(lookup: Lookup) -> Section:
     rows = []
     for spec in lookup.attacks:
         words = _attack_words(lookup, spec, versions.get(spec.name, {}), has_limits)
-        cells = tuple(TableCell(text.plain(word, 2000), kind=CellKind.WORDS) for word in words)
+        cells = word_cells(words, 2000)
         rows.append(Row(text.name(spec.name), "", False, cells, addresses.attack(spec.name)))
     labels = ["Stages", "What the attacker does", "Settings", "Versions", "Learned from"]
     labels += ["What it cannot show"] * has_limits
-    columns = tuple(TableColumn(label, kind=CellKind.WORDS) for label in labels)
+    columns = word_columns(labels)
     sentences = (
         "The mimic has the protected images with captions that name their subjects and a rare token: no clean "
         "image, and no knowledge of the protection. An attack that is stronger than these may leave less.",
@@ -85,14 +85,17 @@ def _attack_words(lookup: Lookup, spec: AttackSpec, versions: dict[str, int], ha
 def metrics(lookup: Lookup) -> Section:
     """Returns every metric of the suite with unit, range, direction and weights."""
     used = lookup.evidence.suite.metrics.every
-    chosen = [metric for metric in lookup.evidence.facts.metrics if metric.name in used]
+    chosen = []
+    for metric in lookup.evidence.facts.metrics:
+        if metric.name in used:
+            chosen.append(metric)
     rows = []
     for metric in sorted(chosen, key=lambda metric: used.index(metric.name)):
-        cells = tuple(TableCell(text.plain(words, 1000), kind=CellKind.WORDS) for words in _metric(metric))
+        cells = word_cells(_metric(metric), 1000)
         detail = "D" if metric.name == lookup.evidence.suite.metrics.primary else ""
         rows.append(Row(text.name(metric.name), detail, False, cells))
     labels = ("Applies to", "Unit", "Range", "Better for the artist", "Version", "Weights", "Definition")
-    columns = tuple(TableColumn(label, kind=CellKind.WORDS) for label in labels)
+    columns = word_columns(labels)
     table = Table("Metrics in their own units", "Metric", columns, tuple(rows))
     return Section("metrics", "Metrics", table=table)
 
@@ -129,5 +132,4 @@ def missing() -> Section:
         "absent, skipped or lost by the infrastructure is not scored: the number stands on what is there, says what "
         "is missing, and the entry carries no rank.",
     )
-    pairs = tuple(Pair(str(status), words) for status, words in STATUSES.items())
-    return Section("missing", "Outcome of a single run", sentences=sentences, pairs=pairs)
+    return Section("missing", "Outcome of a single run", sentences=sentences, pairs=pairs(STATUSES))

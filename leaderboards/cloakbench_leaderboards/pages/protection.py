@@ -105,7 +105,9 @@ class ListedProtection:
 def pages(lookup: Lookup, facts: Sequence[ProtectionView]) -> Iterator[Page]:
     """Yields the list of protections and a page for each; `facts` are in the order of the evidence's entries."""
     views = {entry.name: view for entry, view in zip(lookup.evidence.entries, facts, strict=True)}
-    listed = tuple(_listed(lookup, entry, views[entry.name]) for entry in lookup.entries)
+    listed = []
+    for entry in lookup.entries:
+        listed.append(_listed(lookup, entry, views[entry.name]))
     context = {"protections": listed, "ranking": lookup.evidence.standings.rank_column.title}
     yield Page(addresses.PROTECTIONS, "protections.html", "Protections", context, section=addresses.PROTECTIONS)
     crumbs = (Crumb("Protections", addresses.PROTECTIONS),)
@@ -119,7 +121,10 @@ def view(lookup: Lookup, entry: BoardEntry, facts: ProtectionView) -> Protection
     """Returns the content of the page of a protection."""
     evidence, focus = lookup.evidence, lookup.focus(entry)
     salt = evidence.records[0].salt_digest
-    others = [strength for strength in entry.strengths if strength != focus]
+    others = []
+    for strength in entry.strengths:
+        if strength != focus:
+            others.append(strength)
     return ProtectionPage(
         facts=facts,
         standing=standing.numbers(lookup, entry),
@@ -173,10 +178,16 @@ def _smalls(lookup: Lookup, entry: BoardEntry) -> Iterator[Small]:
         curve = lookup.trade_offs[spec.name]
         if curve is None or entry.facts.role == "identity":
             continue
-        own = [series for series in curve.series if series.label == entry.label]
+        own = []
+        for series in curve.series:
+            if series.label == entry.label:
+                own.append(series)
         if not own:
             continue
-        noise = [series for series in curve.series if series.label == REFERENCE and series.label != entry.label]
+        noise = []
+        for series in curve.series:
+            if series.label == REFERENCE and series.label != entry.label:
+                noise.append(series)
         words = _alternative(spec, own[0], curve.x_label)
         small = replace(curve, series=(own[0], *noise), alternative=words)
         chart = svg.chart(small, styles, SMALL, spec.name)
@@ -184,7 +195,9 @@ def _smalls(lookup: Lookup, entry: BoardEntry) -> Iterator[Small]:
 
 
 def _alternative(spec: AttackSpec, series: CurveSeries, metric: str) -> str:
-    points = [f"P {text.number(point.y)} at {metric} {text.number(point.x)}" for point in series.points]
+    points = []
+    for point in series.points:
+        points.append(f"P {text.number(point.y)} at {metric} {text.number(point.x)}")
     return f"P under {text.name(spec.name)}: {'; '.join(points)}."
 
 
@@ -196,8 +209,10 @@ def _heat(lookup: Lookup, entry: BoardEntry, strength: float) -> Heat:
     rows = []
     for spec, point in lookup.strongest(entry, strength):
         mean = p_cell(point, len(evidence.artists), evidence.suite.demonstration)
-        shades = tuple(_shade(lookup, entry, strength, spec, artist) for artist in evidence.artists)
-        rows.append(HeatRow(text.name(spec.name), lookup.cell_link(entry, spec), mean, shades))
+        shades = []
+        for artist in evidence.artists:
+            shades.append(_shade(lookup, entry, strength, spec, artist))
+        rows.append(HeatRow(text.name(spec.name), lookup.cell_link(entry, spec), mean, tuple(shades)))
     caption = f"P of each artist under each attack{at}, the strongest attack first"
     return Heat(caption, tuple(map(text.name, evidence.artists)), tuple(rows))
 
@@ -238,8 +253,10 @@ def _calibrations(lookup: Lookup, entry: BoardEntry) -> Iterator[Pair]:
         if record.target is not None:
             tries[record.target] = record.calibration
     for target, calibrated in sorted(entry.subject.calibrations.items()):
-        limits = ", ".join(f"{text.name(name)} {value:g}" for name, value in calibrated.limits.items())
-        shown = [f"{strength:g}: {_tried(quality, calibrated)}" for strength, quality in tries.get(target, [])]
+        limits = text.limits(calibrated.limits)
+        shown = []
+        for strength, quality in tries.get(target, []):
+            shown.append(f"{strength:g}: {_tried(quality, calibrated)}")
         tried = f" {len(shown)} strengths tried: {'; '.join(shown)}." if shown else ""
         if calibrated.strength:
             words = f"Strength {calibrated.strength:.3g} was chosen so that changes stay under the limits.{tried}"

@@ -30,7 +30,9 @@ def table(records: Sequence[Record]) -> Table:
         for stage, cost in record.cost.items():
             if not cost.cached:
                 by_stage.setdefault(stage, []).append(cost)
-    rows = tuple(_row(stage, by_stage[stage]) for stage in _ordered(by_stage))
+    rows = []
+    for stage in _ordered(by_stage):
+        rows.append(_row(stage, by_stage[stage]))
     columns = (
         TableColumn("Cells"),
         TableColumn("Wall", "s, median"),
@@ -41,7 +43,7 @@ def table(records: Sequence[Record]) -> Table:
         TableColumn("Work", kind=CellKind.WORDS),
     )
     note = "Per cell; a cell that took the output of a stage from the store is not counted in that stage."
-    return Table("Cost by stage", "Stage", columns, rows, (note,))
+    return Table("Cost by stage", "Stage", columns, tuple(rows), (note,))
 
 
 def _ordered(stages: Iterable[str]) -> list[str]:
@@ -56,7 +58,10 @@ def words(costs: dict[str, StageCost]) -> str:
         >>> words({"protect": StageCost(wall_s=4.0, device_s=3.5, peak_bytes=2 * 10**9, cached=True)})
         'protect 4.00 s (device 3.50 s, 2.00 GB, from the store)'
     """
-    return "; ".join(f"{text.name(stage)} {_words(costs[stage])}" for stage in _ordered(costs))
+    described = []
+    for stage in _ordered(costs):
+        described.append(f"{text.name(stage)} {_words(costs[stage])}")
+    return "; ".join(described)
 
 
 def _words(cost: StageCost) -> str:
@@ -72,7 +77,10 @@ def _words(cost: StageCost) -> str:
 
 def _row(stage: str, costs: list[StageCost]) -> Row:
     wall = [cost.wall_s for cost in costs]
-    energy = [cost.energy_j for cost in costs if cost.energy_j is not None]
+    energy = []
+    for cost in costs:
+        if cost.energy_j is not None:
+            energy.append(cost.energy_j)
     numbers = [
         median(wall),
         median(cost.device_s for cost in costs),

@@ -90,12 +90,14 @@ class Differences:
         for column in self.columns:
             values = self.values(column)
             estimates = statistics.difference_estimates(values[position] - values[chosen])
-            by_column.append([estimates.at(row) for row in range(len(chosen))])
+            by_column.append(estimates.rows())
         return by_column
 
     def carried(self, pairs: list[tuple[str, str]]) -> Estimates:
         """Returns the first minus the second of each pair, in the number that decides the rank."""
         values = self.values(self.evidence.standings.rank_column)
-        first = [self.positions[name] for name, _ in pairs]
-        second = [self.positions[name] for _, name in pairs]
+        first, second = [], []
+        for name, other in pairs:
+            first.append(self.positions[name])
+            second.append(self.positions[other])
         return statistics.difference_estimates(values[first] - values[second])

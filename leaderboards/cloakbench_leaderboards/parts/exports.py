@@ -65,20 +65,8 @@ def results(evidence: Evidence) -> pd.DataFrame:
         primary = evidence.suite.metrics.primary
         for quantity, estimate in (("P", point.p), ("effect", point.effect), (primary, point.distance)):
             rows.append((*address, quantity, *_numbers(estimate), "measured", "", point.reason))
-    columns = [
-        "protection",
-        "attack",
-        "strength",
-        "quantity",
-        "value",
-        "low",
-        "high",
-        "artists",
-        "state",
-        "gate",
-        "note",
-    ]
-    frame = pd.DataFrame(rows, columns=columns)
+    columns = ["protection", "attack", "strength", "quantity", "value", "low", "high", "artists"]
+    frame = pd.DataFrame(rows, columns=[*columns, "state", "gate", "note"])
     versions = {entry.name: entry.facts.version for entry in evidence.entries}
     frame["suite"], frame["suite_version"] = evidence.suite.name, evidence.suite.version
     frame["protection_version"] = frame["protection"].map(versions)
@@ -155,8 +143,11 @@ def bibtex(material: Material) -> bytes:
 
 
 def _reference(key: str, fields: dict[str, str]) -> str:
-    lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
-    return f"@misc{{{key},\n{lines}\n}}\n"
+    lines = []
+    for name, value in fields.items():
+        lines.append(f"  {name} = {{{value}}}")
+    listed = ",\n".join(lines)
+    return f"@misc{{{key},\n{listed}\n}}\n"
 
 
 def badge(material: Material) -> bytes:

@@ -53,7 +53,7 @@ class Lookup:
     @cached_property
     def explained(self) -> Mapping[str, AttackExplained]:
         """The explanation of each attack by name."""
-        return {facts.name: facts for facts in self.evidence.facts.attacks}
+        return self.evidence.explained
 
     @cached_property
     def own(self) -> Mapping[str, list[Record]]:
@@ -89,7 +89,10 @@ class Lookup:
     @cached_property
     def unprotected(self) -> Mapping[str, Record]:
         """A cell of the first seed with the artist's unchanged images, by artist."""
-        return {artist: record for (artist, _), record in reversed([*self.clean.items()])}
+        newest = {}
+        for (artist, _), record in reversed([*self.clean.items()]):
+            newest[artist] = record
+        return newest
 
     @cached_property
     def floor(self) -> Mapping[tuple[str, str, str], Record]:
@@ -105,7 +108,10 @@ class Lookup:
         """P and effect by protection, strength, attack and artist."""
         columns = ["protection", "strength", "attack", "artist", "p", "effect", "reason"]
         rows = self.evidence.scores.points[columns].itertuples(index=False, name=None)
-        return {row[:4]: ArtistPoint(*row[4:]) for row in rows}
+        points = {}
+        for row in rows:
+            points[row[:4]] = ArtistPoint(*row[4:])
+        return points
 
     @cached_property
     def gaps(self) -> Mapping[CellAddress, list[Gap]]:
@@ -125,7 +131,8 @@ class Lookup:
         """The numbers of the board by attack, those that edit among them."""
         tables = [section.table for section in self.board.attacks]
         if self.board.editing:
-            tables += [section.table for section in self.board.editing.attacks]
+            for section in self.board.editing.attacks:
+                tables.append(section.table)
         return {spec.name: table for spec, table in zip(self.attacks, tables, strict=True)}
 
     @cached_property
@@ -193,7 +200,9 @@ class Lookup:
 
     def strongest(self, entry: BoardEntry, strength: float) -> list[tuple[AttackSpec, ScoredPoint | None]]:
         """Returns the attacks with the point that they leave, the least P first, those without a number last."""
-        pairs = [(spec, self.point(entry, strength, spec.name)) for spec in self.evidence.ranked]
+        pairs = []
+        for spec in self.evidence.ranked:
+            pairs.append((spec, self.point(entry, strength, spec.name)))
         return sorted(pairs, key=_remaining)
 
 

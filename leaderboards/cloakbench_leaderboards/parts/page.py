@@ -13,9 +13,8 @@ from cloakbench_leaderboards.scores.evidence import Evidence
 
 INDEX = "index.html"
 NAME_LIMIT = 60
-_PORTS = ("com", "lpt")
 # File names that some systems reserve, or that the site itself uses.
-_TAKEN = {"index", "con", "prn", "aux", "nul", *(f"{port}{n}" for port in _PORTS for n in range(10))}
+_TAKEN = re.compile(r"index|con|prn|aux|nul|(com|lpt)[0-9]")
 _DIGEST = re.compile(r"-[0-9a-f]{16}$")
 
 
@@ -81,7 +80,7 @@ def slug(name: str) -> str:
         'impasto-base-advdm-clip-false-3be2ac709150d2bb'
     """
     safe = re.sub(r"[^a-z0-9]+", "-", name[: 2 * NAME_LIMIT].lower())[:NAME_LIMIT].strip("-")
-    if safe and safe == name and safe not in _TAKEN and not _DIGEST.search(safe):
+    if safe and safe == name and not _TAKEN.fullmatch(safe) and not _DIGEST.search(safe):
         return safe
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return f"{safe or 'name'}-{digest}"

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.board.view import CurvePoint, CurveSeries, Measure, TradeOffCurve
+from cloakbench_leaderboards.board.view import CurveSeries, Measure, TradeOffCurve
 
 COLOURS = 6
 """Colours of the style sheet, distinct under all common colour blindness; further entries repeat them with dashes."""
@@ -225,20 +225,21 @@ def _label_heights(heights: Sequence[float]) -> list[float]:
 
 
 def _band(series: CurveSeries, x: Scale, y: Scale) -> str:
-    points = [point for point in series.points if _has_interval(point)]
-    if len(points) < 2:
+    above, below = [], []
+    for point in series.points:
+        if point.low is not None and point.high is not None:
+            above.append(f"{x.at(point.x)},{y.at(point.high)}")
+            below.append(f"{x.at(point.x)},{y.at(point.low)}")
+    if len(above) < 2:
         return ""
-    above = [f"{x.at(point.x)},{y.at(point.high or 0.0)}" for point in points]
-    below = [f"{x.at(point.x)},{y.at(point.low or 0.0)}" for point in reversed(points)]
-    return "M" + "L".join([*above, *below]) + "Z"
-
-
-def _has_interval(point: CurvePoint) -> bool:
-    return point.low is not None and point.high is not None
+    return "M" + "L".join([*above, *reversed(below)]) + "Z"
 
 
 def _x_range(curve: TradeOffCurve) -> tuple[float, float]:
-    values = [point.x for series in curve.series for point in series.points]
+    values = []
+    for series in curve.series:
+        for point in series.points:
+            values.append(point.x)
     low, high = min(values, default=0.0), max(values, default=1.0)
     is_zero_in = not curve.x_reversed
     low = min(low, 0.0) if is_zero_in else low
@@ -256,8 +257,10 @@ def _round_values(low: float, high: float, count: int) -> list[tuple[float, str]
     rough = (high - low) / count
     scale = 10.0 ** math.floor(math.log10(rough))
     step = next(scale * factor for factor in (1, 2, 5, 10) if scale * factor >= rough * 0.999)
-    numbers = range(math.ceil(low / step), math.floor(high / step) + 1)
-    return [(number * step, f"{number * step:.6g}".replace("-", text.MINUS)) for number in numbers]
+    values = []
+    for number in range(math.ceil(low / step), math.floor(high / step) + 1):
+        values.append((number * step, f"{number * step:.6g}".replace("-", text.MINUS)))
+    return values
 
 
 def _pixel_text(value: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -71,31 +71,35 @@ def worst(
     """
     states: list[PointState] = []
     lacks: list[str] = []
-    options: list[tuple[str, Match]] = []
+    options: dict[str, Match] = {}
     for attack in _live(setting, setting.family if attacks is None else attacks):
         point = match(setting, subject, attack.name, stop)
         states.append(point.state)
-        lacks += [f"{attack.name}: {words}" for words in _lacks(setting, subject, attack.name, point)]
+        lacks += _prefixed(attack, _lacks(setting, subject, attack.name, point))
         if point.weights:
-            options.append((attack.name, point))
+            options[attack.name] = point
     count = _count(states, len(options))
     state, note = _shared_state(states), count.words
     shared = _shared_lacks(lacks, count)
     if not options:
         return Value(_nothing(setting), state, note, shared, attacks=count)
-    value, denominator = _blend(setting, subject, *options[0], "p")
+    value, denominator = _blend(setting, subject, *next(iter(options.items())), "p")
     if len(options) > 1:  # with one option nothing is chosen, and all generations count
-        # The placebo is averaged over the seeds of the controls before the minimum, entries over their own.
-        grid = setting.grid if subject.role == Role.PLACEBO or setting.clean is None else setting.clean
-        bias = clean_bias(grid, [attack for attack, _ in options])
-        if subject.role == Role.IDENTITY:
-            value = bias
-        else:
-            halves = [_stacked(setting, subject, options, half) for half in HALVES]
-            value = np.minimum(statistics.split_half(*halves) - np.nan_to_num(bias), 1.0)
+        value = _least(setting, subject, options)
     if not np.isfinite(value).any():
         note = "needs two generations or more per cell, to choose on one half and score on the other"
     return Value(statistics.contributions(value * denominator, denominator), state, note, shared, attacks=count)
+
+
+def _least(setting: Setting, subject: EntryPoints, options: Mapping[str, Match]) -> Array:
+    """Returns the least P over the attacks for each artist, without the bias of choosing."""
+    # The placebo is averaged over the seeds of the controls before the minimum, entries over their own.
+    grid = setting.grid if subject.role == Role.PLACEBO or setting.clean is None else setting.clean
+    bias = clean_bias(grid, list(options))
+    if subject.role == Role.IDENTITY:
+        return bias
+    first, second = (_stacked(setting, subject, options, half) for half in HALVES)
+    return np.asarray(np.minimum(statistics.split_half(first, second) - np.nan_to_num(bias), 1.0))
 
 
 def clean_bias(grid: ScoreMatrices, attacks: Sequence[str]) -> Array:
@@ -104,11 +108,15 @@ def clean_bias(grid: ScoreMatrices, attacks: Sequence[str]) -> Array:
     Its expectation is at most 0: the images protect nothing, so all of it is the bias of choosing. NaN for an artist
     without a value under one of the attacks.
     """
-    rows = [grid.rows.get((CLEAN, 0.0, attack)) for attack in attacks]
-    present = [row for row in rows if row is not None]
-    if len(present) < len(rows):
+    addresses = [(CLEAN, 0.0, attack) for attack in attacks]
+    if not grid.rows.keys() >= set(addresses):
         return np.full(len(grid.artists), math.nan)
-    return statistics.split_half(grid.first[present], grid.second[present])
+    rows = [grid.rows[address] for address in addresses]
+    return statistics.split_half(grid.first[rows], grid.second[rows])
+
+
+def _prefixed(attack: AttackSpec, lacks: Sequence[str]) -> list[str]:
+    return [f"{attack.name}: {words}" for words in lacks]
 
 
 def retention(setting: Setting, subject: EntryPoints, stop: OperatingPoint) -> Value:
@@ -119,8 +127,10 @@ def retention(setting: Setting, subject: EntryPoints, stop: OperatingPoint) -> V
     if subject.role != Role.SUBMISSION:  # a quotient of two noises says nothing
         return Value(_nothing(setting), PointState.NOT_DEFINED, "a control protects nothing that could be retained")
     family = _live(setting, setting.family)
-    plain = [attack for attack in family if not attack.countermeasures]
-    cleaned = [attack for attack in family if attack.countermeasures]
+    plain: list[AttackSpec] = []
+    cleaned: list[AttackSpec] = []
+    for attack in family:
+        (cleaned if attack.countermeasures else plain).append(attack)
     if not plain or not cleaned:
         note = "the suite has no countermeasure in front of this mimicry"
         return Value(_nothing(setting), PointState.MISSING, note)
@@ -170,9 +180,9 @@ def _blend(setting: Setting, subject: EntryPoints, attack: str, point: Match, me
     return total, denominator
 
 
-def _stacked(setting: Setting, subject: EntryPoints, options: Sequence[tuple[str, Match]], measure: str) -> Array:
+def _stacked(setting: Setting, subject: EntryPoints, options: Mapping[str, Match], measure: str) -> Array:
     """Returns a measure under each option (first axis), one value per artist."""
-    return np.asarray([_blend(setting, subject, attack, point, measure)[0] for attack, point in options])
+    return np.asarray([_blend(setting, subject, attack, point, measure)[0] for attack, point in options.items()])
 
 
 def _lacks(setting: Setting, subject: EntryPoints, attack: str, point: Match) -> tuple[str, ...]:
@@ -185,7 +195,10 @@ def _lacks(setting: Setting, subject: EntryPoints, attack: str, point: Match) ->
         lacks.append(f"{absent} artist{'s' * (absent != 1)} missing")
     if point.binding and point.state in (PointState.INTERPOLATED, PointState.MEASURED):
         rows = setting.grid.rows
-        unmeasured = [f"{s:g}" for s in subject.planned if (subject.name, s, attack) not in rows]
+        unmeasured = []
+        for s in subject.planned:
+            if (subject.name, s, attack) not in rows:
+                unmeasured.append(f"{s:g}")
         if unmeasured:
             lacks.append(f"no record at strength {', '.join(unmeasured)}")
     return tuple(lacks)
@@ -201,7 +214,7 @@ def _mean_over(
     for attack in attacks:
         value = protection(setting, subject, attack.name, stop, measure)
         states.append(value.state)
-        lacks += [f"{attack.name}: {words}" for words in value.lacks]
+        lacks += _prefixed(attack, value.lacks)
         if np.isfinite(value.artists).any():
             measured.append(value.artists)
     count = _count(states, len(measured))
@@ -241,7 +254,11 @@ def _shared_lacks(lacks: Sequence[str], count: AttackCount) -> tuple[str, ...]:
 
 def _live(setting: Setting, attacks: Sequence[AttackSpec]) -> list[AttackSpec]:
     """Returns the attacks that learned from at least one artist."""
-    return [attack for attack in attacks if attack.name in setting.grid.learned]
+    learned = []
+    for attack in attacks:
+        if attack.name in setting.grid.learned:
+            learned.append(attack)
+    return learned
 
 
 def _nothing(setting: Setting) -> Array:

@@ -11,11 +11,10 @@ import pandas as pd
 
 from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import ProtectionFacts, Record
-from cloakbench.schemas.suite import AttackSpec, MetricFacts, Suite, SuiteFacts
+from cloakbench.schemas.suite import AttackExplained, AttackSpec, MetricFacts, Suite, SuiteFacts
 from cloakbench.store.reading import DamagedLine, Loaded
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.data import coverage, frames
-from cloakbench_leaderboards.data.coverage import Gap
 from cloakbench_leaderboards.data.selection import select
 from cloakbench_leaderboards.data.trust import Trust, labels
 from cloakbench_leaderboards.scores import matching, statistics
@@ -85,7 +84,7 @@ class Evidence:
     """What the aggregates of all entries share."""
     standings: Standings
     noise: Resolution
-    gaps: list[Gap]
+    gaps: list[coverage.Gap]
     raw: dict[Address, Estimate]
     """Mean over artists; the floor stands under every attack of its mimicry and model."""
     change: dict[Address, Estimate]
@@ -101,9 +100,29 @@ class Evidence:
         return self.facts.suite
 
     @property
+    def updated(self) -> str:
+        """The time of the newest record."""
+        return max(record.created for record in self.records)
+
+    @property
     def ranked(self) -> list[AttackSpec]:
         """The attacks that imitate the style: scores are made of them."""
         return self.facts.ranked
+
+    @property
+    def explained(self) -> dict[str, AttackExplained]:
+        """What the suite's facts say about each attack, by its name."""
+        return {facts.name: facts for facts in self.facts.attacks}
+
+    @property
+    def submissions(self) -> list[BoardEntry]:
+        """The entries that are no controls."""
+        return self.entries_with(Role.SUBMISSION)
+
+    @property
+    def controls(self) -> list[BoardEntry]:
+        """The entries that every board holds."""
+        return [entry for entry in self.entries if entry.is_control]
 
     @property
     def edits(self) -> list[AttackSpec]:
@@ -119,6 +138,10 @@ class Evidence:
     def middle(self) -> float:
         """The strength that decides the rank where entries are compared at strengths."""
         return sorted(self.suite.strengths)[len(self.suite.strengths) // 2]
+
+    def entries_with(self, role: Role) -> list[BoardEntry]:
+        """Returns the entries of one role."""
+        return [entry for entry in self.entries if entry.facts.role is role]
 
     def metric(self, name: str) -> MetricFacts | None:
         """Returns what the suite's facts say about a metric."""
@@ -141,14 +164,7 @@ def gather(loaded: Loaded) -> Evidence:
     scores = score(levels.cells, loaded.facts.ranked, artists, suite.seeds.protected)
     values = _addressed(levels.cells, frames.metrics(chosen.records), suite)
     quality = _quality(levels, suite)
-    setting = Setting(
-        suite=suite,
-        attacks=loaded.facts.ranked,
-        grid=scores.grid,
-        clean=scores.clean,
-        quality={address: estimate.value for address, estimate in quality.items()},
-        higher_is_better={metric.name: metric.higher_is_better for metric in loaded.facts.metrics},
-    )
+    setting = _setting(loaded.facts, scores, quality)
     entries = _entries(setting, chosen.records)
     standing = standings(setting, [entry.subject for entry in entries])
     return Evidence(
@@ -171,11 +187,22 @@ def gather(loaded: Loaded) -> Evidence:
     )
 
 
+def _setting(facts: SuiteFacts, scores: Scores, quality: Mapping[QualityAddress, Estimate]) -> Setting:
+    return Setting(
+        suite=facts.suite,
+        attacks=facts.ranked,
+        grid=scores.grid,
+        clean=scores.clean,
+        quality={address: estimate.value for address, estimate in quality.items()},
+        higher_is_better={metric.name: metric.higher_is_better for metric in facts.metrics},
+    )
+
+
 def over_artists(values: pd.DataFrame, address: list[str], column: str) -> dict[tuple[object, ...], Estimate]:
     """Returns the mean over artists at each address, of each artist the mean over its rows."""
     means = values.groupby([*address, "artist"], observed=True)[column].mean().unstack("artist")
-    estimates = statistics.estimates(means.to_numpy(dtype=float))
-    return {cast("tuple[object, ...]", key): estimates.at(row) for row, key in enumerate(means.index)}
+    addresses = cast("list[tuple[object, ...]]", list(means.index))
+    return dict(zip(addresses, statistics.estimates(means.to_numpy(dtype=float)).rows(), strict=True))
 
 
 def _levels(records: list[Record], suite: Suite) -> Levels:
@@ -248,23 +275,24 @@ def _subject(
 
 
 def _noise(setting: Setting, cells: pd.DataFrame, entries: list[BoardEntry]) -> Resolution:
-    controls = [entry.subject for entry in entries if entry.facts.role == Role.PLACEBO]
-    placebo = [protection(setting, control, setting.attack.name, setting.middle).artists for control in controls]
-    floor = statistics.estimates(placebo[0][None]).at(0) if placebo else statistics.mean([])
-    subjects = [entry.subject for entry in entries if not entry.is_control]
-    values = [protection(setting, subject, setting.attack.name, setting.middle).artists for subject in subjects]
+    floor, values = statistics.mean([]), []
+    for entry in entries:
+        p = protection(setting, entry.subject, setting.attack.name, setting.middle).artists
+        if entry.facts.role is Role.PLACEBO:
+            floor = statistics.estimates(p[None]).at(0)
+        if not entry.is_control:
+            values.append(p)
     return measure(setting, cells, floor, values)
 
 
 def _ordered(entries: list[BoardEntry], standing: Standings) -> list[BoardEntry]:
     """Returns the ranked submissions by rank, the others in the provisional order, then the controls."""
-    values = {name: standing.rank_column.estimates[row].value for name, row in standing.rows.items()}
     provisional = {name: position for position, name in enumerate(standing.provisional)}
 
     def order(entry: BoardEntry) -> tuple[int, float, float, str]:
         if entry.is_control:
             return (2 + CONTROLS.index(entry.facts.role), 0.0, 0.0, entry.name)
-        value = values[entry.name]
+        value = standing.rank_column.estimates[standing.rows[entry.name]].value
         # A minimum over fewer attacks is higher by construction, so it orders no unranked entry.
         position = provisional.get(entry.name, math.inf) if entry.name in standing.unranked else 0
         return (int(entry.name in standing.unranked), position, math.inf if math.isnan(value) else -value, entry.name)

@@ -21,7 +21,6 @@ LEAST_SHARE = 2 / 3
 """Share of artists that an attack has to learn from."""
 FAMILY_ERROR = 1 - LEVEL
 """Chance that a sound run fails a condition that is tested several times, over all its tests (Bonferroni)."""
-REPEATED = tuple(role for role in Role if not role.has_strengths)
 
 
 class GoldCondition(NamedTuple):
@@ -70,7 +69,9 @@ def _absent_controls(evidence: Evidence) -> list[str]:
         present |= set(rows[["role", *columns, "artist", "seed"]].itertuples(index=False, name=None))
     plain = [(attack.name,) for attack in evidence.ranked]
     absent = []
-    for role in REPEATED:
+    for role in Role:
+        if role.has_strengths:
+            continue
         for attack in _arms(evidence.ranked) if role == Role.FLOOR else plain:
             for artist, seed in itertools.product(evidence.artists, range(evidence.suite.seeds.controls)):
                 if (str(role), *attack, artist, seed) not in present:
@@ -82,14 +83,20 @@ def _placebo(evidence: Evidence) -> GoldCondition:
     """The interval of the placebo's effect holds 0 under every attack."""
     name = "Placebo protects nobody"
     grid = evidence.scores.grid
-    entries = [entry.name for entry in evidence.entries if entry.facts.role == Role.PLACEBO]
-    rows = {a: row for (entry, _, a), row in grid.rows.items() if entry in entries and a in grid.learned}
+    entries = [entry.name for entry in evidence.entries_with(Role.PLACEBO)]
+    rows = {}
+    for (entry, _, a), row in grid.rows.items():
+        if entry in entries and a in grid.learned:
+            rows[a] = row
     if not rows:
         return GoldCondition(name, False, "There is no placebo, or no attack learned.")
     numbers = list(rows.values())
     weights = grid.denominator[numbers]
     outside = _outside(statistics.contributions(grid.effect[numbers] * weights, weights))
-    failed = [attack for attack, is_out in zip(rows, outside, strict=True) if is_out]
+    failed = []
+    for attack, is_out in zip(rows, outside, strict=True):
+        if is_out:
+            failed.append(attack)
     if failed:
         return GoldCondition(name, False, f"Its effect is not within noise of 0 against {text.listed(failed)}.")
     return GoldCondition(name, True, f"Its effect is within noise of 0 against {len(rows)} attacks.")
@@ -113,7 +120,10 @@ def _draws(evidence: Evidence) -> tuple[list[Array], list[str]]:
     """Returns each floor draw less the mean of its other seeds, one block per arm, and the arms drawn only once."""
     cells = evidence.levels.cells
     floor = cells[(cells["role"] == str(Role.FLOOR)) & cells["distance"].notna()]
-    rows = [(s.artist, s.mimicry, s.model, s.denominator) for s in evidence.scores.signals if s.has_signal]
+    rows = []
+    for s in evidence.scores.signals:
+        if s.has_signal:
+            rows.append((s.artist, s.mimicry, s.model, s.denominator))
     learned = pd.DataFrame(rows, columns=["artist", *ARM, "denominator"])
     floor = floor.merge(learned, on=["artist", *ARM]).drop_duplicates(["artist", *ARM, "seed"])
     blocks: list[Array] = []
@@ -137,7 +147,7 @@ def _random_noise(evidence: Evidence) -> GoldCondition:
     band = evidence.suite.random_noise_band
     if band is None:
         return GoldCondition(name, False, "The suite records no band for it.")
-    entries = [entry.name for entry in evidence.entries if entry.facts.role == Role.RANDOM_NOISE]
+    entries = [entry.name for entry in evidence.entries_with(Role.RANDOM_NOISE)]
     strength = max(evidence.suite.strengths)
     attack = evidence.rank_attack
     point = evidence.scores.summary.get((entries[0], strength, attack)) if entries else None
@@ -156,7 +166,10 @@ def _competence(signals: Sequence[Signal], artists: int) -> GoldCondition:
         arm = (signal.mimicry, signal.model)
         learned[arm] = learned.get(arm, 0) + signal.has_signal
     least = max(MIN_ARTISTS, LEAST_SHARE * artists)
-    weak = [f"{mimicry} on {model} ({n})" for (mimicry, model), n in learned.items() if n < least]
+    weak = []
+    for (mimicry, model), n in learned.items():
+        if n < least:
+            weak.append(f"{mimicry} on {model} ({n})")
     if weak:
         return GoldCondition(name, False, f"Too few of {artists} artists were learned from by {text.listed(weak)}.")
     return GoldCondition(name, True, f"Each learned from at least {min(learned.values())} of {artists} artists.")
@@ -174,4 +187,7 @@ def _outside(values: Array) -> np.ndarray:
 
 def _same_width(blocks: Sequence[Array]) -> list[Array]:
     width = max(block.shape[1] for block in blocks)
-    return [np.pad(block, ((0, 0), (0, width - block.shape[1])), constant_values=np.nan) for block in blocks]
+    padded = []
+    for block in blocks:
+        padded.append(np.pad(block, ((0, 0), (0, width - block.shape[1])), constant_values=np.nan))
+    return padded

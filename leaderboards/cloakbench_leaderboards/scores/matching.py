@@ -46,10 +46,10 @@ class Match(NamedTuple):
 
 def stops(matching: Matching) -> list[OperatingPoint]:
     """Returns the three targets with the limits of all gates, from better to worse quality."""
-    return [
-        OperatingPoint(f"{matching.metric} {target:g}", target, matching.limits(target), math.nan)
-        for target in matching.targets
-    ]
+    stops = []
+    for target in matching.targets:
+        stops.append(OperatingPoint(f"{matching.metric} {target:g}", target, matching.limits(target), math.nan))
+    return stops
 
 
 def meet(curve: QualityCurve, limits: Mapping[str, float], higher_is_better: Mapping[str, bool]) -> Match:
@@ -102,7 +102,10 @@ def binding(
 
     The matched metric, first of `limits`, where it is among several, or nothing stronger was tried.
     """
-    stronger = [(tried, quality) for tried, quality in tries if tried > strength]
+    stronger = []
+    for tried, quality in tries:
+        if tried > strength:
+            stronger.append((tried, quality))
     if stronger:
         _, quality = min(stronger, key=_strength)
         for name, limit in limits.items():
@@ -124,14 +127,16 @@ def calibrated(
         return Match(PointState.NO_CURVE, (), "", "no measured quality")
     excess: dict[str, float] = {}
     broken: list[str] = []
+    past: list[str] = []
     for name, limit in search.limits.items():
         excess[name] = _excess(quality[name], limit, higher_is_better[name])
         if excess[name] > (tolerance if name == metric else 0.0):
             broken.append(name)
+            past.append(f"{name} {quality[name]:.3g} past {limit:g}")
     weights = ((search.strength, 1.0),)
     if broken:
-        past = ", ".join(f"{name} {quality[name]:.3g} past {search.limits[name]:g}" for name in broken)
-        return Match(PointState.OVER_TARGET, weights, broken[0], f"over target on the artists' images: {past}")
+        note = f"over target on the artists' images: {', '.join(past)}"
+        return Match(PointState.OVER_TARGET, weights, broken[0], note)
     if search.strength >= 1 and excess[metric] < -tolerance:
         return Match(PointState.NOT_REACHED, (), "", f"at full strength {metric} is {quality[metric]:.3g}")
     return Match(PointState.CALIBRATED, weights, search.binding, "")

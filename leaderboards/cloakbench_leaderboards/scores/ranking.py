@@ -120,7 +120,10 @@ def front(curves: Mapping[str, Sequence[tuple[float, float]]]) -> set[str]:
     """
     best = set()
     for name, points in curves.items():
-        others = [other for key, other in curves.items() if key != name]
+        others = []
+        for key, other in curves.items():
+            if key != name:
+                others.append(other)
         for visibility, protection in points[1:]:
             if protection > 0 and all(_at(other, visibility) < protection for other in others):
                 best.add(name)

@@ -232,7 +232,10 @@ def _failed_artists(points: pd.DataFrame) -> dict[Address, list[str]]:
 
 def _why_no_signal(name: str, attacks: Sequence[AttackSpec], signals: Sequence[Signal]) -> str:
     """Returns why an attack learned from no artist: the reason of the first one."""
-    arms = [(attack.mimicry, attack.model) for attack in attacks if attack.name == name]
+    arms = []
+    for attack in attacks:
+        if attack.name == name:
+            arms.append((attack.mimicry, attack.model))
     for signal in signals:
         if not signal.has_signal and (signal.mimicry, signal.model) in arms:
             return signal.reason

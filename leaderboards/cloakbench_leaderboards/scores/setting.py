@@ -35,7 +35,11 @@ class EntryPoints(NamedTuple):
     @property
     def calibrated_strengths(self) -> set[float]:
         """The strengths that searches ended at."""
-        return {calibration.strength for calibration in self.calibrations.values() if calibration.strength}
+        strengths = set()
+        for calibration in self.calibrations.values():
+            if calibration.strength:
+                strengths.add(calibration.strength)
+        return strengths
 
 
 class AttackCount(NamedTuple):
@@ -115,14 +119,21 @@ class Setting:
     def family(self) -> list[AttackSpec]:
         """The attacks that differ from the headline's in the countermeasure alone, itself among them."""
         headline = self.attack
-        return [a for a in self.attacks if (a.mimicry, a.model) == (headline.mimicry, headline.model)]
+        same = []
+        for a in self.attacks:
+            if (a.mimicry, a.model) == (headline.mimicry, headline.model):
+                same.append(a)
+        return same
 
     @property
     def stops(self) -> list[OperatingPoint]:
         """Where entries are compared: the suite's targets, or its strengths where it has none."""
         if self.suite.matching:
             return matching.stops(self.suite.matching)
-        return [OperatingPoint(f"{strength:g}", None, {}, strength) for strength in sorted(self.suite.strengths)]
+        points = []
+        for strength in sorted(self.suite.strengths):
+            points.append(OperatingPoint(f"{strength:g}", None, {}, strength))
+        return points
 
     @property
     def middle(self) -> OperatingPoint:
@@ -136,7 +147,9 @@ def curve(setting: Setting, subject: EntryPoints, attack: str) -> QualityCurve:
     quality: dict[str, list[float]] = {name: [] for name in names}
     strengths: list[float] = []
     points = [(str(CLEAN), 0.0)]
-    points += [(subject.name, strength) for strength in subject.strengths if strength > 0]
+    for strength in subject.strengths:
+        if strength > 0:
+            points.append((subject.name, strength))
     for point in points:
         if (*point, attack) not in setting.grid.rows or not all((*point, name) in setting.quality for name in names):
             continue

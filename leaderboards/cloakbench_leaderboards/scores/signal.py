@@ -85,12 +85,15 @@ def signals(cells: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequenc
     for key, group in differences.groupby(["artist", *ARM]):
         by_arm[key] = group["difference"].tolist()
     noise = _placebo_noise(cells, arm, attacks) | _seed_noise(arm)
-    plain = {(attack.mimicry, attack.model) for attack in attacks if attack.countermeasure is None}
+    has_plain: dict[Arm, bool] = {}
+    for attack in attacks:
+        pair = (attack.mimicry, attack.model)
+        has_plain[pair] = has_plain.get(pair, False) or attack.countermeasure is None
     signals = []
-    for pair in dict.fromkeys((attack.mimicry, attack.model) for attack in attacks):
+    for pair, is_plain in has_plain.items():
         for artist in artists:
-            values = by_arm.get((artist, *pair), []) if pair in plain else []
-            signals.append(_signal(artist, pair, values, noise.get(pair, math.nan), pair in plain))
+            values = by_arm.get((artist, *pair), []) if is_plain else []
+            signals.append(_signal(artist, pair, values, noise.get(pair, math.nan), is_plain))
     return signals
 
 

@@ -104,7 +104,7 @@ def standings(setting: Setting, subjects: Sequence[EntryPoints]) -> Standings:
         complete=complete,
         provisional=_provisional(setting, entries),
         flips=_flips(columns, rank_column, ranked),
-        front=frozenset(_front(setting, [subject for subject in entries if subject.role == Role.SUBMISSION])),
+        front=frozenset(_front(setting, entries)),
     )
 
 
@@ -121,8 +121,9 @@ def _provisional(setting: Setting, entries: Sequence[EntryPoints]) -> tuple[str,
 def _places(entries: Sequence[EntryPoints], rank_column: RankColumn, ranked: Sequence[int]) -> dict[str, Standing]:
     if not ranked:
         return {}
-    places = ranking.places(np.asarray([rank_column.values[row].artists for row in ranked]))
-    return {entries[row].name: standing for row, standing in zip(ranked, places, strict=True)}
+    standings = ranking.places(np.asarray([rank_column.values[row].artists for row in ranked]))
+    names = [entries[row].name for row in ranked]
+    return dict(zip(names, standings, strict=True))
 
 
 def _flips(
@@ -151,11 +152,13 @@ def _columns(setting: Setting, entries: Sequence[EntryPoints]) -> dict[str, Rank
     columns = {}
     for stop in setting.stops:
         columns[stop_key(stop)] = _protection_column(setting, entries, stop)
-    worst = [aggregates.worst(setting, entry, middle) for entry in entries]
+    worst, means, shares = [], [], []
+    for entry in entries:
+        worst.append(aggregates.worst(setting, entry, middle))
+        means.append(aggregates.mean(setting, entry, middle))
+        shares.append(aggregates.retention(setting, entry, middle))
     columns["worst case"] = _column("worst case", "worst case", worst)
-    means = [aggregates.mean(setting, entry, middle) for entry in entries]
     columns["mean"] = _column("mean", "mean over attacks", means)
-    shares = [aggregates.retention(setting, entry, middle) for entry in entries]
     columns["retention"] = _column("retention", "retention", shares)
     if setting.suite.matching:
         columns["area"] = _column("area", "area", [aggregates.area(setting, entry) for entry in entries])
@@ -173,15 +176,18 @@ def _rank_column(setting: Setting, entries: Sequence[EntryPoints], columns: dict
 
 
 def _protection_column(setting: Setting, entries: Sequence[EntryPoints], stop: OperatingPoint) -> RankColumn:
-    values = [aggregates.protection(setting, entry, setting.attack.name, stop) for entry in entries]
+    values = []
+    for entry in entries:
+        values.append(aggregates.protection(setting, entry, setting.attack.name, stop))
     at = stop.label if setting.suite.matching is None or stop.target is not None else f"strength {stop.label}"
     return _column(stop_key(stop), f"P at {at}", values)
 
 
 def _column(key: str, title: str, values: Sequence[Value]) -> RankColumn:
     stacked = np.asarray([value.artists for value in values]) if values else np.empty((0, 0))
-    estimates = statistics.estimates(stacked)
-    by_entry = [value.estimate or estimates.at(row) for row, value in enumerate(values)]
+    by_entry = []
+    for value, estimate in zip(values, statistics.estimates(stacked).rows(), strict=True):
+        by_entry.append(value.estimate or estimate)
     return RankColumn(key, title, tuple(values), tuple(by_entry))
 
 
@@ -197,12 +203,13 @@ def _unranked(setting: Setting, subject: EntryPoints, value: Value, estimate: Es
     return estimate.reason if math.isfinite(estimate.value) else value.note
 
 
-def _front(setting: Setting, submissions: Sequence[EntryPoints]) -> set[str]:
+def _front(setting: Setting, entries: Sequence[EntryPoints]) -> set[str]:
+    """Returns the submissions with a point that no other submission beats."""
     metric = setting.suite.matching.metric if setting.suite.matching else next(iter(setting.suite.metrics.quality), "")
     curves = {}
-    for subject in submissions:
+    for subject in entries:
         points = _visible_points(setting, subject, metric)
-        if len(points) > 1:
+        if subject.role == Role.SUBMISSION and len(points) > 1:
             curves[subject.name] = points
     return ranking.front(curves)
 
@@ -213,8 +220,10 @@ def _visible_points(setting: Setting, subject: EntryPoints, metric: str) -> list
     measured = curve(setting, subject, attack)
     if metric not in measured.quality or len(measured.strengths) < 2:
         return []
-    addresses = [(CLEAN if strength == 0 else subject.name, strength, attack) for strength in measured.strengths]
-    rows = [setting.grid.rows[address] for address in addresses]
+    rows = []
+    for strength in measured.strengths:
+        name = CLEAN if strength == 0 else subject.name
+        rows.append(setting.grid.rows[name, strength, attack])
     p, weight = setting.grid.p[rows], setting.grid.denominator[rows]
     means = statistics.estimates(statistics.contributions(p * weight, weight)).value
     sign = -1 if setting.higher_is_better.get(metric) else 1

@@ -57,6 +57,10 @@ class Estimates:
             "" if n >= MIN_ARTISTS else too_few(n),
         )
 
+    def rows(self) -> list[Estimate]:
+        """Returns the estimate of every row."""
+        return [self.at(row) for row in range(len(self.n))]
+
 
 def split_half(first: Array, second: Array) -> Array:
     """Returns per artist (last axis) the least over options (first axis), chosen on one half and scored on the other.

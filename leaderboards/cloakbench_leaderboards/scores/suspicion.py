@@ -56,7 +56,10 @@ Test = tuple[BoardEntry, float, str, str]
 
 
 def _tests(evidence: Evidence) -> Iterator[Test]:
-    plain = {(a.mimicry, a.model): a.name for a in evidence.ranked if a.countermeasure is None}
+    plain = {}
+    for a in evidence.ranked:
+        if a.countermeasure is None:
+            plain[(a.mimicry, a.model)] = a.name
     rows = evidence.scores.grid.rows
     for entry in evidence.entries:
         if entry.is_control:
@@ -81,7 +84,7 @@ def _difference(evidence: Evidence, values: Array, test: Test) -> Array:
 
 def _as_noise(evidence: Evidence) -> Iterator[Sign]:
     """Yields the submissions that are not better than random noise under the attacks that both have."""
-    controls = [entry.subject for entry in evidence.entries if entry.facts.role == Role.RANDOM_NOISE]
+    controls = [entry.subject for entry in evidence.entries_with(Role.RANDOM_NOISE)]
     for entry in evidence.entries:
         if entry.is_control or not controls:
             continue
@@ -107,7 +110,9 @@ def _same_attacks(evidence: Evidence, subject: EntryPoints, noise: EntryPoints) 
         return values[rows[subject.name]].artists, values[rows[noise.name]].artists
     shared = []
     for attack in setting.family:
-        sides = [protection(setting, side, attack.name, setting.middle).artists for side in (subject, noise)]
+        sides = []
+        for side in (subject, noise):
+            sides.append(protection(setting, side, attack.name, setting.middle).artists)
         if np.isfinite(sides).any(1).all():
             shared.append(attack)
     if not shared:

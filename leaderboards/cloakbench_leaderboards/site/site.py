@@ -78,9 +78,12 @@ def material(source: Path, suite: str | None = None, unofficial: bool = False) -
     evidence = gather(load(source, suite))
     board = view(evidence)
     if board.gold and not board.gold.holds and not unofficial:
-        failed = " ".join(f"{check.name}: {check.words}" for check in board.gold.checks if not check.holds)
+        failed = []
+        for check in board.gold.checks:
+            if not check.holds:
+                failed.append(f"{check.name}: {check.words}")
         raise UserError(
-            f"expected a gold run that holds, got conditions that fail. {failed}",
+            f"expected a gold run that holds, got conditions that fail. {' '.join(failed)}",
             "run what is missing, or build an unofficial board that says so: cloakbench board --unofficial",
         )
     return Material(evidence, board, source)
@@ -133,7 +136,10 @@ def serialise(view: Board) -> str:
     Each element of a list at the top has a line of its own, so that two boards can be compared by lines.
     """
     values = {field.name: getattr(view, field.name) for field in fields(view)}
-    lines = [f"{_json(name)}: {_lines(value)}" for name, value in sorted(values.items()) if value is not None]
+    lines = []
+    for name, value in sorted(values.items()):
+        if value is not None:
+            lines.append(f"{_json(name)}: {_lines(value)}")
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 

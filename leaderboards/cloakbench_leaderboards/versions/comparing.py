@@ -83,7 +83,9 @@ def compare(before: Side, after: Side) -> Comparison:
     attacks: list[Difference] = []
     if measured:
         judged = judge(np.asarray([attack.after - attack.before for attack in measured]), suite.equivalence_margin)
-        attacks = [_difference(attack, judged, row, suite) for row, attack in enumerate(measured)]
+        attacks = []
+        for row, attack in enumerate(measured):
+            attacks.append(_difference(attack, judged, row, suite))
     return Comparison(
         before=before.words,
         after=after.words,
@@ -160,7 +162,7 @@ def _mean(values: statistics.Array) -> float:
 
 def _at(points: Sequence[PointAddress], suite: Suite) -> str:
     """Returns the operating points in words; all are of one kind."""
-    values = ", ".join(f"{point.value:g}" for point in points)
+    values = text.numbers(point.value for point in points)
     if points[0].kind is PointKind.STRENGTH:
         return f"strength {values}"
     return f"{suite.matching.metric if suite.matching else 'target'} {values}"
@@ -168,7 +170,9 @@ def _at(points: Sequence[PointAddress], suite: Suite) -> str:
 
 def _quality(shared: Pairs, metrics: Sequence[str]) -> Iterator[tuple[str, float, float]]:
     """Yields the means over protected images, which all attacks and seeds on one artist and point share."""
-    images = {(cell.artist, cell.point): pair for cell, pair in shared.items()}
+    images = {}
+    for cell, pair in shared.items():
+        images[(cell.artist, cell.point)] = pair
     for name in metrics:
         before: list[float] = []
         after: list[float] = []
@@ -203,7 +207,10 @@ def _cell_notes(before: Side, after: Side, shared: Pairs) -> Iterator[str]:
             "values; a record was changed, or something that no recipe names differs"
         )
     for side, partner in ((before, "after"), (after, "before")):
-        lacking = Counter(cell.attack for cell in places(side.entry) if cell not in shared)
+        lacking: Counter[str] = Counter()
+        for cell in places(side.entry):
+            lacking[cell.attack] += cell not in shared
+        lacking = +lacking
         if lacking:
             counts = ", ".join(f"{name} {count}" for name, count in sorted(lacking.items()))
             yield f"cells without a partner {partner}: {counts}"

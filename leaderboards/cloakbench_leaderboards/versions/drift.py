@@ -74,7 +74,9 @@ def sentence(drift: Drift) -> str:
         'identity a jpeg: other images in generate; mean distance +0.01, kid by up to 0.2'
     """
     cell = f"{drift.protection} {drift.artist} {drift.attack}"
-    differences = [f"{name}: {before} → {after}" for name, before, after in drift.environment]
+    differences = []
+    for name, before, after in drift.environment:
+        differences.append(f"{name}: {before} → {after}")
     around = f" ({', '.join(differences)})" if differences else ""
     if drift.is_same:
         return f"{cell}: the same images and values{around}"
@@ -88,7 +90,10 @@ def _when(record: Record) -> tuple[str, str]:
 
 
 def _drift(original: Record, again: Record, primary: str) -> Drift:
-    stages = [stage for stage in _stages(original, again) if original.digests.get(stage) != again.digests.get(stage)]
+    stages = []
+    for stage in _stages(original, again):
+        if original.digests.get(stage) != again.digests.get(stage):
+            stages.append(stage)
     before, after = _mean(original.generations.get(primary, [])), _mean(again.generations.get(primary, []))
     metric, most = max(_changes(original, again), key=lambda change: change[2], default=("", 0.0, 0.0))[:2]
     return Drift(
@@ -134,7 +139,9 @@ def _changes(original: Record, again: Record) -> Iterator[tuple[str, float, floa
             if len(old) != len(new):
                 yield name, math.inf, math.inf
                 continue
-            changes = [abs(value - base) for base, value in zip(old, new, strict=True)]
+            changes = []
+            for base, value in zip(old, new, strict=True):
+                changes.append(abs(value - base))
             most = max(changes)
             yield name, most, most / max(abs(old[changes.index(most)]), 1e-12)
 

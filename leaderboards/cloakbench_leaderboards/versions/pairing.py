@@ -72,7 +72,10 @@ def places(records: Sequence[Record]) -> dict[CellIdentity, Record]:
 def pairs(before: Side, after: Side) -> dict[CellIdentity, Pair]:
     """Returns the cells that both sides have, sorted."""
     old, new = places(before.entry), places(after.entry)
-    return {cell: (old[cell], new[cell]) for cell in sorted(old.keys() & new.keys())}
+    pairs = {}
+    for cell in sorted(old.keys() & new.keys()):
+        pairs[cell] = (old[cell], new[cell])
+    return pairs
 
 
 def paired(before: Side, after: Side, shared: Pairs) -> list[Paired]:
@@ -84,14 +87,16 @@ def paired(before: Side, after: Side, shared: Pairs) -> list[Paired]:
     if not shared:
         return []
     points = sorted({cell.point for cell in shared})
-    scored = [_scored(side, shared, points, number) for number, side in enumerate((before, after))]
-    attacks = {cell.attack for cell in shared}
+    scored = []
+    for number, side in enumerate((before, after)):
+        scored.append(_scored(side, shared, points, number))
     contradictions = contradicted(before, after)
     attack_pairs = []
     for attack in after.facts.ranked:
-        if attack.name in attacks:
+        own = _of_attack(shared, attack.name)
+        if own:
             other = sum(is_about(record, attack.name, attack.mimicry, attack.model) for record in contradictions)
-            attack_pairs.append(_paired(attack.name, shared, points, scored)._replace(other_results=other))
+            attack_pairs.append(_paired(attack.name, own, points, scored)._replace(other_results=other))
     return attack_pairs
 
 
@@ -131,7 +136,11 @@ def _scored(side: Side, shared: Pairs, points: Sequence[PointAddress], number: i
     return _Scored(side.entry[0].protection.name, grid, {str(name): float(value) for name, value in noise.items()})
 
 
-def _paired(attack: str, shared: Pairs, points: Sequence[PointAddress], scored: Sequence[_Scored]) -> Paired:
+def _of_attack(shared: Pairs, attack: str) -> Pairs:
+    return {cell: pair for cell, pair in shared.items() if cell.attack == attack}
+
+
+def _paired(attack: str, own: Pairs, points: Sequence[PointAddress], scored: Sequence[_Scored]) -> Paired:
     contributions: dict[PointAddress, Array] = {}
     counts: dict[PointAddress, int] = {}
     for number, point in enumerate(points, start=1):
@@ -139,7 +148,6 @@ def _paired(attack: str, shared: Pairs, points: Sequence[PointAddress], scored: 
         counts[point] = int(np.isfinite(contributions[point][0]).sum())
     used = _used(points, counts)
     before, after = np.mean([contributions[point] for point in used], axis=0)
-    own = [cell for cell in shared if cell.attack == attack]
     return Paired(
         attack=attack,
         points=tuple(used),
@@ -147,7 +155,7 @@ def _paired(attack: str, shared: Pairs, points: Sequence[PointAddress], scored: 
         after=after,
         seeds=len({cell.seed for cell in own}),
         seed_noise=_seed_noise(attack, scored[0], 1 + points.index(used[0])),
-        has_same_cells=_have_same_cells(shared[cell] for cell in own),
+        has_same_cells=_have_same_cells(own.values()),
         other_results=0,
     )
 
@@ -155,8 +163,16 @@ def _paired(attack: str, shared: Pairs, points: Sequence[PointAddress], scored: 
 def _used(points: Sequence[PointAddress], counts: Mapping[PointAddress, int]) -> list[PointAddress]:
     """Returns the points with a score of most artists: a point that was run on fewer would leave others out."""
     most = max(counts.values(), default=0)
-    full = [point for point in points if counts[point] == most > 0] or list(points[:1])
-    return [point for point in full if point.kind is PointKind.TARGET] or full
+    full = []
+    for point in points:
+        if counts[point] == most > 0:
+            full.append(point)
+    full = full or list(points[:1])
+    targets = []
+    for point in full:
+        if point.kind is PointKind.TARGET:
+            targets.append(point)
+    return targets or full
 
 
 def _have_same_cells(pairs: Iterable[Pair]) -> bool:

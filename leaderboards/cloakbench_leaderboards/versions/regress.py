@@ -51,10 +51,13 @@ def exit_code(results: list[Comparison]) -> int:
     1 where a protection regressed; 2 where equal recipes have other results, which makes a record wrong and no
     regression certain; else 0.
     """
-    if any(result.verdict is Verdict.REGRESSED for result in results):
-        return 1
-    has_other_result = any(difference.other_results for result in results for difference in result.attacks)
-    return 2 if has_other_result else 0
+    code = 0
+    for result in results:
+        if result.verdict is Verdict.REGRESSED:
+            return 1
+        if any(difference.other_results for difference in result.attacks):
+            code = 2
+    return code
 
 
 def _names(before: Reference, after: Reference, old: Loaded, new: Loaded, store: Path) -> list[tuple[str, str]]:
@@ -76,12 +79,16 @@ def lines(result: Comparison) -> list[str]:
     words = [
         f"{result.before} → {result.after}, suite {result.suite}: {result.verdict} (margin {result.margin:g} of P)"
     ]
-    words += [f"  note: {note}" for note in result.notes]
-    words += [f"  changed: {_changed(change, result)}" for change in result.changes]
+    for note in result.notes:
+        words.append(f"  note: {note}")
+    for change in result.changes:
+        words.append(f"  changed: {_changed(change, result)}")
     if result.attacks and not result.changes:
         words.append("  changed: nothing in any recipe")
     if result.quality:
-        quality = [f"{name} {text.number(old)} → {text.number(new)}" for name, old, new in result.quality]
+        quality = []
+        for name, old, new in result.quality:
+            quality.append(f"{name} {text.number(old)} → {text.number(new)}")
         words.append(f"  quality: {', '.join(quality)}")
     return [*words, *_table(result)]
 
@@ -101,7 +108,9 @@ def _table(result: Comparison) -> list[str]:
     widths = [max(map(len, column)) for column in columns]
     lines = []
     for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells = []
+        for cell, width in zip(row, widths, strict=True):
+            cells.append(cell.ljust(width))
         lines.append(f"  {'  '.join(cells)}".rstrip())
     return lines
 

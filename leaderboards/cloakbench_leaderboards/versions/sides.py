@@ -15,8 +15,6 @@ from cloakbench.schemas.suite import SuiteFacts
 from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards.data.selection import select
 
-COMPARED = tuple(role for role in Role if role.has_strengths)
-"""Roles that are compared where no protection is named."""
 CONTROL_ARMS = (Role.IDENTITY, Role.PLACEBO, Role.FLOOR)
 """Roles of the controls that P is made of."""
 _FREE = {"parents", "seed", "captions", "references", "images"}
@@ -60,7 +58,11 @@ class SideRequest(NamedTuple):
 
 def protections(loaded: Loaded) -> list[str]:
     """Returns the names of the submissions, and of random noise, that records are of."""
-    return sorted({r.protection.name for r in loaded.records if r.protection.role in COMPARED})
+    names = set()
+    for record in loaded.records:
+        if record.protection.role.has_strengths:
+            names.add(record.protection.name)
+    return sorted(names)
 
 
 def sides(before: SideRequest, after: SideRequest) -> tuple[Side, Side]:

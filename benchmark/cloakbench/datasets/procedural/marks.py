@@ -120,7 +120,9 @@ def noise_field(rng: np.random.Generator, bumps: int, swing: float) -> Floats:
 def warp(image: Floats, dx: Floats, dy: Floats) -> Floats:
     """Returns the image sampled at displaced positions (pixels), bilinear, edges repeated."""
     where = np.stack([_Y + dy, _X + dx])
-    planes = [ndimage.map_coordinates(image[..., c], where, order=1, mode="nearest") for c in range(image.shape[-1])]
+    planes = []
+    for c in range(image.shape[-1]):
+        planes.append(ndimage.map_coordinates(image[..., c], where, order=1, mode="nearest"))
     return np.stack(planes, -1).astype(np.float32)
 
 
