@@ -1,18 +1,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+TEST_STAMP := .venv/.test-installed
 SUBMISSIONS := $(dir $(wildcard submissions/*/pyproject.toml))
 PACKAGES := $(filter-out %/tests,$(patsubst %/__init__.py,%,$(wildcard submissions/*/*/__init__.py)))
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help install demo board test test-long lint
+.PHONY: help library install demo board test test-long lint
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## create .venv with the project and the baseline submissions
+library: $(STAMP) ## create .venv with the project and the baseline submissions
+
+install: $(TEST_STAMP) ## the same and the test tools
 
 $(STAMP): pyproject.toml constraints.txt $(SUBMISSIONS:=pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -20,24 +23,29 @@ $(STAMP): pyproject.toml constraints.txt $(SUBMISSIONS:=pyproject.toml)
 		exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -c constraints.txt setuptools
-	$(BIN)/pip install -c constraints.txt -e '.[test]'
+	@echo "installing cloakbench and its libraries into .venv: several GB and minutes; the licence of pyiqa is non-commercial"
+	$(BIN)/pip install -c constraints.txt -e .
 	$(BIN)/pip install -q --no-deps --no-build-isolation $(SUBMISSIONS:%=-e %)
 	@touch $@
 
-demo: install ## controls and PhotoGuard through mini-quick, then the page
+$(TEST_STAMP): $(STAMP)
+	$(BIN)/pip install -c constraints.txt -e '.[test]'
+	@touch $@
+
+demo: library ## controls and PhotoGuard through mini-quick, then the page
 	@$(BIN)/cloakbench run mini-quick --protection photoguard --workers 2
 	@$(BIN)/cloakbench board mini-quick --out site/mini-quick
 
-board: install ## render the committed records of the full mini run
+board: library ## render the committed records of the full mini run
 	@$(BIN)/cloakbench board --store leaderboards/reference/mini --unofficial --out site/mini
 
-test: install lint ## everything but the long checks
+test: $(TEST_STAMP) lint ## everything but the long checks
 	$(PYTEST) -n 2 --dist loadfile -m 'not long'
 
-test-long: install ## the long checks
+test-long: $(TEST_STAMP) ## the long checks
 	$(PYTEST) -m long --durations=0
 
-lint: install ## style, types
+lint: $(TEST_STAMP) ## style, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
