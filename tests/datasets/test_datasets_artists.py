@@ -108,7 +108,7 @@ def test_the_limit_of_images_spares_the_references(tmp_path):
     ("prepare", "message"),
     [
         (lambda folder: None, "expected a folder with one sub-folder per artist, got .*photos"),
-        (lambda folder: folder.mkdir(), "expected one sub-folder per artist in .*photos, found none"),
+        (lambda folder: folder.mkdir(), "expected one sub-folder per artist in .*photos, got none"),
         (lambda folder: fill(folder / "few", 4), "at least 5 images of an artist .* got 4 in .*few"),
         (lambda folder: (folder / "empty").mkdir(parents=True), "expected images .*empty, found none"),
     ],
