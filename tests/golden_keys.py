@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +22,22 @@ from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import ProtectionFacts
 from cloakbench.schemas.suite import Suite
 from cloakbench.suites import load as suites
+from tests import tiny
 
 COMMITTED = Path(__file__).with_name("golden_keys.json")
 REFRESH = "python -m tests.golden_keys"
 SUITES = ("mini", "mini-quick", "painting", "folder")
+KINDS = f"""{tiny.WHOLE}
+[mimicry.inpaint]
+steps = 2
+guidance = 2.0
+
+[[attacks]]
+name = "inpaint"
+mimicry = "inpaint"
+model = "mini-a"
+{tiny.MATCHING}"""
+"""A suite with what the package's suites lack: a chain of countermeasures, masks, a classifier."""
 SHOWN = 16
 """Hexadecimal digits of a key that are kept."""
 
@@ -83,10 +96,9 @@ def cells(suite: Suite) -> Iterator[Cell]:
 def current() -> dict[str, dict[str, str]]:
     """Returns the beginning of each stage's key, by suite and cell."""
     keys = {}
-    for name in SUITES:
-        suite = suites.load(name)
+    for suite in [Suite.model_validate(tomllib.loads(KINDS)), *map(suites.load, SUITES)]:
         for cell in cells(suite):
-            keys[f"{name}: {cell.label}"] = {stage: key[:SHOWN] for stage, key in cell.keys.items()}
+            keys[f"{suite.name}: {cell.label}"] = {stage: key[:SHOWN] for stage, key in cell.keys.items()}
     return keys
 
 
