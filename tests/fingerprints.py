@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cloakbench.attacks import catalogue as attacks
-from cloakbench.cells import plan
+from cloakbench.cells import recipes
 from cloakbench.metrics import catalogue as metrics
 from cloakbench.metrics.metric import Metric
 
@@ -59,10 +59,10 @@ def versioned() -> list[Versioned]:
     stages = [Versioned(f"{s.kind} {s.name}", s.version, s.target.partition(":")[0]) for s in attacks.STAGES]
     measures = [Versioned(f"metric {m.name}", m.facts.version, module_of(m)) for m in metrics.METRICS]
     harness = [
-        Versioned("stage calibrate", plan.CALIBRATION_VERSION, "cloakbench.cells.calibration"),
-        Versioned("stage protect", plan.GUARD_VERSION, "cloakbench.submissions.guard"),
-        Versioned("helpers of protections", plan.GUARD_VERSION, "cloakbench.pgd"),
-        Versioned("stage generate", plan.SAMPLING_VERSION, "cloakbench.attacks.mimicry.sampling"),
+        Versioned("stage calibrate", recipes.CALIBRATION_VERSION, "cloakbench.cells.calibration"),
+        Versioned("stage protect", recipes.GUARD_VERSION, "cloakbench.submissions.guard"),
+        Versioned("helpers of protections", recipes.GUARD_VERSION, "cloakbench.pgd"),
+        Versioned("stage generate", recipes.SAMPLING_VERSION, "cloakbench.attacks.mimicry.sampling"),
     ]
     return [*stages, *measures, *harness]
 

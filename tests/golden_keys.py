@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from cloakbench.attacks import catalogue
-from cloakbench.cells.plan import FLOOR, Cell, Digests, PlannedEntry, Planner
+from cloakbench.cells.plan import FLOOR, Cell, PlannedEntry, Planner
+from cloakbench.cells.recipes import Digests
 from cloakbench.datasets.artists import Artist
 from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import ProtectionFacts

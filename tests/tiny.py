@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cloakbench.cells.plan import FLOOR, Digests, PlannedEntry, Planner
+from cloakbench.cells.plan import FLOOR, PlannedEntry, Planner
+from cloakbench.cells.recipes import Digests
 from cloakbench.contract import Protection
 from cloakbench.datasets.artists import Artist
 from cloakbench.images import Pixels

@@ -86,9 +86,9 @@ def test_every_role_gets_its_operating_points():
 def test_keys_are_known_before_the_strength_is():
     found = cell(planner())
     assert found.strength is None
-    assert list(found.recipes) == ["calibrate", "protect", "personalise", "generate", "measure"]
-    assert found.recipes["protect"]["parents"] == {"calibrate": found.keys["calibrate"]}
-    assert "strength" not in found.recipes["protect"]
+    assert list(found.recipes.content()) == ["calibrate", "protect", "personalise", "generate", "measure"]
+    assert found.recipes.protect.parents == {"calibrate": found.keys["calibrate"]}
+    assert "strength" not in found.recipes.protect.content()
     assert found.label == "good@target=8 vellmar dreambooth seed 0"
 
 
@@ -118,8 +118,9 @@ def test_what_the_search_depends_on_enters_every_key(other):
 
 def test_attacks_draw_as_at_any_strength():
     plain = planner().cell(tiny.entry("good"), 0.5, tiny.artist(), planner().suite.attack("dreambooth"), 0)
-    for stage in ("personalise", "generate"):
-        assert cell(planner()).recipes[stage]["seed"] == plain.recipes[stage]["seed"]
+    sought = cell(planner()).recipes
+    assert sought.personalise.seed == plain.recipes.personalise.seed
+    assert sought.generate.seed == plain.recipes.generate.seed
 
 
 def test_a_target_is_selected_like_any_field():

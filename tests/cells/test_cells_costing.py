@@ -48,7 +48,7 @@ def record(cell, where=CPU, cached=(), **seconds):
         status=Status.OK,
         reason="",
         traceback="",
-        components=dict(cell.recipes),
+        components=cell.recipes.content(),
         quality={},
         generations={},
         sets={},
@@ -73,7 +73,7 @@ def test_the_stages_of_a_cell_are_its_keys_and_a_clean_edit():
 def test_a_record_has_the_stages_of_its_cell():
     for cell in planned():
         read = Record.model_validate_json(record(cell).model_dump_json())
-        assert steps(read.components) == steps(cell.recipes)
+        assert steps(read.recipes) == steps(cell.recipes)
 
 
 def test_the_same_work_for_another_artist_seed_or_strength_is_of_one_kind():

@@ -76,8 +76,8 @@ def test_a_salt_changes_what_the_mimic_draws_and_never_the_protection(planned, t
     public = sessions.plan(Choice(str(tiny_suite), ["placebo"]), tmp_path / "store")
     [cell], other = planned.cells, public.cells[0]
     assert cell.keys["protect"] == other.keys["protect"]
-    assert cell.recipes["personalise"]["seed"] != other.recipes["personalise"]["seed"]
-    assert cell.recipes["generate"]["seed"] != other.recipes["generate"]["seed"]
+    assert cell.recipes.personalise.seed != other.recipes.personalise.seed
+    assert cell.recipes.generate.seed != other.recipes.generate.seed
 
 
 def test_an_official_record_shows_the_digest_of_its_salt(planned):

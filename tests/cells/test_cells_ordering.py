@@ -130,4 +130,4 @@ def test_the_calibrated_point_runs_before_the_full_strength():
 
 
 def test_no_key_depends_on_the_order():
-    assert {cell.key: dict(cell.recipes) for cell in arranged(CELLS)} == {c.key: dict(c.recipes) for c in CELLS}
+    assert {cell.key: cell.recipes for cell in arranged(CELLS)} == {c.key: c.recipes for c in CELLS}

@@ -162,7 +162,7 @@ def rekeyed(files, change):
     [
         (lambda recipes: recipes["protect"].update(images=["0" * 64] * 3), "as originals"),
         (lambda recipes: recipes["measure"].update(references=["0" * 64] * 2), "as references"),
-        (lambda recipes: recipes["measure"]["metrics"].update(psnr="0"), "psnr"),
+        (lambda recipes: recipes["measure"]["metrics"].update(psnr=0), "psnr"),
         (lambda recipes: recipes["measure"].update(perceptual="0" * 64), "mini-lpips"),
     ],
 )

@@ -70,7 +70,7 @@ def test_every_arm_ends_well_and_is_measured(good_run):
         assert set(record.sets) == {"frechet", "kid"}
         expected = {} if cell.entry.instance is None else {"mini-lpips": 3, "psnr": 3, "linf": 3}
         assert {name: len(values) for name, values in record.quality.items()} == expected
-        assert record.components == json.loads(json.dumps(cell.recipes))
+        assert record.components == json.loads(json.dumps(cell.recipes.content()))
         assert set(record.cost) >= {"generate", "measure"}
 
 

@@ -38,7 +38,7 @@ def test_the_floor_is_never_cleaned_nor_protected():
     for cell in planned():
         if cell.entry.facts.role == "floor":
             assert cell.attack.countermeasure is None
-            assert list(cell.recipes) == ["generate", "measure"]
+            assert list(cell.recipes.content()) == ["generate", "measure"]
 
 
 def test_keys_are_unique_and_repeat_themselves():
@@ -51,9 +51,9 @@ def test_all_arms_share_their_attack_seeds():
     """The same artist, seed index and stage: one seed, whatever the protection, strength or countermeasure."""
     found: dict[tuple[str, int, str], set[int]] = {}
     for cell in planned():
-        for stage in ("personalise", "generate"):
-            if stage in cell.recipes:
-                found.setdefault((cell.artist.name, cell.seed, stage), set()).add(cell.recipes[stage]["seed"])
+        for recipe in (cell.recipes.personalise, cell.recipes.generate):
+            if recipe is not None:
+                found.setdefault((cell.artist.name, cell.seed, recipe.stage), set()).add(recipe.seed)
     assert len(found) == 2 * 3 * 2
     assert all(len(seeds) == 1 for seeds in found.values())
     assert len(set.union(*found.values())) == len(found)
@@ -61,14 +61,14 @@ def test_all_arms_share_their_attack_seeds():
 
 def test_the_seed_of_a_countermeasure_does_not_depend_on_the_protection():
     cells = [c for c in planned() if c.attack.name == "noise" and c.artist.name == "kirin" and c.seed == 0]
-    assert len({c.recipes["countermeasure"]["seed"] for c in cells}) == 1
+    assert len({c.recipes.countermeasure.seed for c in cells}) == 1
     assert len({c.entry.facts.name for c in cells}) == 4
 
 
 def test_attacks_with_one_mimicry_share_seeds_and_differ_in_parents():
     cells = {c.attack.name: c for c in planned() if c.entry.facts.role == "identity" and c.seed == 0}
     plain, cleaned = cells["dreambooth"], cells["noise"]
-    assert plain.recipes["personalise"]["seed"] == cleaned.recipes["personalise"]["seed"]
+    assert plain.recipes.personalise.seed == cleaned.recipes.personalise.seed
     assert plain.keys["protect"] == cleaned.keys["protect"]
     assert plain.keys["personalise"] != cleaned.keys["personalise"]
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import replace
 
 import pytest
 import tiny
+from pydantic import ValidationError
+from roots import ROOT
 
 from cloakbench.cells.plan import Planner
+from cloakbench.schemas.recipes import Recipes
 from cloakbench.schemas.suite import Suite
+
+REFERENCE = ROOT / "leaderboards" / "reference" / "mini" / "records.jsonl"
 
 ARTIST = tiny.artist()
 SD = {**tiny.DIGESTS.models, "mini-vae-c": "1" * 64, "other": "2" * 64}
@@ -41,8 +47,8 @@ UPSCALE = {"model": "mini-b", "upscaler": "", "sigma": 0.1, "strength": 0.5, "st
 
 
 def test_a_chain_nests_the_recipes_of_its_parts():
-    chain = cell("noise+blur").recipes["countermeasure"]
-    parts = [cell(name).recipes["countermeasure"] for name in ("noise", "blur")]
+    chain = cell("noise+blur").recipes.countermeasure.content()
+    parts = [cell(name).recipes.countermeasure.content() for name in ("noise", "blur")]
     assert set(chain) == {"stage", "chain", "parents"}
     for part, alone in zip(chain["chain"], parts, strict=True):
         assert part == {name: value for name, value in alone.items() if name not in ("stage", "parents")}
@@ -52,10 +58,10 @@ def test_a_chain_nests_the_recipes_of_its_parts():
 
 
 def test_a_repeated_countermeasure_continues_the_draws_of_its_name():
-    parts = cell("noise+blur+noise").recipes["countermeasure"]["chain"]
+    parts = cell("noise+blur+noise").recipes.countermeasure.chain
     drawn = [planner().seed(ARTIST.name, 0, "countermeasure:noise", n) for n in (0, len(ARTIST.images))]
-    assert [part["seed"] for part in parts[::2]] == drawn
-    assert parts[0] == cell("noise+blur").recipes["countermeasure"]["chain"][0]
+    assert [part.seed for part in parts[::2]] == drawn
+    assert parts[0] == cell("noise+blur").recipes.countermeasure.chain[0]
 
 
 def test_the_order_of_a_chain_is_part_of_its_key():
@@ -83,13 +89,13 @@ def test_all_seeds_share_the_cleaned_images(name):
 def test_the_digests_of_a_countermeasures_models_enter_its_key(name, settings, used):
     tables = {name: settings}
     made = cell(name, countermeasures=tables)
-    recipe = made.recipes["countermeasure"]
+    recipe = made.recipes.countermeasure.content()
     assert recipe["models"] == {parameter: SD[alias] for parameter, alias in used.items()}
     assert recipe["captions"] == list(ARTIST.captions)
     assert recipe["dtype"] == "float32"
     assert ("perceptual" in recipe) == (name == "impress")
     half = cell(name, countermeasures=tables, dtype="bfloat16")
-    assert half.recipes["countermeasure"] != recipe
+    assert half.recipes.countermeasure.content() != recipe
 
 
 def test_other_weights_give_a_countermeasure_another_key(monkeypatch):
@@ -101,7 +107,7 @@ def test_other_weights_give_a_countermeasure_another_key(monkeypatch):
 
 
 def test_a_countermeasure_without_models_knows_neither_captions_nor_weights():
-    assert set(cell("noise").recipes["countermeasure"]) == {
+    assert set(cell("noise").recipes.countermeasure.content()) == {
         "stage",
         "version",
         "name",
@@ -112,10 +118,10 @@ def test_a_countermeasure_without_models_knows_neither_captions_nor_weights():
 
 
 def test_prior_preservation_adds_how_the_class_is_drawn():
-    plain = cell(class_word="photo").recipes["personalise"]
+    plain = cell(class_word="photo").recipes.personalise.content()
     settings = {**plain["parameters"], "prior_weight": 1.0, "class_images": 2}
     made = planner(mimicry={"dreambooth": settings}, class_word="photo")
-    recipe = made.cell(tiny.entry("x"), 0.5, ARTIST, made.suite.attack("dreambooth"), 0).recipes["personalise"]
+    recipe = made.cell(tiny.entry("x"), 0.5, ARTIST, made.suite.attack("dreambooth"), 0).recipes.personalise.content()
     expected = {"word": "photo", "sampling": made.suite.sampling.model_dump()}
     assert recipe == {**plain, "parameters": settings, "class": expected}
 
@@ -137,17 +143,17 @@ def test_editing_is_for_what_protects_only():
 
 def test_an_edit_learns_nothing_and_asks_no_judge():
     for one in edits():
-        assert list(one.recipes) == ["protect", "generate", "measure"]
-        assert one.recipes["generate"]["parents"] == {"protect": one.keys["protect"]}
-        measure = one.recipes["measure"]
+        assert list(one.recipes.content()) == ["protect", "generate", "measure"]
+        assert one.recipes.generate.parents == {"protect": one.keys["protect"]}
+        measure = one.recipes.measure.content()
         assert set(measure["metrics"]) == {"mini-lpips", "psnr", "linf", "edit-ssim", "edit-psnr"}
         assert {"judge", "references"}.isdisjoint(measure)
 
 
 def test_an_edit_has_a_seed_of_its_own_that_all_arms_share():
     found = edits()
-    assert len({one.recipes["generate"]["seed"] for one in found}) == 3
-    by_index = {(one.seed, one.recipes["generate"]["seed"]) for one in found}
+    assert len({one.recipes.generate.seed for one in found}) == 3
+    by_index = {(one.seed, one.recipes.generate.seed) for one in found}
     assert len(by_index) == 3
     assert len({one.key for one in found}) == len(found)
 
@@ -164,7 +170,7 @@ def test_the_prompts_of_an_edit_are_part_of_its_key_and_of_no_others():
 
 def test_a_cleaned_edit_descends_from_the_cleaned_images():
     made = cell("noise", "edit")
-    assert made.recipes["generate"]["parents"] == {"countermeasure": made.keys["countermeasure"]}
+    assert made.recipes.generate.parents == {"countermeasure": made.keys["countermeasure"]}
 
 
 def test_only_a_stage_with_masks_has_them_in_its_key():
@@ -173,9 +179,37 @@ def test_only_a_stage_with_masks_has_them_in_its_key():
     attacks = [*tomllib.loads(tiny.WHOLE)["attacks"], attack(mimicry="inpaint")]
     made = planner(attacks=attacks, mimicry=table)
     edit, inpaint = (
-        made.cell(tiny.entry("x"), 0.5, masked, made.suite.attack(name), 0).recipes["generate"]
+        made.cell(tiny.entry("x"), 0.5, masked, made.suite.attack(name), 0).recipes.generate.content()
         for name in ("edit", "the-attack")
     )
     assert "masks" not in edit
     assert inpaint["masks"] == masked.mask_digests
     assert len(set(inpaint["masks"])) == 3
+
+
+def test_recipes_come_back_from_a_record_as_they_were():
+    for name in ("noise", "noise+blur"):
+        recipes = cell(name).recipes
+        assert Recipes.model_validate(json.loads(json.dumps(recipes.content()))) == recipes
+    edit = edits()[0].recipes
+    assert Recipes.model_validate(json.loads(json.dumps(edit.content()))) == edit
+
+
+def test_a_field_of_another_version_stays_in_the_key():
+    content = cell("noise").recipes.content()
+    content["generate"]["future"] = 1
+    assert Recipes.model_validate(content).content() == content
+
+
+@pytest.mark.parametrize("broken", [{}, {"generate": 5}, {"measure": {"stage": "measure"}}, {"protect": []}])
+def test_what_no_run_writes_is_no_recipe(broken):
+    with pytest.raises(ValidationError):
+        Recipes.model_validate({**cell("noise").recipes.content(), **broken} if broken else {})
+
+
+@pytest.mark.skipif(not REFERENCE.is_file(), reason="no committed records")
+def test_committed_records_keep_their_keys():
+    with REFERENCE.open(encoding="utf-8") as lines:
+        for line in lines:
+            components = json.loads(line)["components"]
+            assert Recipes.model_validate(components).content() == components

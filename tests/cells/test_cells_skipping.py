@@ -44,9 +44,9 @@ def test_a_metric_without_weights_has_no_value_but_a_reason(tmp_path, no_weights
 
 
 def test_keys_name_the_weights_that_metrics_need_and_only_those(tmp_path, no_weights):
-    [plain, wanting] = [planned(tmp_path, text).cells[0].recipes["measure"] for text in (tiny.TEXT, WITH_DISTS)]
-    assert "weights" not in plain
-    assert wanting["weights"] == weights.digests(["dists"])
+    [plain, wanting] = [planned(tmp_path, text).cells[0].recipes.measure for text in (tiny.TEXT, WITH_DISTS)]
+    assert "weights" not in plain.content()
+    assert wanting.weights == weights.digests(["dists"])
 
 
 @pytest.mark.skipif(not REFERENCE.is_file(), reason="no committed records")
@@ -72,5 +72,5 @@ def test_a_class_that_the_model_does_not_know_is_a_reason(tmp_path):
 
 def test_keys_name_the_model_that_classifies_and_only_where_one_does(tmp_path):
     [plain, asking] = [planned(tmp_path, text) for text in (tiny.TEXT, WITH_CLASSIFIER)]
-    assert "classifier" not in plain.cells[0].recipes["measure"]
-    assert asking.cells[0].recipes["measure"]["classifier"] == asking.planner.digests.models["mini-a"]
+    assert plain.cells[0].recipes.measure.classifier is None
+    assert asking.cells[0].recipes.measure.classifier == asking.planner.digests.models["mini-a"]

@@ -8,23 +8,22 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, NamedTuple
 
+from cloakbench.schemas.recipes import Recipes
 from cloakbench.schemas.record import Record, StageCost
 from cloakbench.store import key
 
-Recipes = Mapping[str, Mapping[str, Any]]
-"""By stage, as a cell has them and a record keeps them."""
-_NO_MATTER = {
-    *("parents", "seed", "package", "protection_version", "target", "tolerance", "strength"),
+_COSTLESS = {
+    *("parents", "seed", "package", "protection_version", "tolerance", "strength"),
     *("judge", "perceptual", "weights", "classifier"),
 }
-"""What a recipe says that changes a stage's output, and not how long it takes."""
+"""Fields of a recipe that change a stage's output, and not how long it takes."""
 
 
 class StageStep(NamedTuple):
-    """One stage of one cell: what it is called on a table, its kind, and the key under which cells share it."""
+    """One stage of one cell: its name and label on a table, its kind, and the key under which cells share it."""
 
     stage: str
-    what: str
+    label: str
     kind: str
     """Digest of what decides the cost: stages of one kind on one device cost alike."""
     key: str
@@ -32,38 +31,36 @@ class StageStep(NamedTuple):
 
 def steps(recipes: Recipes) -> list[StageStep]:
     """Returns the stages of a cell in their order."""
-    count = len(recipes["protect"]["images"]) if "protect" in recipes else 0
-    found = [
-        StageStep(stage, _what(stage, recipe), _kind(stage, recipe, count), key.digest(recipe))
-        for stage, recipe in recipes.items()
-    ]
-    if "protect" in recipes and "sampling" not in recipes["generate"]:
-        edit = recipes["generate"]
-        found.append(
-            StageStep(key.CLEAN_EDIT, edit["name"], _kind(key.CLEAN_EDIT, edit, count), key.clean_edit(recipes))
-        )
-    return found
+    count = len(recipes.protect.images) if recipes.protect else 0
+    cell_steps = []
+    for recipe in recipes.stages():
+        content = recipe.content()
+        kind = _kind(recipe.stage, content, count)
+        cell_steps.append(StageStep(recipe.stage, recipe.label, kind, key.digest(content)))
+    clean_edit = key.clean_edit(recipes)
+    if clean_edit is not None:
+        generate = recipes.generate
+        kind = _kind(key.CLEAN_EDIT, generate.content(), count)
+        cell_steps.append(StageStep(key.CLEAN_EDIT, generate.label, kind, clean_edit))
+    return cell_steps
 
 
-def _what(stage: str, recipe: Mapping[str, Any]) -> str:
-    if stage == "calibrate":
-        return str(recipe["asked"][0]["protection"]) if recipe["asked"] else ""
-    if stage == "countermeasure":
-        return "+".join(part["name"] for part in recipe.get("chain", [recipe]))
-    return str(recipe.get("protection") or recipe.get("name") or recipe.get("mimicry") or "")
+def _kind(stage: str, content: Mapping[str, Any], images: int) -> str:
+    return hashlib.sha256(key.canonical({**_extents(content), "stage": stage, "images": images})).hexdigest()
 
 
-def _kind(stage: str, recipe: Mapping[str, Any], images: int) -> str:
-    weighed = {name: _extent(value) for name, value in recipe.items() if name not in _NO_MATTER}
-    return hashlib.sha256(key.canonical({**weighed, "stage": stage, "images": images})).hexdigest()
+def _extents(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a recipe as far as it costs."""
+    return {name: _extent(value) for name, value in content.items() if name not in _COSTLESS}
 
 
 def _extent(value: Any) -> Any:
     """Returns a value as far as it costs: of many texts or images only how many there are."""
     if isinstance(value, Mapping):
-        return {name: _extent(one) for name, one in value.items() if name not in {"seed", "perceptual", "package"}}
-    if isinstance(value, (list, tuple)):
-        return len(value) if all(isinstance(one, str) for one in value) else [_extent(one) for one in value]
+        return _extents(value)
+    if isinstance(value, list):
+        texts = [item for item in value if isinstance(item, str)]
+        return len(value) if len(texts) == len(value) else [_extent(item) for item in value]
     return value
 
 
@@ -107,7 +104,10 @@ class Costs:
 
     def _add(self, record: Record, weigh: Weigh) -> None:
         self._medians.clear()
-        for step in steps(record.components):
+        recipes = record.recipes
+        if recipes is None:
+            return
+        for step in steps(recipes):
             cost = record.cost.get(step.stage)
             if cost is not None and step.key not in self._seen.get(step.kind, {}):
                 self._seen.setdefault(step.kind, {})[step.key] = (cost, weigh(step, record))
@@ -119,13 +119,14 @@ class Costs:
         return self._medians.get(step.kind)
 
 
-def _median(found: Sequence[tuple[StageCost, int | None]]) -> MedianCost:
-    energies = [cost.energy_j for cost, _ in found if cost.energy_j is not None]
-    sizes = [size for _, size in found if size is not None]
+def _median(measured: Sequence[tuple[StageCost, int | None]]) -> MedianCost:
+    costs = [cost for cost, _ in measured]
+    energies = [cost.energy_j for cost in costs if cost.energy_j is not None]
+    sizes = [size for _, size in measured if size is not None]
     return MedianCost(
-        len(found),
-        median(cost.wall_s for cost, _ in found),
-        int(median(cost.peak_bytes for cost, _ in found)),
+        len(costs),
+        median(cost.wall_s for cost in costs),
+        int(median(cost.peak_bytes for cost in costs)),
         median(energies) if energies else None,
         int(median(sizes)) if sizes else None,
     )

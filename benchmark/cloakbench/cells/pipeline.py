@@ -158,7 +158,7 @@ class Pipeline:
             status=status,
             reason=reason,
             traceback=trace,
-            components=dict(cell.recipes),
+            components=cell.recipes.content(),
             quality=work.quality,
             generations=work.generations,
             sets=work.sets,

@@ -203,9 +203,8 @@ class Stages:
         stage = facts.build(catalogue.settings(facts, suite))
         captions, pixels = cell.artist.captions, images.to_tensor(cleaned)
         data = TrainingSet(pixels, captions, suite.token, suite.class_word, suite.sampling)
-        learned: Personalised = stage.personalise(
-            self.model(cell.attack.model), data, cell.recipes["personalise"]["seed"]
-        )
+        assert cell.recipes.personalise is not None
+        learned: Personalised = stage.personalise(self.model(cell.attack.model), data, cell.recipes.personalise.seed)
         return learned
 
     def _prompts(self, cell: Cell) -> tuple[list[str], list[int]]:
@@ -221,6 +220,7 @@ class Stages:
         work.generated = work.meter.run("generate", lambda: self._edited(cell, cleaned))
         work.digests["generate"] = [images.digest(p) for p in work.generated]
         shared = key.clean_edit(cell.recipes)
+        assert shared is not None
         return self._kept_or_made(work, key.CLEAN_EDIT, shared, lambda: self._edited(cell, cell.artist.images))
 
     def _edited(self, cell: Cell, pixels: Sequence[Pixels]) -> list[Pixels]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from cloakbench.attacks import catalogue
 from cloakbench.cells.plan import Cell
 from cloakbench.store import key
 from cloakbench.store.paths import MANIFEST
@@ -20,10 +19,9 @@ FileBundle = Mapping[str, bytes]
 
 def shared(cell: Cell) -> frozenset[str]:
     """Returns the keys of all that other cells need too: who runs second finds it in the store."""
-    found = {cell.keys[stage] for stage in SHARED if stage in cell.keys}
-    if not catalogue.is_ranked(cell.attack):
-        found.add(key.clean_edit(cell.recipes))
-    return frozenset(found)
+    keys = {cell.keys[stage] for stage in SHARED if stage in cell.keys}
+    clean_edit = key.clean_edit(cell.recipes)
+    return frozenset(keys if clean_edit is None else {*keys, clean_edit})
 
 
 def pack_for(cell: Cell, store: Store, env_class: str) -> FileBundle:

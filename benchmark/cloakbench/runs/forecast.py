@@ -158,7 +158,7 @@ def _size(paths: Iterable[Path]) -> int | None:
 def _lines(due: Sequence[StageStep], costs: Costs) -> list[ForecastLine]:
     named: dict[tuple[str, str], list[StageStep]] = {}
     for step in due:
-        named.setdefault((step.stage, step.what), []).append(step)
+        named.setdefault((step.stage, step.label), []).append(step)
     ordered = sorted(named, key=lambda name: (_ORDER.index(name[0]), name[1]))
     return [_line(name, [costs.usual(step) for step in named[name]]) for name in ordered]
 

@@ -26,8 +26,9 @@ from cloakbench.models.loader import BaseModel
 from cloakbench.runs.official import PUBLIC_SALT
 from cloakbench.runs.session import digests
 from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.recipes import MetricVersions
 from cloakbench.schemas.record import Record
-from cloakbench.schemas.suite import Suite
+from cloakbench.schemas.suite import MetricFacts, Suite
 from cloakbench.store import key
 from cloakbench.store.store import CorruptFile, Store
 from cloakbench.suites import load as suites
@@ -124,12 +125,14 @@ class _Rescoring:
         attack, strength = self.suite.attack(record.attack.name), record.strength if record.target is None else None
         entry = PlannedEntry(record.protection, None)
         cell = self.planner.cell(entry, strength, artist, attack, record.seed, record.target)
-        old = {stage: key.digest(recipe) for stage, recipe in record.components.items() if stage != "measure"}
-        return cell if old == {stage: name for stage, name in cell.keys.items() if stage != "measure"} else None
+        old, new = key.by_stage(record.components), dict(cell.keys)
+        old.pop("measure", None)
+        del new["measure"]
+        return cell if old == new else None
 
     def _brought_up(self, cell: Cell, record: Record) -> bool:
         """Returns whether there was something to do; writes the record unless something was lacking."""
-        needed = [name for name in cell.recipes["measure"]["metrics"] if not _is_same(name, cell, record)]
+        needed = [name for name in cell.recipes.measure.metrics if not _is_same(name, cell, record)]
         source = _Source(self, cell, record)
         for name in needed:
             source.measure(name)
@@ -176,7 +179,8 @@ class _Source:
             subject = MeasuredSet(self.generated, self.work.references[artist.name], artist.name, self.work.model)
             return generations.measure([name], subject)
         if level == "edit":
-            clean = self._stored(key.clean_edit(self.cell.recipes))
+            clean_edit = key.clean_edit(self.cell.recipes)
+            clean = None if clean_edit is None else self._stored(clean_edit)
             if clean is None:
                 raise NotKept("expected the edits of the clean images, got none", "Run the cell again.")
             return generations.GenerationScores(quality.measure([name], self.generated.images, clean))
@@ -218,20 +222,25 @@ def _is_same(name: str, cell: Cell, record: Record) -> bool:
 
     The floor has nothing protected to look at: there the metrics of quality are the same.
     """
-    old, new = record.components["measure"], cell.recipes["measure"]
-    facts = catalogue.find(name)
-    by_pair = catalogue.entry(name).compares_pairs
-    if name not in new["metrics"]:
+    new, recipes = cell.recipes.measure, record.recipes
+    if name not in new.metrics or recipes is None:
         return False
-    if facts.level == "quality" and "protect" not in cell.keys:
+    facts, old = catalogue.find(name), recipes.measure
+    if facts.level == "quality" and cell.recipes.protect is None:
         return True
-    sources = ("perceptual",) if by_pair else ("judge", "references", "classifier")
-    return (
-        name in {*record.quality, *record.generations, *record.sets}
-        and old["metrics"].get(name) == new["metrics"][name]
-        and all(old.get(source) == new.get(source) for source in sources)
-        and all(old.get("weights", {}).get(one) == new.get("weights", {}).get(one) for one in facts.weights)
-    )
+    if name not in {*record.quality, *record.generations, *record.sets}:
+        return False
+    if catalogue.entry(name).compares_pairs:
+        is_same_source = old.perceptual == new.perceptual
+    else:
+        is_same_source = (old.judge, old.references, old.classifier) == (new.judge, new.references, new.classifier)
+    return is_same_source and old.metrics.get(name) == new.metrics[name] and _files(facts, old) == _files(facts, new)
+
+
+def _files(facts: MetricFacts, recipe: MetricVersions) -> list[str | None]:
+    """Returns the digest of each file of weights of a metric in a recipe, None for one that the package ships."""
+    digests = recipe.weights or {}
+    return [digests.get(name) for name in facts.weights]
 
 
 def _successor(cell: Cell, record: Record, source: _Source, suite_version: int) -> Record:
@@ -239,12 +248,12 @@ def _successor(cell: Cell, record: Record, source: _Source, suite_version: int) 
     sets = {name: [value] for name, value in record.sets.items()}
     old = {**record.quality, **record.generations, **sets}
     known = {name: values for name, values in old.items() if _is_same(name, cell, record)} | source.values
-    found = [catalogue.find(name) for name in cell.recipes["measure"]["metrics"] if name in known]
+    found = [catalogue.find(name) for name in cell.recipes.measure.metrics if name in known]
     return record.model_copy(
         update={
             "key": cell.key,
             "suite_version": suite_version,
-            "components": dict(cell.recipes),
+            "components": cell.recipes.content(),
             "quality": {one.name: known[one.name] for one in found if one.level == "quality"},
             "generations": {one.name: known[one.name] for one in found if one.level in {"generation", "edit"}},
             "sets": {one.name: known[one.name][0] for one in found if one.level == "set"},

@@ -14,7 +14,8 @@ from cloakbench.attacks import catalogue
 from cloakbench.cells import environment, pipeline
 from cloakbench.cells.costing import StageStep
 from cloakbench.cells.ordering import arranged
-from cloakbench.cells.plan import Cell, Digests, PlannedEntry, Planner
+from cloakbench.cells.plan import Cell, PlannedEntry, Planner
+from cloakbench.cells.recipes import Digests
 from cloakbench.cells.selecting import select
 from cloakbench.datasets import artists
 from cloakbench.errors import UserError

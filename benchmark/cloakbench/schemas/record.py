@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cloakbench.schemas import fields
 from cloakbench.schemas.kinds import BudgetKind, Role, Status
+from cloakbench.schemas.recipes import Recipes
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -109,7 +110,7 @@ class Record(_Frozen):
     """Why, in one sentence, where the status is not `ok`; else empty."""
     traceback: fields.Trace
     components: dict[str, Any]
-    """The recipe that `key` is the digest of."""
+    """Recipe of each stage, word for word: a key is the digest of one. `recipes` reads them."""
     quality: dict[fields.Identifier, fields.Values]
     """Per protected image: metric name -> one value an image (against the original)."""
     generations: dict[fields.Identifier, fields.Values]
@@ -125,3 +126,11 @@ class Record(_Frozen):
     """By stage: protect, countermeasure, personalise, generate, measure."""
     created: fields.Timestamp
     """UTC time, ISO 8601."""
+
+    @property
+    def recipes(self) -> Recipes | None:
+        """The recipes that `components` holds; None where they are not such as a run writes."""
+        try:
+            return Recipes.model_validate(self.components)
+        except ValidationError:
+            return None

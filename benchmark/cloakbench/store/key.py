@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from cloakbench.schemas.recipes import EditRecipe, Recipes
+
 KEY_VERSION = 1
 CLEAN_EDIT = "clean-edit"
 """The same edit of an artist's clean images: no stage of its own, and all protections' edits are compared with it."""
@@ -22,7 +24,13 @@ def digest(recipe: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical({"key_version": KEY_VERSION, **recipe})).hexdigest()
 
 
-def clean_edit(recipes: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns the key of the edits of an artist's clean images, of the recipes of any cell that edits them."""
-    recipe = {name: value for name, value in recipes["generate"].items() if name != "parents"}
-    return digest({**recipe, "images": recipes["protect"]["images"]})
+def by_stage(components: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Returns the key of each stage of the recipes that a record holds."""
+    return {stage: digest(recipe) for stage, recipe in components.items()}
+
+
+def clean_edit(recipes: Recipes) -> str | None:
+    """Returns the key of the same edit of the artist's clean images; None where a cell edits nothing."""
+    if recipes.protect is None or not isinstance(recipes.generate, EditRecipe):
+        return None
+    return digest(recipes.generate.on_clean_images(recipes.protect.images))

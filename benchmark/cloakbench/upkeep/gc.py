@@ -62,8 +62,12 @@ def _referred(store: Store) -> set[str]:
                 "Remove that record (its cell then runs again), then repeat.",
             )
         named.add(record.key)
-        named |= {key.digest(recipe) for recipe in record.components.values()}
-        named |= set(record.components.get("generate", {}).get("parents", {}).values())
-        if key.CLEAN_EDIT in record.digests:
-            named.add(key.clean_edit(record.components))
+        named |= set(key.by_stage(record.components).values())
+        recipes = record.recipes
+        if recipes is None:
+            continue
+        named |= set(recipes.generate.parents.values())
+        clean_edit = key.clean_edit(recipes)
+        if clean_edit is not None:
+            named.add(clean_edit)
     return named

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -17,6 +17,8 @@ from cloakbench.metrics import catalogue, generations, quality, weights
 from cloakbench.metrics.generations import MeasuredSet
 from cloakbench.metrics.spaces import SPACES, FeatureImages, NotKept
 from cloakbench.models import registry
+from cloakbench.schemas.kinds import BudgetKind
+from cloakbench.schemas.recipes import MeasureRecipe, Recipes
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import Suite
 from cloakbench.store import key
@@ -34,6 +36,14 @@ class Recomputed(NamedTuple):
 
     values: int
     problems: list[str]
+
+
+class _Recorded(NamedTuple):
+    """A record with its recipes and the key of each of its stages."""
+
+    record: Record
+    recipes: Recipes
+    keys: Mapping[str, str]
 
 
 class Recomputer:
@@ -60,13 +70,15 @@ class Recomputer:
 
     def check(self, record: Record) -> Recomputed:
         """Returns how a record's budget and values compare with those of the images and features in the store."""
-        protected, generated, edited = (
-            self._check_protected(record),
-            self._check_generated(record),
-            self._check_edits(record),
-        )
-        values = protected.values + generated.values + edited.values
-        return Recomputed(values, [*protected.problems, *generated.problems, *edited.problems])
+        recipes = record.recipes
+        if recipes is None:  # named by the other checks
+            return Recomputed(0, [])
+        subject = _Recorded(record, recipes, key.by_stage(record.components))
+        checks = [self._check_protected(subject), self._check_generated(subject), self._check_edits(subject)]
+        problems = []
+        for part in checks:
+            problems += part.problems
+        return Recomputed(sum(part.values for part in checks), problems)
 
     def find_differences(self, record: Record) -> list[str]:
         """Returns where a record of a suite that ships its images states other images or metrics than those here.
@@ -79,88 +91,91 @@ class Recomputer:
         if artist is None:
             return [f"expected an artist of the suite, got {record.artist!r}"]
         problems = []
-        if record.components.get("protect", {}).get("images") != artist.image_digests:
+        recipes = record.recipes
+        if recipes is None:  # named by the other checks
+            return []
+        if recipes.protect is None or recipes.protect.images != artist.image_digests:
             problems.append(f"expected the images of {record.artist} that the suite ships as originals, got others")
-        recipe = record.components.get("measure", {})
-        if recipe.get("references") != artist.reference_digests:
+        if recipes.measure.references != artist.reference_digests:
             problems.append(f"expected the images of {record.artist} that the suite ships as references, got others")
         for name in record.quality:
-            if not self._is_same_metric(name, recipe):
+            if not self._is_same_metric(name, recipes.measure):
                 problems.append(f"expected the metric {name!r} in the version and with the weights used here")
         return problems
 
-    def _check_protected(self, record: Record) -> Recomputed:
-        recipe, artist = record.components.get("protect"), self._artists.get(record.artist)
-        protected = self._read(record, "protect")
-        if recipe is None or protected is None or artist is None or recipe.get("images") != artist.image_digests:
+    def _check_protected(self, subject: _Recorded) -> Recomputed:
+        record, recipe, artist = subject.record, subject.recipes.protect, self._artists.get(subject.record.artist)
+        protected = self._read(subject, "protect")
+        if recipe is None or protected is None or artist is None or recipe.images != artist.image_digests:
             return Recomputed(0, [])
         if [image.shape for image in protected] != [image.shape for image in artist.images]:
             return Recomputed(1, ["expected protected images as large as the originals, got other sizes"])
         problems = find_over_budget(record, protected, artist.images)
-        names = [name for name in record.quality if self._is_computable(name, record)]
-        address = (key.digest(recipe), record.environment.env_class, *names)
+        names = [name for name in record.quality if self._is_computable(name, subject.recipes.measure)]
+        address = (subject.keys["protect"], record.environment.env_class, *names)
         if address not in self._quality:
             self._quality[address] = quality.measure(names, protected, artist.images)
         computed = self._quality[address]
         return Recomputed(1 + len(names), problems + _compare(record.quality, computed))
 
-    def _check_edits(self, record: Record) -> Recomputed:
-        names = [name for name in record.generations if _level(name) == "edit" and self._is_computable(name, record)]
-        edited = self._read(record, "generate") if names else None
+    def _check_edits(self, subject: _Recorded) -> Recomputed:
+        record, clean_edit = subject.record, key.clean_edit(subject.recipes)
+        if clean_edit is None:
+            return Recomputed(0, [])
+        edits = [name for name in record.generations if _level(name) == "edit"]
+        names = [name for name in edits if self._is_computable(name, subject.recipes.measure)]
+        edited = self._read(subject, "generate") if names else None
         if edited is None:
             return Recomputed(0, [])
-        clean = self._read_key(key.clean_edit(record.components), record.environment.env_class)
+        clean = self._read_key(clean_edit, record.environment.env_class)
         if clean is None or len(clean) != len(edited):
             return Recomputed(0, [])
         return Recomputed(len(names), _compare(record.generations, quality.measure(names, edited, clean)))
 
-    def _check_generated(self, record: Record) -> Recomputed:
+    def _check_generated(self, subject: _Recorded) -> Recomputed:
         """Compares what was measured of the generations, from kept images, or else from kept features."""
-        artist = self._artists.get(record.artist)
-        recipe = record.components.get("measure", {})
-        if artist is None or recipe.get("references") != artist.reference_digests:
+        record, recipe, artist = subject.record, subject.recipes.measure, self._artists.get(subject.record.artist)
+        if artist is None or recipe.references != artist.reference_digests:
             return Recomputed(0, [])
         stated = {**record.generations, **{name: [value] for name, value in record.sets.items()}}
-        names = [name for name in stated if self._is_generated(name, record)]
-        pictures = self._read(record, "generate")
-        generated = FeatureImages(pictures, known=self._features(record) if pictures is None else None)
-        subject = MeasuredSet(generated, FeatureImages(artist.references), record.artist)
-        computed = _measure(names, subject)
+        names = [name for name in stated if self._is_generated(name, recipe)]
+        pictures = self._read(subject, "generate")
+        generated = FeatureImages(pictures, known=self._features(subject) if pictures is None else None)
+        computed = _measure(names, MeasuredSet(generated, FeatureImages(artist.references), record.artist))
         is_exact = pictures is not None
         return Recomputed(len(computed), _compare(stated, computed, is_exact))
 
-    def _is_generated(self, name: str, record: Record) -> bool:
-        is_generated = _level(name) in {"generation", "set"} and self._is_computable(name, record)
+    def _is_generated(self, name: str, recipe: MeasureRecipe) -> bool:
+        is_generated = _level(name) in {"generation", "set"} and self._is_computable(name, recipe)
         return is_generated and not catalogue.BY_NAME[name].needs_base_model
 
-    def _is_computable(self, name: str, record: Record) -> bool:
-        """Returns whether the metric's version and weights here are those that the record names."""
-        recipe = record.components.get("measure", {})
+    def _is_computable(self, name: str, recipe: MeasureRecipe) -> bool:
+        """Returns whether the metric's version and weights here are those that the recipe names."""
         if not self._is_same_metric(name, recipe) or not all(file.is_here for file in weights.needed(name)):
             return False
-        stated = recipe.get("weights", {})
+        stated = recipe.weights or {}
         return all(stated.get(file) == digest for file, digest in weights.digests([name]).items())
 
-    def _is_same_metric(self, name: str, recipe: Mapping[str, Any]) -> bool:
+    def _is_same_metric(self, name: str, recipe: MeasureRecipe) -> bool:
         """Returns whether a recipe names the metric's version, and the embedded weights of it, that are here."""
         metric = catalogue.BY_NAME.get(name)
-        if metric is None or recipe.get("metrics", {}).get(name) != metric.facts.version:
+        if metric is None or recipe.metrics.get(name) != metric.facts.version:
             return False
-        part = "judge" if metric.facts.level in {"generation", "set"} else "perceptual"
-        return recipe.get(part) == self._digests[part] or not (part == "judge" or name == "mini-lpips")
+        if metric.facts.level in {"generation", "set"}:
+            return recipe.judge == self._digests["judge"]
+        return name != "mini-lpips" or recipe.perceptual == self._digests["perceptual"]
 
-    def _features(self, record: Record) -> Mapping[str, torch.Tensor]:
-        stage = key.digest(record.components.get("generate", {}))
+    def _features(self, subject: _Recorded) -> Mapping[str, torch.Tensor]:
         try:
-            stored = self.store.read_features(stage, record.environment.env_class)
+            stored = self.store.read_features(subject.keys["generate"], subject.record.environment.env_class)
         except CorruptFile:
             return {}
         same = [name for name in stored if name in SPACES and stored[name].network == SPACES[name].digest]
         return {name: torch.from_numpy(stored[name].values).float() for name in same}
 
-    def _read(self, record: Record, stage: str) -> list[Pixels] | None:
-        recipe = record.components.get(stage)
-        return None if recipe is None else self._read_key(key.digest(recipe), record.environment.env_class)
+    def _read(self, subject: _Recorded, stage: str) -> list[Pixels] | None:
+        name = subject.keys.get(stage)
+        return None if name is None else self._read_key(name, subject.record.environment.env_class)
 
     def _read_key(self, name: str, env_class: str) -> list[Pixels] | None:
         try:
@@ -185,10 +200,10 @@ def find_over_budget(record: Record, protected: Sequence[Pixels], originals: Seq
 
 def allowed_levels(record: Record) -> int | None:
     """Returns by how many 8-bit levels a pixel may differ; None where the entry has no such limit."""
-    recipe: Mapping[str, Any] = record.components.get("protect", {})
-    if record.protection.budget != "linf" or "budget_255" not in recipe:
+    recipes = record.recipes
+    if record.protection.budget is not BudgetKind.LINF or recipes is None or recipes.protect is None:
         return None
-    return round(float(recipe["budget_255"]) * record.strength)
+    return round(recipes.protect.budget_255 * record.strength)
 
 
 def _measure(names: Sequence[str], subject: MeasuredSet) -> dict[str, list[float]]:

@@ -166,7 +166,7 @@ def _reason(cell: Cell, older: Sequence[Record], salt: str) -> str:
         return f"to be tried again: {same[0].status}" if same[0].status is Status.INFRA_ERROR else MERGED
     if not older:
         return NEW
-    wanted = {"components": dict(cell.recipes), "salt_digest": salt}
+    wanted = {"components": cell.recipes.content(), "salt_digest": salt}
     differences = [(changes([(record, record.model_copy(update=wanted))]), record.status) for record in older]
     nearest, status = min(differences, key=_count_changes)
     if status is Status.OK and all(change.field.startswith("measure.") for change in nearest):

@@ -6,7 +6,7 @@ import datetime
 import json
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from cloakbench.errors import UserError
 from cloakbench.files import find_links
 from cloakbench.runs.official import PUBLIC_SALT
 from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.recipes import EditRecipe, ImitateRecipe, Recipes
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import Suite
 from cloakbench.store import key, reading, seeds, signing
@@ -107,8 +108,8 @@ def _recompute(loaded: reading.Loaded, store: Store, seed: int | None) -> Recomp
     for record in records:
         try:
             done = recomputer.check(record)
-        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:  # recipes may be any JSON
-            done = Recomputed(0, [f"expected recipes as a run writes them, got {type(error).__name__}: {error}"])
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:  # a record may say anything
+            done = Recomputed(0, [f"expected values that can be computed again, got {type(error).__name__}: {error}"])
         values += done.values
         problems += [f"{record.key[:16]} ({_describe(record)}): {sentence}" for sentence in done.problems]
     return Recomputed(values, problems)
@@ -116,11 +117,10 @@ def _recompute(loaded: reading.Loaded, store: Store, seed: int | None) -> Recomp
 
 def _has_images(record: Record, store: Store) -> bool:
     env_class = record.environment.env_class
-    try:
-        stages = {stage: key.digest(recipe) for stage, recipe in record.components.items()}
-    except (ValueError, TypeError, AttributeError):  # named by the other checks
+    if record.recipes is None:  # named by the other checks
         return False
-    if "generate" in stages and store.features_path(stages["generate"], env_class).exists():
+    stages = key.by_stage(record.components)
+    if store.features_path(stages["generate"], env_class).exists():
         return True
     return any(store.images_path(name, env_class).exists() for name in stages.values())
 
@@ -128,10 +128,13 @@ def _has_images(record: Record, store: Store) -> bool:
 def _check(record: Record, store: Store, suite: Suite) -> tuple[int, list[str]]:
     """Returns how many images of a record were compared with its digests, and what is wrong with it."""
     try:
-        count, wrong = kept(record, store)
-        return count, [*keys(record), *claims(record), *limits(record), *measures(record, suite), *wrong]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # components may be any JSON
-        return 0, [f"expected recipes as a run writes them, got {type(error).__name__}: {error}"]
+        recipes = Recipes.model_validate(record.components)
+        stages = key.by_stage(record.components)
+    except ValueError as error:  # components may be any JSON
+        return 0, [f"expected recipes as a run writes them, got {' '.join(str(error).split())}"]
+    count, wrong = kept(record, stages, store)
+    wrong = [*keys(record, recipes, stages), *claims(record, recipes), *limits(record), *wrong]
+    return count, [*wrong, *measures(record, recipes, suite)]
 
 
 def limits(record: Record) -> list[str]:
@@ -140,60 +143,64 @@ def limits(record: Record) -> list[str]:
     levels, changes = allowed_levels(record), record.quality.get("linf", [])
     if levels is not None and changes and max(changes) > levels:
         wrong.append(f"expected a change of at most {levels} levels, got {max(changes):g}")
-    created = datetime.datetime.fromisoformat(record.created.replace("Z", "+00:00"))
+    try:
+        created = datetime.datetime.fromisoformat(record.created.replace("Z", "+00:00"))
+    except ValueError:
+        return [*wrong, f"expected a time, got {record.created}"]
     if created > datetime.datetime.now(datetime.UTC) + CLOCK_TOLERANCE:
         wrong.append(f"expected a time in the past, got {record.created}; check the clock of this machine")
     return wrong
 
 
-def keys(record: Record) -> list[str]:
-    """Returns what is wrong with a record's keys."""
-    digests = {stage: key.digest(recipe) for stage, recipe in record.components.items()}
+def keys(record: Record, recipes: Recipes, stages: Mapping[str, str]) -> list[str]:
+    """Returns what is wrong with a record's keys; `stages` has the key of each of its recipes."""
     wrong = []
-    if digests.get(LAST) != record.key:
-        wrong.append(f"expected the key of its recipe, {str(digests.get(LAST))[:16]}")
-    for stage, recipe in record.components.items():
-        for parent, digest in recipe.get("parents", {}).items():
-            if digests.get(parent) != digest:
-                wrong.append(f"expected the parent {parent!r} of {stage!r} to be its recipe's, got {digest[:16]}")
+    if stages[LAST] != record.key:
+        wrong.append(f"expected the key of its recipe, {stages[LAST][:16]}")
+    for recipe in recipes.stages():
+        for parent, digest in recipe.parents.items():
+            if stages.get(parent) != digest:
+                wrong.append(
+                    f"expected the parent {parent!r} of {recipe.stage!r} to be its recipe's, got {digest[:16]}"
+                )
     return wrong
 
 
-def claims(record: Record) -> list[str]:
+def claims(record: Record, recipes: Recipes) -> list[str]:
     """Returns what a record says about itself that its recipe, or its environment, does not."""
-    protect, generate = record.components.get("protect", {}), record.components.get("generate", {})
+    protect, generate = recipes.protect, recipes.generate
     where, facts = record.environment, record.protection
     pairs: list[tuple[str, object, object]] = [
-        ("environment class", where.env_class, environment.class_of(where.device, where.threads, where.packages))
+        ("environment class", where.env_class, environment.class_of(where.device, where.threads, where.packages)),
+        ("mimicry", record.attack.mimicry, generate.label),
     ]
-    if protect:
+    if protect is not None:
         pairs += [
-            ("protection", facts.name, protect.get("protection")),
-            ("version", facts.version, protect.get("protection_version")),
-            ("package digest", facts.package_digest, protect.get("package")),
+            ("protection", facts.name, protect.protection),
+            ("version", facts.version, protect.protection_version),
+            ("package digest", facts.package_digest, protect.package),
         ]
-        pairs += [("strength", record.strength, protect["strength"])] if "strength" in protect else []
-    if record.salt_digest == seeds.salt_digest(PUBLIC_SALT) and "seed" in generate:
-        stage = "generate" if "mimicry" in generate else str(generate.get("name"))
+        if protect.strength is not None:
+            pairs.append(("strength", record.strength, protect.strength))
+    if record.salt_digest == seeds.salt_digest(PUBLIC_SALT):
+        stage = generate.name if isinstance(generate, EditRecipe) else generate.stage
         derived = seeds.derive(PUBLIC_SALT, record.suite, record.artist, record.seed, stage)
-        pairs.append(("seed of its suite, artist and index", generate["seed"], derived))
-    mimicry = generate.get("mimicry", generate.get("name"))
-    pairs += [("mimicry", record.attack.mimicry, mimicry)] if generate else []
+        pairs.append(("seed of its suite, artist and index", generate.seed, derived))
     wrong = [pair for pair in pairs if pair[1] != pair[2]]
     return [f"expected the {field} {derived!r}, got {stated!r}" for field, stated, derived in wrong]
 
 
-def measures(record: Record, suite: Suite) -> list[str]:
+def measures(record: Record, recipes: Recipes, suite: Suite) -> list[str]:
     """Returns which metrics or values a good record lacks without saying why."""
     if record.status is not Status.OK:
         return [] if record.reason else [f"expected a reason for the status {record.status}, got none"]
-    metrics = set(record.components.get(LAST, {}).get("metrics", {}))
     present = {*record.quality, *record.generations, *record.sets, *record.skipped}
-    exempt = set() if "protect" in record.components else set(suite.metrics.quality)
-    wrong = [f"expected the metric {name!r}, got none" for name in sorted(metrics - present - exempt)]
-    protected = record.components.get("protect", {}).get("images", [])
+    exempt = set() if recipes.protect else set(suite.metrics.quality)
+    missing = sorted(recipes.measure.metrics.keys() - present - exempt)
+    wrong = [f"expected the metric {name!r}, got none" for name in missing]
+    protected = recipes.protect.images if recipes.protect else []
     wrong += _counted(record.quality, len(protected))
-    if "mimicry" in record.components.get("generate", {}):
+    if isinstance(recipes.generate, ImitateRecipe):
         wrong += _counted(record.generations, len(suite.sampling.prompts) * suite.sampling.per_prompt)
     if len(record.digests.get("protect", [])) != len(protected):
         got = len(record.digests.get("protect", []))
@@ -209,14 +216,14 @@ def _counted(rows: dict[str, list[float]], count: int) -> list[str]:
     ]
 
 
-def kept(record: Record, store: Store) -> tuple[int, list[str]]:
+def kept(record: Record, stages: Mapping[str, str], store: Store) -> tuple[int, list[str]]:
     """Returns how many kept images of a record were read, and which stages differ from its digests."""
     count, wrong = 0, []
     for stage, digests in record.digests.items():
-        if stage not in record.components:
+        if stage not in stages:
             continue
         try:
-            stored = store.read_images(key.digest(record.components[stage]), record.environment.env_class)
+            stored = store.read_images(stages[stage], record.environment.env_class)
         except CorruptFile as error:
             wrong.append(error.message)
             continue

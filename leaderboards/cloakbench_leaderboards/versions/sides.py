@@ -153,5 +153,5 @@ def _without(recipe: Any) -> Any:
 
 
 def _judged(record: Record, primary: str) -> tuple[object, object]:
-    recipe = record.components.get("measure", {})
-    return recipe.get("judge"), recipe.get("metrics", {}).get(primary)
+    recipes = record.recipes
+    return (recipes.measure.judge, recipes.measure.metrics.get(primary)) if recipes else (None, None)
