@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help library install demo board test test-long lint
+.PHONY: help library install demo board docs test test-long lint
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ demo: library ## controls and PhotoGuard through mini-quick, then the page
 
 board: library ## render the committed records of the full mini run
 	@$(BIN)/cloakbench board --store leaderboards/reference/mini --unofficial --out site/mini
+
+docs: install ## the documentation as a site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict -f benchmark/docs/mkdocs.yml
+	@echo file://$(CURDIR)/site/docs/index.html
 
 test: $(TEST_STAMP) lint ## everything but the long checks
 	$(PYTEST) -n 2 --dist loadfile -m 'not long'

@@ -1,0 +1,54 @@
+"""The documentation site builds without a warning, and what its pages tell a reader to type is right."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from cloakbench import Protection, Request, cli
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "benchmark" / "docs"
+PAGES = sorted((DOCS / "pages").glob("*.md"))
+COMMANDS = [
+    pytest.param(line, id=f"{path.stem}: {line}")
+    for path in PAGES
+    for line in re.findall(r"^    (cloakbench .+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+]
+
+
+def test_the_site_builds_strictly_and_offline(tmp_path):
+    pytest.importorskip("mkdocs", reason="the documentation needs `pip install cloakbench[docs]`")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", DOCS / "mkdocs.yml", "-d", tmp_path / "site"]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    reference = (tmp_path / "site" / "python.html").read_text(encoding="utf-8")
+    assert 'id="cloakbench.protect"' in reference
+    assert "Coverage" in (tmp_path / "site" / "glossary.html").read_text(encoding="utf-8")
+    fetched = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?://[^"]+)"', reference)
+    assert not fetched
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_of_the_pages_has_a_verb_and_options_that_exist(command):
+    _, bound, *_ = cli.app.parse_args(shlex.split(command)[1:], exit_on_error=False, print_error=False)
+    assert bound.args or bound.kwargs
+
+
+def test_the_protection_of_the_tutorial_works():
+    [block] = re.findall(r"```python\n(.*?)```", (DOCS / "pages" / "protection.md").read_text(), flags=re.DOTALL)
+    names: dict[str, object] = {}
+    exec(block, names)
+    kind = names["MyCloak"]
+    assert issubclass(kind, Protection)
+    images = torch.full((2, 3, 16, 16), 0.5)
+    changed = kind().protect(images, Request(strength=1.0, epsilon=8 / 255, surrogate=None))
+    assert float((changed - images).abs().max()) == pytest.approx(8 / 255)
