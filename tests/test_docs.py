@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -52,3 +53,19 @@ def test_the_protection_of_the_tutorial_works():
     images = torch.full((2, 3, 16, 16), 0.5)
     changed = kind().protect(images, Request(strength=1.0, epsilon=8 / 255, surrogate=None))
     assert float((changed - images).abs().max()) == pytest.approx(8 / 255)
+
+
+def test_the_notebook_runs_and_prints_what_it_shows(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    cells = json.loads((DOCS / "first-steps.ipynb").read_text(encoding="utf-8"))["cells"]
+    shown: list[object] = []
+    names: dict[str, object] = {"display": shown.append}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]).replace("from IPython.display import display\n", ""), names)
+    printed = capsys.readouterr().out.splitlines()
+    committed = "".join("".join(output.get("text", "")) for cell in cells for output in cell.get("outputs", []))
+    assert printed[0] == committed.splitlines()[0]
+    assert [line.partition(":")[0] for line in printed] == [line.partition(":")[0] for line in committed.splitlines()]
+    assert shown[0].size == (768, 256)
+    assert not names["curve"].empty
