@@ -294,7 +294,7 @@ def test_two_images_that_would_get_one_name_are_refused(cloakbench, photos, tmp_
 
 
 def test_controls_come_along_and_a_name_counts_once(tmp_path):
-    names = [entry.facts.name for entry in entries(["photoguard", "identity", "photoguard[steps=3]"], tmp_path)]
+    names = [entry.facts.name for entry in entries(["photoguard", "identity", "photoguard[steps=3]"], tmp_path, 1)]
     assert names == ["floor", "identity", "placebo", "random-noise", "photoguard", "photoguard[steps=3]"]
-    everything = {entry.facts.name for entry in entries([], tmp_path)}
+    everything = {entry.facts.name for entry in entries([], tmp_path, 1)}
     assert everything == {"floor", *submissions.discover().names} - {"images"}  # which has a parameter without default

@@ -20,6 +20,7 @@ from cloakbench.models.aliases import ModelFacts
 from cloakbench.schemas.suite import Suite
 from cloakbench.store.store import Store
 from cloakbench.suites import load as suites
+from cloakbench.suites import read
 
 _PACKAGES = ("torch", "torchvision", "diffusers", "transformers", "peft", "open_clip_torch", "pyiqa", "lpips")
 
@@ -45,7 +46,7 @@ def examine(
     Nothing is downloaded. Without `suite`, a hub model that is not here is no fault: the embedded suites need none.
     """
     checks = [Finding("python", "ok", sys.version.split()[0]), *(_package(name) for name in _PACKAGES), _device()]
-    wanted = [suites.load(suite)] if suite else [suites.load(name) for name in suites.names()]
+    wanted = [suites.load(suite)] if suite else [suites.load(name) for name in read.names()]
     if suite:
         check_option(wanted[0], images)
     aliases = {alias for item in wanted for alias in catalogue.models(item)}

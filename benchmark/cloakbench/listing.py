@@ -10,6 +10,7 @@ from cloakbench.attacks import catalogue
 from cloakbench.metrics import catalogue as metrics
 from cloakbench.models.aliases import MODELS
 from cloakbench.suites import load as suites
+from cloakbench.suites import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def all_metrics() -> list[ListItem]:
 
 def all_suites() -> list[ListItem]:
     """Returns every suite of the package."""
-    loaded = [suites.load(name) for name in suites.names()]
+    loaded = [suites.load(name) for name in read.names()]
     return [ListItem(s.name, str(s.version), " ".join(s.description.split())) for s in loaded]
 
 

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from cloakbench.cells import pipeline
 from cloakbench.cells.plan import Cell
 from cloakbench.execute.inline import InlineExecutor
 from cloakbench.execute.progress import reporter
+from cloakbench.metrics import weights
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.session import Session
@@ -63,7 +65,9 @@ def restricted(suite: Suite, chosen: Sequence[str]) -> Suite:
 def run(session: Session) -> None:
     """Runs what is missing. The suite's facts are left alone: those of the whole suite belong into the store."""
     session.store.prepare()
-    work = pipeline.Pipeline(session.planner, session.store, session.environment, session.device)
+    torch.set_num_threads(session.environment.threads)
+    metrics = weights.sort_out(session.suite.metrics.every)
+    work = pipeline.Pipeline(session.planner, session.store, session.environment, metrics, session.device)
     InlineExecutor().run(session.missing(), work, reporter())
 
 

@@ -12,8 +12,8 @@ from running import Quiet, run, told
 
 from cloakbench import Protection
 from cloakbench.cells import stages
+from cloakbench.cells.ordering import select
 from cloakbench.cells.plan import PlannedEntry, Planner
-from cloakbench.cells.selecting import select
 from cloakbench.errors import UserError
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice

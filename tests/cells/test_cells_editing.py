@@ -19,6 +19,7 @@ from cloakbench.attacks.countermeasures.noise import Noise
 from cloakbench.attacks.mimicry import sampling
 from cloakbench.cells.stages import CellState, Stages
 from cloakbench.images import digest, to_tensor
+from cloakbench.metrics import weights
 from cloakbench.models import loader
 from cloakbench.runs.rescore import rescore
 from cloakbench.schemas.kinds import Status
@@ -154,14 +155,15 @@ def test_a_repeated_countermeasure_draws_further_noise(edited, tmp_path):
     suite, cell = session.suite, of(session, "same", "edit")
     twice = suite.attack("chain").model_copy(update={"countermeasure": "noise+noise"})
     cell = session.planner.cell(cell.entry, 0.5, cell.artist, twice, 0)
-    stages = Stages(session.planner, Store(tmp_path), session.environment, "cpu")
-    found = stages.clean(CellState(cell, protected=list(cell.artist.images)))
+    stages = Stages(session.planner, Store(tmp_path), session.environment, "cpu", weights.sort_out([]))
+    state = CellState(cell, protected=list(cell.artist.images))
+    stages.clean(state)
     drawn = [session.planner.seed(cell.artist.name, 0, "countermeasure:noise", n) for n in range(6)]
     first, second = (
         Context(part, cell.artist.captions, loader.load, loader.mini_lpips()) for part in (drawn[:3], drawn[3:])
     )
     expected = Noise(0.05).apply(Noise(0.05).apply(cell.artist.images, first), second)
-    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(state.cleaned, expected, strict=True))
 
 
 def test_seeds_share_the_cleaned_images_and_learn_apart(edited):

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import tiny
 
-from cloakbench.cells.selecting import select
+from cloakbench.cells.ordering import select
 from cloakbench.errors import UserError
 
 ENTRIES = [

@@ -13,7 +13,7 @@ import synthetic
 from seen import KINDS, Seen, kind, made, pages, words
 from synthetic import JPEG, arms, record
 
-from cloakbench.cells.selecting import SELECTABLE
+from cloakbench.cells.ordering import SELECTABLE
 from cloakbench.schemas.kinds import Status
 from cloakbench.store.reading import Loaded
 from cloakbench.store.seeds import salt_digest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 
 import torch
@@ -56,69 +57,84 @@ class CalibrationTarget:
         return lead if catalogue.find(name).higher_is_better else -lead
 
 
-def bisect(aim: CalibrationTarget, measure: Callable[[float], Mapping[str, float]]) -> float:
-    """Returns a strength in {1/64, 2/64, ..., 1} at which the quality that `measure` tells meets the aim, by bisection.
+def bisect(target: CalibrationTarget, measure: Callable[[float], Mapping[str, float]]) -> float:
+    """Seeks the strength whose quality meets a target, by bisection on a grid.
 
-    The first one within the tolerance is taken. Where the grid has none, as where a gate stops it, it is a strength
-    that keeps all limits while the next one breaks one. Quality need not be monotone in strength: what is returned was
-    measured. Raises NotReached where strength 1 keeps the gates and falls short of the target, or every strength down
-    to 1/64 that bisection tries breaks a limit.
+    The first strength within the tolerance ends the search. Where the grid has none, as where a gate stops it, the
+    result is a strength that keeps all limits while the next one of the grid breaks one. Quality need not be monotone
+    in strength: the result was measured.
+
+    Args:
+        target: The limits that the quality must keep.
+        measure: Returns each limited metric at a strength.
+
+    Returns:
+        A strength in {1/64, 2/64, ..., 1}.
+
+    Raises:
+        NotReached: Strength 1 keeps the gates and falls short of the target, or every strength tried, down to 1/64,
+            breaks a limit.
     """
     quality = measure(1.0)
-    broken = aim.broken(quality)
+    broken = target.broken(quality)
     if not broken:
-        if aim.is_short(quality):
-            raise NotReached(f"target {aim.target:g} not reached: at strength 1 {_told(quality, [aim.metric])}")
+        if target.is_short(quality):
+            values = _format_values(quality, [target.metric])
+            raise NotReached(f"target {target.target:g} not reached: at strength 1 {values}")
         return 1.0
     low, high = 0, GRID
     while high - low > 1:
         middle = (low + high) // 2
         quality = measure(middle / GRID)
-        broken = aim.broken(quality)
+        broken = target.broken(quality)
         if broken:
             high = middle
-        elif aim.is_short(quality):
+        elif target.is_short(quality):
             low = middle
         else:
             return middle / GRID
     if low == 0:
-        raise NotReached(f"target {aim.target:g} not met: even at strength 1/{GRID} {_told(quality, broken)}")
+        values = _format_values(quality, broken)
+        raise NotReached(f"target {target.target:g} not met: even at strength 1/{GRID} {values}")
     return low / GRID
 
 
-def _told(quality: Mapping[str, float], names: Sequence[str]) -> str:
+def _format_values(quality: Mapping[str, float], names: Sequence[str]) -> str:
     return ", ".join(f"{name} is {quality[name]:.3g}" for name in names)
 
 
 @dataclass(slots=True)
 class CalibrationSearch:
-    """The tries of one search: measured on the calibration images, each kept at once, none made twice."""
+    """One search: strengths are tried on the calibration images, each once, and each try is kept at once."""
 
     metrics: Sequence[str]
     artists: Sequence[Artist]
     protect: Callable[[float, Artist, Meter], Sequence[Pixels]]
     keep: Callable[[Calibration], None]
-    where: torch.device
-    made: Calibration
+    device: torch.device
+    state: Calibration
+    """The tries so far, with what they cost."""
 
     def measure(self, strength: float) -> Mapping[str, float]:
         """Returns each metric's mean over all calibration images at a strength, in its unit."""
-        known = dict(self.made.tries)
-        if strength not in known:
+        tries = dict(self.state.tries)
+        if strength not in tries:
             meter = Meter()
             with meter.stage("calibrate"):
-                known[strength] = self._measured(strength, meter)
-            cost = _sum(self.made.cost, meter.costs["calibrate"])
-            self.made = Calibration(tries=list(known.items()), cost=cost)
-            self.keep(self.made)
-        return known[strength]
+                tries[strength] = self._measure(strength, meter)
+            cost = _sum(self.state.cost, meter.costs["calibrate"])
+            self.state = Calibration(tries=list(tries.items()), cost=cost)
+            self.keep(self.state)
+        return tries[strength]
 
-    def _measured(self, strength: float, meter: Meter) -> dict[str, float]:
-        found = [self._quality(self.protect(strength, artist, meter), artist) for artist in self.artists]
-        return {name: fmean(value for values in found for value in values[name]) for name in self.metrics}
-
-    def _quality(self, protected: Sequence[Pixels], artist: Artist) -> dict[str, list[float]]:
-        return memory.within(lambda: quality.measure(self.metrics, protected, artist.images, self.where))[0]
+    def _measure(self, strength: float, meter: Meter) -> dict[str, float]:
+        values: dict[str, list[float]] = {name: [] for name in self.metrics}
+        for artist in self.artists:
+            protected = self.protect(strength, artist, meter)
+            measure = partial(quality.measure, self.metrics, protected, artist.images, self.device)
+            for name, of_artist in memory.within(measure)[0].items():
+                values[name] += of_artist
+        return {name: fmean(of_images) for name, of_images in values.items()}
 
 
 def _sum(before: StageCost, now: StageCost) -> StageCost:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 import torch
 
 from cloakbench.schemas.record import StageCost
 from cloakbench.system import energy, memory, peak
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -26,13 +28,23 @@ class Meter:
         """Adds the processor seconds and the peak memory of another process to the stage under way."""
         self._others.append((busy_s, peak_bytes))
 
-    def run(self, name: str, work: Callable[[], T]) -> T:
-        """Returns what a stage's work returns, done again with less at once where memory runs out, and measures it.
+    def run(self, name: str, compute: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Computes a stage and measures it; where memory runs out it is repeated with fewer images at once.
 
-        The cost says with how much at once. Raises OutOfMemory where one image at a time is too much.
+        Args:
+            name: The stage, under which its cost is noted, with how many images were computed at once.
+            compute: What is measured.
+            *arguments: Its arguments by position.
+            **options: Its arguments by name.
+
+        Returns:
+            What `compute` returns.
+
+        Raises:
+            OutOfMemory: One image at a time is too much.
         """
         with self.stage(name):
-            result, chunk = memory.within(work)
+            result, chunk = memory.within(partial(compute, *arguments, **options))
         if chunk is not None:
             self.costs[name] = self.costs[name].model_copy(update={"chunk": chunk})
         return result

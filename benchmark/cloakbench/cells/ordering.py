@@ -1,4 +1,4 @@
-"""In which order cells run: the most informative first, and those together that share a model."""
+"""Which cells of a plan run, and in which order: the most informative first, those together that share a model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 
 from cloakbench.cells.plan import Cell
+from cloakbench.errors import UserError
+
+SELECTABLE = ("protection", "artist", "attack", "seed", "strength", "target")
 
 
 class Round(IntEnum):
@@ -39,7 +42,7 @@ def arranged(cells: Sequence[Cell]) -> list[Cell]:
     artist = _rank(cells, lambda cell: cell.artist.name)
     entry = _rank(cells, lambda cell: cell.entry.facts.name)
 
-    def place(cell: Cell) -> tuple[float, ...]:
+    def rank(cell: Cell) -> tuple[float, ...]:
         # A strength that is sought stands before the given ones: the rank is made there.
         given = 2.0 if cell.strength is None else cell.strength
         weaker = 0.0 if _is_first(cell, strongest) else -given
@@ -47,7 +50,7 @@ def arranged(cells: Sequence[Cell]) -> list[Cell]:
         who = (artist[cell.artist.name], entry[cell.entry.facts.name])
         return (_round(cell, strongest), cell.seed, weaker, *block, *who, -given)
 
-    return sorted(cells, key=place)
+    return sorted(cells, key=rank)
 
 
 def _round(cell: Cell, strongest: dict[str, float]) -> Round:
@@ -65,14 +68,52 @@ def _is_first(cell: Cell, strongest: dict[str, float]) -> bool:
 
 
 def _strongest(cells: Sequence[Cell]) -> dict[str, float]:
-    found: dict[str, float] = {}
+    strongest: dict[str, float] = {}
     for cell in cells:
         if cell.strength is not None:
             name = cell.entry.facts.name
-            found[name] = max(cell.strength, found.get(name, 0.0))
-    return found
+            strongest[name] = max(cell.strength, strongest.get(name, 0.0))
+    return strongest
 
 
-def _rank(cells: Sequence[Cell], of: Callable[[Cell], str]) -> dict[str, int]:
-    """Returns the place of each value, in the order in which the cells first name them."""
-    return {value: n for n, value in enumerate(dict.fromkeys(of(cell) for cell in cells))}
+def _rank(cells: Sequence[Cell], value_of: Callable[[Cell], str]) -> dict[str, int]:
+    """Returns the rank of each value, in the order in which the cells first have it."""
+    ranks: dict[str, int] = {}
+    for cell in cells:
+        ranks.setdefault(value_of(cell), len(ranks))
+    return ranks
+
+
+def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
+    """Returns the cells that match every `field=value` of `only`; values of one field are alternatives.
+
+    Raises UserError for another field, and where a value matches nothing.
+    """
+    wanted: dict[str, set[str]] = {}
+    for part in only:
+        field, _, value = part.partition("=")
+        if field not in SELECTABLE or not value:
+            raise UserError(f"expected --only FIELD=VALUE with a field of {', '.join(SELECTABLE)}, got {part!r}", "")
+        wanted.setdefault(field, set()).add(value)
+    chosen = list(cells)
+    for field, values in wanted.items():
+        present = {_value(cell, field) for cell in cells} - {""}
+        missing = values - present
+        if missing:
+            choices = ", ".join(sorted(present)) or "none here"
+            raise UserError(f"expected {field} of {choices}, got {', '.join(sorted(missing))}", "Correct --only.")
+        chosen = [cell for cell in chosen if _value(cell, field) in values]
+    return chosen
+
+
+def _value(cell: Cell, field: str) -> str:
+    """Returns what a field is called in `--only`; empty for a strength that is sought, and a target that is not."""
+    values = {
+        "protection": cell.entry.facts.name,
+        "artist": cell.artist.name,
+        "attack": cell.attack.name,
+        "seed": str(cell.seed),
+        "strength": "" if cell.strength is None else f"{cell.strength:g}",
+        "target": "" if cell.target is None else f"{cell.target:g}",
+    }
+    return values[field]

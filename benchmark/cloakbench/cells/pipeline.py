@@ -6,6 +6,7 @@ import datetime
 import logging
 import traceback
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 from pydantic import ValidationError
@@ -15,8 +16,7 @@ from cloakbench.cells.calibration import NotReached
 from cloakbench.cells.plan import Cell, Planner
 from cloakbench.cells.stages import CellState, Stages
 from cloakbench.errors import BenchmarkError, InfrastructureError, UserError
-from cloakbench.images import Pixels
-from cloakbench.metrics import generations, quality
+from cloakbench.metrics import generations, quality, weights
 from cloakbench.metrics.generations import MeasuredSet
 from cloakbench.metrics.spaces import SPACES, FeatureImages
 from cloakbench.schemas.kinds import Status
@@ -36,26 +36,38 @@ class Pipeline:
     """Runs cells of one plan in one process; models stay loaded from cell to cell."""
 
     def __init__(
-        self, planner: Planner, store: Store, environment: Environment, device: str = "cpu", keep_images: bool = False
+        self,
+        planner: Planner,
+        store: Store,
+        environment: Environment,
+        metrics: weights.Sorted,
+        device: str = "cpu",
+        keep_images: bool = False,
     ) -> None:
         self.planner = planner
         self.suite = planner.suite
         self.store = store
         self.environment = environment
         self.keep_images = keep_images
-        self.stages = Stages(planner, store, environment, device)
+        self.stages = Stages(planner, store, environment, device, metrics)
         self._references: dict[str, FeatureImages] = {}
 
     def calibrate(self, cells: Iterable[Cell], say: Callable[[str], None]) -> None:
-        """Seeks every strength that `cells` need, so that all is paid before any fine-tuning; `say` tells which.
+        """Seeks every strength that the cells need, before any model learns.
 
-        A fault is left to the cells, whose records tell it. Raises UserError where the quality can't be measured.
+        Args:
+            cells: Taken one by one: whether there is time for the next is asked when its turn comes.
+            say: Gets a sentence per search.
+
+        Raises:
+            UserError: The quality cannot be measured. Other errors are ignored: each affected cell records them.
         """
-        known: set[str] = set()
-        for cell in cells:  # one by one: whether there is time for the next is asked when its turn comes
-            if cell.keys.get("calibrate") in {None, *known}:
+        sought: set[str] = set()
+        for cell in cells:
+            name = cell.keys.get("calibrate")
+            if name is None or name in sought:
                 continue
-            known.add(cell.keys["calibrate"])
+            sought.add(name)
             say(cell.search)
             try:
                 self.stages.calibrate(CellState(cell))
@@ -65,9 +77,9 @@ class Pipeline:
                 _log.debug("%s", error)
 
     def run(self, cell: Cell) -> Record:
-        """Returns the cell's record, after it has been kept; a submission's fault becomes its status.
+        """Returns the cell's record, after it is in the store; a submission's fault becomes its status.
 
-        Raises InfrastructureError where the record itself can't be kept, and lets KeyboardInterrupt through.
+        Raises InfrastructureError where the record cannot be written.
         """
         work = CellState(cell)
         status, reason, trace = Status.OK, "", ""
@@ -94,7 +106,7 @@ class Pipeline:
         return record
 
     def lost(self, cell: Cell, reason: str) -> Record:
-        """Returns the record of a cell that took the processes down in which it ran, after it has been kept."""
+        """Returns the record of a cell whose process died with it, after it is in the store."""
         record = self._record(CellState(cell), Status.INFRA_ERROR, reason, "")
         self._write(record)
         return record
@@ -104,34 +116,37 @@ class Pipeline:
         self.store.mark_own(record.key, record.environment.env_class)
 
     def _stages(self, work: CellState) -> None:
-        cleaned: list[Pixels] = []
         self.stages.calibrate(work)
         if work.cell.entry.instance is not None:
             self.stages.protect(work)
-            cleaned = self.stages.clean(work)
+            self.stages.clean(work)
         if catalogue.is_ranked(work.cell.attack):
-            self.stages.imitate(work, cleaned)
-            work.meter.run("measure", lambda: self._measure(work))
+            self.stages.imitate(work)
+            work.meter.run("measure", self._measure, work)
         else:
-            clean = self.stages.edit(work, cleaned)
-            names = self.stages.usable(self.suite.metrics.edit, work)
-            work.generations = work.meter.run(
-                "measure", lambda: quality.measure(names, work.generated, clean, self.stages.where)
-            )
+            self.stages.edit(work)
+            work.meter.run("measure", self._measure_edits, work)
         self._keep(work)
 
     def _measure(self, work: CellState) -> None:
-        chosen, artist, device = self.suite.metrics, work.cell.artist, str(self.stages.where)
+        chosen, artist, device = self.suite.metrics, work.cell.artist, str(self.stages.device)
         generated = FeatureImages(work.generated, device)
         references = self._references.setdefault(artist.name, FeatureImages(artist.references, device))
-        subject = MeasuredSet(generated, references, artist.name, lambda: self.stages.model(self.suite.surrogate))
+        classifier = partial(self.stages.model, self.suite.surrogate)
         names = self.stages.usable([chosen.primary, *chosen.generation, *chosen.sets], work)
-        found = generations.measure(names, subject)
-        work.generations = {name: values for name, values in found.values.items() if name not in chosen.sets}
-        work.sets = {name: values[0] for name, values in found.values.items() if name in chosen.sets}
-        work.skipped |= found.skipped
+        scores = generations.measure(names, MeasuredSet(generated, references, artist.name, classifier))
+        for name, values in scores.values.items():
+            if name in chosen.sets:
+                work.sets[name] = values[0]
+            else:
+                work.generations[name] = values
+        work.skipped |= scores.skipped
         generated.features("mini-clip")  # of use to later metrics, whatever the suite asks today
         self.store.write_features(work.cell.keys["generate"], self.environment.env_class, rounded(generated))
+
+    def _measure_edits(self, work: CellState) -> None:
+        names = self.stages.usable(self.suite.metrics.edit, work)
+        work.generations = quality.measure(names, work.generated, work.clean_edits, self.stages.device)
 
     def _keep(self, work: CellState) -> None:
         cell, where = work.cell, self.environment.env_class

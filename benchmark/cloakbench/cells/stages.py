@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -34,19 +36,24 @@ from cloakbench.submissions.sandbox.client import SandboxedSubmission, Surrogate
 from cloakbench.system import memory
 
 _log = logging.getLogger(__name__)
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 @dataclass
 class CellState:
-    """What one cell has produced so far."""
+    """What one cell has produced so far: each stage reads what those before it filled in, and fills in its part."""
 
     cell: Cell
     strength: float = 0.0
     calibration: list[tuple[float, dict[str, float]]] = field(default_factory=list)
     meter: Meter = field(default_factory=Meter)
     protected: list[Pixels] = field(default_factory=list)
+    cleaned: list[Pixels] = field(default_factory=list)
+    """What the mimic gets: the protected images after the attack's countermeasures."""
     generated: list[Pixels] = field(default_factory=list)
+    clean_edits: list[Pixels] = field(default_factory=list)
+    """The same edits of the artist's clean images; empty for other attacks."""
     quality: dict[str, list[float]] = field(default_factory=dict)
     generations: dict[str, list[float]] = field(default_factory=dict)
     sets: dict[str, float] = field(default_factory=dict)
@@ -55,23 +62,39 @@ class CellState:
 
 
 class Stages:
-    """Runs the stages of a plan's cells in one process; what another cell has made already comes from the store."""
+    """Runs the stages of a plan's cells in one process; what another cell has computed comes from the store.
 
-    def __init__(self, planner: Planner, store: Store, environment: Environment, device: str) -> None:
+    Attributes:
+        metrics: Which metrics of the suite can be computed here, and why the others cannot.
+    """
+
+    def __init__(
+        self, planner: Planner, store: Store, environment: Environment, device: str, metrics: weights.Sorted
+    ) -> None:
         self.planner = planner
         self.suite = planner.suite
         self.store = store
         self.environment = environment
-        self.where = torch.device(device)
+        self.device = torch.device(device)
         self.dtype: torch.dtype = getattr(torch, self.suite.dtype)
-        self.perceptual = perceptual.distance(self.suite.perceptual, self.where)
-        self.metrics = weights.sort_out(self.suite.metrics.every)
+        self.perceptual = perceptual.distance(self.suite.perceptual, self.device)
+        self.metrics = metrics
         self._faults: dict[str, guard.SubmissionFault] = {}
         self._quality: dict[str, dict[str, list[float]]] = {}
 
     def model(self, alias: str) -> BaseModel:
         """Returns the base model behind an alias on the run's device, in the suite's precision."""
-        return loader.load(alias, str(self.where), self.dtype)
+        return loader.load(alias, str(self.device), self.dtype)
+
+    def usable(self, metrics: Sequence[str], work: CellState) -> list[str]:
+        """Returns those of the metrics whose weights are here, and notes in `work` why the others are skipped."""
+        usable = []
+        for name in metrics:
+            if name in self.metrics.skipped:
+                work.skipped[name] = self.metrics.skipped[name]
+            if name in self.metrics.usable:
+                usable.append(name)
+        return usable
 
     def calibrate(self, work: CellState) -> None:
         """Fills in the strength of a cell, and the search for it where it is sought.
@@ -85,44 +108,49 @@ class Stages:
             return
         assert matching is not None
         assert cell.target is not None
-        aim = CalibrationTarget(matching.limits(cell.target), matching.tolerance)
-        tries = self._tries(cell, list(aim.limits))
-        known = len(tries.made.tries)
+        target = CalibrationTarget(matching.limits(cell.target), matching.tolerance)
+        search = self._search(cell, list(target.limits))
+        count = len(search.state.tries)
         try:
-            work.strength = self._remembered(cell.keys["calibrate"], lambda: calibration.bisect(aim, tries.measure))
+            with self._ask_once(cell.keys["calibrate"]):
+                work.strength = calibration.bisect(target, search.measure)
         finally:
-            work.calibration = tries.made.tries
-            work.meter.costs["calibrate"] = tries.made.cost.model_copy(
-                update={"cached": len(tries.made.tries) == known}
-            )
+            work.calibration = search.state.tries
+            is_cached = len(search.state.tries) == count
+            work.meter.costs["calibrate"] = search.state.cost.model_copy(update={"cached": is_cached})
 
-    def _tries(self, cell: Cell, metrics: Sequence[str]) -> CalibrationSearch:
-        name, where = cell.keys["calibrate"], self.environment.env_class
-        is_usable = self.store.is_usable(name, where)
-        try:
-            made = self.store.read_calibration(name, where) if is_usable else Calibration()
-        except CorruptFile as error:
-            _log.warning("%s", error)
-            made = Calibration()
+    def _search(self, cell: Cell, metrics: Sequence[str]) -> CalibrationSearch:
+        name = cell.keys["calibrate"]
         return CalibrationSearch(
             metrics=metrics,
             artists=self.planner.calibration,
-            protect=lambda strength, artist, meter: self._ask(cell.entry, strength, artist, meter),
-            keep=lambda made: self._keep_calibration(name, made),
-            where=self.where,
-            made=made,
+            protect=partial(self._ask, cell.entry),
+            keep=partial(self._keep_calibration, name),
+            device=self.device,
+            state=self._read_calibration(name),
         )
 
-    def _keep_calibration(self, name: str, made: Calibration) -> None:
-        self.store.write_calibration(name, self.environment.env_class, made)
+    def _read_calibration(self, name: str) -> Calibration:
+        env_class = self.environment.env_class
+        if not self.store.is_usable(name, env_class):
+            return Calibration()
+        try:
+            return self.store.read_calibration(name, env_class)
+        except CorruptFile as error:
+            _log.warning("%s", error)
+            return Calibration()
+
+    def _keep_calibration(self, name: str, state: Calibration) -> None:
+        self.store.write_calibration(name, self.environment.env_class, state)
         self.store.mark_own(name, self.environment.env_class)
 
-    def _remembered(self, name: str, ask: Callable[[], T]) -> T:
-        """Returns what `ask` does; a submission that failed at this key is not asked again."""
+    @contextlib.contextmanager
+    def _ask_once(self, name: str) -> Iterator[None]:
+        """Raises what the submission failed with under this key before; it is not asked again."""
         if name in self._faults:
             raise self._faults[name]
         try:
-            return ask()
+            yield
         except guard.SubmissionFault as fault:
             self._faults[name] = fault
             raise
@@ -131,22 +159,15 @@ class Stages:
         """Fills in the protected images and how visible the protection is; raises SubmissionFault."""
         cell = work.cell
         name = cell.keys["protect"]
-        work.protected = self._remembered(
-            name,
-            lambda: self._stage_images(
-                work, "protect", lambda: self._ask(cell.entry, work.strength, cell.artist, work.meter)
-            ),
-        )
+        with self._ask_once(name):
+            work.protected = self._get_or_compute(
+                work, "protect", name, self._ask, cell.entry, work.strength, cell.artist, work.meter
+            )
         names = self.usable(self.suite.metrics.quality, work)
         if name not in self._quality:
-            pairs = work.protected, cell.artist.images
-            self._quality[name], _ = memory.within(lambda: quality.measure(names, *pairs, self.where))
+            measure = partial(quality.measure, names, work.protected, cell.artist.images, self.device)
+            self._quality[name], _ = memory.within(measure)
         work.quality = self._quality[name]
-
-    def usable(self, metrics: Sequence[str], work: CellState) -> list[str]:
-        """Returns those of the metrics whose weights are here, and notes in `work` why the others are skipped."""
-        work.skipped |= {name: self.metrics.skipped[name] for name in metrics if name in self.metrics.skipped}
-        return [name for name in metrics if name in self.metrics.usable]
 
     def _ask(self, entry: PlannedEntry, strength: float, artist: Artist, meter: Meter) -> list[Pixels]:
         """Returns protected images; the identity control is the clean arm and is never asked."""
@@ -161,103 +182,129 @@ class Stages:
             captions=artist.captions,
         )
         if isinstance(entry.instance, SandboxedSubmission):
-            model = SurrogateChoice.at(suite.surrogate, str(self.where), suite.dtype, suite.perceptual)
+            model = SurrogateChoice.at(suite.surrogate, str(self.device), suite.dtype, suite.perceptual)
             protected = entry.instance.protect(artist.images, order, model)
             meter.add_process(entry.instance.busy_s, entry.instance.peak_bytes)
             return list(protected.images)
         call = order.with_surrogate(self.model(suite.surrogate).surrogate(self.perceptual))
         return list(guard.run(entry.instance, artist.images, call).images)
 
-    def clean(self, work: CellState) -> list[Pixels]:
-        """Returns what the mimic learns from: the protected images after the attack's countermeasures."""
+    def clean(self, work: CellState) -> None:
+        """Fills in what the mimic gets: the protected images after the attack's countermeasures."""
         chain = catalogue.chain(work.cell.attack.countermeasure)
         if not chain:
-            return work.protected
-        return self._stage_images(work, "countermeasure", lambda: self._cleaned(work, chain))
+            work.cleaned = work.protected
+            return
+        name = work.cell.keys["countermeasure"]
+        work.cleaned = self._get_or_compute(
+            work, "countermeasure", name, self._apply, chain, work.protected, work.cell.artist
+        )
 
-    def _cleaned(self, work: CellState, chain: Sequence[StageFacts]) -> list[Pixels]:
-        pixels, artist = work.protected, work.cell.artist
+    def _apply(self, chain: Sequence[StageFacts], pixels: list[Pixels], artist: Artist) -> list[Pixels]:
         for facts, turn in zip(chain, catalogue.turns(chain), strict=True):
-            kind, first = f"countermeasure:{facts.name}", turn * len(pixels)
-            drawn = [self.planner.seed(artist.name, 0, kind, first + n) for n in range(len(pixels))]
-            context = Context(drawn, artist.captions, self.model, self.perceptual, self.where, self.dtype)
+            seeds = self._seeds(artist, 0, f"countermeasure:{facts.name}", len(pixels), turn * len(pixels))
+            context = Context(seeds, artist.captions, self.model, self.perceptual, self.device, self.dtype)
             pixels = facts.build(catalogue.settings(facts, self.suite)).apply(pixels, context)
         return pixels
 
-    def imitate(self, work: CellState, cleaned: Sequence[Pixels]) -> None:
-        """Fills in what the mimic generates after learning from `cleaned`; the floor's has learned nothing."""
+    def imitate(self, work: CellState) -> None:
+        """Fills in what the mimic generates after learning from the cleaned images; the floor's has learned nothing."""
         cell = work.cell
         mimic = Personalised(self.model(cell.attack.model))
         if "personalise" in cell.keys:
-            mimic = work.meter.run("personalise", lambda: self._personalised(cell, cleaned))
+            mimic = work.meter.run("personalise", self._personalise, cell, work.cleaned)
             if mimic.kept:
                 self.store.write_adapter(cell.keys["personalise"], self.environment.env_class, mimic.adapter())
-        prompts, drawn = self._prompts(cell)
-        work.generated = work.meter.run(
-            "generate", lambda: sampling.generate(mimic, prompts, drawn, self.suite.sampling)
-        )
-        work.digests["generate"] = [images.digest(p) for p in work.generated]
+        plan, words = self.suite.sampling, {"token": self.suite.token, "class_word": self.suite.class_word}
+        prompts = _repeat([prompt.format(**words) for prompt in plan.prompts], plan.per_prompt)
+        seeds = self._seeds(cell.artist, cell.seed, "generate", len(prompts))
+        work.generated = work.meter.run("generate", sampling.generate, mimic, prompts, seeds, plan)
+        work.digests["generate"] = _digests(work.generated)
 
-    def _personalised(self, cell: Cell, cleaned: Sequence[Pixels]) -> Personalised:
-        facts, suite = catalogue.imitation(cell.attack), self.suite
+    def _personalise(self, cell: Cell, cleaned: Sequence[Pixels]) -> Personalised:
+        facts, suite, recipe = catalogue.imitation(cell.attack), self.suite, cell.recipes.personalise
+        assert recipe is not None
         stage = facts.build(catalogue.settings(facts, suite))
         captions, pixels = cell.artist.captions, images.to_tensor(cleaned)
         data = TrainingSet(pixels, captions, suite.token, suite.class_word, suite.sampling)
-        assert cell.recipes.personalise is not None
-        learned: Personalised = stage.personalise(self.model(cell.attack.model), data, cell.recipes.personalise.seed)
+        learned: Personalised = stage.personalise(self.model(cell.attack.model), data, recipe.seed)
         return learned
 
-    def _prompts(self, cell: Cell) -> tuple[list[str], list[int]]:
-        plan = self.suite.sampling
-        filled = [p.format(token=self.suite.token, class_word=self.suite.class_word) for p in plan.prompts]
-        prompts = [prompt for prompt in filled for _ in range(plan.per_prompt)]
-        drawn = [self.planner.seed(cell.artist.name, cell.seed, "generate", n) for n in range(len(prompts))]
-        return prompts, drawn
-
-    def edit(self, work: CellState, cleaned: Sequence[Pixels]) -> list[Pixels]:
-        """Fills in the edits of `cleaned`, and returns the same edits of the artist's clean images."""
-        cell = work.cell
-        work.generated = work.meter.run("generate", lambda: self._edited(cell, cleaned))
-        work.digests["generate"] = [images.digest(p) for p in work.generated]
-        shared = key.clean_edit(cell.recipes)
+    def edit(self, work: CellState) -> None:
+        """Fills in the edits of the cleaned images, and the same edits of the artist's clean images."""
+        cell, shared = work.cell, key.clean_edit(work.cell.recipes)
         assert shared is not None
-        return self._kept_or_made(work, key.CLEAN_EDIT, shared, lambda: self._edited(cell, cell.artist.images))
+        work.generated = work.meter.run("generate", self._edit, cell, work.cleaned)
+        work.digests["generate"] = _digests(work.generated)
+        work.clean_edits = self._get_or_compute(work, key.CLEAN_EDIT, shared, self._edit, cell, cell.artist.images)
 
-    def _edited(self, cell: Cell, pixels: Sequence[Pixels]) -> list[Pixels]:
-        facts = catalogue.imitation(cell.attack)
-        wanted = [text.format(class_word=self.suite.class_word) for text in self.suite.edit_prompts]
-        repeated = [image for image in pixels for _ in wanted]
-        masks = [mask for mask in cell.artist.masks for _ in wanted] if facts.needs_masks else []
-        drawn = [self.planner.seed(cell.artist.name, cell.seed, facts.name, n) for n in range(len(repeated))]
+    def _edit(self, cell: Cell, pixels: Sequence[Pixels]) -> list[Pixels]:
+        """Returns each image edited under each prompt, image by image."""
+        facts, artist = catalogue.imitation(cell.attack), cell.artist
+        prompts = [text.format(class_word=self.suite.class_word) for text in self.suite.edit_prompts]
+        repeated = _repeat(pixels, len(prompts))
+        masks = _repeat(artist.masks, len(prompts)) if facts.needs_masks else []
+        seeds = self._seeds(artist, cell.seed, facts.name, len(repeated))
         stage = facts.build(catalogue.settings(facts, self.suite))
-        return list(stage.apply(self.model(cell.attack.model), repeated, wanted * len(pixels), drawn, masks))
+        return list(stage.apply(self.model(cell.attack.model), repeated, prompts * len(pixels), seeds, masks))
 
-    def _stage_images(self, work: CellState, stage: str, make: Callable[[], list[Pixels]]) -> list[Pixels]:
-        return self._kept_or_made(work, stage, work.cell.keys[stage], make)
+    def _seeds(self, artist: Artist, index: int, stage: str, count: int, first: int = 0) -> list[int]:
+        """Returns the seed of each of a stage's draws, from the draw `first` on."""
+        return [self.planner.seed(artist.name, index, stage, first + n) for n in range(count)]
 
-    def _kept_or_made(self, work: CellState, stage: str, name: str, make: Callable[[], list[Pixels]]) -> list[Pixels]:
-        """Returns a stage's images: from the store, or made now and kept with what they cost."""
-        where = self.environment.env_class
-        found = self._kept(name)
-        if found is None:
-            pixels = work.meter.run(stage, make)
-            self.store.write_images(name, where, pixels, {"cost": work.meter.costs[stage].model_dump()})
-            self.store.mark_own(name, where)
+    def _get_or_compute(
+        self,
+        work: CellState,
+        stage: str,
+        name: str,
+        compute: Callable[P, list[Pixels]],
+        *arguments: P.args,
+        **options: P.kwargs,
+    ) -> list[Pixels]:
+        """Returns the images of a stage that cells share.
+
+        Args:
+            work: The cell, whose cost and digests are noted.
+            stage: The stage.
+            name: Its key, under which the store holds the images.
+            compute: Called where the store does not hold them; the result is kept.
+            *arguments: Its arguments by position.
+            **options: Its arguments by name.
+        """
+        env_class = self.environment.env_class
+        stored = self._read(name)
+        if stored is None:
+            pixels = work.meter.run(stage, compute, *arguments, **options)
+            self.store.write_images(name, env_class, pixels, {"cost": work.meter.costs[stage].model_dump()})
+            self.store.mark_own(name, env_class)
         else:
-            pixels, cost = found
+            pixels, cost = stored
             work.meter.cached(stage, cost)
-        work.digests[stage] = [images.digest(p) for p in pixels]
+        work.digests[stage] = _digests(pixels)
         return pixels
 
-    def _kept(self, name: str) -> tuple[list[Pixels], StageCost] | None:
+    def _read(self, name: str) -> tuple[list[Pixels], StageCost] | None:
         """Returns a stage's images from the store with their cost; None where they are absent, merged or damaged."""
-        if not self.store.is_usable(name, self.environment.env_class):
+        env_class = self.environment.env_class
+        if not self.store.is_usable(name, env_class):
             return None
         try:
-            found = self.store.read_images(name, self.environment.env_class)
-            return None if found is None else (found[0], StageCost.model_validate(found[1].get("cost")))
+            stored = self.store.read_images(name, env_class)
+            return None if stored is None else (stored[0], StageCost.model_validate(stored[1].get("cost")))
         except CorruptFile as error:
             _log.warning("%s", error)
         except ValidationError:
             _log.warning("the cost of the images %s is damaged; the stage runs again", name)
         return None
+
+
+def _repeat(items: Sequence[T], count: int) -> list[T]:
+    """Returns each item `count` times in a row."""
+    repeated = []
+    for item in items:
+        repeated += [item] * count
+    return repeated
+
+
+def _digests(pixels: Sequence[Pixels]) -> list[str]:
+    return [images.digest(image) for image in pixels]

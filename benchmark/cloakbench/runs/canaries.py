@@ -6,11 +6,14 @@ import logging
 import tempfile
 from pathlib import Path
 
+import torch
+
 from cloakbench.attacks import catalogue
 from cloakbench.cells import pipeline
 from cloakbench.cells.plan import Cell
 from cloakbench.execute.inline import InlineExecutor
 from cloakbench.execute.progress import Reporter, reporter
+from cloakbench.metrics import weights
 from cloakbench.runs.session import Session
 from cloakbench.schemas.kinds import Role, Status
 from cloakbench.schemas.record import Record
@@ -46,22 +49,24 @@ def rerun(session: Session, report: Reporter | None = None) -> list[Record]:
     differs. A canary without a good record in this environment class is left out: it has nothing to be compared with.
     So is one that an infrastructure fault ends, with a warning.
     """
-    known = [cell for cell in choose(session) if _is_good(session.finished(cell))]
-    if not known:
+    cells = [cell for cell in choose(session) if _is_good(session.finished(cell))]
+    if not cells:
         return []
+    torch.set_num_threads(session.environment.threads)
+    metrics = weights.sort_out(session.suite.metrics.every)
+    records = []
     with tempfile.TemporaryDirectory(prefix="cloakbench-canaries-") as folder:
         fresh = Store(Path(folder))
-        work = pipeline.Pipeline(session.planner, fresh, session.environment, session.device)
-        ran = InlineExecutor().run(known, work, report or reporter())
-        found = [fresh.read_record(outcome.key, session.environment.env_class) for outcome in ran]
-        records = [record for record in found if record is not None]
+        work = pipeline.Pipeline(session.planner, fresh, session.environment, metrics, session.device)
+        for outcome in InlineExecutor().run(cells, work, report or reporter()):
+            record = fresh.read_record(outcome.key, session.environment.env_class)
+            if record is not None and record.status is Status.INFRA_ERROR:
+                _log.warning("the canary %s did not run: %s", record.key[:12], record.reason)
+            elif record is not None:
+                records.append(record)
     for record in records:
-        if record.status is Status.INFRA_ERROR:
-            _log.warning("the canary %s did not run: %s", record.key[:12], record.reason)
-    kept = [record for record in records if record.status is not Status.INFRA_ERROR]
-    for record in kept:
         session.store.write_canary(record)
-    return kept
+    return records
 
 
 def _is_good(record: Record | None) -> bool:

@@ -1,4 +1,4 @@
-"""Who runs: entries from names. The controls are ours and run here; a submission's code gets a process of its own."""
+"""Builds the entries of a run from names. Controls run in this process, submissions in a sandboxed process each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import torch
 from pydantic import ValidationError
 
 from cloakbench import submissions
@@ -27,27 +26,35 @@ _log = logging.getLogger(__name__)
 CONTROLS = tuple(str(role) for role in Role if role.is_control and role.has_images)
 
 
-def entries(names: Sequence[str], store: Path) -> list[PlannedEntry]:
-    """Returns the entries of a run: the controls, the floor, and the named (or all installed) protections.
+def entries(names: Sequence[str], store: Path, threads: int) -> list[PlannedEntry]:
+    """Returns the entries of a run: the controls, the floor, and the protections.
 
-    Without names, one that can't be built with its defaults is left out with a warning; a named one raises UserError or
-    SubmissionError. No submission's process sees the folder `store`.
+    Args:
+        names: Which protections; empty for all that are installed. Of these, one that cannot be built with its
+            defaults is left out with a warning.
+        store: A folder that no submission's process sees.
+        threads: How many threads a submission's process computes with.
+
+    Raises:
+        UserError: A name is unknown or malformed.
+        SubmissionError: A named protection cannot be built.
     """
-    found = [PlannedEntry(FLOOR, None), *(entry(name, store) for name in CONTROLS)]
+    controls = [PlannedEntry(FLOOR, None), *(entry(name, store, threads) for name in CONTROLS)]
+    if not names:
+        return [*controls, *_all_others(store, threads)]
     spellings = dict.fromkeys(submissions.parse(name).identity for name in names)
-    named = [entry(spelling, store) for spelling in spellings if spelling not in CONTROLS]
-    return [*found, *(named if names else _all_others(store))]
+    return [*controls, *(entry(spelling, store, threads) for spelling in spellings if spelling not in CONTROLS)]
 
 
-def entry(spelling: str, store: Path) -> PlannedEntry:
-    """Returns one entry; raises UserError or SubmissionError. Its process does not see the folder `store`."""
+def entry(spelling: str, store: Path, threads: int) -> PlannedEntry:
+    """Returns one entry, as `entries` does; raises UserError or SubmissionError."""
     variant = submissions.parse(spelling)
     offer = submissions.find(variant.name)
     if normalised(offer.distribution) == loading.CONTROLS:
         loaded = submissions.load(spelling)
         return PlannedEntry(loaded.facts(), loaded.instance)
     digest = submissions.package_digest(offer.distribution)
-    worker = SandboxedSubmission(spelling, threads=torch.get_num_threads(), hidden=[store])
+    worker = SandboxedSubmission(spelling, threads=threads, hidden=[store])
     claims = _claims(offer, spelling, digest, worker)
     return PlannedEntry(loading.facts(offer, variant.parameters, digest, claims), worker)
 
@@ -67,38 +74,54 @@ def on_family(entries: Iterable[PlannedEntry], family: Family) -> list[PlannedEn
 
 def close(entries: Iterable[PlannedEntry]) -> None:
     """Ends the processes that submissions run in."""
-    for one in entries:
-        if isinstance(one.instance, SandboxedSubmission):
-            one.instance.close()
+    for planned in entries:
+        if isinstance(planned.instance, SandboxedSubmission):
+            planned.instance.close()
 
 
-def _all_others(store: Path) -> list[PlannedEntry]:
-    found = []
+def _all_others(store: Path, threads: int) -> list[PlannedEntry]:
+    others = []
     for name in submissions.discover().names:
         if name not in CONTROLS:
             try:
-                found.append(entry(name, store))
+                others.append(entry(name, store, threads))
             except BenchmarkError as error:
                 _log.warning("left out: %s", error.message)
-    return found
+    return others
 
 
 def _claims(offer: Offer, spelling: str, digest: str, worker: SandboxedSubmission) -> Claims:
-    """Returns what a protection says about itself; asked once for each state of its code, because it takes seconds.
+    """Returns what a protection says about itself: from the user's cache, or else from its process.
 
-    The answer is the only source of the entry's facts, and what its images are held to: a process that says something
-    else later changes nothing.
+    Starting a process takes seconds, so that each state of the code (its files' `digest`) is asked once. The answer is
+    the only source of the entry's facts, and what its images are held to: a process that says something else later
+    changes nothing.
     """
-    name = hashlib.sha256(f"{offer.value} {offer.version} {spelling} {digest}".encode()).hexdigest()
-    path = locations.cache() / "claims" / f"{name}.json"
-    try:
-        worker.claims = Claims.model_validate_json(path.read_bytes())
-        return worker.claims
-    except (OSError, ValidationError):
+    path = claims_path(offer, spelling, digest)
+    claims = _read_claims(path)
+    if claims is None:
         with worker:
             claims = worker.load()
+        _write_claims(path, claims)
+    worker.claims = claims
+    return claims
+
+
+def claims_path(offer: Offer, spelling: str, digest: str) -> Path:
+    """Returns the file of the user's cache for the claims of one state of a protection's code."""
+    name = hashlib.sha256(f"{offer.value} {offer.version} {spelling} {digest}".encode()).hexdigest()
+    return locations.cache() / "claims" / f"{name}.json"
+
+
+def _read_claims(path: Path) -> Claims | None:
+    try:
+        return Claims.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _write_claims(path: Path, claims: Claims) -> None:
     try:
         write_whole(path, claims.model_dump_json().encode())
     except OSError as error:
         _log.debug("%s", error)
-    return claims

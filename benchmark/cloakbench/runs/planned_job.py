@@ -15,6 +15,7 @@ from cloakbench.datasets.artists import Artist
 from cloakbench.errors import BenchmarkError, InfrastructureError
 from cloakbench.execute.job import CellRunner, IncompatibleWorker, Task
 from cloakbench.execute.progress import Outcome
+from cloakbench.metrics import weights
 from cloakbench.runs import entries, official
 from cloakbench.runs.session import Session, digests
 from cloakbench.schemas.record import Environment, ProtectionFacts
@@ -45,14 +46,15 @@ class PlannedJob:
         if self.is_on_gpu and not torch.cuda.is_available():
             raise _unfit("a GPU", "none", "Plan and run on machines of one kind.")
         torch.set_num_threads(self.environment.threads)  # beside a GPU Ray would allow one
-        here = environment.current(self.device, torch.get_num_threads())
+        here = environment.current(self.device, self.environment.threads)
         _compare(self.environment, here)
         if self.planner.salt != official.PUBLIC_SALT:
             _compare_code(self.environment, here)
         if digests(self.planner.suite) != self.planner.digests:
             raise _unfit("the weights that the plan was made with", "others", "Give all machines the same files.")
-        store = Store(root)
-        return PlannedCellRunner(self.planner, Pipeline(self.planner, store, here, self.device, self.keep_images))
+        metrics = weights.sort_out(self.planner.suite.metrics.every)
+        pipeline = Pipeline(self.planner, Store(root), here, metrics, self.device, self.keep_images)
+        return PlannedCellRunner(self.planner, pipeline)
 
 
 def _unfit(expected: str, got: str, hint: str) -> IncompatibleWorker:
@@ -105,14 +107,14 @@ class PlannedCellRunner:
 
     def _entry(self, facts: ProtectionFacts) -> PlannedEntry:
         if facts.name not in self._entries:
-            self._entries[facts.name] = self._found(facts)
+            self._entries[facts.name] = self._load(facts)
         return self._entries[facts.name]
 
-    def _found(self, facts: ProtectionFacts) -> PlannedEntry:
+    def _load(self, facts: ProtectionFacts) -> PlannedEntry:
         if facts == FLOOR:
             return PlannedEntry(FLOOR, None)
         try:
-            entry = entries.entry(facts.name, self.pipeline.store.root)
+            entry = entries.entry(facts.name, self.pipeline.store.root, self.pipeline.environment.threads)
         except BenchmarkError as error:
             raise InfrastructureError(f"{error.message} (on {platform.node()})", error.hint) from error
         if entry.facts != facts:

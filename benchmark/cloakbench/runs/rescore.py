@@ -67,7 +67,8 @@ def rescore(name: str, root: Path, images: Path | None = None) -> Rescored:
     size = registry.find(suite.surrogate).image_size
     planner = Planner(suite, digests(suite), PUBLIC_SALT, artists.for_calibration(suite, images, size))
     loaded = {artist.name: artist for artist in artists.load(suite, images, size)}
-    work = _Rescoring(suite, planner, loaded, Store(root))
+    usable = weights.sort_out(suite.metrics.every)  # downloads what is missing
+    work = _Rescoring(suite, planner, loaded, Store(root), usable)
     for path in list(work.store.records()):
         work.take(path)
     if work.counts["written"]:
@@ -83,12 +84,9 @@ class _Rescoring:
     planner: Planner
     artists: Mapping[str, Artist]
     store: Store
+    usable: weights.Sorted
     counts: Counter[str] = field(default_factory=Counter)
     left: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    @cached_property
-    def usable(self) -> weights.Sorted:
-        return weights.sort_out(self.suite.metrics.every)
 
     @cached_property
     def references(self) -> dict[str, FeatureImages]:
@@ -166,14 +164,14 @@ class _Source:
             self.skipped[name] = self.work.usable.skipped[name]
             return
         try:
-            found = self._measured(name)
+            scores = self._measure(name)
         except NotKept as absent:
             self.absent[name] = f"{absent.message}; {absent.hint}"
         else:
-            self.values |= found.values
-            self.skipped |= found.skipped
+            self.values |= scores.values
+            self.skipped |= scores.skipped
 
-    def _measured(self, name: str) -> generations.GenerationScores:
+    def _measure(self, name: str) -> generations.GenerationScores:
         level, artist = catalogue.find(name).level, self.cell.artist
         if level in {"generation", "set"}:
             subject = MeasuredSet(self.generated, self.work.references[artist.name], artist.name, self.work.model)
@@ -211,10 +209,10 @@ class _Source:
     def _stored(self, name: str) -> list[Pixels] | None:
         """Returns the images kept under a key, None where there are none or they are damaged."""
         try:
-            found = self.work.store.read_images(name, self.where)
+            stored = self.work.store.read_images(name, self.where)
         except CorruptFile:
             return None
-        return None if found is None else found[0]
+        return None if stored is None else stored[0]
 
 
 def _is_same(name: str, cell: Cell, record: Record) -> bool:
@@ -245,18 +243,31 @@ def _files(facts: MetricFacts, recipe: MetricVersions) -> list[str | None]:
 
 def _successor(cell: Cell, record: Record, source: _Source, suite_version: int) -> Record:
     """Returns the record under its present key: the environment and the cost stay those of the attack."""
-    sets = {name: [value] for name, value in record.sets.items()}
-    old = {**record.quality, **record.generations, **sets}
-    known = {name: values for name, values in old.items() if _is_same(name, cell, record)} | source.values
-    found = [catalogue.find(name) for name in cell.recipes.measure.metrics if name in known]
+    recorded = {**record.quality, **record.generations}
+    for name, value in record.sets.items():
+        recorded[name] = [value]
+    values = {name: of_name for name, of_name in recorded.items() if _is_same(name, cell, record)} | source.values
+    quality: dict[str, list[float]] = {}
+    generated: dict[str, list[float]] = {}
+    sets: dict[str, float] = {}
+    for name in cell.recipes.measure.metrics:
+        level = catalogue.find(name).level
+        if name not in values:
+            continue
+        if level == "quality":
+            quality[name] = values[name]
+        elif level == "set":
+            sets[name] = values[name][0]
+        else:
+            generated[name] = values[name]
     return record.model_copy(
         update={
             "key": cell.key,
             "suite_version": suite_version,
             "components": cell.recipes.content(),
-            "quality": {one.name: known[one.name] for one in found if one.level == "quality"},
-            "generations": {one.name: known[one.name] for one in found if one.level in {"generation", "edit"}},
-            "sets": {one.name: known[one.name][0] for one in found if one.level == "set"},
+            "quality": quality,
+            "generations": generated,
+            "sets": sets,
             "skipped": source.skipped,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }

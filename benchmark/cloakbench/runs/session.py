@@ -13,10 +13,9 @@ import torch
 from cloakbench.attacks import catalogue
 from cloakbench.cells import environment, pipeline
 from cloakbench.cells.costing import StageStep
-from cloakbench.cells.ordering import arranged
+from cloakbench.cells.ordering import arranged, select
 from cloakbench.cells.plan import Cell, PlannedEntry, Planner
 from cloakbench.cells.recipes import Digests
-from cloakbench.cells.selecting import select
 from cloakbench.datasets import artists
 from cloakbench.errors import UserError
 from cloakbench.execute.inline import Executor, InlineExecutor
@@ -34,6 +33,8 @@ from cloakbench.store.paths import MANIFEST
 from cloakbench.store.store import Store
 from cloakbench.submissions.sandbox.client import SandboxedSubmission
 from cloakbench.suites import load as suites
+from cloakbench.suites.check import check
+from cloakbench.suites.read import read
 from cloakbench.system import cpu
 
 _log = logging.getLogger(__name__)
@@ -86,45 +87,46 @@ class Session:
 
     def counts(self) -> dict[str, Counter[str]]:
         """Returns for each protection how many cells have which status; `missing` where there is no record."""
-        found: dict[str, Counter[str]] = {}
+        tallies: dict[str, Counter[str]] = {}
         for cell in self.cells:
-            tally = found.setdefault(cell.entry.facts.name, Counter())
+            tally = tallies.setdefault(cell.entry.facts.name, Counter())
             record = self.finished(cell)
             tally[str(record.status) if record else "missing"] += 1
-        return found
+        return tallies
 
 
 def plan(choice: Choice, root: Path) -> Session:
     """Returns the planned run; nothing is computed but digests. Raises UserError for anything unknown."""
-    suite = suites.load(choice.suite)
-    return plan_suite(suites.on_model(suite, choice.model) if choice.model else suite, choice, root)
+    return plan_suite(read(choice.suite), choice, root)
 
 
 def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
     """Returns the planned run of a suite that is already read; `choice.suite` is ignored."""
+    if choice.model:
+        suite = suites.on_model(suite, choice.model)
+    check(suite)
     catalogue.check(suite)
     if choice.limit is not None and choice.limit < 0:
         raise UserError(f"expected --limit of 0 or more, got {choice.limit}", "Leave it out to run everything.")
     device = loader.default_device()
-    if device == "cpu" and suite.threads is not None:
-        torch.set_num_threads(suite.threads)
+    threads = suite.threads if device == "cpu" and suite.threads is not None else torch.get_num_threads()
     if device == "cpu" and cpu.is_unlimited():
         _log.warning("computing with AVX512, other records have AVX2: import cloakbench before torch to pair with them")
     size = registry.find(suite.surrogate).image_size
     loaded = artists.load(suite, choice.images, size)
     seen = artists.for_calibration(suite, choice.images, size)
     planner = Planner(suite, digests(suite), official.read_salt(choice.salt_file), seen)
-    cells = arranged(select(planner.cells(_fitting(suite, choice, root), loaded), choice.only))
-    where = environment.current(device, torch.get_num_threads())
+    cells = arranged(select(planner.cells(_fitting(suite, choice, root, threads), loaded), choice.only))
+    where = environment.current(device, threads)
     return Session(suite, planner, cells, Store(root), where, device, choice.limit)
 
 
-def _fitting(suite: Suite, choice: Choice, root: Path) -> list[PlannedEntry]:
+def _fitting(suite: Suite, choice: Choice, root: Path, threads: int) -> list[PlannedEntry]:
     """Returns the entries that the suite has operating points for; raises UserError where a named one has none."""
-    found = on_family(entries(choice.protections, root), registry.family(suite.surrogate))
-    unbound = [entry for entry in found if not entry.facts.budget.runs_at_strengths]
+    planned = on_family(entries(choice.protections, root, threads), registry.family(suite.surrogate))
+    unbound = [entry for entry in planned if not entry.facts.budget.runs_at_strengths]
     if suite.calibrated or not unbound:
-        return found
+        return planned
     names = ", ".join(entry.facts.name for entry in unbound)
     if choice.protections:
         raise UserError(
@@ -132,7 +134,7 @@ def _fitting(suite: Suite, choice: Choice, root: Path) -> list[PlannedEntry]:
             "A protection without an L-infinity limit is compared at matched quality only.",
         )
     _log.warning("left out, because %s calibrates no strengths: %s", suite.name, names)
-    return [entry for entry in found if entry not in unbound]
+    return [entry for entry in planned if entry not in unbound]
 
 
 def digests(suite: Suite) -> Digests:
@@ -154,10 +156,20 @@ def run(
     keep_images: bool = False,
     time_limit: Deadline | None = None,
 ) -> list[Outcome]:
-    """Runs what is missing, or what fits the time limit, and returns how it ended; finished cells are never run again.
+    """Runs what is missing, or what fits the time limit; finished cells are never run again.
 
-    Raises UserError before anything runs where weights are missing that every score needs, and in an official run where
-    anything is missing.
+    Args:
+        session: The planned run. Its number of threads becomes that of this process.
+        executor: Runs the cells; by default in this process.
+        report: Shows progress; by default in words.
+        keep_images: Whether the store keeps every generated image.
+        time_limit: How long cells may be started.
+
+    Returns:
+        How each cell ended that ran.
+
+    Raises:
+        UserError: Weights are missing that every score needs, or, in an official run, anything. Nothing has run.
     """
     session.store.prepare()
     session.store.write_facts(suites.facts(session.suite))
@@ -167,24 +179,35 @@ def run(
         todo = time_limit.fitting(todo, runner.count or 1)
     if not todo:
         return []
+    _require(session, todo)
+    torch.set_num_threads(session.environment.threads)
+    metrics = weights.sort_out(session.suite.metrics.every)  # downloads what is missing
+    work = pipeline.Pipeline(session.planner, session.store, session.environment, metrics, session.device, keep_images)
     may_start = time_limit.may_start if time_limit else always
-    weights.require([session.suite.perceptual])
-    official.require_essential(session.suite, any(cell.target is not None for cell in todo))
-    if session.planner.salt != official.PUBLIC_SALT:
-        official.require(session.suite, session.environment)
-        official.require_accepted(
-            sorted({c.entry.facts.name for c in todo if isinstance(c.entry.instance, SandboxedSubmission)})
-        )
-    work = pipeline.Pipeline(session.planner, session.store, session.environment, session.device, keep_images)
-    told = report or reporter()
     try:
-        return runner.run(todo, work, told, may_start)
+        return runner.run(todo, work, report or reporter(), may_start)
     finally:
         close(cell.entry for cell in session.cells)
+
+
+def _require(session: Session, cells: Sequence[Cell]) -> None:
+    """Raises UserError where something is missing that the cells cannot do without."""
+    weights.require([session.suite.perceptual])
+    official.require_essential(session.suite, any(cell.target is not None for cell in cells))
+    if session.planner.salt == official.PUBLIC_SALT:
+        return
+    official.require(session.suite, session.environment)
+    submissions = set()
+    for cell in cells:
+        if isinstance(cell.entry.instance, SandboxedSubmission):
+            submissions.add(cell.entry.facts.name)
+    official.require_accepted(sorted(submissions))
 
 
 def failed(session: Session, ran: Sequence[Outcome] = ()) -> int:
     """Returns how many cells of the plan have no good record: faults of any run, and of `ran` what will be retried."""
     good = (str(Status.OK), str(Status.SKIPPED), "missing")
-    faults = sum(n for tally in session.counts().values() for state, n in tally.items() if state not in good)
-    return faults + sum(outcome.status is Status.INFRA_ERROR for outcome in ran)
+    faults = sum(outcome.status is Status.INFRA_ERROR for outcome in ran)
+    for tally in session.counts().values():
+        faults += tally.total() - sum(tally[state] for state in good)
+    return faults

@@ -1,1 +1,1 @@
-"""Suites: their TOML files, schema and reader."""
+"""Suites: their TOML files, what reads them, and what checks them."""

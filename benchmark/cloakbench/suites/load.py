@@ -1,113 +1,30 @@
-"""Reads suites: those of the package by name, others by path; every error says where, what was expected and got."""
+"""Suites that are read and checked, for another model where asked, and what pages say about them."""
 
 from __future__ import annotations
 
 import re
-import tomllib
-from pathlib import Path
-
-from pydantic import ValidationError
 
 from cloakbench.attacks import catalogue
-from cloakbench.errors import UserError, unknown
+from cloakbench.errors import UserError
 from cloakbench.metrics import catalogue as metrics
 from cloakbench.models import registry
 from cloakbench.schemas.suite import AttackExplained, Suite, SuiteFacts
-from cloakbench.user_files import read_text
-
-FOLDER = Path(__file__).parent
-
-
-def names() -> list[str]:
-    """Returns the names of the package's suites."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+from cloakbench.suites.check import check
+from cloakbench.suites.read import read
 
 
 def load(name: str) -> Suite:
-    """Returns the suite called `name`, or read from a TOML file at that path; raises UserError where it is invalid."""
-    path = FOLDER / f"{name}.toml"
-    if not path.is_file():
-        path = Path(name)
-    if path.suffix != ".toml" or not path.is_file():
-        raise unknown("the path of a .toml file or a suite", name, names(), "suites")
-    try:
-        suite = Suite.model_validate(tomllib.loads(read_text(path)))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"expected TOML in {path}, got: {error}", "Correct the file.") from error
-    except ValidationError as error:
-        raise UserError(f"suite {path} is not valid:\n{_explained(error)}", "Correct the file.") from error
+    """Returns a suite that is read and checked.
+
+    Args:
+        name: Name of one of the package's suites, or path to a TOML file.
+
+    Raises:
+        UserError: There is no such suite, its file is malformed, or what it names does not exist or fit together.
+    """
+    suite = read(name)
     check(suite)
     return suite
-
-
-def _explained(error: ValidationError) -> str:
-    lines = []
-    for fault in error.errors():
-        where = ".".join(str(part) for part in fault["loc"]) or "the file"
-        got = f" (got {fault['input']!r:.80})" if fault["type"] not in {"missing", "value_error"} else ""
-        lines.append(f"  {where}: {fault['msg']}{got}")
-    return "\n".join(lines)
-
-
-def check(suite: Suite) -> None:
-    """Raises UserError for an unknown stage or model, a metric unknown at its level or left alone, an unready edit."""
-    for attack in suite.attacks:
-        catalogue.stages(attack)
-        registry.find(attack.model)
-    registry.find(suite.surrogate)
-    _check_editing(suite)
-    _check_matching(suite)
-    chosen = suite.metrics
-    for level, named in (
-        ("quality", chosen.quality),
-        ("generation", [chosen.primary, *chosen.generation]),
-        ("set", chosen.sets),
-        ("edit", chosen.edit),
-    ):
-        for name in named:
-            actual = metrics.find(name).level
-            if actual != level:
-                choices = ", ".join(metric.name for metric in metrics.METRICS if metric.facts.level == level)
-                raise UserError(f"expected a {level} metric ({choices}), got {name!r}, a {actual} metric", "Move it.")
-    for name in chosen.sets:
-        companions = metrics.entry(name).read_with
-        if companions and not set(companions) & set(chosen.sets):
-            raise UserError(
-                f"expected {' or '.join(companions)} beside {name} in metrics.sets, got {name} alone",
-                f"Add one: over so few images {name} is biased.",
-            )
-
-
-def _check_matching(suite: Suite) -> None:
-    matching = suite.matching
-    if matching is None:
-        return
-    for name, values in {matching.metric: matching.targets, **matching.gates}.items():
-        if values != sorted(values, reverse=metrics.find(name).higher_is_better):
-            better = "higher" if metrics.find(name).higher_is_better else "lower"
-            raise UserError(
-                f"expected values of {name} from better to worse ({better} is better), got {values}",
-                "Correct the table [matching].",
-            )
-    if matching.calibrated and (suite.dataset == "folder" or not matching.artists):
-        raise UserError(
-            f"expected matching.artists, whose images strengths are sought on, for the suite {suite.name!r}, got none",
-            "Name artists of the dataset that the suite does not protect; images of your own (`folder`) have none.",
-        )
-
-
-def _check_editing(suite: Suite) -> None:
-    ranked = [attack.name for attack in suite.attacks if catalogue.is_ranked(attack)]
-    if not ranked or suite.rank_by not in {*ranked, "worst-case"}:
-        known = ", ".join(ranked) or "none here"
-        raise UserError(
-            f"expected rank_by to name an attack that imitates the style ({known}), got {suite.rank_by!r}",
-            "Rank by another attack: editing has columns of its own beside the ranking.",
-        )
-    edits = [attack.name for attack in suite.attacks if attack.name not in ranked]
-    for key, values in (("edit_prompts", suite.edit_prompts), ("metrics.edit", suite.metrics.edit)):
-        if edits and not values:
-            raise UserError(f"expected {key} for the attack {edits[0]!r}, got none", "Add it to the suite.")
 
 
 def on_model(suite: Suite, model: str) -> Suite:
@@ -120,18 +37,23 @@ def on_model(suite: Suite, model: str) -> Suite:
         raise UserError(
             f"expected no --model for suite {suite.name!r}, got {model!r}", "Only `folder` takes any model."
         )
-    found = registry.find(model)
-    slug = re.sub(r"[^a-z0-9]+", "-", found.name.lower()).strip("-")
-    kept = [attack for attack in suite.attacks if catalogue.attack_models(attack, suite) == {suite.surrogate}]
-    tables = {
-        name: {key: model if value == suite.surrogate else value for key, value in table.items()}
-        for name, table in suite.countermeasures.items()
-    }
+    name = registry.find(model).name
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    attacks = []
+    for attack in suite.attacks:
+        if catalogue.attack_models(attack, suite) == {suite.surrogate}:
+            attacks.append(attack.model_copy(update={"model": model}))
+    tables = {}
+    for stage, table in suite.countermeasures.items():
+        tables[stage] = dict(table)
+        for key, value in table.items():
+            if value == suite.surrogate:
+                tables[stage][key] = model
     changes = {
         "name": f"{suite.name}-{slug}",
-        "title": f"{suite.title} on {found.name}",
+        "title": f"{suite.title} on {name}",
         "surrogate": model,
-        "attacks": [attack.model_copy(update={"model": model}) for attack in kept],
+        "attacks": attacks,
         "countermeasures": tables,
     }
     return suite.model_copy(update=changes)

@@ -15,6 +15,7 @@ from cloakbench.store.origins import Verb
 from cloakbench.store.store import Store
 from cloakbench.submissions.sandbox import folders
 from cloakbench.suites import load as installed
+from cloakbench.suites import read
 from cloakbench.upkeep import archive
 from cloakbench.upkeep.intake import Intake, Source, open_intake, require_no_links
 from cloakbench.upkeep.recompute import Recomputer
@@ -121,7 +122,7 @@ def _find_suite(facts: SuiteFacts, store: Store) -> Suite | None:
     path = store.facts_path(facts.suite.name, facts.suite.version)
     if path.is_file():
         return SuiteFacts.model_validate_json(path.read_bytes()).suite
-    if facts.suite.name in installed.names():
+    if facts.suite.name in read.names():
         suite = installed.load(facts.suite.name)
         return suite if suite.version == facts.suite.version else None
     return None

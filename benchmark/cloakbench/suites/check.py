@@ -1,0 +1,87 @@
+"""Checks a suite against the stages, models and metrics that there are."""
+
+from __future__ import annotations
+
+from cloakbench.attacks import catalogue
+from cloakbench.errors import UserError
+from cloakbench.metrics import catalogue as metrics
+from cloakbench.models import registry
+from cloakbench.schemas.suite import Suite
+
+
+def check(suite: Suite) -> None:
+    """Checks that what a suite names exists and fits together.
+
+    Raises:
+        UserError: A stage, model or metric is unknown, a metric is in the wrong list or lacks its companion, values of
+            a target are in the wrong order, or an attack lacks what it needs.
+    """
+    for attack in suite.attacks:
+        catalogue.stages(attack)
+        registry.find(attack.model)
+    registry.find(suite.surrogate)
+    _check_editing(suite)
+    _check_matching(suite)
+    _check_levels(suite)
+    _check_companions(suite)
+
+
+def _check_levels(suite: Suite) -> None:
+    """Raises UserError for a metric in the list of another level."""
+    chosen = suite.metrics
+    names_by_level = {
+        "quality": chosen.quality,
+        "generation": [chosen.primary, *chosen.generation],
+        "set": chosen.sets,
+        "edit": chosen.edit,
+    }
+    for level, names in names_by_level.items():
+        for name in names:
+            actual = metrics.find(name).level
+            if actual != level:
+                choices = ", ".join(metric.name for metric in metrics.METRICS if metric.facts.level == level)
+                raise UserError(f"expected a {level} metric ({choices}), got {name!r}, a {actual} metric", "Move it.")
+
+
+def _check_companions(suite: Suite) -> None:
+    """Raises UserError for a biased metric of sets without one that shows the bias."""
+    chosen = suite.metrics
+    for name in chosen.sets:
+        companions = metrics.entry(name).read_with
+        if companions and not set(companions) & set(chosen.sets):
+            raise UserError(
+                f"expected {' or '.join(companions)} beside {name} in metrics.sets, got {name} alone",
+                f"Add one: over so few images {name} is biased.",
+            )
+
+
+def _check_matching(suite: Suite) -> None:
+    matching = suite.matching
+    if matching is None:
+        return
+    for name, values in {matching.metric: matching.targets, **matching.gates}.items():
+        if values != sorted(values, reverse=metrics.find(name).higher_is_better):
+            better = "higher" if metrics.find(name).higher_is_better else "lower"
+            raise UserError(
+                f"expected values of {name} from better to worse ({better} is better), got {values}",
+                "Correct the table [matching].",
+            )
+    if matching.calibrated and (suite.dataset == "folder" or not matching.artists):
+        raise UserError(
+            f"expected matching.artists, whose images strengths are sought on, for the suite {suite.name!r}, got none",
+            "Name artists of the dataset that the suite does not protect; images of your own (`folder`) have none.",
+        )
+
+
+def _check_editing(suite: Suite) -> None:
+    ranked = [attack.name for attack in suite.attacks if catalogue.is_ranked(attack)]
+    if not ranked or suite.rank_by not in {*ranked, "worst-case"}:
+        known = ", ".join(ranked) or "none here"
+        raise UserError(
+            f"expected rank_by to name an attack that imitates the style ({known}), got {suite.rank_by!r}",
+            "Rank by another attack: editing has columns of its own beside the ranking.",
+        )
+    edits = [attack.name for attack in suite.attacks if attack.name not in ranked]
+    for key, values in (("edit_prompts", suite.edit_prompts), ("metrics.edit", suite.metrics.edit)):
+        if edits and not values:
+            raise UserError(f"expected {key} for the attack {edits[0]!r}, got none", "Add it to the suite.")

@@ -1,0 +1,46 @@
+"""Reads suites: those of the package by name, others by path; an error says where, what was expected and got.
+
+Only the file's form is looked at here: `check` says whether its stages, models and metrics exist and fit together.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from cloakbench.errors import UserError, unknown
+from cloakbench.schemas.suite import Suite
+from cloakbench.user_files import read_text
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Returns the names of the package's suites."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def read(name: str) -> Suite:
+    """Returns a suite by its name or the path of its TOML file; raises UserError for none, or a malformed file."""
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        path = Path(name)
+    if path.suffix != ".toml" or not path.is_file():
+        raise unknown("the path of a .toml file or a suite", name, names(), "suites")
+    try:
+        return Suite.model_validate(tomllib.loads(read_text(path)))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"expected TOML in {path}, got: {error}", "Correct the file.") from error
+    except ValidationError as error:
+        raise UserError(f"suite {path} is not valid:\n{_format_errors(error)}", "Correct the file.") from error
+
+
+def _format_errors(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"]) or "the file"
+        got = f" (got {fault['input']!r:.80})" if fault["type"] not in {"missing", "value_error"} else ""
+        lines.append(f"  {where}: {fault['msg']}{got}")
+    return "\n".join(lines)
