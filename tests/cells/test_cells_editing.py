@@ -17,7 +17,8 @@ from cloakbench.attacks.context import Context
 from cloakbench.attacks.countermeasures.blur import Blur
 from cloakbench.attacks.countermeasures.noise import Noise
 from cloakbench.attacks.mimicry import sampling
-from cloakbench.cells.stages import CellState, Stages
+from cloakbench.cells.stages import Stages
+from cloakbench.cells.state import CellState
 from cloakbench.images import digest, to_tensor
 from cloakbench.metrics import weights
 from cloakbench.models import loader

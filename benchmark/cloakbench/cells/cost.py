@@ -59,13 +59,16 @@ class Meter:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         spent = time.monotonic() - wall
-        busy = time.process_time() - busy + sum(seconds for seconds, _ in self._others)
+        busy, peak_bytes = time.process_time() - busy, peak.most_bytes()
+        for seconds, most in self._others:
+            busy += seconds
+            peak_bytes = max(peak_bytes, most)
         device = spent if torch.cuda.is_available() else busy
         now = energy.joules()
         self.costs[name] = StageCost(
             wall_s=round(spent, 4),
             device_s=round(device, 4),
-            peak_bytes=max([peak.most_bytes(), *(most for _, most in self._others)]),
+            peak_bytes=peak_bytes,
             cached=False,
             energy_j=None if now is None or taken is None else round(now - taken, 3),
         )

@@ -120,13 +120,18 @@ class Costs:
 
 
 def _median(measured: Sequence[tuple[StageCost, int | None]]) -> MedianCost:
-    costs = [cost for cost, _ in measured]
-    energies = [cost.energy_j for cost in costs if cost.energy_j is not None]
-    sizes = [size for _, size in measured if size is not None]
+    seconds, peaks, energies, sizes = [], [], [], []
+    for cost, size in measured:
+        seconds.append(cost.wall_s)
+        peaks.append(cost.peak_bytes)
+        if cost.energy_j is not None:
+            energies.append(cost.energy_j)
+        if size is not None:
+            sizes.append(size)
     return MedianCost(
-        len(costs),
-        median(cost.wall_s for cost in costs),
-        int(median(cost.peak_bytes for cost in costs)),
+        len(measured),
+        median(seconds),
+        int(median(peaks)),
         median(energies) if energies else None,
         int(median(sizes)) if sizes else None,
     )

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from cloakbench.attacks import catalogue
 from cloakbench.cells.calibration import NotReached
 from cloakbench.cells.plan import Cell, Planner
-from cloakbench.cells.stages import CellState, Stages
+from cloakbench.cells.stages import Stages
+from cloakbench.cells.state import CellState
 from cloakbench.errors import BenchmarkError, InfrastructureError, UserError
 from cloakbench.metrics import generations, quality, weights
 from cloakbench.metrics.generations import MeasuredSet

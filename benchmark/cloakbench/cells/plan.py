@@ -82,7 +82,11 @@ class Planner(RecipeBuilder):
     def cells(self, entries: Sequence[PlannedEntry], artists: Sequence[Artist]) -> list[Cell]:
         """Returns all cells, artist by artist, controls before protections; `ordering` says in which order they run."""
         ordered = _controls_first(entries)
-        return [cell for artist in artists for entry in ordered for cell in self._of(entry, artist)]
+        cells: list[Cell] = []
+        for artist in artists:
+            for entry in ordered:
+                cells += self._of(entry, artist)
+        return cells
 
     def _of(self, entry: PlannedEntry, artist: Artist) -> Iterator[Cell]:
         role, suite = entry.facts.role, self.suite
@@ -97,9 +101,12 @@ class Planner(RecipeBuilder):
         """Returns the operating points of an entry: strengths without, and targets without strength."""
         if facts.role.fixed_strength is not None:
             return [(facts.role.fixed_strength, None)]
-        strengths = self.suite.strengths if facts.budget.runs_at_strengths else []
-        targets = self.suite.calibrated if facts.budget.runs_at_targets else []
-        return [*((strength, None) for strength in strengths), *((None, target) for target in targets)]
+        points: list[tuple[float | None, float | None]] = []
+        if facts.budget.runs_at_strengths:
+            points += [(strength, None) for strength in self.suite.strengths]
+        if facts.budget.runs_at_targets:
+            points += [(None, target) for target in self.suite.calibrated]
+        return points
 
     def cell(
         self,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -22,6 +21,7 @@ from cloakbench.cells import calibration
 from cloakbench.cells.calibration import CalibrationSearch, CalibrationTarget
 from cloakbench.cells.cost import Meter
 from cloakbench.cells.plan import Cell, PlannedEntry, Planner
+from cloakbench.cells.state import CellState
 from cloakbench.datasets.artists import Artist
 from cloakbench.images import Pixels
 from cloakbench.metrics import perceptual, quality, weights
@@ -38,27 +38,6 @@ from cloakbench.system import memory
 _log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass
-class CellState:
-    """What one cell has produced so far: each stage reads what those before it filled in, and fills in its part."""
-
-    cell: Cell
-    strength: float = 0.0
-    calibration: list[tuple[float, dict[str, float]]] = field(default_factory=list)
-    meter: Meter = field(default_factory=Meter)
-    protected: list[Pixels] = field(default_factory=list)
-    cleaned: list[Pixels] = field(default_factory=list)
-    """What the mimic gets: the protected images after the attack's countermeasures."""
-    generated: list[Pixels] = field(default_factory=list)
-    clean_edits: list[Pixels] = field(default_factory=list)
-    """The same edits of the artist's clean images; empty for other attacks."""
-    quality: dict[str, list[float]] = field(default_factory=dict)
-    generations: dict[str, list[float]] = field(default_factory=dict)
-    sets: dict[str, float] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
-    digests: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Stages:

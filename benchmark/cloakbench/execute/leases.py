@@ -49,6 +49,7 @@ def names(kinds: Sequence[str], environment: Mapping[str, str]) -> list[str]:
         >>> names(["H100", "H100"], {"CUDA_VISIBLE_DEVICES": "2,5"})
         ['2', '5']
     """
-    chosen = [name.strip() for name in environment.get(VISIBLE, "").split(",") if name.strip()]
-    known = chosen if len(chosen) >= len(kinds) else [str(n) for n in range(len(kinds))]
-    return [name for name, kind in zip(known, kinds, strict=False) if kind == kinds[0]]
+    chosen = environment.get(VISIBLE, "").replace(",", " ").split()
+    numbers = list(map(str, range(len(kinds))))
+    all_names = chosen if len(chosen) >= len(kinds) else numbers
+    return [name for name, kind in zip(all_names, kinds, strict=False) if kind == kinds[0]]

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from cloakbench.cells.plan import Cell
 from cloakbench.store import key
-from cloakbench.store.paths import MANIFEST
+from cloakbench.store.paths import write_order
 from cloakbench.store.store import Store
 
 SHARED = ("calibrate", "protect", "countermeasure")
@@ -26,30 +26,27 @@ def shared(cell: Cell) -> frozenset[str]:
 
 def pack_for(cell: Cell, store: Store, env_class: str) -> FileBundle:
     """Returns what a store holds already of the images that a cell needs, and of the search for its strength."""
-    own = [name for name in sorted(shared(cell)) if store.is_usable(name, env_class)]
-    folders = [store.images_path(name, env_class) for name in own]
-    found = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
-    if cell.keys.get("calibrate") in own:
-        found.append(store.calibration_path(cell.keys["calibrate"], env_class))
-    return _read(found, store)
+    files = []
+    for name in sorted(shared(cell)):
+        if store.is_usable(name, env_class):
+            files += store.stage_paths(name, env_class)
+    return _read(files, store)
 
 
-def pack_new(store: Store, known: FileBundle) -> FileBundle:
-    """Returns all that a store holds, but for files that are still as in `known`."""
-    return {name: data for name, data in _read(store.root.rglob("*"), store).items() if known.get(name) != data}
+def pack_new(store: Store, packed: FileBundle) -> FileBundle:
+    """Returns all that a store holds, but for files that are still as in `packed`."""
+    return {name: data for name, data in _read(store.files(), store).items() if packed.get(name) != data}
 
 
 def unpack(parcel: FileBundle, store: Store) -> None:
     """Writes files into a store: images before the manifest that says they are whole, the record last of all."""
-    for name in sorted(parcel, key=_place):
+    for name in sorted(parcel, key=write_order):
         store.write_file(PurePosixPath(name), parcel[name])
 
 
 def _read(paths: Iterable[Path], store: Store) -> dict[str, bytes]:
-    whole = (path for path in paths if path.is_file() and not path.name.startswith("."))  # none half written
-    return {path.relative_to(store.root).as_posix(): path.read_bytes() for path in sorted(whole)}
-
-
-def _place(name: str) -> tuple[bool, bool, str]:
-    path = PurePosixPath(name)
-    return path.parts[0] == "records", path.name == MANIFEST, name
+    bundle = {}
+    for path in sorted(paths):
+        if path.is_file() and not path.name.startswith("."):  # none half written
+            bundle[path.relative_to(store.root).as_posix()] = path.read_bytes()
+    return bundle

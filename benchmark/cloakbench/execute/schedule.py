@@ -27,9 +27,12 @@ class CellQueue:
     """
 
     def __init__(self, cells: Sequence[Cell]) -> None:
-        self._order = [cell.key for cell in cells]
-        self._waiting = {cell.key: cell for cell in cells}
-        self._shared = {cell.key: shared(cell) for cell in cells}
+        self._waiting: dict[str, Cell] = {}
+        self._shared: dict[str, frozenset[str]] = {}
+        for cell in cells:
+            self._waiting[cell.key] = cell
+            self._shared[cell.key] = shared(cell)
+        self._order = list(self._waiting)
         self._making: Counter[str] = Counter()
         self._made: set[str] = set()
         self._deaths: Counter[str] = Counter()

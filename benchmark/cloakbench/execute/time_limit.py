@@ -47,13 +47,17 @@ class CostEstimator:
 
     def next(self, cell: Cell) -> float:
         """Returns the seconds that a cell adds to those before it; a stage of which nothing is recorded adds none."""
-        return sum(usual.wall_s for step in self.due(cell) if (usual := self.costs.usual(step)) is not None)
+        seconds = 0.0
+        for step in self.due(cell):
+            usual = self.costs.usual(step)
+            seconds += usual.wall_s if usual is not None else 0.0
+        return seconds
 
     def due(self, cell: Cell) -> list[StageStep]:
         """Returns the stages that a cell adds to those before it, and takes note of them."""
-        found = [step for step in steps(cell.recipes) if step.key not in self._counted and not self.is_made(step)]
-        self._counted |= {step.key for step in found}
-        return found
+        due = [step for step in steps(cell.recipes) if step.key not in self._counted and not self.is_made(step)]
+        self._counted |= {step.key for step in due}
+        return due
 
 
 @dataclass
@@ -70,10 +74,10 @@ class Deadline:
 
     def fitting(self, cells: Sequence[Cell], workers: int = 1) -> list[Cell]:
         """Returns the first of the cells, as many as usually fit; what nothing is recorded of counts as nothing."""
-        reckoning, left = CostEstimator(self.costs, self.is_made), self.limit_s * workers
+        estimator, remaining_s = CostEstimator(self.costs, self.is_made), self.limit_s * workers
         for n, cell in enumerate(cells):
-            left -= reckoning.next(cell)
-            if left < 0:
+            remaining_s -= estimator.next(cell)
+            if remaining_s < 0:
                 return list(cells[:n])
         return list(cells)
 

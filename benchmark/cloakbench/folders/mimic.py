@@ -141,4 +141,7 @@ def _texts(name: str, prompts: Sequence[str], suite: Suite, count: int) -> list[
             f"expected no placeholder but {{token}} and {{class_word}} in --prompt, got {list(prompts)}",
             "Write {{ and }} for braces.",
         ) from error
-    return [text for text in texts for _ in range(count)]
+    repeated = []
+    for text in texts:
+        repeated += [text] * count
+    return repeated

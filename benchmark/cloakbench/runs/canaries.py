@@ -19,7 +19,6 @@ from cloakbench.schemas.kinds import Role, Status
 from cloakbench.schemas.record import Record
 from cloakbench.store.store import Store
 
-COUNT = 2
 _log = logging.getLogger(__name__)
 
 
@@ -30,15 +29,16 @@ def choose(session: Session) -> list[Cell]:
     first with one, so that every stage of the harness takes part and no submission does. The choice depends on the plan
     alone.
     """
-    arm = [
-        cell
-        for cell in session.cells
-        if cell.entry.facts.role is Role.IDENTITY and cell.seed == 0 and catalogue.is_ranked(cell.attack)
-    ]
-    own = [cell for cell in arm if cell.artist.name == arm[0].artist.name]
-    plain = [cell for cell in own if not cell.attack.countermeasures]
-    cleaned = [cell for cell in own if cell.attack.countermeasures]
-    return [*plain[:1], *cleaned[:1]][:COUNT]
+    plain: list[Cell] = []
+    cleaned: list[Cell] = []
+    artist = None
+    for cell in session.cells:
+        if cell.entry.facts.role is not Role.IDENTITY or cell.seed > 0 or not catalogue.is_ranked(cell.attack):
+            continue
+        artist = artist or cell.artist.name
+        if cell.artist.name == artist:
+            (cleaned if cell.attack.countermeasures else plain).append(cell)
+    return [*plain[:1], *cleaned[:1]]
 
 
 def rerun(session: Session, report: Reporter | None = None) -> list[Record]:

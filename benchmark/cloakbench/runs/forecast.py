@@ -13,7 +13,7 @@ from cloakbench.runs.session import Session
 from cloakbench.schemas.record import Record
 from cloakbench.store import reading
 from cloakbench.store.key import CLEAN_EDIT
-from cloakbench.store.paths import RECORDS_FILE
+from cloakbench.store.paths import StorePaths
 from cloakbench.store.store import Store
 
 GIB, MIB = 2**30, 2**20
@@ -77,11 +77,21 @@ def forecast(session: Session, workers: int = 1, device: str | None = None, is_w
     """
     if workers < 1:
         raise UserError(f"expected --workers of 1 or more, got {workers}", "Give the largest number to plan for.")
-    costs, sources = known(session, device)
+    costs, sources = recorded_costs(session, device)
     cells = session.cells if is_whole else session.todo()
-    reckoning = CostEstimator(costs) if is_whole else CostEstimator(costs, session.is_made)
-    due = [step for cell in cells for step in reckoning.due(cell)]
+    estimator = CostEstimator(costs) if is_whole else CostEstimator(costs, session.is_made)
+    due: list[StageStep] = []
+    for cell in cells:
+        due += estimator.due(cell)
     lines = _lines(due, costs)
+    peak = disk = energy = None
+    for line in lines:
+        peak = _larger(peak, line.peak_gib)
+        disk = _add(disk, line.disk_mib)
+        energy = _add(energy, line.energy_wh)
+    hours = {}
+    for count in range(1, workers + 1):
+        hours[count] = _hours(lines, min(count, max(1, len(cells))))
     return Forecast(
         suite=session.suite.name,
         version=session.suite.version,
@@ -90,40 +100,43 @@ def forecast(session: Session, workers: int = 1, device: str | None = None, is_w
         cells=len(session.cells),
         missing=len(cells),
         lines=lines,
-        hours={n: _hours(lines, min(n, max(1, len(cells)))) for n in range(1, workers + 1)},
-        peak_gib=max((line.peak_gib for line in lines if line.peak_gib is not None), default=None),
-        disk_gib=_sum((line.disk_mib for line in lines if line.disk_mib is not None), 1 / 1024),
-        energy_kwh=_sum((line.energy_wh for line in lines if line.energy_wh is not None), 1 / 1000),
-        unknown=_unknown([line for line in lines if line.unknown]),
+        hours=hours,
+        peak_gib=peak,
+        disk_gib=_scale(disk, 1 / 1024),
+        energy_kwh=_scale(energy, 1 / 1000),
+        unknown=_unknown(lines),
         sources=sources,
         others=dict(sorted(costs.others.items())),
     )
 
 
-def known(session: Session, device: str | None = None) -> tuple[Costs, list[CostSource]]:
-    """Returns what stages cost on a kind of device, and of which records: the store's and the committed ones."""
+def recorded_costs(session: Session, device: str | None = None) -> tuple[Costs, list[CostSource]]:
+    """Returns what stages cost on a kind of device, and which records say so: the store's and the committed ones."""
     costs = Costs(device or session.environment.device, session.environment.threads)
-    found = []
+    sources = []
     store = session.store
     for name, path in [(str(store.root), store.root), *_references()]:
         records = [record for record in reading.records(path) if isinstance(record, Record)]
         weigh = store_bytes(store) if path == store.root else record_bytes
         used = costs.take(records, weigh)
         if records:
-            found.append(CostSource(name, len(records), used))
-    return costs, found
+            sources.append(CostSource(name, len(records), used))
+    return costs, sources
 
 
 def within(session: Session, time: str | None) -> Deadline | None:
-    """Returns the limit that a text such as `2h` sets to a session's run, from now on; None for none.
+    """Returns the limit that a duration such as `2h` sets to a session's run, from now on; None for None.
 
-    What cells take is told by the same records as in a plan. Raises UserError for a text that is no time.
+    Uses the same recorded costs as `forecast`. Raises UserError for an invalid duration.
     """
-    return Deadline(seconds(time), known(session)[0], session.is_made) if time is not None else None
+    if time is None:
+        return None
+    costs, _ = recorded_costs(session)
+    return Deadline(seconds(time), costs, session.is_made)
 
 
 def _references() -> Iterable[tuple[str, Path]]:
-    folders = sorted(path for path in REFERENCES.glob("*") if (path / RECORDS_FILE).is_file())
+    folders = sorted(path for path in REFERENCES.glob("*") if StorePaths(path).is_reference)
     return [(f"leaderboards/reference/{path.name}", path) for path in folders]
 
 
@@ -139,62 +152,90 @@ def store_bytes(store: Store) -> Weigh:
         where = record.environment.env_class
         if step.stage == "measure":
             return _size([store.record_path(record.key, where)])
-        if step.stage == "calibrate":
-            return _size([store.calibration_path(step.key, where)])
         if step.stage == "personalise":
             return _size([store.adapter_path(step.key, where)]) or 0  # fine-tuned weights are not kept
         if step.stage == "generate":
             return _size([store.features_path(step.key, where), store.gallery_path(step.key, where)])
-        return _size(store.images_path(step.key, where).glob("*"))
+        return _size(store.stage_paths(step.key, where))
 
     return weigh
 
 
 def _size(paths: Iterable[Path]) -> int | None:
-    found = [path.stat().st_size for path in paths if path.is_file()]
-    return sum(found) if found else None
+    sizes = [path.stat().st_size for path in paths if path.is_file()]
+    return sum(sizes) if sizes else None
 
 
 def _lines(due: Sequence[StageStep], costs: Costs) -> list[ForecastLine]:
     named: dict[tuple[str, str], list[StageStep]] = {}
     for step in due:
         named.setdefault((step.stage, step.label), []).append(step)
-    ordered = sorted(named, key=lambda name: (_ORDER.index(name[0]), name[1]))
-    return [_line(name, [costs.usual(step) for step in named[name]]) for name in ordered]
+    lines = []
+    for name in sorted(named, key=lambda name: (_ORDER.index(name[0]), name[1])):
+        usual = [costs.usual(step) for step in named[name]]
+        lines.append(_line(name, usual))
+    return lines
 
 
 def _line(name: tuple[str, str], usual: Sequence[MedianCost | None]) -> ForecastLine:
-    found = [one for one in usual if one is not None]
-    seconds = _sum(one.wall_s for one in found)
+    seconds = peak = disk = energy = None
+    unknown = 0
+    for cost in usual:
+        if cost is None:
+            unknown += 1
+            continue
+        seconds = _add(seconds, cost.wall_s)
+        peak = _larger(peak, cost.peak_bytes)
+        disk = _add(disk, cost.disk_bytes)
+        energy = _add(energy, cost.energy_j)
     return ForecastLine(
         stage=name[0],
         what=name[1],
         runs=len(usual),
-        unknown=len(usual) - len(found),
-        each_s=None if seconds is None else seconds / len(found),
-        hours=None if seconds is None else seconds / 3600,
-        peak_gib=max((one.peak_bytes / GIB for one in found), default=None),
-        disk_mib=_sum((one.disk_bytes for one in found if one.disk_bytes is not None), 1 / MIB),
-        energy_wh=_sum((one.energy_j for one in found if one.energy_j is not None), 1 / 3600),
+        unknown=unknown,
+        each_s=None if seconds is None else seconds / (len(usual) - unknown),
+        hours=_scale(seconds, 1 / 3600),
+        peak_gib=_scale(peak, 1 / GIB),
+        disk_mib=_scale(disk, 1 / MIB),
+        energy_wh=_scale(energy, 1 / 3600),
     )
 
 
-def _sum(values: Iterable[float], scale: float = 1.0) -> float | None:
-    """Returns the sum in another unit, None where there is nothing to sum."""
-    found = list(values)
-    return sum(found) * scale if found else None
+def _add(total: float | None, value: float | None) -> float | None:
+    """Returns the sum of two numbers; one that is not known counts as none."""
+    if total is None or value is None:
+        return total if value is None else value
+    return total + value
+
+
+def _larger(first: float | None, second: float | None) -> float | None:
+    """Returns the larger of two numbers; one that is not known is ignored."""
+    if first is None or second is None:
+        return first if second is None else second
+    return max(first, second)
+
+
+def _scale(value: float | None, factor: float) -> float | None:
+    """Returns a number in another unit, None for one that is not known."""
+    return None if value is None else value * factor
 
 
 def _hours(lines: Sequence[ForecastLine], workers: int) -> float:
-    longest = max((line.each_s or 0.0 for line in lines if line.stage == "calibrate"), default=0.0) / 3600
-    return max(longest, sum(line.hours or 0.0 for line in lines) / workers)
+    longest = total = 0.0
+    for line in lines:
+        total += line.hours or 0.0
+        if line.stage == "calibrate" and line.each_s is not None:
+            longest = max(longest, line.each_s / 3600)
+    return max(longest, total / workers)
 
 
 def _unknown(lines: Sequence[ForecastLine]) -> list[str]:
-    """Returns one text a stage: what of it is not known, and of how many runs where it is so of some only."""
-    found: dict[str, list[str]] = {}
+    """Returns one text per stage: what of it is not known, and of how many runs where it is so of some only."""
+    labels: dict[str, list[str]] = {}
     for line in lines:
+        if not line.unknown:
+            continue
         some = f"{line.unknown} of {line.runs}" if line.unknown < line.runs else ""
-        named = f"{line.what} ({some})" if line.what and some else line.what or some
-        found.setdefault(line.stage, []).append(named)
-    return [f"{stage} {', '.join(what)}".strip() for stage, what in found.items()]
+        label = f"{line.what} ({some})" if line.what and some else line.what or some
+        labels.setdefault(line.stage, []).append(label)
+    return [f"{stage} {', '.join(of_stage)}".strip() for stage, of_stage in labels.items()]

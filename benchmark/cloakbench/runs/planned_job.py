@@ -65,12 +65,19 @@ def _compare(plan: Environment, here: Environment) -> None:
     """Raises IncompatibleWorker where records made here would be of another environment class than the plan's."""
     if here.env_class == plan.env_class:
         return
-    pairs = [("device", plan.device, here.device), ("threads", plan.threads, here.threads)]
-    pairs += [(name, plan.packages[name], here.packages.get(name)) for name in environment.DECISIVE]
-    other = [(name, old, new) for name, old, new in pairs if old != new]
-    expected = ", ".join(f"{name} {old}" for name, old, _ in other)
-    got = ", ".join(f"{name} {new}" for name, _, new in other)
-    raise _unfit(expected, got, "Their records would not pair: run on machines of one kind with the same packages.")
+    pairs: dict[str, tuple[object, object]] = {
+        "device": (plan.device, here.device),
+        "threads": (plan.threads, here.threads),
+    }
+    for name in environment.DECISIVE:
+        pairs[name] = plan.packages[name], here.packages.get(name)
+    expected, got = [], []
+    for name, (planned, actual) in pairs.items():
+        if planned != actual:
+            expected.append(f"{name} {planned}")
+            got.append(f"{name} {actual}")
+    hint = "Their records would not pair: run on machines of one kind with the same packages."
+    raise _unfit(", ".join(expected), ", ".join(got), hint)
 
 
 def _compare_code(plan: Environment, here: Environment) -> None:

@@ -66,9 +66,10 @@ def rescore(name: str, root: Path, images: Path | None = None) -> Rescored:
     suite = suites.load(name)
     size = registry.find(suite.surrogate).image_size
     planner = Planner(suite, digests(suite), PUBLIC_SALT, artists.for_calibration(suite, images, size))
-    loaded = {artist.name: artist for artist in artists.load(suite, images, size)}
-    usable = weights.sort_out(suite.metrics.every)  # downloads what is missing
-    work = _Rescoring(suite, planner, loaded, Store(root), usable)
+    loaded = {}
+    for artist in artists.load(suite, images, size):
+        loaded[artist.name] = artist
+    work = _Rescoring(suite, planner, loaded, Store(root))
     for path in list(work.store.records()):
         work.take(path)
     if work.counts["written"]:
@@ -84,9 +85,13 @@ class _Rescoring:
     planner: Planner
     artists: Mapping[str, Artist]
     store: Store
-    usable: weights.Sorted
     counts: Counter[str] = field(default_factory=Counter)
     left: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @cached_property
+    def usable(self) -> weights.Sorted:
+        """The metrics that can be computed; weights that are missing are downloaded when the first one is needed."""
+        return weights.sort_out(self.suite.metrics.every)
 
     @cached_property
     def references(self) -> dict[str, FeatureImages]:
@@ -135,8 +140,11 @@ class _Rescoring:
         for name in needed:
             source.measure(name)
         source.keep()
-        unusable = {name: self.usable.skipped[name] for name in needed if name in self.usable.skipped}
-        self.left.update((unusable | source.absent).items())
+        lacking = dict(source.absent)
+        for name in needed:
+            if name in self.usable.skipped:
+                lacking[name] = self.usable.skipped[name]
+        self.left.update(lacking.items())
         if source.absent:
             return True
         if cell.key == record.key and not source.values:
@@ -199,9 +207,12 @@ class _Source:
             kept = self.work.store.read_features(self.cell.keys["generate"], self.where)
         except CorruptFile:
             return {}
-        here = {space for space in kept if space in SPACES and weights.find(SPACES[space].weights).is_here}
-        same = [space for space in here if kept[space].network == SPACES[space].digest]
-        return {space: torch.from_numpy(kept[space].values).float() for space in same}
+        features = {}
+        for space, stored in kept.items():
+            network = SPACES.get(space)
+            if network is not None and weights.find(network.weights).is_here and stored.network == network.digest:
+                features[space] = torch.from_numpy(stored.values).float()
+        return features
 
     def _images(self, stage: str) -> list[Pixels] | None:
         return self._stored(self.cell.keys[stage])

@@ -29,7 +29,6 @@ from cloakbench.runs.entries import close, entries, on_family
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Environment, Record
 from cloakbench.schemas.suite import Suite
-from cloakbench.store.paths import MANIFEST
 from cloakbench.store.store import Store
 from cloakbench.submissions.sandbox.client import SandboxedSubmission
 from cloakbench.suites import load as suites
@@ -69,7 +68,7 @@ class Session:
         where = self.environment.env_class
         if step.stage == "calibrate":
             return self.store.calibration_path(step.key, where).exists()
-        return (self.store.images_path(step.key, where) / MANIFEST).exists()
+        return self.store.manifest_path(step.key, where).exists()
 
     def take_over(self) -> list[Cell]:
         """Adopts records of an older version of the suite and returns the cells without a usable record.
@@ -124,17 +123,24 @@ def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
 def _fitting(suite: Suite, choice: Choice, root: Path, threads: int) -> list[PlannedEntry]:
     """Returns the entries that the suite has operating points for; raises UserError where a named one has none."""
     planned = on_family(entries(choice.protections, root, threads), registry.family(suite.surrogate))
-    unbound = [entry for entry in planned if not entry.facts.budget.runs_at_strengths]
-    if suite.calibrated or not unbound:
+    if suite.calibrated:
         return planned
-    names = ", ".join(entry.facts.name for entry in unbound)
+    fitting, unbound = [], []
+    for entry in planned:
+        if entry.facts.budget.runs_at_strengths:
+            fitting.append(entry)
+        else:
+            unbound.append(entry.facts.name)
+    if not unbound:
+        return planned
+    names = ", ".join(unbound)
     if choice.protections:
         raise UserError(
             f"expected a suite that calibrates strengths for {names}, got {suite.name!r}",
             "A protection without an L-infinity limit is compared at matched quality only.",
         )
     _log.warning("left out, because %s calibrates no strengths: %s", suite.name, names)
-    return [entry for entry in planned if entry not in unbound]
+    return fitting
 
 
 def digests(suite: Suite) -> Digests:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple, TypeVar
+
+from cloakbench.files import PARTIAL
 
 T = TypeVar("T")
 MANIFEST = "manifest.json"
@@ -62,6 +64,15 @@ def is_signature(name: str) -> bool:
     return _SIGNATURE_NAME.fullmatch(name) is not None
 
 
+def write_order(name: str) -> tuple[bool, bool, str]:
+    """Returns what to sort paths below a store by, so that files are written before what says that they are whole.
+
+    Images come before their manifest, and records last.
+    """
+    path = PurePosixPath(name)
+    return path.parts[0] == "records", path.name == MANIFEST, name
+
+
 GALLERY = 4
 """Generations of the first seed that a store keeps for pages."""
 
@@ -91,9 +102,32 @@ class StorePaths:
         return self._folder("origins", key) / f"{env_class}.json"
 
     @property
+    def is_store(self) -> bool:
+        """Whether this is a store: it has records, or facts of suites."""
+        return (self.root / "records").is_dir() or (self.root / "facts").is_dir()
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether this is a folder of reference records."""
+        return (self.root / FACTS_FILE).is_file()
+
+    @property
+    def has_images(self) -> bool:
+        """Whether any stage's images are here; a folder of reference records has none."""
+        return (self.root / "images").is_dir()
+
+    @property
     def signatures(self) -> Path:
         """The folder of signed manifests."""
         return self.root / SIGNATURES
+
+    def signed_manifests(self) -> list[Path]:
+        """Returns the path of every manifest that may have a signature beside it, sorted."""
+        return sorted(self.signatures.glob("*.manifest"))
+
+    def unfinished(self) -> list[Path]:
+        """Returns the files and folders whose writing was interrupted, sorted."""
+        return sorted(self.root.rglob(f"{PARTIAL}*"))
 
     def stage_files(self) -> Iterator[Path]:
         """Yields the path of every file of a stage beside the records, sorted, manifests of images last."""
@@ -101,9 +135,20 @@ class StorePaths:
             files = sorted((self.root / kind).rglob("*"), key=lambda file: (file.name == MANIFEST, file))
             yield from (file for file in files if parse(file.relative_to(self.root).as_posix()))
 
+    def stage_paths(self, key: str, env_class: str) -> list[Path]:
+        """Returns the files of a stage whose output cells share: its images, or the search for a strength."""
+        images = self.images_path(key, env_class)
+        search = self.calibration_path(key, env_class)
+        files = sorted(images.iterdir()) if images.is_dir() else []
+        return [*files, search] if search.is_file() else files
+
     def stage_folders(self) -> list[Path]:
         """Returns the folder of every stage that has files beside the records, sorted; its name is the stage's key."""
         return [folder for kind in (*STAGE_KINDS, "origins") for folder in sorted((self.root / kind).glob("??/*"))]
+
+    def files(self) -> Iterator[Path]:
+        """Yields the path of every file and folder below the store."""
+        yield from self.root.rglob("*")
 
     def records(self) -> Iterator[Path]:
         """Yields the path of every record, sorted."""
@@ -120,6 +165,14 @@ class StorePaths:
     def images_path(self, key: str, env_class: str) -> Path:
         """Returns the folder of a stage's images."""
         return self._folder("images", key) / env_class
+
+    def manifest_path(self, key: str, env_class: str) -> Path:
+        """Returns the file that says that a stage's images are whole."""
+        return self.images_path(key, env_class) / MANIFEST
+
+    def image_paths(self, key: str, env_class: str) -> list[Path]:
+        """Returns the images of a stage that are here, in their order."""
+        return sorted(self.images_path(key, env_class).glob("*.png"))
 
     def image_path(self, key: str, env_class: str, number: int) -> Path:
         """Returns where one image of a stage lies, a PNG."""

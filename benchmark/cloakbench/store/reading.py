@@ -141,9 +141,9 @@ def is_reference(path: Path) -> bool:
     both.
     """
     staging.finish(path)
-    if not (path / FACTS_FILE).is_file():
+    if not StorePaths(path).is_reference:
         return False
-    if (path / "records").is_dir() or (path / "facts").is_dir():
+    if StorePaths(path).is_store:
         raise UserError(
             f"expected a store or a reference folder, got both in {path}",
             f"Move {FACTS_FILE}, {RECORDS_FILE} and {CANARIES_FILE} into a folder of their own.",
@@ -158,7 +158,7 @@ def export_reference(store: Path, suite: str | None, folder: Path) -> Loaded:
     `folder` is a store, and InfrastructureError where it cannot be written.
     """
     loaded = load(store, suite)
-    if (folder / "records").is_dir() or (folder / "facts").is_dir():
+    if StorePaths(folder).is_store:
         raise UserError(f"expected a folder for reference records, got the store {folder}", "Give another --out.")
     try:
         return _export(loaded, store, folder)

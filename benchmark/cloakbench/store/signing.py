@@ -12,7 +12,7 @@ from cloakbench.errors import InfrastructureError, UserError
 from cloakbench.files import write_whole
 from cloakbench.schemas.record import Record
 from cloakbench.store import key as keys
-from cloakbench.store.paths import SIGNATURES
+from cloakbench.store.paths import StorePaths
 
 NAMESPACE = "cloakbench"
 """A signature that was made for something else does not count."""
@@ -38,7 +38,7 @@ def sign(folder: Path, records: Iterable[Record], key: Path) -> Path:
     Raises UserError where ssh-keygen is missing or can't sign with this key.
     """
     text = manifest(records)
-    path = folder / SIGNATURES / f"{hashlib.sha256(text).hexdigest()[:16]}.manifest"
+    path = StorePaths(folder).signatures / f"{hashlib.sha256(text).hexdigest()[:16]}.manifest"
     write_whole(path, text)
     signature = path.with_suffix(".manifest.sig")
     signature.unlink(missing_ok=True)
@@ -61,7 +61,7 @@ def signed(folder: Path, allowed: Path) -> dict[str, str]:
     A manifest without such a signature counts for nothing, and nothing is verified without ssh-keygen.
     """
     signers: dict[str, str] = {}
-    for path in sorted((folder / SIGNATURES).glob("*.manifest")):
+    for path in StorePaths(folder).signed_manifests():
         text = path.read_bytes()
         signer = _signer(text, path.with_suffix(".manifest.sig"), allowed)
         if signer:

@@ -21,7 +21,7 @@ from cloakbench.schemas.suite import SuiteFacts
 from cloakbench.store import features, paths, staging
 from cloakbench.store.features import StoredFeatures
 from cloakbench.store.origins import Origin, Verb
-from cloakbench.store.paths import FACTS_FILE, MANIFEST, StorePaths
+from cloakbench.store.paths import StorePaths
 from cloakbench.system.locations import STORE_VARIABLE
 
 MAX_PIXELS = 2048 * 2048
@@ -39,7 +39,7 @@ class Store(StorePaths):
 
     def prepare(self) -> None:
         """Creates the store; raises UserError where it cannot be written, or is a folder of reference records."""
-        if (self.root / FACTS_FILE).is_file():
+        if self.is_reference:
             raise UserError(
                 f"expected a store, got the reference folder {self.root}",
                 f"Give another folder with --store or {STORE_VARIABLE}.",
@@ -143,19 +143,19 @@ class Store(StorePaths):
 
     def write_images(self, key: str, env_class: str, pixels: list[Pixels], facts: Mapping[str, Any]) -> None:
         """Keeps a stage's images as PNGs; the manifest, written last, says that they are whole."""
-        folder = self.images_path(key, env_class)
         for n, image in enumerate(pixels):
             self._write(self.image_path(key, env_class, n), images.encode(image))
         manifest = {"digests": [images.digest(p) for p in pixels], **facts}
-        self._write(folder / MANIFEST, to_json(manifest))
+        self._write(self.manifest_path(key, env_class), to_json(manifest))
 
     def read_images(self, key: str, env_class: str) -> tuple[list[Pixels], dict[str, Any]] | None:
         """Returns a stage's images and facts, None where there are none; raises CorruptFile where a digest differs."""
         folder = self.images_path(key, env_class)
-        if not (folder / MANIFEST).exists():
+        path = self.manifest_path(key, env_class)
+        if not path.exists():
             return None
         try:
-            manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+            manifest: dict[str, Any] = json.loads(path.read_bytes())
             pixels = self._decode([self.image_path(key, env_class, n) for n in range(len(manifest["digests"]))])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CorruptFile(f"the images in {folder} are damaged", "The stage runs again.") from error

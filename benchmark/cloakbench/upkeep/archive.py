@@ -19,7 +19,6 @@ from cloakbench.files import write_whole
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Record
 from cloakbench.store import key, paths, reading
-from cloakbench.store.paths import MANIFEST
 from cloakbench.store.reading import Loaded
 from cloakbench.store.store import Store
 
@@ -81,13 +80,14 @@ def _files(loaded: Loaded, own: list[Record], store: Store) -> Iterator[tuple[st
 
 def _protected(record: Record, store: Store) -> list[Path]:
     """Returns the files of a record's protected images; raises UserError where the store lacks them."""
-    folder = store.images_path(key.digest(record.components["protect"]), record.environment.env_class)
-    if not (folder / MANIFEST).is_file():
+    name, env_class = key.digest(record.components["protect"]), record.environment.env_class
+    if not store.manifest_path(name, env_class).is_file():
         raise UserError(
             f"expected the protected images of {record.key[:16]} ({record.artist}) in {store.root}, got none",
             "Pack from the store in which it ran; a reference folder has no images.",
         )
-    return [file for file in sorted(folder.iterdir()) if paths.parse(file.relative_to(store.root).as_posix())]
+    files = store.stage_paths(name, env_class)
+    return [file for file in files if paths.parse(file.relative_to(store.root).as_posix())]
 
 
 def unpack(archive: Path, folder: Path) -> None:

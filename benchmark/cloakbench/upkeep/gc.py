@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloakbench.errors import UserError
-from cloakbench.files import PARTIAL
 from cloakbench.store import key, reading
 from cloakbench.store.store import Store
 
@@ -30,7 +29,7 @@ def clear(store: Store, dry_run: bool = False) -> Cleared:
         raise UserError(f"expected a store, got {store.root}", "Correct --store.")
     referred = _referred(store)
     unused = [folder for folder in store.stage_folders() if folder.name not in referred]
-    partial = sorted(store.root.rglob(f"{PARTIAL}*"))
+    partial = store.unfinished()
     files = {*_files(unused), *_files(partial)}
     size = sum(file.stat().st_size for file in files)
     if not dry_run:

@@ -15,7 +15,7 @@ from cloakbench.files import find_links, to_json
 from cloakbench.schemas.suite import SuiteFacts
 from cloakbench.store import paths, reading
 from cloakbench.store.origins import Origin, Verb
-from cloakbench.store.paths import MANIFEST, StorePaths
+from cloakbench.store.paths import StorePaths
 from cloakbench.store.staging import Staging
 from cloakbench.store.store import CorruptFile, Store
 
@@ -115,7 +115,7 @@ class Intake:
     def _has(self, name: str) -> bool:
         file = paths.parse(name)
         if file is not None and file.kind == "images":
-            return (self.store.images_path(file.key, file.env_class) / MANIFEST).exists()
+            return self.store.manifest_path(file.key, file.env_class).exists()
         return (self.store.root / name).exists()
 
     def _write(self, path: Path, data: bytes) -> None:

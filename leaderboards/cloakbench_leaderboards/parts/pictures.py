@@ -58,7 +58,7 @@ class PictureFinder:
     @property
     def has_any(self) -> bool:
         """Whether the source holds pictures at all: a reference folder holds none."""
-        return (self.store.root / "images").is_dir()
+        return self.store.has_images
 
     def strip(
         self, record: Record, clean: Record | None, floor: Record | None, unprotected: Record | None
@@ -115,7 +115,7 @@ class PictureFinder:
         path = self.store.gallery_path(*address) if address else None
         if address is None or path is None or not path.is_file():
             return Picture(label, "", "not in this store", ())
-        images = sorted(self.store.images_path(*address).glob("*.png"))
+        images = self.store.image_paths(*address)
         source = self._add(*address, "mosaic", partial(_mosaic, path, MOSAIC * self.allowance))
         return Picture(label, source, words, tuple(map(self._full, of_gallery(images))))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloakbench.errors import UserError
-from cloakbench.store.paths import CANARIES_FILE, FACTS_FILE, RECORDS_FILE
+from cloakbench.store.paths import CANARIES_FILE, FACTS_FILE, RECORDS_FILE, StorePaths
 from cloakbench.store.reading import Loaded, load
 from cloakbench.submissions.naming import parse as parse_spelling
 
@@ -67,7 +67,8 @@ def parse(words: str) -> Reference:
 
 def _has_records(folder: Path) -> bool:
     """Returns whether a folder is a store or a reference; a submission's own folder, named as it is, is neither."""
-    return (folder / "facts.json").is_file() or (folder / "facts").is_dir()
+    paths = StorePaths(folder)
+    return paths.is_reference or bool(paths.facts())
 
 
 def inside(folder: Path, protection: str = "") -> Reference:

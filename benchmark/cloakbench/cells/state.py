@@ -1,0 +1,30 @@
+"""What a cell has produced so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cloakbench.cells.cost import Meter
+from cloakbench.cells.plan import Cell
+from cloakbench.images import Pixels
+
+
+@dataclass
+class CellState:
+    """The state of one cell: each stage reads what those before it filled in, and fills in its part."""
+
+    cell: Cell
+    strength: float = 0.0
+    calibration: list[tuple[float, dict[str, float]]] = field(default_factory=list)
+    meter: Meter = field(default_factory=Meter)
+    protected: list[Pixels] = field(default_factory=list)
+    cleaned: list[Pixels] = field(default_factory=list)
+    """What the mimic gets: the protected images after the attack's countermeasures."""
+    generated: list[Pixels] = field(default_factory=list)
+    clean_edits: list[Pixels] = field(default_factory=list)
+    """The same edits of the artist's clean images; empty for other attacks."""
+    quality: dict[str, list[float]] = field(default_factory=dict)
+    generations: dict[str, list[float]] = field(default_factory=dict)
+    sets: dict[str, float] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    digests: dict[str, list[str]] = field(default_factory=dict)
