@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import tiny
+import torch
 
+from cloakbench.cells.pipeline import Pipeline
 from cloakbench.metrics import weights
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Record
@@ -74,3 +76,27 @@ def test_keys_name_the_model_that_classifies_and_only_where_one_does(tmp_path):
     [plain, asking] = [planned(tmp_path, text) for text in (tiny.TEXT, WITH_CLASSIFIER)]
     assert plain.cells[0].recipes.measure.classifier is None
     assert asking.cells[0].recipes.measure.classifier == asking.planner.digests.models["mini-a"]
+
+
+def test_nothing_is_downloaded_before_a_run(tmp_path, monkeypatch):
+    """Planning and building a pipeline look at what is here; only `run` asks for more."""
+
+    def forbidden(metric):
+        raise AssertionError(f"asked for the weights of {metric}")
+
+    monkeypatch.setattr(weights, "obtain", forbidden)
+    session = planned(tmp_path, WITH_DISTS)
+    usable = weights.Sorted(frozenset(), {})
+    Pipeline(session.planner, session.store, session.environment, usable, session.device)
+    with pytest.raises(AssertionError, match="asked for the weights"):
+        run(session)
+
+
+def test_planning_leaves_the_threads_of_this_process(tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        session = planned(tmp_path, tiny.TEXT.replace("threads = 1", "threads = 3"))
+        assert (session.environment.threads, torch.get_num_threads()) == (3, 2)
+    finally:
+        torch.set_num_threads(before)

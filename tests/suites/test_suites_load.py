@@ -142,6 +142,14 @@ def test_editing_alone_ranks_nobody():
         check(suite)
 
 
+def test_a_suite_is_read_without_its_stages_being_known(tmp_path):
+    path = tmp_path / "future.toml"
+    path.write_text(tiny.TEXT.replace('"noise"', '"fog"').replace("countermeasures.noise", "countermeasures.fog"))
+    assert read.read(str(path)).attack("fog").countermeasure == "fog"
+    with pytest.raises(UserError, match=r"expected a countermeasure .*got 'fog'"):
+        suites.load(str(path))
+
+
 def test_every_part_of_a_chain_needs_its_table_and_has_to_exist():
     chained = AttackSpec(name="both", countermeasure="noise+blurr", mimicry="dreambooth", model="mini-a")
     tables = {"noise": {"sigma": 0.05}, "blurr": {}}

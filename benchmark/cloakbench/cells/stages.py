@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import ParamSpec, TypeVar
 
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from cloakbench import images
 from cloakbench.attacks import catalogue
@@ -56,10 +57,14 @@ class Stages:
         self.environment = environment
         self.device = torch.device(device)
         self.dtype: torch.dtype = getattr(torch, self.suite.dtype)
-        self.perceptual = perceptual.distance(self.suite.perceptual, self.device)
         self.metrics = metrics
         self._faults: dict[str, guard.SubmissionFault] = {}
         self._quality: dict[str, dict[str, list[float]]] = {}
+
+    @cached_property
+    def perceptual(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The suite's perceptual distance, loaded when a stage first needs it."""
+        return perceptual.distance(self.suite.perceptual, self.device)
 
     def model(self, alias: str) -> BaseModel:
         """Returns the base model behind an alias on the run's device, in the suite's precision."""
