@@ -1,1 +1,1 @@
-"""The unit of work: its plan, key, seeds, run, record and place in the store."""
+"""Cells, the unit of work: planning them, their recipes and order, and running their stages."""

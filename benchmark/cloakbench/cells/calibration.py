@@ -21,17 +21,18 @@ GRID = 64
 """Strengths are multiples of 1/64."""
 
 
-class NotReached(BenchmarkError):  # noqa: N818 - says what became of the search
+class NotReached(BenchmarkError):  # noqa: N818 - a result of the search
     """No strength of the grid meets the target."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationTarget:
-    """What is sought: no metric past its limit, and the first better by at most `tolerance` where it can be."""
+    """The goal of a search: no metric is past its limit, and the matched metric is close to its own."""
 
     limits: Mapping[str, float]
     """Worst value allowed of each quality metric: the target of the matched one first, then the gates."""
     tolerance: float
+    """By how much the matched metric may be better than its limit."""
 
     @property
     def metric(self) -> str:
@@ -52,7 +53,7 @@ class CalibrationTarget:
         return self._lead(self.metric, quality) > self.tolerance
 
     def _lead(self, name: str, quality: Mapping[str, float]) -> float:
-        """Returns by how much a metric is better than its limit."""
+        """Returns by how much a metric is better than its limit; negative where it is worse."""
         lead = quality[name] - self.limits[name]
         return lead if catalogue.find(name).higher_is_better else -lead
 
@@ -105,7 +106,7 @@ def _format_values(quality: Mapping[str, float], names: Sequence[str]) -> str:
 
 @dataclass(slots=True)
 class CalibrationSearch:
-    """One search: strengths are tried on the calibration images, each once, and each try is kept at once."""
+    """One search: tries strengths on the calibration images, none twice, and stores each try when it is measured."""
 
     metrics: Sequence[str]
     artists: Sequence[Artist]

@@ -25,7 +25,7 @@ class Meter:
         self._others: list[tuple[float, int]] = []
 
     def add_process(self, busy_s: float, peak_bytes: int) -> None:
-        """Adds the processor seconds and the peak memory of another process to the stage under way."""
+        """Adds the processor seconds and the peak memory of another process to the stage that is being measured."""
         self._others.append((busy_s, peak_bytes))
 
     def run(self, name: str, compute: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
@@ -51,7 +51,7 @@ class Meter:
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measures the block; on a GPU, device time is wall time up to its synchronisation."""
+        """Measures the block; on a GPU, device time is the wall time until the GPU is idle."""
         peak.reset()
         self._others.clear()
         wall, busy, taken = time.monotonic(), time.process_time(), energy.joules()
@@ -74,5 +74,5 @@ class Meter:
         )
 
     def cached(self, name: str, cost: StageCost) -> None:
-        """Notes that a stage's output came from the store, with what it cost when it was made."""
+        """Notes that a stage's output came from the store, with what it cost to compute it."""
         self.costs[name] = cost.model_copy(update={"cached": True})

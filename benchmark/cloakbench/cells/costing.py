@@ -1,4 +1,4 @@
-"""What stages will cost, from what stages of the same kind cost before."""
+"""Estimates what stages cost, from the recorded costs of stages of the same kind."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _COSTLESS = {
     *("parents", "seed", "package", "protection_version", "tolerance", "strength"),
     *("judge", "perceptual", "weights", "classifier"),
 }
-"""Fields of a recipe that change a stage's output, and not how long it takes."""
+"""Fields of a recipe that change the output of a stage but not its cost."""
 
 
 class StageStep(NamedTuple):
-    """One stage of one cell: its name and label on a table, its kind, and the key under which cells share it."""
+    """One stage of one cell: its name, its label on a table, its kind, and its key."""
 
     stage: str
     label: str
     kind: str
-    """Digest of what decides the cost: stages of one kind on one device cost alike."""
+    """Digest of what decides the cost: stages of one kind on one device cost the same."""
     key: str
 
 
@@ -50,12 +50,12 @@ def _kind(stage: str, content: Mapping[str, Any], images: int) -> str:
 
 
 def _extents(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a recipe as far as it costs."""
+    """Returns the part of a recipe that decides the cost."""
     return {name: _extent(value) for name, value in content.items() if name not in _COSTLESS}
 
 
 def _extent(value: Any) -> Any:
-    """Returns a value as far as it costs: of many texts or images only how many there are."""
+    """Returns the part of a value that decides the cost: the count of a list of texts, such as captions or digests."""
     if isinstance(value, Mapping):
         return _extents(value)
     if isinstance(value, list):
@@ -65,7 +65,7 @@ def _extent(value: Any) -> Any:
 
 
 class MedianCost(NamedTuple):
-    """Medians over the stages of one kind; `runs` is how many were recorded. None: nothing was."""
+    """Medians over the recorded stages of one kind, and how many there are; None where nothing was recorded."""
 
     runs: int
     wall_s: float
@@ -75,22 +75,22 @@ class MedianCost(NamedTuple):
 
 
 Weigh = Callable[[StageStep, Record], int | None]
-"""Bytes that a stage of a record has left on the disk; None where that is not known."""
+"""Returns the bytes on disk of a stage of a record; None where they are unknown."""
 
 
 @dataclass
 class Costs:
-    """What stages cost on one kind of device with so many threads, by kind of stage."""
+    """Recorded costs on one kind of device with one number of threads, by kind of stage."""
 
     device: str
     threads: int
     others: dict[str, int] = field(default_factory=dict)
-    """Records from other devices, by device: not used."""
+    """How many records of each other kind of device were left out."""
     _seen: dict[str, dict[str, tuple[StageCost, int | None]]] = field(default_factory=dict)
     _medians: dict[str, MedianCost] = field(default_factory=dict)
 
     def take(self, records: Iterable[Record], weigh: Weigh = lambda _step, _record: None) -> int:
-        """Adds records and returns how many were of this kind of device; a stage that cells share counts once."""
+        """Adds records and returns how many are of this kind of device; a stage that cells share counts once."""
         used = 0
         for record in records:
             where = record.environment
@@ -113,7 +113,7 @@ class Costs:
                 self._seen.setdefault(step.kind, {})[step.key] = (cost, weigh(step, record))
 
     def usual(self, step: StageStep) -> MedianCost | None:
-        """Returns what a stage usually costs, None where none of its kind was recorded."""
+        """Returns the median cost of a stage's kind, None where none was recorded."""
         if step.kind in self._seen and step.kind not in self._medians:
             self._medians[step.kind] = _median(list(self._seen[step.kind].values()))
         return self._medians.get(step.kind)

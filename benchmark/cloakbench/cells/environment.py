@@ -1,4 +1,4 @@
-"""Where cells run: recorded in every record, and the class within which arms may be paired."""
+"""The environment of a run: every record states it, and only records of one class are paired."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PACKAGES = (
     "pillow",
 )
 DECISIVE = ("torch", "diffusers", "transformers", "peft")
-"""Packages whose versions make another environment class."""
+"""Packages whose versions are part of the environment class."""
 
 
 def _version(package: str) -> str:

@@ -12,7 +12,7 @@ SELECTABLE = ("protection", "artist", "attack", "seed", "strength", "target")
 
 
 class Round(IntEnum):
-    """How much a cell adds to a board that has all before it."""
+    """How much a cell adds to a board that has all earlier rounds."""
 
     CONTROLS = 0
     """What every score needs: the controls at the first seed."""
@@ -43,7 +43,7 @@ def arranged(cells: Sequence[Cell]) -> list[Cell]:
     entry = _rank(cells, lambda cell: cell.entry.facts.name)
 
     def rank(cell: Cell) -> tuple[float, ...]:
-        # A strength that is sought stands before the given ones: the rank is made there.
+        # A calibrated point comes before given strengths: it carries the rank.
         given = 2.0 if cell.strength is None else cell.strength
         weaker = 0.0 if _is_first(cell, strongest) else -given
         block = (model[cell.attack.model], mimicry[cell.attack.mimicry], attack[cell.attack.name])
@@ -107,7 +107,7 @@ def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
 
 
 def _value(cell: Cell, field: str) -> str:
-    """Returns what a field is called in `--only`; empty for a strength that is sought, and a target that is not."""
+    """Returns the value of a field as `--only` writes it; empty for a strength or target that it lacks."""
     values = {
         "protection": cell.entry.facts.name,
         "artist": cell.artist.name,

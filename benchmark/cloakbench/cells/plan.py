@@ -1,4 +1,4 @@
-"""The plan: every cell of a run with the key of each of its stages, known before anything runs."""
+"""Plans a run: every cell with the key of each of its stages, before anything runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PlannedEntry:
 
     @property
     def isolation(self) -> str:
-        """How its code is kept apart, empty where it runs in the harness."""
+        """How its code is isolated; empty where it runs in the harness."""
         return self.instance.isolation if isinstance(self.instance, SandboxedSubmission) else ""
 
 
@@ -49,7 +49,7 @@ class Cell:
 
     entry: PlannedEntry
     strength: float | None
-    """None where it is sought: the cell is calibrated to `target`."""
+    """None for a cell that is calibrated to `target`."""
     artist: Artist
     attack: AttackSpec
     seed: int
@@ -60,7 +60,7 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """The key that the record lies under."""
+        """The key of the record."""
         return self.keys["measure"]
 
     @property
@@ -71,13 +71,13 @@ class Cell:
 
     @property
     def search(self) -> str:
-        """What is sought for it, for progress lines; empty where its strength is given."""
+        """Which search it needs, for progress lines; empty where its strength is given."""
         return "" if self.target is None else f"calibrating {self.entry.facts.name} to target {self.target:g}"
 
 
 @dataclass(frozen=True, slots=True)
 class Planner(RecipeBuilder):
-    """Turns a suite, its artists and the entries into cells."""
+    """Makes cells of a suite, its artists and the entries."""
 
     def cells(self, entries: Sequence[PlannedEntry], artists: Sequence[Artist]) -> list[Cell]:
         """Returns all cells, artist by artist, controls before protections; `ordering` says in which order they run."""
@@ -117,7 +117,7 @@ class Planner(RecipeBuilder):
         seed: int,
         target: float | None = None,
     ) -> Cell:
-        """Returns one cell with its recipes and keys; without a strength it is sought for `target`."""
+        """Returns one cell with its recipes and keys; without a strength it is calibrated to `target`."""
         recipes = self.build(entry.facts, strength, target, artist, attack, seed)
         return Cell(entry, strength, artist, attack, seed, key.by_stage(recipes.content()), recipes, target)
 

@@ -54,7 +54,7 @@ class RecipeBuilder:
     digests: Digests
     salt: str
     calibration: Sequence[Artist] = ()
-    """On whose images strengths are sought."""
+    """Artists on whose images strengths are calibrated."""
 
     def build(
         self,
@@ -69,9 +69,9 @@ class RecipeBuilder:
 
         Args:
             facts: The entry.
-            strength: At which it protects; None where it is sought for `target`.
-            target: Value of the suite's matching metric.
-            artist: Whose images.
+            strength: Strength of the protection; None for a cell that is calibrated to `target`.
+            target: Value of the suite's matching metric; None for a given strength.
+            artist: The artist whose images are protected and imitated.
             attack: One of the suite's.
             seed: Index, from which seeds are derived.
         """

@@ -81,10 +81,10 @@ class Stages:
         return usable
 
     def calibrate(self, work: CellState) -> None:
-        """Fills in the strength of a cell, and the search for it where it is sought.
+        """Fills in the strength of a cell, and the tries of the search where the cell is calibrated.
 
-        A search that the store holds is not repeated, one that was interrupted goes on. Raises NotReached where no
-        strength meets the target, and SubmissionFault.
+        A search continues from the tries in the store. Raises NotReached where no strength meets the target, and
+        SubmissionFault.
         """
         cell, matching = work.cell, self.suite.matching
         if cell.strength is not None:
@@ -130,7 +130,7 @@ class Stages:
 
     @contextlib.contextmanager
     def _ask_once(self, name: str) -> Iterator[None]:
-        """Raises what the submission failed with under this key before; it is not asked again."""
+        """Remembers a submission's fault under a key, and raises it at once the next time."""
         if name in self._faults:
             raise self._faults[name]
         try:
@@ -154,7 +154,7 @@ class Stages:
         work.quality = self._quality[name]
 
     def _ask(self, entry: PlannedEntry, strength: float, artist: Artist, meter: Meter) -> list[Pixels]:
-        """Returns protected images; the identity control is the clean arm and is never asked."""
+        """Returns protected images; those of the identity control are the originals."""
         if entry.instance is None or entry.facts.role is Role.IDENTITY:
             return list(artist.images)
         suite = self.suite
@@ -233,7 +233,7 @@ class Stages:
         return list(stage.apply(self.model(cell.attack.model), repeated, prompts * len(pixels), seeds, masks))
 
     def _seeds(self, artist: Artist, index: int, stage: str, count: int, first: int = 0) -> list[int]:
-        """Returns the seed of each of a stage's draws, from the draw `first` on."""
+        """Returns the seeds of `count` draws of a stage, from draw `first` on."""
         return [self.planner.seed(artist.name, index, stage, first + n) for n in range(count)]
 
     def _get_or_compute(

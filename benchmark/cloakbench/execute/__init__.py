@@ -1,1 +1,1 @@
-"""Runs cells and tells how far they are."""
+"""Executors: running cells in this process, in several, or on a Ray cluster, and reporting progress."""

@@ -19,10 +19,10 @@ class CellPipeline(Protocol):
         """Seeks the strengths that cells need; errors are ignored here, because each affected cell records them."""
 
     def run(self, cell: Cell) -> Record:
-        """Returns the record of a cell that ran in this process; a strength not yet sought is sought first."""
+        """Runs a cell in this process, with the search for its strength where it is missing; returns its record."""
 
     def lost(self, cell: Cell, reason: str) -> Record:
-        """Returns the record of a cell that took the processes down in which it ran."""
+        """Returns the record of a cell whose worker processes died."""
 
 
 class Executor(Protocol):
@@ -30,7 +30,7 @@ class Executor(Protocol):
 
     @property
     def count(self) -> int | None:
-        """How many cells run at once; None where only the run finds out."""
+        """How many cells run at once; None where it is known only during the run."""
 
     def run(
         self, cells: Sequence[Cell], work: CellPipeline, report: Reporter, may_start: MayStart = always
@@ -48,7 +48,7 @@ class InlineExecutor:
     ) -> list[Outcome]:
         """Returns how every cell ended that was given out, in order; an interruption keeps what is finished.
 
-        Strengths are sought before anything is learned.
+        All strengths are searched before any model learns.
         """
         outcomes = []
         work.calibrate(takewhile(lambda _: may_start(), cells), report.say)

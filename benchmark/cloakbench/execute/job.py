@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cloakbench.schemas.record import Environment, ProtectionFacts
 
 
-class IncompatibleWorker(InfrastructureError):  # noqa: N818 - says what a process is
+class IncompatibleWorker(InfrastructureError):  # noqa: N818 - a property of a process
     """This process can't run cells of the plan: its records would be of another environment class."""
 
 

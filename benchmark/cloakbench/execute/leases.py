@@ -1,15 +1,15 @@
-"""Leases of a machine's devices: which of several GPUs a process computes on."""
+"""Assigns the GPUs of a machine to processes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-"""The variable that shows a process some GPUs only."""
+"""The variable that limits which GPUs a process sees."""
 
 
 class Leases:
-    """Lends devices to processes, each time the one that the fewest have.
+    """Assigns devices to processes: always the one with the fewest processes.
 
     Example:
         >>> leases = Leases(["0", "1"])
@@ -24,7 +24,7 @@ class Leases:
         self._lent = dict.fromkeys(devices, 0)
 
     def take(self) -> str | None:
-        """Returns the device for one more process, None where there are none to lend."""
+        """Returns the device for one more process, None where there are no devices."""
         if not self._lent:
             return None
         device = min(self._lent, key=lambda name: self._lent[name])
@@ -32,16 +32,16 @@ class Leases:
         return device
 
     def give_back(self, device: str | None) -> None:
-        """Ends one lease of a device."""
+        """Notes that a process with a device has ended."""
         if device is not None:
             self._lent[device] -= 1
 
 
 def names(kinds: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    """Returns the names to lend of devices whose kinds are given in order: those of the first one's kind.
+    """Returns the names of the devices that a run may use: those of the first one's kind.
 
-    Records of two kinds of device do not pair, so that one run keeps to one kind. Where the user has chosen some
-    already (CUDA_VISIBLE_DEVICES), these are named as there.
+    Records of two kinds of device do not pair, so a run uses one kind. Where CUDA_VISIBLE_DEVICES is set, the names are
+    those in it.
 
     Example:
         >>> names(["H100", "H100", "T4"], {})

@@ -26,7 +26,7 @@ _CONTEXT = multiprocessing.get_context("spawn")
 
 @dataclass
 class LocalExecutor:
-    """Runs cells in `count` processes, each on the device that it is lent, if any."""
+    """Runs cells in `count` processes; each gets one of the devices, if there are any."""
 
     job: RunnerFactory
     root: Path

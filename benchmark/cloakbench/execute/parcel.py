@@ -1,4 +1,4 @@
-"""What travels between two stores where cells run without a shared disk: files by their path below the store."""
+"""Bundles of files, by their path below a store, for workers without a shared disk."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FileBundle = Mapping[str, bytes]
 
 
 def shared(cell: Cell) -> frozenset[str]:
-    """Returns the keys of all that other cells need too: who runs second finds it in the store."""
+    """Returns the keys of a cell's stages whose output other cells need, too."""
     keys = {cell.keys[stage] for stage in SHARED if stage in cell.keys}
     clean_edit = key.clean_edit(cell.recipes)
     return frozenset(keys if clean_edit is None else {*keys, clean_edit})
 
 
 def pack_for(cell: Cell, store: Store, env_class: str) -> FileBundle:
-    """Returns what a store holds already of the images that a cell needs, and of the search for its strength."""
+    """Returns the images that a cell needs, and the search for its strength, as far as a store has them."""
     files = []
     for name in sorted(shared(cell)):
         if store.is_usable(name, env_class):
@@ -34,7 +34,7 @@ def pack_for(cell: Cell, store: Store, env_class: str) -> FileBundle:
 
 
 def pack_new(store: Store, packed: FileBundle) -> FileBundle:
-    """Returns all that a store holds, but for files that are still as in `packed`."""
+    """Returns all files of a store but those that are the same in `packed`."""
     return {name: data for name, data in _read(store.files(), store).items() if packed.get(name) != data}
 
 

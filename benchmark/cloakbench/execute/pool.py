@@ -18,7 +18,7 @@ PATIENCE_S = 30.0
 """Seconds without a ready worker after which a run reports that it waits."""
 
 
-class WorkerDied(Exception):  # noqa: N818 - says what became of a process
+class WorkerDied(Exception):  # noqa: N818 - an event, not a mistake
     """A worker process died; `node_lost`: its whole node went away, so its cell is not to blame."""
 
     def __init__(self, how: str, node_lost: bool = False) -> None:
@@ -77,7 +77,7 @@ class Dispatcher(Generic[H]):
         """Returns how every cell ended that was given out, in order, by `count` processes or fewer.
 
         A process that dies is replaced and its cell run again; one that takes that one down too is given up, with a
-        record that says so. Raises what went wrong in a process, and InfrastructureError where none of this helps.
+        record that says so. Raises the error of a worker, and InfrastructureError where too many workers die.
         """
         schedule = CellQueue(cells)
         self.report.begin(len(cells))
@@ -149,7 +149,7 @@ class Dispatcher(Generic[H]):
         self.workers.append(self.pool.start())
 
     def _do_without(self, worker: H, why: IncompatibleWorker) -> None:
-        """Goes on with the other workers: a replacement would most likely be incompatible, too."""
+        """Continues with the other workers: a replacement would most likely be incompatible, too."""
         self.workers.remove(worker)
         self.pool.stop(worker)
         if not self.workers:

@@ -16,7 +16,7 @@ from cloakbench.schemas.record import Record
 
 
 class Outcome(NamedTuple):
-    """How a cell ended: what a run remembers of its record, which is in the store."""
+    """How a cell ended; its record is in the store."""
 
     key: str
     status: Status
@@ -24,27 +24,27 @@ class Outcome(NamedTuple):
 
     @classmethod
     def of(cls, record: Record) -> Outcome:
-        """Returns the outcome that a record tells."""
+        """Returns the outcome of a record's cell."""
         return cls(record.key, record.status, record.reason)
 
 
 class Reporter(Protocol):
-    """What a run and its executor tell while they work."""
+    """Receives the progress of a run."""
 
     def say(self, text: str) -> None:
-        """Says what is done before the first cell."""
+        """Shows a sentence."""
 
     def begin(self, total: int) -> None:
-        """Says how many cells are to be run."""
+        """Notes how many cells follow."""
 
     def start(self, cell: Cell) -> None:
-        """Says which cell runs now."""
+        """Notes that a cell starts."""
 
     def finish(self, cell: Cell, outcome: Outcome) -> None:
-        """Says how a cell ended."""
+        """Notes how a cell ended."""
 
     def end(self) -> None:
-        """Says that no more cells follow."""
+        """Notes that no more cells follow."""
 
 
 class Lines:
@@ -60,7 +60,7 @@ class Lines:
         self._total, self._done, self._began = total, 0, time.monotonic()
 
     def start(self, cell: Cell) -> None:
-        """Says nothing: the line comes when the cell ends."""
+        """Writes nothing: the line comes when the cell ends."""
 
     def finish(self, cell: Cell, outcome: Outcome) -> None:
         """Writes the cell's line, with the time left by the pace so far."""
@@ -70,7 +70,7 @@ class Lines:
         self.say(f"[{self._done}/{self._total}] {outcome.status} {cell.label}, {left / 60:.1f} min left{reason}")
 
     def end(self) -> None:
-        """Nothing to close."""
+        """Does nothing."""
 
 
 class ProgressBar:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class Actor:
-    """Keeps models from cell to cell, and no files.
+    """Runs cells one after the other; models stay loaded, files are removed after each cell.
 
-    What is given in a list is a reference to be looked up here: the plan once, each artist when its first cell comes.
+    An argument in a list is a Ray reference that this process resolves: the job once, each artist with its first cell.
     """
 
     def __init__(self, variables: Mapping[str, str]) -> None:
@@ -33,7 +33,7 @@ class Actor:
         self._artists: dict[str, Artist] = {}
 
     def open(self, job: Sequence[Any]) -> str | Exception:
-        """Returns the name of this node, or what is in the way of running cells on it."""
+        """Returns the name of this node, or the error that prevents running cells on it."""
         import ray
 
         try:
@@ -43,7 +43,7 @@ class Actor:
         return str(ray.get_runtime_context().get_node_id())
 
     def run(self, task: Task, artist: Sequence[Any], parcel: FileBundle) -> tuple[Outcome, FileBundle] | Exception:
-        """Returns how a cell ended with all files that it left, or what went wrong; `parcel` holds what it needs."""
+        """Returns how a cell ended with all files that it wrote, or the error; `parcel` holds what it needs."""
         from cloakbench.execute.parcel import pack_new, unpack
         from cloakbench.store.store import Store
 
@@ -67,7 +67,7 @@ class Actor:
         return self._artists[name]
 
     def close(self) -> None:
-        """Ends what runs beside this process, and leaves nothing on the disk."""
+        """Stops the submission processes and removes the scratch store."""
         if self._runner is not None:
             self._runner.close()
         shutil.rmtree(self._root, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Which cell runs next, on every executor: shared stages run once, and lost cells run again."""
+"""Decides which cell runs next, on every executor: shared stages run once, and lost cells run again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cloakbench.schemas.kinds import Status
 TRIES = 2
 """Attempts per cell when its worker dies."""
 LOST = 3
-"""Cells given up in a row after which the run ends: then the machine or the harness is at fault."""
+"""Cells given up in a row that end the run: then the machine or the harness is at fault."""
 STARTS = 3
 """Workers that may die in a row before they have a cell."""
 
@@ -22,8 +22,8 @@ STARTS = 3
 class CellQueue:
     """The cells of a run in their order: those that wait, those that run, and how the others ended.
 
-    Of cells that need the same strength sought, or the same protected or cleaned images, one runs at a time until
-    these are made.
+    Of cells that share a search for a strength, or protected or cleaned images, one runs at a time until these are
+    computed.
     """
 
     def __init__(self, cells: Sequence[Cell]) -> None:
@@ -40,21 +40,21 @@ class CellQueue:
         self._outcomes: dict[str, Outcome] = {}
 
     def stop(self) -> None:
-        """Gives up the cells that wait: those that run are the last."""
+        """Drops the cells that wait; those that run are the last."""
         self._order = [key for key in self._order if key not in self._waiting]
         self._waiting.clear()
 
     @property
     def is_done(self) -> bool:
-        """Whether every cell has ended that was not given up."""
+        """Whether every cell that was not dropped has ended."""
         return len(self._outcomes) == len(self._order)
 
     def outcomes(self) -> list[Outcome]:
-        """Returns how the cells ended that have, in the order of the plan."""
+        """Returns the outcomes of the cells that have ended, in the order of the plan."""
         return [self._outcomes[key] for key in self._order if key in self._outcomes]
 
     def take(self) -> Cell | None:
-        """Returns the first cell that may run now and counts it as running; None where all have to wait."""
+        """Returns the first cell that may run now and counts it as running; None where all must wait."""
         for key, cell in self._waiting.items():
             if not any(self._making[name] for name in self._shared[key] - self._made):
                 del self._waiting[key]
@@ -73,7 +73,7 @@ class CellQueue:
             self._made |= self._shared[cell.key]
 
     def put_back(self, cell: Cell) -> None:
-        """Lets a running cell run again, first of all: the machine was lost, which is not the cell's doing."""
+        """Puts a running cell first in the queue again: its node was lost, and the cell is not to blame."""
         self._making.subtract(self._shared[cell.key])
         self._waiting = {cell.key: cell, **self._waiting}
 

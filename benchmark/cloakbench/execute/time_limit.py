@@ -13,7 +13,7 @@ from cloakbench.cells.plan import Cell
 from cloakbench.errors import UserError
 
 MayStart = Callable[[], bool]
-"""Asked by an executor before it gives out a cell; after one False no further cell is given out."""
+"""An executor calls it before it starts a cell; after one False it starts no further cell."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -38,15 +38,15 @@ def seconds(text: str) -> float:
 
 @dataclass
 class CostEstimator:
-    """What cells will take, one after the other: a stage that they share counts for the first alone."""
+    """Estimates the seconds of cells, one after the other: a stage that cells share counts once."""
 
     costs: Costs
     is_made: Callable[[StageStep], bool] = lambda _step: False
-    """Whether a stage's output lies in the store already."""
+    """Whether the store has a stage's output."""
     _counted: set[str] = field(default_factory=set)
 
     def next(self, cell: Cell) -> float:
-        """Returns the seconds that a cell adds to those before it; a stage of which nothing is recorded adds none."""
+        """Returns the seconds that a cell adds to those before it; a stage without recorded costs adds none."""
         seconds = 0.0
         for step in self.due(cell):
             usual = self.costs.usual(step)
@@ -54,7 +54,7 @@ class CostEstimator:
         return seconds
 
     def due(self, cell: Cell) -> list[StageStep]:
-        """Returns the stages that a cell adds to those before it, and takes note of them."""
+        """Returns the stages that a cell adds to those before it, and remembers them."""
         due = [step for step in steps(cell.recipes) if step.key not in self._counted and not self.is_made(step)]
         self._counted |= {step.key for step in due}
         return due
@@ -62,7 +62,7 @@ class CostEstimator:
 
 @dataclass
 class Deadline:
-    """So many seconds from now on."""
+    """A time limit in seconds, from now on."""
 
     limit_s: float
     costs: Costs
@@ -73,7 +73,7 @@ class Deadline:
         self._began = self.clock()
 
     def fitting(self, cells: Sequence[Cell], workers: int = 1) -> list[Cell]:
-        """Returns the first of the cells, as many as usually fit; what nothing is recorded of counts as nothing."""
+        """Returns the first of the cells, as many as usually fit; stages without recorded costs count as nothing."""
         estimator, remaining_s = CostEstimator(self.costs, self.is_made), self.limit_s * workers
         for n, cell in enumerate(cells):
             remaining_s -= estimator.next(cell)

@@ -27,12 +27,12 @@ def check(folder: Path, names: Iterable[str], verb: Verb) -> None:
 
 
 def write(folder: Path, files: Mapping[str, bytes], verb: Verb) -> None:
-    """Writes files into a folder, which is made where it is missing, and notes their digests beside them.
+    """Writes files into a folder, creates it where it is missing, and notes their digests in it.
 
     Args:
         folder: Where the files go.
         files: The bytes of each file by its name.
-        verb: Who writes; only the same verb may replace the files later.
+        verb: The verb that writes; only the same verb may replace the files later.
 
     Raises:
         UserError: A file of another origin has one of the names, or the folder cannot be written.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectOptions:
-    """What a protection is asked for; raises UserError for values out of range.
+    """Options of a protection; raises UserError for values out of range.
 
     Attributes:
         strength: In (0, 1]; 1 uses the whole budget.

@@ -1,4 +1,4 @@
-"""Canaries: control cells that run again beside their records, to see whether the environment still gives the same."""
+"""Canaries: control cells that run again, which shows whether the environment still gives the recorded results."""
 
 from __future__ import annotations
 

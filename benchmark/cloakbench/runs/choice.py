@@ -1,4 +1,4 @@
-"""What a user asks a run for; readable without torch."""
+"""The options of a run; imports no torch."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a user asked for; the controls always come along."""
+    """Which cells a run has; the controls are always among them."""
 
     suite: str
     protections: Sequence[str] = ()
-    """Empty: every installed one."""
+    """Spellings; empty for all that are installed."""
     images: Path | None = None
     only: Sequence[str] = ()
     limit: int | None = None
     model: str | None = None
     """Base model instead of the suite's; for the user's own images only."""
     salt_file: Path | None = None
-    """Holds the secret salt of an official run; None: the public salt."""
+    """File with the secret salt of an official run; None for the public salt."""

@@ -93,7 +93,7 @@ def _all_others(store: Path, threads: int) -> list[PlannedEntry]:
 def _claims(offer: Offer, spelling: str, digest: str, worker: SandboxedSubmission) -> Claims:
     """Returns what a protection says about itself: from the user's cache, or else from its process.
 
-    Starting a process takes seconds, so that each state of the code (its files' `digest`) is asked once. The answer is
+    Starting a process takes seconds, so it happens once per state of the code (`digest`). The answer is
     the only source of the entry's facts, and what its images are held to: a process that says something else later
     changes nothing.
     """

@@ -33,13 +33,13 @@ class CostSource:
 
 @dataclass(frozen=True, slots=True)
 class ForecastLine:
-    """All stages of one name that are still to run; None where nothing is recorded of any of them."""
+    """All stages of one name that are still to run; a figure is None where nothing was recorded."""
 
     stage: str
     what: str
     runs: int
     unknown: int
-    """Stages of whose kind nothing is recorded: they are in no sum."""
+    """Stages of whose kind nothing was recorded; no sum counts them."""
     each_s: float | None
     hours: float | None
     peak_gib: float | None
@@ -49,7 +49,7 @@ class ForecastLine:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a run will take. Sums hold what is known; `unknown` names what is in none of them."""
+    """Estimated cost of a run. Sums hold what is recorded; `unknown` names what they lack."""
 
     suite: str
     version: int
@@ -59,7 +59,7 @@ class Forecast:
     missing: int
     lines: list[ForecastLine]
     hours: dict[int, float]
-    """By number of workers. One worker seeks one strength from beginning to end."""
+    """By number of workers. Several workers do not share one search for a strength."""
     peak_gib: float | None
     """Of one worker: the largest of the stages' medians."""
     disk_gib: float | None
@@ -141,7 +141,7 @@ def _references() -> Iterable[tuple[str, Path]]:
 
 
 def record_bytes(step: StageStep, record: Record) -> int | None:
-    """Returns the size of a record, which the stage `measure` leaves behind; None for other stages."""
+    """Returns the size of a record, which is what the stage `measure` writes; None for other stages."""
     return len(record.model_dump_json()) if step.stage == "measure" else None
 
 
@@ -153,7 +153,7 @@ def store_bytes(store: Store) -> Weigh:
         if step.stage == "measure":
             return _size([store.record_path(record.key, where)])
         if step.stage == "personalise":
-            return _size([store.adapter_path(step.key, where)]) or 0  # fine-tuned weights are not kept
+            return _size([store.adapter_path(step.key, where)]) or 0  # fine-tuned weights are not stored
         if step.stage == "generate":
             return _size([store.features_path(step.key, where), store.gallery_path(step.key, where)])
         return _size(store.stage_paths(step.key, where))

@@ -62,7 +62,7 @@ def _unfit(expected: str, got: str, hint: str) -> IncompatibleWorker:
 
 
 def _compare(plan: Environment, here: Environment) -> None:
-    """Raises IncompatibleWorker where records made here would be of another environment class than the plan's."""
+    """Raises IncompatibleWorker where the environment class here is not the plan's."""
     if here.env_class == plan.env_class:
         return
     pairs: dict[str, tuple[object, object]] = {

@@ -1,4 +1,4 @@
-"""Bringing old records up to a suite's present metrics from kept features and images; no attack runs again."""
+"""Brings old records up to a suite's present metrics from stored features and images; no attack runs again."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class _Rescoring:
             self.counts["current"] += 1
 
     def _present(self, record: Record) -> Cell | None:
-        """Returns the suite's present cell of a record, None where it has none that was made in the same way."""
+        """Returns the suite's present cell of a record, None where its recipes before `measure` differ."""
         artist = self.artists.get(record.artist)
         if artist is None or record.attack.name not in {attack.name for attack in self.suite.attacks}:
             return None
@@ -156,7 +156,7 @@ class _Rescoring:
 
 
 class _Source:
-    """What the store kept of one record, and the values computed from it."""
+    """The stored images and features of one record, and the values computed from them."""
 
     def __init__(self, work: _Rescoring, cell: Cell, record: Record) -> None:
         self.work, self.cell, self.where = work, cell, record.environment.env_class
@@ -196,13 +196,13 @@ class _Source:
         return generations.GenerationScores(quality.measure([name], protected, artist.images))
 
     def keep(self) -> None:
-        """Keeps features that were computed from kept images just now."""
+        """Stores features that were computed from stored images."""
         if set(self.generated.known) - self.known:
             kept = pipeline.rounded(self.generated)
             self.work.store.write_features(self.cell.keys["generate"], self.where, kept)
 
     def _features(self) -> dict[str, Tensor]:
-        """Returns the kept features of networks that are here with the same weights."""
+        """Returns the stored features of networks that are here with the same weights."""
         try:
             kept = self.work.store.read_features(self.cell.keys["generate"], self.where)
         except CorruptFile:
@@ -218,7 +218,7 @@ class _Source:
         return self._stored(self.cell.keys[stage])
 
     def _stored(self, name: str) -> list[Pixels] | None:
-        """Returns the images kept under a key, None where there are none or they are damaged."""
+        """Returns the images under a key, None where there are none or they are damaged."""
         try:
             stored = self.work.store.read_images(name, self.where)
         except CorruptFile:

@@ -64,7 +64,7 @@ class Session:
         return self.missing()[: self.limit]
 
     def is_made(self, step: StageStep) -> bool:
-        """Returns whether the output of a stage that cells share lies in the store."""
+        """Returns whether the store has the output of a stage that cells share."""
         where = self.environment.env_class
         if step.stage == "calibrate":
             return self.store.calibration_path(step.key, where).exists()

@@ -37,10 +37,10 @@ class StageRecipe(_Content):
 
 
 class ProtectionOrder(_Content):
-    """What a protection is asked for, but for the strength."""
+    """The request to a protection, without the strength."""
 
     version: int
-    """Of the harness's code that asks and checks."""
+    """Version of the harness's code that requests and checks the images."""
     protection: str
     protection_version: str
     package: str
@@ -90,7 +90,7 @@ class ProtectRecipe(ProtectionOrder, StageRecipe):
 
     stage: Literal["protect"] = "protect"
     strength: float | None = None
-    """None where it is sought: it follows from the parent `calibrate`."""
+    """None for a calibrated cell: the strength follows from the parent `calibrate`."""
 
     @property
     def label(self) -> str:
@@ -140,7 +140,7 @@ class ChainRecipe(StageRecipe):
 
 
 class ClassImages(_Content):
-    """The images of the class that a mimic learns beside the artist's."""
+    """Images of the class, which a mimic learns in addition to the artist's images."""
 
     word: str
     sampling: Sampling

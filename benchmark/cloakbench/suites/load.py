@@ -1,4 +1,4 @@
-"""Suites that are read and checked, for another model where asked, and what pages say about them."""
+"""Loads suites: reads and checks them, moves them to another base model, and collects the facts that pages show."""
 
 from __future__ import annotations
 
