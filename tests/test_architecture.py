@@ -95,3 +95,20 @@ def test_test_files_have_names_of_their_own():
     """There are no packages of tests, so that two files of one name would hide each other."""
     names = [path.name for folder in ("tests", "submissions") for path in (ROOT / folder).rglob("test_*.py")]
     assert sorted(set(names)) == sorted(names)
+
+
+def test_text_files_do_not_depend_on_the_locale():
+    """Without an encoding Python takes that of the locale, in which a file of UTF-8 is misread or refused."""
+    dependent = []
+    for path in SOURCES:
+        if "tests" not in path.parts:
+            calls = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
+            dependent += [f"{named(path)}:{call.lineno}" for call in calls if has_no_encoding(call)]
+    assert dependent == []
+
+
+def has_no_encoding(call):
+    method = getattr(call.func, "attr", "")
+    takes_name = method == "read_text" and call.args  # of a distribution's files, or an encoding by position
+    is_text = method in {"read_text", "write_text"} and not takes_name
+    return is_text and "encoding" not in {keyword.arg for keyword in call.keywords}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import struct
@@ -13,8 +14,10 @@ import tiny
 from PIL import Image, ImageCms
 
 from cloakbench import image_files, images
+from cloakbench.datasets import artists
 from cloakbench.errors import UserError
 from cloakbench.image_files import decode
+from cloakbench.suites import load as suites
 
 
 def saved(image: Image.Image, form: str = "PNG", **options) -> bytes:
@@ -193,3 +196,14 @@ def test_names_that_differ_only_in_case_or_normal_form_are_refused(tmp_path, pai
         pytest.skip("this file system holds one of the two names only")
     with pytest.raises(UserError, match="differ in more than case"):
         image_files.read_folder(tmp_path)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
+    def refuse(_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    with pytest.raises(UserError, match=r"expected a readable folder.*Permission denied"):
+        image_files.list_folder(tmp_path)
+    with pytest.raises(UserError, match=r"expected a readable folder.*Permission denied"):
+        artists.folder_artists(tmp_path, suites.load("folder"), 32)

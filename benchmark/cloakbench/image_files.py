@@ -91,6 +91,14 @@ def read_image(path: Path) -> Pixels:
         raise UserError(f"expected an image, got {path}: {error}", _hint(str(error))) from error
 
 
+def visible_paths(folder: Path) -> list[Path]:
+    """Returns the files and folders of a folder that are not hidden, sorted; raises UserError if unreadable."""
+    try:
+        return sorted(path for path in folder.iterdir() if not is_hidden(path))
+    except OSError as error:
+        raise UserError(f"expected a readable folder, got {folder}: {error.strerror}", "Check its rights.") from error
+
+
 def list_folder(folder: Path) -> FolderFiles:
     """Returns the picture files of a folder, sorted by name, and what is left out; hidden files are in neither.
 
@@ -101,10 +109,7 @@ def list_folder(folder: Path) -> FolderFiles:
     """
     if not folder.is_dir():
         raise UserError(f"expected a folder of images, got {folder}", "Give the path of an existing folder.")
-    try:
-        paths = sorted(path for path in folder.iterdir() if not is_hidden(path))
-    except OSError as error:
-        raise UserError(f"expected a readable folder, got {folder}: {error.strerror}", "Check its rights.") from error
+    paths = visible_paths(folder)
     pictures = [path for path in paths if is_picture(path) and not path.is_dir()]
     check_names(path.name for path in pictures)
     left_out = [path.name for path in paths if path not in set(pictures)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from cloakbench.metrics import catalogue as metrics
 from cloakbench.models.aliases import MODELS
 from cloakbench.suites import load as suites
 from cloakbench.suites import read
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +26,12 @@ class ListItem:
 
 
 def protections() -> list[ListItem]:
-    """Returns every installed protection; a name that two distributions offer says so."""
+    """Returns every installed protection; doubles say so, and a warning names what is left out."""
+    listing = submissions.discover()
+    for problem in listing.problems:
+        _log.warning("left out: %s", problem)
     items = []
-    for offer in submissions.discover().offers:
+    for offer in listing.offers:
         clash = f"NAME TAKEN TWICE, also by {', '.join(offer.rivals)}: " if offer.rivals else ""
         items.append(ListItem(offer.name, offer.version, clash + offer.summary))
     return items

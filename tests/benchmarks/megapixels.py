@@ -1,7 +1,9 @@
-"""`python -m tests.benchmarks.megapixels` measures memory and time of a picture of 12 megapixels."""
+"""`python -m tests.benchmarks.megapixels` measures memory and time of one large picture in the verbs for own images."""
 
 from __future__ import annotations
 
+import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,48 +13,65 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-SIZE = (4000, 3000)
 VERBS = {
-    "protect random-noise": ["protect", "random-noise", "--in", "pictures", "--out", "protected"],
+    "protect random-noise": ["protect", "random-noise", "--in", "pictures", "--out", "noise"],
     "clean jpeg": ["clean", "jpeg", "--in", "pictures", "--out", "jpeg"],
     "clean blur": ["clean", "blur", "--in", "pictures", "--out", "blur"],
-    "measure psnr ssim gmsd": ["measure", "psnr", "ssim", "gmsd", "--image", "jpeg", "--reference", "pictures"],
+    "clean noise": ["clean", "noise", "--in", "pictures", "--out", "noisy"],
+    "clean resize": ["clean", "resize", "--in", "pictures", "--out", "resized"],
+    "measure psnr": ["measure", "psnr", "--image", "jpeg", "--reference", "pictures"],
+    "measure ssim": ["measure", "ssim", "--image", "jpeg", "--reference", "pictures"],
+    "measure gmsd": ["measure", "gmsd", "--image", "jpeg", "--reference", "pictures"],
+    "measure mini-lpips": ["measure", "mini-lpips", "--image", "jpeg", "--reference", "pictures"],
+    "protect photoguard, 1 step": ["protect", "photoguard[steps=1]", "--in", "pictures", "--out", "guarded"],
 }
 CODE = """
-import resource, sys
+import resource
 from cloakbench.cli import main
 try:
     main()
 finally:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print("USED", used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20, file=sys.stderr)
+    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        used = resource.getrusage(who)
+        print(used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20)
 """
 
 
-def draw(path: Path) -> None:
-    """Writes a smooth picture with grain, so that no codec has an easy time."""
-    width, height = SIZE
+def draw(path: Path, megapixels: float) -> None:
+    """Writes a smooth picture of 4 to 3 with grain, so that no codec has an easy time."""
+    width, height = round(1000 * (megapixels * 4 / 3) ** 0.5), round(1000 * (megapixels * 3 / 4) ** 0.5)
     ramp = np.linspace(0, 1, width)[None, :, None] * np.linspace(0.2, 1, height)[:, None, None]
     grain = np.random.default_rng(0).normal(0, 0.02, (height, width, 3))
     Image.fromarray((np.clip(ramp + grain, 0, 1) * 255).astype(np.uint8)).save(path)
 
 
+def measure(arguments: list[str], folder: str) -> str:
+    """Runs a verb in a process of its own and returns the columns after its name."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    wall = time.monotonic() - began
+    own, children = (list(map(float, line.split())) for line in done.stdout.splitlines()[-2:])
+    note = done.stderr.splitlines()[0] if done.returncode else "done"
+    return f"{wall:.0f} | {own[0] + children[0]:.0f} | {own[1]:.1f} | {children[1]:.1f} | {note}"
+
+
 def main() -> None:
+    """Prints one row per verb, as soon as it has ended."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--megapixels", type=float, default=12)
+    options.add_argument("--only", nargs="*", default=list(VERBS), help="rows to measure")
+    wanted = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "pictures").mkdir()
-        draw(Path(folder) / "pictures" / "photo.png")
-        print("| verb | wall s | processor s | peak GiB |\n|---|---|---|---|")
-        for name, arguments in VERBS.items():
-            began = time.monotonic()
-            done = subprocess.run(
-                [sys.executable, "-c", CODE, *arguments], cwd=folder, capture_output=True, text=True, check=False
-            )
-            wall = time.monotonic() - began
-            if done.returncode:
-                print(f"| {name} | failed: {done.stderr.splitlines()[0]} | | |")
-                continue
-            _, processor, peak = done.stderr.splitlines()[-1].split()
-            print(f"| {name} | {wall:.0f} | {float(processor):.0f} | {float(peak):.1f} |", flush=True)
+        draw(Path(folder) / "pictures" / "photo.png", wanted.megapixels)
+        print(
+            "| verb | load | wall s | processor s | peak GiB | of its children | end |\n|---|---|---|---|---|---|---|"
+        )
+        for name in wanted.only:
+            load = os.getloadavg()[0]
+            print(f"| {name} | {load:.0f} | {measure(VERBS[name], folder)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def test_attacks_draw_as_at_any_strength():
 def test_a_target_is_selected_like_any_field():
     cells = planner().cells([tiny.entry("good")], [tiny.artist()])
     assert {c.target for c in select(cells, ["target=8"])} == {8.0}
-    assert {c.strength for c in select(cells, ["strength=0.5"])} == {0.5}
+    assert {c.strength for c in select(cells, ["strength=0.50"])} == {0.5}
     with pytest.raises(UserError, match=r"expected target of 8, got 4"):
         select(cells, ["target=4"])
 

@@ -54,6 +54,8 @@ def without_weights(monkeypatch, tmp_path):
 def test_a_salt_is_read_without_white_space_and_public_is_the_default(salt_file):
     assert official.read_salt(salt_file) == SALT
     assert official.read_salt(None) == "public"
+    salt_file.write_text(SALT, encoding="utf-8-sig")  # as Notepad saves it
+    assert official.read_salt(salt_file) == SALT
 
 
 @pytest.mark.parametrize(

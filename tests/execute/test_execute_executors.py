@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 
@@ -37,6 +38,13 @@ def test_one_worker_runs_inline_and_several_in_processes(planned):
     assert isinstance(chosen, LocalExecutor)
     assert (chosen.count, chosen.devices, chosen.root) == (3, [], planned.store.root)
     assert choose(ExecutorOptions("local", 1), planned).count == 1
+
+
+def test_local_workers_fill_the_cores_that_this_process_may_use(planned, monkeypatch):
+    """In a container, or under taskset, the machine has more."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    on_three_threads = replace(planned, environment=planned.environment.model_copy(update={"threads": 3}))
+    assert choose(ExecutorOptions("local"), on_three_threads).count == 2
 
 
 def test_several_gpus_get_a_process_each(planned, monkeypatch):

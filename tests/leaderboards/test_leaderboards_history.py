@@ -105,6 +105,12 @@ def test_a_line_that_is_no_point_is_an_error(folder):
         read(folder)
 
 
+def test_a_history_that_is_no_text_is_an_error(tmp_path):
+    (tmp_path / HISTORY_FILE).write_bytes(b"caf\xe9\n")
+    with pytest.raises(UserError, match=r"UTF-8 .*byte 0xe9"):
+        read(tmp_path)
+
+
 def test_layers_never_mix_versions_or_environments():
     elsewhere = RECORDS[0].environment.model_copy(update={"env_class": "other"})
     moved = [each.model_copy(update={"environment": elsewhere}) for each in RECORDS]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 
 import pytest
 import synthetic
 from versions import FACTS, FEW, version, weaker
 
 from cloakbench.store.reading import export_reference
+from tests.repository import git, needs_git
 
 
 @pytest.fixture
@@ -47,10 +48,16 @@ def test_versions_protections_and_commits_are_compared(store, cloakbench, tmp_pa
     [two] = json.loads(cloakbench("compare", "glaze", "impasto", "--json").out)
     assert two["verdict"] == "improved"
     assert two["attacks"][0]["verdict"] == "improved"
+
+
+@needs_git
+def test_a_commit_is_compared(store, cloakbench, tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    synthetic.save(store, FACTS, version(FEW, "1.1", weaker(0.25), created="2026-02-01T00:00:00+00:00"))
     export_reference(store, None, tmp_path / "reference")
     for command in (["init", "-q"], ["add", "reference"], ["commit", "-qm", "as it was"]):
-        name = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *name, *command], cwd=tmp_path, check=True)
+        git(tmp_path, *command)
     (tmp_path / "reference/records.jsonl").unlink()
     told = cloakbench("compare", "HEAD:reference:photoguard@1.0", "after")
     assert "photoguard 1.0 (HEAD:reference) → photoguard 1.1 (after)" in told.out

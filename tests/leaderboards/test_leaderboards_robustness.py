@@ -16,6 +16,7 @@ import yaml
 from versions import FACTS, FEW, version, weaker
 
 from cloakbench.submissions.new_package import start
+from tests.repository import git, needs_git
 
 SUBMISSIONS = Path(__file__).parents[2] / "submissions"
 WORKFLOW = yaml.safe_load((SUBMISSIONS / "robustness.yml").read_text())
@@ -96,6 +97,7 @@ exec {python} -m pip install -q --no-deps --no-build-isolation --no-index --targ
 
 
 @pytest.mark.long
+@needs_git
 def test_the_workflows_steps_run_in_a_shell(weights, tiny_suite, tmp_path):
     """A pull request that changes the package of `cloakbench new`, from the checkout to the verdict."""
     [first, *_] = start("my-cloak", tmp_path)
@@ -103,14 +105,13 @@ def test_the_workflows_steps_run_in_a_shell(weights, tiny_suite, tmp_path):
     tools.mkdir()
     (tools / "pip").write_text(PIP.format(python=sys.executable))
     (tools / "pip").chmod(0o755)
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
     for command in (
         ["init", "-q", "-b", "main"],
         ["add", "."],
         ["commit", "-qm", "as it was"],
         ["switch", "-qc", "change"],
     ):
-        subprocess.run([*git, *command], cwd=folder, check=True)
+        git(folder, *command)
     code = folder / "my_cloak/cloak.py"
     code.write_text(code.read_text().replace("steps: int = 40", "steps: int = 2"))
     environment = {

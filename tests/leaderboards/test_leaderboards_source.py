@@ -48,11 +48,20 @@ def test_damaged_records_are_listed_and_the_others_stay(store):
     assert len(found.damaged) == 3
 
 
-def test_a_damaged_line_of_a_reference_is_named(store, tmp_path):
+def test_a_damaged_line_of_a_reference_is_named(store, tmp_path, caplog):
     export_reference(store, None, tmp_path / "reference")
     with (tmp_path / "reference" / "records.jsonl").open("a") as file:
         file.write("{}\n")
     assert [each.path for each in load(tmp_path / "reference").damaged] == ["records.jsonl:5"]
+    assert "left out 1 damaged record, the first is records.jsonl:5" in caplog.text
+
+
+def test_a_folder_of_pointers_in_place_of_records_says_what_to_fetch(store, tmp_path):
+    export_reference(store, None, tmp_path / "reference")
+    (tmp_path / "reference" / "records.jsonl").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(UserError, match="git lfs pull") as caught:
+        load(tmp_path / "reference")
+    assert "run it first" not in str(caught.value)
 
 
 def test_only_the_newest_version_of_a_suite_is_read(store):

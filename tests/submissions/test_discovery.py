@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from cloakbench import listing
 from cloakbench.errors import UserError
 from cloakbench.submissions.discovery import discover, find
 
@@ -77,6 +78,13 @@ def test_names_that_are_paths_are_left_out_with_a_reason(environment) -> None:
     listing = discover(environment)
     assert listing.names == ("fine",)
     assert "'../../etc'" in listing.problems[0]
+
+
+def test_a_list_of_protections_warns_of_names_that_are_none(environment, monkeypatch, caplog) -> None:
+    environment.install("odd", {"Odd_Caps": "odd:A", "even": "odd:B"})
+    monkeypatch.setattr("cloakbench.submissions.environments.installed", environment)
+    assert [item.name for item in listing.protections()] == ["even"]
+    assert "'Odd_Caps'" in caplog.text
 
 
 def test_listing_imports_neither_torch_nor_a_submission() -> None:

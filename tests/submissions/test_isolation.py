@@ -119,7 +119,8 @@ def test_store_can_be_neither_read_nor_written(worker: SandboxedSubmission, stor
         assert found.status is Status.FAILED
         assert "Error" in found.message
     assert sorted(path.name for path in store.iterdir()) == ["secret"]
-    assert any(str(store) in attempt for attempt in worker.attempts)
+    start = str(store)[:100]  # of a long path the middle is left out
+    assert any(start in attempt for attempt in worker.attempts)
 
 
 def test_no_connection_to_a_socket_that_listens(worker: SandboxedSubmission) -> None:

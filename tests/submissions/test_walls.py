@@ -117,6 +117,8 @@ def test_no_datagram_leaves(worker: SandboxedSubmission) -> None:
 @pytest.mark.parametrize("deed", ["unix_path", "unix_abstract"])
 def test_no_socket_of_the_host_answers(worker: SandboxedSubmission, deed: str, elsewhere: Path, tmp_path: Path) -> None:
     """A10, A11."""
+    if len(os.fsencode(tmp_path / "agent")) > LONGEST_SOCKET:
+        pytest.skip("the path of the folder for temporary files is too long for a socket")
     name = f"cloakbench-{os.getpid()}" if deed == "unix_abstract" else os.path.relpath(tmp_path / "agent")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(f"\0{name}" if deed == "unix_abstract" else name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 
@@ -94,7 +95,7 @@ def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
         field, _, value = part.partition("=")
         if field not in SELECTABLE or not value:
             raise UserError(f"expected --only FIELD=VALUE with a field of {', '.join(SELECTABLE)}, got {part!r}", "")
-        wanted.setdefault(field, set()).add(value)
+        wanted.setdefault(field, set()).add(_spelled(field, value))
     chosen = list(cells)
     for field, values in wanted.items():
         present = {_value(cell, field) for cell in cells} - {""}
@@ -104,6 +105,14 @@ def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
             raise UserError(f"expected {field} of {choices}, got {', '.join(sorted(missing))}", "Correct --only.")
         chosen = [cell for cell in chosen if _value(cell, field) in values]
     return chosen
+
+
+def _spelled(field: str, value: str) -> str:
+    """Returns a value as `_value` writes it: 0.50 is the strength 0.5."""
+    if field in {"strength", "target"}:
+        with contextlib.suppress(ValueError):
+            return f"{float(value):g}"
+    return value
 
 
 def _value(cell: Cell, field: str) -> str:

@@ -102,10 +102,10 @@ def folder_artists(folder: Path, suite: Suite, size: int) -> list[Artist]:
 def _artist_folders(folder: Path) -> list[Path]:
     """Returns the sub-folders by name; a warning names the files beside them."""
     artist_folders, files = [], []
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and not image_files.is_hidden(path):
+    for path in image_files.visible_paths(folder):
+        if path.is_dir():
             artist_folders.append(path)
-        elif not image_files.is_hidden(path):
+        else:
             files.append(path.name)
     image_files.warn_left_out(folder, files)
     if not artist_folders:

@@ -27,7 +27,7 @@ def freeze(style: str, folder: Path) -> None:
             pixels = styles.paint(style, subject, [purpose, index, n])
             (folder / part / f"{n:02d}.png").write_bytes(encode(pixels))
     drawn = [subjects[(index + n) % len(subjects)] for n in range(IMAGES)]
-    (folder / "subjects.json").write_text(json.dumps(drawn) + "\n")
+    (folder / "subjects.json").write_text(json.dumps(drawn) + "\n", encoding="utf-8")
 
 
 def digests() -> dict[str, str]:
@@ -41,7 +41,7 @@ def main() -> None:
     for style in [*styles.names("development"), *styles.names("artists")]:
         freeze(style, MINI / style.replace(" ", "-"))
         sys.stdout.write(f"{style}\n")
-    (MINI / "digests.json").write_text(json.dumps(digests(), indent=1) + "\n")
+    (MINI / "digests.json").write_text(json.dumps(digests(), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ class RayExecutor:
         own: dict[str, Any] = {"address": self.address}
         if self.address is None:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            cores = max(os.cpu_count() or 1, (self.count or 1) * needs.num_cpus)
+            cores = max(cpu.cores(), (self.count or 1) * needs.num_cpus)
             room = {"num_cpus": cores, "_memory": cores * needs.memory}  # the user says how many, not Ray's estimate
             own = {"address": "local", "include_dashboard": False, **room}
         try:

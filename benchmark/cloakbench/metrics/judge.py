@@ -23,7 +23,7 @@ class Judge:
     """A small CLIP that has seen every style, in other pictures than any suite's."""
 
     def __init__(self, folder: Path) -> None:
-        config = json.loads((folder / "open_clip_config.json").read_text())
+        config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
         self.model: Any = open_clip.CLIP(**config)
         weights = {name: weight.float() for name, weight in load_file(folder / "open_clip_model.safetensors").items()}
         self.projection = weights.pop("projection")
@@ -32,7 +32,7 @@ class Judge:
         self.size = int(config["vision_cfg"]["image_size"])
         length = int(config["text_cfg"]["context_length"])
         self._tokenizer = open_clip.SimpleTokenizer(bpe_path=str(folder / "bpe.txt.gz"), context_length=length)
-        self.styles: list[str] = json.loads((folder / "styles.json").read_text())
+        self.styles: list[str] = json.loads((folder / "styles.json").read_text(encoding="utf-8"))
         self.digest = registry.digest(folder)
 
     @torch.no_grad()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cloakbench.errors import UserError
+from cloakbench.system import cpu
 
 if TYPE_CHECKING:
     from cloakbench.execute.inline import Executor
@@ -52,7 +53,7 @@ def choose(asked: ExecutorOptions, session: Session, keep_images: bool = False) 
     job, root = PlannedJob.of(session, keep_images), session.store.root
     if asked.kind == "ray":
         return RayExecutor(job, root, asked.workers, asked.address)
-    count = asked.workers or len(devices) or max(1, (os.cpu_count() or 1) // session.environment.threads)
+    count = asked.workers or len(devices) or max(1, cpu.cores() // session.environment.threads)
     _warn_of_threads(session, count)
     return LocalExecutor(job, root, count, devices)
 
@@ -70,6 +71,6 @@ def _devices(session: Session) -> list[str]:
 
 
 def _warn_of_threads(session: Session, count: int) -> None:
-    threads, cores = session.environment.threads * count, os.cpu_count()
-    if session.device == "cpu" and cores is not None and threads > cores:
+    threads, cores = session.environment.threads * count, cpu.cores()
+    if session.device == "cpu" and threads > cores:
         _log.warning("%d threads on %d cores: fewer workers will be faster", threads, cores)

@@ -25,7 +25,7 @@ def read_salt(path: Path | None) -> str:
         return PUBLIC_SALT
     hint = "Make one with: openssl rand -hex 32 > FILE"
     try:
-        salt = path.read_text(encoding="utf-8").strip()
+        salt = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"expected a text file with a salt, got {path}: {error}", hint) from error
     if len(salt) < SHORTEST:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ RANGE_TOLERANCE = 1e-4
 """How far rounding may take a value out of its metric's range, per unit of the limit, and at least so much."""
 MAX_LINE = 8 << 20
 """The largest number of bytes of a record."""
+_log = logging.getLogger(__name__)
 _BOM, _LFS = b"\xef\xbb\xbf", b"version https://git-lfs"
 
 
@@ -60,8 +62,8 @@ class Loaded(NamedTuple):
 def load(path: Path, suite: str | None = None) -> Loaded:
     """Returns facts and records of `suite` (its highest version) from a store or a reference folder.
 
-    Damaged records are listed, not fatal. Raises UserError where there is nothing to show, or no way to tell which
-    of several suites is meant.
+    Damaged records are listed, and a warning names the first. Raises UserError where there is nothing to show, or no
+    way to tell which of several suites is meant.
     """
     facts = _choose(_all_facts(path), suite, path)
     wanted = (facts.suite.name, facts.suite.version)
@@ -72,10 +74,13 @@ def load(path: Path, suite: str | None = None) -> Loaded:
             damaged.append(parsed)
         elif (parsed.suite, parsed.suite_version) == wanted:
             filed.append(FiledRecord(str(origin), parsed))
-    if not filed:
+    if damaged and filed:
+        _log.warning("%s: left out %s", path, _describe_damage(damaged))
+    elif damaged:
+        raise UserError(f"expected records in {path}, got {_describe_damage(damaged)}", "Fetch or correct them.")
+    elif not filed:
         raise UserError(
-            f"{path} holds no record of suite {facts.suite.name!r} version {facts.suite.version}"
-            + (f" ({len(damaged)} damaged, the first is {damaged[0].path}: {damaged[0].reason})" if damaged else ""),
+            f"{path} holds no record of suite {facts.suite.name!r} version {facts.suite.version}",
             f"run it first: cloakbench run --suite {facts.suite.name}",
         )
     filed.sort(key=lambda entry: _order(entry.record))
@@ -87,6 +92,11 @@ def load(path: Path, suite: str | None = None) -> Loaded:
         tuple(find_conflicts(filed)),
         tuple(entry.path for entry in filed),
     )
+
+
+def _describe_damage(damaged: Sequence[DamagedLine]) -> str:
+    first = damaged[0]
+    return f"{len(damaged)} damaged record{'s' * (len(damaged) != 1)}, the first is {first.path}: {first.reason}"
 
 
 def find_conflicts(filed: Iterable[FiledRecord]) -> list[str]:

@@ -34,10 +34,12 @@ def start(name: str, parent: Path) -> list[Path]:
     words = {"name": name, "package": package, "kind": "".join(part.capitalize() for part in name.split("-"))}
     written = []
     for source, target in _FILES.items():
-        text = (resources.files("cloakbench.submissions") / "scaffold" / f"{source}.template").read_text()
+        text = (resources.files("cloakbench.submissions") / "scaffold" / f"{source}.template").read_text(
+            encoding="utf-8"
+        )
         path = folder / target.format(package=package)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(Template(text).substitute(words))
+        path.write_text(Template(text).substitute(words), encoding="utf-8")
         written.append(path)
     return written
 

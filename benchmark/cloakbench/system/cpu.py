@@ -1,4 +1,4 @@
-"""The instruction set of a run: chosen once, when `cloakbench` is imported, and handed on to every process of the run.
+"""Cores, and the instruction set of a run: chosen once, at `import cloakbench`, and handed on to every process of it.
 
 Rounding differs between instruction sets, so records of one are another environment class than records of the other.
 AVX2 is what processors of the last ten years share, and small models lose little speed by it. PyTorch reads its
@@ -33,6 +33,13 @@ def settle(environment: MutableMapping[str, str] = os.environ, processor: Path =
     is_chosen = bool(VARIABLES.keys() & environment) or "torch" in sys.modules
     if not is_chosen and _is_x86() and "avx512f" in _flags(processor):
         environment.update(VARIABLES)
+
+
+def cores() -> int:
+    """Returns how many cores this process may use, which containers and `taskset` make fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def capability() -> str:

@@ -17,7 +17,7 @@ def reset() -> None:
         torch.cuda.reset_peak_memory_stats()
         return
     with contextlib.suppress(OSError):
-        _CLEAR.write_text("5")  # Linux: the peak of resident memory
+        _CLEAR.write_text("5", encoding="utf-8")  # Linux: the peak of resident memory
 
 
 def most_bytes() -> int:
@@ -25,7 +25,7 @@ def most_bytes() -> int:
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
     with contextlib.suppress(OSError):
-        for line in _STATUS.read_text().splitlines():
+        for line in _STATUS.read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     # A process begins with the peak of the one that started it: an upper limit, where the system tells nothing else.

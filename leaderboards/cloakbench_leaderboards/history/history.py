@@ -15,6 +15,7 @@ from cloakbench.files import write_whole
 from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import Record
 from cloakbench.store.reading import Loaded, load
+from cloakbench.user_files import read_text
 from cloakbench_leaderboards.data.points import PointAddress, PointKind
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence, gather
 from cloakbench_leaderboards.scores.scores import ScoredPoint
@@ -115,7 +116,7 @@ def read(source: Path) -> list[HistoryPoint]:
     Raises UserError for a line that is no point.
     """
     path = source / HISTORY_FILE
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = read_text(path).splitlines() if path.is_file() else []
     try:
         points = []
         for line in lines:

@@ -57,13 +57,15 @@ def write(folder: Path, words: list[str]) -> None:
     vocabulary = [*symbols, *(s + "</w>" for s in symbols), *("".join(m) for m in merges), BEGIN, END]
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["#version: 0.2", *(" ".join(m) for m in merges)]
-    (folder / "vocab.json").write_text(json.dumps({token: n for n, token in enumerate(vocabulary)}, ensure_ascii=False))
-    (folder / "merges.txt").write_text("\n".join(lines) + "\n")
+    (folder / "vocab.json").write_text(
+        json.dumps({token: n for n, token in enumerate(vocabulary)}, ensure_ascii=False), encoding="utf-8"
+    )
+    (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "bpe.txt.gz").write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
 
 
 def load(folder: Path) -> CLIPTokenizer:
     """Returns the tokenizer that `write` left in `folder`; captions are cut or padded to 32 tokens."""
-    vocabulary = json.loads((folder / "vocab.json").read_text())
-    merges = [tuple(line.split()) for line in (folder / "merges.txt").read_text().splitlines()[1:]]
+    vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    merges = [tuple(line.split()) for line in (folder / "merges.txt").read_text(encoding="utf-8").splitlines()[1:]]
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=TOKENS)

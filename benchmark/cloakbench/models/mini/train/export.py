@@ -96,9 +96,9 @@ def autoencoder(model: AutoencoderTiny, folder: Path) -> None:
     """Writes a folder that `AutoencoderTiny.from_pretrained` loads."""
     shutil.rmtree(folder, ignore_errors=True)
     model.half().save_pretrained(folder, safe_serialization=True)
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     del config["block_out_channels"]  # the class writes it down and then warns that it does not know it
-    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def distance(model: MiniLPIPS, weights: Path) -> None:
@@ -122,4 +122,4 @@ def judge(model: nn.Module, pictures: Pictures, words: Path, weights: Path) -> N
     save_file(state, folder / "open_clip_model.safetensors")
     judge_training.write_config(folder, len(tokenizer.load(words)))
     shutil.copy(words / "bpe.txt.gz", folder / "bpe.txt.gz")
-    (folder / "styles.json").write_text(json.dumps([s.name for s in styles.STYLES]) + "\n")
+    (folder / "styles.json").write_text(json.dumps([s.name for s in styles.STYLES]) + "\n", encoding="utf-8")

@@ -98,4 +98,6 @@ def train_judge(pictures: Pictures, tokenizer_folder: Path, vocabulary: int, run
 
 def write_config(folder: Path, vocabulary: int) -> None:
     """Writes the open_clip model config beside the weights."""
-    (folder / "open_clip_config.json").write_text(json.dumps(config(vocabulary), indent=2, sort_keys=True) + "\n")
+    (folder / "open_clip_config.json").write_text(
+        json.dumps(config(vocabulary), indent=2, sort_keys=True) + "\n", encoding="utf-8"
+    )

@@ -90,5 +90,5 @@ class Run:
         """Appends one line of JSON to the log beside the committed weights."""
         path = self.weights.with_suffix(".jsonl")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as lines:
+        with path.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"stage": self.stage, **facts}) + "\n")
