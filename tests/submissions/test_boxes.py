@@ -45,7 +45,7 @@ def swept() -> int:
 def test_a_killed_harness_leaves_a_folder_and_a_process_that_the_next_start_removes(here: Path) -> None:
     harness = subprocess.Popen([sys.executable, "-c", HARNESS], stdout=subprocess.PIPE, text=True)
     assert harness.stdout is not None
-    folder, child = harness.stdout.readline().split()
+    folder, child = harness.stdout.readline().rsplit(maxsplit=1)
     assert swept() == 0, "its maker is alive"
     assert Path(folder).is_dir()
     harness.send_signal(signal.SIGKILL)
