@@ -24,6 +24,8 @@ from tests.submissions import deeds, hostile, sandboxes
 from tests.submissions.sandboxes import LIMITS, fault, protect
 
 REFUSED = ("Error", "none", "[Errno")
+LONGEST_SOCKET = 107
+"""Bytes of a path that a Unix socket can have on Linux."""
 
 
 @pytest.fixture(scope="module", autouse=True)
