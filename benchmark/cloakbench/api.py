@@ -201,7 +201,12 @@ def compare(before: str, after: str, *, suite: str | None = None, store: Path | 
 
 
 def board(
-    store: Path | str | None = None, out: Path | str = "site", *, suite: str | None = None, unofficial: bool = False
+    store: Path | str | None = None,
+    out: Path | str = "site",
+    *,
+    suite: str | None = None,
+    unofficial: bool = False,
+    survey: bool = False,
 ) -> Path:
     """Builds the leaderboard and returns the path of its front page.
 
@@ -210,13 +215,14 @@ def board(
         out: Folder of the site.
         suite: Which suite, where records hold several.
         unofficial: Build it though conditions of the gold run fail; the page says which.
+        survey: Add `survey/index.html`, which asks viewers about pairs of imitations.
 
     Raises:
-        UserError: There are no records, or the gold run fails.
+        UserError: There are no records, the gold run fails, or a survey finds no pictures.
     """
     from cloakbench_leaderboards.site.site import build
 
-    return build(_folder(store), Path(out), suite, unofficial)
+    return build(_folder(store), Path(out), suite, unofficial, survey)
 
 
 def _folder(store: Path | str | None) -> Path:

@@ -34,6 +34,7 @@ GROUPS: Mapping[str, Mapping[str, Callable[..., int]]] = {
         "compare": compare.compare,
         "regress": compare.regress,
         "export": board.export,
+        "survey": board.survey,
     },
     "Stores": {
         "adopt": run.adopt,

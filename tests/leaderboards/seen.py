@@ -63,9 +63,13 @@ class Seen(HTMLParser):
         return [attrs[each] or "" for _, attrs in self.tags for each in attributes if each in attrs]
 
 
-def made(facts, records, source=Path("nowhere")):
+def material_of(facts, records, source=Path("nowhere")):
     evidence = gather(Loaded(facts, records, []))
-    return {each.path: each for each in site.files(Material(evidence, view(evidence), source))}
+    return Material(evidence, view(evidence), source)
+
+
+def made(facts, records, source=Path("nowhere")):
+    return {file.path: file for file in site.files(material_of(facts, records, source))}
 
 
 def pages(files):

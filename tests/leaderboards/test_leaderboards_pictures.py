@@ -26,19 +26,19 @@ def stage(root, key, side, rng, gallery=False):
     Image.fromarray(rng.integers(0, 256, (side, side * (4 if gallery else 1), 3), dtype=np.uint8)).save(path)
 
 
-def with_images(root, artists, strengths, side):
+def with_images(root, artists, strengths, side, attack=JPEG):
     """Records whose stages have pictures of pure noise, the hardest to make small."""
     rng = np.random.default_rng(0)
     (root / "images").mkdir(parents=True)
     suite = synthetic.suite(artists, (PLAIN, JPEG), strengths)
     records = []
     for artist in artists:
-        plan = [("identity", JPEG, None), ("floor", synthetic.FLOOR, None), *(("x", JPEG, s) for s in strengths)]
-        for entry, attack, strength in plan:
+        plan = [("identity", attack, None), ("floor", synthetic.FLOOR, None), *(("x", attack, s) for s in strengths)]
+        for entry, spec, strength in plan:
             keys = {name: hashlib.sha256(f"{name} {len(records)}".encode()).hexdigest() for name in STAGES}
             for name, key in keys.items():
                 stage(root, key, side, rng, name == "generate")
-            records.append(record(entry, artist, 0.5, attack, strength, components={"measure": {"parents": keys}}))
+            records.append(record(entry, artist, 0.5, spec, strength, components={"measure": {"parents": keys}}))
     return synthetic.facts(suite), records
 
 

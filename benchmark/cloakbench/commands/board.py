@@ -48,6 +48,7 @@ def board(
     store: StoreFolder = None,
     out: Path = Path("site"),
     unofficial: Flag = False,
+    survey: Flag = False,
     json: Flag = False,
 ) -> int:
     """Builds the leaderboard of a suite from records.
@@ -57,11 +58,12 @@ def board(
         store: Folder of the records.
         out: Folder of the site.
         unofficial: Build it though conditions of the gold run fail; the page says which.
+        survey: Add survey/index.html, which asks viewers about pairs of imitations.
         json: Print an object with the path of the page.
     """
     from cloakbench import api
 
-    page = api.board(store, out, suite=suite, unofficial=unofficial)
+    page = api.board(store, out, suite=suite, unofficial=unofficial, survey=survey)
     if json:
         return print_values({"leaderboard": str(page)}, True)
     print(f"leaderboard: {page}")
@@ -83,3 +85,24 @@ def export(suite: str, *, out: Path, store: StoreFolder = None, json: Flag = Fal
     done = export_reference(store or default_store(), suite, out)
     remember(store or default_store(), suite, out)
     return print_values({"records": len(done.records), "damaged": len(done.damaged), "folder": str(out)}, json)
+
+
+def survey(files: list[Path], /, *, key: Path, json: Flag = False) -> int:
+    """Says how often viewers of a survey preferred the imitation of clean images to that of protected ones.
+
+    Args:
+        files: What the page of the survey saved, one CSV file per viewer.
+        key: The file survey/key.json of the site.
+        json: Print an object with the rates and the viewers who were left out.
+    """
+    from dataclasses import asdict
+
+    from cloakbench_leaderboards.survey.answers import evaluate
+
+    result = evaluate(files, key)
+    if json:
+        return print_values(asdict(result), True)
+    print_rows(result.rates, False)
+    if result.inattentive:
+        print(f"left out, for they did not tell the base model from an imitation: {', '.join(result.inattentive)}")
+    return 0

@@ -81,7 +81,7 @@ class PictureFinder:
         )
 
     def _stage_image(self, record: Record, stage: str) -> Path | None:
-        address = _stage_address(record, stage)
+        address = stage_address(record, stage)
         path = self.store.image_path(*address, 0) if address else None
         return path if path and path.is_file() else None
 
@@ -89,7 +89,7 @@ class PictureFinder:
         if path is None:
             return Picture(label, "", "not in this store", ())
         name, where = path.parent.parent.name, path.parent.name
-        source = self._add(name, where, "image", partial(_single, path, self.allowance))
+        source = self._add(name, where, "image", partial(single, path, self.allowance))
         return Picture(label, source, words, (self._full(path),))
 
     def _difference(self, original: Path | None, protected: Path | None) -> Picture:
@@ -111,7 +111,7 @@ class PictureFinder:
         )
 
     def _generations(self, label: str, record: Record | None, words: str) -> Picture:
-        address = _stage_address(record, "generate") if record else None
+        address = stage_address(record, "generate") if record else None
         path = self.store.gallery_path(*address) if address else None
         if address is None or path is None or not path.is_file():
             return Picture(label, "", "not in this store", ())
@@ -139,7 +139,7 @@ def share(strips: int, artists: int) -> int:
     return BUDGET // max(strips * (3 + MOSAIC) + artists * (1 + 2 * MOSAIC), 1)
 
 
-def _stage_address(record: Record, stage: str) -> tuple[str, str] | None:
+def stage_address(record: Record, stage: str) -> tuple[str, str] | None:
     """Returns key and environment of a stage; None where the recipe has no such stage, or no key of it."""
     keys: dict[object, object] = {}
     for recipe in record.components.values():
@@ -152,8 +152,16 @@ def _stage_address(record: Record, stage: str) -> tuple[str, str] | None:
     return name, where
 
 
-def _single(path: Path, limit: int) -> bytes:
+def single(path: Path, limit: int) -> bytes:
+    """Returns a picture as WebP of at most `limit` bytes where a smaller size reaches that."""
     return _encoded(_read(path), limit)
+
+
+def tile(strip: Path, number: int, limit: int) -> bytes:
+    """Returns one of the generations of a strip, as `single` does; the last one where the strip has fewer."""
+    image = _read(strip)
+    left = min(number, max(image.width // image.height, 1) - 1) * image.height
+    return _encoded(image.crop((left, 0, left + image.height, image.height)), limit)
 
 
 def difference(original: Path, protected: Path, limit: int) -> bytes:

@@ -25,6 +25,7 @@ from cloakbench_leaderboards.parts.pictures import PictureFinder
 from cloakbench_leaderboards.scores.evidence import gather
 from cloakbench_leaderboards.site.rendering import Renderer
 from cloakbench_leaderboards.site.writing import File, publish
+from cloakbench_leaderboards.survey import page as survey_page
 
 DATA = "board.json"
 
@@ -51,7 +52,7 @@ KINDS: tuple[Kind, ...] = (
 """Every kind of page, in the order of writing."""
 
 
-def build(source: Path, out: Path, suite: str | None = None, unofficial: bool = False) -> Path:
+def build(source: Path, out: Path, suite: str | None = None, unofficial: bool = False, survey: bool = False) -> Path:
     """Builds the board of a suite from a store or reference folder.
 
     Args:
@@ -59,14 +60,16 @@ def build(source: Path, out: Path, suite: str | None = None, unofficial: bool = 
         out: Folder of the site; replaced as a whole.
         suite: Name of the suite; needed where the source holds more than one.
         unofficial: Whether to build a board whose gold run fails.
+        survey: Whether to add the page of a survey of viewers.
 
     Returns:
         The path of the front page.
 
     Raises:
-        UserError: As `material` and `put` do.
+        UserError: As `material` and `put` do, or a survey finds no pictures.
     """
-    return put(material(source, suite, unofficial), out)
+    kinds = (*KINDS, survey_page.pages) if survey else KINDS
+    return put(material(source, suite, unofficial), out, kinds)
 
 
 def material(source: Path, suite: str | None = None, unofficial: bool = False) -> Material:
@@ -89,10 +92,10 @@ def material(source: Path, suite: str | None = None, unofficial: bool = False) -
     return Material(evidence, board, source)
 
 
-def put(material: Material, out: Path) -> Path:
+def put(material: Material, out: Path, kinds: Iterable[Kind] = KINDS) -> Path:
     """Writes the site and returns the path of its front page; raises UserError where the folder can't be written."""
     try:
-        write(material, out)
+        write(material, out, kinds)
     except OSError as error:
         raise UserError(f"the board cannot be written to {out}: {error.strerror}", "choose another --out") from error
     return out / INDEX
