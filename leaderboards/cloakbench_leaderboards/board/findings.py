@@ -46,7 +46,7 @@ def _lead(evidence: Evidence) -> BoardFinding:
         shown.append(f"{entry.label} {percent(estimate.value)}")
     numbers = f"At {_limit_words(evidence)} and without cleaning, {', '.join(shown)}."
     if tied:
-        artists = len(evidence.artists)
+        artists = int(np.isfinite(plain_number(evidence, entries[0].name)[0].artists).sum())
         numbers += f" With {artists} artists {entries[0].label} is not told apart from {text.listed(tied, LISTED)}."
     numbers += _noise_words(evidence)
     is_clear = estimates[0].has_interval and estimates[0].low > 0
