@@ -34,6 +34,7 @@ def test_control_and_direction_characters_become_escapes():
     assert encodable("a → b", "latin-1") == "a \\u2192 b"
 
 
+@pytest.mark.finding("A23")
 def test_lists_warnings_and_errors_are_cleaned(cloakbench, monkeypatch, tmp_path):
     monkeypatch.setattr("cloakbench.listing.KINDS", {"protections": lambda: [ListItem("x\ny", "1", HOSTILE)]})
     plain = cloakbench("list").out
@@ -44,6 +45,7 @@ def test_lists_warnings_and_errors_are_cleaned(cloakbench, monkeypatch, tmp_path
     assert all(character.isprintable() or character == "\n" for character in told.err)
 
 
+@pytest.mark.finding("A24")
 @pytest.mark.parametrize(
     "variables",
     [
@@ -62,6 +64,7 @@ def test_any_terminal_can_show_it(variables, arguments):
     assert b"\x1b" not in done.stdout
 
 
+@pytest.mark.finding("C2", "C3")
 @pytest.mark.parametrize("shell", [">&-", "2>&-", ">&- 2>&- <&-"])
 def test_closed_streams_are_no_fault(shell):
     done = run("list", "suites", shell=shell)

@@ -97,6 +97,7 @@ def test_what_is_no_promised_png_is_refused(data):
         images.decode_png(data, 100)
 
 
+@pytest.mark.finding("B8")
 def test_the_size_of_a_promised_png_is_asked_before_decoding(monkeypatch):
     data = images.encode(tiny.picture(0, 20, 20))
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda *_: pytest.fail("decoded"))
@@ -121,6 +122,7 @@ def turned() -> bytes:
     return saved(Image.new("RGB", (4, 8)), exif=exif)
 
 
+@pytest.mark.finding("A7", "A8")
 @pytest.mark.parametrize(
     "data",
     [

@@ -39,7 +39,11 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def find_links(folder: Path) -> list[Path]:
     """Returns the symbolic links below a folder, sorted; none of them is followed."""
-    links = []
-    for parent, folders, files in os.walk(folder, followlinks=False):
-        links += [Path(parent, name) for name in (*folders, *files) if Path(parent, name).is_symlink()]
+    links, folders = [], [folder]
+    while folders:  # `os.walk` calls itself once for each level, of which a stranger makes as many as he likes
+        for path in folders.pop().iterdir():
+            if path.is_symlink():
+                links.append(path)
+            elif path.is_dir():
+                folders.append(path)
     return sorted(links)

@@ -6,14 +6,21 @@ import re
 
 REPLACEMENT = "\ufffd"
 _COLOUR = r"\x1b\[[0-9;]*m"
-_HIDDEN = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-"""C0 and C1 controls, marks of writing direction, line separators and bytes that are no text."""
+_CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+_DIRECTIONS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_INVISIBLE = (
+    r"\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0"
+    r"\ufff0-\ufffb\U000e0000-\U000e0fff"
+)
+"""Characters without a width, by which two names could look the same."""
+_HIDDEN = _CONTROLS + _DIRECTIONS + _INVISIBLE
+"""C0 and C1 controls, line separators, bytes that are no text, marks of direction, and what is invisible."""
 _UNSAFE = re.compile(rf"({_COLOUR})|(?![\t\n])[{_HIDDEN}]")
 _ANY_HIDDEN = re.compile(f"[{_HIDDEN}]")
 
 
 def has_hidden(text: str) -> bool:
-    r"""Returns whether a text has a control character, a lone surrogate, a line separator or a mark of direction.
+    r"""Returns whether a text has a control or invisible character, a lone surrogate or a mark of direction.
 
     Example:
         >>> has_hidden("a\nb"), has_hidden("caf\u00e9 \u202e"), has_hidden("caf\u00e9")

@@ -53,6 +53,7 @@ def records_of(root):
     return [name for name in files(root) if name.startswith("records/")]
 
 
+@pytest.mark.finding("B3")
 def test_a_cell_with_two_results_in_one_source_is_an_error_that_names_both(reference, tmp_path):
     documents = lines(reference)
     other = json.loads(json.dumps(documents[0]))
@@ -83,6 +84,7 @@ def test_of_two_sources_that_differ_nothing_arrives_and_both_are_named(source, t
     assert records_of(store.root) == []
 
 
+@pytest.mark.finding("B1", "B2", "A23")
 @pytest.mark.parametrize("damage", ["key", "env_class", "nan", "infinity", "text"])
 def test_strings_and_numbers_without_limits_never_arrive(damage, reference, tmp_path):
     documents = lines(reference)
@@ -106,6 +108,7 @@ def test_strings_and_numbers_without_limits_never_arrive(damage, reference, tmp_
     assert set(files(tmp_path / "deep")) == {f"target/{name}" for name in files(store.root)}
 
 
+@pytest.mark.finding("B4")
 def test_links_in_a_folder_of_a_stranger_are_never_followed(source, tmp_path):
     (tmp_path / "private.key").write_text("PRIVATE")
     link = source.root / "gallery" / "zz" / "x.webp"
@@ -143,6 +146,7 @@ def test_an_error_while_files_are_staged_leaves_no_trace(source, tmp_path, monke
     assert [name for name in files(store.root) if name != "merge.lock"] == []
 
 
+@pytest.mark.finding("C8")
 def test_a_killed_merge_has_put_in_all_or_nothing(source, tmp_path):
     whole = Store(tmp_path / "whole")
     merge([source.root], whole)
@@ -182,6 +186,7 @@ def kill_after(moves):
     staging.Path.replace = replace
 
 
+@pytest.mark.finding("B5")
 def test_a_run_treats_merged_cells_as_not_its_own_and_goes_on_from_adopted_ones(good_run, source, tmp_path):
     from cloakbench.cells import pipeline
 
@@ -208,6 +213,7 @@ def key(tmp_path):
     return path
 
 
+@pytest.mark.finding("B5", "B9")
 def test_sign_signs_what_ran_here_and_nothing_else(good_run, source, key, tmp_path, monkeypatch):
     signers = tmp_path / "signers"
     signers.write_text("maintainer " + (tmp_path / "key.pub").read_text())
@@ -252,6 +258,7 @@ def spoil(store, change):
             path.write_text(json.dumps(document))
 
 
+@pytest.mark.finding("B6")
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -282,6 +289,7 @@ def test_a_sample_is_drawn_with_the_seed(source, weights, monkeypatch):
     assert max(counts) < verify(source.root, is_deep=True).recomputed
 
 
+@pytest.mark.finding("A15", "B6")
 def test_images_over_the_budget_are_refused_though_all_digests_fit(source, tmp_path, weights, monkeypatch):
     """What a protection with two faces left behind: the record says `linf`, the images differ by 255 levels."""
     from cloakbench.store import key as keys
@@ -307,6 +315,7 @@ def test_images_over_the_budget_are_refused_though_all_digests_fit(source, tmp_p
         merge([tmp_path / "faces.zip"], Store(tmp_path / "target"))
 
 
+@pytest.mark.finding("B7", "B9")
 def test_damaged_archives_are_refused_in_words(source, tmp_path):
     path = tmp_path / "good.zip"
     archive.pack("good", None, source.root, path)
@@ -325,6 +334,7 @@ def test_damaged_archives_are_refused_in_words(source, tmp_path):
             archive.unpack(tmp_path / name, tmp_path / f"{name}-out")
 
 
+@pytest.mark.finding("B8")
 def test_images_that_decode_to_too_many_bytes_are_refused_before_they_do(source, monkeypatch):
     path, record = protected_image(source)
     key_of_stage = path.parent.parent.name
@@ -333,6 +343,7 @@ def test_images_that_decode_to_too_many_bytes_are_refused_before_they_do(source,
         source.read_images(key_of_stage, record.environment.env_class)
 
 
+@pytest.mark.finding("B9")
 @pytest.mark.parametrize(
     ("start", "word"),
     [
@@ -349,6 +360,7 @@ def test_lines_that_are_no_records_are_named(start, word, reference):
     assert word in problem
 
 
+@pytest.mark.finding("B9")
 def test_a_byte_order_mark_and_other_line_ends_change_nothing(reference):
     before = verify(reference).records
     for name in ("records.jsonl", "facts.json"):
@@ -395,6 +407,7 @@ def test_output_that_is_closed_is_no_fault(source):
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.finding("C6")
 def test_new_files_have_the_permissions_that_the_umask_leaves(good_run, tmp_path):
     before = os.umask(0o077)
     try:
@@ -405,6 +418,7 @@ def test_new_files_have_the_permissions_that_the_umask_leaves(good_run, tmp_path
     assert modes == {0o600}
 
 
+@pytest.mark.finding("C5")
 def test_a_disk_that_is_full_is_explained_and_nothing_arrives(source, tmp_path):
     (tmp_path / "file").write_text("a file in place of a store")
     with pytest.raises(UserError, match="writable store"):

@@ -229,6 +229,7 @@ def test_records_of_another_protocol_are_left_alone(old, good_run, tmp_path):
     assert (done.written, done.current, done.other, done.left) == (0, 0, len(good_run.cells), [])
 
 
+@pytest.mark.finding("B9")
 def test_a_damaged_record_is_counted_and_left(old, good_run, later):
     path = next(old.records())
     path.write_bytes(b"{}")

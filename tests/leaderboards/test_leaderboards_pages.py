@@ -5,6 +5,7 @@ import json
 import math
 import re
 import shlex
+from importlib import resources
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -139,6 +140,15 @@ def test_the_method_page_names_all_that_the_facts_hold(whole, board):
     assert all(f"{status} {words}" in page for status, words in STATUSES.items())
     assert set(STATUSES) == set(Status)
     assert "(D(protected) \N{MINUS SIGN} D(clean, no countermeasure)) / denominator" in page
+
+
+def test_the_method_page_holds_the_document_on_security(whole):
+    document = resources.files("cloakbench.submissions").joinpath("SECURITY.md").read_text()
+    page = re.sub(r"\W", "", words(whole["method.html"]))
+    lines = [line for line in document.splitlines() if not line.startswith(("# ", "|---"))]
+    assert len(lines) > 20
+    for line in lines:
+        assert re.sub(r"\W", "", line) in page, line
 
 
 def test_limits_of_attacks_are_shown_where_the_store_says_them(whole, board):

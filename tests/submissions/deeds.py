@@ -33,7 +33,7 @@ def _checked(result):
 def _lower_hook():
     for thing in gc.get_objects():
         if type(thing).__name__ == "AuditHook":
-            thing._allowed, thing._hidden, thing._is_active = ("/",), (), False
+            thing._allowed, thing._hidden, thing._is_active = ("",), (), False
 
 
 def writes(images, text):
@@ -54,6 +54,7 @@ def writes_by_libc(images, text):
 
 def links(images, text):
     _lower_hook()
+    Path("taken").unlink(missing_ok=True)
     os.link(text + "/secret", "taken")
     raise Got("linked")
 
@@ -172,6 +173,70 @@ def harness_traced(images, text):
 def harness_signalled(images, text):
     os.kill(_harness(), 0)
     raise Got("signalled")
+
+
+def harness_arguments(images, text):
+    raise Got(Path(f"/proc/{_harness()}/cmdline").read_text()[:100])
+
+
+def harness_files(images, text):
+    """Folders and open files of the harness by way of its entries in /proc."""
+    for name in ("root", "cwd", "fd/3"):
+        try:
+            os.stat(f"/proc/{_harness()}/{name}/.")
+        except NotADirectoryError:
+            pass
+        except OSError:
+            continue
+        raise Got(name)
+    raise OSError("none")
+
+
+def supervisor_files(images, text):
+    """The same by way of process 1 and its own supervisor."""
+    for pid in (1, os.getppid()):
+        for name in ("root" + text, "cwd" + text):
+            try:
+                found = os.listdir(f"/proc/{pid}/{name}")
+            except OSError:
+                continue
+            raise Got(repr(found))
+    raise OSError("none")
+
+
+def nests_folders(images, text):
+    """More folders in each other than a recursive removal can follow; the way back is no path."""
+    here = os.open(".", os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("d")
+        os.chdir("d")
+    os.fchdir(here)
+    return images
+
+
+def locks_folders(images, text):
+    """Folders in its own that nobody may list or write."""
+    for name in ("a", "b"):
+        os.mkdir(name)
+        Path(name, "file").write_text("x")
+        os.chmod(name, 0)
+    return images
+
+
+def daemon(images, text):
+    """A process with a session of its own and no environment."""
+    subprocess.Popen(["sleep", "617"], env={}, start_new_session=True)
+    return images
+
+
+def forks(images, text):
+    """More processes than are allowed, each with a child, for as long as it may."""
+    for _ in range(200):
+        if os.fork() == 0:
+            os.setsid()
+            os.fork()
+            time.sleep(60)
+    time.sleep(60)
 
 
 def shared_memory(images, text):

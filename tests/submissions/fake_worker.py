@@ -195,6 +195,16 @@ def kills_its_parent(number: int, images: bytes) -> None:
     sleep()
 
 
+def forges_its_exit_code(number: int, images: bytes) -> None:
+    """Writes no number where its supervisor reports how it ended."""
+    folder = Path(f"/proc/{os.getppid()}/fd")
+    for entry in folder.iterdir():
+        with contextlib.suppress(OSError):
+            descriptor = os.open(entry, os.O_WRONLY | os.O_NONBLOCK)
+            os.write(descriptor, b"no number")
+    sleep()
+
+
 def fork_bomb(number: int, images: bytes) -> None:
     """At most 300 processes that leave their session and have a child of their own, as fast as they can be started."""
     for _ in range(300):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 SOURCE = """
-import ctypes, os, random, socket, subprocess, sys, time
+import ctypes, fcntl, gc, json, os, random, socket, struct, subprocess, sys, time
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +101,24 @@ def prints(images, request):
 def leaves_children(images, request):
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     return images
+
+
+def lone_surrogate(images, request):
+    raise RuntimeError("lone \\ud800 here")
+
+
+def forges(images, request):
+    # Answers in place of its worker that the user has made a mistake, which would end a run.
+    [order] = [thing for thing in gc.get_objects() if type(thing).__name__ == "Protect"]
+    fault = {"kind": "user", "message": "m", "hint": "h", "traceback": ""}
+    body = json.dumps({"number": order.number, "kind": "fault", "fault": fault}).encode()
+    for descriptor in range(3, 64):
+        try:
+            if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY:
+                os.write(descriptor, struct.pack(">I", len(body)) + body)
+        except OSError:
+            pass
+    os._exit(0)
 
 
 def seeds(images, request):

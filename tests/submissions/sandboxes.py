@@ -18,6 +18,13 @@ FAKE = Path(__file__).with_name("fake_worker.py")
 IMAGE = np.full((16, 24, 3), 120, dtype=np.uint8)
 LIMITS = Limits(seconds=20, memory_bytes=1200 << 20, processes=12, file_bytes=64 << 20)
 HAS_BUBBLEWRAP = bubblewrap.kind() == "bubblewrap"
+UNRESTRICTED = """
+from cloakbench.submissions.sandbox import kernel, worker
+
+kernel.restrict_files = lambda readable, writable: False
+kernel.filter_calls = lambda local_sockets: False
+worker.main()
+"""
 ISOLATIONS = [
     "process",
     pytest.param("bubblewrap", marks=pytest.mark.skipif(not HAS_BUBBLEWRAP, reason="no bubblewrap that works")),
@@ -25,10 +32,21 @@ ISOLATIONS = [
 
 
 def choose(isolation: str, patch: pytest.MonkeyPatch) -> None:
-    """Hides bubblewrap where the isolation is `process`."""
-    if isolation == "process":
+    """Hides bubblewrap where the isolation is another one; `plain` is one in which the worker restricts nothing."""
+    if isolation != "bubblewrap":
         patch.setattr(shutil, "which", lambda _name: None)
-    assert bubblewrap.kind() == isolation
+    if isolation == "plain":
+        patch.setattr(client, "_command", _unrestricted)
+    assert bubblewrap.kind() == ("bubblewrap" if isolation == "bubblewrap" else "process")
+
+
+def _unrestricted(_wall: Sequence[str], python: Path, *descriptors: int) -> list[str]:
+    """Returns the command of a worker on a kernel that has neither Landlock nor seccomp."""
+    return [str(python), "-c", UNRESTRICTED, *map(str, descriptors)]
+
+
+MODES = ["plain", *ISOLATIONS]
+"""With what the kernel can refuse, and without."""
 
 
 def order(deed: str, *more: str) -> Order:

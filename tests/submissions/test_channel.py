@@ -1,7 +1,7 @@
 """The channel between harness and worker, against a worker that says and does anything.
 
-Repeated here of the red team's report: A1 and A4 to A6 (paths in the box), A2 and A3 (waits and answers), A13 and A14
-(lengths), A15 (claims asked twice), A16 (texts), A22 (daemons).
+The fake worker restricts nothing, so that `process` is a kernel without Landlock and seccomp too: the harness itself
+refuses what is tried here.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def isolation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     return request.param
 
 
+@pytest.mark.finding("A1", "A2", "A13")
 @pytest.mark.parametrize(
     ("deed", "status"),
     [
@@ -87,6 +88,7 @@ def test_a_worker_that_never_reads_is_a_timeout(monkeypatch: pytest.MonkeyPatch)
         assert caught.value.status is Status.TIMEOUT
 
 
+@pytest.mark.finding("A2")
 def test_memory_is_looked_at_while_it_talks(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = Limits(seconds=60, memory_bytes=200 << 20)
     with fake(monkeypatch, "flood_and_hog", limits=limits) as submission:
@@ -96,6 +98,7 @@ def test_memory_is_looked_at_while_it_talks(monkeypatch: pytest.MonkeyPatch) -> 
         assert caught.value.status is Status.OOM
 
 
+@pytest.mark.finding("A3", "A14")
 @pytest.mark.parametrize(
     "text",
     [
@@ -111,6 +114,10 @@ def test_memory_is_looked_at_while_it_talks(monkeypatch: pytest.MonkeyPatch) -> 
         '{"number":NUMBER,"kind":"images","attempts":["\\ud800"]}',
         '{"number":NUMBER,"kind":"images","attempts":[1]}',
         '{"number":NUMBER,"kind":"images","more":1}',
+        '{"number":NUMBER,"kind":"images","kind":"fault"}',
+        '{"number":NUMBER.0,"kind":"images"}',
+        '{"number":NUMBER,"kind":"images","walls":["landlock","landlock","seccomp"]}',
+        '{"number":NUMBER,"kind":"images","fault":{"kind":"oom","message":"","hint":"","traceback":""}}',
         '{"number":"NUMBER","kind":"images"}',
         *(
             json.dumps({"number": "N", "kind": "fault", "fault": {**FAULT, **part}}).replace('"N"', "NUMBER")
@@ -123,6 +130,7 @@ def test_an_answer_that_does_not_fit_is_a_fault_of_the_entry(monkeypatch: pytest
         assert fault(submission, "raw").status is Status.FAILED
 
 
+@pytest.mark.finding("A3")
 @pytest.mark.parametrize(
     ("kind", "status"),
     [
@@ -141,6 +149,7 @@ def test_no_kind_of_fault_ends_the_run_or_excuses_the_entry(
         assert submission._running is not None, "a fault that is told leaves the process as it is"
 
 
+@pytest.mark.finding("A13", "A23")
 def test_texts_are_clean_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = {"message": "\x1b]0;x\x07\x9b2J\u202e<b>\nline", "traceback": "a\n\tb\x1b[2J\u2066" + "t" * 15_000}
     with fake(monkeypatch, "fault_of", json.dumps(texts)) as submission:
@@ -174,6 +183,7 @@ def test_answers_beyond_the_order_reach_no_other_call(monkeypatch: pytest.Monkey
         assert (protect(submission, "fine").images[0] == IMAGE).all(), "what it has sent ahead is its own loss"
 
 
+@pytest.mark.finding("A15")
 def test_the_recorded_claims_decide_and_not_what_is_said_later(monkeypatch: pytest.MonkeyPatch) -> None:
     with fake(monkeypatch, "recoloured") as submission:
         claims = submission.load()
@@ -183,8 +193,9 @@ def test_the_recorded_claims_decide_and_not_what_is_said_later(monkeypatch: pyte
         assert protect(submission, "recoloured").budgets[0].max_255 == 100
 
 
+@pytest.mark.finding("A15")
 def test_an_entrys_claims_are_asked_once_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A15: the process that runs may say something else than the one that was asked."""
+    """The process that runs may say something else than the one that was asked."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     offer = Offer("fake", "fake", "1.0", "fake:Fake", "")
     first = fake(monkeypatch, "recoloured")
@@ -196,6 +207,7 @@ def test_an_entrys_claims_are_asked_once_and_kept(monkeypatch: pytest.MonkeyPatc
         assert fault(third, "recoloured").status is Status.INVALID_OUTPUT
 
 
+@pytest.mark.finding("A1", "A4", "A5", "A6")
 @pytest.mark.parametrize("deed", ["prepares_links", "holds_a_link_loop", "replaces_its_folder"])
 def test_nothing_outside_follows_a_path_in_the_box(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, deed: str) -> None:
     outside = tmp_path / "outside"
@@ -208,6 +220,7 @@ def test_nothing_outside_follows_a_path_in_the_box(monkeypatch: pytest.MonkeyPat
     assert (outside / "victim.txt").read_text() == "as it was"
 
 
+@pytest.mark.finding("A22")
 def test_a_daemon_is_ended_before_the_next_call(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, isolation: str
 ) -> None:
@@ -232,6 +245,12 @@ def test_a_fork_bomb_is_ended_whole(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (caught.status, "12 processes" in caught.message) == (Status.FAILED, True)
         assert family.family() == []
         protect(submission, "fine")
+
+
+def test_a_forged_exit_code_is_a_fault_of_the_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker may reach its supervisor's end of the pipe through /proc."""
+    with fake(monkeypatch, "forges_its_exit_code", limits=SHORT) as submission:
+        assert fault(submission, "forges_its_exit_code").status is Status.FAILED
 
 
 def test_a_worker_that_kills_its_supervisor_ends_with_it(monkeypatch: pytest.MonkeyPatch, isolation: str) -> None:

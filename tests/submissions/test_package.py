@@ -20,6 +20,7 @@ def expected(files: dict[str, str]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+@pytest.mark.finding("A21")
 @pytest.mark.parametrize("editable", [False, True])
 def test_digest_covers_everything_that_can_be_imported(environment, editable: bool) -> None:
     owner = environment.install("pack", {"p": "pack:A"}, FILES | IMPORTABLE | NOISE, editable=editable)
@@ -30,6 +31,7 @@ def test_digest_covers_everything_that_can_be_imported(environment, editable: bo
         assert digest_of(owner) != before, path
 
 
+@pytest.mark.finding("A20")
 @pytest.mark.parametrize("top_level", ["dotpk.sub", "dotpk", "../dotpk", "dotpk/sub", ".", "dotpk.sub\ndotpk"])
 def test_nothing_of_a_package_runs_while_its_digest_is_taken(
     environment: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, top_level: str
@@ -44,6 +46,7 @@ def test_nothing_of_a_package_runs_while_its_digest_is_taken(
     assert "dotpk" not in sys.modules
 
 
+@pytest.mark.finding("A21")
 def test_code_that_the_record_does_not_name_counts(environment: Environment) -> None:
     owner = environment.install("pack", {"p": "pack:A"}, FILES)
     before = digest_of(owner)

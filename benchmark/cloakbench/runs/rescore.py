@@ -159,7 +159,7 @@ class _Source:
     """The stored images and features of one record, and the values computed from them."""
 
     def __init__(self, work: _Rescoring, cell: Cell, record: Record) -> None:
-        self.work, self.cell, self.where = work, cell, record.environment.env_class
+        self.work, self.cell, self.record, self.where = work, cell, record, record.environment.env_class
         self.values: dict[str, list[float]] = {}
         self.skipped: dict[str, str] = {}
         self.absent: dict[str, str] = {}
@@ -203,6 +203,8 @@ class _Source:
 
     def _features(self) -> dict[str, Tensor]:
         """Returns the stored features of networks that are here with the same weights."""
+        if not self._may_use(self.cell.keys["generate"]):
+            return {}
         try:
             kept = self.work.store.read_features(self.cell.keys["generate"], self.where)
         except CorruptFile:
@@ -214,11 +216,18 @@ class _Source:
                 features[space] = torch.from_numpy(stored.values).float()
         return features
 
+    def _may_use(self, name: str) -> bool:
+        """Returns whether a record's values may come from a stage: merged ones give values to merged records only."""
+        store = self.work.store
+        return store.is_usable(name, self.where) or not store.is_usable(self.record.key, self.where)
+
     def _images(self, stage: str) -> list[Pixels] | None:
         return self._stored(self.cell.keys[stage])
 
     def _stored(self, name: str) -> list[Pixels] | None:
         """Returns the images under a key, None where there are none or they are damaged."""
+        if not self._may_use(name):
+            return None
         try:
             stored = self.work.store.read_images(name, self.where)
         except CorruptFile:

@@ -29,6 +29,7 @@ from cloakbench.runs.entries import close, entries, on_family
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Environment, Record
 from cloakbench.schemas.suite import Suite
+from cloakbench.store import staging
 from cloakbench.store.store import Store
 from cloakbench.submissions.sandbox.client import SandboxedSubmission
 from cloakbench.suites import load as suites
@@ -95,7 +96,11 @@ class Session:
 
 
 def plan(choice: Choice, root: Path) -> Session:
-    """Returns the planned run; nothing is computed but digests. Raises UserError for anything unknown."""
+    """Returns the planned run; nothing is computed but digests. Raises UserError for anything unknown.
+
+    A merge into the store that was interrupted is completed first, so that its records are counted.
+    """
+    staging.finish(root)
     return plan_suite(read(choice.suite), choice, root)
 
 

@@ -6,16 +6,20 @@ Strings have a limit and no character that hides, reorders or replaces what a pa
 
 from __future__ import annotations
 
+import datetime
+import json
+import re
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo
 
 from cloakbench.printable import replace_hidden
 
 MAX_VALUES = 10_000
 """The largest number of values of one metric, or of digests of one stage, in a record."""
 _LINE_ENDS = "\n\t"
+_KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def clean(text: str, limit: int, allowed: str = "") -> str:
@@ -39,6 +43,24 @@ def _check_text(value: Any, info: ValidationInfo, limit: int, allowed: str) -> A
     return cleaned
 
 
+def _check_time(text: str) -> str:
+    """Returns the text; raises ValueError for a day or an hour that no calendar has."""
+    datetime.datetime.fromisoformat(text)
+    return text
+
+
+def _check_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Returns a recipe; raises ValueError where it has no key, or names parents otherwise than by their keys."""
+    json.dumps(recipe, allow_nan=False)
+    parents = recipe.get("parents", {})
+    if not isinstance(parents, dict):
+        raise ValueError("expected the keys of parents by their names")
+    for parent in parents.values():
+        if not isinstance(parent, str) or not _KEY.fullmatch(parent):
+            raise ValueError("expected 64 hexadecimal digits as the key of a parent")
+    return recipe
+
+
 def _text(limit: int, allowed: str = "") -> BeforeValidator:
     return BeforeValidator(partial(_check_text, limit=limit, allowed=allowed))
 
@@ -51,7 +73,13 @@ EnvClass = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
 """An environment class: the first 12 hexadecimal digits of a SHA-256."""
 Commit = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})?$")]
 """A git commit, or empty where the package is no checkout."""
-Timestamp = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(\+00:00|Z)$")]
+Recipe = Annotated[dict[str, Any], AfterValidator(_check_recipe)]
+"""What a stage's key is the digest of: finite JSON, with the keys of the stages that it follows as `parents`."""
+Timestamp = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(\+00:00|Z)$"),
+    AfterValidator(_check_time),
+]
 """UTC time, ISO 8601."""
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """The name of a metric, a stage or a package."""

@@ -17,7 +17,7 @@ from cloakbench.schemas.suite import Sampling, Scalar
 class _Content(BaseModel):
     """Part of a recipe."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", validate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="allow", validate_by_name=True, allow_inf_nan=False)
 
     def content(self) -> dict[str, Any]:
         """Returns what is digested and recorded, as values that JSON can hold."""
@@ -45,7 +45,7 @@ class ProtectionOrder(_Content):
     protection_version: str
     package: str
     """SHA-256 over the files of the distribution."""
-    budget_255: int
+    budget_255: int = Field(ge=0, le=255)
     images: list[str]
     """SHA-256 of the pixels of each original."""
     captions: list[str]

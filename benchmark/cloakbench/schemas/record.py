@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -109,7 +109,7 @@ class Record(_Frozen):
     reason: fields.Text
     """Why, in one sentence, where the status is not `ok`; else empty."""
     traceback: fields.Trace
-    components: dict[str, Any]
+    components: dict[fields.Identifier, fields.Recipe]
     """Recipe of each stage, word for word: a key is the digest of one. `recipes` reads them."""
     quality: dict[fields.Identifier, fields.Values]
     """Per protected image: metric name -> one value an image (against the original)."""

@@ -16,8 +16,8 @@ class _Frozen(BaseModel):
 
 def _fillable(text: str, fields: set[str]) -> str:
     """Returns `text`; raises ValueError where it names another placeholder than `fields`."""
-    found = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
-    if found - fields:
+    named = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+    if named - fields:
         raise ValueError(f"expected no placeholder but {sorted(fields)} in {text!r}")
     return text
 
@@ -127,8 +127,8 @@ class Matching(_Frozen):
 
     def limits(self, target: float) -> dict[str, float]:
         """Returns the worst value allowed of each metric at one of the targets, the matched metric first."""
-        place = self.targets.index(target)
-        return {self.metric: target, **{name: gate[place] for name, gate in self.gates.items()}}
+        position = self.targets.index(target)
+        return {self.metric: target, **{name: gate[position] for name, gate in self.gates.items()}}
 
 
 class Suite(_Frozen):

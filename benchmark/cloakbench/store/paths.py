@@ -12,6 +12,7 @@ from cloakbench.files import PARTIAL
 T = TypeVar("T")
 MANIFEST = "manifest.json"
 FACTS_FILE, RECORDS_FILE, CANARIES_FILE = "facts.json", "records.jsonl", "canaries.jsonl"
+ORIGINS_FILE = "origins.jsonl"
 """What a reference folder holds in place of a store's folders."""
 SIGNATURES = "signatures"
 """Folder of `*.manifest`, each with its `*.manifest.sig`, in a store or a reference folder."""
@@ -87,6 +88,10 @@ def of_gallery(generations: Sequence[T]) -> Sequence[T]:
     return generations[:: max(1, len(generations) // GALLERY)][:GALLERY]
 
 
+def _manifest_last(file: Path) -> tuple[bool, Path]:
+    return file.name == MANIFEST, file
+
+
 class StorePaths:
     """The one owner of a store's paths: by key of the stage that made a thing, then by environment class."""
 
@@ -132,8 +137,10 @@ class StorePaths:
     def stage_files(self) -> Iterator[Path]:
         """Yields the path of every file of a stage beside the records, sorted, manifests of images last."""
         for kind in STAGE_KINDS:
-            files = sorted((self.root / kind).rglob("*"), key=lambda file: (file.name == MANIFEST, file))
-            yield from (file for file in files if parse(file.relative_to(self.root).as_posix()))
+            files = [*(self.root / kind).glob("*/*/*"), *(self.root / kind).glob("*/*/*/*")]
+            for file in sorted(files, key=_manifest_last):
+                if parse(file.relative_to(self.root).as_posix()):
+                    yield file
 
     def stage_paths(self, key: str, env_class: str) -> list[Path]:
         """Returns the files of a stage whose output cells share: its images, or the search for a strength."""
@@ -144,7 +151,10 @@ class StorePaths:
 
     def stage_folders(self) -> list[Path]:
         """Returns the folder of every stage that has files beside the records, sorted; its name is the stage's key."""
-        return [folder for kind in (*STAGE_KINDS, "origins") for folder in sorted((self.root / kind).glob("??/*"))]
+        folders: list[Path] = []
+        for kind in (*STAGE_KINDS, "origins"):
+            folders += sorted((self.root / kind).glob("??/*"))
+        return folders
 
     def files(self) -> Iterator[Path]:
         """Yields the path of every file and folder below the store."""
@@ -153,6 +163,10 @@ class StorePaths:
     def records(self) -> Iterator[Path]:
         """Yields the path of every record, sorted."""
         yield from sorted((self.root / "records").glob("*/*/*.json"))
+
+    def origins(self) -> list[Path]:
+        """Returns the path of every origin, sorted."""
+        return sorted((self.root / "origins").glob("*/*/*.json"))
 
     def facts_path(self, suite: str, version: int) -> Path:
         """Returns where a suite's facts lie."""

@@ -16,8 +16,8 @@ from cloakbench.files import write_whole
 from cloakbench.metrics import catalogue
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import SuiteFacts
-from cloakbench.store import signing, staging
-from cloakbench.store.paths import CANARIES_FILE, FACTS_FILE, RECORDS_FILE, SIGNATURES, StorePaths
+from cloakbench.store import origins, signing, staging
+from cloakbench.store.paths import CANARIES_FILE, FACTS_FILE, ORIGINS_FILE, RECORDS_FILE, SIGNATURES, StorePaths
 from cloakbench.system import locations
 
 CIRCUMSTANCES = {"cost", "created", "environment", "isolation", "suite_version", "traceback"}
@@ -164,8 +164,8 @@ def is_reference(path: Path) -> bool:
 def export_reference(store: Path, suite: str | None, folder: Path) -> Loaded:
     """Writes the compact form of one suite's records to `folder` and returns what it wrote.
 
-    Tracebacks are left out: they hold paths of the machine that ran, and the reason stays. Raises UserError where
-    `folder` is a store, and InfrastructureError where it cannot be written.
+    Tracebacks are left out: they hold paths of the machine that ran, and the reason stays. Origins of merged records
+    come along. Raises UserError where `folder` is a store, and InfrastructureError where it cannot be written.
     """
     loaded = load(store, suite)
     if StorePaths(folder).is_store:
@@ -185,6 +185,9 @@ def _export(loaded: Loaded, store: Path, folder: Path) -> Loaded:
     write_whole(folder / FACTS_FILE, (loaded.facts.model_dump_json(indent=2) + "\n").encode())
     for file in sorted((store / SIGNATURES).glob("*.manifest*")):
         write_whole(folder / SIGNATURES / file.name, file.read_bytes())
+    merged = origins.to_lines(records, origins.read(store))
+    if merged or (folder / ORIGINS_FILE).exists():
+        write_whole(folder / ORIGINS_FILE, merged)
     again = [record for record in canaries(store) if record.suite == loaded.facts.suite.name]
     if again:
         write_whole(folder / CANARIES_FILE, "".join(record.model_dump_json() + "\n" for record in again).encode())

@@ -22,7 +22,7 @@ def installed() -> Iterator[Distribution]:
     """Yields every submission's distribution once: those with an environment of their own, then those beside us."""
     for folder in _folders():
         for owner in inside(folder):
-            if normalised(owner.name) == normalised(folder.name):
+            if name_of(owner) == normalised(folder.name):
                 yield owner
     yield from distributions()
 
@@ -36,7 +36,7 @@ def folder(distribution: str) -> Path | None:
 
 
 def _holds(environment: Path, distribution: str) -> bool:
-    return any(normalised(owner.name) == normalised(distribution) for owner in inside(environment))
+    return any(name_of(owner) == normalised(distribution) for owner in inside(environment))
 
 
 def site_packages(environment: Path) -> list[Path]:
@@ -47,7 +47,15 @@ def site_packages(environment: Path) -> list[Path]:
 def inside(environment: Path) -> list[Distribution]:
     """Returns what is installed in an environment, not what it sees of others."""
     paths = [str(path) for path in site_packages(environment)]
-    return [owner for owner in distributions(path=paths) if owner.metadata["Name"]] if paths else []
+    return [owner for owner in distributions(path=paths) if name_of(owner)] if paths else []
+
+
+def name_of(owner: Distribution) -> str:
+    """Returns a distribution's name in its usual form, empty where its metadata cannot be read."""
+    try:
+        return normalised(owner.metadata["Name"] or "")
+    except Exception:  # damaged metadata of one must not stop the others
+        return ""
 
 
 def python(distribution: str) -> Path:
@@ -63,7 +71,7 @@ def python(distribution: str) -> Path:
 
 def digest(environment: Path) -> str:
     """Returns a digest of what is installed in an environment by name and version: other versions, another entry."""
-    lines = sorted(f"{normalised(owner.name)} {owner.version}\n" for owner in inside(environment))
+    lines = sorted(f"{name_of(owner)} {owner.version}\n" for owner in inside(environment))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

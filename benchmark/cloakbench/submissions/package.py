@@ -16,10 +16,11 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from cloakbench.errors import SubmissionError, UserError
+from cloakbench.errors import BenchmarkError, SubmissionError, UserError
 from cloakbench.submissions import environments
 from cloakbench.submissions.discovery import GROUP, Provider
 from cloakbench.submissions.naming import normalised
+from cloakbench.submissions.text import clean_line
 
 TOOL_CACHES = {".mypy_cache", ".pytest_cache", ".ruff_cache"}
 CODE = {".py", ".pyc", ".pyd", ".so", ".pth", ".zip", ".egg", ".whl"}
@@ -38,8 +39,18 @@ def package_digest(name: str, provider: Provider | None = None) -> str:
 
     Raises:
         UserError: No such distribution is installed.
-        SubmissionError: None of its files are found.
+        SubmissionError: None of its files are found, or its metadata are damaged.
     """
+    try:
+        return _package_digest(name, provider)
+    except BenchmarkError:
+        raise
+    except Exception as error:  # a package may write anything into its metadata
+        message = f"expected readable metadata of {name}, got {clean_line(f'{type(error).__name__}: {error}')}"
+        raise SubmissionError(message, f"Install it again: pip install --force-reinstall {name}") from error
+
+
+def _package_digest(name: str, provider: Provider | None) -> str:
     own = environments.folder(name) if provider is None else None
     if own is not None:
         inner = package_digest(name, lambda: environments.inside(own))
@@ -76,7 +87,7 @@ def digest_of(owner: Distribution) -> str:
     Raises:
         SubmissionError: No file is found.
     """
-    files = {} if _is_editable(owner) else dict(_recorded(owner))
+    files = {} if is_editable(owner) else dict(_recorded(owner))
     for root in source_roots(owner):
         files |= dict(_walk(root))
     if not files:
@@ -84,9 +95,9 @@ def digest_of(owner: Distribution) -> str:
         raise SubmissionError(message, f"Install it again: pip install --force-reinstall {owner.name}")
     total = hashlib.sha256()
     for path in sorted(files):
-        total.update(
-            f"{hashlib.sha256(files[path].read_bytes()).hexdigest()}  {path}\n".encode(errors="surrogateescape")
-        )
+        with files[path].open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{digest}  {path}\n".encode(errors="surrogateescape"))
     return total.hexdigest()
 
 
@@ -94,12 +105,13 @@ def _distribution(name: str, provider: Provider | None) -> Distribution:
     try:
         if provider is None:
             return distribution(name)
-        return next(owner for owner in provider() if normalised(owner.name) == normalised(name))
+        return next(owner for owner in provider() if environments.name_of(owner) == normalised(name))
     except (PackageNotFoundError, StopIteration) as error:
         raise UserError(f"expected an installed distribution, got {name!r}", f"pip install {name}") from error
 
 
-def _is_editable(owner: Distribution) -> bool:
+def is_editable(owner: Distribution) -> bool:
+    """Returns whether a distribution is installed from a folder of its own; False where its metadata are damaged."""
     facts = _direct_url(owner).get("dir_info")
     return isinstance(facts, dict) and bool(facts.get("editable"))
 
@@ -158,7 +170,7 @@ def top_level(owner: Distribution) -> list[str]:
     """Returns the names that can be imported of a distribution: recorded files', its metadata's, its entry points'."""
     names = {line.strip() for line in (owner.read_text("top_level.txt") or "").splitlines()}
     names |= {point.module.partition(".")[0] for point in owner.entry_points if point.group == GROUP}
-    for path in () if _is_editable(owner) else owner.files or ():
+    for path in () if is_editable(owner) else owner.files or ():
         names.add(path.parts[0].partition(".")[0] if len(path.parts) == 1 else path.parts[0])
     return sorted(name for name in names if name.isidentifier())
 
@@ -167,7 +179,7 @@ def _locations(owner: Distribution, package: str) -> Iterable[Path]:
     """Returns where a top-level package lies: in the project of an editable install, else on the search path."""
     candidates: list[Path] = []
     url = str(_direct_url(owner).get("url", ""))
-    if _is_editable(owner) and url.startswith("file:"):
+    if is_editable(owner) and url.startswith("file:"):
         root = Path(url2pathname(urlsplit(url).path))
         for base in (root, root / "src"):
             candidates += [base / package, base / f"{package}.py"]

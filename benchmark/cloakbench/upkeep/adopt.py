@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cloakbench.errors import UserError
 from cloakbench.store import reading
-from cloakbench.store.origins import Verb
+from cloakbench.store.origins import Verb, read
 from cloakbench.store.store import Store
 from cloakbench.upkeep.intake import Source, open_intake, require_no_links
 
@@ -24,10 +24,11 @@ class Adopted:
 def adopt(path: Path, suite: str | None, store: Store) -> Adopted:
     """Copies the records of `suite` in `path` (a store or a reference folder) that `store` lacks.
 
-    All records arrive, or none, also where the process is killed. Damaged ones are left out and counted. Raises
-    UserError where a cell of one environment class has two different results, in `path` or in `path` and `store`.
+    All records arrive, or none, also where the process is killed. Damaged ones are left out and counted. What `path`
+    had merged counts as merged, so that a run does not go on from it. Raises UserError where a cell of one environment
+    class has two different results, in `path` or in `path` and `store`.
     """
-    source = Source(path, path, suite)
+    source = Source(path, path, suite, origins=read(path))
     require_no_links(source)
     loaded = reading.load(path, suite)
     if loaded.conflicts:

@@ -40,7 +40,9 @@ def clear(store: Store, dry_run: bool = False) -> Cleared:
 
 def _files(paths: list[Path]) -> list[Path]:
     """Returns the files among `paths`, and those in the folders among them."""
-    below = [file for path in paths for file in (path, *path.rglob("*"))]
+    below = list(paths)
+    for path in paths:
+        below += path.rglob("*")
     return [file for file in below if file.is_file()]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
@@ -14,7 +14,7 @@ from cloakbench.errors import UserError
 from cloakbench.files import find_links, to_json
 from cloakbench.schemas.suite import SuiteFacts
 from cloakbench.store import paths, reading
-from cloakbench.store.origins import Origin, Verb
+from cloakbench.store.origins import Origin, Origins, Verb
 from cloakbench.store.paths import StorePaths
 from cloakbench.store.staging import Staging
 from cloakbench.store.store import CorruptFile, Store
@@ -22,8 +22,8 @@ from cloakbench.store.store import CorruptFile, Store
 LOCK = "merge.lock"
 LOCK_WAIT_S = 60
 """How long one merge waits for another one into the same store."""
-_SHARED_KINDS = ("images", "calibrations")
-"""What a run would take from the store, so that its origin is noted."""
+_SHARED_KINDS = ("images", "calibrations", "features")
+"""What a run or `rescore` would take from the store, so that its origin is noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Source:
     """None: the only one it holds."""
     sha256: str = ""
     """Of the archive."""
+    origins: Origins = field(default_factory=dict)
+    """Of what it had merged itself."""
 
     @property
     def is_archive(self) -> bool:
@@ -87,11 +89,15 @@ class Intake:
 
     def _note_adoption(self, source: Source, key: str, env_class: str) -> None:
         """A record that was merged before and is now adopted is one that a run goes on from."""
-        if self.verb is Verb.ADOPT and not self.store.is_usable(key, env_class):
+        is_merged = (key, env_class) in source.origins
+        if self.verb is Verb.ADOPT and not is_merged and not self.store.is_usable(key, env_class):
             self._note_origin(source, key, env_class)
 
     def _note_origin(self, source: Source, key: str, env_class: str) -> None:
-        origin = Origin(verb=self.verb, source=source.path.name, sha256=source.sha256, created=self._created)
+        """Writes where something came from: what its source had merged stays merged, with the same origin."""
+        origin = source.origins.get((key, env_class))
+        if origin is None:
+            origin = Origin(verb=self.verb, source=source.path.name, sha256=source.sha256, created=self._created)
         self._write(self.store.origin_path(key, env_class), to_json(origin.model_dump(mode="json")))
 
     def add_facts(self, facts: SuiteFacts) -> None:

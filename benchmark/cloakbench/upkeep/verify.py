@@ -6,10 +6,10 @@ import datetime
 import json
 import random
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cloakbench.cells import environment
 from cloakbench.errors import UserError
@@ -19,7 +19,7 @@ from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.recipes import EditRecipe, ImitateRecipe, Recipes
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import Suite
-from cloakbench.store import key, reading, seeds, signing
+from cloakbench.store import key, origins, reading, seeds, signing
 from cloakbench.store.store import CorruptFile, Store
 from cloakbench.upkeep.recompute import Recomputed, Recomputer, allowed_levels
 from cloakbench_leaderboards.board.board import view
@@ -32,6 +32,8 @@ SAMPLE = 20
 """How many cells are computed again unless all are asked for."""
 MOST_NAMED = 20
 """Differing numbers of a board that are named one by one."""
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What computing raises where a record holds other values than a run writes."""
 CLOCK_TOLERANCE = datetime.timedelta(days=1)
 
 
@@ -51,6 +53,13 @@ class VerifyReport:
     """Metrics of single cells that were computed again from kept images or features."""
     seed: int = 0
     """What the cells to compute again were drawn with."""
+
+
+class Checked(NamedTuple):
+    """How many kept images were compared with the digests of records, and what is wrong."""
+
+    images: int
+    problems: list[str]
 
 
 def verify(
@@ -78,24 +87,44 @@ def verify(
         UserError: There are no records, or no such board.
     """
     loaded = reading.load(path, suite)
-    store = Store(path)
-    problems = [f"{line.path}: {line.reason}" for line in loaded.damaged]
-    problems += [f"{link}: expected a file, got a symbolic link" for link in find_links(path)]
-    problems += loaded.conflicts
-    images = signed = merged = 0
-    for record in loaded.records:
-        signed += bool(loaded.signed) and signing.digest(record) in loaded.signed
-        merged += not store.is_own(record.key, record.environment.env_class)
-        count, wrong = _check(record, store, loaded.facts.suite)
-        images += count
-        problems += [f"{record.key[:16]} ({_describe(record)}): {sentence}" for sentence in wrong]
     seed = secrets.randbits(32) if seed is None else seed
-    again = _recompute(loaded, store, None if is_deep else seed)
-    problems += again.problems
+    checked = _check_all(loaded, Store(path))
+    again = _recompute(loaded, Store(path), None if is_deep else seed)
+    problems = [*_find_damage(path, loaded), *checked.problems, *again.problems]
     if board is not None:
         problems += aggregates(board, loaded)
-    count = len(loaded.records)
-    return VerifyReport(loaded.facts.suite.name, count, images, signed, problems, merged, again.values, seed)
+    return VerifyReport(
+        suite=loaded.facts.suite.name,
+        records=len(loaded.records),
+        images=checked.images,
+        signed=sum(signing.digest(record) in loaded.signed for record in loaded.records) if loaded.signed else 0,
+        problems=problems,
+        merged=_count_merged(path, loaded.records),
+        recomputed=again.values,
+        seed=seed,
+    )
+
+
+def _find_damage(path: Path, loaded: reading.Loaded) -> list[str]:
+    """Returns what no record is charged with: damaged files, links, and cells that have two results."""
+    damaged = [f"{line.path}: {line.reason}" for line in loaded.damaged]
+    links = [f"{link}: expected a file, got a symbolic link" for link in find_links(path)]
+    return [*damaged, *links, *loaded.conflicts]
+
+
+def _count_merged(path: Path, records: Sequence[Record]) -> int:
+    merged = origins.read(path)
+    return sum((record.key, record.environment.env_class) in merged for record in records)
+
+
+def _check_all(loaded: reading.Loaded, store: Store) -> Checked:
+    """Checks every record on its own, and its kept images against its digests."""
+    images, problems = 0, []
+    for record in loaded.records:
+        count, sentences = _check(record, store, loaded.facts.suite)
+        images += count
+        problems += [f"{record.key[:16]} ({_describe(record)}): {sentence}" for sentence in sentences]
+    return Checked(images, problems)
 
 
 def _recompute(loaded: reading.Loaded, store: Store, seed: int | None) -> Recomputed:
@@ -108,7 +137,7 @@ def _recompute(loaded: reading.Loaded, store: Store, seed: int | None) -> Recomp
     for record in records:
         try:
             done = recomputer.check(record)
-        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:  # a record may say anything
+        except MALFORMED as error:
             done = Recomputed(0, [f"expected values that can be computed again, got {type(error).__name__}: {error}"])
         values += done.values
         problems += [f"{record.key[:16]} ({_describe(record)}): {sentence}" for sentence in done.problems]

@@ -34,6 +34,7 @@ def pages(lookup: Lookup, noise: tuple[Pair, ...]) -> Iterator[Page]:
         tables.metrics(lookup),
         Section("controls", "Controls", pairs=pairs(CONTROL_WORDS)),
         tables.missing(),
+        tables.security(),
         Section("glossary", "Glossary", pairs=pairs(GLOSSARY)),
         Section("data", "Columns of results.csv", pairs=pairs(COLUMNS)),
     )

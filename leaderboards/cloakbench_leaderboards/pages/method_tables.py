@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import resources
+
+from markupsafe import Markup
 
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.suite import AttackSpec, MetricFacts
@@ -11,10 +14,11 @@ from cloakbench_leaderboards.board import sections
 from cloakbench_leaderboards.board.board import LEVELS
 from cloakbench_leaderboards.board.tables import Row, Table, word_cells, word_columns
 from cloakbench_leaderboards.board.view import Pair, pairs
-from cloakbench_leaderboards.parts import addresses
+from cloakbench_leaderboards.parts import addresses, markdown
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.scores.scores import OWN_FAULT
 
+EMPTY = Markup()
 STATUSES: dict[str, str] = {
     Status.OK: "measured",
     Status.INVALID_OUTPUT: "the submission broke its contract or budget: counts as no protection",
@@ -38,6 +42,8 @@ class Section:
     sentences: tuple[str, ...] = ()
     pairs: tuple[Pair, ...] = ()
     table: Table | None = None
+    html: Markup = EMPTY
+    """A document of the project."""
 
 
 def attacks(lookup: Lookup) -> Section:
@@ -133,3 +139,10 @@ def missing() -> Section:
         "is missing, and the entry carries no rank.",
     )
     return Section("missing", "Outcome of a single run", sentences=sentences, pairs=pairs(STATUSES))
+
+
+def security() -> Section:
+    """Returns what is trusted of submissions and what is not: the benchmark's own document."""
+    document = resources.files("cloakbench.submissions").joinpath("SECURITY.md").read_text(encoding="utf-8")
+    title = "Security of submissions"
+    return Section("security", title, html=markdown.to_html(document, title))

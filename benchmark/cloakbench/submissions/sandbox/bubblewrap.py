@@ -82,8 +82,8 @@ def environment(box: Path, mark: str, is_own: bool = False) -> dict[str, str]:
     for name in OURS if is_own else ():
         variables.pop(name, None)
     for name in variables.keys() & set(PATHS):
-        parts = variables[name].split(os.pathsep)
-        variables[name] = os.pathsep.join(str(Path(part).absolute()) for part in parts)
+        parts = [str(Path(part).absolute()) for part in variables[name].split(os.pathsep) if part]
+        variables[name] = os.pathsep.join(parts)
     variables[LOCK_VARIABLE] = str(lock_file().absolute())
     own = {"HOME": str(box), "TMPDIR": str(box / "tmp"), "USER": "cloakbench", "LOGNAME": "cloakbench"}
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}

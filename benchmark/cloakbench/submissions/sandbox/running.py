@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import select
+import signal
 import subprocess
 import threading
 import time
@@ -30,6 +32,7 @@ DISMISSED_S = 30.0
 """How long an idle process may take to end: its libraries take a second or two, many more on a busy machine."""
 KEPT_OUTPUT = 200
 """Lines of a submission's own output that are kept for its traceback."""
+_EXIT_CODE = re.compile(rb"-?[0-9]{1,4}")
 _PART = 1 << 20
 """Bytes that are written or read at once, and the size that pipes get where the system allows."""
 
@@ -196,7 +199,8 @@ class RunningWorker:
         """Returns how the worker ended: its exit code, minus a signal's number; None where it runs after `seconds`."""
         if self._exit_code is None and select.select([self._report], [], [], seconds)[0]:
             text = os.read(self._report, 16).strip()
-            self._exit_code = int(text) if text else -9  # the supervisor itself was killed
+            # Empty where the supervisor was killed; what the worker wrote there through /proc is no number.
+            self._exit_code = int(text) if _EXIT_CODE.fullmatch(text) else -signal.SIGKILL
         return self._exit_code
 
     def no_answer(self, got: str) -> SubmissionFault:

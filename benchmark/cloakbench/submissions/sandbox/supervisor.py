@@ -24,6 +24,7 @@ def supervise(report: int, unused: Sequence[int]) -> None:
     if worker == 0:
         os.close(report)
         return
+    kernel.set_dumpable(is_dumpable=False)  # its end of the pipe stays its own
     for descriptor in unused:
         os.close(descriptor)
     _wait(worker, report)

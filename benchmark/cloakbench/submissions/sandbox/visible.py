@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import site
 import sys
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cloakbench
 from cloakbench.submissions import environments
-from cloakbench.submissions.package import source_roots
+from cloakbench.submissions.package import is_editable, source_roots
 from cloakbench.system.locations import lock_file
 
 SYSTEM = (
@@ -102,9 +102,9 @@ def _listed(listing: Path) -> Iterator[Path]:
 def _editable(sites: Sequence[Path]) -> Iterator[Path]:
     """Yields the sources of the packages that are installed from a folder of their own."""
     for owner in distributions(path=[str(folder) for folder in sites]):
-        origin = json.loads(owner.read_text("direct_url.json") or "{}")
-        if origin.get("dir_info", {}).get("editable"):
-            yield from source_roots(owner)
+        with contextlib.suppress(Exception):  # damaged metadata of one must not stop the others
+            if is_editable(owner):
+                yield from source_roots(owner)
 
 
 def _models(variables: dict[str, str]) -> Iterator[Path]:

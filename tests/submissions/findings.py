@@ -1,0 +1,80 @@
+"""What a red team tried against the project, in plain words, and how each attempt has to end in each isolation.
+
+Tests name the attempts that they repeat by `@pytest.mark.finding(...)`; `test_findings.py` holds both together.
+
+`landlock` is a process without bubblewrap on a kernel with Landlock and seccomp, `plain` one on a kernel without them:
+there a submission does what its user may. Attempts on records, archives and the command line meet no isolation.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Outcome(StrEnum):
+    """How an attempt ends."""
+
+    HELD = "held"
+    """Refused, or counted against the entry, in words."""
+    PASSES = "gets through"
+    """It succeeds, and SECURITY.md says that it does."""
+
+
+class Finding(NamedTuple):
+    """An attempt, and how it ends."""
+
+    attempt: str
+    bubblewrap: Outcome = Outcome.HELD
+    landlock: Outcome = Outcome.HELD
+    plain: Outcome = Outcome.HELD
+
+
+def _kernel(attempt: str) -> Finding:
+    """Returns an attempt that only the kernel can refuse."""
+    return Finding(attempt, plain=Outcome.PASSES)
+
+
+FINDINGS = {
+    "A1": Finding("a pipe in place of a protected image, so that the harness waits for ever"),
+    "A2": Finding("answers byte by byte, or without end, while no limit is looked at"),
+    "A3": Finding("answers of another shape, and faults of a kind that ends or excuses a run"),
+    "A4": Finding("a link, placed by a child that stays, where the harness writes the next original"),
+    "A5": Finding("a link in place of the next call's folder"),
+    "A6": Finding("a link in place of the folder of protected images, which leads to hidden files"),
+    "A7": Finding("a protected image in a format whose decoder runs programs"),
+    "A8": Finding("a protected image whose metadata turn it"),
+    "A9": _kernel("a note for the next entry in shared memory"),
+    "A10": _kernel("a UNIX socket of the host"),
+    "A11": _kernel("networks, devices, namespaces and mounts"),
+    "A12": _kernel("the home folder and files that nobody has hidden"),
+    "A13": Finding("messages and tracebacks of many megabytes"),
+    "A14": Finding("numbers of thousands of digits, lists in place of objects, lone surrogates"),
+    "A15": Finding("one budget for the question and another for the run"),
+    "A16": Finding("an error text that no file can hold"),
+    "A17": _kernel("the audit hook switched off or passed by: programs, native code, datagrams"),
+    "A18": Finding("the memory and environment of the harness"),
+    "A19": Finding("output whose methods raise when it is checked"),
+    "A20": Finding("a package whose code runs while its digest is taken"),
+    "A21": Finding("code that changes while the digest stays"),
+    "A22": Finding("a process that leaves its session, its parent and its environment and stays"),
+    "A23": Finding("escape sequences and changes of direction for the terminal"),
+    "A24": Finding("characters that the terminal's encoding lacks"),
+    "B1": Finding("keys and environment classes that are paths"),
+    "B2": Finding("numbers that are not finite"),
+    "B3": Finding("one cell with two results in one source"),
+    "B4": Finding("a link in a stranger's folder to a private file"),
+    "B5": Finding("merged records that the maintainer then signs, and that occupy cells of a run"),
+    "B6": Finding("values that the images beside them do not give"),
+    "B7": Finding("an archive whose compressed data are damaged"),
+    "B8": Finding("small files that decode to gigabytes"),
+    "B9": Finding("lines that are truncated, nested, marked or no text; revoked keys; damaged records to rescore"),
+    "C1": Finding("a reader of the output that leaves after the first line"),
+    "C2": Finding("a closed standard input"),
+    "C3": Finding("a closed standard output"),
+    "C4": Finding("no home folder"),
+    "C5": Finding("a limit on the size of files, and paths with spaces and letters of all scripts"),
+    "C6": Finding("a umask that lets nobody else read"),
+    "C7": Finding("two processes that take records into one store at once"),
+    "C8": Finding("a process that is killed while it takes records in"),
+}
