@@ -33,8 +33,10 @@ def merged(source, tmp_path):  # noqa: F811
 def test_an_export_keeps_the_origins_of_merged_records(good_run, merged, tmp_path):
     folder = tmp_path / "exported"
     reading.export_reference(merged.root, None, folder)
-    exported = origins.read(folder)
-    assert origins == origins.read(merged.root)
+<<<<<<< HEAD
+    exported, env_class = origins.read(folder), good_run.environment.env_class
+    assert set(exported) == {(cell.key, env_class) for cell in good_run.cells}
+    assert exported.items() <= origins.read(merged.root).items()
     assert {origin.source for origin in exported.values()} == {"source"}
     assert verify(folder).merged == len(good_run.cells)
     reading.export_reference(good_run.store.root, None, folder)

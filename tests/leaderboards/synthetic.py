@@ -160,7 +160,7 @@ def record(
         "status": Status.OK,
         "reason": "",
         "traceback": "",
-        "components": {"parts": parts},
+        "components": {"parts": {"of": parts}},
         "quality": {} if role == "floor" else {"mini-lpips": [0.3 * visible] * 2, "psnr": [45 - 15 * visible] * 2},
         "generations": {"style-distance": values, "accuracy": [max(0.0, 1 - mean)] * len(values)},
         "sets": {"frechet": 10 * mean, "kid": mean / 100},

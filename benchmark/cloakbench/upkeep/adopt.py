@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloakbench.errors import UserError
-from cloakbench.store import reading
-from cloakbench.store.origins import Verb, read
+from cloakbench.store import origins, reading
+from cloakbench.store.origins import Verb
 from cloakbench.store.store import Store
 from cloakbench.upkeep.intake import Source, open_intake, require_no_links
 
@@ -28,7 +28,7 @@ def adopt(path: Path, suite: str | None, store: Store) -> Adopted:
     had merged counts as merged, so that a run does not go on from it. Raises UserError where a cell of one environment
     class has two different results, in `path` or in `path` and `store`.
     """
-    source = Source(path, path, suite, origins=read(path))
+    source = Source(path, path, suite, origins=origins.read(path))
     require_no_links(source)
     loaded = reading.load(path, suite)
     if loaded.conflicts:

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from cloakbench.errors import UserError
 from cloakbench.schemas.suite import Suite, SuiteFacts
-from cloakbench.store import reading
-from cloakbench.store.origins import Verb, read
+from cloakbench.store import origins, reading
+from cloakbench.store.origins import Verb
 from cloakbench.store.store import Store
 from cloakbench.submissions.sandbox import folders
 from cloakbench.suites import load as installed
@@ -77,7 +77,7 @@ def _open(path: Path, stack: contextlib.ExitStack) -> Iterator[Source]:
     elif not path.is_dir():
         raise UserError(f"expected a store or a reference folder, got {path}", "Correct the path.")
     for suite in reading.suite_names(folder):
-        yield Source(path, folder, suite, digest, read(folder))
+        yield Source(path, folder, suite, digest, origins.read(folder))
 
 
 def _require_verified(source: Source, store: Store) -> None:
