@@ -22,6 +22,8 @@ def to_html(document: str, label: str) -> Markup:
     for token in tokens:
         if token.type.startswith("heading_"):
             token.tag = f"h{int(token.tag[1:]) + 1}"
+        if token.type == "th_open":
+            token.attrSet("scope", "col")
     html = parser.renderer.render(tokens, parser.options, {})
     opening = _TABLE.format(label)
     return Markup(html.replace("<table>", opening).replace("</table>", "</table></div>"))  # noqa: S704 - no HTML gets in
