@@ -33,7 +33,6 @@ def merged(source, tmp_path):  # noqa: F811
 def test_an_export_keeps_the_origins_of_merged_records(good_run, merged, tmp_path):
     folder = tmp_path / "exported"
     reading.export_reference(merged.root, None, folder)
-<<<<<<< HEAD
     exported, env_class = origins.read(folder), good_run.environment.env_class
     assert set(exported) == {(cell.key, env_class) for cell in good_run.cells}
     assert exported.items() <= origins.read(merged.root).items()
