@@ -54,7 +54,7 @@ class Meter:
         """Measures the block; on a GPU, device time is the wall time until the GPU is idle."""
         peak.reset()
         self._others.clear()
-        wall, busy, taken = time.monotonic(), time.process_time(), energy.joules()
+        wall, busy, joules = time.monotonic(), time.process_time(), energy.joules()
         yield
         if torch.cuda.is_available():
             torch.cuda.synchronize()
@@ -70,7 +70,7 @@ class Meter:
             device_s=round(device, 4),
             peak_bytes=peak_bytes,
             cached=False,
-            energy_j=None if now is None or taken is None else round(now - taken, 3),
+            energy_j=None if now is None or joules is None else round(now - joules, 3),
         )
 
     def cached(self, name: str, cost: StageCost) -> None:

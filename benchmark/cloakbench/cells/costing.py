@@ -93,12 +93,12 @@ class Costs:
         """Adds records and returns how many are of this kind of device; a stage that cells share counts once."""
         used = 0
         for record in records:
-            where = record.environment
-            if (where.device, where.threads) == (self.device, self.threads):
+            environment = record.environment
+            if (environment.device, environment.threads) == (self.device, self.threads):
                 used += 1
                 self._add(record, weigh)
             else:
-                named = f"{where.device} with {where.threads} thread{'s' * (where.threads > 1)}"
+                named = f"{environment.device} with {environment.threads} thread{'s' * (environment.threads > 1)}"
                 self.others[named] = self.others.get(named, 0) + 1
         return used
 

@@ -26,14 +26,14 @@ class CellPipeline(Protocol):
 
 
 class Executor(Protocol):
-    """Runs cells with `work`, here or in worker processes."""
+    """Runs cells with a pipeline, here or in worker processes."""
 
     @property
     def count(self) -> int | None:
         """How many cells run at once; None where it is known only during the run."""
 
     def run(
-        self, cells: Sequence[Cell], work: CellPipeline, report: Reporter, may_start: MayStart = always
+        self, cells: Sequence[Cell], pipeline: CellPipeline, report: Reporter, may_start: MayStart = always
     ) -> list[Outcome]:
         """Returns how every cell ended that was given out, in order; none is once `may_start` has said no."""
 
@@ -44,19 +44,19 @@ class InlineExecutor:
     count: int | None = 1
 
     def run(
-        self, cells: Sequence[Cell], work: CellPipeline, report: Reporter, may_start: MayStart = always
+        self, cells: Sequence[Cell], pipeline: CellPipeline, report: Reporter, may_start: MayStart = always
     ) -> list[Outcome]:
         """Returns how every cell ended that was given out, in order; an interruption keeps what is finished.
 
         All strengths are searched before any model learns.
         """
         outcomes = []
-        work.calibrate(takewhile(lambda _: may_start(), cells), report.say)
+        pipeline.calibrate(takewhile(lambda _: may_start(), cells), report.say)
         report.begin(len(cells))
         try:
             for cell in takewhile(lambda _: may_start(), cells):
                 report.start(cell)
-                outcome = Outcome.of(work.run(cell))
+                outcome = Outcome.of(pipeline.run(cell))
                 report.finish(cell, outcome)
                 outcomes.append(outcome)
         finally:

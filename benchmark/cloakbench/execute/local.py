@@ -34,11 +34,11 @@ class LocalExecutor:
     devices: Sequence[str] = ()
 
     def run(
-        self, cells: Sequence[Cell], work: CellPipeline, report: Reporter, may_start: MayStart = always
+        self, cells: Sequence[Cell], pipeline: CellPipeline, report: Reporter, may_start: MayStart = always
     ) -> list[Outcome]:
-        """Returns how every cell ended that was given out, in order; `work` keeps the records of lost ones alone."""
+        """Returns how every cell ended that was given out, in order; `pipeline` records lost ones alone."""
         pool = _Processes(self.job, self.root, Leases(self.devices))
-        return Dispatcher(pool, work, report, may_start).run(cells, self.count)
+        return Dispatcher(pool, pipeline, report, may_start).run(cells, self.count)
 
 
 @dataclass(eq=False)

@@ -67,7 +67,7 @@ class Dispatcher(Generic[H]):
     """Submits the cells of a run to a pool: the same order, retries and progress on every executor."""
 
     pool: WorkerPool[H]
-    work: CellPipeline
+    pipeline: CellPipeline
     report: Reporter
     may_start: MayStart = always
     workers: list[H] = field(default_factory=list)
@@ -145,7 +145,7 @@ class Dispatcher(Generic[H]):
         elif worker.cell is None:
             schedule.died_idle(str(lost))
         elif why := schedule.died(worker.cell, str(lost)):
-            self._finish(worker.cell, Outcome.of(self.work.lost(worker.cell, why)), schedule)
+            self._finish(worker.cell, Outcome.of(self.pipeline.lost(worker.cell, why)), schedule)
         self.workers.append(self.pool.start())
 
     def _do_without(self, worker: H, why: IncompatibleWorker) -> None:

@@ -70,9 +70,9 @@ class RayExecutor:
         _library()
 
     def run(
-        self, cells: Sequence[Cell], work: CellPipeline, report: Reporter, may_start: MayStart = always
+        self, cells: Sequence[Cell], pipeline: CellPipeline, report: Reporter, may_start: MayStart = always
     ) -> list[Outcome]:
-        """Returns how every cell ended that was given out, in order; `work` keeps the records of lost ones alone."""
+        """Returns how every cell ended that was given out, in order; `pipeline` records lost ones alone."""
         ray, needs = _library(), Needs.of(self.job)
         with self._connected(ray, needs):
             count = self.count or needs.fitting(ray.cluster_resources())
@@ -81,7 +81,7 @@ class RayExecutor:
                     f"expected a Ray cluster with room for a worker ({needs}), got {dict(ray.cluster_resources())}",
                     "Start nodes with the resources that a worker needs, or ask for --workers to wait for them.",
                 )
-            return Dispatcher(_Actors(ray, self.job, Store(self.root), needs), work, report, may_start).run(
+            return Dispatcher(_Actors(ray, self.job, Store(self.root), needs), pipeline, report, may_start).run(
                 cells, count
             )
 

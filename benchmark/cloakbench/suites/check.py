@@ -76,9 +76,9 @@ def _check_matching(suite: Suite) -> None:
 def _check_editing(suite: Suite) -> None:
     ranked = [attack.name for attack in suite.attacks if catalogue.is_ranked(attack)]
     if not ranked or suite.rank_by not in {*ranked, "worst-case"}:
-        known = ", ".join(ranked) or "none here"
+        choices = ", ".join(ranked) or "none here"
         raise UserError(
-            f"expected rank_by to name an attack that imitates the style ({known}), got {suite.rank_by!r}",
+            f"expected rank_by to name an attack that imitates the style ({choices}), got {suite.rank_by!r}",
             "Rank by another attack: editing has columns of its own beside the ranking.",
         )
     edits = [attack.name for attack in suite.attacks if attack.name not in ranked]
