@@ -151,6 +151,23 @@ def test_a_bomb_is_refused_before_it_is_decoded():
             decode(bomb)
 
 
+@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "AVIF", "JPEG"])
+def test_damaged_files_are_refused_and_nothing_else_happens(form, recwarn):
+    """Random bytes of a small file are changed; Pillow's decoders then raise errors of many types, and warn."""
+    whole = saved(Image.fromarray(tiny.picture(0, 24, 32)), form)
+    random = np.random.default_rng(0)
+    refused = 0
+    for _ in range(200):
+        data = np.frombuffer(whole, np.uint8).copy()
+        data[random.integers(0, random.choice([40, 200, len(data) - 1]), 4)] = random.integers(0, 256, 4)
+        try:
+            assert decode(data.tobytes()).shape[2] == 3
+        except ValueError:
+            refused += 1
+    assert 0 < refused < 200
+    assert not recwarn.list
+
+
 def test_a_folder_is_read_in_order_and_what_is_left_out_is_counted(tmp_path, caplog):
     for name in ("b.png", "a.PNG", "c.jpg", "d.tif"):
         (tmp_path / name).write_bytes(images.encode(tiny.picture(0, 8, 8)))

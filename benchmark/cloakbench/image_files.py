@@ -70,7 +70,7 @@ def decode(data: bytes) -> Pixels:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `MAX_PIXELS` is the limit here
+            warnings.simplefilter("ignore")  # of damaged metadata, and of sizes, whose limit here is `MAX_PIXELS`
             return _decode(data)
     except Image.DecompressionBombError as error:
         raise ValueError(f"more than {MAX_PIXELS // 10**6} megapixels") from error
@@ -78,7 +78,7 @@ def decode(data: bytes) -> Pixels:
         raise ValueError(f"a colour profile that cannot be used ({error})") from error
     except (UnidentifiedImageError, KeyError) as error:  # KeyError: a format that this Pillow does not have
         raise ValueError("no picture of a format that is read") from error
-    except (OSError, SyntaxError, struct.error, zlib.error, EOFError) as error:
+    except (OSError, SyntaxError, struct.error, zlib.error, EOFError, RuntimeError, TypeError) as error:
         raise ValueError(f"a damaged picture ({type(error).__name__}: {error})") from error
 
 
