@@ -80,6 +80,18 @@ def test_gmsd_is_the_papers(pair):
     assert measured("gmsd", changed, original) == pytest.approx(gmsd_by_hand(original, changed), rel=5e-3)
 
 
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_ssim_in_strips_is_that_of_whole_images(rows, monkeypatch):
+    """At 12 megapixels one piece would take 12 GiB."""
+    original = to_tensor([tiny.picture(0, 40, 32), tiny.picture(1, 40, 32)])
+    changed = (original + 0.1 * torch.sin(torch.arange(original.numel()).reshape(original.shape))).clamp(0, 1)
+    whole = quality.ssim(changed, original)
+    monkeypatch.setattr(quality, "WHOLE_PIXELS", 100)
+    monkeypatch.setattr(quality, "STRIP_PIXELS", rows * 32)
+    assert torch.allclose(quality.ssim(changed, original), whole, rtol=0, atol=1e-12)
+    assert 0 < float(whole.min()) < float(whole.max()) < 1
+
+
 def test_ms_ssim_is_wangs_on_luma():
     """Contrast and structure at five scales, luminance at the coarsest; means of 2 x 2 pixels between them."""
     exponents = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
