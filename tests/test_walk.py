@@ -59,7 +59,7 @@ class Submitter:
 def walked(folder: Path, written: list[str], **variables: str) -> None:
     submitter = Submitter(folder)
     said = {command: submitter.run(command, **variables) for command in written}
-    assert any("an official run would take it" in each for each in said.values())
+    assert any("an official run would accept it" in each for each in said.values())
     board = json.loads((folder / "site" / "board.json").read_text())
     assert "my-cloak" in {row["protection"] for row in board["points"]}
     assert "my-cloak" in (folder / "site" / "index.html").read_text()

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Group
 
+from cloakbench import progress
 from cloakbench.commands import board, compare, dataset, images, metrics, plan, refresh, run, store, submit
 from cloakbench.commands.terminal import cleaned_output, print_error
 from cloakbench.errors import BenchmarkError
@@ -104,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     code: object = 2
     try:
         words = _renamed(sys.argv[1:] if arguments is None else arguments)
-        with cleaned_output():
+        with cleaned_output(), progress.shown():
             code = app(words, exit_on_error=False, print_error=True)
     except CycloptsError:
         code = 2

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import webbrowser
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from cloakbench.commands.terminal import FAULTS, Flag, StoreFolder, print_rows, print_values
+from cyclopts import Parameter
+
+from cloakbench import progress
+from cloakbench.commands.terminal import (
+    FAULTS,
+    PYIQA_LICENCE,
+    Flag,
+    StoreFolder,
+    print_evidence,
+    print_rows,
+    print_values,
+)
 from cloakbench.system.locations import default_store
 
 Kind = Literal["protections", "attacks", "metrics", "suites", "models"]
@@ -16,11 +28,13 @@ def list_kind(kind: Kind = "protections", *, json: Flag = False) -> int:
 
     Args:
         kind: What to list.
-        json: Print a list of objects with name, version and summary.
+        json: Print a list of objects with name, version, kind and summary; of protections also year and paper.
     """
     from cloakbench.listing import KINDS
 
     print_rows(KINDS[kind](), json)
+    if kind == "metrics" and not json:
+        print(f"\n{PYIQA_LICENCE}")
     return 0
 
 
@@ -49,25 +63,50 @@ def board(
     out: Path = Path("site"),
     unofficial: Flag = False,
     survey: Flag = False,
+    open_: Annotated[bool, Parameter(name="--open", negative="")] = False,
     json: Flag = False,
 ) -> int:
-    """Builds the leaderboard of a suite from records.
+    """Builds the leaderboard of a suite from records, and prints its main numbers.
 
     Args:
         suite: Which suite, where the records hold several.
-        store: Folder of the records.
+        store: Folder of the records, or an archive that `cloakbench submit` made.
         out: Folder of the site.
         unofficial: Build it though conditions of the gold run fail; the page says which.
         survey: Add survey/index.html, which asks viewers about pairs of imitations.
+        open_: Show the page in a browser.
         json: Print an object with the path of the page.
     """
-    from cloakbench import api
+    from cloakbench.upkeep.archive import opened
 
-    page = api.board(store, out, suite=suite, unofficial=unofficial, survey=survey)
+    source = store or default_store()
+    _refuse_unknown_suite(source, suite)
+    progress.say(f"reading the records in {source}")
+    from cloakbench_leaderboards.board.summary import summary
+    from cloakbench_leaderboards.site import site
+
+    with opened(source) as folder:
+        material = site.material(folder, suite, unofficial)
+        progress.say(f"writing the pages to {out}")
+        page = site.put(material, out, site.kinds(survey))
+    address = page.resolve().as_uri()
+    if open_:
+        webbrowser.open(address)
     if json:
         return print_values({"leaderboard": str(page)}, True)
-    print(f"leaderboard: {page}")
+    print_evidence(summary(material.evidence))
+    print(f"leaderboard: {address}")
     return 0
+
+
+def _refuse_unknown_suite(source: Path, suite: str | None) -> None:
+    """Raises UserError for an unknown suite, where the source has no records that could be of it."""
+    from cloakbench.store.paths import FACTS_FILE, StorePaths
+    from cloakbench.suites.load import load
+
+    has_records = source.is_file() or (source / FACTS_FILE).is_file() or bool(StorePaths(source).facts())
+    if suite is not None and not has_records:
+        load(suite)
 
 
 def export(suite: str, *, out: Path, store: StoreFolder = None, json: Flag = False) -> int:

@@ -89,6 +89,8 @@ def regress(
     after = references.inside(folder, protection)
     comparisons = regressing.comparisons(references.parse(baseline), after, folder, suite)
     print_sentences(comparisons, _text, json)
+    if not json:
+        print(regressing.sentence(comparisons))
     return regressing.exit_code(comparisons)
 
 

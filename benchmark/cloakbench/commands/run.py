@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cloakbench.commands.terminal import FAULTS, Flag, Many, print_values
+from cloakbench import progress
+from cloakbench.commands.terminal import FAULTS, Flag, Many, print_summary, print_values, refuse_unknown
+from cloakbench.errors import UserError
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.executors import ExecutorOptions, Kind, choose
+from cloakbench.store.running import is_running
 from cloakbench.system.locations import default_store
 
 if TYPE_CHECKING:
     from cloakbench.runs.session import Session
+    from cloakbench.schemas.suite import Suite
 
 
 def run(
@@ -58,12 +65,27 @@ def run(
 
     deadline = within(session, time_limit)
     plan: dict[str, object] = {"cells": len(session.cells), "store": str(session.store.root)}
+    missing = len(session.missing())
     if dry_run:
-        return print_values({**plan, "missing": len(session.missing())}, json)
+        return print_values({**plan, "missing": missing}, json)
+    progress.say(f"{missing} of {len(session.cells)} cells to run; Ctrl-C keeps finished ones")
     keeps = keep == "images"
     ran = sessions.run(session, choose(asked, session, keeps), keep_images=keeps, time_limit=deadline)
-    print_values({**plan, "ran": len(ran), "failed": (bad := sessions.failed(session, ran))}, json)
-    return FAULTS if bad else 0
+    failed = sessions.failed(session, ran)
+    if not json:
+        print_summary(session.store.root, session.suite.name)
+        print_next(session, store)
+    print_values({**plan, "ran": len(ran), "failed": failed}, json)
+    return FAULTS if failed else 0
+
+
+def print_next(session: Session, store: Path | None) -> None:
+    """Prints the command that a user types next."""
+    option = "" if store is None else f" --store {shlex.quote(str(store))}"
+    missing = len(session.missing())
+    if missing:
+        print(f"{missing} cells are missing: run the same command again to go on")
+    print(f"next: cloakbench board {session.suite.name}{option}")
 
 
 def status(
@@ -91,9 +113,19 @@ def status(
     counts = {name: dict(sorted(tally.items())) for name, tally in session.counts().items()}
     if json:
         return print_values(dict(counts), True)
+    total = missing = 0
     for name, tally in counts.items():
-        print(f"{name}: " + ", ".join(f"{n} {state}" for state, n in tally.items()))
+        print(f"{name}: {_tally(tally)}")
+        total += sum(tally.values())
+        missing += tally.get("missing", 0)
+    share = 100 * (total - missing) / max(total, 1)
+    print(f"total: {total - missing} of {total} cells have run ({share:.0f} %), {missing} are missing")
+    print("a run writes to this store now" if is_running(session.store.root) else "no run is on")
     return 0
+
+
+def _tally(tally: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in tally.items())
 
 
 def adopt(source: Path, *, suite: str | None = None, store: Path | None = None, json: Flag = False) -> int:
@@ -113,10 +145,25 @@ def adopt(source: Path, *, suite: str | None = None, store: Path | None = None, 
 
 
 def planned(choice: Choice, store: Path | None) -> Session:
-    """Returns the planned run; the suite is read first, because loading the models' libraries takes seconds."""
+    """Returns the planned run; wrong names are refused first, because loading the models' libraries takes seconds."""
     from cloakbench.suites.load import load
 
-    load(choice.suite)
+    suite = load(choice.suite)
+    refuse_unknown(choice.protections)
+    _refuse_unknown_values(suite, choice.only)
+    progress.say(f"planning {suite.name}; loading the libraries takes some seconds")
     from cloakbench.runs import session as sessions
 
     return sessions.plan(choice, store or default_store())
+
+
+def _refuse_unknown_values(suite: Suite, only: Sequence[str]) -> None:
+    """Raises UserError for an attack or artist in `--only` that the suite does not have."""
+    names = {"attack": [attack.name for attack in suite.attacks], "artist": list(suite.artists)}
+    for part in only:
+        field, _, value = part.partition("=")
+        if names.get(field) and value and value not in names[field]:
+            close = difflib.get_close_matches(value, names[field], n=1)
+            meant = f"Did you mean {close[0]!r}? " if close else ""
+            expected = ", ".join(sorted(names[field]))
+            raise UserError(f"expected {field} of {expected}, got {value}", f"{meant}Correct --only.")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cloakbench.commands.terminal import FAULTS, Flag, print_values
+from cloakbench import progress
+from cloakbench.commands.terminal import FAULTS, Flag, print_values, refuse_unknown
 from cloakbench.system.locations import default_store
+
+if TYPE_CHECKING:
+    from cloakbench.submissions.checking import ScoreCardLine
 
 
 def new(name: str, *, out: Path = Path()) -> int:
@@ -32,18 +38,27 @@ def check(name: str, *, json: Flag = False) -> int:
         name: The protection, such as `photoguard` or `photoguard[steps=200]`.
         json: Print the score card as JSON.
     """
+    refuse_unknown([name])
+    progress.say(f"checking {name} on the embedded model; loading the libraries takes some seconds")
+    from cloakbench import visibility
     from cloakbench.submissions import checking
 
-    card = checking.check(name)
+    card = checking.check(name, visibility.describe, None if json else _print_line)
     if json:
-        print(dumps({**asdict(card), "accepted": card.accepted}, sort_keys=True))
+        checks = [asdict(line) for line in card.checks]
+        values = {"protection": card.protection, "isolation": card.isolation, "checks": checks}
+        print(dumps({**values, "accepted": card.accepted}, sort_keys=True))
     else:
-        for line in card.checks:
-            mark = "ok  " if line.passed else ("FAIL" if line.required else "look")
-            print(f"{mark}  {line.name}: {line.detail}")
-        verdict = "an official run would take it" if card.accepted else "an official run would refuse it"
+        verdict = "an official run would accept it" if card.accepted else "an official run would refuse it"
         print(f"{card.protection}: {verdict} (isolated by {card.isolation})")
+        if card.accepted:
+            print(f"next: cloakbench run mini-quick --protection {shlex.quote(name)}")
     return 0 if card.accepted else FAULTS
+
+
+def _print_line(line: ScoreCardLine) -> None:
+    mark = "ok  " if line.passed else ("FAIL" if line.required else "look")
+    print(f"{mark}  {line.name}: {line.detail}", flush=True)
 
 
 def submit(name: str, *, out: Path, suite: str | None = None, store: Path | None = None, json: Flag = False) -> int:

@@ -9,13 +9,17 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
 
 from cyclopts import Parameter
 
+from cloakbench.errors import UserError
 from cloakbench.printable import clean, encodable
+
+if TYPE_CHECKING:
+    from cloakbench_leaderboards.board.summary import Summary
 
 T = TypeVar("T")
 Many = Annotated[list[str], Parameter(consume_multiple=True, negative="")]
@@ -27,6 +31,13 @@ StoreFolder = Annotated[
         help="Folder of records: a store or a reference folder; ./results or $CLOAKBENCH_STORE by default.",
     ),
 ]
+PYIQA_LICENCE = "pyiqa, which computes the metrics that name it, is for non-commercial use only."
+HEADS = {
+    "max_255": "largest change (of 255)",
+    "mean_255": "mean change (of 255)",
+    "n": "images",
+}
+"""Heads of columns, with units, where the name of the field does not say it."""
 FAULTS = 2
 """Exit code where faults were found or a cell failed; 1 means a regression and nothing else."""
 
@@ -88,21 +99,68 @@ def cleaned_output() -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+def refuse_unknown(protections: Iterable[str]) -> None:
+    """Raises the error for a protection that is unknown or cannot be loaded, before the models' libraries are loaded.
+
+    Raises:
+        UserError: A spelling is wrong, or no protection of the name is installed.
+        SubmissionError: The source shows that the protection cannot be loaded.
+    """
+    from cloakbench import submissions
+    from cloakbench.submissions import source_facts
+
+    for spelling in protections:
+        source_facts.read(submissions.find(submissions.parse(spelling).name))
+
+
 def print_error(text: str) -> None:
     """Prints text of any origin on standard error."""
     print(encodable(clean(text), sys.stderr.encoding), file=sys.stderr)
 
 
 def print_rows(rows: Sequence[Any], as_json: bool) -> None:
-    """Prints dataclasses as aligned columns, or as a JSON list of objects."""
+    """Prints dataclasses as a table with a head, or as a JSON list of objects."""
     objects = [dataclasses.asdict(row) for row in rows]
     if as_json:
         print(json.dumps(objects, indent=1, sort_keys=True))
-        return
-    lines = [[_one_line(value) for value in item.values()] for item in objects]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    elif objects:
+        heads = [HEADS.get(name, name.replace("_", " ")) for name in objects[0]]
+        print_table(heads, [list(item.values()) for item in objects])
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Prints a table: words to the left, numbers to the right, each column as wide as its widest cell."""
+    lines = [list(heads)]
+    for row in rows:
+        lines.append([_one_line(value) for value in row])
+    columns = list(zip(*lines, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    is_number = [all(isinstance(row[position], int | float) for row in rows) for position in range(len(columns))]
     for line in lines:
-        print("  ".join(map(str.ljust, line, widths)).rstrip())
+        cells = []
+        for text, width, is_right in zip(line, widths, is_number, strict=True):
+            cells.append(text.rjust(width) if is_right else text.ljust(width))
+        print("  ".join(cells).rstrip())
+
+
+def print_summary(store: Path, suite: str) -> None:
+    """Prints the leaderboard of a store in a few lines; nothing where it has no records of the suite."""
+    from cloakbench.store.reading import load
+    from cloakbench_leaderboards.board.summary import summary
+    from cloakbench_leaderboards.scores.evidence import gather
+
+    try:
+        loaded = load(store, suite)
+    except UserError:
+        return
+    print_evidence(summary(gather(loaded)))
+
+
+def print_evidence(lines: Summary) -> None:
+    """Prints the table of a leaderboard with its notes."""
+    print_table(lines.heads, lines.rows)
+    for note in lines.notes:
+        print(note)
 
 
 def print_values(values: Mapping[str, object], as_json: bool) -> int:

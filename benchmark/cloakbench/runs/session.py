@@ -30,6 +30,7 @@ from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Environment, Record
 from cloakbench.schemas.suite import Suite
 from cloakbench.store import staging
+from cloakbench.store.running import running
 from cloakbench.store.store import Store
 from cloakbench.submissions.sandbox.client import SandboxedSubmission
 from cloakbench.suites import load as suites
@@ -196,7 +197,8 @@ def run(
     work = pipeline.Pipeline(session.planner, session.store, session.environment, metrics, session.device, keep_images)
     may_start = time_limit.may_start if time_limit else always
     try:
-        return runner.run(todo, work, report or reporter(), may_start)
+        with running(session.store.root):
+            return runner.run(todo, work, report or reporter(), may_start)
     finally:
         close(cell.entry for cell in session.cells)
 

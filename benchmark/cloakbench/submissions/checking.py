@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -25,6 +26,8 @@ BUDGET_255 = 16
 STRENGTHS = (0.25, 0.5, 1.0)
 OTHER_SIZES = ((72, 104), (75, 101))
 """Height and width: one that is no square, one that is no multiple of 8."""
+Visibility = Callable[[Sequence[Pixels], Sequence[Pixels]], str]
+"""Describes how visible a change is, from originals and changed images."""
 SURROGATE = SurrogateChoice("mini-a", "cpu", "float32")
 
 
@@ -45,6 +48,15 @@ class Card:
     protection: str
     isolation: str
     checks: list[ScoreCardLine] = field(default_factory=list)
+    show: Callable[[ScoreCardLine], None] | None = None
+    """Called with each line as soon as it is measured."""
+
+    def add(self, lines: Sequence[ScoreCardLine]) -> None:
+        """Adds lines."""
+        self.checks += lines
+        if self.show is not None:
+            for line in lines:
+                self.show(line)
 
     @property
     def accepted(self) -> bool:
@@ -52,18 +64,29 @@ class Card:
         return all(check.passed for check in self.checks if check.required)
 
 
-def check(spelling: str) -> Card:
-    """Returns the score card of a protection, measured on the embedded model; raises UserError for an unknown name."""
+def check(
+    spelling: str, visibility: Visibility | None = None, show: Callable[[ScoreCardLine], None] | None = None
+) -> Card:
+    """Returns the score card of a protection, measured on the embedded model.
+
+    Args:
+        spelling: The protection, such as `photoguard` or `photoguard[steps=200]`.
+        visibility: Describes a change in one line, from originals and changed images.
+        show: Called with each line as soon as it is measured.
+
+    Raises:
+        UserError: There is no such protection.
+        SubmissionError: It does not load.
+    """
     with SandboxedSubmission(spelling) as worker:
-        card = Card(spelling, worker.isolation)
-        card.checks += _loads(worker)
-        for measure in (_strengths, _sizes, _costs):
+        card = Card(spelling, worker.isolation, show=show)
+        card.add(_loads(worker))
+        for measure in (partial(_strengths, visibility=visibility), _sizes, _costs):
             if not _add(card, measure, worker):
                 break
-        card.checks += _behaviour(worker)
+        card.add(_behaviour(worker))
     left = worker.left_behind
-    card.checks.append(ScoreCardLine("ends its processes", left == 0, f"{left} left behind"))
-    card.checks.append(_isolation(worker))
+    card.add([ScoreCardLine("ends its processes", left == 0, f"{left} left behind"), _isolation(worker)])
     return card
 
 
@@ -72,9 +95,9 @@ def _add(
 ) -> bool:
     """Adds the lines that `measure` returns; a fault becomes a failed line and False."""
     try:
-        card.checks += measure(worker)
+        card.add(measure(worker))
     except BenchmarkError as error:
-        card.checks.append(ScoreCardLine("runs", passed=False, detail=error.message))
+        card.add([ScoreCardLine("runs", passed=False, detail=error.message)])
         return False
     return True
 
@@ -88,7 +111,7 @@ def _loads(worker: SandboxedSubmission) -> list[ScoreCardLine]:
     ]
 
 
-def _strengths(worker: SandboxedSubmission) -> list[ScoreCardLine]:
+def _strengths(worker: SandboxedSubmission, visibility: Visibility | None) -> list[ScoreCardLine]:
     pictures = samples()
     runs = {strength: _protect(worker, pictures, strength) for strength in STRENGTHS}
     again = _protect(worker, pictures, 1.0)
@@ -107,6 +130,9 @@ def _strengths(worker: SandboxedSubmission) -> list[ScoreCardLine]:
         ScoreCardLine("survives rounding to 8 bit", means[0] > 0, rounding),
         ScoreCardLine("more strength, more change", is_rising, f"mean levels at {levels}", required=False),
     ]
+    if visibility is not None:
+        detail = visibility(pictures, runs[1.0].images)
+        lines.append(ScoreCardLine("visibility at strength 1", True, detail, required=False))
     for name, passed, detail in suspicion.flags(pictures, runs[1.0]):
         lines.append(ScoreCardLine(name, passed, detail, required=False))
     return lines

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, partial
 from importlib.machinery import PathFinder
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
@@ -207,3 +207,20 @@ def importable_names(name: str) -> list[str]:
     for other in _submissions_used(owner, environments.installed):
         names |= set(top_level(other))
     return sorted(names - {"cloakbench"})
+
+
+def importable_roots(name: str) -> list[Path]:
+    """Returns the folders, or single modules, of a distribution and of the submissions that it requires.
+
+    Nothing is imported.
+
+    Raises:
+        UserError: No such distribution is installed.
+    """
+    environment = environments.folder(name)
+    provider = None if environment is None else partial(environments.inside, environment)
+    owner = _distribution(name, provider)
+    roots: list[Path] = []
+    for submission in (owner, *_submissions_used(owner, provider)):
+        roots += source_roots(submission)
+    return roots

@@ -6,8 +6,10 @@ comes from outside is only data: nothing of it is run, and no name in it decides
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import stat
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -88,6 +90,21 @@ def _protected(record: Record, store: Store) -> list[Path]:
         )
     files = store.stage_paths(name, env_class)
     return [file for file in files if paths.parse(file.relative_to(store.root).as_posix())]
+
+
+@contextlib.contextmanager
+def opened(source: Path) -> Iterator[Path]:
+    """Yields a folder of records: the source itself, or what an archive holds, unpacked until the block ends.
+
+    Raises:
+        UserError: The source is a file and no archive that `cloakbench submit` made.
+    """
+    if not source.is_file():
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="cloakbench-archive-") as folder:
+        unpack(source, Path(folder))
+        yield Path(folder)
 
 
 def unpack(archive: Path, folder: Path) -> None:

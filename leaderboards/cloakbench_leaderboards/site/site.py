@@ -68,8 +68,12 @@ def build(source: Path, out: Path, suite: str | None = None, unofficial: bool = 
     Raises:
         UserError: As `material` and `put` do, or a survey finds no pictures.
     """
-    kinds = (*KINDS, survey_page.pages) if survey else KINDS
-    return put(material(source, suite, unofficial), out, kinds)
+    return put(material(source, suite, unofficial), out, kinds(survey))
+
+
+def kinds(survey: bool = False) -> tuple[Kind, ...]:
+    """Returns the kinds of pages of a site, with or without the survey of viewers."""
+    return (*KINDS, survey_page.pages) if survey else KINDS
 
 
 def material(source: Path, suite: str | None = None, unofficial: bool = False) -> Material:
@@ -87,7 +91,8 @@ def material(source: Path, suite: str | None = None, unofficial: bool = False) -
                 failed.append(f"{check.name}: {check.words}")
         raise UserError(
             f"expected a gold run that holds, got conditions that fail. {' '.join(failed)}",
-            "run what is missing, or build an unofficial board that says so: cloakbench board --unofficial",
+            "Run what is missing, or build an unofficial leaderboard that says so: "
+            f"cloakbench board {evidence.suite.name} --store {source} --unofficial",
         )
     return Material(evidence, board, source)
 

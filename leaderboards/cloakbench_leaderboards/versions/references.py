@@ -14,8 +14,11 @@ from cloakbench.store.reading import Loaded, load
 from cloakbench.submissions.naming import parse as parse_spelling
 
 FORMS = (
-    "photoguard, photoguard@0.1.0, FOLDER, FOLDER:photoguard@0.1.0, or REV:FOLDER with a git commit before the folder"
+    "photoguard, photoguard@0.1.0, FOLDER, FOLDER:photoguard@0.1.0, or REV:FOLDER with a git commit before the folder; "
+    "protection:NAME and store:FOLDER say which of both a name is"
 )
+PROTECTION, STORE = "protection", "store"
+"""Prefixes for a name that a protection and a folder share."""
 _COLON = re.compile(r":(?![^\[]*\])")
 """A colon that is not inside the brackets of parameters."""
 
@@ -52,8 +55,17 @@ def parse(words: str) -> Reference:
         '0.1.0'
         >>> parse("HEAD~1:reference:photoguard").revision
         'HEAD~1'
+        >>> parse("protection:photoguard").protection
+        'photoguard'
     """
     first, *rest = _COLON.split(words)
+    if first == PROTECTION and len(rest) == 1 and rest[0]:
+        return Reference(words, None, "", *_spelling(rest[0]))
+    if first == STORE and rest and not Path(first).is_dir():
+        first, *rest = rest
+        if not Path(first).is_dir():
+            raise UserError(f"expected a folder of records, got {first!r}: no such folder", f"Write it as {FORMS}.")
+        return Reference(words, Path(first), "", *_spelling(rest[0] if rest else ""))
     if not first or len(rest) > 2 or not all(rest):
         raise UserError(f"expected one side of a comparison, got {words!r}", f"Write it as {FORMS}.")
     if Path(first).is_dir() and (len(rest) == 1 or (not rest and ("/" in first or _has_records(Path(first))))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from cloakbench.errors import UserError
@@ -58,6 +59,15 @@ def exit_code(results: list[Comparison]) -> int:
         if any(difference.other_results for difference in result.attacks):
             code = 2
     return code
+
+
+def sentence(results: list[Comparison]) -> str:
+    """Returns the result of all comparisons in one sentence."""
+    verdicts = Counter(str(result.verdict) for result in results)
+    regressed = verdicts.pop(str(Verdict.REGRESSED), 0)
+    others = f" ({text.counts(verdicts)})" if verdicts else ""
+    noun = "entry" if len(results) == 1 else "entries"
+    return f"{regressed} of {len(results)} {noun} regressed{others}."
 
 
 def _names(before: Reference, after: Reference, old: Loaded, new: Loaded, store: Path) -> list[tuple[str, str]]:
