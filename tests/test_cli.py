@@ -89,6 +89,12 @@ def test_help_and_lists_import_nothing_heavy(python, arguments):
         ),
         (["run", "mini", "--limit", "-1", "--dry-run"], "--limit of 0 or more"),
         (["run", "mini", "--only", "artist=nobody", "--dry-run"], "expected artist of brix"),
+        (["run", "mini", "--only", "attack=jpg", "--dry-run"], "Did you mean 'jpeg'"),
+        (["check", "photogard"], "Did you mean photoguard"),
+        (["board", "mini-quik"], "Did you mean 'mini-quick'"),
+        (["verify", "nowhere"], "expected a store, a folder of reference records or an archive, got nowhere"),
+        (["merge", "nowhere"], "got nowhere"),
+        (["measure", "psnr", "--image", "nowhere"], "expected --reference for psnr"),
         (["run", "mini", "--only", "colour=red", "--dry-run"], "expected --only FIELD=VALUE"),
         (["run", "mini", "--keep", "everything"], "images"),
         (["run", "folder"], "--images FOLDER"),
@@ -163,7 +169,7 @@ def test_a_run_is_taken_up_counted_and_shown(cloakbench, python, tiny_suite, tmp
         f"    main(['board', '--unofficial', '--out', {str(tmp_path / 'site')!r}])\n"
         "print(sorted({'torch', 'diffusers', 'transformers'} & set(sys.modules)))"
     )
-    assert shown.splitlines()[-2:] == [f"leaderboard: {tmp_path / 'site' / 'index.html'}", "[]"]
+    assert shown.splitlines()[-2:] == [f"leaderboard: {(tmp_path / 'site' / 'index.html').as_uri()}", "[]"]
 
 
 @pytest.mark.usefixtures("stand_ins")

@@ -96,7 +96,7 @@ def test_a_source_that_does_not_verify_is_refused_whole(good_run, store, tmp_pat
 
 
 def test_a_folder_without_records_is_refused(tmp_path):
-    with pytest.raises(UserError, match="neither a store nor a reference folder"):
+    with pytest.raises(UserError, match="which has neither facts"):
         merge([tmp_path], Store(tmp_path / "target"))
 
 

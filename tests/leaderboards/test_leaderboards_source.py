@@ -72,7 +72,7 @@ def test_only_the_newest_version_of_a_suite_is_read(store):
 
 
 def test_errors_say_what_is_there_and_what_to_do(store, tmp_path):
-    with pytest.raises(UserError, match="neither a store nor a reference"):
+    with pytest.raises(UserError, match="which has neither facts"):
         load(tmp_path / "nowhere")
     with pytest.raises(UserError, match="did you mean 'mini'"):
         load(store, "minni")

@@ -49,6 +49,9 @@ def doctor(
         store: Where records would go.
         json: Print a list of objects with name, state and detail.
     """
+    if suite is not None:
+        _refuse_unknown(suite)
+    progress.say("looking at models, weights and images")
     from cloakbench.doctor import examine
 
     checks = examine(store or default_store(), suite, images)
@@ -77,11 +80,10 @@ def board(
         open_: Show the page in a browser.
         json: Print an object with the path of the page.
     """
-    from cloakbench.upkeep.archive import opened
-
     source = store or default_store()
     _refuse_unknown_suite(source, suite)
     progress.say(f"reading the records in {source}")
+    from cloakbench.upkeep.archive import opened
     from cloakbench_leaderboards.board.summary import summary
     from cloakbench_leaderboards.site import site
 
@@ -102,11 +104,16 @@ def board(
 def _refuse_unknown_suite(source: Path, suite: str | None) -> None:
     """Raises UserError for an unknown suite, where the source has no records that could be of it."""
     from cloakbench.store.paths import FACTS_FILE, StorePaths
-    from cloakbench.suites.load import load
 
     has_records = source.is_file() or (source / FACTS_FILE).is_file() or bool(StorePaths(source).facts())
     if suite is not None and not has_records:
-        load(suite)
+        _refuse_unknown(suite)
+
+
+def _refuse_unknown(suite: str) -> None:
+    from cloakbench.suites.load import load
+
+    load(suite)
 
 
 def export(suite: str, *, out: Path, store: StoreFolder = None, json: Flag = False) -> int:
@@ -118,6 +125,7 @@ def export(suite: str, *, out: Path, store: StoreFolder = None, json: Flag = Fal
         store: The store.
         json: Print an object with the number of records.
     """
+    progress.say(f"reading the records in {store or default_store()}")
     from cloakbench.store.reading import export_reference
     from cloakbench_leaderboards.history.history import remember
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloakbench.commands.terminal import Flag, StoreFolder, print_sentences
+from cloakbench import progress
+from cloakbench.commands.terminal import Flag, StoreFolder, print_sentences, require_source
 from cloakbench.errors import UserError
 from cloakbench.runs.choice import Choice
 from cloakbench.schemas.kinds import Role
@@ -27,6 +28,7 @@ def canaries(suite: str = "mini", *, images: Path | None = None, store: Path | N
     from cloakbench.suites.load import load
 
     load(suite)  # before the libraries load, which takes seconds
+    progress.say(f"running the canaries of {suite}; loading the libraries takes some seconds")
     from cloakbench.runs import session as sessions
     from cloakbench.runs.canaries import rerun
     from cloakbench.store import reading
@@ -60,6 +62,7 @@ def compare(
         store: Where sides without a folder lie; ./results or $CLOAKBENCH_STORE by default.
         json: Print a list of objects, one a protection.
     """
+    progress.say("reading the records of both sides")
     from cloakbench import api
 
     return print_sentences(api.compare(before, after, suite=suite, store=store), _text, json)
@@ -82,10 +85,12 @@ def regress(
         suite: Which suite, where records hold several.
         json: Print a list of objects, one a protection.
     """
+    folder = store or default_store()
+    require_source(folder)
+    progress.say(f"comparing {folder} with {baseline}")
     from cloakbench_leaderboards.versions import references
     from cloakbench_leaderboards.versions import regress as regressing
 
-    folder = store or default_store()
     after = references.inside(folder, protection)
     comparisons = regressing.comparisons(references.parse(baseline), after, folder, suite)
     print_sentences(comparisons, _text, json)

@@ -7,7 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cloakbench.commands.terminal import Flag, Many, print_rows
+from cloakbench import progress
+from cloakbench.attacks.catalogue import chain
+from cloakbench.commands.terminal import Flag, Many, print_rows, refuse_unknown
+from cloakbench.errors import UserError
 
 
 def protect(
@@ -33,6 +36,9 @@ def protect(
         class_word: What the images are.
         json: Print a list of objects with file and measured change.
     """
+    refuse_unknown([name])
+    _refuse_missing(in_)
+    progress.say(f"protecting the images of {in_} with {name}; loading the libraries takes some seconds")
     from cloakbench.folders.protect import ProtectOptions, protect_folder
 
     options = ProtectOptions(strength=strength, budget_255=budget, model=model, class_word=class_word)
@@ -59,6 +65,9 @@ def clean(
         model: Model alias (or folder in diffusers layout) instead of the one that the suite names for it.
         json: Print a list of objects with file and measured change.
     """
+    chain(name)
+    _refuse_missing(in_)
+    progress.say(f"cleaning the images of {in_} by {name}; loading the libraries takes some seconds")
     from cloakbench.folders.clean import clean_folder
 
     print_rows(clean_folder(name, in_, out, suite, model), json)
@@ -90,8 +99,16 @@ def mimic(
         seed: Another seed gives other images.
         json: Print a list of objects with file and prompt.
     """
+    _refuse_missing(in_)
+    progress.say(f"learning the images of {in_} by {name}; loading the libraries takes some seconds")
     from cloakbench.folders.mimic import MimicOptions, mimic_folder
 
     options = MimicOptions(suite=suite, model=model, count=count, seed=seed)
     print_rows(mimic_folder(name, in_, out, prompt, options), json)
     return 0
+
+
+def _refuse_missing(folder: Path) -> None:
+    """Raises UserError where there is no such folder, before the models' libraries are loaded."""
+    if not folder.is_dir():
+        raise UserError(f"expected a folder of images, got {folder}", "Give the path of an existing folder.")

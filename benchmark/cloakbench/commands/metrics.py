@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
-from cloakbench.commands.terminal import FAULTS, Flag, print_rows, print_values
+from cloakbench import progress
+from cloakbench.commands.terminal import FAULTS, PYIQA_LICENCE, Flag, print_rows, print_values
+from cloakbench.errors import UserError
 from cloakbench.system.locations import default_store
 
 
@@ -21,10 +24,17 @@ def measure(*metric: str, image: Path, reference: Path | None = None, json: Flag
     from cloakbench.metrics.catalogue import find
 
     for name in metric:
-        find(name)  # before the libraries load, which takes seconds
+        if find(name).needs_reference and reference is None:
+            raise UserError(f"expected --reference for {name}, got none", "Name the image or folder to compare with.")
+    for path in (image, reference):
+        if path is not None and not path.exists():
+            raise UserError(f"expected an image or a folder of images, got {path}", "Give an existing path.")
+    progress.say(f"measuring {', '.join(metric)}; loading the libraries takes some seconds")
     from cloakbench.metrics.measuring import measure_paths
 
     print_rows(measure_paths(metric, image, reference), json)
+    if "pyiqa" in sys.modules and not json:
+        print(PYIQA_LICENCE)
     return 0
 
 
@@ -40,6 +50,7 @@ def rescore(suite: str = "mini", *, images: Path | None = None, store: Path | No
     from cloakbench.suites.load import load
 
     load(suite)  # before the libraries load, which takes seconds
+    progress.say(f"measuring the records of {suite} again; loading the libraries takes some seconds")
     from cloakbench.runs.rescore import rescore as bring_up
 
     done = bring_up(suite, store or default_store(), images)

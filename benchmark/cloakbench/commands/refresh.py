@@ -8,7 +8,8 @@ from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloakbench.commands.terminal import FAULTS, Flag, Many, print_rows
+from cloakbench import progress
+from cloakbench.commands.terminal import FAULTS, Flag, Many, print_rows, refuse_unknown
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.executors import ExecutorOptions
 from cloakbench.system.locations import default_store
@@ -48,6 +49,7 @@ def refresh(
     """
     asked = ExecutorOptions(workers=workers)
     choice = _choice(suite, protection, images, salt_file)
+    progress.say(f"looking for what is missing or stale of {suite}; loading the libraries takes some seconds")
     from cloakbench.upkeep import refresh
 
     root = store or default_store()
@@ -63,6 +65,7 @@ def _choice(suite: str, protection: Many | None, images: Path | None, salt_file:
     from cloakbench.suites.load import load
 
     load(suite)
+    refuse_unknown(protection or ())
     return Choice(suite, protection or (), images, salt_file=salt_file)
 
 
@@ -70,9 +73,12 @@ def _say_due(due: list[Due], json: bool) -> int:
     if json:
         print_rows(due, True)
         return 0
+    missing = rescored = 0
     for row in due:
-        print(f"{row.protection}: " + ", ".join(f"{cells} {reason}" for reason, cells in row.reasons.items()))
-    print(f"missing: {sum(row.missing for row in due)}, of which measured again: {sum(row.rescored for row in due)}")
+        print(f"{row.protection}: {', '.join(f'{cells} {reason}' for reason, cells in row.reasons.items())}")
+        missing += row.missing
+        rescored += row.rescored
+    print(f"missing: {missing}, of which measured again: {rescored}")
     return 0
 
 
@@ -82,4 +88,5 @@ def _say(done: Refreshed, root: Path) -> None:
         return
     for line in (*done.moved, *done.canaries):
         print(line)
-    print(f"rescored: {done.rescored}, ran: {done.ran}, lost: {done.lost}, leaderboard: {done.page}")
+    address = Path(done.page).resolve().as_uri() if done.page else "none"
+    print(f"rescored: {done.rescored}, ran: {done.ran}, lost: {done.lost}, leaderboard: {address}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cloakbench import progress
-from cloakbench.commands.terminal import FAULTS, Flag, Many, print_summary, print_values, refuse_unknown
+from cloakbench.commands.terminal import FAULTS, Flag, Many, print_summary, print_values, refuse_unknown, require_source
 from cloakbench.errors import UserError
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.executors import ExecutorOptions, Kind, choose
@@ -137,6 +137,8 @@ def adopt(source: Path, *, suite: str | None = None, store: Path | None = None, 
         store: Where the records go; ./results or $CLOAKBENCH_STORE by default.
         json: Print an object with how many records were added, known and damaged.
     """
+    require_source(source)
+    progress.say(f"reading the records in {source}")
     from cloakbench.store.store import Store
     from cloakbench.upkeep.adopt import adopt as take
 

@@ -9,7 +9,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cloakbench.commands.terminal import FAULTS, Flag, print_values
+from cloakbench import progress
+from cloakbench.commands.terminal import FAULTS, Flag, print_values, require_source
 from cloakbench.system.locations import default_store
 
 
@@ -25,16 +26,20 @@ def verify(
     """Computes keys, digests, budgets, metrics and a board's numbers again; 2 where something does not fit.
 
     Args:
-        source: A store, or a folder of reference records.
+        source: A store, a folder of reference records, or an archive that `cloakbench submit` made.
         suite: Which suite, where the source holds several.
         board: A `board.json` that has to follow from these records.
         deep: Compute the metrics of all cells again whose images or features are kept, in place of a sample.
         seed: What the sample is drawn with; a random number by default.
         json: Print an object with what was looked at and the problems.
     """
+    require_source(source)
+    progress.say(f"verifying the records in {source}; loading the libraries takes some seconds")
+    from cloakbench.upkeep.archive import opened
     from cloakbench.upkeep.verify import verify as check
 
-    verdict = check(source, suite, board, is_deep=deep, seed=seed)
+    with opened(source) as folder:
+        verdict = check(folder, suite, board, is_deep=deep, seed=seed)
     if json:
         print(jsons.dumps(asdict(verdict), sort_keys=True))
     else:
@@ -58,6 +63,7 @@ def sign(source: Path, *, key: Path, suite: str | None = None, json: Flag = Fals
         suite: Which suite, where the source holds several.
         json: Print an object with the manifest's path and the number of records.
     """
+    require_source(source)
     from cloakbench.upkeep.sign import sign_own
 
     return print_values(asdict(sign_own(source, suite, key)), json)
@@ -73,6 +79,9 @@ def merge(
         store: Where everything goes; ./results or $CLOAKBENCH_STORE by default.
         json: Print an object with how many records and files came in.
     """
+    for source in sources:
+        require_source(source)
+    progress.say(f"verifying {len(sources)} sources; loading the libraries takes some seconds")
     from cloakbench.store.store import Store
     from cloakbench.upkeep.merge import merge as take
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
+from importlib.metadata import metadata
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,6 +72,27 @@ def submit(name: str, *, out: Path, suite: str | None = None, store: Path | None
         store: Where it ran; ./results or $CLOAKBENCH_STORE by default.
         json: Print an object with the archive and how many records, images and bytes it holds.
     """
+    source = store or default_store()
+    progress.say(f"packing the records of {name} in {source}")
     from cloakbench.upkeep.archive import pack
+    from cloakbench_leaderboards.board.summary import lacks
 
-    return print_values(asdict(pack(name, suite, store or default_store(), out)), json)
+    packed = pack(name, suite, source, out)
+    if json:
+        return print_values(asdict(packed), True)
+    for line in lacks(source, suite, name):
+        print(line)
+    print_values(asdict(packed), False)
+    address = submission_address()
+    where = f" at {address}" if address else ""
+    print(f"next: send {out} to the keeper of the leaderboard{where}; see CONTRIBUTING.md")
+    return 0
+
+
+def submission_address() -> str:
+    """Returns where the project takes submissions, by `[project.urls]` of its metadata; empty where none is named."""
+    for entry in metadata("cloakbench").get_all("Project-URL") or []:
+        label, _, address = entry.partition(", ")
+        if label == "Submissions":
+            return str(address)
+    return ""

@@ -113,6 +113,15 @@ def refuse_unknown(protections: Iterable[str]) -> None:
         source_facts.read(submissions.find(submissions.parse(spelling).name))
 
 
+def require_source(source: Path) -> None:
+    """Raises UserError where a folder or archive of records does not exist, before the models' libraries are loaded."""
+    if not source.exists():
+        raise UserError(
+            f"expected a store, a folder of reference records or an archive, got {source}: no such file or folder",
+            "Correct the path.",
+        )
+
+
 def print_error(text: str) -> None:
     """Prints text of any origin on standard error."""
     print(encodable(clean(text), sys.stderr.encoding), file=sys.stderr)

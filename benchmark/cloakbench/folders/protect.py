@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloakbench import submissions
+from cloakbench import progress, submissions
 from cloakbench.errors import UserError
 from cloakbench.folders import images, outputs
 from cloakbench.folders.images import Changed
@@ -59,20 +59,30 @@ def protect_images(name: str, pixels: Sequence[Pixels], options: ProtectOptions)
         UserError: The protection or the model is unknown.
         SubmissionError: The protection broke its contract.
     """
+    return _protector(name, options)(pixels)
+
+
+def _protector(name: str, options: ProtectOptions) -> Callable[[Sequence[Pixels]], Protected]:
+    """Returns what protects images, with the protection and the model loaded."""
     submissions.find(submissions.parse(name).name)  # before the models' libraries are imported, which takes seconds
     from cloakbench.models import loader
     from cloakbench.submissions import guard
 
     protection = submissions.load(name).instance
-    call = guard.Call(
-        strength=options.strength,
-        budget_255=options.budget_255,
-        surrogate=loader.load(options.model, loader.default_device()).surrogate(),
-        seed=options.seed,
-        class_word=options.class_word,
-        captions=(f"a {options.class_word}",) * len(pixels),
-    )
-    return guard.run(protection, pixels, call)
+    surrogate = loader.load(options.model, loader.default_device()).surrogate()
+
+    def protect(pixels: Sequence[Pixels]) -> Protected:
+        call = guard.Call(
+            strength=options.strength,
+            budget_255=options.budget_255,
+            surrogate=surrogate,
+            seed=options.seed,
+            class_word=options.class_word,
+            captions=(f"a {options.class_word}",) * len(pixels),
+        )
+        return guard.run(protection, pixels, call)
+
+    return protect
 
 
 def protect_folder(name: str, source: Path, target: Path, options: ProtectOptions) -> list[Changed]:
@@ -89,12 +99,27 @@ def protect_folder(name: str, source: Path, target: Path, options: ProtectOption
 
     Raises:
         UserError: A name, an image or a folder is wrong; nothing is written.
-        SubmissionError: The protection broke its contract; nothing is written.
+        SubmissionError: The protection broke its contract; images of sizes that were finished before are written.
     """
     images.check_source(source, target)
     submissions.find(submissions.parse(name).name)
     originals = images.read(source)
     outputs.check(target, originals, "protect")
-    protected = protect_images(name, list(originals.values()), options)
-    outputs.write(target, dict(zip(originals, protected.pngs, strict=True)), "protect")
-    return [images.changed(file, change) for file, change in zip(originals, protected.budgets, strict=True)]
+    protect = _protector(name, options)
+    rows: dict[str, Changed] = {}
+    groups = _by_size(originals)
+    progress.say(f"{len(originals)} images of {len(groups)} sizes; images of one size are protected together")
+    for group in progress.track(groups, len(groups), "sizes"):
+        protected = protect(list(group.values()))
+        outputs.write(target, dict(zip(group, protected.pngs, strict=True)), "protect")
+        for file, change in zip(group, protected.budgets, strict=True):
+            rows[file] = images.changed(file, change)
+    return [rows[file] for file in originals]
+
+
+def _by_size(originals: Mapping[str, Pixels]) -> list[dict[str, Pixels]]:
+    """Returns the images in groups of one size, as a protection gets them."""
+    groups: dict[tuple[int, ...], dict[str, Pixels]] = {}
+    for file, pixels in originals.items():
+        groups.setdefault(pixels.shape, {})[file] = pixels
+    return list(groups.values())

@@ -198,8 +198,9 @@ def _all_facts(path: Path) -> list[SuiteFacts]:
     files = [path / FACTS_FILE] if is_reference(path) else StorePaths(path).facts()
     if not files:
         raise UserError(
-            f"{path} is neither a store nor a reference folder: expected facts/*.json or {FACTS_FILE}, got neither",
-            "run a suite first: cloakbench run --suite mini-quick",
+            f"expected a store or a folder of reference records, got {path}, which has neither facts/*.json nor "
+            f"{FACTS_FILE}",
+            f"Name another folder, or run a suite first: cloakbench run mini-quick --store {path}",
         )
     return [_read_facts(file) for file in files]
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import NamedTuple
 
+from cloakbench.store.reading import load
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.completeness import completeness, order
 from cloakbench_leaderboards.board.number_cells import WORST, entry_number
 from cloakbench_leaderboards.board.tables import TableCell
 from cloakbench_leaderboards.scores import standings
-from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence, gather
+from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS, too_few
 
 
 class Summary(NamedTuple):
@@ -41,9 +45,38 @@ def summary(evidence: Evidence) -> Summary:
             cells.append(_words(entry_number(evidence, entry, key)))
         missing = runs[entry.name].planned - runs[entry.name].measured
         rows.append([*cells, str(missing), _rank(evidence, entry)])
-    attack = text.name(evidence.rank_attack)
-    notes = [f"P against {attack}: 0 is no protection, 1 is complete protection; in brackets the 95 % interval."]
-    return Summary(heads, rows, notes)
+    has_intervals = len(evidence.artists) >= MIN_ARTISTS
+    brackets = "in brackets the 95 % interval" if has_intervals else too_few(len(evidence.artists))
+    note = f"P against {text.name(evidence.rank_attack)}: 0 is no protection, 1 is complete protection; {brackets}."
+    return Summary(heads, rows, [note])
+
+
+def lacks(source: Path, suite: str | None, protection: str) -> list[str]:
+    """Returns in sentences what a protection's records lack of the suite's plan and of a rank; empty where nothing.
+
+    Args:
+        source: Store or reference folder.
+        suite: Name of the suite, where the source holds several.
+        protection: Spelling of the protection.
+
+    Raises:
+        UserError: There are no records.
+    """
+    evidence = gather(load(source, suite))
+    runs = completeness(evidence).get(protection)
+    if runs is None:
+        return []
+    sentences = []
+    if runs.measured < runs.planned:
+        sentences.append(
+            f"{protection} has {runs.measured} of the {runs.planned} cells that {evidence.suite.name} plans."
+        )
+    if evidence.suite.demonstration:
+        sentences.append(f"{evidence.suite.name} is a demonstration and ranks nothing.")
+    elif runs.needed:
+        command = f"cloakbench run {evidence.suite.name} --protection {shlex.quote(protection)}"
+        sentences.append(f"A rank needs {runs.needed} more cells: {command}")
+    return sentences
 
 
 def _words(cell: TableCell) -> str:
