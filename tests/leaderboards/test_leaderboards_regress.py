@@ -33,6 +33,7 @@ def test_regress_exits_with_1_only_for_regressed(store, cloakbench):
     assert "photoguard 1.0 (results) → photoguard 1.1 (after), suite mini 1: regressed" in told.out
     assert "changed: nothing in any recipe" in told.out
     assert "glaze 1.0 (results) → glaze 1.0 (after), suite mini 1: equivalent" in told.out
+    assert told.out.splitlines()[-1].startswith("1 of ")
     assert cloakbench("regress", "--baseline", "after").code == 0
     assert cloakbench("regress", "--baseline", "results", "--store", "after", "--protection", "glaze").code == 0
     found = json.loads(cloakbench("regress", "--baseline", "results", "--store", "after", "--json").out)
@@ -45,7 +46,8 @@ def test_versions_protections_and_commits_are_compared(store, cloakbench, tmp_pa
     assert "photoguard 1.0 (results) → photoguard 1.1 (results), suite mini 1: regressed" in told.out
     assert told.code == 0
     assert "impasto 1.0 (results): improved" not in told.out
-    [two] = json.loads(cloakbench("compare", "glaze", "impasto", "--json").out)
+    (tmp_path / "glaze" / "facts").mkdir(parents=True)
+    [two] = json.loads(cloakbench("compare", "protection:glaze", "store:results:impasto", "--json").out)
     assert two["verdict"] == "improved"
     assert two["attacks"][0]["verdict"] == "improved"
 

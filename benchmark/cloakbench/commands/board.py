@@ -14,6 +14,7 @@ from cloakbench.commands.terminal import (
     PYIQA_LICENCE,
     Flag,
     StoreFolder,
+    open_source,
     print_evidence,
     print_rows,
     print_values,
@@ -83,11 +84,10 @@ def board(
     source = store or default_store()
     _refuse_unknown_suite(source, suite)
     progress.say(f"reading the records in {source}")
-    from cloakbench.upkeep.archive import opened
     from cloakbench_leaderboards.board.summary import summary
     from cloakbench_leaderboards.site import site
 
-    with opened(source) as folder:
+    with open_source(source) as folder:
         material = site.material(folder, suite, unofficial)
         progress.say(f"writing the pages to {out}")
         page = site.put(material, out, site.kinds(survey))

@@ -37,7 +37,6 @@ def protect(
         json: Print a list of objects with file and measured change.
     """
     refuse_unknown([name])
-    _refuse_missing(in_)
     progress.say(f"protecting the images of {in_} with {name}; loading the libraries takes some seconds")
     from cloakbench.folders.protect import ProtectOptions, protect_folder
 

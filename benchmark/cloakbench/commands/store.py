@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cloakbench import progress
-from cloakbench.commands.terminal import FAULTS, Flag, print_values, require_source
+from cloakbench.commands.terminal import FAULTS, Flag, open_source, print_values, require_source
 from cloakbench.system.locations import default_store
 
 
@@ -35,10 +35,9 @@ def verify(
     """
     require_source(source)
     progress.say(f"verifying the records in {source}; loading the libraries takes some seconds")
-    from cloakbench.upkeep.archive import opened
     from cloakbench.upkeep.verify import verify as check
 
-    with opened(source) as folder:
+    with open_source(source) as folder:
         verdict = check(folder, suite, board, is_deep=deep, seed=seed)
     if json:
         print(jsons.dumps(asdict(verdict), sort_keys=True))

@@ -10,6 +10,7 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
 
@@ -120,6 +121,15 @@ def require_source(source: Path) -> None:
             f"expected a store, a folder of reference records or an archive, got {source}: no such file or folder",
             "Correct the path.",
         )
+
+
+def open_source(source: Path) -> AbstractContextManager[Path]:
+    """Returns a context with the folder of a source: itself, or what an archive of `cloakbench submit` holds."""
+    if not source.is_file():
+        return contextlib.nullcontext(source)
+    from cloakbench.upkeep.archive import opened
+
+    return opened(source)
 
 
 def print_error(text: str) -> None:
