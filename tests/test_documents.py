@@ -22,7 +22,7 @@ DOCUMENTS = sorted(
         "tests/**/*.md",
     )
     for path in ROOT.glob(pattern)
-    if ".venv" not in path.parts
+    if ".venv" not in path.parts and "docs" not in path.parts
 )
 
 

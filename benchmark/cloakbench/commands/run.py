@@ -17,6 +17,7 @@ from cloakbench.store.running import is_running
 from cloakbench.system.locations import default_store
 
 if TYPE_CHECKING:
+    from cloakbench.execute.time_limit import Deadline
     from cloakbench.runs.session import Session
     from cloakbench.schemas.suite import Suite
 
@@ -58,9 +59,8 @@ def run(
         dry_run: Say what would run, and run nothing.
         json: Print the result as JSON.
     """
-    asked = ExecutorOptions(executor, workers, address)
+    options = ExecutorOptions(executor, workers, address)
     session = planned(Choice(suite, protection or (), images, only or (), limit, model, salt_file), store)
-    from cloakbench.runs import session as sessions
     from cloakbench.runs.forecast import within
 
     deadline = within(session, time_limit)
@@ -69,14 +69,21 @@ def run(
     if dry_run:
         return print_values({**plan, "missing": missing}, json)
     progress.say(f"{missing} of {len(session.cells)} cells to run; Ctrl-C keeps finished ones")
-    keeps = keep == "images"
-    ran = sessions.run(session, choose(asked, session, keeps), keep_images=keeps, time_limit=deadline)
-    failed = sessions.failed(session, ran)
+    ran, failed = _run(session, options, keep == "images", deadline)
     if not json:
         print_summary(session.store.root, session.suite.name)
         print_next(session, store)
-    print_values({**plan, "ran": len(ran), "failed": failed}, json)
+    print_values({**plan, "ran": ran, "failed": failed}, json)
     return FAULTS if failed else 0
+
+
+def _run(session: Session, options: ExecutorOptions, keeps_images: bool, deadline: Deadline | None) -> tuple[int, int]:
+    """Runs the missing cells and returns how many ran, and how many have no good record."""
+    from cloakbench.runs import session as sessions
+
+    executor = choose(options, session, keeps_images)
+    outcomes = sessions.run(session, executor, keep_images=keeps_images, time_limit=deadline)
+    return len(outcomes), sessions.failed(session, outcomes)
 
 
 def print_next(session: Session, store: Path | None) -> None:

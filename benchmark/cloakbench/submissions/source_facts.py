@@ -126,8 +126,8 @@ def _parsed(offer: Offer, path: Path) -> ast.Module:
     try:
         return ast.parse(path.read_bytes())
     except SyntaxError as error:
-        place = f"{path.name}, line {error.lineno}"
-        raise _refused(offer, f"a syntax error in {place}: {error.msg}", "Correct the source.") from error
+        where = f"{path.name}, line {error.lineno}"
+        raise _refused(offer, f"a syntax error in {where}: {error.msg}", "Correct the source.") from error
     except (OSError, ValueError) as error:
         raise _refused(offer, f"an unreadable {path.name}: {error}", "Install it again.") from error
 

@@ -289,11 +289,10 @@ def commits(evidence: Evidence) -> list[str]:
 
 def _counts(evidence: Evidence) -> tuple[Pair, ...]:
     statuses = Counter(str(record.status) for record in evidence.records)
-    listed = text.counts(statuses)
     left_out = text.counts(evidence.left_out, "; ")
     signals = evidence.scores.signals
     return (
-        Pair("Cells", f"{len(evidence.records)}: {listed}"),
+        Pair("Cells", f"{len(evidence.records)}: {text.counts(statuses)}"),
         Pair("Records left out", left_out or "none"),
         Pair("Damaged files", str(len(evidence.damaged))),
         Pair("Missing or failed", f"{sum(gap.cells for gap in evidence.gaps)} cells"),

@@ -84,7 +84,7 @@ def _words(cell: TableCell) -> str:
 
 
 def _rank(evidence: Evidence, entry: BoardEntry) -> str:
-    place = evidence.standings.places.get(entry.name)
-    if place is not None:
-        return str(place.rank)
+    standing = evidence.standings.places.get(entry.name)
+    if standing is not None:
+        return str(standing.rank)
     return "control" if entry.is_control else "none"
