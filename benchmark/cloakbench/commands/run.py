@@ -65,14 +65,11 @@ def run(
 
     deadline = within(session, time_limit)
     plan: dict[str, object] = {"cells": len(session.cells), "store": str(session.store.root)}
-    missing = len(session.missing())
     if dry_run:
-        return print_values({**plan, "missing": missing}, json)
-    progress.say(f"{missing} of {len(session.cells)} cells to run; Ctrl-C keeps finished ones")
+        return print_values({**plan, "missing": len(session.missing())}, json)
     ran, failed = _run(session, options, keep == "images", deadline)
     if not json:
-        print_summary(session.store.root, session.suite.name)
-        print_next(session, store)
+        _print_end(session, store)
     print_values({**plan, "ran": ran, "failed": failed}, json)
     return FAULTS if failed else 0
 
@@ -81,13 +78,15 @@ def _run(session: Session, options: ExecutorOptions, keeps_images: bool, deadlin
     """Runs the missing cells and returns how many ran, and how many have no good record."""
     from cloakbench.runs import session as sessions
 
+    progress.say(f"{len(session.missing())} of {len(session.cells)} cells are missing; Ctrl-C keeps finished ones")
     executor = choose(options, session, keeps_images)
     outcomes = sessions.run(session, executor, keep_images=keeps_images, time_limit=deadline)
     return len(outcomes), sessions.failed(session, outcomes)
 
 
-def print_next(session: Session, store: Path | None) -> None:
-    """Prints the command that a user types next."""
+def _print_end(session: Session, store: Path | None) -> None:
+    """Prints the scores so far and the command that a user types next."""
+    print_summary(session.store.root, session.suite.name)
     option = "" if store is None else f" --store {shlex.quote(str(store))}"
     missing = len(session.missing())
     if missing:
