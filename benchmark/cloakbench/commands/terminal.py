@@ -150,11 +150,12 @@ def print_rows(rows: Sequence[Any], as_json: bool) -> None:
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Prints a table: words to the left, numbers to the right, each column as wide as its widest cell."""
     lines = [list(heads)]
+    is_number = [True] * len(heads)
     for row in rows:
         lines.append([_one_line(value) for value in row])
-    columns = list(zip(*lines, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    is_number = [all(isinstance(row[position], int | float) for row in rows) for position in range(len(columns))]
+        for position, value in enumerate(row):
+            is_number[position] &= isinstance(value, int | float)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = []
         for text, width, is_right in zip(line, widths, is_number, strict=True):

@@ -90,7 +90,7 @@ def _attacks(ordered: Sequence[HistoryPoint], attacks: Sequence[str]) -> list[st
     names: set[str] = set()
     for point in ordered:
         names.update(score.attack for score in point.values)
-    return [*(name for name in attacks if name in names), *sorted(names - set(attacks))]
+    return sorted(names, key=lambda name: (attacks.index(name) if name in attacks else len(attacks), name))
 
 
 def _track(point: HistoryPoint) -> tuple[str, ...]:

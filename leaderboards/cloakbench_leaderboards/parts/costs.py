@@ -47,8 +47,8 @@ def table(records: Sequence[Record]) -> Table:
 
 
 def _ordered(stages: Iterable[str]) -> list[str]:
-    listed = set(stages)
-    return [*(stage for stage in STAGES if stage in listed), *sorted(listed - STAGES.keys())]
+    order = list(STAGES)
+    return sorted(set(stages), key=lambda stage: (order.index(stage) if stage in STAGES else len(order), stage))
 
 
 def words(costs: dict[str, StageCost]) -> str:

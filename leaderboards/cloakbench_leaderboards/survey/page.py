@@ -38,9 +38,13 @@ def pages(material: Material, most: int = PAIRS) -> Iterable[Page | Asset]:
             f"expected pictures of generations in {material.source}, got none",
             "A survey needs the store of a run; a reference folder has records alone.",
         )
-    references = {artist: list(_references(lookup, store, artist)) for artist in {pair.artist for pair in chosen}}
+    references: dict[str, list[Path]] = {}
+    questions = []
+    for pair in chosen:
+        if pair.artist not in references:
+            references[pair.artist] = list(_references(lookup, store, pair.artist))
+        questions.append(_question(pair, references[pair.artist]))
     key = survey_key(material.board.suite, chosen)
-    questions = [_question(pair, references[pair.artist]) for pair in chosen]
     island = {"survey": key["survey"], "pairs": questions}
     yield Page(PATH, "survey.html", "Survey", {"island": island}, scripts=("static/survey.js",))
     yield Asset(KEY, partial(_bytes, key))
@@ -87,8 +91,8 @@ def _picture(pair: SurveyPair, side: str) -> str:
 
 def _question(pair: SurveyPair, references: list[Path]) -> dict[str, object]:
     """Returns one pair as the page's script reads it, with paths from the page's folder."""
-    names = [_picture(pair, side) for side in "ab"] + [_reference(path) for path in references]
-    a, b, *artist = [name.removeprefix("survey/") for name in names]
+    files = [_picture(pair, "a"), _picture(pair, "b"), *map(_reference, references)]
+    a, b, *artist = [file.removeprefix("survey/") for file in files]
     return {"pair": pair.name, "a": a, "b": b, "artist": artist}
 
 
