@@ -36,9 +36,10 @@ def test_control_and_direction_characters_become_escapes():
 
 @pytest.mark.finding("A23")
 def test_lists_warnings_and_errors_are_cleaned(cloakbench, monkeypatch, tmp_path):
-    monkeypatch.setattr("cloakbench.listing.KINDS", {"protections": lambda: [ListItem("x\ny", "1", HOSTILE)]})
+    monkeypatch.setattr("cloakbench.listing.KINDS", {"protections": lambda: [ListItem("x\ny", "1", "kind", HOSTILE)]})
     plain = cloakbench("list").out
-    assert plain.rstrip("\n").isprintable()
+    assert len(plain.splitlines()) == 2  # the head and one item
+    assert all(line.isprintable() for line in plain.splitlines())
     assert all(character.isprintable() or character == "\n" for character in cloakbench("list", "--json").out)
     told = cloakbench("protect", "placebo", "--in", f"{HOSTILE}", "--out", tmp_path / "out")
     assert told.code == 2
