@@ -51,6 +51,8 @@ def measure(arguments: list[str], folder: str) -> str:
         [sys.executable, "-c", CODE, *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
     wall = time.monotonic() - began
+    if done.returncode < 0:
+        return f"{wall:.0f} | - | - | ended by signal {-done.returncode}"
     processor, peak = map(float, done.stdout.splitlines()[-1].split())
     note = done.stderr.splitlines()[0] if done.returncode else "done"
     return f"{wall:.0f} | {processor:.0f} | {peak:.1f} | {note}"
