@@ -23,6 +23,7 @@ from cloakbench.upkeep import archive, sign
 from cloakbench.upkeep.adopt import adopt
 from cloakbench.upkeep.merge import merge
 from cloakbench.upkeep.verify import verify
+from tests.programs import needs_openssh
 
 
 @pytest.fixture
@@ -213,6 +214,7 @@ def key(tmp_path):
     return path
 
 
+@needs_openssh
 @pytest.mark.finding("B5", "B9")
 def test_sign_signs_what_ran_here_and_nothing_else(good_run, source, key, tmp_path, monkeypatch):
     signers = tmp_path / "signers"

@@ -10,7 +10,7 @@ import synthetic
 from versions import FACTS, FEW, version, weaker
 
 from cloakbench.store.reading import export_reference
-from tests.repository import git, needs_git
+from tests.programs import git, needs_git
 
 
 @pytest.fixture

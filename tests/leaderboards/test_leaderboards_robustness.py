@@ -16,7 +16,7 @@ import yaml
 from versions import FACTS, FEW, version, weaker
 
 from cloakbench.submissions.new_package import start
-from tests.repository import git, needs_git
+from tests.programs import git, needs_git
 
 SUBMISSIONS = Path(__file__).parents[2] / "submissions"
 WORKFLOW = yaml.safe_load((SUBMISSIONS / "robustness.yml").read_text())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 
 import pytest
@@ -12,12 +11,11 @@ import synthetic
 from cloakbench.schemas.kinds import Status
 from cloakbench.store import reading, signing
 from cloakbench_leaderboards.data.trust import MAINTAINERS, SELF_REPORTED, labels
+from tests.programs import needs_openssh
 
 NAMES = [f"artist-{n}" for n in range(1, 7)]
 PRIMARY = "style-distance"
 ELSEWHERE = "gpu-torch2.9-diffusers0.35-t1"
-
-needs_openssh = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="OpenSSH is not installed")
 
 
 def board(protected=0.6):

@@ -1,14 +1,25 @@
-"""Git repositories of a test's own, whatever the user's settings are and whatever hook runs the tests."""
+"""Programs that some tests need, with marks that skip without them."""
 
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+
+def has_openssh() -> bool:
+    """Returns whether `ssh-keygen` is here and works, which it does for users with an entry in passwd only."""
+    try:
+        return shutil.which("ssh-keygen") is not None and bool(pwd.getpwuid(os.getuid()))
+    except KeyError:
+        return False
+
+
+needs_openssh = pytest.mark.skipif(not has_openssh(), reason="no OpenSSH, or no entry of this user in passwd")
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 
