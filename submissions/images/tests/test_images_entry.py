@@ -182,6 +182,6 @@ def test_exported_originals_are_those_of_the_harness(tmp_path: Path) -> None:
 def test_a_run_of_everything_installed_leaves_it_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = Listing((submissions.find("images"), submissions.find("identity")))
     monkeypatch.setattr(submissions, "discover", lambda: found)
-    assert "images" not in [entry.facts.name for entry in session.entries([], tmp_path)]
+    assert "images" not in [entry.facts.name for entry in session.entries([], tmp_path, 1)]
     with pytest.raises(UserError, match=r"missing a required .*argument: 'folder'"):
-        session.entries(["images"], tmp_path)
+        session.entries(["images"], tmp_path, 1)
