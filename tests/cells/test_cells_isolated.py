@@ -76,8 +76,8 @@ def test_claims_are_asked_once_for_a_state_of_the_code(planned, monkeypatch):
     monkeypatch.setattr(
         "cloakbench.submissions.sandbox.client.SandboxedSubmission._start", lambda _: pytest.fail("asked again")
     )
-    [facts] = {c.entry.facts for c in planned("store", PHOTOGUARD).cells if c.entry.facts.name == PHOTOGUARD}
-    assert facts.title == "PhotoGuard (encoder attack)"
+    entries = [cell.entry for cell in planned("store", PHOTOGUARD).cells]
+    assert {entry.facts.title for entry in entries if entry.facts.name == PHOTOGUARD} == {"PhotoGuard (encoder attack)"}
 
 
 def test_one_that_can_not_be_loaded_is_left_out_unless_it_is_named(planned, tmp_path, caplog, monkeypatch):
