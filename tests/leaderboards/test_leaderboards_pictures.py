@@ -13,7 +13,9 @@ from seen import Seen, made
 from synthetic import JPEG, PLAIN, record
 
 from cloakbench.store.paths import StorePaths
+from cloakbench.store.reading import export_reference
 from cloakbench_leaderboards.parts import pictures
+from cloakbench_leaderboards.site import shipping, site
 from cloakbench_leaderboards.site.writing import publish
 
 STAGES = ("protect", "countermeasure", "generate")
@@ -114,3 +116,25 @@ def test_a_damaged_picture_stands_for_itself_alone(tmp_path, data, monkeypatch):
     for each in (tmp_path / "site/images").rglob("*.webp"):
         with Image.open(each) as image:
             image.load()
+
+
+def test_a_reference_folder_ships_small_pictures_and_its_front_page_shows_them(tmp_path):
+    artists = [f"artist{n}" for n in range(6)]
+    facts, records = with_images(tmp_path / "store", artists, (0.5, 1.0), 128, attack=PLAIN)
+    synthetic.save(tmp_path / "store", facts, records)
+    (tmp_path / "reference" / "pictures").mkdir(parents=True)
+    stale = tmp_path / "reference" / "pictures" / f"{'0' * 32}-0123456789ab-image.webp"
+    note = tmp_path / "reference" / "pictures" / "README.md"
+    stale.write_bytes(b"old")
+    note.write_bytes(b"mine")
+    export_reference(tmp_path / "store", None, tmp_path / "reference")
+    count = shipping.ship(tmp_path / "store", None, tmp_path / "reference")
+    files = sorted((tmp_path / "reference" / "pictures").glob("*.webp"))
+    # per artist original and imitation of clean; per artist and entry protected and imitation of protected
+    assert count == len(files) == 6 * 2 + 6 * 2
+    assert (stale.exists(), note.exists()) == (False, True)
+    assert sum(file.stat().st_size for file in files) <= shipping.TOTAL
+    built = site.build(tmp_path / "reference", tmp_path / "site", unofficial=True)
+    shown = [attrs["src"] for tag, attrs in Seen(built.read_text()).tags if tag == "img"]
+    assert len(shown) == 4
+    assert all((tmp_path / "site" / source).is_file() for source in shown)

@@ -117,21 +117,24 @@ def _refuse_unknown(suite: str) -> None:
 
 
 def export(suite: str, *, out: Path, store: StoreFolder = None, json: Flag = False) -> int:
-    """Writes a suite's records in compact form, without images: what is committed as a reference.
+    """Writes a suite's records in compact form, with a few small pictures: what is committed as a reference.
 
     Args:
         suite: Which suite.
-        out: Folder for `facts.json`, `records.jsonl` and `history.jsonl`, which gains what the records say.
+        out: Folder for `facts.json`, `records.jsonl`, `pictures` and `history.jsonl`, which gains what records say.
         store: The store.
         json: Print an object with the number of records.
     """
     progress.say(f"reading the records in {store or default_store()}")
     from cloakbench.store.reading import export_reference
     from cloakbench_leaderboards.history.history import remember
+    from cloakbench_leaderboards.site.shipping import ship
 
     done = export_reference(store or default_store(), suite, out)
     remember(store or default_store(), suite, out)
-    return print_values({"records": len(done.records), "damaged": len(done.damaged), "folder": str(out)}, json)
+    pictures = ship(store or default_store(), suite, out)
+    counts = {"records": len(done.records), "pictures": pictures, "damaged": len(done.damaged)}
+    return print_values({**counts, "folder": str(out)}, json)
 
 
 def survey(files: list[Path], /, *, key: Path, json: Flag = False) -> int:

@@ -24,7 +24,7 @@ from cloakbench_leaderboards.parts.pictures import Picture, PictureFinder, share
 from cloakbench_leaderboards.scores.evidence import BoardEntry
 
 NO_IMAGES = (
-    "There are no images here: the records come from a reference folder, which holds none. "
+    "There are no images here: the records come from a reference folder without pictures. "
     "A board built from a store shows them; the command below makes one."
 )
 TRACEBACK_LINES = 40

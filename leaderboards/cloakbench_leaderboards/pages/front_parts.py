@@ -26,7 +26,7 @@ from cloakbench_leaderboards.pages import cell
 from cloakbench_leaderboards.pages.protection import Shade, shade_class, two_digits
 from cloakbench_leaderboards.parts import addresses
 from cloakbench_leaderboards.parts.lookup import Lookup
-from cloakbench_leaderboards.parts.pictures import PictureFinder
+from cloakbench_leaderboards.parts.pictures import Picture, PictureFinder
 from cloakbench_leaderboards.scores import aggregates, statistics
 from cloakbench_leaderboards.scores import setting as scores_setting
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
@@ -225,21 +225,32 @@ def strips(
         return {}
     by_entry = {}
     for entry in (*order.complete, *order.incomplete)[:STRIP_ENTRIES]:
-        records = lookup.records.get((entry.name, lookup.evidence.rank_attack), [])
         by_artist = {}
-        for record in sorted(records, key=lambda record: (record.target is None, -record.strength)):
-            strip = cell.cell_strip(lookup, pictures, record)
-            shown = []
-            for kind in STRIP_KINDS:
-                shown.append(strip[kind])
-            if text.name(record.artist) not in by_artist and all(picture.source for picture in shown):
-                views = []
-                for picture in shown:
-                    views.append({"label": picture.label, "source": picture.source, "words": picture.words})
-                by_artist[text.name(record.artist)] = views
+        for artist, shown in entry_strips(lookup, pictures, entry).items():
+            views = []
+            for picture in shown:
+                views.append({"label": picture.label, "source": picture.source, "words": picture.words})
+            by_artist[text.name(artist)] = views
         if by_artist:
             by_entry[entry.label] = by_artist
     return by_entry
+
+
+def entry_strips(lookup: Lookup, pictures: PictureFinder, entry: BoardEntry) -> dict[str, list[Picture]]:
+    """Returns one strip per artist under the attack that carries the rank: at a calibrated strength, or the greatest.
+
+    Each has the pictures of `STRIP_KINDS`. An artist of whom one of them is missing has no strip.
+    """
+    records = lookup.records.get((entry.name, lookup.evidence.rank_attack), [])
+    by_artist: dict[str, list[Picture]] = {}
+    for record in sorted(records, key=lambda record: (record.target is None, -record.strength)):
+        strip = cell.cell_strip(lookup, pictures, record)
+        shown = []
+        for kind in STRIP_KINDS:
+            shown.append(strip[kind])
+        if record.artist not in by_artist and all(picture.source for picture in shown):
+            by_artist[record.artist] = shown
+    return by_artist
 
 
 def points(evidence: Evidence, attack: str) -> list[list[Any]]:
