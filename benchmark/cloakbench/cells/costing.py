@@ -88,6 +88,9 @@ class Costs:
     """How many records of each other kind of device were left out."""
     _seen: dict[str, dict[str, tuple[StageCost, int | None]]] = field(default_factory=dict)
     _medians: dict[str, MedianCost] = field(default_factory=dict)
+    _by_stage: dict[str, dict[str, tuple[StageCost, int | None]]] = field(default_factory=dict)
+    """Recorded costs on all devices and with all settings, by name of the stage."""
+    _rough: dict[str, MedianCost] = field(default_factory=dict)
 
     def take(self, records: Iterable[Record], weigh: Weigh = lambda _step, _record: None) -> int:
         """Adds records and returns how many are of this kind of device; a stage that cells share counts once."""
@@ -98,12 +101,14 @@ class Costs:
                 used += 1
                 self._add(record, weigh)
             else:
+                self._remember(record, weigh)
                 named = f"{environment.device} with {environment.threads} thread{'s' * (environment.threads > 1)}"
                 self.others[named] = self.others.get(named, 0) + 1
         return used
 
     def _add(self, record: Record, weigh: Weigh) -> None:
         self._medians.clear()
+        self._rough.clear()
         recipes = record.recipes
         if recipes is None:
             return
@@ -111,12 +116,27 @@ class Costs:
             cost = record.cost.get(step.stage)
             if cost is not None and step.key not in self._seen.get(step.kind, {}):
                 self._seen.setdefault(step.kind, {})[step.key] = (cost, weigh(step, record))
+                self._by_stage.setdefault(step.stage, {})[step.key] = self._seen[step.kind][step.key]
+
+    def _remember(self, record: Record, weigh: Weigh) -> None:
+        """Keeps the costs of a record of another device for rough estimates."""
+        self._rough.clear()
+        for step in steps(record.recipes) if record.recipes is not None else ():
+            cost = record.cost.get(step.stage)
+            if cost is not None:
+                self._by_stage.setdefault(step.stage, {}).setdefault(step.key, (cost, weigh(step, record)))
 
     def usual(self, step: StageStep) -> MedianCost | None:
         """Returns the median cost of a stage's kind, None where none was recorded."""
         if step.kind in self._seen and step.kind not in self._medians:
             self._medians[step.kind] = _median(list(self._seen[step.kind].values()))
         return self._medians.get(step.kind)
+
+    def rough(self, step: StageStep) -> MedianCost | None:
+        """Returns the median cost of all recorded stages of the name, with any settings on any device; None without."""
+        if step.stage in self._by_stage and step.stage not in self._rough:
+            self._rough[step.stage] = _median(list(self._by_stage[step.stage].values()))
+        return self._rough.get(step.stage)
 
 
 def _median(measured: Sequence[tuple[StageCost, int | None]]) -> MedianCost:

@@ -64,8 +64,11 @@ def to_lines(estimate: Forecast) -> Iterator[str]:
     if estimate.missing:
         yield from _columns([HEADER, *(_row(line) for line in estimate.lines)])
         yield from _sums(estimate)
+    if estimate.rough:
+        yield f"rough, from records of other settings or other devices: {'; '.join(estimate.rough)}"
     if estimate.unknown:
-        yield "unknown, in no sum, because nothing was recorded of it on this device: " + "; ".join(estimate.unknown)
+        yield f"not recorded anywhere, in no sum: {'; '.join(estimate.unknown)}"
+        yield f"for an estimate, run a few cells first: cloakbench run {estimate.suite} --limit 3"
     yield from (f"from {source.name}: {source.used} of {source.records} records" for source in estimate.sources)
     yield from (f"not used: {count} records on {device}" for device, count in estimate.others.items())
 
@@ -86,7 +89,7 @@ def _row(line: ForecastLine) -> tuple[str, ...]:
 
 
 def _number(value: float | None, how: str) -> str:
-    return "unknown" if value is None else format(value, how)
+    return "-" if value is None else format(value, how)
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:

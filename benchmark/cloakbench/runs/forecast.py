@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cloakbench.cells.costing import Costs, MedianCost, StageStep, Weigh
@@ -45,6 +45,8 @@ class ForecastLine:
     peak_gib: float | None
     disk_mib: float | None
     energy_wh: float | None
+    rough: int = 0
+    """Stages that are estimated from other settings or other devices, because none of their kind is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ class Forecast:
     unknown: list[str]
     sources: list[CostSource]
     others: dict[str, int]
-    """Records of other devices, which were not used."""
+    """Records of other devices, which rough estimates alone use."""
+    rough: list[str] = field(default_factory=list)
+    """What is estimated from other settings or other devices."""
 
 
 def forecast(session: Session, workers: int = 1, device: str | None = None, is_whole: bool = False) -> Forecast:
@@ -105,6 +109,7 @@ def forecast(session: Session, workers: int = 1, device: str | None = None, is_w
         disk_gib=_scale(disk, 1 / 1024),
         energy_kwh=_scale(energy, 1 / 1000),
         unknown=_unknown(lines),
+        rough=_rough(lines),
         sources=sources,
         others=dict(sorted(costs.others.items())),
     )
@@ -173,7 +178,12 @@ def _lines(due: Sequence[StageStep], costs: Costs) -> list[ForecastLine]:
     lines = []
     for name in sorted(named, key=lambda name: (_ORDER.index(name[0]), name[1])):
         usual = [costs.usual(step) for step in named[name]]
-        lines.append(_line(name, usual))
+        rough = 0
+        for position, step in enumerate(named[name]):
+            if usual[position] is None:
+                usual[position] = costs.rough(step)
+                rough += usual[position] is not None
+        lines.append(replace(_line(name, usual), rough=rough))
     return lines
 
 
@@ -239,3 +249,12 @@ def _unknown(lines: Sequence[ForecastLine]) -> list[str]:
         label = f"{line.what} ({some})" if line.what and some else line.what or some
         labels.setdefault(line.stage, []).append(label)
     return [f"{stage} {', '.join(of_stage)}".strip() for stage, of_stage in labels.items()]
+
+
+def _rough(lines: Sequence[ForecastLine]) -> list[str]:
+    """Returns one text per stage: what of it is estimated roughly."""
+    labels: dict[str, list[str]] = {}
+    for line in lines:
+        if line.rough:
+            labels.setdefault(line.stage, []).append(line.what)
+    return [f"{stage} {', '.join(what)}".strip() for stage, what in labels.items()]
