@@ -25,6 +25,7 @@ COUNTED = (
     "cloakbench.models.loader",
     "cloakbench.models.mini.perceptual",
     "cloakbench.models.upscalers",
+    "cloakbench.eot",
     "cloakbench.submissions.guard",
     "cloakbench.submissions.state",
     "cloakbench.images",
@@ -36,6 +37,7 @@ COUNTED = (
 LEFT_OUT = (
     "cloakbench.attacks.catalogue",
     "cloakbench.attacks.stage",
+    "cloakbench.attacks.stages",
     "cloakbench.metrics.catalogue",
     "cloakbench.metrics.metric",
     "cloakbench.metrics.weights",

@@ -1,7 +1,7 @@
 """cloakbench: runs image protections against a fixed suite of mimicry attacks.
 
-Submitters import `Protection` and `Request` from here; the functions do what the command line does. Importing the
-package imports no model library: each function imports what it needs.
+Submitters import `Protection` and `Request` from here, or `Countermeasure`, `Mimicry` and `AttackRequest`; functions do
+what the command line does. Importing the package imports no model library: each function imports what it needs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from cloakbench.contract import Protection, Request, Surrogate
+from cloakbench.contract import AttackRequest, Countermeasure, Mimicry, Protection, Request, Surrogate
 from cloakbench.errors import BenchmarkError, SubmissionError, UserError
 from cloakbench.system import cpu
 
@@ -21,7 +21,10 @@ cpu.settle()  # before any module of the package imports torch
 _LAZY = frozenset({"RunSummary", "attack", "board", "compare", "measure", "protect", "run", "scores"})
 
 __all__ = [
+    "AttackRequest",
     "BenchmarkError",
+    "Countermeasure",
+    "Mimicry",
     "Protection",
     "Request",
     "RunSummary",

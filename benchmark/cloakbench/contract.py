@@ -56,11 +56,29 @@ class Request:
     captions: Sequence[str] = ()
 
 
-class Protection(ABC):
-    """A defense: subclass it, set the facts, write `protect`, and name the class in an entry point.
+@dataclass(frozen=True, slots=True)
+class AttackRequest:
+    """What an attack is given beside the protected images: nothing that is clean, and nothing of the protection.
 
-    The entry-point group is `cloakbench.protections`. Keyword arguments of the constructor (JSON scalars) are the
-    protection's parameters: `name[steps=50]` on every command line builds `YourClass(steps=50)`.
+    `model` is the diffusion model that the mimic has; its weights are frozen, so copy what you train. `generator` is a
+    seeded CPU generator, the only source of randomness allowed. `class_word` says what the images are ("painting");
+    `captions` has one caption per image, in which `token` stands for the artist. `prompts` are what a `Mimicry` is to
+    generate, one image each; a `Countermeasure` has none.
+    """
+
+    model: Surrogate
+    generator: torch.Generator = field(default_factory=_seeded)
+    class_word: str = "painting"
+    captions: Sequence[str] = ()
+    token: str = ""
+    prompts: Sequence[str] = ()
+
+
+class Entry(ABC):
+    """What protections and attacks of installed packages have in common: the facts about them.
+
+    Keyword arguments of the constructor (JSON scalars) are the parameters: `name[steps=50]` on every command line
+    builds `YourClass(steps=50)`.
     """
 
     title: ClassVar[str]
@@ -68,13 +86,9 @@ class Protection(ABC):
     paper: ClassVar[str] = ""
     """Address of the paper."""
     licence: ClassVar[str] = ""
-    budget: ClassVar[Literal["linf", "perceptual", "ready-made"]] = "linf"
-    """Asked once, before anything runs. `linf`: every pixel stays within `Request.epsilon`; `perceptual`: no limit,
-    calibrated points only; `ready-made`: no such limit either, images that exist at some strengths already, so never
-    calibrated."""
     needs: ClassVar[frozenset[str]] = frozenset()
-    """Of "surrogate", "mask", "gpu": what the protection uses. A declaration, checked for spelling; nothing depends on
-    it today, and every protection is offered the suite's surrogate."""
+    """Of "surrogate", "mask", "gpu": what the entry uses. A declaration, checked for spelling; nothing depends on it
+    today, and every entry is offered the suite's surrogate."""
     deterministic: ClassVar[bool] = True
     """Whether the same generator state gives the same output on one machine; `cloakbench check` compares two runs."""
 
@@ -83,6 +97,49 @@ class Protection(ABC):
     `stable-diffusion`), then by parameter. An instance may have its own. `cloakbench.whitebox.settings` chooses among
     them, and records and pages show the chosen ones."""
 
+
+class Protection(Entry):
+    """A defense: subclass it, set the facts, write `protect`, and name the class in an entry point.
+
+    The entry-point group is `cloakbench.protections`.
+    """
+
+    budget: ClassVar[Literal["linf", "perceptual", "ready-made"]] = "linf"
+    """Asked once, before anything runs. `linf`: every pixel stays within `Request.epsilon`; `perceptual`: no limit,
+    calibrated points only; `ready-made`: no such limit either, images that exist at some strengths already, so never
+    calibrated."""
+
     @abstractmethod
     def protect(self, images: Tensor, request: Request) -> Tensor:
         """Returns the protected images: same shape `[B, 3, H, W]`, values in [0, 1], B images of one artist."""
+
+
+class Countermeasure(Entry):
+    """What a mimic does to protected images before it learns from them: subclass it and write `clean`.
+
+    The entry-point group is `cloakbench.countermeasures`.
+    """
+
+    knowledge: ClassVar[Literal["oblivious", "tool", "pairs"]] = "oblivious"
+    """What its author knew: nothing of a protection; which tool it was; images before and after that tool."""
+
+    @abstractmethod
+    def clean(self, images: Tensor, request: AttackRequest) -> Tensor:
+        """Returns the cleaned images: same shape `[B, 3, H, W]`, values in [0, 1], all B images of one artist."""
+
+
+class Mimicry(Entry):
+    """What a mimic does to learn a style and to generate in it: subclass it and write `imitate`.
+
+    The entry-point group is `cloakbench.mimicry`.
+    """
+
+    knowledge: ClassVar[Literal["oblivious", "tool", "pairs"]] = "oblivious"
+    """As of a countermeasure."""
+
+    @abstractmethod
+    def imitate(self, images: Tensor, request: AttackRequest) -> Tensor:
+        """Returns one image per prompt, `[len(prompts), 3, S, S]` in [0, 1], S the side that the model draws.
+
+        `images` are `[B, 3, H, W]` in [0, 1], all of one artist.
+        """

@@ -11,7 +11,7 @@ from cloakbench import submissions
 from cloakbench.attacks import catalogue
 from cloakbench.metrics import catalogue as metrics
 from cloakbench.models.aliases import MODELS
-from cloakbench.submissions import source_facts
+from cloakbench.submissions import EntryKind, source_facts
 from cloakbench.submissions.discovery import Offer
 from cloakbench.suites import load as suites
 from cloakbench.suites import read
@@ -68,7 +68,7 @@ def _protection(offer: Offer) -> ProtectionItem:
 
 
 def attacks() -> list[ListItem]:
-    """Returns every countermeasure and mimicry, then those attacks of suites that have a name of their own."""
+    """Returns every countermeasure and mimicry, attacks of suites with names of their own, and those of packages."""
     items = [ListItem(stage.name, str(stage.version), stage.kind, stage.summary) for stage in catalogue.STAGES]
     names = {item.name for item in items}
     for suite_name in read.names():
@@ -79,6 +79,9 @@ def attacks() -> list[ListItem]:
                 cleaning = f"{attack.countermeasure}, then " if attack.countermeasure else ""
                 summary = f"{cleaning}{attack.mimicry} on the model {attack.model}."
                 items.append(ListItem(attack.name, str(suite.version), f"attack of {suite.name}", summary))
+    for kind in (EntryKind.COUNTERMEASURE, EntryKind.MIMICRY):
+        for offer in submissions.discover(kind=kind).offers:
+            items.append(ListItem(offer.name, offer.version, f"{kind} of {offer.distribution}", offer.summary))
     return items
 
 

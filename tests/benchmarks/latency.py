@@ -27,14 +27,14 @@ from cloakbench.cells.cost import Meter
 from cloakbench.errors import BenchmarkError
 from cloakbench.models.loader import BaseModel
 from cloakbench.submissions import guard
-from cloakbench.submissions.loading import LoadedProtection
+from cloakbench.submissions.loading import LoadedEntry
 
 SIZES = (512, 1024, 2048)
 SAME = ("model", "dtype", "device", "threads")
 """What has to be the same for figures to be taken over."""
 
 
-def protect(loaded: LoadedProtection, model: BaseModel, side: int, count: int) -> None:
+def protect(loaded: LoadedEntry, model: BaseModel, side: int, count: int) -> None:
     """Protects `count` images of `side` pixels at once."""
     call = guard.Call(
         strength=1.0,
@@ -47,7 +47,7 @@ def protect(loaded: LoadedProtection, model: BaseModel, side: int, count: int) -
     guard.run(loaded.instance, mimicry_bench.pictures(count, side, seed=1), call)
 
 
-def one(loaded: LoadedProtection, model: BaseModel, side: int, arguments: argparse.Namespace) -> dict[str, Any]:
+def one(loaded: LoadedEntry, model: BaseModel, side: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns what protecting images of one size takes, an image, and the most memory held meanwhile."""
     count = arguments.images
     if model.device.type == "cuda":

@@ -13,12 +13,14 @@ from running import of, record_of, run
 from safetensors.torch import load_file
 
 from cloakbench import Protection
+from cloakbench.attacks import catalogue
 from cloakbench.attacks.context import Context
 from cloakbench.attacks.countermeasures.blur import Blur
 from cloakbench.attacks.countermeasures.noise import Noise
 from cloakbench.attacks.mimicry import sampling
 from cloakbench.cells.stages import Stages
 from cloakbench.cells.state import CellState
+from cloakbench.errors import UserError
 from cloakbench.images import digest, to_tensor
 from cloakbench.metrics import weights
 from cloakbench.models import loader
@@ -165,6 +167,24 @@ def test_a_repeated_countermeasure_draws_further_noise(edited, tmp_path):
     )
     expected = Noise(0.05).apply(Noise(0.05).apply(cell.artist.images, first), second)
     assert all(np.array_equal(a, b) for a, b in zip(state.cleaned, expected, strict=True))
+
+
+def test_only_a_stage_that_knows_clean_images_gets_the_originals(edited, tmp_path):
+    session, _ = edited
+    suite, cell = session.suite, of(session, "same", "edit")
+    tables = {**suite.countermeasures, "half-clean": {"share": 0.67}}
+    planner = replace(session.planner, suite=suite.model_copy(update={"countermeasures": tables}))
+    mixed = suite.attack("chain").model_copy(update={"countermeasure": "half-clean"})
+    cell = planner.cell(cell.entry, 0.5, cell.artist, mixed, 0)
+    stages = Stages(planner, Store(tmp_path), session.environment, "cpu", weights.sort_out([]))
+    state = CellState(cell, protected=[pixels // 2 for pixels in cell.artist.images])
+    stages.clean(state)
+    pairs = zip(state.cleaned, cell.artist.images, strict=True)
+    assert sum(np.array_equal(result, clean) for result, clean in pairs) == 2
+    with pytest.raises(UserError, match="unprotected original"):
+        catalogue.find("countermeasure", "half-clean").build({"share": 0.5}).apply(
+            state.protected, Context(range(3), cell.artist.captions, loader.load, loader.mini_lpips())
+        )
 
 
 def test_seeds_share_the_cleaned_images_and_learn_apart(edited):

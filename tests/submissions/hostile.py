@@ -139,12 +139,12 @@ class Hostile(Protection):
 """
 
 
-def install(folder: Path, name: str = "hostile", source: str = SOURCE) -> None:
+def install(folder: Path, name: str = "hostile", source: str = SOURCE, group: str = "cloakbench.protections") -> None:
     """Writes the distribution into a folder that a search path can name."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}_module.py").write_text(source)
     facts = folder / f"{name}-1.0.dist-info"
     facts.mkdir()
     (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text(f"[cloakbench.protections]\n{name} = {name}_module:Hostile\n")
+    (facts / "entry_points.txt").write_text(f"[{group}]\n{name} = {name}_module:Hostile\n")
     (facts / "RECORD").write_text(f"{name}_module.py,,\n")

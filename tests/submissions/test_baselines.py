@@ -26,9 +26,11 @@ BASELINES = (
     "sds[steps=4,alpha=0.5,targeted=true]",
     "anti-dreambooth[alpha=0.5,steps=7]",  # ends in the second of ASPL's rounds
     "anti-dreambooth[alpha=0.5,method=fsmg,steps=4,surrogate_steps=2]",
+    "pid[steps=4,alpha=0.5]",
 )
 OTHERS = (
     "adaptive[steps=3]",
+    "adaptive[eot=all,steps=2]",
     "adaptive-glaze[steps=8,style=oil]",
     "fastprotect",
     "glaze[rate=0.02,steps=3,style=oil]",

@@ -199,11 +199,11 @@ def test_an_entrys_claims_are_asked_once_and_kept(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     offer = Offer("fake", "fake", "1.0", "fake:Fake", "")
     first = fake(monkeypatch, "recoloured")
-    claims = entries._claims(offer, "fake", "digest", first)
+    claims = entries.ask_claims(offer, "fake", "digest", first)
     with fake(monkeypatch, "fault_at_load", "{}") as second:
-        assert entries._claims(offer, "fake", "digest", second) == second.claims == claims
+        assert entries.ask_claims(offer, "fake", "digest", second) == second.claims == claims
     with fake(monkeypatch, "recoloured") as third:
-        entries._claims(offer, "fake", "digest", third)
+        entries.ask_claims(offer, "fake", "digest", third)
         assert fault(third, "recoloured").status is Status.INVALID_OUTPUT
 
 

@@ -37,6 +37,8 @@ class StageFacts:
     needs_masks: bool = False
     """Whether it needs a mask for each image, which only some collections have."""
     knowledge: Knowledge = "oblivious"
+    needs_others: bool = False
+    """Whether it uses clean images by other artists."""
 
     def build(self, parameters: Mapping[str, Scalar]) -> Any:
         """Returns the stage with its parameters; raises UserError where it does not take one of them."""
@@ -51,11 +53,34 @@ class StageFacts:
 
 
 def countermeasure(
-    name: str, summary: str, limits: str, kind: str, *models: str, perceptual: bool = False, version: int = 1
+    name: str,
+    summary: str,
+    limits: str,
+    kind: str,
+    *models: str,
+    perceptual: bool = False,
+    version: int = 1,
+    module: str = "",
+    knowledge: Knowledge = "oblivious",
+    needs_others: bool = False,
 ) -> StageFacts:
-    """Returns a countermeasure, whose class `kind` is in the module of its name; `models`: parameters with aliases."""
-    target = f"cloakbench.attacks.countermeasures.{name.replace('-', '_')}:{kind}"
-    return StageFacts(name, "countermeasure", version, summary, limits, target, models, perceptual)
+    """Returns a countermeasure, whose class `kind` is in `module`, by default of its name.
+
+    `models` are the parameters whose values are aliases of models.
+    """
+    target = f"cloakbench.attacks.countermeasures.{module or name.replace('-', '_')}:{kind}"
+    return StageFacts(
+        name,
+        "countermeasure",
+        version,
+        summary,
+        limits,
+        target,
+        models,
+        perceptual,
+        knowledge=knowledge,
+        needs_others=needs_others,
+    )
 
 
 def mimicry(name: str, module: str, kind: str, summary: str, limits: str, version: int = 1) -> StageFacts:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from cloakbench.attacks import catalogue
 from cloakbench.cells.calibration import NotReached
+from cloakbench.cells.countermeasures import AttackFault
 from cloakbench.cells.plan import Cell, Planner
 from cloakbench.cells.stages import Stages
 from cloakbench.cells.state import CellState
@@ -20,6 +21,7 @@ from cloakbench.errors import BenchmarkError, InfrastructureError, UserError
 from cloakbench.metrics import generations, quality, weights
 from cloakbench.metrics.generations import MeasuredSet
 from cloakbench.metrics.spaces import SPACES, FeatureImages
+from cloakbench.schemas.external import ExternalAttack
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import AttackFacts, Environment, Record
 from cloakbench.schemas.suite import AttackSpec
@@ -86,7 +88,7 @@ class Pipeline:
         status, reason, trace = Status.OK, "", ""
         try:
             self._stages(work)
-        except NotReached as why:
+        except (NotReached, AttackFault) as why:
             status, reason = Status.SKIPPED, why.message
         except guard.SubmissionFault as fault:
             status, reason, trace = fault.status, str(fault), fault.traceback
@@ -176,6 +178,8 @@ class Pipeline:
             traceback=trace,
             components=cell.recipes.content(),
             quality=work.quality,
+            damage=work.damage,
+            detection=work.detection,
             generations=work.generations,
             sets=work.sets,
             skipped=work.skipped,
@@ -188,12 +192,14 @@ class Pipeline:
 
 def attack_facts(attack: AttackSpec) -> AttackFacts:
     """Returns what a record says about an attack."""
+    package = attack.package if isinstance(attack, ExternalAttack) else None
     return AttackFacts(
         name=attack.name,
-        countermeasure=attack.countermeasure,
+        countermeasure=package.spelling if package else attack.countermeasure,
         mimicry=attack.mimicry,
         model=attack.model,
         versions=catalogue.versions(attack),
+        package=package,
     )
 
 

@@ -9,6 +9,7 @@ from cloakbench.attacks import catalogue
 from cloakbench.cells.recipes import RecipeBuilder
 from cloakbench.contract import Protection
 from cloakbench.datasets.artists import Artist
+from cloakbench.schemas.external import ExternalAttack
 from cloakbench.schemas.kinds import BudgetKind, Role
 from cloakbench.schemas.recipes import Recipes
 from cloakbench.schemas.record import ProtectionFacts
@@ -79,6 +80,16 @@ class Cell:
 class Planner(RecipeBuilder):
     """Makes cells of a suite, its artists and the entries."""
 
+    external: Sequence[ExternalAttack] = ()
+    """Attacks of packages, which run beside those of the suite with one seed."""
+
+    def attack(self, name: str) -> AttackSpec:
+        """Returns an attack of the suite or of a package; raises KeyError where there is none."""
+        for attack in self.external:
+            if attack.name == name:
+                return attack
+        return self.suite.attack(name)
+
     def cells(self, entries: Sequence[PlannedEntry], artists: Sequence[Artist]) -> list[Cell]:
         """Returns all cells, artist by artist, controls before protections; `ordering` says in which order they run."""
         ordered = _controls_first(entries)
@@ -96,6 +107,9 @@ class Planner(RecipeBuilder):
                 if _applies(role, attack):
                     for seed in range(count):
                         yield self.cell(entry, strength, artist, attack, seed, target)
+            if role.has_images:
+                for external in self.external:
+                    yield self.cell(entry, strength, artist, external, 0, target)
 
     def _points(self, facts: ProtectionFacts) -> list[tuple[float | None, float | None]]:
         """Returns the operating points of an entry: strengths without, and targets without strength."""

@@ -10,6 +10,7 @@ from cloakbench.attacks.stage import StageFacts
 from cloakbench.datasets.artists import Artist
 from cloakbench.metrics import catalogue as metrics
 from cloakbench.metrics import weights
+from cloakbench.schemas.external import ExternalAttack
 from cloakbench.schemas.recipes import (
     CalibrateRecipe,
     ChainRecipe,
@@ -32,6 +33,8 @@ from cloakbench.store import key, seeds
 SAMPLING_VERSION = 2
 GUARD_VERSION = 2
 CALIBRATION_VERSION = 2
+EXTERNAL_VERSION = 1
+"""Of the harness's code that runs attacks of packages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class RecipeBuilder:
             if strength is None:
                 calibrate = self._calibrate(facts, target)
             protect = self._protect(facts, artist, strength, calibrate)
-            if attack.countermeasure is not None:
+            if attack.countermeasure is not None or isinstance(attack, ExternalAttack):
                 countermeasure = self._countermeasure(attack, artist, protect)
             if not edits:
                 personalise = self._personalise(attack, artist, seed, countermeasure or protect)
@@ -135,12 +138,28 @@ class RecipeBuilder:
         )
 
     def _countermeasure(self, attack: AttackSpec, artist: Artist, before: StageRecipe) -> CleanRecipe | ChainRecipe:
+        if isinstance(attack, ExternalAttack):
+            return self._external(attack, artist, before)
         chain = catalogue.chain(attack.countermeasure)
         turns = zip(chain, catalogue.turns(chain), strict=True)
         parts = [self._cleaning(stage, artist, turn) for stage, turn in turns]
         if len(parts) == 1:
             return CleanRecipe(parents=_keys(before), **dict(parts[0]))
         return ChainRecipe(chain=parts, parents=_keys(before))
+
+    def _external(self, attack: ExternalAttack, artist: Artist, before: StageRecipe) -> CleanRecipe:
+        package = attack.package
+        return CleanRecipe(
+            version=EXTERNAL_VERSION,
+            name=package.spelling,
+            parameters={},
+            seed=self.seed(artist.name, 0, f"countermeasure:{package.spelling}"),
+            models={"model": self.digests.models[attack.model]},
+            captions=list(artist.captions),
+            dtype=self.suite.dtype,
+            package=package.digest,
+            parents=_keys(before),
+        )
 
     def _cleaning(self, stage: StageFacts, artist: Artist, turn: int) -> Cleaning:
         """Returns one countermeasure's recipe: its seed is the first one's, so that all seeds share the images."""
@@ -149,6 +168,9 @@ class RecipeBuilder:
         for parameter in stage.models:
             if settings.get(parameter):
                 models[parameter] = self.digests.models[str(settings[parameter])]
+        others: list[str] = []
+        for other in self.calibration if stage.needs_others else ():
+            others += other.image_digests
         return Cleaning(
             version=stage.version,
             name=stage.name,
@@ -158,6 +180,7 @@ class RecipeBuilder:
             captions=list(artist.captions) if models else None,
             dtype=self.suite.dtype if models else None,
             perceptual=(self.digests.distance or self.digests.perceptual) if stage.perceptual else None,
+            others=others if stage.needs_others else None,
         )
 
     def _personalise(self, attack: AttackSpec, artist: Artist, seed: int, before: StageRecipe) -> PersonaliseRecipe:

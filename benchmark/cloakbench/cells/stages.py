@@ -14,13 +14,12 @@ from torch import Tensor
 
 from cloakbench import images
 from cloakbench.attacks import catalogue
-from cloakbench.attacks.context import Context
 from cloakbench.attacks.mimicry import sampling
 from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
-from cloakbench.attacks.stage import StageFacts
 from cloakbench.cells import calibration
 from cloakbench.cells.calibration import CalibrationSearch, CalibrationTarget
 from cloakbench.cells.cost import Meter
+from cloakbench.cells.countermeasures import CountermeasureRunner
 from cloakbench.cells.plan import Cell, PlannedEntry, Planner
 from cloakbench.cells.state import CellState
 from cloakbench.datasets.artists import Artist
@@ -28,6 +27,7 @@ from cloakbench.images import Pixels
 from cloakbench.metrics import perceptual, quality, weights
 from cloakbench.models import loader
 from cloakbench.models.loader import BaseModel
+from cloakbench.schemas.external import ExternalAttack
 from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import Calibration, Environment, StageCost
 from cloakbench.store import key
@@ -174,22 +174,26 @@ class Stages:
         return list(guard.run(entry.instance, artist.images, call).images)
 
     def clean(self, work: CellState) -> None:
-        """Fills in what the mimic gets: the protected images after the attack's countermeasures."""
-        chain = catalogue.chain(work.cell.attack.countermeasure)
-        if not chain:
+        """Fills in what the mimic gets, the protected images after the attack's countermeasures, and their damage."""
+        attack, cell = work.cell.attack, work.cell
+        if not isinstance(attack, ExternalAttack) and not attack.countermeasures:
             work.cleaned = work.protected
             return
-        name = work.cell.keys["countermeasure"]
-        work.cleaned = self._get_or_compute(
-            work, "countermeasure", name, self._apply, chain, work.protected, work.cell.artist
-        )
+        name = cell.keys["countermeasure"]
+        work.cleaned = self._get_or_compute(work, "countermeasure", name, self._countermeasures.clean, work)
+        if cell.entry.facts.role is Role.IDENTITY:
+            names = self.usable(self.suite.metrics.quality, work)
+            work.damage = quality.measure(names, work.cleaned, cell.artist.images, self.device)
 
-    def _apply(self, chain: Sequence[StageFacts], pixels: list[Pixels], artist: Artist) -> list[Pixels]:
-        for facts, turn in zip(chain, catalogue.turns(chain), strict=True):
-            seeds = self._seeds(artist, 0, f"countermeasure:{facts.name}", len(pixels), turn * len(pixels))
-            context = Context(seeds, artist.captions, self.model, self.perceptual, self.device, self.dtype)
-            pixels = facts.build(catalogue.settings(facts, self.suite)).apply(pixels, context)
-        return pixels
+    @cached_property
+    def _countermeasures(self) -> CountermeasureRunner:
+        root = self.store.root
+        return CountermeasureRunner(self.planner, root, self.device, self.dtype, self.perceptual, self.model, self._ask)
+
+    def close(self) -> None:
+        """Ends the processes that attacks of packages run in."""
+        if "_countermeasures" in vars(self):
+            self._countermeasures.close()
 
     def imitate(self, work: CellState) -> None:
         """Fills in what the mimic generates after learning from the cleaned images; the floor's has learned nothing."""

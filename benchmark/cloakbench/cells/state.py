@@ -20,6 +20,10 @@ class CellState:
     protected: list[Pixels] = field(default_factory=list)
     cleaned: list[Pixels] = field(default_factory=list)
     """What the mimic gets: the protected images after the attack's countermeasures."""
+    damage: dict[str, list[float]] = field(default_factory=dict)
+    """What the countermeasures do to clean images, by metric; of the clean arm alone."""
+    detection: dict[str, list[float]] = field(default_factory=dict)
+    """Scores of an attack's detector, of the protected and of the clean images."""
     generated: list[Pixels] = field(default_factory=list)
     clean_edits: list[Pixels] = field(default_factory=list)
     """The same edits of the artist's clean images; empty for other attacks."""

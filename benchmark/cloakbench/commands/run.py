@@ -26,6 +26,7 @@ def run(
     suite: str = "mini",
     *,
     protection: Many | None = None,
+    attack: Many | None = None,
     images: Path | None = None,
     model: str | None = None,
     salt_file: Path | None = None,
@@ -45,6 +46,7 @@ def run(
     Args:
         suite: Name of a suite, or path to its TOML file.
         protection: Protections to run, such as `photoguard[steps=50]`; all installed by default. Controls come along.
+        attack: Countermeasures of installed packages to run beside the suite's attacks; its scores do not change.
         images: Folder of images: one sub-folder per artist for the suite `folder`, a frozen dataset for `painting`.
         model: Model alias (or folder in diffusers layout) for the suite `folder`, which takes any.
         salt_file: File with a secret salt: makes the run official, which needs all weights, locks and a clean commit.
@@ -60,7 +62,7 @@ def run(
         json: Print the result as JSON.
     """
     options = ExecutorOptions(executor, workers, address)
-    session = planned(Choice(suite, protection or (), images, only or (), limit, model, salt_file), store)
+    session = planned(Choice(suite, protection or (), images, only or (), limit, model, salt_file, attack or ()), store)
     from cloakbench.runs.forecast import within
 
     deadline = within(session, time_limit)

@@ -7,44 +7,45 @@ from dataclasses import asdict
 from importlib.metadata import metadata
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cloakbench import progress
 from cloakbench.commands.terminal import FAULTS, Flag, print_values, refuse_unknown
 from cloakbench.system.locations import default_store
 
 if TYPE_CHECKING:
-    from cloakbench.submissions.checking import ScoreCardLine
+    from cloakbench.submissions.checking import Card, ScoreCardLine
+
+Kind = Literal["protection", "countermeasure", "mimicry"]
 
 
-def new(name: str, *, out: Path = Path()) -> int:
-    """Writes a working package with a simple protection in it, to be replaced by yours.
+def new(name: str, *, out: Path = Path(), kind: Kind = "protection") -> int:
+    """Writes a working package with a simple protection or attack in it, to be replaced by yours.
 
     Args:
-        name: Of the package and of the protection, such as `my-cloak`.
+        name: Of the package and of the entry, such as `my-cloak`.
         out: Folder in which the package's folder is made.
+        kind: What the package offers.
     """
+    from cloakbench.submissions import EntryKind
     from cloakbench.submissions.new_package import start
 
-    for path in start(name, out):
+    for path in start(name, out, EntryKind(kind)):
         print(path)
-    print(f"next: pip install -e {out / name} && cloakbench check {name}")
+    option = "" if kind == "protection" else f" --kind {kind}"
+    print(f"next: pip install -e {out / name} && cloakbench check {name}{option}")
     return 0
 
 
-def check(name: str, *, json: Flag = False) -> int:
-    """Says whether a protection holds the contract, measured on the embedded model; 2 if an official run refuses it.
+def check(name: str, *, kind: Kind = "protection", json: Flag = False) -> int:
+    """Says whether an entry holds the contract, measured on the embedded model; 2 if an official run refuses it.
 
     Args:
-        name: The protection, such as `photoguard` or `photoguard[steps=200]`.
+        name: The entry, such as `photoguard` or `photoguard[steps=200]`.
+        kind: What it is.
         json: Print the score card as JSON.
     """
-    refuse_unknown([name])
-    progress.say(f"checking {name} on the embedded model; loading the libraries takes some seconds")
-    from cloakbench import visibility
-    from cloakbench.submissions import checking
-
-    card = checking.check(name, visibility.describe, None if json else _print_line)
+    card = _checked(name, kind, json)
     if json:
         checks = [asdict(line) for line in card.checks]
         values = {"protection": card.protection, "isolation": card.isolation, "checks": checks}
@@ -52,9 +53,24 @@ def check(name: str, *, json: Flag = False) -> int:
     else:
         verdict = "an official run would accept it" if card.accepted else "an official run would refuse it"
         print(f"{card.protection}: {verdict} (isolated by {card.isolation})")
-        if card.accepted:
-            print(f"next: cloakbench run mini-quick --protection {shlex.quote(name)}")
+        if card.accepted and kind != "mimicry":
+            option = "--protection" if kind == "protection" else "--attack"
+            print(f"next: cloakbench run mini-quick {option} {shlex.quote(name)}")
     return 0 if card.accepted else FAULTS
+
+
+def _checked(name: str, kind: Kind, json: bool) -> Card:
+    """Returns the score card; prints its lines as they are measured, but for JSON."""
+    if kind == "protection":
+        refuse_unknown([name])
+    progress.say(f"checking {name} on the embedded model; loading the libraries takes some seconds")
+    from cloakbench import visibility
+    from cloakbench.submissions import EntryKind, checking, checking_attacks
+
+    show = None if json else _print_line
+    if kind == "protection":
+        return checking.check(name, visibility.describe, show)
+    return checking_attacks.check(name, EntryKind(kind), show)
 
 
 def _print_line(line: ScoreCardLine) -> None:

@@ -46,6 +46,18 @@ def low_frequency(changed: Tensor, original: Tensor) -> Tensor:
     return torch.where(total > 0, (energy * low).sum((1, 2)) / total.clamp(min=1e-12), total)
 
 
+def universal_share(changed: Tensor, original: Tensor) -> Tensor:
+    """Returns each image's part `[B]` in the share of the change that all images have in common.
+
+    With delta the changes, the mean of the values is `|mean delta|^2 / mean |delta|^2`: 1 where all are equal, about
+    1 / B where they are independent, 0 where nothing changed. One image's value is `<delta, mean delta>` over the same.
+    """
+    delta = _delta(changed, original).flatten(1)
+    energy = delta.square().sum(1).mean()
+    along = delta @ delta.mean(0)
+    return torch.where(energy > 0, along / energy.clamp(min=1e-12), torch.zeros_like(along))
+
+
 def ciede2000(changed: Tensor, original: Tensor) -> Tensor:
     """Returns the mean CIEDE2000 colour difference `[B]` over pixels, from 0, by scikit-image: sRGB under D65."""
     from skimage import color

@@ -7,6 +7,7 @@ from typing import Any
 
 from cloakbench.errors import unknown
 from cloakbench.metrics.metric import Metric, edit, generation, image_set, visibility
+from cloakbench.metrics.of_sets import UNIVERSAL_SHARE
 from cloakbench.schemas.suite import MetricFacts
 
 _VGG = "vgg16-397923af.pth"
@@ -57,6 +58,7 @@ METRICS: tuple[Metric, ...] = (
         "itself. 0 for equal images.",
         high=1.0,
     ),
+    UNIVERSAL_SHARE,
     visibility(
         "budget:ciede2000",
         "Delta E",

@@ -31,6 +31,8 @@ class PairMeasure:
 
     measure: Measure
     least_side: int = LEAST_SIDE
+    of_set: bool = False
+    """Whether it needs all pairs of one size together."""
 
 
 def checked(images: Sequence[Pixels], least_side: int = LEAST_SIDE, needed_by: str = "") -> list[Pixels]:
@@ -97,14 +99,30 @@ def compare(
     """
     _check_pairs(metrics, changed, originals)
     values = {name: [0.0] * len(changed) for name in metrics}
+    pairwise = {name: metric.measure for name, metric in metrics.items() if not metric.of_set}
+    of_sets = {name: metric.measure for name, metric in metrics.items() if metric.of_set}
     with full_precision():
-        for positions in _chunks(originals, chunk):
-            x = to_tensor([changed[n] for n in positions]).to(device)
-            y = to_tensor([originals[n] for n in positions]).to(device)
-            for name, metric in metrics.items():
-                for position, value in zip(positions, metric.measure(x, y).flatten().tolist(), strict=True):
-                    values[name][position] = value
+        for measures, count in ((pairwise, chunk), (of_sets, len(originals))):
+            if measures:
+                _fill_in(values, measures, (changed, originals), device, count)
     return values
+
+
+def _fill_in(
+    values: Mapping[str, list[float]],
+    measures: Mapping[str, Measure],
+    pairs: tuple[Sequence[Pixels], Sequence[Pixels]],
+    device: str | torch.device,
+    chunk: int,
+) -> None:
+    """Writes the values of the measures in their places, `chunk` pairs of one size at a time."""
+    changed, originals = pairs
+    for positions in _chunks(originals, chunk):
+        x = to_tensor([changed[n] for n in positions]).to(device)
+        y = to_tensor([originals[n] for n in positions]).to(device)
+        for name, measure in measures.items():
+            for position, value in zip(positions, measure(x, y).flatten().tolist(), strict=True):
+                values[name][position] = value
 
 
 def full_precision() -> AbstractContextManager[None]:

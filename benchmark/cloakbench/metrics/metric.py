@@ -25,6 +25,8 @@ class Metric:
     """
     least_side: int = LEAST_SIDE
     """Least side of the images in pixels; only metrics of pairs have one of their own here."""
+    of_set: bool = False
+    """Whether a metric of pairs needs all of an artist's images of one size together."""
     needs_artist: bool = False
     """Whether it needs to know whom the images imitate, so that `cloakbench measure` cannot compute it."""
     needs_base_model: bool = False
@@ -48,10 +50,12 @@ class Metric:
         return getattr(importlib.import_module(f"cloakbench.metrics.{module}"), name)
 
 
-def visibility(target: str, unit: str, summary: str, *, least_side: int = LEAST_SIDE, **facts: Any) -> Metric:
+def visibility(
+    target: str, unit: str, summary: str, *, least_side: int = LEAST_SIDE, of_set: bool = False, **facts: Any
+) -> Metric:
     """Returns a metric of protected images against their originals; lower is better unless `facts` says otherwise."""
     facts = {"level": "quality", "higher_is_better": False, **facts}
-    return _metric(target, unit, summary, facts, least_side=least_side)
+    return _metric(target, unit, summary, facts, least_side=least_side, of_set=of_set)
 
 
 def edit(name: str, target: str, unit: str, summary: str, least_side: int = LEAST_SIDE, **facts: Any) -> Metric:

@@ -107,7 +107,7 @@ def mini_lpips(changed: Tensor, original: Tensor) -> Tensor:
 def pair_measures(names: Sequence[str]) -> dict[str, PairMeasure]:
     """Returns what `compare` needs of each named metric of pairs."""
     entries = [catalogue.entry(name) for name in names]
-    return {entry.name: PairMeasure(entry.function(), entry.least_side) for entry in entries}
+    return {entry.name: PairMeasure(entry.function(), entry.least_side, entry.of_set) for entry in entries}
 
 
 def measure(

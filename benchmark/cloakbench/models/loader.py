@@ -75,7 +75,7 @@ class BaseModel:
         parts = [self.vae.decode(part / scale).sample for part in torch.split(latents, at_once(chunk, len(latents)))]
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
 
-    def in_single(self, name: Literal["unet", "text_encoder"]) -> Any:
+    def in_single(self, name: Literal["unet", "text_encoder", "vae"]) -> Any:
         """Returns a float32 copy of a part as it was loaded, with the file's weights where the model's are rounded."""
         own = getattr(self, name)
         if self.dtype == torch.float32 or self.folder is None:

@@ -21,3 +21,5 @@ class Choice:
     """Base model instead of the suite's; for the user's own images only."""
     salt_file: Path | None = None
     """File with the secret salt of an official run; None for the public salt."""
+    attacks: Sequence[str] = ()
+    """Countermeasures of installed packages that run beside the suite's attacks."""

@@ -55,7 +55,7 @@ def entry(spelling: str, store: Path, threads: int) -> PlannedEntry:
         return PlannedEntry(loaded.facts(), loaded.instance)
     digest = submissions.package_digest(offer.distribution)
     worker = SandboxedSubmission(spelling, threads=threads, hidden=[store])
-    claims = _claims(offer, spelling, digest, worker)
+    claims = ask_claims(offer, spelling, digest, worker)
     return PlannedEntry(loading.facts(offer, variant.parameters, digest, claims), worker)
 
 
@@ -90,8 +90,8 @@ def _all_others(store: Path, threads: int) -> list[PlannedEntry]:
     return others
 
 
-def _claims(offer: Offer, spelling: str, digest: str, worker: SandboxedSubmission) -> Claims:
-    """Returns what a protection says about itself: from the user's cache, or else from its process.
+def ask_claims(offer: Offer, spelling: str, digest: str, worker: SandboxedSubmission) -> Claims:
+    """Returns what an entry says about itself: from the user's cache, or else from its process.
 
     Starting a process takes seconds, so it happens once per state of the code (`digest`). The answer is
     the only source of the entry's facts, and what its images are held to: a process that says something else later

@@ -99,7 +99,7 @@ class PlannedCellRunner:
 
     def run(self, task: Task, artist: Artist) -> Outcome:
         """Returns how the cell ended; raises InfrastructureError where this process plans another cell."""
-        attack = self.planner.suite.attack(task.attack)
+        attack = self.planner.attack(task.attack)
         cell = self.planner.cell(self._entry(task.protection), task.strength, artist, attack, task.seed, task.target)
         if cell.key != task.key:
             raise InfrastructureError(
@@ -111,6 +111,7 @@ class PlannedCellRunner:
     def close(self) -> None:
         """Ends the processes of submissions."""
         entries.close(self._entries.values())
+        self.pipeline.stages.close()
 
     def _entry(self, facts: ProtectionFacts) -> PlannedEntry:
         if facts.name not in self._entries:

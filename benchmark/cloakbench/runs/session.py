@@ -24,6 +24,7 @@ from cloakbench.execute.time_limit import Deadline, always
 from cloakbench.metrics import perceptual, weights
 from cloakbench.models import loader, registry
 from cloakbench.runs import official
+from cloakbench.runs.attacks import external
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.entries import close, entries, on_family
 from cloakbench.schemas.kinds import Status
@@ -120,7 +121,8 @@ def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
     size = registry.find(suite.surrogate).image_size
     loaded = artists.load(suite, choice.images, size)
     seen = artists.for_calibration(suite, choice.images, size)
-    planner = Planner(suite, digests(suite), official.read_salt(choice.salt_file), seen)
+    outside = external(choice.attacks, suite, root)
+    planner = Planner(suite, digests(suite), official.read_salt(choice.salt_file), seen, outside)
     cells = arranged(select(planner.cells(_fitting(suite, choice, root, threads), loaded), choice.only))
     where = environment.current(device, threads)
     return Session(suite, planner, cells, Store(root), where, device, choice.limit)
@@ -201,6 +203,7 @@ def run(
             return runner.run(todo, work, report or reporter(), may_start)
     finally:
         close(cell.entry for cell in session.cells)
+        work.stages.close()
 
 
 def _require(session: Session, cells: Sequence[Cell]) -> None:

@@ -114,6 +114,10 @@ class Cleaning(_Content):
     """Of the models."""
     perceptual: str | None = None
     """SHA-256 of the weights of the distance that it uses."""
+    package: str | None = None
+    """SHA-256 over the files of the distribution that offers it; None for one of the harness."""
+    others: list[str] | None = None
+    """SHA-256 of the pixels of each clean image by others that it uses."""
 
 
 class CleanRecipe(Cleaning, StageRecipe):

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cloakbench.schemas import fields
+from cloakbench.schemas.external import AttackPackage
 from cloakbench.schemas.kinds import BudgetKind, Role, Status
 from cloakbench.schemas.recipes import Recipes
 
@@ -47,6 +48,8 @@ class AttackFacts(_Frozen):
     model: fields.Name
     versions: dict[fields.Name, fields.Count]
     """Version of each stage's code by name."""
+    package: AttackPackage | None = None
+    """The package that the countermeasure comes from; None for attacks of the suite."""
 
 
 class StageCost(_Frozen):
@@ -113,6 +116,10 @@ class Record(_Frozen):
     """Recipe of each stage, word for word: a key is the digest of one. `recipes` reads them."""
     quality: dict[fields.Identifier, fields.Values]
     """Per protected image: metric name -> one value an image (against the original)."""
+    damage: dict[fields.Identifier, fields.Values] = {}
+    """What a countermeasure does to clean images: metric name -> one value per image; of the clean arm alone."""
+    detection: dict[fields.Identifier, fields.Values] = {}
+    """Scores of an attack's detector: of the `protected` images and of the `clean` ones, one per image."""
     generations: dict[fields.Identifier, fields.Values]
     """Per generated image: metric name -> one value an image."""
     sets: dict[fields.Identifier, fields.FiniteFloat]

@@ -3,15 +3,16 @@
 Nothing here imports torch; `cloakbench.submissions.guard` does, because it runs protections.
 """
 
-from cloakbench.submissions.discovery import GROUP, Listing, Offer, discover, find
-from cloakbench.submissions.loading import LoadedProtection, load
+from cloakbench.submissions.discovery import GROUP, EntryKind, Listing, Offer, discover, find
+from cloakbench.submissions.loading import LoadedEntry, load, load_entry
 from cloakbench.submissions.naming import Parameter, Variant, canonical, parse
 from cloakbench.submissions.package import package_digest
 
 __all__ = [
     "GROUP",
+    "EntryKind",
     "Listing",
-    "LoadedProtection",
+    "LoadedEntry",
     "Offer",
     "Parameter",
     "Variant",
@@ -19,6 +20,7 @@ __all__ = [
     "discover",
     "find",
     "load",
+    "load_entry",
     "package_digest",
     "parse",
 ]

@@ -43,7 +43,7 @@ class ScoreCardLine:
 
 @dataclass(slots=True)
 class Card:
-    """The score card of a protection, its lines in the order in which they were measured."""
+    """The score card of a protection or an attack, its lines in the order in which they were measured."""
 
     protection: str
     isolation: str
@@ -80,17 +80,22 @@ def check(
     """
     with SandboxedSubmission(spelling) as worker:
         card = Card(spelling, worker.isolation, show=show)
-        card.add(_loads(worker))
+        card.add(loads(worker))
         for measure in (partial(_strengths, visibility=visibility), _sizes, _costs):
-            if not _add(card, measure, worker):
+            if not add_measured(card, measure, worker):
                 break
-        card.add(_behaviour(worker))
-    left = worker.left_behind
-    card.add([ScoreCardLine("ends its processes", left == 0, f"{left} left behind"), _isolation(worker)])
+        card.add(behaviour(worker))
+    card.add(ending(worker))
     return card
 
 
-def _add(
+def ending(worker: SandboxedSubmission) -> list[ScoreCardLine]:
+    """Returns what is known when the process has ended."""
+    left = worker.left_behind
+    return [ScoreCardLine("ends its processes", left == 0, f"{left} left behind"), _isolation(worker)]
+
+
+def add_measured(
     card: Card, measure: Callable[[SandboxedSubmission], Sequence[ScoreCardLine]], worker: SandboxedSubmission
 ) -> bool:
     """Adds the lines that `measure` returns; a fault becomes a failed line and False."""
@@ -102,7 +107,8 @@ def _add(
     return True
 
 
-def _loads(worker: SandboxedSubmission) -> list[ScoreCardLine]:
+def loads(worker: SandboxedSubmission) -> list[ScoreCardLine]:
+    """Returns what loading says."""
     claims = worker.load()
     return [
         ScoreCardLine("loads", True, claims.title),
@@ -162,7 +168,8 @@ def _costs(worker: SandboxedSubmission) -> list[ScoreCardLine]:
     return [ScoreCardLine("costs", True, detail, required=False)]
 
 
-def _behaviour(worker: SandboxedSubmission) -> list[ScoreCardLine]:
+def behaviour(worker: SandboxedSubmission) -> list[ScoreCardLine]:
+    """Returns what the process tried."""
     tried, observed = worker.attempts, worker.observed
     return [
         ScoreCardLine("touches no network and no foreign files", not tried, "; ".join(tried) or "nothing tried"),

@@ -1,10 +1,11 @@
-"""What is installed: the protections that distributions offer, read from their metadata alone."""
+"""What is installed: the protections and attacks that distributions offer, read from their metadata alone."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from importlib.metadata import Distribution, EntryPoint
 
 from cloakbench.errors import UserError
@@ -12,14 +13,33 @@ from cloakbench.submissions import environments
 from cloakbench.submissions.naming import NAME, normalised
 from cloakbench.submissions.text import clean_line
 
-GROUP = "cloakbench.protections"
+
+class EntryKind(StrEnum):
+    """What an entry point offers."""
+
+    PROTECTION = "protection"
+    COUNTERMEASURE = "countermeasure"
+    MIMICRY = "mimicry"
+
+    @property
+    def group(self) -> str:
+        """The group of the entry points."""
+        return {
+            EntryKind.PROTECTION: "cloakbench.protections",
+            EntryKind.COUNTERMEASURE: "cloakbench.countermeasures",
+            EntryKind.MIMICRY: "cloakbench.mimicry",
+        }[self]
+
+
+GROUP = EntryKind.PROTECTION.group
+GROUPS = tuple(kind.group for kind in EntryKind)
 
 Provider = Callable[[], Iterable[Distribution]]
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One protection that an installed distribution offers."""
+    """One protection or attack that an installed distribution offers."""
 
     name: str
     distribution: str
@@ -27,6 +47,7 @@ class Offer:
     value: str
     """Where its class is, as the entry point says it: `package.module:Class`."""
     summary: str
+    kind: EntryKind = EntryKind.PROTECTION
     rivals: tuple[str, ...] = ()
     """Other distributions that offer the same name; while there are any, the name can't be used."""
 
@@ -37,6 +58,7 @@ class Listing:
 
     offers: tuple[Offer, ...]
     problems: tuple[str, ...] = ()
+    kind: EntryKind = EntryKind.PROTECTION
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,7 +69,7 @@ class Listing:
         """Returns the offer called `name`; raises UserError where it is unknown or offered twice."""
         named = [offer for offer in self.offers if offer.name == name]
         if not named:
-            raise UserError(f"expected an installed protection, got {name!r}", self._advice(name))
+            raise UserError(f"expected an installed {self.kind}, got {name!r}", self._advice(name))
         if len(named) > 1:
             owners = " and ".join(f"{offer.distribution} {offer.version}" for offer in named)
             message = f"expected one distribution that offers {name!r}, got {len(named)}: {owners}"
@@ -60,35 +82,36 @@ class Listing:
         return f"{meant}Installed: {', '.join(self.names) or 'none'}. Add one with pip install PATH_OR_NAME."
 
 
-def discover(provider: Provider | None = None) -> Listing:
+def discover(provider: Provider | None = None, kind: EntryKind = EntryKind.PROTECTION) -> Listing:
     """Returns what installed distributions offer; imports none of them.
 
     Args:
         provider: Yields the distributions to look at; all installed ones by default.
+        kind: What is looked for.
     """
     problems: list[str] = []
     offers = sorted(
-        _offers(provider or environments.installed, problems), key=lambda o: (o.name, o.distribution, o.value)
+        _offers(provider or environments.installed, problems, kind), key=lambda o: (o.name, o.distribution, o.value)
     )
     flagged = tuple(replace(offer, rivals=_rivals(offer, offers)) for offer in offers)
-    return Listing(flagged, tuple(problems))
+    return Listing(flagged, tuple(problems), kind)
 
 
-def find(name: str, provider: Provider | None = None) -> Offer:
+def find(name: str, provider: Provider | None = None, kind: EntryKind = EntryKind.PROTECTION) -> Offer:
     """Returns the offer called `name`; raises UserError (did you mean) where there is not exactly one."""
-    return discover(provider).find(name)
+    return discover(provider, kind).find(name)
 
 
-def _offers(provider: Provider, problems: list[str]) -> Iterator[Offer]:
+def _offers(provider: Provider, problems: list[str], kind: EntryKind) -> Iterator[Offer]:
     owners: set[str] = set()
     for distribution in provider():
         try:
             # The text is looked at first: parsing the metadata of every installed package would take most of a listing.
-            if GROUP not in (distribution.read_text("entry_points.txt") or ""):
+            if kind.group not in (distribution.read_text("entry_points.txt") or ""):
                 continue
             owner = normalised(distribution.name)
-            points = [point for point in distribution.entry_points if point.group == GROUP]
-            offers = [_offer(point, distribution) for point in points]
+            points = [point for point in distribution.entry_points if point.group == kind.group]
+            offers = [_offer(point, distribution, kind) for point in points]
         except Exception as error:  # one distribution's damage must not hide the others
             reason = clean_line(f"{type(error).__name__}: {error}")
             problems.append(f"unreadable metadata of {_label(distribution)}: {reason}")
@@ -103,7 +126,7 @@ def _offers(provider: Provider, problems: list[str]) -> Iterator[Offer]:
                 problems.append(_misnamed(offer))
 
 
-def _offer(point: EntryPoint, distribution: Distribution) -> Offer:
+def _offer(point: EntryPoint, distribution: Distribution, kind: EntryKind) -> Offer:
     facts = distribution.metadata
     summary = facts["Summary"] if "Summary" in facts else ""  # noqa: SIM401 - typed without get in 3.11
     return Offer(
@@ -112,6 +135,7 @@ def _offer(point: EntryPoint, distribution: Distribution) -> Offer:
         version=clean_line(distribution.version),
         value=clean_line(point.value),
         summary=clean_line(summary),
+        kind=kind,
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -110,12 +111,53 @@ def protect(protection: Protection, images: Sequence[Pixels], call: Call) -> lis
     """
     if not images or len(images) != len(call.captions):
         raise ValueError(f"expected images with one caption each, got {len(images)} and {len(call.captions)}")
-    protected: dict[int, Pixels] = {}
+
+    def change(padded: Tensor, members: list[int]) -> Tensor:
+        request = Request(
+            strength=call.strength,
+            epsilon=call.epsilon,
+            surrogate=call.surrogate,
+            generator=torch.Generator().manual_seed(call.seed),
+            class_word=call.class_word,
+            captions=tuple(call.captions[index] for index in members),
+        )
+        return ask(partial(protection.protect, padded, request), "protect")
+
+    return changed_by_size(images, call.surrogate.device, change)
+
+
+def changed_by_size(
+    images: Sequence[Pixels], device: torch.device, change: Callable[[Tensor, list[int]], Tensor]
+) -> list[Pixels]:
+    """Returns what `change` makes of all images of one size together, in 8 bit, in the order of the images.
+
+    Args:
+        images: Images `[H, W, 3]`, uint8.
+        device: Where `change` gets them.
+        change: Takes images `[B, 3, H, W]` in [0, 1], padded to multiples of 8, and which ones they are.
+
+    Raises:
+        SubmissionFault: What comes back is no image of that size.
+    """
+    changed: dict[int, Pixels] = {}
     for members in _by_size(images):
-        captions = [call.captions[index] for index in members]
-        changed = _protect_group(protection, [images[index] for index in members], call, captions)
-        protected |= dict(zip(members, changed, strict=True))
-    return [protected[index] for index in range(len(images))]
+        height, width = images[members[0]].shape[:2]
+        padding = ((0, -height % MULTIPLE), (0, -width % MULTIPLE), (0, 0))
+        padded = to_tensor(np.pad(images[index], padding, mode="reflect") for index in members)
+        whole = accepted(change(padded.to(device), members), padded.shape)
+        changed |= dict(zip(members, (pixels[:height, :width] for pixels in whole), strict=True))
+    return [changed[index] for index in range(len(images))]
+
+
+def accepted(returned: Tensor, shape: Sequence[int]) -> list[Pixels]:
+    """Returns a submission's tensor as 8-bit images; raises SubmissionFault where it has another shape or values."""
+    try:
+        _check(returned, torch.Size(shape))
+        return quantise(returned)
+    except SubmissionFault:
+        raise
+    except Exception as error:  # a sparse tensor, or a subclass whose methods raise
+        raise _invalid(f"expected a dense tensor, got {type(error).__name__}: {_first_line(error)}") from error
 
 
 def accept(originals: Sequence[Pixels], changed: Sequence[Pixels], order: Order, budget: str) -> Protected:
@@ -165,41 +207,23 @@ def _by_size(images: Sequence[Pixels]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _protect_group(protection: Protection, images: list[Pixels], call: Call, captions: list[str]) -> list[Pixels]:
-    height, width = images[0].shape[:2]
-    padding = ((0, -height % MULTIPLE), (0, -width % MULTIPLE), (0, 0))
-    padded = to_tensor(np.pad(pixels, padding, mode="reflect") for pixels in images)
-    request = Request(
-        strength=call.strength,
-        epsilon=call.epsilon,
-        surrogate=call.surrogate,
-        generator=torch.Generator().manual_seed(call.seed),
-        class_word=call.class_word,
-        captions=tuple(captions),
-    )
-    returned = _ask(protection, padded.to(call.surrogate.device), request)
-    try:
-        _check(returned, padded.shape)
-        whole = quantise(returned)
-    except SubmissionFault:
-        raise
-    except Exception as error:  # a sparse tensor, or a subclass whose methods raise
-        raise _invalid(f"expected a dense tensor, got {type(error).__name__}: {_first_line(error)}") from error
-    return [pixels[:height, :width] for pixels in whole]
+def ask(call: Callable[[], object], method: str) -> Tensor:
+    """Returns the tensor that a call of a submission's method returns, on the CPU.
 
-
-def _ask(protection: Protection, images: Tensor, request: Request) -> Tensor:
+    Raises:
+        SubmissionFault: It raises, runs out of memory, or returns something else.
+    """
     try:
         with restored():
-            returned: object = protection.protect(images, request)
+            returned = call()
             # The copy to the CPU also waits for the device, so that its late errors are the submission's.
             received = returned.detach().cpu() if isinstance(returned, Tensor) else None
     except (Exception, SystemExit) as error:
         status = Status.OOM if is_out_of_memory(error) else Status.FAILED
-        message = f"expected protected images, got {type(error).__name__}: {_first_line(error)}"
+        message = f"expected images from {method}, got {type(error).__name__}: {_first_line(error)}"
         raise SubmissionFault(status, message, HINTS[status], traceback.format_exc()) from error
     if received is None:
-        raise _invalid(f"expected a torch.Tensor from protect, got {type(returned).__name__}")
+        raise _invalid(f"expected a torch.Tensor from {method}, got {type(returned).__name__}")
     return received
 
 

@@ -6,17 +6,17 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
-from typing import Annotated, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from cloakbench.contract import Protection
+from cloakbench.contract import Countermeasure, Entry, Mimicry, Protection
 from cloakbench.errors import BenchmarkError, SubmissionError, UserError
 from cloakbench.schemas.fields import Identifier
 from cloakbench.schemas.kinds import BudgetKind, Role
 from cloakbench.schemas.record import ProtectionFacts
 from cloakbench.submissions import environments
-from cloakbench.submissions.discovery import GROUP, Offer, Provider, find
+from cloakbench.submissions.discovery import EntryKind, Offer, Provider, find
 from cloakbench.submissions.naming import Parameter, canonical, normalised, parse
 from cloakbench.submissions.package import package_digest
 from cloakbench.submissions.text import clean_line
@@ -28,6 +28,15 @@ LONGEST = 300
 Need = Literal["surrogate", "mask", "gpu"]
 NEEDS: tuple[Need, ...] = ("gpu", "mask", "surrogate")
 ShortText = Annotated[str, Field(max_length=LONGEST), AfterValidator(clean_line)]
+Knowledge = Literal["oblivious", "tool", "pairs"]
+KNOWLEDGE: tuple[Knowledge, ...] = ("oblivious", "tool", "pairs")
+CONTRACTS: dict[EntryKind, tuple[type[Entry], str]] = {
+    EntryKind.PROTECTION: (Protection, "protect(self, images, request)"),
+    EntryKind.COUNTERMEASURE: (Countermeasure, "clean(self, images, request)"),
+    EntryKind.MIMICRY: (Mimicry, "imitate(self, images, request)"),
+}
+"""The class that each kind of entry derives from, and the method that it writes."""
+AnyEntry = TypeVar("AnyEntry", bound=Entry)
 FamilyDefaults = Annotated[dict[Identifier, bool | int | float | ShortText], Field(max_length=50)]
 
 
@@ -46,15 +55,17 @@ class Claims(BaseModel):
     """Parameters that depend on the surrogate and that the user did not give, by family of the surrogate."""
     control: ShortText | None
     """Which control it wants to be; counts for the project's own distribution only."""
+    knowledge: Knowledge | None = None
+    """What the author of an attack knew; None for a protection."""
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedProtection:
-    """A protection ready to run, with where it came from."""
+class LoadedEntry(Generic[AnyEntry]):
+    """A protection or attack ready to run, with where it came from."""
 
     offer: Offer
     parameters: Mapping[str, Parameter]
-    instance: Protection
+    instance: AnyEntry
     package_digest: str
 
     @property
@@ -63,12 +74,12 @@ class LoadedProtection:
         return canonical(self.offer.name, self.parameters)
 
     def claims(self) -> Claims:
-        """Returns what the protection's class says about itself; raises SubmissionError where it is not valid."""
-        kind = type(self.instance)
+        """Returns what the class says about itself; raises SubmissionError where it is not valid."""
+        kind: Any = type(self.instance)
         control = getattr(kind, "control", None)
         try:
             return Claims(
-                budget=BudgetKind(kind.budget),
+                budget=BudgetKind(getattr(kind, "budget", BudgetKind.READY_MADE)),
                 needs=tuple(name for name in NEEDS if name in kind.needs),
                 title=clean_line(kind.title, LONGEST),
                 paper=clean_line(kind.paper, LONGEST),
@@ -76,6 +87,7 @@ class LoadedProtection:
                 deterministic=kind.deterministic,
                 defaults=_without(self.instance.defaults, self.parameters),
                 control=control if isinstance(control, str) else None,
+                knowledge=getattr(kind, "knowledge", None),
             )
         except (ValueError, TypeError, AttributeError) as error:  # they may differ from one look to the next
             raise _invalid_claims(self.offer, error) from error
@@ -95,51 +107,61 @@ def _without(
     return remaining
 
 
-def load(spelling: str, provider: Provider | None = None) -> LoadedProtection:
-    """Returns the protection that a spelling such as `photoguard[steps=50]` names.
+def load(spelling: str, provider: Provider | None = None) -> LoadedEntry[Protection]:
+    """Returns the protection that a spelling such as `photoguard[steps=50]` names; raises as `load_entry`."""
+    return load_entry(spelling, EntryKind.PROTECTION, provider)
+
+
+def load_entry(spelling: str, kind: EntryKind, provider: Provider | None = None) -> LoadedEntry[Any]:
+    """Returns the protection or attack that a spelling names.
 
     Raises:
         UserError: The spelling, the name or a parameter is wrong.
-        SubmissionError: The submission's code can't be imported, is no protection, or fails to start.
+        SubmissionError: The submission's code can't be imported, is no entry of that kind, or fails to start.
     """
     variant = parse(spelling)
-    offer = find(variant.name, provider)
+    offer = find(variant.name, provider, kind)
     own = environments.folder(offer.distribution) if provider is None else None
     if own is not None:
         raise UserError(
-            f"expected a protection installed beside cloakbench, got {variant.name!r} with the environment {own}",
+            f"expected a {kind} installed beside cloakbench, got {variant.name!r} with the environment {own}",
             f"Call the cloakbench in it: {own / 'bin' / 'cloakbench'}",
         )
-    kind = _import(offer)
-    _check_facts(kind, offer)
-    instance = _build(kind, offer, variant.parameters)
-    return LoadedProtection(offer, variant.parameters, instance, package_digest(offer.distribution, provider))
+    imported = _import(offer)
+    _check_facts(imported, offer)
+    instance = _build(imported, offer, variant.parameters)
+    return LoadedEntry(offer, variant.parameters, instance, package_digest(offer.distribution, provider))
 
 
-def _import(offer: Offer) -> type[Protection]:
+def _import(offer: Offer) -> Any:
+    base, method = CONTRACTS[offer.kind]
     try:
-        kind = EntryPoint(offer.name, offer.value, GROUP).load()
+        kind = EntryPoint(offer.name, offer.value, offer.kind.group).load()
     except (Exception, SystemExit) as error:
         message = f"expected to import {offer.value!r} of {_label(offer)}, got {_describe(error)}"
         hint = f"See the whole traceback with: python -c 'import {offer.value.partition(':')[0]}'"
         raise SubmissionError(message, hint) from error
-    if not (inspect.isclass(kind) and issubclass(kind, Protection)):
+    if not (inspect.isclass(kind) and issubclass(kind, base)):
         got = clean_line(repr(kind))
-        message = f"expected {offer.value!r} of {_label(offer)} to be a subclass of cloakbench.Protection, got {got}"
+        message = (
+            f"expected {offer.value!r} of {_label(offer)} to be a subclass of cloakbench.{base.__name__}, got {got}"
+        )
         raise SubmissionError(message, "Name the class itself in the entry point: package.module:Class")
     if inspect.isabstract(kind):
         missing = ", ".join(sorted(kind.__abstractmethods__))
         message = f"expected {offer.value!r} of {_label(offer)} to define {missing}, got an abstract class"
-        raise SubmissionError(message, "Write protect(self, images, request).")
+        raise SubmissionError(message, f"Write {method}.")
     return kind
 
 
-def _check_facts(kind: type[Protection], offer: Offer) -> None:
+def _check_facts(kind: Any, offer: Offer) -> None:
+    is_protection = offer.kind is EntryKind.PROTECTION
     checks = {
         "title": isinstance(getattr(kind, "title", None), str) and bool(getattr(kind, "title", "")),
         "paper": isinstance(kind.paper, str),
         "licence": isinstance(kind.licence, str),
-        "budget": kind.budget in list(BudgetKind),
+        "budget": not is_protection or kind.budget in list(BudgetKind),
+        "knowledge": is_protection or kind.knowledge in KNOWLEDGE,
         "deterministic": isinstance(kind.deterministic, bool),
         "defaults": isinstance(kind.defaults, Mapping),
         "needs": isinstance(kind.needs, frozenset | set) and kind.needs <= set(NEEDS),
@@ -148,10 +170,10 @@ def _check_facts(kind: type[Protection], offer: Offer) -> None:
         if not is_right:
             got = clean_line(repr(getattr(kind, name, None)))
             message = f"expected a valid class attribute {name!r} of {offer.value!r}, got {got}"
-            raise SubmissionError(message, "See the class attributes of cloakbench.contract.Protection.")
+            raise SubmissionError(message, "See the class attributes in cloakbench.contract.")
 
 
-def _build(kind: type[Protection], offer: Offer, parameters: Mapping[str, Parameter]) -> Protection:
+def _build(kind: Any, offer: Offer, parameters: Mapping[str, Parameter]) -> Any:
     spelled = canonical(offer.name, parameters)
     try:
         inspect.signature(kind).bind(**parameters)
@@ -178,7 +200,7 @@ def _unbuilt(offer: Offer, spelled: str, error: BaseException) -> SubmissionErro
     return SubmissionError(message, "The constructor must work with its defaults; its author has to repair it.")
 
 
-def _takes(kind: type[Protection]) -> str:
+def _takes(kind: Any) -> str:
     parameters = [p for p in inspect.signature(kind).parameters.values() if p.kind is not p.VAR_POSITIONAL]
     return f"It takes: {', '.join(str(p) for p in parameters) or 'no parameters'}."
 
@@ -192,7 +214,7 @@ def facts(offer: Offer, parameters: Mapping[str, Parameter], digest: str, claims
         distribution=offer.distribution,
         package_digest=digest,
         role=Role(claims.control) if is_ours and claims.control else Role.SUBMISSION,
-        **claims.model_dump(exclude={"control", "needs", "defaults"}),
+        **claims.model_dump(exclude={"control", "needs", "defaults", "knowledge"}),
     )
 
 

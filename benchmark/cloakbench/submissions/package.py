@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 
 from cloakbench.errors import BenchmarkError, SubmissionError, UserError
 from cloakbench.submissions import environments
-from cloakbench.submissions.discovery import GROUP, Provider
+from cloakbench.submissions.discovery import GROUPS, Provider
 from cloakbench.submissions.naming import normalised
 from cloakbench.submissions.text import clean_line
 
@@ -71,7 +71,8 @@ def _submissions_used(owner: Distribution, provider: Provider | None) -> list[Di
                 continue
             with contextlib.suppress(UserError):  # an extra's requirement need not be installed
                 other = _distribution(name, provider)
-                if GROUP in (other.read_text("entry_points.txt") or ""):
+                texts = other.read_text("entry_points.txt") or ""
+                if any(group in texts for group in GROUPS):
                     used[name] = other
                     waiting.append(other)
     return [used[name] for name in sorted(used)]
@@ -169,7 +170,7 @@ def source_roots(owner: Distribution) -> list[Path]:
 def top_level(owner: Distribution) -> list[str]:
     """Returns the names that can be imported of a distribution: recorded files', its metadata's, its entry points'."""
     names = {line.strip() for line in (owner.read_text("top_level.txt") or "").splitlines()}
-    names |= {point.module.partition(".")[0] for point in owner.entry_points if point.group == GROUP}
+    names |= {point.module.partition(".")[0] for point in owner.entry_points if point.group in GROUPS}
     for path in () if is_editable(owner) else owner.files or ():
         names.add(path.parts[0].partition(".")[0] if len(path.parts) == 1 else path.parts[0])
     return sorted(name for name in names if name.isidentifier())

@@ -17,7 +17,7 @@ from cloakbench_leaderboards.parts import addresses, svg
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page
 from cloakbench_leaderboards.parts.svg import Chart, CurveStyle
-from cloakbench_leaderboards.scores import aggregates, statistics
+from cloakbench_leaderboards.scores import aggregates, side_effects, statistics
 from cloakbench_leaderboards.scores.evidence import BoardEntry
 
 
@@ -43,6 +43,10 @@ class AttackView:
     """Pages of protections by label."""
     unnamed: str
     """The number of protections without a name in the plots; empty where all have one."""
+    damage: tuple[Pair, ...]
+    """What it does to clean images, by quality metric; empty without a countermeasure."""
+    detectability: tuple[Pair, ...]
+    """The share of each entry's images that it detects; empty for an attack without a detector."""
     table: Table
     no_signal: tuple[GapView, ...]
     gaps: tuple[GapView, ...]
@@ -93,10 +97,22 @@ def view(lookup: Lookup, spec: AttackSpec) -> AttackView:
         no_chart="" if charts or is_edit else sections.no_curve(lookup.evidence, spec.name),
         legend={entry.label: addresses.protection(entry.name) for entry in lookup.entries},
         unnamed=_unnamed(lookup),
+        damage=_damage(lookup, spec),
+        detectability=_detectability(lookup, spec),
         table=_table(lookup, spec),
         no_signal=_no_signal(lookup, spec),
         gaps=_gaps(lookup, spec),
     )
+
+
+def _damage(lookup: Lookup, spec: AttackSpec) -> tuple[Pair, ...]:
+    means = side_effects.damage(lookup.evidence.records, spec.name)
+    return tuple(Pair(text.name(metric), text.number(value)) for metric, value in means.items())
+
+
+def _detectability(lookup: Lookup, spec: AttackSpec) -> tuple[Pair, ...]:
+    rates = side_effects.detectability(lookup.evidence.records, spec.name)
+    return tuple(Pair(f"{text.name(name)} at {strength:g}", f"{rate:.0%}") for name, strength, rate in rates)
 
 
 def _chain(lookup: Lookup, spec: AttackSpec) -> str:

@@ -17,7 +17,7 @@ from cloakbench_leaderboards import text
 from cloakbench_leaderboards.data import coverage, frames
 from cloakbench_leaderboards.data.selection import select
 from cloakbench_leaderboards.data.trust import Trust, labels
-from cloakbench_leaderboards.scores import matching, statistics
+from cloakbench_leaderboards.scores import best_known, matching, statistics
 from cloakbench_leaderboards.scores.aggregates import protection
 from cloakbench_leaderboards.scores.matching import CalibratedStrength
 from cloakbench_leaderboards.scores.resolution import Resolution, measure
@@ -157,7 +157,8 @@ class Evidence:
 
 def gather(loaded: Loaded) -> Evidence:
     """Returns the evidence in a set of records; needs at least one."""
-    chosen = select(loaded.records)
+    records = best_known.sort_out(loaded.records)
+    chosen = select(records.of_suite)
     suite = loaded.facts.suite
     levels = _levels(chosen.records, suite)
     artists = tuple(suite.artists or sorted({record.artist for record in chosen.records}))
@@ -166,7 +167,8 @@ def gather(loaded: Loaded) -> Evidence:
     quality = _quality(levels, suite)
     setting = _setting(loaded.facts, scores, quality)
     entries = _entries(setting, chosen.records)
-    standing = standings(setting, [entry.subject for entry in entries])
+    subjects = [entry.subject for entry in entries]
+    standing = best_known.added(standings(setting, subjects), loaded.facts, records, artists, setting, subjects)
     return Evidence(
         facts=loaded.facts,
         records=chosen.records,
@@ -183,7 +185,7 @@ def gather(loaded: Loaded) -> Evidence:
         raw=cast("dict[Address, Estimate]", over_artists(values, ADDRESS, "value")),
         change=cast("dict[Address, Estimate]", over_artists(_paired(values), ADDRESS, "change")),
         quality=quality,
-        trust=labels(loaded.records, loaded.signed, suite.metrics.primary),
+        trust=labels(records.of_suite, loaded.signed, suite.metrics.primary),
     )
 
 
@@ -255,15 +257,12 @@ def _entries(setting: Setting, records: list[Record]) -> list[BoardEntry]:
     for name, facts in sorted(newest.items()):
         calibrations = {}
         for target, record in searches.get(name, {}).items():
-            calibrations[target] = _calibration(setting, limits.get(target, {}), record)
+            allowed = limits.get(target, {})
+            binding = matching.binding(record.strength, record.calibration, allowed, setting.higher_is_better)
+            calibrations[target] = CalibratedStrength(allowed, record.strength, binding, text.plain(record.reason))
         subject = _subject(facts, strengths[name], calibrations, setting.suite)
         entries.append(BoardEntry(name, text.name(name), facts, subject))
     return entries
-
-
-def _calibration(setting: Setting, limits: Mapping[str, float], record: Record) -> CalibratedStrength:
-    binding = matching.binding(record.strength, record.calibration, limits, setting.higher_is_better)
-    return CalibratedStrength(limits, record.strength, binding, text.plain(record.reason))
 
 
 def _subject(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cloakbench import Protection, Request, pgd, whitebox
+from cloakbench import Protection, Request, eot, pgd, whitebox
+from cloakbench.eot import named
 from cloakbench.parameters import flag, optional, positive, whole
 from cloakbench_adaptive.consistency import joined, unreproduced
 
@@ -26,6 +27,7 @@ class AdaptivePhotoGuard(Protection):
         alpha: First step size as a share of epsilon (PhotoGuard's notebook).
         weight: Weight of the consistency term, a norm over images in [-1, 1] (project-defined by a small study).
         orthogonal: Whether the consistency gradient is projected orthogonally to the attack's.
+        eot: Countermeasures whose expectation is minimised too, such as `blur+jpeg`, or `all`; by default none.
     """
 
     title = "Adaptive PhotoGuard (against IMPRESS)"
@@ -35,12 +37,19 @@ class AdaptivePhotoGuard(Protection):
     defaults = DEFAULTS
 
     def __init__(
-        self, *, steps: int | None = None, alpha: float = 1 / 3, weight: float = 0.5, orthogonal: bool = False
+        self,
+        *,
+        steps: int | None = None,
+        alpha: float = 1 / 3,
+        weight: float = 0.5,
+        orthogonal: bool = False,
+        eot: str = "",
     ) -> None:
         self.parameters = {"steps": optional(whole, "steps", steps)}
         self.alpha = positive("alpha", alpha)
         self.weight = positive("weight", weight)
         self.orthogonal = flag("orthogonal", orthogonal)
+        self.transforms = named(eot)
 
     def protect(self, images: Tensor, request: Request) -> Tensor:
         """Returns the images plus the best perturbation found, in whole 8-bit levels within the budget."""
@@ -50,6 +59,7 @@ class AdaptivePhotoGuard(Protection):
             return _norm(unreproduced(changed, latents, surrogate))
 
         step = joined(lambda _, latents: _norm(latents), mend, surrogate, self.weight, orthogonal=self.orthogonal)
+        step = eot.over(step, self.transforms, request.generator)
         steps = whitebox.settings(surrogate, self.defaults, self.parameters)["steps"]
         schedule, protected = pgd.DescentSchedule(steps, self.alpha, final=FINAL_SHARE), []
         for part in torch.split(images, CHUNK):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from cloakbench.files import to_json, write_whole
 from cloakbench.images import Pixels, decode_png, digest, encode
 
 MANIFEST = "manifest.json"
+VARIABLE = "CLOAKBENCH_IMAGES"
+"""Names the folder that all sets of images lie in."""
 MULTIPLE = 8
 """A protection is given images whose sides are padded to multiples of this."""
 _SHOWN = 12
@@ -77,6 +80,21 @@ def read(folder: Path) -> Collection:
     """Returns the collection in a folder, an empty one where there is no manifest yet."""
     path = folder / MANIFEST
     return Collection(folder, json.loads(path.read_bytes()) if path.is_file() else {})
+
+
+def find(spelling: str) -> Collection:
+    """Returns the collection of a spelling such as `glaze-2.1-0f3a9c5d7e21`; raises UserError where there is none."""
+    root = os.environ.get(VARIABLE)
+    if not root:
+        raise UserError(f"expected the folder of image sets in {VARIABLE}, got none", f"export {VARIABLE}=FOLDER")
+    sets = [read(path.parent) for path in sorted(Path(root).glob(f"*/{MANIFEST}"))]
+    by_spelling = {stored.spelling: stored for stored in sets}
+    if spelling not in by_spelling:
+        raise UserError(
+            f"expected folder={' or '.join(by_spelling) or 'a set of images'} in {root}, got {spelling!r}",
+            "Make one with: python -m cloakbench_images add. Added or changed images change the digits at its end.",
+        )
+    return by_spelling[spelling]
 
 
 def _checked(path: Path, expected: str, max_pixels: int) -> Pixels:

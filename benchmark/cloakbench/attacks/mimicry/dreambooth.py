@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,7 +58,8 @@ class DreamBooth:
 
     def personalise(self, model: BaseModel, data: TrainingSet, seed: int) -> Personalised:
         """Returns the model with copies of its trained parts that have learned `data`."""
-        learner = replace(model, unet=trainable(model.in_single("unet")))
+        vae = self.autoencoder(model, data, seed)
+        learner = replace(model, unet=trainable(model.in_single("unet")), vae=vae)
         if self.train_text_encoder:
             learner = replace(learner, text_encoder=trainable(model.in_single("text_encoder")))
         captions = keep_token(model, data.captions, data.token)
@@ -91,10 +93,24 @@ class DreamBooth:
     def _prior(self, model: BaseModel, learner: BaseModel, data: TrainingSet) -> Examples | None:
         if not self.class_images:
             return None
-        text = f"a {data.class_word}"
         settings = Diffusing(**data.sampling.model_dump(include=set(Diffusing.model_fields)))
-        mean, deviation = _class_posterior(model, text, self.class_images, settings)
-        return Examples(mean, deviation, self._contexts(learner, [text] * self.class_images))
+        mean, deviation = self.class_examples(model, learner, f"a {data.class_word}", settings)
+        captions = [self.class_caption(data)] * self.class_images
+        return Examples(mean, deviation, self._contexts(learner, captions))
+
+    def autoencoder(self, model: BaseModel, data: TrainingSet, seed: int) -> Any:
+        """Returns the autoencoder that encodes for the training and decodes for the mimic: here the model's own."""
+        return model.vae
+
+    def class_examples(
+        self, model: BaseModel, learner: BaseModel, text: str, settings: Diffusing
+    ) -> tuple[Tensor, Tensor]:
+        """Returns means and deviations of the latents of class images, drawn by `model` and encoded by `learner`."""
+        return _class_posterior(model, text, self.class_images, settings)
+
+    def class_caption(self, data: TrainingSet) -> str:
+        """Returns the caption that class images are learned under."""
+        return f"a {data.class_word}"
 
 
 @lru_cache(maxsize=2)

@@ -78,6 +78,7 @@ class Personalised:
 
     Where words were learned, `words` has one for each stretch of the denoising, first the noisiest, and takes the
     place of `token` in every text. `kept` is what small mimicry leaves behind, in the layout that diffusers loads.
+    Every prompt gets `ending`, and guidance moves away from `negative`.
     """
 
     model: BaseModel
@@ -86,6 +87,16 @@ class Personalised:
     words: tuple[str, ...] = ()
     kept: Mapping[str, Tensor] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    ending: str = ""
+    negative: str = ""
+
+    def guided(self, prompts: Sequence[str]) -> Tensor:
+        """Returns the contexts `[S, N, L, C]` that guidance moves towards: of the prompts with their ending."""
+        return self.contexts([prompt + self.ending for prompt in prompts])
+
+    def unguided(self) -> Tensor:
+        """Returns the context `[S, 1, L, C]` that guidance moves away from: of the negative prompt."""
+        return self.contexts([self.negative])
 
     @torch.no_grad()
     def contexts(self, texts: Sequence[str]) -> Tensor:
@@ -107,7 +118,7 @@ class Personalised:
         path.write_bytes(self.adapter())
 
 
-class Mimicry(Protocol):
+class MimicryStage(Protocol):
     """What the mimic does to learn a style."""
 
     def personalise(self, model: BaseModel, data: TrainingSet, seed: int) -> Personalised:

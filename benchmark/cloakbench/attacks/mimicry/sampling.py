@@ -63,9 +63,9 @@ def denoise(
 ) -> Tensor:
     """Returns scaled latents `[N, C, h, w]`, denoised from step `begin` on with classifier-free guidance.
 
-    `contexts` are those of the empty text `[S, 1, L, C]` and of the prompts `[S, N, L, C]`, one for each of S equal
-    stretches of the noise schedule, first the noisiest. At a guidance of 1 the empty text plays no part. `stepping`
-    goes to every step of the scheduler, as DDIM's `eta`.
+    `contexts` are those of the empty text or the negative prompt `[S, 1, L, C]` and of the prompts `[S, N, L, C]`, one
+    for each of S equal stretches of the noise schedule, first the noisiest. At a guidance of 1 the first plays no part.
+    `stepping` goes to every step of the scheduler, as DDIM's `eta`.
     """
     empty, guided = contexts
     both = torch.cat([empty.expand(-1, len(latents), -1, -1), guided], dim=1) if settings.guidance != 1 else guided
@@ -89,7 +89,7 @@ def generate(
 ) -> list[Pixels]:
     """Returns one 8-bit image per prompt and seed; `chunk` is how many are computed at once, not part of the result."""
     model, chunk = mimic.model, at_once(chunk, len(seeds))
-    noise, guided, empty = starting_noise(model, seeds), mimic.contexts(prompts), mimic.contexts([""])
+    noise, guided, empty = starting_noise(model, seeds), mimic.guided(prompts), mimic.unguided()
     noise = noise * schedule(model, settings).init_noise_sigma
     pairs = zip(torch.split(noise, chunk), torch.split(guided, chunk, dim=1), strict=True)
     latents = [denoise(model, part, (empty, context), settings) for part, context in pairs]

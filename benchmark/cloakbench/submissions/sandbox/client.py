@@ -10,20 +10,28 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from cloakbench.errors import BenchmarkError, InfrastructureError, SubmissionError, UserError
+import numpy as np
+
+from cloakbench.datasets.artists import MINI
+from cloakbench.errors import InfrastructureError, SubmissionError, UserError
 from cloakbench.images import Pixels
 from cloakbench.models import registry
 from cloakbench.schemas.kinds import Status
-from cloakbench.submissions import discovery, environments, guard, naming
-from cloakbench.submissions.guard import HINTS, Order, Protected, SubmissionFault
+from cloakbench.submissions import guard
+from cloakbench.submissions.attacking import AttackOrder
+from cloakbench.submissions.discovery import EntryKind
+from cloakbench.submissions.guard import Order, Protected, SubmissionFault
 from cloakbench.submissions.loading import Claims
 from cloakbench.submissions.sandbox import bubblewrap, folders, messages, secrecy, visible
-from cloakbench.submissions.sandbox.messages import Answer, Fault
+from cloakbench.submissions.sandbox.faults import call_error, loading_error
+from cloakbench.submissions.sandbox.interpreter import interpreter
+from cloakbench.submissions.sandbox.messages import Answer
 from cloakbench.submissions.sandbox.running import Limits, RunningWorker
+from cloakbench.submissions.sandbox.surrogate import SurrogateChoice
 
 __all__ = ["Limits", "SandboxedSubmission", "SurrogateChoice"]
 
@@ -31,24 +39,6 @@ READY_S = 600.0
 """How long a process may take until the harness's own libraries are imported."""
 KEPT_NOTES = 50
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class SurrogateChoice:
-    """Which surrogate the worker loads: an alias or a folder, on which device, in which precision, with which distance.
-
-    `perceptual` names the suite's perceptual distance.
-    """
-
-    alias: str
-    device: str
-    dtype: str
-    perceptual: str = "mini-lpips"
-
-    @classmethod
-    def at(cls, alias: str, device: str, dtype: str, perceptual: str = "mini-lpips") -> SurrogateChoice:
-        """Returns the model with a folder's whole path, because a worker has a folder of its own."""
-        return cls(str(Path(alias).absolute()) if Path(alias).is_dir() else alias, device, dtype, perceptual)
 
 
 class SandboxedSubmission:
@@ -67,9 +57,15 @@ class SandboxedSubmission:
     """
 
     def __init__(
-        self, spelling: str, limits: Limits | None = None, threads: int = 1, hidden: Sequence[Path] = ()
+        self,
+        spelling: str,
+        limits: Limits | None = None,
+        threads: int = 1,
+        hidden: Sequence[Path] = (),
+        kind: EntryKind = EntryKind.PROTECTION,
     ) -> None:
         self.spelling = spelling
+        self.kind = kind
         self.limits = limits or Limits()
         self.claims: Claims | None = None
         self.attempts: list[str] = []
@@ -79,8 +75,9 @@ class SandboxedSubmission:
         self.peak_bytes = 0
         self.busy_s = 0.0
         self._threads = threads
-        self._hidden = [folder.absolute() for folder in hidden]
-        self._python = _interpreter(spelling)
+        clean = [] if kind is EntryKind.PROTECTION else [MINI]  # no attack may look up the artists' clean images
+        self._hidden = [folder.absolute() for folder in (*hidden, *clean)]
+        self._python = interpreter(spelling, kind)
         self._running: RunningWorker | None = None
         self._box: folders.ScratchFolder | None = None
         self._shown: list[Path] = []
@@ -134,18 +131,48 @@ class SandboxedSubmission:
             UserError: The surrogate's weights are not here.
             InfrastructureError: The process does not start.
         """
+        changed = self._call(messages.Protect, originals, order, model, originals)
+        return guard.accept(originals, changed, order, self.load().budget)
+
+    def attack(
+        self, images: Sequence[Pixels], order: AttackOrder, model: SurrogateChoice | None = None
+    ) -> list[Pixels]:
+        """Returns the cleaned images, same sizes, or what a mimicry generated: one image per prompt.
+
+        Args:
+            images: Images `[H, W, 3]`, uint8.
+            order: What is asked for.
+            model: The diffusion model that the mimic has; None for none.
+
+        Raises:
+            BenchmarkError: As `protect` does.
+        """
+        shaped = images
+        if self.kind is EntryKind.MIMICRY:
+            shaped = [np.empty((order.side, order.side, 3), np.uint8)] * len(order.prompts)
+        return self._call(messages.Attack, images, order, model, shaped)
+
+    def _call(
+        self,
+        kind: type[messages.Protect] | type[messages.Attack],
+        images: Sequence[Pixels],
+        order: Order | AttackOrder,
+        model: SurrogateChoice | None,
+        shaped: Sequence[Pixels],
+    ) -> list[Pixels]:
+        """Returns the images that come back for an order, of the shapes of `shaped`; raises as `protect`."""
         if model is not None:
             self._show(model.alias)
-        claims = self._loaded()
-        shapes = [(pixels.shape[0], pixels.shape[1], 3) for pixels in originals]
-        surrogate = messages.SurrogateMessage(**asdict(model)) if model else None
-        asked = messages.Protect(number=self._count(), model=surrogate, shapes=shapes, **asdict(order))
-        answer, changed = self._exchange(asked, originals)
+        self._loaded()
+        shapes = [(pixels.shape[0], pixels.shape[1], 3) for pixels in images]
+        own = messages.SurrogateMessage(**asdict(model)) if model else None
+        asked = kind(number=self._count(), model=own, shapes=shapes, **asdict(order))
+        answer, changed = self._exchange(asked, images, shaped)
         if self._running is not None and not self._running.is_alone():
             self.close()  # whatever it has left could reach into the next call
         if answer.fault is not None:
-            raise _protecting_error(answer.fault)
-        return guard.accept(originals, changed, order, claims.budget)
+            raise call_error(answer.fault)
+        return changed
 
     def _loaded(self) -> Claims:
         """Returns the recorded claims, with the protection loaded; a fault of loading counts against it by now."""
@@ -176,11 +203,11 @@ class SandboxedSubmission:
         """Starts the worker, loads the protection and returns what it says about itself."""
         self._box = folders.ScratchFolder()
         self._running = self._spawn(self._box.path)
-        answer, _ = self._exchange(messages.Load(number=self._count(), spelling=self.spelling), [])
+        answer, _ = self._exchange(messages.Load(number=self._count(), spelling=self.spelling, entry=self.kind), [], [])
         if answer.claims is not None:
             return answer.claims
         self._end()
-        raise _loading_error(answer.fault)
+        raise loading_error(answer.fault)
 
     def _spawn(self, box: Path) -> RunningWorker:
         """Returns a process that has confined itself and imported the harness's libraries."""
@@ -227,24 +254,33 @@ class SandboxedSubmission:
         self.walls = list(answer.walls)
 
     def _exchange(
-        self, order: messages.Load | messages.Protect, originals: Sequence[Pixels]
+        self,
+        order: messages.Load | messages.Protect | messages.Attack,
+        images: Sequence[Pixels],
+        shaped: Sequence[Pixels],
     ) -> tuple[Answer, list[Pixels]]:
-        """Returns the answer to an order and the images that follow it; ends the process where there is none."""
+        """Returns the answer to an order and the images that follow it; ends the process where there is none.
+
+        Args:
+            order: The order.
+            images: Images that follow the order.
+            shaped: Images of the shapes of those that are to come back.
+        """
         running = self._running
         assert running is not None
-        expected = "images" if isinstance(order, messages.Protect) else "claims"
+        expected = "claims" if isinstance(order, messages.Load) else "images"
         try:
-            answer = running.ask(messages.frame(order), originals, self.limits)
+            answer = running.ask(messages.frame(order), images, self.limits)
             if answer.number != order.number or answer.kind not in (expected, "fault"):
                 raise running.no_answer(f"{answer.kind} {answer.number} in place of {expected} {order.number}")
-            images = running.receive_images(originals) if answer.kind == "images" else []
+            received = running.receive_images(shaped) if answer.kind == "images" else []
         except BaseException:  # a fault, or interrupted: nothing of it may go on
             self._end()
             raise
         self.attempts = _merged(self.attempts, answer.attempts)
         self.observed = _merged(self.observed, answer.observed)
         self.peak_bytes, self.busy_s = answer.peak_bytes, answer.busy_s
-        return answer, images
+        return answer, received
 
     def _end(self) -> None:
         if self._running is not None:
@@ -256,32 +292,9 @@ class SandboxedSubmission:
         self._secrecy.close()
 
 
-def _interpreter(spelling: str) -> Path:
-    """Returns the Python that a protection runs with: ours, unless it has an environment of its own."""
-    try:
-        offer = discovery.find(naming.parse(spelling).name)
-    except UserError:  # said when it is loaded
-        return Path(sys.executable)
-    return environments.python(offer.distribution)
-
-
 def _command(wall: Sequence[str], python: Path, *descriptors: int) -> list[str]:
     return [*wall, str(python), "-m", "cloakbench.submissions.sandbox.worker", *map(str, descriptors)]
 
 
 def _merged(former: Sequence[str], latter: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*former, *latter]))[:KEPT_NOTES]
-
-
-def _loading_error(fault: Fault | None) -> BenchmarkError:
-    """Returns the error of a protection that can't be loaded: the user's where a name or a parameter is wrong."""
-    if fault is None:
-        return SubmissionError("expected a protection's claims, got none", HINTS[Status.FAILED])
-    kind = UserError if fault.kind == "user" else SubmissionError
-    return kind(fault.message, fault.hint)
-
-
-def _protecting_error(fault: Fault) -> SubmissionFault:
-    """Returns the fault of a call; whatever the worker says, it counts against the submission."""
-    status = Status(fault.kind) if fault.kind in ("oom", "invalid_output") else Status.FAILED
-    return SubmissionFault(status, fault.message, fault.hint or HINTS[status], fault.traceback)

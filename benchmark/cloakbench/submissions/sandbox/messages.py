@@ -13,6 +13,7 @@ from typing import Annotated, BinaryIO, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from cloakbench.submissions.discovery import EntryKind
 from cloakbench.submissions.loading import Claims
 from cloakbench.submissions.text import clean_line, clean_lines
 
@@ -47,11 +48,12 @@ class Start(_Message):
 
 
 class Load(_Message):
-    """The order to import and build a protection."""
+    """The order to import and build a protection or an attack."""
 
     do: Literal["load"] = "load"
     number: int
     spelling: str
+    entry: EntryKind = EntryKind.PROTECTION
 
 
 class SurrogateMessage(_Message):
@@ -78,10 +80,25 @@ class Protect(_Message):
     captions: list[str]
 
 
+class Attack(_Message):
+    """The order to clean images, or to imitate them, whose pixels follow."""
+
+    do: Literal["attack"] = "attack"
+    number: int
+    model: SurrogateMessage | None
+    shapes: list[tuple[int, int, int]]
+    seed: int
+    class_word: str
+    captions: list[str]
+    token: str
+    prompts: list[str]
+    side: int
+
+
 class AnyOrder(_Message):
     """Any order."""
 
-    order: Start | Load | Protect = Field(discriminator="do")
+    order: Start | Load | Protect | Attack = Field(discriminator="do")
 
 
 class Fault(_Message):
@@ -131,7 +148,7 @@ def frame(message: _Message) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
-def read_order(stream: BinaryIO) -> Start | Load | Protect | None:
+def read_order(stream: BinaryIO) -> Start | Load | Protect | Attack | None:
     """Returns the next order, None where there are no more."""
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:

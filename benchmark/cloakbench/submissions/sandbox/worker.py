@@ -65,7 +65,8 @@ def _carry_out(host: SubmissionHost, order: Any, source: BinaryIO) -> Reply:
     try:
         if isinstance(order, messages.Load):
             return host.load(order)
-        return host.protect(order, _read_images(source, order.shapes))
+        images = _read_images(source, order.shapes)
+        return host.attack(order, images) if isinstance(order, messages.Attack) else host.protect(order, images)
     except UserError as error:
         return _fault("user", error.message, error.hint)
     except SubmissionError as error:
@@ -94,11 +95,12 @@ def _read_images(source: BinaryIO, shapes: list[tuple[int, int, int]]) -> list[P
 
 
 class SubmissionHost:
-    """Holds the one protection of this process."""
+    """Holds the one protection or attack of this process."""
 
     def __init__(self) -> None:
         self.hook = AuditHook([])
         self._instance: Any = None
+        self._is_mimicry = False
 
     def prepare(self, start: messages.Start) -> list[Any]:
         """Restricts this process, then imports the libraries; returns which of the kernel's restrictions hold.
@@ -115,7 +117,7 @@ class SubmissionHost:
 
         import torch
 
-        from cloakbench.submissions import guard  # noqa: F401 - ours, so before the hook
+        from cloakbench.submissions import attacking, guard  # noqa: F401 - ours, so before the hook
         from cloakbench.system import peak  # noqa: F401 - as above
 
         torch.set_num_threads(start.threads)
@@ -131,14 +133,15 @@ class SubmissionHost:
             return peak.most_bytes()
 
     def load(self, order: messages.Load) -> Reply:
-        """Imports and builds the protection; returns what it says about itself."""
+        """Imports and builds the protection or attack; returns what it says about itself."""
         from cloakbench import submissions
         from cloakbench.submissions import package, uncached
 
-        offer = submissions.find(submissions.parse(order.spelling).name)
+        offer = submissions.find(submissions.parse(order.spelling).name, kind=order.entry)
         uncached.read_sources_only(package.importable_names(offer.distribution))
-        loaded = submissions.load(order.spelling)
+        loaded = submissions.load_entry(order.spelling, order.entry)
         self._instance = loaded.instance
+        self._is_mimicry = order.entry is submissions.EntryKind.MIMICRY
         return {"kind": "claims", "claims": loaded.claims()}, []
 
     def protect(self, order: messages.Protect, originals: list[Pixels]) -> Reply:
@@ -156,6 +159,16 @@ class SubmissionHost:
             captions=order.captions,
         )
         return {"kind": "images"}, guard.protect(self._instance, originals, call)
+
+    def attack(self, order: messages.Attack, images: list[Pixels]) -> Reply:
+        """Returns the cleaned or the generated images; raises SubmissionFault."""
+        from cloakbench.submissions import attacking
+
+        with self.hook.suspended():
+            model = _surrogate(order.model)
+        values = order.model_dump(exclude={"do", "number", "model", "shapes"})
+        run = attacking.imitate if self._is_mimicry else attacking.clean
+        return {"kind": "images"}, run(self._instance, images, attacking.AttackOrder(**values), model)
 
 
 def _surrogate(model: messages.SurrogateMessage | None) -> Any:

@@ -1,0 +1,109 @@
+"""Best known P: an attack of a package can lower it, and changes nothing else."""
+
+from __future__ import annotations
+
+import pytest
+import synthetic
+from synthetic import arms, record
+
+from cloakbench.schemas.external import AttackPackage
+from cloakbench.schemas.record import StageCost
+from cloakbench.schemas.suite import AttackSpec
+from cloakbench.store.reading import Loaded
+from cloakbench_leaderboards.board import board
+from cloakbench_leaderboards.pages.attack import view
+from cloakbench_leaderboards.parts.lookup import Lookup
+from cloakbench_leaderboards.scores import best_known, side_effects
+from cloakbench_leaderboards.scores.evidence import gather
+
+# Artists count by their denominators, floor less clean: 0.2 x 0.4 + 0.3 x 0.6 = 0.26 of 1.
+# artist  clean  floor  x plain  P
+# a       0.4    0.8    0.6      0.5
+# b       0.3    0.9    0.6      0.5
+ARMS = [*arms("a", 0.4, 0.8), *arms("b", 0.3, 0.9)]
+PLAIN = [record("x", "a", 0.6), record("x", "b", 0.6)]
+DENOISE = AttackSpec(name="denoise", mimicry="dreambooth", model="mini-a")
+PACKAGE = AttackPackage(
+    spelling="denoise",
+    distribution="my-denoiser",
+    version="1.2",
+    digest="d" * 64,
+    title="Denoise",
+    paper="",
+    knowledge="tool",
+)
+
+
+def outside(entry, artist, distance):
+    """A record under the package's attack, which took 3 seconds for two images."""
+    cost = {"countermeasure": StageCost(wall_s=3, device_s=3, peak_bytes=0, cached=False)}
+    digests = {"countermeasure": ["a" * 64] * 2}
+    plain = record(entry, artist, distance, attack=DENOISE, cost=cost, digests=digests)
+    attack = plain.attack.model_copy(update={"package": PACKAGE, "countermeasure": "denoise"})
+    return plain.model_copy(update={"attack": attack})
+
+
+def evidence(*more):
+    return gather(Loaded(synthetic.facts(synthetic.suite(["a", "b"])), [*ARMS, *PLAIN, *more], []))
+
+
+def under(a, b):
+    """The attack leaves clean images as they are, and P of `a` and `b`."""
+    clean = [outside("identity", "a", 0.4), outside("identity", "b", 0.3)]
+    return [*clean, outside("x", "a", 0.4 + 0.4 * a), outside("x", "b", 0.3 + 0.6 * b)]
+
+
+def test_a_stronger_attack_lowers_the_column_and_names_itself():
+    plain, found = evidence(), evidence(*under(0.2, 0.3))
+    value, estimate = found.standings.value(best_known.KEY, "x")
+    assert estimate.value == pytest.approx(0.26)
+    for part in ("denoise", "my-denoiser 1.2", "2026-01-01", "tool", "1.5 s"):
+        assert part in value.note
+    assert best_known.KEY not in plain.standings.columns
+    columns = {key: column for key, column in found.standings.columns.items() if key != best_known.KEY}
+    assert columns.keys() == plain.standings.columns.keys()
+    for key in columns:
+        before, after = (each.standings.value(key, "x")[1] for each in (plain, found))
+        assert after == pytest.approx(before, nan_ok=True)
+    assert [entry.name for entry in found.entries] == [entry.name for entry in plain.entries]
+    assert len(found.records) == len(plain.records)
+
+
+def test_a_weaker_or_incomplete_attack_changes_nothing():
+    for records in (under(0.7, 0.8), under(0.2, 0.3)[:-1]):
+        value, estimate = evidence(*records).standings.value(best_known.KEY, "x")
+        assert estimate.value == pytest.approx(0.5)
+        assert "denoise" not in value.note
+
+
+def test_damage_is_the_mean_over_the_images_of_the_clean_arm():
+    first = record("identity", "a", 0.4, attack=synthetic.JPEG, damage={"psnr": [30.0, 32.0]})
+    second = record("identity", "b", 0.3, attack=synthetic.JPEG, damage={"psnr": [40.0]})
+    assert side_effects.damage([first, second, *PLAIN], "jpeg") == {"psnr": pytest.approx(34)}
+    assert side_effects.damage(PLAIN, "dreambooth") == {}
+
+
+def test_detectability_pools_the_artists_of_an_entry_and_strength():
+    detector = AttackSpec(name="remover", mimicry="dreambooth", model="mini-a")
+    scores = [{"clean": [0.1, 0.2], "protected": [0.15, 0.9]}, {"clean": [0.3, 0.0], "protected": [0.5, 0.6]}]
+    records = [record("x", artist, 0.5, attack=detector, detection=s) for artist, s in zip("ab", scores, strict=True)]
+    clean_arm = record("identity", "a", 0.5, attack=detector, detection=scores[0])
+    [found] = side_effects.detectability([*records, clean_arm], "remover")
+    # The highest clean score of both artists is 0.3: three of four protected images lie above it.
+    assert (found.protection, found.strength, found.rate) == ("x", 1.0, 0.75)
+
+
+def test_the_page_of_an_attack_shows_both():
+    attacks = (synthetic.PLAIN, synthetic.JPEG)
+    more = []
+    for artist, clean in (("a", 0.4), ("b", 0.3)):
+        more.append(record("identity", artist, clean, attack=synthetic.JPEG, damage={"psnr": [30.0]}))
+        scores = {"clean": [0.1], "protected": [0.9]}
+        more.append(record("x", artist, 0.6, attack=synthetic.JPEG, detection=scores))
+    plan = synthetic.facts(synthetic.suite(["a", "b"], attacks))
+    gathered = gather(Loaded(plan, [*ARMS, *PLAIN, *more], []))
+    lookup = Lookup(gathered, board.view(gathered))
+    page = view(lookup, synthetic.JPEG)
+    assert [(pair.label, pair.words) for pair in page.damage] == [("psnr", "30.0")]
+    assert [pair.words for pair in page.detectability] == ["100%"]
+    assert view(lookup, synthetic.PLAIN).damage == ()
