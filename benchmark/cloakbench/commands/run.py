@@ -63,9 +63,7 @@ def run(
     """
     options = ExecutorOptions(executor, workers, address)
     session = planned(Choice(suite, protection or (), images, only or (), limit, model, salt_file, attack or ()), store)
-    from cloakbench.runs.forecast import within
-
-    deadline = within(session, time_limit)
+    deadline = _deadline(session, time_limit)
     plan: dict[str, object] = {"cells": len(session.cells), "store": str(session.store.root)}
     if dry_run:
         return print_values({**plan, "missing": len(session.missing())}, json)
@@ -74,6 +72,13 @@ def run(
         _print_end(session, store)
     print_values({**plan, "ran": ran, "failed": failed}, json)
     return FAULTS if failed else 0
+
+
+def _deadline(session: Session, time_limit: str | None) -> Deadline | None:
+    """Returns until when cells may start; None without a limit."""
+    from cloakbench.runs.forecast import within
+
+    return within(session, time_limit)
 
 
 def _run(session: Session, options: ExecutorOptions, keeps_images: bool, deadline: Deadline | None) -> tuple[int, int]:
