@@ -40,9 +40,9 @@ RAMP = np.linspace(0, 65535, 4096).reshape(64, 64)
 def test_16_bit_greys_are_scaled_to_8_bits(form):
     """65535 / 257 is 255: a scan keeps black, white and everything between."""
     values = RAMP.astype(np.uint16)
-    found = grey(saved(Image.fromarray(values), form))
-    assert np.array_equal(found, np.round(values / 257).astype(np.uint8))
-    assert (found.min(), found.max()) == (0, 255)
+    decoded = grey(saved(Image.fromarray(values), form))
+    assert np.array_equal(decoded, np.round(values / 257).astype(np.uint8))
+    assert (decoded.min(), decoded.max()) == (0, 255)
 
 
 def test_floats_in_0_to_1_are_scaled_and_others_refused():
@@ -123,8 +123,8 @@ def exchanged() -> bytes:
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "WEBP"])
 def test_colour_profiles_are_converted_to_srgb(form):
     picture = Image.new("RGB", (16, 16), (200, 40, 20))
-    found = decode(saved(picture, form, icc_profile=exchanged())).astype(int)
-    assert np.abs(found - (20, 40, 200)).max() <= 12
+    decoded = decode(saved(picture, form, icc_profile=exchanged())).astype(int)
+    assert np.abs(decoded - (20, 40, 200)).max() <= 12
 
 
 def test_pictures_in_srgb_keep_their_values():

@@ -97,10 +97,10 @@ def test_a_process_that_adopts_what_another_computes_with_does_the_same(capabili
     if not can(capability):
         pytest.skip(f"this processor has no {capability}")
     planned = (
-        "import torch, os; told = torch.backends.cpu.get_cpu_capability()\n"
+        "import torch, os; computes = torch.backends.cpu.get_cpu_capability()\n"
         "from cloakbench.system import cpu\n"
         "os.environ['ATEN_CPU_CAPABILITY'] = 'default'\n"
-        "print(told, '&'.join(f'{name}={value}' for name, value in cpu.for_workers().items()))"
+        "print(computes, '&'.join(f'{name}={value}' for name, value in cpu.for_workers().items()))"
     )
     computes, variables = started(planned, capability, weights)
     adopts = f"from cloakbench.system import cpu; cpu.adopt(dict(v.split('=') for v in {variables!r}.split('&')));"

@@ -1,4 +1,4 @@
-"""Energy of the GPU by NVML, where it is: a counter that the driver keeps of the whole device."""
+"""Energy that a GPU has used, read by NVML from the counter that the driver keeps for the whole device."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import torch
 
 
 def joules() -> float | None:
-    """Returns what PyTorch's present GPU has taken since its driver was loaded, by all processes; None where unknown.
+    """Returns the energy in joules that PyTorch's current GPU has used since its driver was loaded, by all processes.
 
-    Unknown without a GPU, without the package `nvidia-ml-py`, and on devices that keep no such counter, as parts of a
-    GPU do. The difference of two readings is what was taken meanwhile.
+    None without a GPU, without the package `nvidia-ml-py`, and on devices without such a counter, such as parts of a
+    GPU. The difference of two readings is the energy used between them.
     """
     if not torch.cuda.is_available():
         return None
     uuid = str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
-    found = _device(uuid.removeprefix("GPU-"))
-    if found is None:
+    device = _device(uuid.removeprefix("GPU-"))
+    if device is None:
         return None
-    nvml, handle = found
+    nvml, handle = device
     try:
         return float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000
     except nvml.NVMLError:
@@ -30,7 +30,7 @@ def joules() -> float | None:
 
 @cache
 def _device(uuid: str) -> tuple[Any, Any] | None:
-    """Returns NVML and its handle of a device; its number would not do, as CUDA counts only what it may see."""
+    """Returns NVML and its handle of a device, by UUID: CUDA numbers only the devices that are visible to it."""
     try:
         nvml = importlib.import_module("pynvml")
     except ImportError:

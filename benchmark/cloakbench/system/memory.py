@@ -1,8 +1,8 @@
-"""Fewer at once where memory is short: what a model computes together is halved, and the work done again.
+"""Smaller batches where memory is short: the batch is halved and the work is repeated.
 
-How many images are computed together is no part of any recipe: noise is drawn image by image, so that results differ by
-rounding alone. Whatever goes through a model in parts asks `at_once` how large these may be; whoever can do the work
-again does it by `within`. Nothing between the two has to know.
+The size of a batch is no part of any recipe: noise is drawn image by image, so that results differ by rounding alone.
+Code that sends images through a model in batches takes their size from `at_once`; code that can repeat the work runs it
+by `within`. Functions between the two pass nothing on.
 """
 
 from __future__ import annotations
@@ -80,13 +80,13 @@ def _release() -> None:
 
 
 def _does_not_fit(error: Exception) -> OutOfMemory:
-    """Returns the error that says what would fit, as far as it can be told."""
-    told = next(iter(str(error).splitlines()), "") or type(error).__name__
+    """Returns the error that names the memory that was used, where it is known."""
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
     if not torch.cuda.is_available():
-        return OutOfMemory(f"expected one image at a time to fit into memory, got {told[:300]}", "Use fewer workers.")
-    held = torch.cuda.max_memory_allocated() / 2**30
-    room = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / 2**30
+        return OutOfMemory(f"expected one image at a time to fit into memory, got {reason[:300]}", "Use fewer workers.")
+    used = torch.cuda.max_memory_allocated() / 2**30
+    total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory / 2**30
     return OutOfMemory(
-        f"expected one image at a time to fit into the GPU's {room:.1f} GiB, got {told[:300]}",
-        f"It held {held:.1f} GiB and wanted more: a GPU with more memory than that, or smaller images, would do.",
+        f"expected one image at a time to fit into the GPU's {total:.1f} GiB, got {reason[:300]}",
+        f"It used {used:.1f} GiB and needs more: take a GPU with more memory, or smaller images.",
     )

@@ -1,4 +1,4 @@
-"""The most memory that this process has had: of the GPU where there is one, else of the machine."""
+"""The peak of the memory that this process has used: of the GPU where there is one, else of the machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 def reset() -> None:
-    """Sets the peak back to what the process has now, where the system can."""
+    """Resets the peak to the memory in use now, where the system can."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         return
@@ -28,5 +28,5 @@ def most_bytes() -> int:
         for line in _STATUS.read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    # A process begins with the peak of the one that started it: an upper limit, where the system tells nothing else.
+    # An upper limit: on Linux a process starts with the peak of its parent.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
