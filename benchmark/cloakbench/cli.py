@@ -32,6 +32,7 @@ GROUPS: Mapping[str, Mapping[str, Callable[..., int]]] = {
     "Submit": {"new": submit.new, "check": submit.check, "submit": submit.submit},
     "Board": {
         "board": board.board,
+        "boards": board.boards,
         "compare": compare.compare,
         "regress": compare.regress,
         "export": board.export,

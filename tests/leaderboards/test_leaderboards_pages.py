@@ -95,7 +95,7 @@ def test_failures_stand_on_every_page_that_they_concern(whole):
 
 def test_a_cell_page_says_why_it_has_no_images_and_how_to_make_them(whole):
     page = words(whole["cells/impasto/jpeg.html"])
-    assert "the records come from a reference folder, which holds none" in page
+    assert "come from a reference folder" in page
     assert "cloakbench run mini --protection impasto --only protection=impasto --only attack=jpeg --only seed=0" in page
     one = "--only artist=artist-2 --only attack=jpeg --only strength=0.5 --only seed=0"
     assert one in page

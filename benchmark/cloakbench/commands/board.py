@@ -101,6 +101,25 @@ def board(
     return 0
 
 
+def boards(folder: Path, /, *, out: Path = Path("site"), unofficial: Flag = False, json: Flag = False) -> int:
+    """Builds one site with the board of every reference folder in a folder, such as all versions of a suite.
+
+    Args:
+        folder: Folder of reference folders, such as leaderboards/reference.
+        out: Folder of the site.
+        unofficial: Build boards though conditions of their gold run fail; each page says which.
+        json: Print an object with the path of the page that lists the boards.
+    """
+    progress.say(f"reading the records in {folder}")
+    from cloakbench_leaderboards.site.boards import build
+
+    page = build(folder, out, unofficial)
+    if json:
+        return print_values({"boards": str(page)}, True)
+    print(f"boards: {page.resolve().as_uri()}")
+    return 0
+
+
 def _refuse_unknown_suite(source: Path, suite: str | None) -> None:
     """Raises UserError for an unknown suite, where the source has no records that could be of it."""
     from cloakbench.store.paths import FACTS_FILE, StorePaths

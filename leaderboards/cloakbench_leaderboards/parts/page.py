@@ -64,6 +64,8 @@ class Material:
     board: Board
     source: Path
     """The store or reference folder of the records."""
+    all_boards: str = ""
+    """Page that lists all boards of the site, from the board's folder; empty for a board that stands alone."""
 
 
 Kind = Callable[[Material], Iterable[Page | Asset]]

@@ -59,21 +59,13 @@ class Renderer:
             title=board.title,
             updated=board.updated,
             commit=text.listed(commits(material.evidence), 2),
-            notice=_notice(material.source),
+            notice=notice(material.source),
             banner=board.banner,
             unofficial=board.gold.banner if board.gold else "",
             demonstration=board.demonstration,
-            navigation=tuple((path, label) for path, label in NAVIGATION if path not in absent),
+            navigation=_navigation(material.all_boards, absent),
         )
-        self._environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("cloakbench_leaderboards", "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        # A fixed order without spaces: the same records give the same bytes, and few of them.
-        self._environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
+        self._environment = templates()
 
     def html(self, page: Page) -> bytes:
         """Returns the page as UTF-8."""
@@ -82,7 +74,31 @@ class Renderer:
         return (template.render(page.context, site=self._chrome, page=page, root=root) + "\n").encode()
 
 
-def _notice(source: Path) -> str:
+def templates() -> jinja2.Environment:
+    """Returns the environment of all templates, which escapes every text."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("cloakbench_leaderboards", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # A fixed order without spaces: the same records give the same bytes, and few of them.
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
+    return environment
+
+
+def _navigation(all_boards: str, absent: set[str]) -> tuple[tuple[str, str], ...]:
+    """Returns paths and labels of the pages that exist, the list of all boards first where there is one."""
+    links = [(all_boards, "All boards")] if all_boards else []
+    for path, label in NAVIGATION:
+        if path not in absent:
+            links.append((path, label))
+    return tuple(links)
+
+
+def notice(source: Path) -> str:
+    """Returns the maintainer's note of a store or reference folder; empty where there is none."""
     try:
         return text.plain((source / NOTICE).read_text("utf-8", "replace"), NOTICE_LIMIT)
     except OSError:
