@@ -51,7 +51,7 @@ def examine(
         check_option(wanted[0], images)
     aliases = {alias for item in wanted for alias in catalogue.models(item)}
     checks += [_model(alias, "missing" if suite else "warning", fetch) for alias in sorted(aliases)]
-    checks += [_weights("mini-clip"), _weights("mini-lpips.safetensors")]
+    checks += [_weights(name) for name in ("mini-clip", "mini-lpips.safetensors", "mini-viewer.safetensors")]
     checks += [
         _metric(name) for item in wanted if suite for name in dict.fromkeys([*item.metrics.every, item.perceptual])
     ]

@@ -136,8 +136,9 @@ class Pipeline:
         generated = FeatureImages(work.generated, device)
         references = self._references.setdefault(artist.name, FeatureImages(artist.references, device))
         classifier = partial(self.stages.model, self.suite.surrogate)
+        subject = MeasuredSet(generated, references, artist.name, classifier, self.suite.generated_prompts)
         names = self.stages.usable([chosen.primary, *chosen.generation, *chosen.sets], work)
-        scores = generations.measure(names, MeasuredSet(generated, references, artist.name, classifier))
+        scores = generations.measure(names, subject)
         for name, values in scores.values.items():
             if name in chosen.sets:
                 work.sets[name] = values[0]

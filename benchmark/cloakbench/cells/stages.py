@@ -204,7 +204,7 @@ class Stages:
             if mimic.kept:
                 self.store.write_adapter(cell.keys["personalise"], self.environment.env_class, mimic.adapter())
         plan, words = self.suite.sampling, {"token": self.suite.token, "class_word": self.suite.class_word}
-        prompts = _repeat([prompt.format(**words) for prompt in plan.prompts], plan.per_prompt)
+        prompts = self.suite.generated_prompts
         seeds = self._seeds(cell.artist, cell.seed, "generate", len(prompts))
         work.generated = work.meter.run("generate", sampling.generate, mimic, prompts, seeds, plan)
         work.digests["generate"] = _digests(work.generated)

@@ -156,6 +156,36 @@ METRICS: tuple[Metric, ...] = (
         version=2,
     ),
     generation(
+        "generations:imitation_distance",
+        "share",
+        "How far a picture is from an intact work in the artist's style: 1 - soundness x style, by mini-viewer. 0 for "
+        "the artist's own pictures, 1 for another style and for what is no picture.",
+        True,
+        {"high": 1.0, "weights": ("mini-viewer.safetensors",)},
+    ),
+    generation(
+        "generations:style",
+        "share",
+        "Likeness of style to the artist's references by mini-viewer: 1 as they are like each other, 0 as pictures of "
+        "other styles are.",
+        False,
+        SHARE | {"weights": ("mini-viewer.safetensors",)},
+    ),
+    generation(
+        "generations:soundness",
+        "share",
+        "How certainly it is an intact picture and no ruin (artefacts, chaos of colours, collapse), by mini-viewer.",
+        False,
+        SHARE | ALONE | {"weights": ("mini-viewer.safetensors",)},
+    ),
+    generation(
+        "generations:subject",
+        "share",
+        "Whether mini-clip, asked for the subject among the ten it knows, names the one of the prompt (zero-shot).",
+        False,
+        SHARE | ALONE,
+    ),
+    generation(
         "generations:style_distance",
         "1 - cosine",
         "Mean cosine distance of a generation's mini-clip features to those of the artist's references.",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from cloakbench.datasets.procedural import styles
+from cloakbench.datasets.procedural import scenes, styles
 from cloakbench.errors import UserError
-from cloakbench.metrics import catalogue, classifier, genres, judge, perceived, sets
+from cloakbench.metrics import catalogue, classifier, genres, imitation, judge, perceived, sets
 from cloakbench.metrics.sets import Doubles
 from cloakbench.metrics.spaces import FeatureImages, NotKept, load_clip
 from cloakbench.models.loader import BaseModel
@@ -28,6 +29,8 @@ class MeasuredSet:
     artist: str = ""
     load_model: Callable[[], BaseModel] | None = None
     """Returns the clean base model, for the classifier that is one."""
+    prompts: Sequence[str] = ()
+    """What each generation was to show, in words; empty where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,46 @@ def measure(names: Sequence[str], subject: MeasuredSet) -> GenerationScores:
         except UserError as error:
             scores.skipped[name] = error.message
     return scores
+
+
+def imitation_distance(subject: MeasuredSet) -> list[float]:
+    """Returns for each generation 1 - soundness x style, in [0, 1]: 0 for an intact work in the artist's style."""
+    return [float(value) for value in _likeness(subject).distance.tolist()]
+
+
+def style(subject: MeasuredSet) -> list[float]:
+    """Returns each generation's likeness of style to the references, in [0, 1], by mini-viewer."""
+    return [float(value) for value in _likeness(subject).style.tolist()]
+
+
+def _likeness(subject: MeasuredSet) -> imitation.Likeness:
+    generated, references = subject.generated.features("mini-viewer"), subject.references.features("mini-viewer")
+    return imitation.likeness(generated, references)
+
+
+def soundness(subject: MeasuredSet) -> list[float]:
+    """Returns how certainly each generation is an intact picture, in [0, 1], by mini-viewer."""
+    return [float(value) for value in imitation.soundness(subject.generated.features("mini-viewer")).tolist()]
+
+
+def subject(subject: MeasuredSet) -> list[float]:
+    """Returns 1 for each generation in which mini-clip sees the subject of its prompt, else 0; raises NotApplicable."""
+    wanted = [_subject_of(prompt) for prompt in subject.prompts]
+    features = subject.generated.features("mini-clip")
+    if len(wanted) != len(features):
+        raise NotApplicable(f"expected what each of {len(features)} pictures shows, got {len(wanted)} texts")
+    texts = judge.load().text_features([f"a painting of a {name}" for name in scenes.SUBJECTS])
+    named = (features @ texts.T).argmax(1).tolist()
+    return [float(list(scenes.SUBJECTS)[n] == name) for n, name in zip(named, wanted, strict=True)]
+
+
+def _subject_of(text: str) -> str:
+    """Returns the subject that a text names; raises NotApplicable where it names none that mini-clip knows, or two."""
+    words = set(re.findall("[a-z]+", text.lower()))
+    named = [name for name in scenes.SUBJECTS if name in words]
+    if len(named) != 1:
+        raise NotApplicable(f"expected one subject of {', '.join(scenes.SUBJECTS)} in {text[:60]!r}, got {len(named)}")
+    return named[0]
 
 
 def style_distances(features: Tensor, references: Tensor) -> Tensor:

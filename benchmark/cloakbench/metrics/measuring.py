@@ -27,10 +27,16 @@ class MetricResult:
     value: float
     n: int
     """Images that it was computed from, references not counted."""
+    meaning: str = ""
+    """What the value says, in one sentence."""
 
 
 def measure_images(
-    metrics: Sequence[str], images: Sequence[Pixels], references: Sequence[Pixels], device: str | None = None
+    metrics: Sequence[str],
+    images: Sequence[Pixels],
+    references: Sequence[Pixels],
+    device: str | None = None,
+    prompts: Sequence[str] = (),
 ) -> list[MetricResult]:
     """Measures images against references.
 
@@ -40,6 +46,7 @@ def measure_images(
         references: For metrics of pairs the originals in the same order, for metrics of sets any images; may be empty
             where no metric needs them.
         device: Where models compute; a GPU where there is one by default.
+        prompts: For the metric `subject`, what each image was to show, in words.
 
     Returns:
         One result per metric, in the order of their names.
@@ -57,7 +64,8 @@ def measure_images(
         )
     target = device or str(default_device())
     results = _of_pairs(pairs, images, references, target)
-    results += [_of_set(entry, images, references, target) for entry in entries if not entry.compares_pairs]
+    compared = MeasuredSet(FeatureImages(images, target), FeatureImages(references, target), prompts=prompts)
+    results += [_of_set(entry, compared) for entry in entries if not entry.compares_pairs]
     order = list(metrics)
     return sorted(results, key=lambda result: order.index(result.metric))
 
@@ -67,7 +75,8 @@ def measure_paths(
 ) -> list[MetricResult]:
     """Returns each metric of `image` against `reference`: two image files, or two folders.
 
-    Folders are paired by file name without its ending for metrics of pairs, and taken as sets for the others. Raises
+    Folders are paired by file name without its ending for metrics of pairs, and taken as sets for the others. A file's
+    name also says what the image was to show (`boat-01.png`), for the metric `subject`. Raises
     UserError as `measure_images` does, and for unpaired names and images that cannot be read.
     """
     entries = _check_metrics(metrics, has_references=reference is not None)
@@ -77,7 +86,8 @@ def measure_paths(
     changed, originals = list(images.values()), list(references.values())
     if any(entry.compares_pairs for entry in entries):
         changed, originals = _paired(images, references)
-    return measure_images(metrics, changed, originals, device)
+        return measure_images(metrics, changed, originals, device)
+    return measure_images(metrics, changed, originals, device, list(images))
 
 
 def _check_metrics(metrics: Sequence[str], has_references: bool) -> list[Metric]:
@@ -127,7 +137,8 @@ def _of_pairs(
 
 
 def _result(entry: Metric, values: Sequence[float], count: int) -> MetricResult:
-    return MetricResult(entry.name, entry.facts.version, fmean(values), count)
+    meaning = entry.facts.summary.partition(". ")[0].removesuffix(".")
+    return MetricResult(entry.name, entry.facts.version, fmean(values), count, meaning)
 
 
 def _paired(images: Mapping[str, Pixels], references: Mapping[str, Pixels]) -> tuple[list[Pixels], list[Pixels]]:
@@ -140,13 +151,12 @@ def _paired(images: Mapping[str, Pixels], references: Mapping[str, Pixels]) -> t
     return list(images.values()), [references[name] for name in images]
 
 
-def _of_set(entry: Metric, images: Sequence[Pixels], references: Sequence[Pixels], device: str) -> MetricResult:
-    generated = checked(images)
-    compared = checked(references) if entry.facts.needs_reference else []
-    if entry.facts.level == "set" and min(len(generated), len(compared)) < 2:
+def _of_set(entry: Metric, subject: MeasuredSet) -> MetricResult:
+    generated = checked(subject.generated.images)
+    count = len(checked(subject.references.images)) if entry.facts.needs_reference else 0
+    if entry.facts.level == "set" and min(len(generated), count) < 2:
         raise UserError(
-            f"expected at least 2 images in each set for {entry.name!r}, got {len(generated)} and {len(compared)}",
+            f"expected at least 2 images in each set for {entry.name!r}, got {len(generated)} and {count}",
             "Give folders.",
         )
-    subject = MeasuredSet(FeatureImages(generated, device), FeatureImages(compared, device))
     return _result(entry, entry.function()(subject), len(generated))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels
-from cloakbench.metrics import clip, inception, judge, weights
+from cloakbench.metrics import clip, imitation, inception, judge, weights
 from cloakbench.metrics.clip import Clip
 from cloakbench.metrics.comparing import full_precision
 from cloakbench.models import registry
@@ -56,6 +56,7 @@ def _clip(name: str) -> Callable[[Sequence[Pixels], str], Tensor]:
 
 SPACES: dict[str, Space] = {
     "mini-clip": Space("mini-clip", lambda images, _: judge.load().features(images)),
+    "mini-viewer": Space(imitation.WEIGHTS, lambda images, _: imitation.features(images)),
     "inception": Space("inception-2015-12-05.pt", _inception),
     "clip-b32": Space("ViT-B-32.pt", _clip("ViT-B-32.pt")),
     "clip-l14-336": Space("ViT-L-14-336px.pt", _clip("ViT-L-14-336px.pt")),

@@ -61,9 +61,12 @@ def _openai(name: str, sha256: str) -> WeightFile:
     return WeightFile(name, "clip", "MIT", "OpenAI, CLIP", url, sha256)
 
 
+KEYED_ALONE = frozenset({"mini-lpips.safetensors", "mini-clip"})
+"""Embedded weights whose digests every recipe of measures names anyway, whatever its metrics."""
 FILES: tuple[WeightFile, ...] = (
     WeightFile("mini-lpips.safetensors", PACKAGE, "Apache-2.0", "this project"),
     WeightFile("mini-clip", PACKAGE, "Apache-2.0", "this project"),
+    WeightFile("mini-viewer.safetensors", PACKAGE, "Apache-2.0", "this project"),
     _torchvision("alexnet-owt-7be5be79.pth", "7be5be79"),
     _torchvision("vgg16-397923af.pth", "397923af"),
     _pyiqa(
@@ -216,13 +219,13 @@ def how_to_get() -> str:
 
 
 def digests(metrics: Iterable[str]) -> dict[str, str]:
-    """Returns for each file that the metrics need, embedded ones aside, the digest that identifies it in keys.
+    """Returns for each file that the metrics need, those of `KEYED_ALONE` aside, the digest that identifies it in keys.
 
     It is the published one where the file is that or is not here yet, so that a download changes no key.
     """
     files: dict[str, WeightFile] = {}
     for metric in metrics:
-        files |= {file.name: file for file in needed(metric) if file.folder != PACKAGE}
+        files |= {file.name: file for file in needed(metric) if file.name not in KEYED_ALONE}
     return {name: _identity(file) for name, file in sorted(files.items())}
 
 

@@ -182,7 +182,9 @@ class _Source:
     def _measure(self, name: str) -> generations.GenerationScores:
         level, artist = catalogue.find(name).level, self.cell.artist
         if level in {"generation", "set"}:
-            subject = MeasuredSet(self.generated, self.work.references[artist.name], artist.name, self.work.model)
+            prompts = self.work.suite.generated_prompts
+            references = self.work.references[artist.name]
+            subject = MeasuredSet(self.generated, references, artist.name, self.work.model, prompts)
             return generations.measure([name], subject)
         if level == "edit":
             clean_edit = key.clean_edit(self.cell.recipes)

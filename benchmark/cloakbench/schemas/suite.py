@@ -238,6 +238,12 @@ class Suite(_Frozen):
         return [*self.artists, *(self.matching.artists if self.matching else [])]
 
     @property
+    def generated_prompts(self) -> list[str]:
+        """What a mimic is asked for: one text per image that it generates."""
+        filled = [text.format(token=self.token, class_word=self.class_word) for text in self.sampling.prompts]
+        return [prompt for prompt in filled for _ in range(self.sampling.per_prompt)]
+
+    @property
     def calibrated(self) -> list[float]:
         """The targets of quality for which a run seeks strengths; none without `matching`."""
         return self.matching.calibrated if self.matching else []

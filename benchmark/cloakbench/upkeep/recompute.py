@@ -141,7 +141,8 @@ class Recomputer:
         names = [name for name in stated if self._is_generated(name, recipe)]
         pictures = self._read(subject, "generate")
         generated = FeatureImages(pictures, known=self._features(subject) if pictures is None else None)
-        computed = _measure(names, MeasuredSet(generated, FeatureImages(artist.references), record.artist))
+        references, prompts = FeatureImages(artist.references), self.suite.generated_prompts
+        computed = _measure(names, MeasuredSet(generated, references, record.artist, prompts=prompts))
         is_exact = pictures is not None
         return Recomputed(len(computed), _compare(stated, computed, is_exact))
 

@@ -10,6 +10,7 @@ import torch
 from transformers import CLIPTokenizer
 
 from cloakbench.datasets.procedural import scenes, styles
+from cloakbench.models import registry
 from cloakbench.models.mini import architecture, tokenizer
 from cloakbench.models.mini.architecture import MINI_A, MINI_B, MINI_XL, Base
 from cloakbench.models.mini.train import (
@@ -24,6 +25,8 @@ from cloakbench.models.mini.train import (
     perceptual,
     purifier,
     teacher,
+    viewer,
+    viewer_material,
 )
 from cloakbench.models.mini.train.loop import Recipe
 from cloakbench.models.mini.train.pool import Pool
@@ -138,6 +141,13 @@ def _mini_clip(context: StageContext) -> None:
     export.judge(judge.train_judge(pictures, folder, len(learned), context.run), everything, folder, context.weights)
 
 
+def _viewer(context: StageContext) -> None:
+    _export(context)
+    models = [registry.WEIGHTS / "mini-a", context.weights / "mini-a"]
+    material = viewer_material.gather(context.pool("taesd", known_only=False), models, context.run.work / "mimics")
+    viewer.write(viewer.train_viewer(material, context.run), context.weights / "mini-viewer.safetensors")
+
+
 def _vae_c(context: StageContext) -> None:
     export.autoencoder(independent.train_vae(_pictures(context), context.run), context.weights / "mini-vae-c")
 
@@ -159,5 +169,6 @@ STAGES: dict[str, Stage] = {
     "mini-lpips": Stage(_mini_lpips),
     "mini-clip": Stage(_mini_clip),
     "vae-c": Stage(_vae_c),
+    "mini-viewer": Stage(_viewer),
     "export": Stage(_export),
 }

@@ -1,0 +1,117 @@
+"""Batches of mini-viewer's training: groups of one style each, degraded pictures, blends, ruins, mimics' pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from cloakbench.datasets.procedural import styles
+from cloakbench.models.mini.train import ruins
+from cloakbench.models.mini.train.viewer_material import Material, Pictures
+from cloakbench.models.mini.train.viewer_variety import BASES, Recolouring, Restyling, with_colours_of
+
+GROUPS, REFERENCES, OWN = 6, 4, 2
+"""Styles of a step, and of each: pictures that stand for the artist's references, and further ones."""
+DEGRADED, BLENDED, DRAWN_RUINS, PAINTED = 12, 6, 12, 6
+"""Degraded pictures of a step, blends of two styles, drawn ruins; mimics' pictures of each sort, intact and ruined."""
+SAME_COLOURS = 0.5
+"""How often the second style of a pair has the colours of the first, so that colours alone do not tell them apart."""
+_SIDE = 128
+_VISIBLE = 0.1
+"""Root mean square change from which a degradation counts at its full grade."""
+
+
+class Batches:
+    """Draws the batch of a step; the same step gives the same batch."""
+
+    def __init__(self, material: Material, seed: int) -> None:
+        self.material, self.seed = material, seed
+        self._again = {int(row): n for n, row in enumerate(material.reconstructed_rows)}
+        names = np.unique(material.style)
+        self._rows = {int(name): np.flatnonzero(material.style == name) for name in names}
+        self._bases = [name for name in self._rows if styles.STYLES[name].name in BASES]
+
+    def draw(self, step: int) -> Batch:
+        """Returns the batch of a step."""
+        rng = np.random.default_rng([self.seed, step])
+        members = [self._group(rng) for _ in range(GROUPS)]
+        for n in range(0, GROUPS, 2):
+            if rng.random() < SAME_COLOURS:
+                pairs = zip(members[n + 1], members[n], strict=True)
+                members[n + 1] = [with_colours_of(picture, other) for picture, other in pairs]
+        sources = [group[REFERENCES + n % OWN] for n, group in enumerate(members * (DEGRADED // GROUPS))]
+        grades, degraded = [], []
+        for source in sources:
+            grade = float(rng.random())
+            changed = ruins.degraded(source, grade, rng)
+            visible = float(np.sqrt(np.square(changed - source).mean())) / _VISIBLE
+            grades.append(grade * min(1.0, visible))
+            degraded.append(changed)
+        shares = rng.random(BLENDED).astype(np.float32)
+        blended = []
+        for n, share in enumerate(shares):
+            other = members[(n + 1) % GROUPS][-1]
+            blended.append((1 - share) * members[n % GROUPS][-1] + share * other)
+        drawn = [ruins.ruined(self._any(rng), rng) for _ in range(DRAWN_RUINS)]
+        intact = [_varied(picture, rng) for picture in self._some(self.material.intact, rng)]
+        ruined = [_varied(picture, rng) for picture in self._some(self.material.ruined, rng)]
+        flat = [picture for group in members for picture in group]
+        pictures = np.stack([*flat, *degraded, *blended, *drawn, *intact, *ruined])
+        x = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).float()
+        return Batch(x, torch.tensor(grades, dtype=torch.float32), torch.from_numpy(shares))
+
+    def _group(self, rng: np.random.Generator) -> list[ruins.Picture]:
+        """Returns pictures of one style under one change of colours: references first, then further ones."""
+        recolour, restyle = Recolouring.drawn(rng), Restyling.drawn(rng)
+        names = list(self._rows) if restyle.marks is None else self._bases
+        rows = self._rows[int(rng.choice(names))]
+        chosen = rng.choice(rows, REFERENCES + OWN, replace=False)
+        pictures = []
+        for n, row in enumerate(chosen):
+            again = self._again.get(int(row)) if n >= REFERENCES and rng.random() < 0.5 else None
+            picture = self.material.drawn[row] if again is None else self.material.reconstructed[again]
+            pictures.append(_mirrored(restyle(recolour(picture.astype(np.float32) / 255), rng), rng))
+        return pictures
+
+    def _any(self, rng: np.random.Generator) -> ruins.Picture:
+        picture = self.material.drawn[int(rng.integers(len(self.material.drawn)))]
+        return Recolouring.drawn(rng)(picture.astype(np.float32) / 255)
+
+    def _some(self, pictures: Pictures, rng: np.random.Generator) -> list[ruins.Picture]:
+        return [picture.astype(np.float32) / 255 for picture in pictures[rng.integers(len(pictures), size=PAINTED)]]
+
+
+def _mirrored(picture: ruins.Picture, rng: np.random.Generator) -> ruins.Picture:
+    return picture[:, ::-1] if rng.random() < 0.5 else picture
+
+
+def _varied(picture: ruins.Picture, rng: np.random.Generator) -> ruins.Picture:
+    """Returns a mimic's picture with other colours, mirrored or not, in full or cut and enlarged."""
+    picture = _mirrored(Recolouring.drawn(rng)(picture), rng)
+    if rng.random() < 0.5:
+        return picture
+    side = int(rng.integers(80, 128))
+    top, left = rng.integers(0, _SIDE + 1 - side, 2)
+    part = Image.fromarray((picture[top : top + side, left : left + side] * 255).astype(np.uint8))
+    return np.asarray(part.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), np.float32) / 255
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The pictures of a step, in this order: groups, degraded, blended, drawn ruins, mimics' intact, mimics' ruined."""
+
+    pixels: Tensor
+    grades: Tensor
+    """Of the degraded pictures, in [0, 1]; the n-th is made of a picture of group n modulo `GROUPS`."""
+    shares: Tensor
+    """Of the other style in the blends, in [0, 1]; the n-th is of group n and of the next."""
+
+    def split(self, values: Tensor) -> Sequence[Tensor]:
+        """Returns values of all pictures by sort."""
+        sizes = [GROUPS * (REFERENCES + OWN), DEGRADED, BLENDED, DRAWN_RUINS, PAINTED, PAINTED]
+        return values.split(sizes)

@@ -1,0 +1,312 @@
+"""The judge's gates on development artists: `python tests/benchmarks/judge_gates.py [--mimics FOLDER] [--sheet FILE]`.
+
+On a scale on which unseen pictures of the artist have 0 and the base model's pictures 1, for the primary distance of
+`mini` (`imitation-distance`) and for its predecessor (`style-distance`):
+
+1. ruined pictures have at least 0.9: drawn ruins, and what mimics paint after a protection at 32/255;
+2. own pictures degraded in six grades: monotone (Spearman at least 0.95), never below -0.05;
+3. other styles at least 0.9, unseen own pictures at most 0.05, blends and mixtures of both monotone;
+4. ruins, protections and styles that the judge was not trained on pass 1 and 3;
+5. over arms: Spearman with the Gram distance on VGG16 at least 0.8, with KID on Inception at least what those two have
+   with each other; no arm that both put beyond the clean one has a lower distance than it.
+
+`FOLDER` holds what `judge_mimics.py --part development` draws. Gate 5 needs VGG16 (`TORCH_HOME`) and Inception
+(`CLOAKBENCH_ASSETS`); without them it is skipped. Gate 6, a sheet that people sort, is written by `--sheet`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.stats import spearmanr
+
+from cloakbench.datasets.artists import MINI
+from cloakbench.datasets.procedural import styles
+from cloakbench.image_files import read_folder
+from cloakbench.images import Pixels
+from cloakbench.metrics import imitation, judge
+from cloakbench.metrics.generations import style_distances
+from cloakbench.models.mini.train import ruins
+from cloakbench.models.mini.train.viewer_material import cut
+
+MIMICS = Path(__file__).parents[1] / "metrics" / "mimics"
+FLOOR, CLEAN = "floor@0", "clean@0"
+RUINED, OTHER, OWN_MOST, LEAST, MONOTONE = 0.9, 0.9, 0.05, -0.05, 0.95
+GRADES = 6
+SEED = 120
+Distance = Callable[[Sequence[Pixels], Sequence[Pixels]], NDArray[np.float64]]
+"""From pictures and an artist's references to a value per picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One figure and what is wanted of it."""
+
+    gate: int
+    name: str
+    wanted: float
+    measured: float
+    at_most: bool = False
+    worst: str = ""
+    """Whose figure it is, where it is the worst of several."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the figure is as wanted."""
+        return self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Artist:
+    """A development artist: references, and unseen pictures of the same style in two halves."""
+
+    name: str
+    references: list[Pixels]
+    scale: list[Pixels]
+    unseen: list[Pixels]
+
+
+def artists() -> list[Artist]:
+    """Returns all artists that the package ships; none was seen by mini-viewer in training."""
+    loaded = []
+    for folder in sorted(path for path in MINI.iterdir() if path.is_dir()):
+        images = list(read_folder(folder / "images").values())
+        loaded.append(Artist(folder.name, list(read_folder(folder / "references").values()), images[::2], images[1::2]))
+    return loaded
+
+
+def new_distance(images: Sequence[Pixels], references: Sequence[Pixels]) -> NDArray[np.float64]:
+    """Returns `imitation-distance` of each picture."""
+    values = imitation.likeness(imitation.features(images), imitation.features(references)).distance
+    return values.double().numpy()
+
+
+def old_distance(images: Sequence[Pixels], references: Sequence[Pixels]) -> NDArray[np.float64]:
+    """Returns `style-distance` of each picture, the primary distance of `mini` up to version 3."""
+    clip = judge.load()
+    return style_distances(clip.features(images), clip.features(references)).double().numpy()
+
+
+DISTANCES: dict[str, Distance] = {"imitation-distance": new_distance, "style-distance": old_distance}
+
+
+class Scale:
+    """Distances to one artist on which the artist's unseen pictures have 0 and the base model's pictures 1."""
+
+    def __init__(self, artist: Artist, floor: Sequence[Pixels], distance: Distance) -> None:
+        self.artist, self.distance = artist, distance
+        self.own = float(distance(artist.scale, artist.references).mean())
+        self.floor = float(distance(floor, artist.references).mean())
+
+    def __call__(self, images: Sequence[Pixels]) -> float:
+        """Returns the mean over pictures."""
+        value = float(self.distance(images, self.artist.references).mean())
+        return (value - self.own) / (self.floor - self.own)
+
+
+def changed(
+    images: Sequence[Pixels], change: Callable[[ruins.Picture, np.random.Generator], ruins.Picture]
+) -> list[Pixels]:
+    """Returns the pictures after a change, the n-th with the n-th random numbers."""
+    results = []
+    for n, image in enumerate(images):
+        picture = change(image.astype(np.float32) / 255, np.random.default_rng([SEED, n]))
+        results.append(np.rint(picture * 255).astype(np.uint8))
+    return results
+
+
+def drawn_ruins(scales: Sequence[Scale]) -> dict[str, dict[str, float]]:
+    """Returns by kind of ruin and artist the scaled distance of drawn ruins."""
+    values: dict[str, dict[str, float]] = {}
+    for name, ruin in (ruins.RUINS | ruins.HELD_OUT).items():
+        values[name] = {scale.artist.name: scale(changed(scale.artist.unseen, ruin)) for scale in scales}
+    return values
+
+
+def curves(scales: Sequence[Scale]) -> dict[str, NDArray[np.float64]]:
+    """Returns by degradation the scaled distance `[artists, GRADES + 1]` of the own pictures in each grade."""
+    values = {}
+    for name, degrade in (ruins.DEGRADATIONS | ruins.HELD_OUT_DEGRADATIONS).items():
+        rows = []
+        for scale in scales:
+            own, row = scale.artist.scale, [0.0]
+            for grade in range(1, GRADES + 1):
+                share = grade / GRADES
+                row.append(scale(changed(own, lambda x, rng, d=degrade, s=share: d(x, s, rng))))
+            rows.append(row)
+        values[name] = np.array(rows)
+    return values
+
+
+def rank_correlation(x: Sequence[float] | NDArray[np.float64], y: Sequence[float] | NDArray[np.float64]) -> float:
+    """Returns Spearman's correlation, 0 where one side is constant."""
+    value = float(spearmanr(x, y).statistic)
+    return 0.0 if np.isnan(value) else value
+
+
+def gate_ruins(scales: Sequence[Scale], strips: dict[str, dict[str, list[Pixels]]]) -> Iterator[Gate]:
+    """Yields gate 1: each kind of drawn ruin, its mean over artists and its worst artist; each protection at 32/255."""
+    for kind, by_artist in drawn_ruins(scales).items():
+        worst = min(by_artist, key=lambda name: by_artist[name])
+        gate = 4 if kind in ruins.HELD_OUT else 1
+        yield Gate(gate, f"{kind}, mean over artists", RUINED, float(np.mean(list(by_artist.values()))))
+        yield Gate(gate, f"{kind}, worst artist", RUINED, by_artist[worst], worst=worst)
+    for scale in scales:
+        for arm, pictures in strips.get(scale.artist.name, {}).items():
+            protection, _, levels = arm.partition("@")
+            if protection in ("advdm", "anti-dreambooth", "mist", "photoguard") and int(levels) >= 32:
+                gate = 4 if protection in ("anti-dreambooth", "mist") else 1
+                yield Gate(gate, arm, RUINED, scale(pictures), worst=scale.artist.name)
+
+
+def gate_degradations(scales: Sequence[Scale]) -> Iterator[Gate]:
+    """Yields gate 2: by degradation the rank correlation with the grade and the lowest value."""
+    grades = np.arange(GRADES + 1)
+    for kind, rows in curves(scales).items():
+        each = [rank_correlation(grades, row) for row in rows]
+        worst = int(np.argmin(each))
+        lowest = int(rows.min(1).argmin())
+        yield Gate(2, f"{kind}, monotone in the mean", MONOTONE, rank_correlation(grades, rows.mean(0)))
+        yield Gate(2, f"{kind}, monotone, worst artist", MONOTONE, each[worst], worst=scales[worst].artist.name)
+        yield Gate(2, f"{kind}, lowest in the mean", LEAST, float(rows.mean(0).min()))
+        yield Gate(2, f"{kind}, lowest", LEAST, float(rows.min()), worst=scales[lowest].artist.name)
+
+
+def gate_styles(scales: Sequence[Scale]) -> Iterator[Gate]:
+    """Yields gate 3: other artists and training styles, unseen own pictures, blends and mixtures of both."""
+    others = {scale.artist.name: scale.artist.scale for scale in scales}
+    for style in styles.names("training"):
+        others[style] = [styles.paint(style, subject, [SEED, n]) for n, subject in enumerate(("boat", "face"))]
+    by_pair: dict[tuple[str, str], float] = {}
+    own: dict[str, float] = {}
+    blends, mixtures = [], []
+    for n, scale in enumerate(scales):
+        name = scale.artist.name
+        own[name] = scale(scale.artist.unseen)
+        for other, pictures in others.items():
+            if other != name:
+                by_pair[name, other] = scale(pictures)
+        far = scales[(n + 1) % len(scales)].artist.unseen
+        blends.append([scale(blended(scale.artist.unseen, far, share / 6)) for share in range(7)])
+        mixtures.append([scale([*far[:share], *scale.artist.unseen[share:]]) for share in range(len(far) + 1)])
+    lowest, highest = min(by_pair, key=lambda pair: by_pair[pair]), max(own, key=lambda name: own[name])
+    means = {
+        scale.artist.name: np.mean([v for (a, _), v in by_pair.items() if a == scale.artist.name]) for scale in scales
+    }
+    least = min(means, key=lambda name: means[name])
+    yield Gate(3, "other styles, mean over pairs", OTHER, float(np.mean(list(by_pair.values()))))
+    yield Gate(3, "other styles, worst artist", OTHER, float(means[least]), worst=least)
+    yield Gate(3, "other styles, worst pair", OTHER, by_pair[lowest], worst=" by ".join(lowest))
+    yield Gate(3, "own unseen, mean", OWN_MOST, float(np.mean(list(own.values()))), at_most=True)
+    yield Gate(3, "own unseen, worst artist", OWN_MOST, own[highest], at_most=True, worst=highest)
+    for kind, rows in (("blends", blends), ("mixtures", mixtures)):
+        each = [rank_correlation(range(len(row)), row) for row in rows]
+        yield Gate(
+            3, f"{kind}, monotone in the mean", MONOTONE, rank_correlation(range(len(rows[0])), np.mean(rows, 0))
+        )
+        worst = int(np.argmin(each))
+        yield Gate(3, f"{kind}, monotone, worst artist", MONOTONE, each[worst], worst=scales[worst].artist.name)
+
+
+def blended(images: Sequence[Pixels], others: Sequence[Pixels], share: float) -> list[Pixels]:
+    """Returns each picture with `share` of another laid over it."""
+    pairs = zip(images, others, strict=True)
+    return [np.rint((1 - share) * image + share * other).astype(np.uint8) for image, other in pairs]
+
+
+def read_strips(folder: Path) -> dict[str, dict[str, list[Pixels]]]:
+    """Returns what mimics paint, by artist and arm."""
+    strips: dict[str, dict[str, list[Pixels]]] = {}
+    for path in sorted(folder.glob("*/*@*.png")):
+        strips.setdefault(path.parent.name, {})[path.stem] = list(cut(path))
+    return strips
+
+
+def gate_outside(scales: Sequence[Scale], strips: dict[str, dict[str, list[Pixels]]]) -> Iterator[Gate]:
+    """Yields gate 5: agreement over the arms of each artist with distances that know nothing of this project."""
+    from paint_gates import distances
+
+    measures = distances()
+    if len(measures) < 2:
+        return
+    for scale in scales:
+        arms = strips.get(scale.artist.name, {})
+        if len(arms) < 5 or CLEAN not in arms:
+            continue
+        rows = {
+            arm: [scale(p), *(far(p, scale.artist.references) for far in measures.values())] for arm, p in arms.items()
+        }
+        table, name = np.array(list(rows.values())), scale.artist.name
+        for arm, row in rows.items():
+            print(
+                json.dumps(
+                    {"artist": name, "arm": arm, **dict(zip(("D", *measures), np.round(row, 3).tolist(), strict=True))}
+                )
+            )
+        both = rank_correlation(table[:, 1], table[:, 2])
+        yield Gate(5, "Spearman with Gram", 0.8, rank_correlation(table[:, 0], table[:, 1]), worst=name)
+        yield Gate(
+            5, "Spearman with KID, wanted what Gram has", both, rank_correlation(table[:, 0], table[:, 2]), worst=name
+        )
+        clean = np.array(rows[CLEAN])
+        beyond = {arm: row[0] - clean[0] for arm, row in rows.items() if row[1] > clean[1] and row[2] > clean[2]}
+        lowest = min(beyond, key=lambda arm: beyond[arm])
+        share = beyond[lowest] / (rows[FLOOR][0] - clean[0])
+        yield Gate(5, "P of arms that both put beyond clean", 0.0, share, worst=f"{name}, {lowest}")
+
+
+def sheet(scales: Sequence[Scale], strips: dict[str, dict[str, list[Pixels]]], count: int = 60) -> Image.Image:
+    """Returns `count` pictures of all arms sorted by the scaled distance, nearest first, twelve in a row."""
+    rows: list[tuple[float, Pixels]] = []
+    for scale in scales:
+        for pictures in strips.get(scale.artist.name, {}).values():
+            rows += [(scale([picture]), picture) for picture in pictures]
+    rows.sort(key=lambda row: row[0])
+    chosen = [rows[int(n)][1] for n in np.linspace(0, len(rows) - 1, count)]
+    lines = [np.concatenate(chosen[n : n + 12], axis=1) for n in range(0, count, 12)]
+    return Image.fromarray(np.concatenate(lines))
+
+
+def main() -> None:
+    """Prints every figure of both distances as a line of JSON."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--mimics", type=Path, default=MIMICS)
+    words.add_argument("--sheet", type=Path)
+    words.add_argument("--distance", nargs="+", choices=list(DISTANCES), default=list(DISTANCES))
+    words.add_argument("--gates", nargs="+", type=int, default=[1, 2, 3, 5])
+    options = words.parse_args()
+    torch.set_num_threads(1)
+    strips = read_strips(options.mimics)
+    floor = next(arms[FLOOR] for arms in strips.values() if FLOOR in arms)
+    for name in options.distance:
+        scales = [Scale(artist, strips.get(artist.name, {}).get(FLOOR, floor), DISTANCES[name]) for artist in artists()]
+        print(json.dumps({"distance": name, **{s.artist.name: [round(s.own, 3), round(s.floor, 3)] for s in scales}}))
+        parts = {
+            1: lambda s=scales: gate_ruins(s, strips),
+            2: lambda s=scales: gate_degradations(s),
+            3: lambda s=scales: gate_styles(s),
+            5: lambda s=scales: gate_outside(s, strips),
+        }
+        for number in options.gates:
+            for gate in parts[number]():
+                facts = {
+                    "gate": gate.gate,
+                    "name": gate.name,
+                    "measured": round(gate.measured, 3),
+                    "holds": bool(gate.holds),
+                }
+                print(json.dumps({"distance": name, **facts, "worst": gate.worst}), flush=True)
+        if options.sheet and name == "imitation-distance":
+            sheet(scales, strips).save(options.sheet)
+
+
+if __name__ == "__main__":
+    main()
