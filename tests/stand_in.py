@@ -15,6 +15,7 @@ from cloakbench.datasets.procedural import styles
 from cloakbench.models.mini import architecture, tokenizer
 from cloakbench.models.mini.architecture import Base
 from cloakbench.models.mini.perceptual import MiniLPIPS
+from cloakbench.models.mini.viewer import Viewer
 
 SMALL = 32
 BASES = (
@@ -34,6 +35,9 @@ def write(root: Path) -> Path:
         _independent_vae(root / "mini-vae-c")
         _judge(words, root / "mini-clip")
         save_file(MiniLPIPS().state_dict(), root / "mini-lpips.safetensors")
+        viewer = Viewer()
+        viewer.bank.copy_(torch.nn.functional.normalize(torch.randn(viewer.bank.shape), dim=1))
+        save_file(viewer.state_dict(), root / "mini-viewer.safetensors")
     shutil.rmtree(words)
     return root
 
