@@ -39,6 +39,8 @@ LEFT_OUT = (
     "cloakbench.attacks.stage",
     "cloakbench.attacks.stages",
     "cloakbench.metrics.catalogue",
+    "cloakbench.metrics.entries_generations",
+    "cloakbench.metrics.entries_quality",
     "cloakbench.metrics.metric",
     "cloakbench.metrics.weights",
 )

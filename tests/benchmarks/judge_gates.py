@@ -20,6 +20,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import spearmanr
+from torch import Tensor
 
 from cloakbench.datasets.artists import MINI
 from cloakbench.datasets.procedural import styles
 from cloakbench.image_files import read_folder
-from cloakbench.images import Pixels
+from cloakbench.images import Pixels, fit_square
 from cloakbench.metrics import imitation, judge
 from cloakbench.metrics.generations import style_distances
 from cloakbench.models.mini.train import ruins
@@ -42,8 +44,19 @@ FLOOR, CLEAN = "floor@0", "clean@0"
 RUINED, OTHER, OWN_MOST, LEAST, MONOTONE = 0.9, 0.9, 0.05, -0.05, 0.95
 GRADES = 6
 SEED = 120
-Distance = Callable[[Sequence[Pixels], Sequence[Pixels]], NDArray[np.float64]]
-"""From pictures and an artist's references to a value per picture."""
+
+
+Strips = dict[str, dict[str, list[Pixels]]]
+"""What mimics paint, by artist and arm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """A primary distance in two steps, so that references are looked at once."""
+
+    features: Callable[[Sequence[Pixels]], Tensor]
+    compare: Callable[[Tensor, Tensor], Tensor]
+    """From features of pictures and of references to a value per picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +87,36 @@ class Artist:
     unseen: list[Pixels]
 
 
-def artists() -> list[Artist]:
-    """Returns all artists that the package ships; none was seen by mini-viewer in training."""
+def artists(paintings: Path | None = None) -> list[Artist]:
+    """Returns all artists that the package ships, and the painter of a folder of real paintings.
+
+    None was seen by mini-viewer in training. Paintings are cut to squares of 128 pixels.
+    """
     loaded = []
+    if paintings is not None:
+        images = [fit_square(image, 128) for image in read_folder(paintings).values()]
+        loaded.append(Artist("paintings", images[::2], images[1::4], images[3::4]))
     for folder in sorted(path for path in MINI.iterdir() if path.is_dir()):
         images = list(read_folder(folder / "images").values())
         loaded.append(Artist(folder.name, list(read_folder(folder / "references").values()), images[::2], images[1::2]))
     return loaded
 
 
-def new_distance(images: Sequence[Pixels], references: Sequence[Pixels]) -> NDArray[np.float64]:
+def imitation_distances(generated: Tensor, references: Tensor) -> Tensor:
     """Returns `imitation-distance` of each picture."""
-    values = imitation.likeness(imitation.features(images), imitation.features(references)).distance
-    return values.double().numpy()
+    return imitation.likeness(generated, references).distance
 
 
-def old_distance(images: Sequence[Pixels], references: Sequence[Pixels]) -> NDArray[np.float64]:
-    """Returns `style-distance` of each picture, the primary distance of `mini` up to version 3."""
-    clip = judge.load()
-    return style_distances(clip.features(images), clip.features(references)).double().numpy()
+def clip_features(images: Sequence[Pixels]) -> Tensor:
+    """Returns mini-clip's features of pictures."""
+    return judge.load().features(images)
 
 
-DISTANCES: dict[str, Distance] = {"imitation-distance": new_distance, "style-distance": old_distance}
+DISTANCES = {
+    "imitation-distance": Distance(imitation.features, imitation_distances),
+    "style-distance": Distance(clip_features, style_distances),
+}
+"""The primary distance of `mini`, and that of its versions up to 3."""
 
 
 class Scale:
@@ -103,13 +124,20 @@ class Scale:
 
     def __init__(self, artist: Artist, floor: Sequence[Pixels], distance: Distance) -> None:
         self.artist, self.distance = artist, distance
-        self.own = float(distance(artist.scale, artist.references).mean())
-        self.floor = float(distance(floor, artist.references).mean())
+        self._references = distance.features(artist.references)
+        self.own, self.floor = float(self.raw(artist.scale).mean()), float(self.raw(floor).mean())
+
+    def raw(self, images: Sequence[Pixels]) -> NDArray[np.float64]:
+        """Returns the distance of each picture, as it is."""
+        return self.distance.compare(self.distance.features(images), self._references).double().numpy()
+
+    def each(self, images: Sequence[Pixels]) -> NDArray[np.float64]:
+        """Returns each picture's distance on the scale."""
+        return (self.raw(images) - self.own) / (self.floor - self.own)
 
     def __call__(self, images: Sequence[Pixels]) -> float:
-        """Returns the mean over pictures."""
-        value = float(self.distance(images, self.artist.references).mean())
-        return (value - self.own) / (self.floor - self.own)
+        """Returns the mean over pictures on the scale."""
+        return float(self.each(images).mean())
 
 
 def changed(
@@ -121,6 +149,11 @@ def changed(
         picture = change(image.astype(np.float32) / 255, np.random.default_rng([SEED, n]))
         results.append(np.rint(picture * 255).astype(np.uint8))
     return results
+
+
+def graded(degrade: ruins.Degradation, grade: float, picture: ruins.Picture, rng: np.random.Generator) -> ruins.Picture:
+    """Returns a picture degraded by a grade."""
+    return degrade(picture, grade, rng)
 
 
 def drawn_ruins(scales: Sequence[Scale]) -> dict[str, dict[str, float]]:
@@ -140,7 +173,7 @@ def curves(scales: Sequence[Scale]) -> dict[str, NDArray[np.float64]]:
             own, row = scale.artist.scale, [0.0]
             for grade in range(1, GRADES + 1):
                 share = grade / GRADES
-                row.append(scale(changed(own, lambda x, rng, d=degrade, s=share: d(x, s, rng))))
+                row.append(scale(changed(own, partial(graded, degrade, share))))
             rows.append(row)
         values[name] = np.array(rows)
     return values
@@ -152,7 +185,7 @@ def rank_correlation(x: Sequence[float] | NDArray[np.float64], y: Sequence[float
     return 0.0 if np.isnan(value) else value
 
 
-def gate_ruins(scales: Sequence[Scale], strips: dict[str, dict[str, list[Pixels]]]) -> Iterator[Gate]:
+def gate_ruins(scales: Sequence[Scale], strips: Strips) -> Iterator[Gate]:
     """Yields gate 1: each kind of drawn ruin, its mean over artists and its worst artist; each protection at 32/255."""
     for kind, by_artist in drawn_ruins(scales).items():
         worst = min(by_artist, key=lambda name: by_artist[name])
@@ -167,7 +200,7 @@ def gate_ruins(scales: Sequence[Scale], strips: dict[str, dict[str, list[Pixels]
                 yield Gate(gate, arm, RUINED, scale(pictures), worst=scale.artist.name)
 
 
-def gate_degradations(scales: Sequence[Scale]) -> Iterator[Gate]:
+def gate_degradations(scales: Sequence[Scale], _strips: Strips) -> Iterator[Gate]:
     """Yields gate 2: by degradation the rank correlation with the grade and the lowest value."""
     grades = np.arange(GRADES + 1)
     for kind, rows in curves(scales).items():
@@ -180,7 +213,7 @@ def gate_degradations(scales: Sequence[Scale]) -> Iterator[Gate]:
         yield Gate(2, f"{kind}, lowest", LEAST, float(rows.min()), worst=scales[lowest].artist.name)
 
 
-def gate_styles(scales: Sequence[Scale]) -> Iterator[Gate]:
+def gate_styles(scales: Sequence[Scale], _strips: Strips) -> Iterator[Gate]:
     """Yields gate 3: other artists and training styles, unseen own pictures, blends and mixtures of both."""
     others = {scale.artist.name: scale.artist.scale for scale in scales}
     for style in styles.names("training"):
@@ -222,15 +255,15 @@ def blended(images: Sequence[Pixels], others: Sequence[Pixels], share: float) ->
     return [np.rint((1 - share) * image + share * other).astype(np.uint8) for image, other in pairs]
 
 
-def read_strips(folder: Path) -> dict[str, dict[str, list[Pixels]]]:
+def read_strips(folder: Path) -> Strips:
     """Returns what mimics paint, by artist and arm."""
-    strips: dict[str, dict[str, list[Pixels]]] = {}
+    strips: Strips = {}
     for path in sorted(folder.glob("*/*@*.png")):
         strips.setdefault(path.parent.name, {})[path.stem] = list(cut(path))
     return strips
 
 
-def gate_outside(scales: Sequence[Scale], strips: dict[str, dict[str, list[Pixels]]]) -> Iterator[Gate]:
+def gate_outside(scales: Sequence[Scale], strips: Strips) -> Iterator[Gate]:
     """Yields gate 5: agreement over the arms of each artist with distances that know nothing of this project."""
     from paint_gates import distances
 
@@ -263,12 +296,17 @@ def gate_outside(scales: Sequence[Scale], strips: dict[str, dict[str, list[Pixel
         yield Gate(5, "P of arms that both put beyond clean", 0.0, share, worst=f"{name}, {lowest}")
 
 
-def sheet(scales: Sequence[Scale], strips: dict[str, dict[str, list[Pixels]]], count: int = 60) -> Image.Image:
+Figures = Callable[[Sequence[Scale], Strips], Iterator[Gate]]
+GATES: dict[int, Figures] = {1: gate_ruins, 2: gate_degradations, 3: gate_styles, 5: gate_outside}
+"""What yields the figures of a gate; those of gate 4 come with 1 and 3."""
+
+
+def sheet(scales: Sequence[Scale], strips: Strips, count: int = 60) -> Image.Image:
     """Returns `count` pictures of all arms sorted by the scaled distance, nearest first, twelve in a row."""
     rows: list[tuple[float, Pixels]] = []
     for scale in scales:
         for pictures in strips.get(scale.artist.name, {}).values():
-            rows += [(scale([picture]), picture) for picture in pictures]
+            rows += zip(scale.each(pictures).tolist(), pictures, strict=True)
     rows.sort(key=lambda row: row[0])
     chosen = [rows[int(n)][1] for n in np.linspace(0, len(rows) - 1, count)]
     lines = [np.concatenate(chosen[n : n + 12], axis=1) for n in range(0, count, 12)]
@@ -280,6 +318,7 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--mimics", type=Path, default=MIMICS)
     words.add_argument("--sheet", type=Path)
+    words.add_argument("--paintings", type=Path, help="a folder of real paintings by one artist, measured beside")
     words.add_argument("--distance", nargs="+", choices=list(DISTANCES), default=list(DISTANCES))
     words.add_argument("--gates", nargs="+", type=int, default=[1, 2, 3, 5])
     options = words.parse_args()
@@ -287,23 +326,14 @@ def main() -> None:
     strips = read_strips(options.mimics)
     floor = next(arms[FLOOR] for arms in strips.values() if FLOOR in arms)
     for name in options.distance:
-        scales = [Scale(artist, strips.get(artist.name, {}).get(FLOOR, floor), DISTANCES[name]) for artist in artists()]
+        scales = []
+        for artist in artists(options.paintings):
+            scales.append(Scale(artist, strips.get(artist.name, {}).get(FLOOR, floor), DISTANCES[name]))
         print(json.dumps({"distance": name, **{s.artist.name: [round(s.own, 3), round(s.floor, 3)] for s in scales}}))
-        parts = {
-            1: lambda s=scales: gate_ruins(s, strips),
-            2: lambda s=scales: gate_degradations(s),
-            3: lambda s=scales: gate_styles(s),
-            5: lambda s=scales: gate_outside(s, strips),
-        }
-        for number in options.gates:
-            for gate in parts[number]():
-                facts = {
-                    "gate": gate.gate,
-                    "name": gate.name,
-                    "measured": round(gate.measured, 3),
-                    "holds": bool(gate.holds),
-                }
-                print(json.dumps({"distance": name, **facts, "worst": gate.worst}), flush=True)
+        for number, figures in GATES.items():
+            for gate in figures(scales, strips) if number in options.gates else ():
+                facts = {"gate": gate.gate, "name": gate.name, "measured": round(gate.measured, 3)}
+                print(json.dumps({"distance": name, **facts, "holds": gate.holds, "worst": gate.worst}), flush=True)
         if options.sheet and name == "imitation-distance":
             sheet(scales, strips).save(options.sheet)
 

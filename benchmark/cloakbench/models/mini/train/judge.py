@@ -86,8 +86,8 @@ def train_judge(pictures: Pictures, tokenizer_folder: Path, vocabulary: int, run
             text = F.normalize(model.encode_text(texts).float(), dim=-1)
         logits = image @ text.T * model.logit_scale.exp().clamp(max=100)
         of_pair, of_style, of_subject = logits.split([len(drawn), len(alone), len(things)], 1)
-        told = F.cross_entropy(of_style, style[chosen]) + F.cross_entropy(of_subject, subject[chosen])
-        return told + F.cross_entropy(of_pair, which)
+        apart = F.cross_entropy(of_style, style[chosen]) + F.cross_entropy(of_subject, subject[chosen])
+        return apart + F.cross_entropy(of_pair, which)
 
     model.to(memory_format=torch.channels_last)
     average = train(model, RECIPE, loss, run)

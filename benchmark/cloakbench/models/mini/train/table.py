@@ -169,6 +169,6 @@ STAGES: dict[str, Stage] = {
     "mini-lpips": Stage(_mini_lpips),
     "mini-clip": Stage(_mini_clip),
     "vae-c": Stage(_vae_c),
-    "mini-viewer": Stage(_viewer),
+    "mini-viewer": Stage(_viewer, "taesd"),
     "export": Stage(_export),
 }

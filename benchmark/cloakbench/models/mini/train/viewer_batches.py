@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -39,31 +41,49 @@ class Batches:
     def draw(self, step: int) -> Batch:
         """Returns the batch of a step."""
         rng = np.random.default_rng([self.seed, step])
+        members = self._members(rng)
+        grades, degraded = self._degraded(members, rng)
+        shares, blended = self._blended(members, rng)
+        drawn = [ruins.ruined(self._any(rng), rng) for _ in range(DRAWN_RUINS)]
+        intact = [_varied(picture, rng) for picture in self._some(self.material.intact, rng)]
+        ruined = [_varied(picture, rng) for picture in self._some(self.material.ruined, rng)]
+        pictures = np.stack([*chain.from_iterable(members), *degraded, *blended, *drawn, *intact, *ruined])
+        x = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).float()
+        return Batch(x, torch.tensor(grades, dtype=torch.float32), torch.from_numpy(shares))
+
+    def _members(self, rng: np.random.Generator) -> list[list[ruins.Picture]]:
+        """Returns the groups; the second of a pair has the first one's colours in some steps."""
         members = [self._group(rng) for _ in range(GROUPS)]
         for n in range(0, GROUPS, 2):
             if rng.random() < SAME_COLOURS:
-                pairs = zip(members[n + 1], members[n], strict=True)
-                members[n + 1] = [with_colours_of(picture, other) for picture, other in pairs]
-        sources = [group[REFERENCES + n % OWN] for n, group in enumerate(members * (DEGRADED // GROUPS))]
-        grades, degraded = [], []
-        for source in sources:
+                members[n + 1] = list(map(with_colours_of, members[n + 1], members[n]))
+        return members
+
+    def _degraded(
+        self, members: list[list[ruins.Picture]], rng: np.random.Generator
+    ) -> tuple[list[float], list[ruins.Picture]]:
+        """Returns grades and degraded pictures, each of the next group; an invisible change counts for little."""
+        grades: list[float] = []
+        degraded: list[ruins.Picture] = []
+        for n in range(DEGRADED):
+            source = members[n % GROUPS][REFERENCES + n % OWN]
             grade = float(rng.random())
             changed = ruins.degraded(source, grade, rng)
             visible = float(np.sqrt(np.square(changed - source).mean())) / _VISIBLE
             grades.append(grade * min(1.0, visible))
             degraded.append(changed)
+        return grades, degraded
+
+    def _blended(
+        self, members: list[list[ruins.Picture]], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], list[ruins.Picture]]:
+        """Returns the other style's shares, and pictures of each group with one of the next group laid over them."""
         shares = rng.random(BLENDED).astype(np.float32)
-        blended = []
+        blended: list[ruins.Picture] = []
         for n, share in enumerate(shares):
-            other = members[(n + 1) % GROUPS][-1]
-            blended.append((1 - share) * members[n % GROUPS][-1] + share * other)
-        drawn = [ruins.ruined(self._any(rng), rng) for _ in range(DRAWN_RUINS)]
-        intact = [_varied(picture, rng) for picture in self._some(self.material.intact, rng)]
-        ruined = [_varied(picture, rng) for picture in self._some(self.material.ruined, rng)]
-        flat = [picture for group in members for picture in group]
-        pictures = np.stack([*flat, *degraded, *blended, *drawn, *intact, *ruined])
-        x = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).float()
-        return Batch(x, torch.tensor(grades, dtype=torch.float32), torch.from_numpy(shares))
+            own, other = members[n % GROUPS][-1], members[(n + 1) % GROUPS][-1]
+            blended.append((1 - share) * own + share * other)
+        return shares, blended
 
     def _group(self, rng: np.random.Generator) -> list[ruins.Picture]:
         """Returns pictures of one style under one change of colours: references first, then further ones."""

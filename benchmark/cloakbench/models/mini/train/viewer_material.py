@@ -17,8 +17,8 @@ from cloakbench.datasets.procedural import styles
 from cloakbench.models.mini.train import paint
 from cloakbench.models.mini.train.pool import Pool, to_pixels
 
-DRAWN = 2400
-"""Drawn pictures at most."""
+DRAWN, CHUNKS = 2400, 15
+"""Drawn pictures at most, and chunks of the pool that are waited for."""
 RECONSTRUCTED, DECODED, GENERATED = 160, 96, 54
 """Pictures through each autoencoder, of random latents through each, and generations of each base model."""
 REPEATED = 4
@@ -96,7 +96,7 @@ def _to_images(pixels: Tensor) -> Pictures:
 
 def training_pictures(pool: Pool, most: int) -> tuple[Pictures, NDArray[np.int64]]:
     """Returns up to `most` drawn pictures of training styles and the index of each one's style."""
-    pool.follow(0)
+    pool.follow(0, CHUNKS)
     known = [n for n, style in enumerate(styles.STYLES) if style.group == "training"]
     rows = np.flatnonzero(np.isin(pool.labels[0], known))[:most]
     return np.stack([pool.picture(int(row)) for row in rows]), pool.labels[0, rows]
