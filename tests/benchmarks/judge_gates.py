@@ -31,7 +31,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from cloakbench.datasets.artists import MINI
-from cloakbench.datasets.procedural import styles
+from cloakbench.datasets.procedural import scenes, styles
 from cloakbench.image_files import read_folder
 from cloakbench.images import Pixels, fit_square
 from cloakbench.metrics import imitation, judge
@@ -39,10 +39,12 @@ from cloakbench.metrics.generations import style_distances
 from cloakbench.models.mini.train import ruins
 from cloakbench.models.mini.train.viewer_material import cut
 
-MIMICS = Path(__file__).parents[1] / "metrics" / "mimics"
+MIMICS = Path(__file__).parent / "mimics"
 FLOOR, CLEAN = "floor@0", "clean@0"
 RUINED, OTHER, OWN_MOST, LEAST, MONOTONE = 0.9, 0.9, 0.05, -0.05, 0.95
 GRADES = 6
+SAMPLE = 4
+"""Pictures of each artist that are ruined and degraded."""
 SEED = 120
 
 
@@ -79,7 +81,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Artist:
-    """A development artist: references, and unseen pictures of the same style in two halves."""
+    """A development artist: references, and two sets of unseen pictures of the same style."""
 
     name: str
     references: list[Pixels]
@@ -97,8 +99,10 @@ def artists(paintings: Path | None = None) -> list[Artist]:
         images = [fit_square(image, 128) for image in read_folder(paintings).values()]
         loaded.append(Artist("paintings", images[::2], images[1::4], images[3::4]))
     for folder in sorted(path for path in MINI.iterdir() if path.is_dir()):
+        style, subjects = folder.name.replace("-", " "), list(scenes.SUBJECTS)
+        own = [styles.paint(style, subject, [SEED, n]) for n, subject in enumerate(subjects)]
         images = list(read_folder(folder / "images").values())
-        loaded.append(Artist(folder.name, list(read_folder(folder / "references").values()), images[::2], images[1::2]))
+        loaded.append(Artist(folder.name, list(read_folder(folder / "references").values()), own, images))
     return loaded
 
 
@@ -160,7 +164,7 @@ def drawn_ruins(scales: Sequence[Scale]) -> dict[str, dict[str, float]]:
     """Returns by kind of ruin and artist the scaled distance of drawn ruins."""
     values: dict[str, dict[str, float]] = {}
     for name, ruin in (ruins.RUINS | ruins.HELD_OUT).items():
-        values[name] = {scale.artist.name: scale(changed(scale.artist.unseen, ruin)) for scale in scales}
+        values[name] = {scale.artist.name: scale(changed(scale.artist.unseen[:SAMPLE], ruin)) for scale in scales}
     return values
 
 
@@ -170,7 +174,8 @@ def curves(scales: Sequence[Scale]) -> dict[str, NDArray[np.float64]]:
     for name, degrade in (ruins.DEGRADATIONS | ruins.HELD_OUT_DEGRADATIONS).items():
         rows = []
         for scale in scales:
-            own, row = scale.artist.scale, [0.0]
+            own = scale.artist.scale[:SAMPLE]
+            row = [scale(own)]
             for grade in range(1, GRADES + 1):
                 share = grade / GRADES
                 row.append(scale(changed(own, partial(graded, degrade, share))))
@@ -215,7 +220,7 @@ def gate_degradations(scales: Sequence[Scale], _strips: Strips) -> Iterator[Gate
 
 def gate_styles(scales: Sequence[Scale], _strips: Strips) -> Iterator[Gate]:
     """Yields gate 3: other artists and training styles, unseen own pictures, blends and mixtures of both."""
-    others = {scale.artist.name: scale.artist.scale for scale in scales}
+    others = {scale.artist.name: scale.artist.unseen[:SAMPLE] for scale in scales}
     for style in styles.names("training"):
         others[style] = [styles.paint(style, subject, [SEED, n]) for n, subject in enumerate(("boat", "face"))]
     by_pair: dict[tuple[str, str], float] = {}
@@ -324,7 +329,7 @@ def main() -> None:
     options = words.parse_args()
     torch.set_num_threads(1)
     strips = read_strips(options.mimics)
-    floor = next(arms[FLOOR] for arms in strips.values() if FLOOR in arms)
+    floor = strips["swirl"][FLOOR]
     for name in options.distance:
         scales = []
         for artist in artists(options.paintings):

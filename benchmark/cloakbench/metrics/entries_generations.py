@@ -30,9 +30,10 @@ ENTRIES: tuple[Metric, ...] = (
     generation(
         "generations:soundness",
         "share",
-        "How certainly it is an intact picture and no ruin (artefacts, chaos of colours, collapse), by mini-viewer.",
+        "Whether it is a picture at all, by mini-viewer: 1 as intact as the references, 0 as ruins are (artefacts, "
+        "chaos of colours, collapse).",
         False,
-        SHARE | ALONE | {"weights": ("mini-viewer.safetensors",)},
+        SHARE | {"weights": ("mini-viewer.safetensors",)},
     ),
     generation(
         "generations:subject",

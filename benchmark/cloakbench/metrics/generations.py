@@ -74,8 +74,8 @@ def _likeness(subject: MeasuredSet) -> imitation.Likeness:
 
 
 def soundness(subject: MeasuredSet) -> list[float]:
-    """Returns how certainly each generation is an intact picture, in [0, 1], by mini-viewer."""
-    return [float(value) for value in imitation.soundness(subject.generated.features("mini-viewer")).tolist()]
+    """Returns whether each generation is a picture and no ruin, in [0, 1], by mini-viewer; 1 as the references are."""
+    return [float(value) for value in _likeness(subject).soundness.tolist()]
 
 
 def subject(subject: MeasuredSet) -> list[float]:

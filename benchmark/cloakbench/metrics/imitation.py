@@ -32,7 +32,7 @@ class Likeness:
     style: Tensor
     """Likeness of style: 1 as the references are like each other, 0 as the pictures of other styles are."""
     soundness: Tensor
-    """How certainly it is an intact picture."""
+    """Whether it is a picture at all: 1 as intact as the references are, 0 as drawn ruins are."""
 
     @property
     def distance(self) -> Tensor:
@@ -67,12 +67,8 @@ def likeness(generated: Tensor, references: Tensor) -> Likeness:
     if len(references) < LEAST_REFERENCES:
         raise UserError(f"expected at least {LEAST_REFERENCES} references, got {len(references)}", "Give more images.")
     difference = style_difference(generated[:, :-1], references[:, :-1], load().bank)
-    return Likeness((1 - difference).clamp(0, 1), soundness(generated))
-
-
-def soundness(generated: Tensor) -> Tensor:
-    """Returns how certainly each picture is intact, `[N]` in [0, 1]; `generated` as `features` returns it."""
-    return generated[:, -1].sigmoid()
+    soundness = viewer.relative_soundness(generated[:, -1], references[:, -1], load().ruin_level)
+    return Likeness((1 - difference).clamp(0, 1), soundness)
 
 
 def load() -> Viewer:

@@ -23,6 +23,8 @@ BANK = 72
 """Pictures of the training styles whose distance stands for that of any other style."""
 LEAST_CONTRAST = 0.1
 """Least difference between the distance of other styles and the references' own, against a division by nothing."""
+LEAST_REACH, STEEPNESS = 1.5, 8.0
+"""Least distance between the logits of references and of ruins, and how steeply soundness falls between them."""
 _TINY = 1e-4
 
 
@@ -42,6 +44,11 @@ def statistics(maps: Tensor) -> Tensor:
 class Viewer(nn.Module):
     """A small convolutional network; style is read from statistics at every depth, soundness also from the layout."""
 
+    bank: Tensor
+    """Style vectors `[BANK, STYLE_WIDTH]` of pictures of other styles."""
+    ruin_level: Tensor
+    """The mean logit of drawn ruins, a number."""
+
     def __init__(self) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList()
@@ -55,6 +62,7 @@ class Viewer(nn.Module):
         self.layout = nn.Linear(16 * LAYERS[-1][1], 64)
         self.judgement = nn.Sequential(nn.Linear(wide + 64, 64), nn.ReLU(), nn.Linear(64, 1))
         self.register_buffer("bank", torch.zeros(BANK, STYLE_WIDTH))
+        self.register_buffer("ruin_level", torch.tensor(-3.0))
 
     def forward(self, pixels: Tensor) -> View:
         """Returns the view of pictures `[B, 3, 128, 128]` in [0, 1]."""
@@ -89,6 +97,19 @@ def style_difference(style: Tensor, references: Tensor, bank: Tensor) -> Tensor:
     """
     own, other = distance_within(references), distance_to_set(bank, references).mean()
     return (distance_to_set(style, references) - own) / (other - own).clamp(min=LEAST_CONTRAST)
+
+
+def relative_soundness(logits: Tensor, references: Tensor, ruin_level: Tensor) -> Tensor:
+    """Returns how intact pictures are, `[B]` in (0, 1): near 1 as an artist's references are, near 0 as drawn ruins.
+
+    Args:
+        logits: The pictures' logits `[B]`.
+        references: Those of the references `[N]`, which are intact whatever the network makes of an unknown style.
+        ruin_level: That of drawn ruins.
+    """
+    level = references.mean()
+    reach = (level - ruin_level).clamp(min=LEAST_REACH)
+    return torch.sigmoid(STEEPNESS * ((logits - level) / reach + 0.5))
 
 
 def load(path: Path) -> Viewer:

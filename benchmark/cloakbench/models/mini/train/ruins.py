@@ -21,12 +21,12 @@ SIDE = 128
 def _smooth(rng: Rng, sigma: float, channels: int = 3) -> Picture:
     """Returns smooth noise `[128, 128, channels]` of mean 0 and deviation 1; `sigma` is in pixels."""
     field = ndimage.gaussian_filter(rng.standard_normal((SIDE, SIDE, channels)), (sigma, sigma, 0), mode="wrap")
-    return (field / (field.std() + 1e-9)).astype(np.float32)
+    return np.asarray(field / (field.std() + 1e-9), np.float32)
 
 
 def clipped(values: NDArray[np.floating]) -> Picture:
     """Returns values as a picture, bounded to [0, 1]."""
-    return np.clip(values, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(values, 0, 1), np.float32)
 
 
 def pure_noise(_image: Picture, rng: Rng) -> Picture:
@@ -130,7 +130,7 @@ def jpeg(image: Picture, grade: float, _rng: Rng) -> Picture:
     """JPEG of a quality from 60 down to 1."""
     buffer = io.BytesIO()
     Image.fromarray(np.rint(image * 255).astype(np.uint8)).save(buffer, "JPEG", quality=max(1, round(60 * (1 - grade))))
-    return np.asarray(Image.open(buffer), np.float32) / 255
+    return np.asarray(np.asarray(Image.open(buffer)) / 255, np.float32)
 
 
 def scatter(image: Picture, grade: float, rng: Rng) -> Picture:
@@ -138,7 +138,7 @@ def scatter(image: Picture, grade: float, rng: Rng) -> Picture:
     rows, columns = np.mgrid[:SIDE, :SIDE]
     reach = 48 * grade**1.5
     moves = np.rint(rng.uniform(-reach, reach, (2, SIDE, SIDE))).astype(int)
-    return image[(rows + moves[0]) % SIDE, (columns + moves[1]) % SIDE]
+    return np.asarray(image[(rows + moves[0]) % SIDE, (columns + moves[1]) % SIDE], np.float32)
 
 
 def shuffle(image: Picture, grade: float, rng: Rng) -> Picture:

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cloakbench.models.mini.train import ruins
 from cloakbench.models.mini.train.loop import Recipe, train
 from cloakbench.models.mini.train.pool import to_pixels
 from cloakbench.models.mini.train.run import Run
@@ -35,7 +36,7 @@ def loss(view: View, batch: Batch) -> Tensor:
         grades = batch.grades[n::GROUPS]
         pictures = torch.cat([sets[n, REFERENCES:], others, blended[n : n + 1], degraded[n::GROUPS], ruined[0]])
         got = style_difference(pictures, references, bank)
-        own, other, blend, worse, gone = got.split([OWN, len(others), 1, len(grades), DRAWN_RUINS])
+        own, other, blend, worse, gone = torch.split(got, [OWN, len(others), 1, len(grades), DRAWN_RUINS])
         differences.append(own.clamp(min=0).square().mean() + F.relu(1 - other).square().mean())
         differences.append((blend - batch.shares[n]).square().mean() + 0.5 * F.relu(grades - worse).square().mean())
         differences.append(0.5 * F.relu(1 - gone).square().mean())
@@ -85,7 +86,17 @@ def finished(average: Viewer, model: nn.Module, material: Material) -> Viewer:
     for name in np.unique(material.style):
         rows += list(np.flatnonzero(material.style == name)[: BANK // len(np.unique(material.style))])
     average.bank.copy_(average(to_pixels(material.drawn[rows])).style)
+    average.ruin_level.copy_(average(drawn_ruins(material)).soundness.mean())
     return average
+
+
+def drawn_ruins(material: Material) -> Tensor:
+    """Returns ruins of every kind that the training knows, four of each, `[n, 3, 128, 128]`."""
+    pictures = []
+    for n, ruin in enumerate(list(ruins.RUINS.values()) * 4):
+        source = material.drawn[n].astype(np.float32) / 255
+        pictures.append(np.rint(ruin(source, np.random.default_rng([RECIPE.seed, n])) * 255).astype(np.uint8))
+    return to_pixels(np.stack(pictures))
 
 
 def write(model: Viewer, path: Path) -> None:

@@ -118,7 +118,7 @@ def _varied(picture: ruins.Picture, rng: np.random.Generator) -> ruins.Picture:
     side = int(rng.integers(80, 128))
     top, left = rng.integers(0, _SIDE + 1 - side, 2)
     part = Image.fromarray((picture[top : top + side, left : left + side] * 255).astype(np.uint8))
-    return np.asarray(part.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), np.float32) / 255
+    return np.asarray(np.asarray(part.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)) / 255, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +134,4 @@ class Batch:
     def split(self, values: Tensor) -> Sequence[Tensor]:
         """Returns values of all pictures by sort."""
         sizes = [GROUPS * (REFERENCES + OWN), DEGRADED, BLENDED, DRAWN_RUINS, PAINTED, PAINTED]
-        return values.split(sizes)
+        return torch.split(values, sizes)

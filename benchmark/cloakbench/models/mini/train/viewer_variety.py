@@ -43,7 +43,7 @@ class Recolouring:
 
     def __call__(self, picture: Picture) -> Picture:
         """Returns the picture in the other colours."""
-        return np.clip(picture @ self.matrix.T + self.offset, 0, 1).astype(np.float32)
+        return clipped(picture @ self.matrix.T + self.offset)
 
 
 def with_colours_of(picture: Picture, other: Picture) -> Picture:
@@ -55,7 +55,7 @@ def with_colours_of(picture: Picture, other: Picture) -> Picture:
 def _luma(picture: Picture) -> Picture:
     """Returns brightness `[H, W, 1]`, stretched to [0, 1]."""
     grey = picture.mean(-1, keepdims=True)
-    return (grey - grey.min()) / (grey.max() - grey.min() + 1e-3)
+    return np.asarray((grey - grey.min()) / (grey.max() - grey.min() + 1e-3), np.float32)
 
 
 def cells(picture: Picture, value: float, rng: Rng) -> Picture:
@@ -66,7 +66,7 @@ def cells(picture: Picture, value: float, rng: Rng) -> Picture:
     _, near = ndimage.distance_transform_edt(seeds, return_indices=True)
     flat = ndimage.gaussian_filter(picture, (2, 2, 0))[near[0], near[1]]
     if value < 0.5:
-        return flat
+        return clipped(flat)
     rims = ndimage.gaussian_gradient_magnitude((near[0] * SIDE + near[1]).astype(np.float32), 0.6) > 1
     return np.where(rims[..., None], 0.1, flat).astype(np.float32)
 
