@@ -203,8 +203,7 @@ class Stages:
             mimic = work.meter.run("personalise", self._personalise, cell, work.cleaned)
             if mimic.kept:
                 self.store.write_adapter(cell.keys["personalise"], self.environment.env_class, mimic.adapter())
-        plan, words = self.suite.sampling, {"token": self.suite.token, "class_word": self.suite.class_word}
-        prompts = self.suite.generated_prompts
+        plan, prompts = self.suite.sampling, self.suite.generated_prompts
         seeds = self._seeds(cell.artist, cell.seed, "generate", len(prompts))
         work.generated = work.meter.run("generate", sampling.generate, mimic, prompts, seeds, plan)
         work.digests["generate"] = _digests(work.generated)
