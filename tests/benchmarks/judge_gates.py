@@ -76,7 +76,7 @@ class Gate:
     @property
     def holds(self) -> bool:
         """Whether the figure is as wanted."""
-        return self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
+        return bool(self.measured <= self.wanted if self.at_most else self.measured >= self.wanted)
 
 
 @dataclass(frozen=True, slots=True)
