@@ -206,6 +206,15 @@ def test_damaged_features_count_as_absent(old, good_run, later):
     assert [(one.metric, one.records) for one in done.left] == [("precision", 1)]
 
 
+@pytest.mark.finding("B5", "B6")
+def test_what_was_merged_gives_no_values_to_ones_own_records(old, good_run, later):
+    shutil.rmtree(old.root / "features")
+    merge([good_run.store.root], old)
+    done = rescore(str(later), old.root)
+    assert done.written == 0
+    assert [(line.metric, line.records) for line in done.left] == [("precision", len(good_run.cells))]
+
+
 def test_a_new_metric_of_quality_comes_from_the_protected_images(old, good_run, tmp_path):
     path = tmp_path / "quality.toml"
     path.write_text(tiny.TEXT.replace('"psnr", "linf"', '"psnr", "linf", "l2"'))

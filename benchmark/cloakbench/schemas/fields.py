@@ -85,6 +85,10 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._
 """The name of a metric, a stage or a package."""
 Name = Annotated[str, _text(300)]
 """The name of an entry, an artist, an attack or a model."""
+EntryName = Annotated[
+    str, StringConstraints(max_length=300, pattern=r"^[a-z0-9][a-z0-9._-]*(\[[A-Za-z0-9_.+=,-]+\])?$")
+]
+"""The canonical spelling of a protection with its parameters: no letters that look like others."""
 Line = Annotated[str, _text(1000)]
 """One line of text that a stranger wrote, such as a title."""
 Text = Annotated[str, _text(4000, _LINE_ENDS)]

@@ -21,7 +21,7 @@ class _Frozen(BaseModel):
 class ProtectionFacts(_Frozen):
     """Who protected: everything that a board says about an entry."""
 
-    name: fields.Name
+    name: fields.EntryName
     """Entry-point name with parameters, such as `photoguard` or `impasto[base=advdm]`."""
     version: fields.Name
     """Version of the distribution."""

@@ -12,6 +12,7 @@ from pydantic_core import to_json
 
 from cloakbench.errors import UserError
 from cloakbench.files import write_whole
+from cloakbench.schemas import fields
 from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import Record
 from cloakbench.store.reading import Loaded, load
@@ -34,15 +35,15 @@ class _Frozen(BaseModel):
 class MeasuredScore(_Frozen):
     """P under one attack at one operating point."""
 
-    attack: str
+    attack: fields.Name
     kind: PointKind
-    value: float
+    value: fields.FiniteFloat
     """The strength, or the limit of the suite's matching metric."""
-    p: float
-    low: float | None
+    p: fields.FiniteFloat
+    low: fields.FiniteFloat | None
     """Limits of the 95 % interval; none below six artists."""
-    high: float | None
-    artists: int
+    high: fields.FiniteFloat | None
+    artists: fields.Count
 
     @model_validator(mode="before")
     @classmethod
@@ -63,19 +64,19 @@ class MeasuredScore(_Frozen):
 class HistoryPoint(_Frozen):
     """Scores of one version of a protection, in one suite version and environment."""
 
-    suite: str
-    suite_version: int
-    protection: str
-    version: str
-    package: str
+    suite: fields.Identifier
+    suite_version: fields.Count
+    protection: fields.EntryName
+    version: fields.Name
+    package: fields.Name
     """The first 12 digits of the digest of its code."""
-    env_class: str
-    device: str
-    salt: str
+    env_class: fields.Name
+    device: fields.Name
+    salt: fields.Name
     """The first 12 digits of the salt's digest."""
-    measured: str
+    measured: fields.Name
     """Time of its newest record."""
-    cells: int
+    cells: fields.Count
     values: tuple[MeasuredScore, ...]
 
     @property

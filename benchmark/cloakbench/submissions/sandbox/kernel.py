@@ -49,7 +49,9 @@ _TRUNCATE = 1 << 14
 _RIGHTS_BY_VERSION = ((1 << 13) - 1, (1 << 14) - 1, (1 << 15) - 1)
 """Landlock's rights on files by its version: 13 at first, renaming between folders from 2, truncating from 3."""
 _NO_TCP, _SCOPED = 0b11, 0b11
-"""TCP bind and connect (version 4); abstract UNIX sockets and signals to processes outside (version 6)."""
+"""TCP bind and connect (version 4); abstract UNIX sockets and signals to processes outside."""
+SCOPED_FROM = 6
+"""The first version that refuses signals to processes outside."""
 
 
 def _libc() -> ctypes.CDLL:
@@ -97,6 +99,11 @@ def drop_privileges() -> bool:
     return is_without_new and _call(architecture.capset, header, nothing) == 0
 
 
+def landlock_version() -> int:
+    """Returns the version of the kernel's Landlock, below 1 where it has none."""
+    return _call(_LANDLOCK_CREATE, None, 0, 1)
+
+
 def restrict_files(readable: Iterable[Path], writable: Iterable[Path]) -> bool:
     """Restricts this process and its children to some files by Landlock; call it before any thread starts.
 
@@ -109,12 +116,12 @@ def restrict_files(readable: Iterable[Path], writable: Iterable[Path]) -> bool:
     Returns:
         Whether the restriction holds.
     """
-    version = _call(_LANDLOCK_CREATE, None, 0, 1)
+    version = landlock_version()
     if version < 1:
         return False
     rights = _RIGHTS_BY_VERSION[min(version, 3) - 1]
-    attributes = struct.pack("=QQQ", rights, _NO_TCP if version >= 4 else 0, _SCOPED if version >= 6 else 0)
-    size = 24 if version >= 6 else 16 if version >= 4 else 8
+    attributes = struct.pack("=QQQ", rights, _NO_TCP if version >= 4 else 0, _SCOPED if version >= SCOPED_FROM else 0)
+    size = 24 if version >= SCOPED_FROM else 16 if version >= 4 else 8
     rules = _call(_LANDLOCK_CREATE, attributes, size, 0)
     if rules < 0:
         return False
