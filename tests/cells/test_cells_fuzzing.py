@@ -18,8 +18,11 @@ from cloakbench.store import reading
 from cloakbench.store.store import Store
 from cloakbench.upkeep import archive
 from cloakbench.upkeep.adopt import adopt
+from cloakbench.upkeep.gc import clear
 from cloakbench.upkeep.merge import merge
 from cloakbench.upkeep.verify import verify
+from cloakbench_leaderboards.board.board import view
+from cloakbench_leaderboards.scores.evidence import gather
 
 TRICKS = [
     "",
@@ -98,7 +101,7 @@ def attempt(act):
 
 
 def examine(root, source):
-    """Verifies, adopts and merges a source into stores of their own."""
+    """Verifies, adopts and merges a source into stores of their own, and shows what arrived."""
     outside = state(root)
     attempt(lambda: verify(source))
     for name, act in (("adopted", lambda s: adopt(source, None, s)), ("merged", lambda s: merge([source], s))):
@@ -109,6 +112,8 @@ def examine(root, source):
         if any(file.startswith("records/") for file in present):
             assert any(file.startswith("facts/") for file in present), "records and facts arrive together"
             assert reading.load(store.root).damaged == []
+            attempt(lambda store=store: clear(store, dry_run=True))
+            attempt(lambda store=store: view(gather(reading.load(store.root))))
     shutil.rmtree(root / "deep", ignore_errors=True)
     assert state(root) == outside
 

@@ -13,6 +13,7 @@ from cloakbench.metrics.metric import Metric
 from cloakbench.runs.rescore import Left, rescore
 from cloakbench.schemas.record import Record
 from cloakbench.store.store import Store
+from cloakbench.upkeep.merge import merge
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
