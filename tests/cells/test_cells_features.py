@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from cloakbench.metrics import judge
 from cloakbench.metrics.spaces import SPACES
@@ -42,7 +45,16 @@ def test_other_tools_can_read_the_file(tmp_path):
     assert {name: values.dtype for name, values in found.items()} == {"mini-clip": np.float16, "inception": np.float16}
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "renamed network", "other file", "empty"])
+def features_of(values):
+    """A file of a stranger's values whose digest is right."""
+    arrays, networks = {"mini-clip": values}, {"mini-clip": "a" * 64}
+    document = {"networks": networks, "sha256": features._digest(arrays, networks)}
+    return save(arrays, {features.METADATA: json.dumps(document)})
+
+
+@pytest.mark.parametrize(
+    "damage", ["cut", "changed", "renamed network", "other file", "empty", "nested", "other types", "one axis"]
+)
 def test_damage_is_found(tmp_path, damage):
     data = features.pack(KEPT)
     changed = {
@@ -51,6 +63,9 @@ def test_damage_is_found(tmp_path, damage):
         "renamed network": data.replace(b"a" * 64, b"c" * 64),
         "other file": b"PNG and so on, long enough to be read",
         "empty": b"",
+        "nested": (10**5).to_bytes(8, "little") + b"[" * 10**5,
+        "other types": features_of(np.ones((2, 3), np.int64)),
+        "one axis": features_of(np.ones(3, np.float16)),
     }[damage]
     store = Store(tmp_path)
     store.write_features("k" * 64, "here", KEPT)

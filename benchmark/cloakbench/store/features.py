@@ -40,8 +40,11 @@ def unpack(data: bytes) -> dict[str, StoredFeatures]:
         document: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][METADATA])
         networks: dict[str, str] = document["networks"]
         arrays = load(data)
-    except (SafetensorError, KeyError, TypeError) as error:
+    except (SafetensorError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"not a file of features: {error}") from error
+    for values in arrays.values():
+        if values.dtype != np.float16 or values.ndim != 2:
+            raise ValueError(f"expected rows of 16-bit floats, got {values.dtype} with {values.ndim} axes")
     if arrays.keys() != networks.keys() or _digest(arrays, networks) != document["sha256"]:
         raise ValueError("the features do not match their digest")
     return {space: StoredFeatures(arrays[space], networks[space]) for space in sorted(arrays)}

@@ -157,7 +157,7 @@ class Store(StorePaths):
         try:
             manifest: dict[str, Any] = json.loads(path.read_bytes())
             pixels = self._decode([self.image_path(key, env_class, n) for n in range(len(manifest["digests"]))])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise CorruptFile(f"the images in {folder} are damaged", "The stage runs again.") from error
         if [images.digest(p) for p in pixels] != manifest["digests"]:
             raise CorruptFile(f"the images in {folder} do not match their digests", "The stage runs again.")

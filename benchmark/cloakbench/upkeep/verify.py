@@ -32,7 +32,7 @@ SAMPLE = 20
 """How many cells are computed again unless all are asked for."""
 MOST_NAMED = 20
 """Differing numbers of a board that are named one by one."""
-MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+MALFORMED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What computing raises where a record holds other values than a run writes."""
 CLOCK_TOLERANCE = datetime.timedelta(days=1)
 
