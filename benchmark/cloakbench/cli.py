@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -111,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except CycloptsError:
         code = 2
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends what is still waited for
         print("cloakbench: interrupted; finished cells are kept, run again to go on", file=sys.stderr)
         code = 130
     except BrokenPipeError:  # whoever read the output has seen enough

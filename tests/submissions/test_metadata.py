@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cloakbench.errors import BenchmarkError
-from cloakbench.submissions import discovery, environments, package
+from cloakbench.submissions import discovery, environments, package, source_facts
 from cloakbench.submissions.sandbox import bubblewrap, visible
 from cloakbench.system.locations import ENVIRONMENTS_VARIABLE
 from tests.submissions import hostile
@@ -60,6 +60,15 @@ def test_damage_stops_nobody_else(site: Path, name: str, content: bytes) -> None
     assert visible.folders(Path(sys.executable), bubblewrap.environment(Path(os.curdir), "mark"))
     with contextlib.suppress(BenchmarkError):  # in words
         package.package_digest("evil")
+    with contextlib.suppress(BenchmarkError):
+        source_facts.problem(discovery.find("evil"))
+
+
+@pytest.mark.finding("A20")
+@pytest.mark.parametrize("source", ["-" * 200_000 + "1", "a" + ".b" * 100_000, "(" * 300, "\0", "x = 1\xff", "é" * 9])
+def test_source_that_no_parser_can_read_is_refused_in_words(site: Path, source: str) -> None:
+    (site / "evil_module.py").write_text(source, encoding="latin-1")
+    assert "evil" in source_facts.problem(discovery.find("evil"))
 
 
 def test_a_search_path_that_is_empty_shows_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def _roots(offer: Offer) -> dict[str, Path] | None:
     """Returns the folders or single modules that the class may be in, by package; None where they are not found."""
     try:
         roots = importable_roots(offer.distribution)
-    except (OSError, ValueError, AttributeError, TypeError, UserError):  # metadata may be damaged
+    except Exception:  # a package may write anything into its metadata
         return None
     return {root.stem if root.suffix == ".py" else root.name: root for root in roots}
 
@@ -128,8 +128,9 @@ def _parsed(offer: Offer, path: Path) -> ast.Module:
     except SyntaxError as error:
         where = f"{path.name}, line {error.lineno}"
         raise _refused(offer, f"a syntax error in {where}: {error.msg}", "Correct the source.") from error
-    except (OSError, ValueError) as error:
-        raise _refused(offer, f"an unreadable {path.name}: {error}", "Install it again.") from error
+    except (OSError, ValueError, MemoryError, RecursionError) as error:
+        got = f"an unreadable {path.name}: {type(error).__name__}: {error}"
+        raise _refused(offer, got, "Install it again.") from error
 
 
 def _imported_from(module: ast.Module, name: str, path: Path, class_name: str) -> tuple[str, str] | None:
