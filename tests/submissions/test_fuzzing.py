@@ -115,7 +115,7 @@ def examine(data: bytes, order: messages.Load | messages.Protect) -> bool:
     """Gives an order to a worker that answers with `data`; returns whether that is an answer."""
     with speaking(data) as submission:
         try:
-            answer, images = submission._exchange(order, ORIGINALS)
+            answer, images = submission._exchange(order, ORIGINALS, ORIGINALS)
         except SubmissionFault as error:
             return require_clean(error)
     assert [image.shape for image in images] in ([], [image.shape for image in ORIGINALS])
