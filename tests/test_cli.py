@@ -40,7 +40,7 @@ def test_kinds_are_listed_with_name_and_version(cloakbench):
         ("protections", {"identity", "placebo", "random-noise", "photoguard"}),
         ("attacks", {"dreambooth", "lora", "jpeg", "blur", "noise"}),
         ("metrics", {"mini-lpips", "ssim", "psnr", "gmsd", "style-distance", "style-accuracy", "frechet", "kid"}),
-        ("suites", {"mini", "mini-quick", "folder", "painting"}),
+        ("suites", {"mini", "folder-sd", "painting", "editing", "objects", "imitation", "faces", "cartoon"}),
         ("models", {"mini-a", "mini-b", "sd15", "sd21-base", "sd21", "sd15-inpaint"}),
     ],
 )

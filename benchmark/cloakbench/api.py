@@ -66,14 +66,18 @@ def protect(
 
 
 def attack(
-    images: ImageValue | Iterable[ImageValue], countermeasure: str, *, suite: str = "mini", model: str | None = None
+    images: ImageValue | Iterable[ImageValue],
+    countermeasure: str,
+    *,
+    suite: str | None = None,
+    model: str | None = None,
 ) -> list[Pixels]:
     """Returns images cleaned as an attacker would clean them, arrays `[H, W, 3]` of uint8.
 
     Args:
         images: One or several, of any size, as PIL images, arrays, tensors or paths.
         countermeasure: Such as `jpeg`, or a chain such as `noise+impress`.
-        suite: Suite whose settings are used, or path to its TOML file.
+        suite: Suite whose settings are used, or path to its TOML file; by default the one for the model's family.
         model: Alias or folder of a model in place of those that the suite names.
 
     Raises:

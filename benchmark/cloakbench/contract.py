@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +33,16 @@ class Surrogate:
     dtype: torch.dtype
 
 
+class ClipModel(Protocol):
+    """A CLIP model: features of images, with gradients, and of texts."""
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        """Returns unit-length features `[B, d]` of images `[B, 3, H, W]` in [0, 1]."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Returns unit-length features `[N, d]` of texts."""
+
+
 def _seeded() -> torch.Generator:
     import torch
 
@@ -46,6 +56,10 @@ class Request:
     `strength` is in (0, 1]; `epsilon` is the L-infinity budget it stands for, in units of [0, 1] images (the
     suite's largest budget times the strength). `generator` is a seeded CPU generator, the only source of randomness
     allowed. `class_word` says what the images are ("painting"); `captions` has one caption per image.
+
+    `masks` `[B, 1, H, W]` are 1 where the image may be repainted and 0 elsewhere, None where the images have none. What
+    follows is there for protections that name it in `needs`: `class_images` `[N, 3, H, W]` in [0, 1] on the CPU, which
+    the suite's mimic trains with beside the artist's; `models`, further base models by alias; `clip`, the suite's CLIP.
     """
 
     strength: float
@@ -54,6 +68,10 @@ class Request:
     generator: torch.Generator = field(default_factory=_seeded)
     class_word: str = "painting"
     captions: Sequence[str] = ()
+    masks: Tensor | None = None
+    class_images: Tensor | None = None
+    models: Mapping[str, Surrogate] = field(default_factory=dict)
+    clip: ClipModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +104,16 @@ class Entry(ABC):
     paper: ClassVar[str] = ""
     """Address of the paper."""
     licence: ClassVar[str] = ""
-    needs: ClassVar[frozenset[str]] = frozenset()
-    """Of "surrogate", "mask", "gpu": what the entry uses. A declaration, checked for spelling; nothing depends on it
-    today, and every entry is offered the suite's surrogate."""
+    needs: frozenset[str] = frozenset()
+    """What the entry cannot do without; a protection whose need is not met is skipped with the reason.
+
+    `surrogate`; `mask`: `Request.masks`; `class-images`: `Request.class_images`; `clip`: `Request.clip`; `gpu`;
+    `vram:24`: a GPU with 24 GiB; `model:sd21-base`: a further base model by its alias, in `Request.models`. An instance
+    may need more than its class."""
+    surrogates: ClassVar[frozenset[str] | None] = None
+    """Aliases of the models that a protection is prepared for, for one that trains beforehand; None: any."""
+    preparation: ClassVar[str] = ""
+    """Command that prepares it for another model, with `{model}` for the alias."""
     deterministic: ClassVar[bool] = True
     """Whether the same generator state gives the same output on one machine; `cloakbench check` compares two runs."""
 

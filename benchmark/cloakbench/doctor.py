@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from cloakbench import submissions
+from cloakbench import readiness, submissions
 from cloakbench.attacks import catalogue
-from cloakbench.datasets import manifest
+from cloakbench.datasets import manifest, masks
 from cloakbench.datasets.artists import check_option
 from cloakbench.errors import BenchmarkError
 from cloakbench.metrics import weights
@@ -19,6 +20,10 @@ from cloakbench.models import hub, lock, registry
 from cloakbench.models.aliases import ModelFacts
 from cloakbench.schemas.suite import Suite
 from cloakbench.store.store import Store
+from cloakbench.submissions import loading
+from cloakbench.submissions.claims import ask
+from cloakbench.submissions.naming import normalised
+from cloakbench.submissions.sandbox.client import SandboxedSubmission
 from cloakbench.suites import load as suites
 from cloakbench.suites import read
 
@@ -45,10 +50,12 @@ def examine(
 
     Nothing is downloaded. Without `suite`, a hub model that is not here is no fault: the embedded suites need none.
     """
-    checks = [Finding("python", "ok", sys.version.split()[0]), *(_package(name) for name in _PACKAGES), _device()]
+    checks = [Finding("python", "ok", sys.version.split()[0]), *(_package(name) for name in _PACKAGES)]
     wanted = [suites.load(suite)] if suite else [suites.load(name) for name in read.names()]
     if suite:
         check_option(wanted[0], images)
+    device = readiness.find_device()
+    checks += _device(device, wanted[0] if suite else None)
     aliases = {alias for item in wanted for alias in catalogue.models(item)}
     checks += [_model(alias, "missing" if suite else "warning", fetch) for alias in sorted(aliases)]
     checks += [_weights(name) for name in ("mini-clip", "mini-lpips.safetensors", "mini-viewer.safetensors")]
@@ -56,7 +63,8 @@ def examine(
         _metric(name) for item in wanted if suite for name in dict.fromkeys([*item.metrics.every, item.perceptual])
     ]
     checks += [_images(item, images) for item in wanted if suite and item.dataset != "mini"]
-    checks += _protections()
+    reasons = _reasons(wanted[0], images, device, fetch) if suite else {}
+    checks += _protections(reasons)
     return [*checks, _store(store)]
 
 
@@ -67,12 +75,38 @@ def _package(name: str) -> Finding:
         return Finding(name, "missing", "pip install cloakbench")
 
 
-def _device() -> Finding:
+def _device(device: readiness.Device, suite: Suite | None) -> list[Finding]:
+    """Returns what is said of the device: with a suite, whether it is enough for that."""
     import torch
 
-    if torch.cuda.is_available():
-        return Finding("device", "ok", torch.cuda.get_device_name())
-    return Finding("device", "warning", f"no GPU: {torch.get_num_threads()} CPU threads; enough for the mini suites")
+    threads = f"{torch.get_num_threads()} CPU threads"
+    name = threads if device.kind == "cpu" else f"{torch.cuda.get_device_name()}, {device.gib:.0f} GiB"
+    if suite is None:
+        is_gpu = device.kind == "cuda"
+        hint = "" if is_gpu else ", no GPU; enough for the mini suites"
+        return [Finding("device", "ok" if is_gpu else "warning", name + hint)]
+    if refusal := readiness.suite_lacks(suite, device):
+        return [Finding("device", "missing", str(refusal))]
+    warnings = readiness.suite_warnings(suite, device)
+    return [Finding("device", "warning", warning) for warning in warnings] or [Finding("device", "ok", name)]
+
+
+def _reasons(
+    suite: Suite, images: Path | None, device: readiness.Device, fetch: hub.Fetch
+) -> dict[str, readiness.Lack]:
+    """Returns for each installed protection that cannot run on a suite why, by name."""
+    has_masks = any(images.rglob(f"{masks.FOLDER}/*.png")) if images is not None else False
+    claims = {}
+    for offer in submissions.discover().offers:
+        if offer.rivals or normalised(offer.distribution) == loading.CONTROLS:
+            continue
+        worker = SandboxedSubmission(offer.name)
+        try:
+            digest = submissions.package_digest(offer.distribution)
+            claims[offer.name] = ask(offer, submissions.parse(offer.name).identity, digest, worker)
+        except BenchmarkError:  # a run leaves it out and says why
+            continue
+    return readiness.entries_lack(claims, suite, device, has_masks, fetch)
 
 
 def _model(alias: str, absent: State, fetch: hub.Fetch) -> Finding:
@@ -129,11 +163,15 @@ def _metric(name: str) -> Finding:
     return Finding(f"metric {name}", worst, (listed or "needs no weights") + hint)
 
 
-def _protections() -> list[Finding]:
+def _protections(reasons: Mapping[str, readiness.Lack]) -> list[Finding]:
+    """Returns the installed protections, with the reasons of those that cannot run, by name."""
     listing = submissions.discover()
-    checks = [
-        Finding(f"protection {o.name}", "ok", f"{o.distribution} {o.version}") for o in listing.offers if not o.rivals
-    ]
+    checks = []
+    for offer in listing.offers:
+        if offer.name in reasons:
+            checks.append(Finding(f"protection {offer.name}", "warning", str(reasons[offer.name])))
+        elif not offer.rivals:
+            checks.append(Finding(f"protection {offer.name}", "ok", f"{offer.distribution} {offer.version}"))
     for offer in listing.offers:
         if offer.rivals:
             others = ", ".join(offer.rivals)

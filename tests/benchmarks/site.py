@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "leaderboards"))
 import synthetic
 
 from cloakbench.schemas.record import Record
-from cloakbench.schemas.suite import AttackSpec, Matching, SuiteFacts
+from cloakbench.schemas.suite import AttackSpec, SuiteFacts
+from cloakbench.schemas.suite_tables import Matching
 from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards.board.board import view
 from cloakbench_leaderboards.parts import bundles

@@ -60,6 +60,7 @@ def shortened(rule: Path) -> Suite:
             "seeds": seeds,
             "sampling": sampling,
             "dtype": "float32",
+            "gpu_gib": None,
             "perceptual": "mini-lpips",  # LPIPS's weights cannot be had everywhere
             "metrics": metrics,
             "matching": matching,

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import synthetic
 
-from cloakbench.schemas.suite import Matching
+from cloakbench.schemas.suite_tables import Matching
 from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards.board.board import view
 from cloakbench_leaderboards.parts.exports import COLUMNS

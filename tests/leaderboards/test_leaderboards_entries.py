@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import BLUR, FLOOR, JPEG, LORA, PLAIN, arms, record
 
-from cloakbench.schemas.suite import Matching
+from cloakbench.schemas.suite_tables import Matching
 from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards.scores import aggregates, ranking, resolution, standings
 from cloakbench_leaderboards.scores.evidence import Evidence, gather

@@ -8,7 +8,7 @@ import synthetic
 from synthetic import JPEG, PLAIN, arms, record
 
 from cloakbench.schemas.kinds import Status
-from cloakbench.schemas.suite import Matching
+from cloakbench.schemas.suite_tables import Matching
 from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards.board.board import view
 from cloakbench_leaderboards.pages import front

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloakbench.schemas.suite import Matching
+from cloakbench.schemas.suite_tables import Matching
 from cloakbench_leaderboards.scores import matching
 from cloakbench_leaderboards.scores.matching import CalibratedStrength, OperatingPoint, QualityCurve
 

@@ -12,7 +12,8 @@ from synthetic import EDIT, JPEG, LORA, PLAIN, TRANSFER, arms, edited, lost, rec
 
 from cloakbench.schemas.kinds import BudgetKind, Status
 from cloakbench.schemas.record import Record
-from cloakbench.schemas.suite import Matching, Suite
+from cloakbench.schemas.suite import Suite
+from cloakbench.schemas.suite_tables import Matching
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.data import coverage, frames
 from cloakbench_leaderboards.data.selection import select

@@ -14,7 +14,7 @@ from synthetic import JPEG, PLAIN, arms, record
 
 from cloakbench.errors import UserError
 from cloakbench.schemas.kinds import BudgetKind, Status
-from cloakbench.schemas.suite import Matching
+from cloakbench.schemas.suite_tables import Matching
 from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.board import board, view

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from cloakbench.errors import InfrastructureError, SubmissionError, UserError
-from cloakbench.runs import entries
 from cloakbench.schemas.kinds import Status
+from cloakbench.submissions import claims as claims_of
 from cloakbench.submissions.discovery import Offer
 from cloakbench.submissions.guard import SubmissionFault
 from cloakbench.submissions.sandbox import running
@@ -199,11 +199,11 @@ def test_an_entrys_claims_are_asked_once_and_kept(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     offer = Offer("fake", "fake", "1.0", "fake:Fake", "")
     first = fake(monkeypatch, "recoloured")
-    claims = entries.ask_claims(offer, "fake", "digest", first)
+    claims = claims_of.ask(offer, "fake", "digest", first)
     with fake(monkeypatch, "fault_at_load", "{}") as second:
-        assert entries.ask_claims(offer, "fake", "digest", second) == second.claims == claims
+        assert claims_of.ask(offer, "fake", "digest", second) == second.claims == claims
     with fake(monkeypatch, "recoloured") as third:
-        entries.ask_claims(offer, "fake", "digest", third)
+        claims_of.ask(offer, "fake", "digest", third)
         assert fault(third, "recoloured").status is Status.INVALID_OUTPUT
 
 

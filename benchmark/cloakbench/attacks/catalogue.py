@@ -75,6 +75,11 @@ def models(suite: Suite) -> set[str]:
     return {suite.surrogate}.union(*(attack_models(attack, suite) for attack in suite.attacks))
 
 
+def class_images(suite: Suite) -> int:
+    """Returns how many pictures of the class the suite's mimics train with beside the artist's; 0 for none."""
+    return max((int(table.get("class_images", 0)) for table in suite.mimicry.values()), default=0)
+
+
 def check(suite: Suite) -> None:
     """Builds every stage of a suite once; raises UserError where one does not take its parameters."""
     for attack in suite.attacks:

@@ -114,6 +114,12 @@ class Pipeline:
         self._write(record)
         return record
 
+    def skip(self, cell: Cell, reason: str) -> Record:
+        """Returns the record of a cell whose entry cannot run here, after it has been kept."""
+        record = self._record(CellState(cell), Status.SKIPPED, reason, "")
+        self._write(record)
+        return record
+
     def _write(self, record: Record) -> None:
         self.store.write_record(record)
         self.store.mark_own(record.key, record.environment.env_class)

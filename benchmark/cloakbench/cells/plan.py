@@ -43,6 +43,11 @@ class PlannedEntry:
         """How its code is isolated; empty where it runs in the harness."""
         return self.instance.isolation if isinstance(self.instance, SandboxedSubmission) else ""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What a submission says that it needs."""
+        return tuple(self.facts.needs)
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:

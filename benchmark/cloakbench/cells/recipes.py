@@ -135,6 +135,10 @@ class RecipeBuilder:
             perceptual=self.digests.distance or self.digests.perceptual,
             seed=suite.protect_seed,
             dtype=suite.dtype,
+            masks=artist.mask_digests if "mask" in facts.needs and artist.masks else None,
+            class_images=catalogue.class_images(suite) if "class-images" in facts.needs else None,
+            sampling=suite.sampling if "class-images" in facts.needs else None,
+            looked_into={alias: self.digests.models[alias] for alias in facts.looked_into} or None,
         )
 
     def _countermeasure(self, attack: AttackSpec, artist: Artist, before: StageRecipe) -> CleanRecipe | ChainRecipe:

@@ -16,7 +16,7 @@ from cloakbench import images
 from cloakbench.attacks import catalogue
 from cloakbench.attacks.mimicry import sampling
 from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
-from cloakbench.cells import calibration
+from cloakbench.cells import calibration, orders
 from cloakbench.cells.calibration import CalibrationSearch, CalibrationTarget
 from cloakbench.cells.cost import Meter
 from cloakbench.cells.countermeasures import CountermeasureRunner
@@ -33,7 +33,7 @@ from cloakbench.schemas.record import Calibration, Environment, StageCost
 from cloakbench.store import key
 from cloakbench.store.store import CorruptFile, Store
 from cloakbench.submissions import guard
-from cloakbench.submissions.sandbox.client import SandboxedSubmission, SurrogateChoice
+from cloakbench.submissions.sandbox.client import SandboxedSubmission
 from cloakbench.system import memory
 
 _log = logging.getLogger(__name__)
@@ -158,16 +158,11 @@ class Stages:
         if entry.instance is None or entry.facts.role is Role.IDENTITY:
             return list(artist.images)
         suite = self.suite
-        order = guard.Order(
-            strength=strength,
-            budget_255=suite.budget_255,
-            seed=suite.protect_seed,
-            class_word=suite.class_word,
-            captions=artist.captions,
-        )
+        device = str(self.device)
+        order = orders.order(suite, entry, strength, artist, device)
         if isinstance(entry.instance, SandboxedSubmission):
-            model = SurrogateChoice.at(suite.surrogate, str(self.device), suite.dtype, suite.perceptual)
-            protected = entry.instance.protect(artist.images, order, model)
+            surrogate, *further = orders.models(suite, entry, device)
+            protected = entry.instance.protect(artist.images, order, surrogate, further)
             meter.add_process(entry.instance.busy_s, entry.instance.peak_bytes)
             return list(protected.images)
         call = order.with_surrogate(self.model(suite.surrogate).surrogate(self.perceptual))

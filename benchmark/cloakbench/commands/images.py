@@ -50,7 +50,7 @@ def clean(
     *,
     in_: Annotated[Path, Parameter(name="--in")],
     out: Path,
-    suite: str = "mini",
+    suite: str | None = None,
     model: str | None = None,
     json: Flag = False,
 ) -> int:
@@ -60,7 +60,8 @@ def clean(
         name: The countermeasure, such as `jpeg`, or a chain such as `noise+impress`.
         in_: Folder of images.
         out: Folder for the cleaned PNGs.
-        suite: Suite whose settings are used, or path to a TOML file.
+        suite: Suite whose settings are used, or path to a TOML file; `mini` by default, `folder-sd` with a --model of
+            Stable Diffusion.
         model: Model alias (or folder in diffusers layout) instead of the one that the suite names for it.
         json: Print a list of objects with file and measured change.
     """
@@ -79,8 +80,8 @@ def mimic(
     in_: Annotated[Path, Parameter(name="--in")],
     out: Path,
     prompt: Many,
-    suite: str = "mini",
-    model: str = "mini-a",
+    suite: str | None = None,
+    model: str | None = None,
     count: int = 4,
     seed: int = 0,
     json: Flag = False,
@@ -92,8 +93,9 @@ def mimic(
         in_: Folder of images; their central squares are learned.
         out: Folder for the generated PNGs.
         prompt: What to generate, such as `a painting of a boat in the style of {token}`.
-        suite: Suite whose settings are used, or path to a TOML file.
-        model: Model alias (or folder in diffusers layout) that learns.
+        suite: Suite whose settings are used, or path to a TOML file; `mini` by default, `folder-sd` with a --model of
+            Stable Diffusion.
+        model: Model alias (or folder in diffusers layout) that learns; by default the suite's surrogate.
         count: Images per prompt.
         seed: Another seed gives other images.
         json: Print a list of objects with file and prompt.

@@ -49,7 +49,7 @@ def plan(
         whole: Plan for all cells, as if the store were empty.
         json: Print one object.
     """
-    session = planned(Choice(suite, protection or (), images, only or (), limit, model, salt_file), store)
+    session = planned(Choice(suite, protection or (), images, only or (), limit, model, None, salt_file), store)
     from cloakbench.runs.forecast import forecast
 
     estimate = forecast(session, workers, device, whole)
@@ -61,6 +61,7 @@ def to_lines(estimate: Forecast) -> Iterator[str]:
     """Yields the lines of a plan: a table by stage, sums, what is unknown, where the figures are from."""
     where = f"{estimate.device} with {estimate.threads} thread{'s' * (estimate.threads > 1)}"
     yield f"{estimate.suite} {estimate.version} on {where}: {estimate.missing} of {estimate.cells} cells to run"
+    yield from estimate.lacks
     if estimate.missing:
         yield from _columns([HEADER, *(_row(line) for line in estimate.lines)])
         yield from _sums(estimate)

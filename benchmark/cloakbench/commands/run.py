@@ -17,7 +17,6 @@ from cloakbench.store.running import is_running
 from cloakbench.system.locations import default_store
 
 if TYPE_CHECKING:
-    from cloakbench.execute.time_limit import Deadline
     from cloakbench.runs.session import Session
     from cloakbench.schemas.suite import Suite
 
@@ -37,6 +36,7 @@ def run(
     executor: Kind | None = None,
     workers: int | None = None,
     address: str | None = None,
+    device: Literal["cpu", "cuda"] | None = None,
     keep: Literal["images"] | None = None,
     dry_run: Flag = False,
     json: Flag = False,
@@ -57,34 +57,30 @@ def run(
         executor: `inline` is this process, `local` several here, `ray` a cluster; by default as workers and GPUs ask.
         workers: Processes that run cells side by side, each with the suite's threads or a GPU of its own.
         address: Address of a running Ray cluster, for `--executor ray`; by default Ray is started on this machine.
+        device: `cpu` or `cuda`; by default a GPU. A suite that needs one starts on a CPU only where that is asked for.
         keep: `images` keeps every generated image.
         dry_run: Say what would run, and run nothing.
         json: Print the result as JSON.
     """
     options = ExecutorOptions(executor, workers, address)
-    session = planned(Choice(suite, protection or (), images, only or (), limit, model, salt_file, attack or ()), store)
-    deadline = _deadline(session, time_limit)
+    chosen = Choice(suite, protection or (), images, only or (), limit, model, device, salt_file, attack or ())
+    session = planned(chosen, store)
     plan: dict[str, object] = {"cells": len(session.cells), "store": str(session.store.root)}
     if dry_run:
         return print_values({**plan, "missing": len(session.missing())}, json)
-    ran, failed = _run(session, options, keep == "images", deadline)
+    ran, failed = _run(session, options, keep == "images", time_limit)
     if not json:
         _print_end(session, store)
     print_values({**plan, "ran": ran, "failed": failed}, json)
     return FAULTS if failed else 0
 
 
-def _deadline(session: Session, time_limit: str | None) -> Deadline | None:
-    """Returns until when cells may start; None without a limit."""
-    from cloakbench.runs.forecast import within
-
-    return within(session, time_limit)
-
-
-def _run(session: Session, options: ExecutorOptions, keeps_images: bool, deadline: Deadline | None) -> tuple[int, int]:
+def _run(session: Session, options: ExecutorOptions, keeps_images: bool, time_limit: str | None) -> tuple[int, int]:
     """Runs the missing cells and returns how many ran, and how many have no good record."""
     from cloakbench.runs import session as sessions
+    from cloakbench.runs.forecast import within
 
+    deadline = within(session, time_limit)
     progress.say(f"{len(session.missing())} of {len(session.cells)} cells are missing; Ctrl-C keeps finished ones")
     executor = choose(options, session, keeps_images)
     outcomes = sessions.run(session, executor, keep_images=keeps_images, time_limit=deadline)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cloakbench.datasets import masks
 from cloakbench.errors import UserError
 from cloakbench.image_files import is_hidden, is_picture
 from cloakbench.user_files import read_text
@@ -58,10 +59,11 @@ def local(folder: Path, artists: Collection[str]) -> dict[str, list[Painting]]:
 
 
 def _picture_paths(folder: Path) -> Iterator[Path]:
-    """Yields the picture files below a folder; hidden and system folders are not entered."""
+    """Yields the picture files below a folder; hidden and system folders, and those of masks, are passed over."""
     for path in folder.rglob("*"):
         is_passed_over = any(is_hidden(parent) for parent in path.relative_to(folder).parents if parent.name)
-        if is_picture(path) and not path.is_dir() and not is_passed_over:
+        is_mask = path.parent.name == masks.FOLDER
+        if is_picture(path) and not path.is_dir() and not is_passed_over and not is_mask:
             yield path
 
 

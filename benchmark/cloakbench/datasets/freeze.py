@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cloakbench import image_files, images
-from cloakbench.datasets import collection, manifest, selection
+from cloakbench.datasets import collection, manifest, masks, selection
 from cloakbench.datasets.collection import Painting, Rows
 from cloakbench.datasets.manifest import Manifest, ManifestImage, Role
 from cloakbench.datasets.selection import SelectionRule
@@ -34,7 +34,7 @@ class _Usable(NamedTuple):
 
 
 def freeze(suite: Suite, source: str, target: Path, rows: Callable[[], Rows] = collection.hub_rows) -> Manifest:
-    """Copies the images that the suite's rule chooses into a folder and writes their manifest.
+    """Copies the images that the suite's rule chooses, and their masks, into a folder and writes their manifest.
 
     The same files give the same manifest, whatever their names and folders. Pictures with equal pixels are
     chosen once; a picture that lies in the folders of two artists is not chosen.
@@ -90,6 +90,9 @@ def _freeze(suite: Suite, rule: SelectionRule, source: Path, target: Path) -> Ma
             role: Role = "protect" if number < rule.protect else "reference"
             file = f"{artist}/{usable.digest[:16]}{usable.painting.path.suffix.lower()}"
             write_whole(target / file, usable.data)
+            mask = masks.path_of(usable.painting.path)
+            if mask.is_file():
+                write_whole(masks.path_of(target / file), read_bytes(mask))
             caption = _with_token(usable.painting.caption) if role == "protect" else ""
             items.append(
                 ManifestImage(
@@ -146,6 +149,9 @@ def _usable(rule: SelectionRule, by_digest: dict[str, Painting], excluded: Set[s
     """Yields the pictures that the rule may choose, equal ones once; a warning names a file that cannot be used."""
     pixels_digests = set(excluded)
     for digest, painting in sorted(by_digest.items()):
+        if rule.needs_masks and not masks.path_of(painting.path).is_file():
+            _log.warning("not chosen: %s has no mask", painting.path)
+            continue
         data = read_bytes(painting.path)
         try:
             pixels = image_files.decode(data)

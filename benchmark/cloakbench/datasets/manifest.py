@@ -59,9 +59,10 @@ class Chosen(NamedTuple):
 
 def how_to_get(suite: Suite) -> str:
     """Returns in words how to make the folder that a suite needs."""
+    source = selection.load(suite.selection).collection
     return (
-        f"`cloakbench dataset freeze {suite.name} --from WIKIART --out FOLDER` makes it; "
-        "then add --images FOLDER. WIKIART is a folder of the collection, or huggan/wikiart."
+        f"`cloakbench dataset freeze {suite.name} --from {source.split()[0]} --out FOLDER` makes it; "
+        f"then add --images FOLDER. {source}"
     )
 
 

@@ -16,6 +16,11 @@ FOLDER = "masks"
 HINT = f"Put a PNG of each image's name and size into a folder `{FOLDER}` beside them: 255 is repainted, 0 is kept."
 
 
+def path_of(file: Path) -> Path:
+    """Returns where the mask of an image file is, whether it is there or not."""
+    return file.parent / FOLDER / f"{file.stem}.png"
+
+
 def beside(files: Sequence[Path], size: int) -> tuple[Pixels, ...]:
     """Returns a mask `[size, size]` of 0 and 255 for each image file, or none at all where no folder `masks` is there.
 
@@ -28,7 +33,7 @@ def beside(files: Sequence[Path], size: int) -> tuple[Pixels, ...]:
 
 
 def _of(file: Path, size: int) -> Pixels:
-    path = file.parent / FOLDER / f"{file.stem}.png"
+    path = path_of(file)
     if not path.exists():
         raise UserError(f"expected a mask at {path}, got none", HINT)
     mask, image = read_image(path), read_image(file)

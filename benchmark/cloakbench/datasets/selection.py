@@ -30,6 +30,10 @@ class SelectionRule(BaseModel):
     """Pixels of the shorter side; smaller images are passed over."""
     most_ratio: float = Field(ge=1)
     """Longer side over shorter side; longer images are passed over, because a square crop would lose most of them."""
+    needs_masks: bool = False
+    """Whether an image without a mask is passed over."""
+    collection: str = "WIKIART is a folder of the collection, or huggan/wikiart."
+    """What `dataset freeze` takes the images from; its first word stands for it in commands."""
     artists: dict[str, str] = Field(min_length=1)
     """Artists by the collection's name for them, each with who chose it."""
 

@@ -11,47 +11,53 @@ from cloakbench.attacks import catalogue
 from cloakbench.attacks.stage import StageFacts
 from cloakbench.errors import UserError
 from cloakbench.folders import images as folder_images
-from cloakbench.folders import outputs
+from cloakbench.folders import outputs, settings
 from cloakbench.folders.images import Changed
 from cloakbench.images import Pixels, encode, measure_budget
 from cloakbench.schemas.suite import Scalar, Suite
-from cloakbench.suites import load as suites
 
 if TYPE_CHECKING:
     from cloakbench.attacks.context import Context
 
 
-def clean_images(name: str, pixels: Sequence[Pixels], suite: str = "mini", model: str | None = None) -> list[Pixels]:
+def clean_images(
+    name: str, pixels: Sequence[Pixels], suite: str | None = None, model: str | None = None
+) -> list[Pixels]:
     """Returns images cleaned by a countermeasure with the settings of a suite.
 
     Args:
         name: A countermeasure, or a chain such as `noise+impress`.
         pixels: Images `[H, W, 3]` of any size.
-        suite: Name of the suite, or path to its TOML file.
+        suite: Name of the suite, or path to its TOML file; by default the one for the model's family.
         model: Alias or folder of a model in place of each base model that the suite names.
 
     Raises:
-        UserError: A name is unknown, or the suite has no settings for the countermeasure.
+        UserError: A name is unknown, the suite has no settings for the countermeasure or is for another family of
+            models, or not even one image at a time fits into memory.
     """
-    loaded_suite = suites.load(suite)
+    loaded_suite = settings.choose_suite(suite, model)
     chain = catalogue.chain(name)
     stages = [(facts, _settings(facts, loaded_suite, model)) for facts in chain]
     context = _context(loaded_suite, len(pixels))
-    cleaned = list(pixels)
-    for (facts, settings), turn in zip(stages, catalogue.turns(chain), strict=True):
-        seeds = range(turn * len(cleaned), (turn + 1) * len(cleaned))
-        cleaned = facts.build(settings).apply(cleaned, replace(context, seeds=seeds))
-    return cleaned
+
+    def clean() -> list[Pixels]:
+        cleaned = list(pixels)
+        for (facts, values), turn in zip(stages, catalogue.turns(chain), strict=True):
+            seeds = range(turn * len(cleaned), (turn + 1) * len(cleaned))
+            cleaned = facts.build(values).apply(cleaned, replace(context, seeds=seeds))
+        return cleaned
+
+    return settings.within_memory(clean)
 
 
-def clean_folder(name: str, source: Path, target: Path, suite: str, model: str | None) -> list[Changed]:
+def clean_folder(name: str, source: Path, target: Path, suite: str | None, model: str | None) -> list[Changed]:
     """Writes a cleaned PNG for every image of a folder.
 
     Args:
         name: A countermeasure or a chain.
         source: Folder of images.
         target: Folder for the PNGs.
-        suite: Suite whose settings are used.
+        suite: Suite whose settings are used; by default the one for the model's family.
         model: Model in place of those that the suite names.
 
     Returns:
@@ -61,7 +67,7 @@ def clean_folder(name: str, source: Path, target: Path, suite: str, model: str |
         UserError: A name, an image or a folder is wrong; nothing is written.
     """
     folder_images.check_source(source, target)
-    loaded_suite = suites.load(suite)
+    loaded_suite = settings.choose_suite(suite, model)
     for facts in catalogue.chain(name):
         _settings(facts, loaded_suite, model)
     originals = folder_images.read(source)
@@ -78,17 +84,23 @@ def _settings(facts: StageFacts, suite: Suite, model: str | None) -> dict[str, S
             f"expected a countermeasure that suite {suite.name!r} has settings for ({choices}), got {facts.name!r}",
             "Choose another, or give a suite file of your own with --suite.",
         )
-    settings = catalogue.settings(facts, suite)
-    return settings | ({"model": model} if model and settings.get("model") else {})
+    values = catalogue.settings(facts, suite)
+    return values | ({"model": model} if model and values.get("model") else {})
 
 
 def _context(suite: Suite, count: int) -> Context:
     import torch
 
     from cloakbench.attacks.context import Context
+    from cloakbench.metrics import perceptual
     from cloakbench.models import loader
+    from cloakbench.models.loader import BaseModel
 
     device = torch.device(loader.default_device())
+    dtype = settings.precision(suite, device.type)
+
+    def load(alias: str) -> BaseModel:
+        return loader.load(alias, str(device), dtype)
+
     captions = [f"a {suite.class_word}"] * count
-    distance = loader.mini_lpips(device)
-    return Context(range(count), captions, lambda alias: loader.load(alias, str(device)), distance, device)
+    return Context(range(count), captions, load, perceptual.distance(suite.perceptual, device), device, dtype)

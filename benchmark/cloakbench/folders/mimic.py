@@ -9,11 +9,10 @@ from pathlib import Path
 from cloakbench.attacks import catalogue
 from cloakbench.errors import UserError
 from cloakbench.folders import images as folder_images
-from cloakbench.folders import outputs
+from cloakbench.folders import outputs, settings
 from cloakbench.images import Pixels, encode, fit_square, to_tensor
 from cloakbench.models import registry
 from cloakbench.schemas.suite import Suite
-from cloakbench.suites import load as suites
 
 ADAPTER = "adapter.safetensors"
 
@@ -23,14 +22,15 @@ class MimicOptions:
     """How images are imitated; raises UserError for a count below 1.
 
     Attributes:
-        suite: Name of the suite whose settings are used, or path to its TOML file.
-        model: Alias or folder of the model that learns.
+        suite: Name of the suite whose settings are used, or path to its TOML file; by default the one for the model's
+            family.
+        model: Alias or folder of the model that learns; by default the surrogate of the suite.
         count: Images per prompt.
         seed: Seed of the training and of the first image.
     """
 
-    suite: str = "mini"
-    model: str = "mini-a"
+    suite: str | None = None
+    model: str | None = None
     count: int = 4
     seed: int = 0
 
@@ -73,21 +73,24 @@ def mimic_images(name: str, pixels: Sequence[Pixels], prompts: Sequence[str], op
     Raises:
         UserError: A name is unknown, the suite has no settings for the mimicry, or a prompt has another placeholder.
     """
-    suite = suites.load(options.suite)
+    suite = settings.choose_suite(options.suite, options.model)
+    model = options.model or suite.surrogate
     texts = _texts(name, prompts, suite, options.count)
     from cloakbench.attacks.mimicry import sampling
     from cloakbench.attacks.mimicry.personalised import TrainingSet
     from cloakbench.models import loader
 
-    base = loader.load(options.model, loader.default_device())
-    size = registry.find(options.model).image_size
+    device = loader.default_device()
+    base = loader.load(model, device, settings.precision(suite, device))
+    size = registry.find(model).image_size
     captions = [suite.caption.format(token=suite.token)] * len(pixels)
     squares = to_tensor(fit_square(whole, size) for whole in pixels)
     data = TrainingSet(squares, captions, suite.token, suite.class_word, suite.sampling)
     facts = catalogue.find("mimicry", name)
-    mimic = facts.build(catalogue.settings(facts, suite)).personalise(base, data, options.seed)
+    stage = facts.build(catalogue.settings(facts, suite))
+    mimic = settings.within_memory(lambda: stage.personalise(base, data, options.seed))
     seeds = range(options.seed, options.seed + len(texts))
-    generated = sampling.generate(mimic, texts, seeds, suite.sampling)
+    generated = settings.within_memory(lambda: sampling.generate(mimic, texts, seeds, suite.sampling))
     return Generated(tuple(texts), tuple(generated), mimic.adapter() if mimic.kept else None)
 
 
@@ -110,7 +113,7 @@ def mimic_folder(
         UserError: A name, a prompt, an image or a folder is wrong; nothing is trained.
     """
     folder_images.check_source(source, target)
-    texts = _texts(name, prompts, suites.load(options.suite), options.count)
+    texts = _texts(name, prompts, settings.choose_suite(options.suite, options.model), options.count)
     originals = folder_images.read(source)
     names = [f"{number:03d}.png" for number in range(len(texts))]
     outputs.check(target, [*names, ADAPTER], "mimic")

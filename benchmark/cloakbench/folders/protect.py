@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from cloakbench import progress, submissions
 from cloakbench.errors import UserError
-from cloakbench.folders import images, outputs
+from cloakbench.folders import images, outputs, settings
 from cloakbench.folders.images import Changed
 from cloakbench.images import Pixels
+from cloakbench.suites import load as suites
 
 if TYPE_CHECKING:
     from cloakbench.submissions.guard import Protected
@@ -56,7 +57,7 @@ def protect_images(name: str, pixels: Sequence[Pixels], options: ProtectOptions)
         options: Strength, budget, model and seed.
 
     Raises:
-        UserError: The protection or the model is unknown.
+        UserError: The protection or the model is unknown, or the protection needs what is not here.
         SubmissionError: The protection broke its contract.
     """
     return _protector(name, options)(pixels)
@@ -65,22 +66,32 @@ def protect_images(name: str, pixels: Sequence[Pixels], options: ProtectOptions)
 def _protector(name: str, options: ProtectOptions) -> Callable[[Sequence[Pixels]], Protected]:
     """Returns what protects images, with the protection and the model loaded."""
     submissions.find(submissions.parse(name).name)  # before the models' libraries are imported, which takes seconds
-    from cloakbench.models import loader
+    from cloakbench import readiness
+    from cloakbench.metrics import clips, perceptual
+    from cloakbench.models import loader, registry
     from cloakbench.submissions import guard
 
-    protection = submissions.load(name).instance
-    surrogate = loader.load(options.model, loader.default_device()).surrogate()
+    loaded, suite, device = submissions.load(name), suites.for_model(options.model), loader.default_device()
+    on_model = suite.model_copy(update={"surrogate": options.model})
+    lack = readiness.entry_lacks(loaded.identity, loaded.claims(), on_model, readiness.find_device(), False)
+    if lack is not None:
+        raise UserError(lack.reason, lack.remedy)
+    base = loader.load(options.model, device, settings.precision(suite, device))
+    surrogate = base.surrogate(perceptual.distance(suite.perceptual, device))
+    clip_name = clips.name_for(registry.family(options.model))
+    clip = clips.load(clip_name, device) if "clip" in loaded.instance.needs else None
 
     def protect(pixels: Sequence[Pixels]) -> Protected:
         call = guard.Call(
             strength=options.strength,
             budget_255=options.budget_255,
             surrogate=surrogate,
+            clip_model=clip,
             seed=options.seed,
             class_word=options.class_word,
             captions=(f"a {options.class_word}",) * len(pixels),
         )
-        return guard.run(protection, pixels, call)
+        return guard.run(loaded.instance, pixels, call)
 
     return protect
 

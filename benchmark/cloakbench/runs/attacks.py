@@ -8,10 +8,10 @@ from pathlib import Path
 from cloakbench import submissions
 from cloakbench.attacks import catalogue
 from cloakbench.errors import UserError
-from cloakbench.runs.entries import ask_claims
 from cloakbench.schemas.external import AttackPackage, ExternalAttack
 from cloakbench.schemas.suite import AttackSpec, Suite
 from cloakbench.submissions import EntryKind
+from cloakbench.submissions.claims import ask
 from cloakbench.submissions.sandbox.client import SandboxedSubmission
 
 
@@ -34,7 +34,7 @@ def _external(spelling: str, suite: Suite, store: Path) -> ExternalAttack:
     offer = submissions.find(submissions.parse(spelling).name, kind=EntryKind.COUNTERMEASURE)
     digest = submissions.package_digest(offer.distribution)
     worker = SandboxedSubmission(spelling, hidden=[store], kind=EntryKind.COUNTERMEASURE)
-    claims = ask_claims(offer, spelling, digest, worker)
+    claims = ask(offer, spelling, digest, worker)
     plain = _plain(suite)
     package = AttackPackage(
         spelling=spelling,

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from cloakbench import submissions
 from cloakbench.cells.plan import FLOOR, PlannedEntry
 from cloakbench.errors import BenchmarkError
 from cloakbench.families import Family
-from cloakbench.files import write_whole
+from cloakbench.metrics import clips
 from cloakbench.schemas.kinds import Role
+from cloakbench.schemas.suite import Suite
 from cloakbench.submissions import loading
-from cloakbench.submissions.discovery import Offer
+from cloakbench.submissions.claims import ask
 from cloakbench.submissions.loading import Claims
 from cloakbench.submissions.naming import normalised
-from cloakbench.submissions.sandbox.client import SandboxedSubmission
-from cloakbench.system import locations
+from cloakbench.submissions.sandbox.client import Limits, SandboxedSubmission
 
 _log = logging.getLogger(__name__)
 CONTROLS = tuple(str(role) for role in Role if role.is_control and role.has_images)
 
 
-def entries(names: Sequence[str], store: Path, threads: int) -> list[PlannedEntry]:
+def entries(names: Sequence[str], store: Path, threads: int, limits: Limits | None = None) -> list[PlannedEntry]:
     """Returns the entries of a run: the controls, the floor, and the protections.
 
     Args:
@@ -34,19 +31,21 @@ def entries(names: Sequence[str], store: Path, threads: int) -> list[PlannedEntr
             defaults is left out with a warning.
         store: A folder that no submission's process sees.
         threads: How many threads a submission's process computes with.
+        limits: What one call of a submission may use; the default limits where None.
 
     Raises:
         UserError: A name is unknown or malformed.
         SubmissionError: A named protection cannot be built.
     """
-    controls = [PlannedEntry(FLOOR, None), *(entry(name, store, threads) for name in CONTROLS)]
+    controls = [PlannedEntry(FLOOR, None), *(entry(name, store, threads, limits) for name in CONTROLS)]
     if not names:
-        return [*controls, *_all_others(store, threads)]
+        return [*controls, *_all_others(store, threads, limits)]
     spellings = dict.fromkeys(submissions.parse(name).identity for name in names)
-    return [*controls, *(entry(spelling, store, threads) for spelling in spellings if spelling not in CONTROLS)]
+    named = [entry(spelling, store, threads, limits) for spelling in spellings if spelling not in CONTROLS]
+    return [*controls, *named]
 
 
-def entry(spelling: str, store: Path, threads: int) -> PlannedEntry:
+def entry(spelling: str, store: Path, threads: int, limits: Limits | None = None) -> PlannedEntry:
     """Returns one entry, as `entries` does; raises UserError or SubmissionError."""
     variant = submissions.parse(spelling)
     offer = submissions.find(variant.name)
@@ -54,20 +53,24 @@ def entry(spelling: str, store: Path, threads: int) -> PlannedEntry:
         loaded = submissions.load(spelling)
         return PlannedEntry(loaded.facts(), loaded.instance)
     digest = submissions.package_digest(offer.distribution)
-    worker = SandboxedSubmission(spelling, threads=threads, hidden=[store])
-    claims = ask_claims(offer, spelling, digest, worker)
+    worker = SandboxedSubmission(spelling, limits, threads=threads, hidden=[store])
+    claims = ask(offer, spelling, digest, worker)
     return PlannedEntry(loading.facts(offer, variant.parameters, digest, claims), worker)
 
 
 def on_family(entries: Iterable[PlannedEntry], family: Family) -> list[PlannedEntry]:
-    """Returns the entries with the parameters that each chooses for a surrogate of `family` in its facts."""
+    """Returns the entries with what each takes for a surrogate of `family` in its facts: parameters, a CLIP."""
     resolved = []
     for planned in entries:
         worker = planned.instance
         claims = worker.claims if isinstance(worker, SandboxedSubmission) else None
-        if claims is not None and claims.defaults.get(family):
-            facts = planned.facts.model_copy(update={"settings": claims.defaults[family]})
-            planned = PlannedEntry(facts, worker)
+        if claims is not None:
+            clip = [clips.name_for(family)] if "clip" in claims.needs else []
+            changes = {
+                "settings": claims.defaults.get(family, {}),
+                "looked_into": [*planned.facts.looked_into, *clip],
+            }
+            planned = PlannedEntry(planned.facts.model_copy(update=changes), worker)
         resolved.append(planned)
     return resolved
 
@@ -79,49 +82,26 @@ def close(entries: Iterable[PlannedEntry]) -> None:
             planned.instance.close()
 
 
-def _all_others(store: Path, threads: int) -> list[PlannedEntry]:
+def call_limits(suite: Suite) -> Limits:
+    """Returns what a suite allows one call of a submission."""
+    return Limits(seconds=suite.limits.seconds, memory_bytes=round(suite.limits.memory_gib * 2**30))
+
+
+def claims_of(entries: Iterable[PlannedEntry]) -> dict[str, Claims]:
+    """Returns what submissions say about themselves, by the entry's name; controls say nothing."""
+    claims = {}
+    for planned in entries:
+        if isinstance(planned.instance, SandboxedSubmission) and planned.instance.claims is not None:
+            claims[planned.facts.name] = planned.instance.claims
+    return claims
+
+
+def _all_others(store: Path, threads: int, limits: Limits | None) -> list[PlannedEntry]:
     others = []
     for name in submissions.discover().names:
         if name not in CONTROLS:
             try:
-                others.append(entry(name, store, threads))
+                others.append(entry(name, store, threads, limits))
             except BenchmarkError as error:
                 _log.warning("left out: %s", error.message)
     return others
-
-
-def ask_claims(offer: Offer, spelling: str, digest: str, worker: SandboxedSubmission) -> Claims:
-    """Returns what an entry says about itself: from the user's cache, or else from its process.
-
-    Starting a process takes seconds, so it happens once per state of the code (`digest`). The answer is
-    the only source of the entry's facts, and what its images are held to: a process that says something else later
-    changes nothing.
-    """
-    path = claims_path(offer, spelling, digest)
-    claims = _read_claims(path)
-    if claims is None:
-        with worker:
-            claims = worker.load()
-        _write_claims(path, claims)
-    worker.claims = claims
-    return claims
-
-
-def claims_path(offer: Offer, spelling: str, digest: str) -> Path:
-    """Returns the file of the user's cache for the claims of one state of a protection's code."""
-    name = hashlib.sha256(f"{offer.value} {offer.version} {spelling} {digest}".encode()).hexdigest()
-    return locations.cache() / "claims" / f"{name}.json"
-
-
-def _read_claims(path: Path) -> Claims | None:
-    try:
-        return Claims.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
-def _write_claims(path: Path, claims: Claims) -> None:
-    try:
-        write_whole(path, claims.model_dump_json().encode())
-    except OSError as error:
-        _log.debug("%s", error)

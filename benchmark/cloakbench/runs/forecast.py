@@ -72,6 +72,8 @@ class Forecast:
     """Records of other devices, which rough estimates alone use."""
     rough: list[str] = field(default_factory=list)
     """What is estimated from other settings or other devices."""
+    lacks: list[str] = field(default_factory=list)
+    """What keeps the suite or an entry from running here, or makes it slow: one sentence each."""
 
 
 def forecast(session: Session, workers: int = 1, device: str | None = None, is_whole: bool = False) -> Forecast:
@@ -82,7 +84,8 @@ def forecast(session: Session, workers: int = 1, device: str | None = None, is_w
     if workers < 1:
         raise UserError(f"expected --workers of 1 or more, got {workers}", "Give the largest number to plan for.")
     costs, sources = recorded_costs(session, device)
-    cells = session.cells if is_whole else session.todo()
+    planned = session.cells if is_whole else session.todo()
+    cells = [cell for cell in planned if cell.entry.facts.name not in session.unready]
     estimator = CostEstimator(costs) if is_whole else CostEstimator(costs, session.is_made)
     due: list[StageStep] = []
     for cell in cells:
@@ -112,6 +115,7 @@ def forecast(session: Session, workers: int = 1, device: str | None = None, is_w
         rough=_rough(lines),
         sources=sources,
         others=dict(sorted(costs.others.items())),
+        lacks=session.lacks,
     )
 
 

@@ -16,6 +16,7 @@ from cloakbench.errors import BenchmarkError, InfrastructureError
 from cloakbench.execute.job import CellRunner, IncompatibleWorker, Task
 from cloakbench.execute.progress import Outcome
 from cloakbench.metrics import weights
+from cloakbench.models import registry
 from cloakbench.runs import entries, official
 from cloakbench.runs.session import Session, digests
 from cloakbench.schemas.record import Environment, ProtectionFacts
@@ -50,7 +51,7 @@ class PlannedJob:
         _compare(self.environment, here)
         if self.planner.salt != official.PUBLIC_SALT:
             _compare_code(self.environment, here)
-        if digests(self.planner.suite) != self.planner.digests:
+        if digests(self.planner.suite, self.planner.digests.models) != self.planner.digests:
             raise _unfit("the weights that the plan was made with", "others", "Give all machines the same files.")
         metrics = weights.sort_out(self.planner.suite.metrics.every)
         pipeline = Pipeline(self.planner, Store(root), here, metrics, self.device, self.keep_images)
@@ -122,7 +123,10 @@ class PlannedCellRunner:
         if facts == FLOOR:
             return PlannedEntry(FLOOR, None)
         try:
-            entry = entries.entry(facts.name, self.pipeline.store.root, self.pipeline.environment.threads)
+            suite, threads = self.planner.suite, self.pipeline.environment.threads
+            limits = entries.call_limits(suite)
+            planned = entries.entry(facts.name, self.pipeline.store.root, threads, limits)
+            [entry] = entries.on_family([planned], registry.family(suite.surrogate))
         except BenchmarkError as error:
             raise InfrastructureError(f"{error.message} (on {platform.node()})", error.hint) from error
         if entry.facts != facts:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
+from cloakbench import readiness
 from cloakbench.attacks import catalogue
 from cloakbench.cells import environment, pipeline
 from cloakbench.cells.costing import StageStep
@@ -21,12 +22,13 @@ from cloakbench.errors import UserError
 from cloakbench.execute.inline import Executor, InlineExecutor
 from cloakbench.execute.progress import Outcome, Reporter, reporter
 from cloakbench.execute.time_limit import Deadline, always
-from cloakbench.metrics import perceptual, weights
-from cloakbench.models import loader, registry
+from cloakbench.metrics import clips, perceptual, weights
+from cloakbench.models import registry
+from cloakbench.readiness import Lack
 from cloakbench.runs import official
 from cloakbench.runs.attacks import external
 from cloakbench.runs.choice import Choice
-from cloakbench.runs.entries import close, entries, on_family
+from cloakbench.runs.entries import call_limits, claims_of, close, entries, on_family
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Environment, Record
 from cloakbench.schemas.suite import Suite
@@ -53,10 +55,29 @@ class Session:
     environment: Environment
     device: str
     limit: int | None = None
+    unready: Mapping[str, Lack] = field(default_factory=dict)
+    """Why an entry cannot run here, by its name."""
+    refusal: Lack | None = None
+    """Why the suite does not start here, None where it does."""
+    warnings: Sequence[str] = ()
+    """What makes the suite slow, or short of memory, here."""
+
+    @property
+    def lacks(self) -> list[str]:
+        """What keeps the suite or one of its entries from running here, or makes it slow: one sentence each."""
+        refusal = [str(self.refusal)] if self.refusal else []
+        return [*refusal, *self.warnings, *map(str, self.unready.values())]
 
     def finished(self, cell: Cell) -> Record | None:
-        """Returns a cell's usable record in this environment class, None where it has to run."""
-        return pipeline.finished(self.store, cell, self.environment.env_class)
+        """Returns a cell's usable record in this environment class, None where it has to run.
+
+        A cell that was skipped because its entry could not run there, without any search for a strength, has to run
+        once the entry can.
+        """
+        record = pipeline.finished(self.store, cell, self.environment.env_class)
+        if record is None or record.status is not Status.SKIPPED or record.calibration:
+            return record
+        return record if cell.entry.facts.name in self.unready else None
 
     def missing(self) -> list[Cell]:
         """Returns the cells without a usable record in this environment class."""
@@ -114,7 +135,8 @@ def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
     catalogue.check(suite)
     if choice.limit is not None and choice.limit < 0:
         raise UserError(f"expected --limit of 0 or more, got {choice.limit}", "Leave it out to run everything.")
-    device = loader.default_device()
+    where = readiness.find_device(choice.device)
+    device = where.kind
     threads = suite.threads if device == "cpu" and suite.threads is not None else torch.get_num_threads()
     if device == "cpu" and cpu.is_unlimited():
         _log.warning("computing with AVX512, other records have AVX2: import cloakbench before torch to pair with them")
@@ -122,15 +144,40 @@ def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
     loaded = artists.load(suite, choice.images, size)
     seen = artists.for_calibration(suite, choice.images, size)
     outside = external(choice.attacks, suite, root)
-    planner = Planner(suite, digests(suite), official.read_salt(choice.salt_file), seen, outside)
-    cells = arranged(select(planner.cells(_fitting(suite, choice, root, threads), loaded), choice.only))
-    where = environment.current(device, threads)
-    return Session(suite, planner, cells, Store(root), where, device, choice.limit)
+    planned = _fitting(suite, choice, root, threads)
+    unready = _unready(planned, suite, choice, where, all(artist.masks for artist in loaded))
+    further = [alias for entry in planned for alias in entry.facts.looked_into]
+    planner = Planner(suite, digests(suite, further), official.read_salt(choice.salt_file), seen, outside)
+    cells = arranged(select(planner.cells(planned, loaded), choice.only))
+    return Session(
+        suite,
+        planner,
+        cells,
+        Store(root),
+        environment.current(device, threads),
+        device,
+        choice.limit,
+        unready,
+        readiness.suite_lacks(suite, where) if choice.device is None else None,
+        readiness.suite_warnings(suite, where),
+    )
+
+
+def _unready(
+    planned: Sequence[PlannedEntry], suite: Suite, choice: Choice, device: readiness.Device, has_masks: bool
+) -> dict[str, Lack]:
+    """Returns why entries cannot run here, by name; raises UserError where a named one cannot."""
+    reasons = readiness.entries_lack(claims_of(planned), suite, device, has_masks)
+    if reasons and choice.protections:
+        first = next(iter(reasons.values()))
+        raise UserError(first.reason, first.remedy)
+    return reasons
 
 
 def _fitting(suite: Suite, choice: Choice, root: Path, threads: int) -> list[PlannedEntry]:
     """Returns the entries that the suite has operating points for; raises UserError where a named one has none."""
-    planned = on_family(entries(choice.protections, root, threads), registry.family(suite.surrogate))
+    named = entries(choice.protections, root, threads, call_limits(suite))
+    planned = on_family(named, registry.family(suite.surrogate))
     if suite.calibrated:
         return planned
     fitting, unbound = [], []
@@ -151,10 +198,18 @@ def _fitting(suite: Suite, choice: Choice, root: Path, threads: int) -> list[Pla
     return fitting
 
 
-def digests(suite: Suite) -> Digests:
-    """Returns the digests of all weights that the suite touches; raises UserError where two models are the same one."""
-    models = {alias: registry.model_digest(alias) for alias in sorted(catalogue.models(suite))}
+def digests(suite: Suite, further: Iterable[str] = ()) -> Digests:
+    """Returns the digests of all weights that the suite touches; raises UserError where two models are the same one.
+
+    Args:
+        suite: The suite.
+        further: Aliases of models, and names of CLIPs, that entries look into beside the surrogate.
+    """
+    aliases = catalogue.models(suite).union(further)
+    named = {clips.EMBEDDED, clips.PUBLISHED} & aliases
+    models = {alias: registry.model_digest(alias) for alias in sorted(aliases - named)}
     registry.check_distinct(models)
+    models |= {name: clips.digest(name) for name in named}
     return Digests(
         models,
         registry.digest(registry.weights("mini-clip")),
@@ -185,6 +240,10 @@ def run(
     Raises:
         UserError: Weights are missing that every score needs, or, in an official run, anything. Nothing has run.
     """
+    if session.refusal:
+        raise UserError(session.refusal.reason, session.refusal.remedy)
+    for sentence in session.lacks:
+        _log.warning("%s", sentence)
     session.store.prepare()
     session.store.write_facts(suites.facts(session.suite))
     runner = executor or InlineExecutor()
@@ -199,11 +258,26 @@ def run(
     work = pipeline.Pipeline(session.planner, session.store, session.environment, metrics, session.device, keep_images)
     may_start = time_limit.may_start if time_limit else always
     try:
+        outcomes, ready = _skip(session, todo, work)
+        if not ready:
+            return outcomes
         with running(session.store.root):
-            return runner.run(todo, work, report or reporter(), may_start)
+            return [*outcomes, *runner.run(ready, work, report or reporter(), may_start)]
     finally:
         close(cell.entry for cell in session.cells)
         work.stages.close()
+
+
+def _skip(session: Session, cells: Sequence[Cell], work: pipeline.Pipeline) -> tuple[list[Outcome], list[Cell]]:
+    """Records the cells whose entry cannot run here as skipped; returns how these ended, and the other cells."""
+    outcomes, ready = [], []
+    for cell in cells:
+        name = cell.entry.facts.name
+        if name in session.unready:
+            outcomes.append(Outcome.of(work.skip(cell, str(session.unready[name]))))
+        else:
+            ready.append(cell)
+    return outcomes, ready
 
 
 def _require(session: Session, cells: Sequence[Cell]) -> None:

@@ -74,7 +74,7 @@ class Status(StrEnum):
 
     OK = "ok"
     SKIPPED = "skipped"
-    """No strength meets the target of quality."""
+    """No strength meets the target of quality, or the entry could not run where the others did; the reason says it."""
     INVALID_OUTPUT = "invalid_output"
     FAILED = "failed"
     TIMEOUT = "timeout"

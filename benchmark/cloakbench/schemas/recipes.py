@@ -56,6 +56,14 @@ class ProtectionOrder(_Content):
     """SHA-256 of the distance's weights."""
     seed: int
     dtype: str
+    masks: list[str] | None = None
+    """SHA-256 of each image's mask; None for a protection that does not need them."""
+    class_images: int | None = None
+    """How many pictures of the class it gets; None for a protection that does not need them."""
+    sampling: Sampling | None = None
+    """How these are drawn."""
+    looked_into: dict[str, str] | None = None
+    """SHA-256 of each further model that it gets, by alias."""
 
 
 class MetricVersions(_Content):

@@ -37,6 +37,10 @@ class ProtectionFacts(_Frozen):
     deterministic: bool
     settings: dict[fields.Identifier, bool | int | fields.FiniteFloat | fields.Name] = {}
     """Parameters that the user left out and that follow the family of the suite's surrogate, with their values."""
+    needs: list[fields.Name] = []
+    """What it cannot do without, as its class says."""
+    looked_into: list[fields.Name] = []
+    """Aliases of the base models that it was given beside the suite's surrogate; an attack on one is no transfer."""
 
 
 class AttackFacts(_Frozen):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import string
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from cloakbench.schemas.suite_tables import CallLimits, Matching, PublishedFigure
 
 Scalar = bool | int | float | str
 
@@ -85,52 +87,6 @@ class Metrics(_Frozen):
         return list(dict.fromkeys([self.primary, *self.quality, *self.generation, *self.sets, *self.edit]))
 
 
-Limits = Annotated[list[float], Field(min_length=3, max_length=3)]
-"""One value at each of the three targets."""
-
-
-class Matching(_Frozen):
-    """At which quality entries are compared, and where a strength is sought that meets it."""
-
-    metric: str
-    """The quality metric that is matched."""
-    targets: Limits
-    """From better to worse quality; the middle one carries the rank."""
-    calibrated: list[float] = []
-    """Those of `targets` for which a run seeks the strength of each protection."""
-    tolerance: float = Field(gt=0)
-    """How much better than the target the quality at the found strength may be, in the metric's unit."""
-    gates: dict[str, Limits] = {}
-    """Further quality metrics with the worst value allowed at each target."""
-    artists: list[str] = []
-    """On whose images strengths are sought: artists of the dataset that the suite does not protect."""
-    images_per_artist: int = Field(default=2, ge=1)
-    """How many images of each of these."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Matching:
-        for name, values in {"targets": self.targets, **self.gates}.items():
-            if values not in (sorted(values), sorted(values, reverse=True)):
-                raise ValueError(f"{name} must go from better to worse quality, got {values}")
-        if len(set(self.targets)) != len(self.targets):
-            raise ValueError(f"targets must differ, got {self.targets}")
-        if len(set(self.calibrated)) != len(self.calibrated) or set(self.calibrated) - set(self.targets):
-            raise ValueError(
-                f"calibrated must name some of the targets {self.targets}, each once, got {self.calibrated}"
-            )
-        return self
-
-    @property
-    def limited(self) -> tuple[str, ...]:
-        """The metrics that have a limit, the matched one first."""
-        return (self.metric, *self.gates)
-
-    def limits(self, target: float) -> dict[str, float]:
-        """Returns the worst value allowed of each metric at one of the targets, the matched metric first."""
-        position = self.targets.index(target)
-        return {self.metric: target, **{name: gate[position] for name, gate in self.gates.items()}}
-
-
 class Suite(_Frozen):
     """A suite as its TOML file says it; nothing in it has a hidden default that changes a number."""
 
@@ -171,6 +127,8 @@ class Suite(_Frozen):
     equivalence_margin: float = Field(default=0.1, gt=0)
     """Differences of P under this count as none when two versions are compared. 0.1 is project-defined: a tenth of the
     way from clean images to images never seen."""
+    published: list[PublishedFigure] = []
+    """What papers report of the experiment that the suite repeats."""
     rank_by: str
     """Attack whose protection P at the middle strength carries the rank, or `worst-case`: over countermeasures, at the
     middle quality target."""
@@ -178,6 +136,9 @@ class Suite(_Frozen):
     dtype: Literal["float32", "bfloat16"] = "float32"
     perceptual: Literal["mini-lpips", "lpips-vgg", "lpips-alex"] = "mini-lpips"
     """The distance that protections get with the surrogate, and that IMPRESS keeps within its budget."""
+    gpu_gib: float | None = Field(default=None, gt=0)
+    """Memory of the GPU that the stages need; None: a CPU is enough."""
+    limits: CallLimits = CallLimits()
     threads: int | None = Field(default=None, ge=1)
     """Threads of a worker on a CPU: part of the environment class."""
 

@@ -194,9 +194,25 @@ def samples(side: int = SIDE) -> list[Pixels]:
 
 
 def _protect(worker: SandboxedSubmission, pictures: Sequence[Pixels], strength: float) -> Protected:
-    captions = ["a painting"] * len(pictures)
-    order = Order(strength=strength, budget_255=BUDGET_255, seed=0, class_word="painting", captions=captions)
+    needs = worker.load().needs
+    order = Order(
+        strength=strength,
+        budget_255=BUDGET_255,
+        seed=0,
+        class_word="painting",
+        captions=["a painting"] * len(pictures),
+        masks=[_right_half(picture) for picture in pictures],
+        class_images=samples() if "class-images" in needs else (),
+        clip="mini-clip" if "clip" in needs else "",
+    )
     return worker.protect(pictures, order, SURROGATE)
+
+
+def _right_half(picture: Pixels) -> Pixels:
+    """Returns a mask `[H, W]` under which the right half of a picture may be repainted."""
+    mask = np.zeros(picture.shape[:2], np.uint8)
+    mask[:, picture.shape[1] // 2 :] = 255
+    return mask
 
 
 def _difference(first: Protected, second: Protected) -> float:

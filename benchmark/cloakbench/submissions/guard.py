@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cloakbench.contract import Protection, Request, Surrogate
+from cloakbench.contract import ClipModel, Protection, Request, Surrogate
 from cloakbench.errors import SubmissionError
 from cloakbench.images import PixelChange, Pixels, encode, measure_budget, quantise, to_tensor
 from cloakbench.schemas.kinds import BudgetKind, Status
@@ -51,6 +51,12 @@ class Order:
     class_word: str
     captions: Sequence[str]
     """One per image."""
+    masks: Sequence[Pixels] = ()
+    """One per image, `[H, W]`, 255 where it may be repainted; empty where the images have none."""
+    class_images: Sequence[Pixels] = ()
+    """Pictures of the class that the suite's mimic trains with, `[H, W, 3]` of one size; empty for no need."""
+    clip: str = ""
+    """Name of the suite's CLIP, empty where the protection does not need it."""
 
     def __post_init__(self) -> None:
         if not 0 < self.strength <= 1:
@@ -66,9 +72,18 @@ class Order:
         """By how many 8-bit levels a pixel of the saved PNG may differ."""
         return round(self.budget_255 * self.strength)
 
-    def with_surrogate(self, surrogate: Surrogate) -> Call:
-        """Returns the order as a call in this process."""
-        return Call(surrogate=surrogate, **dataclasses.asdict(self))
+    def with_surrogate(
+        self, surrogate: Surrogate, models: Mapping[str, Surrogate] | None = None, clip: ClipModel | None = None
+    ) -> Call:
+        """Returns the order as a call in this process.
+
+        Args:
+            surrogate: The suite's surrogate.
+            models: Further base models by alias.
+            clip: The suite's CLIP.
+        """
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(Order)}
+        return Call(surrogate=surrogate, models=models or {}, clip_model=clip, **values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +91,8 @@ class Call(Order):
     """An order with the surrogate in this process."""
 
     surrogate: Surrogate
+    models: Mapping[str, Surrogate] = dataclasses.field(default_factory=dict)
+    clip_model: ClipModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +137,24 @@ def protect(protection: Protection, images: Sequence[Pixels], call: Call) -> lis
             generator=torch.Generator().manual_seed(call.seed),
             class_word=call.class_word,
             captions=tuple(call.captions[index] for index in members),
+            masks=_masks(call, members),
+            class_images=to_tensor(call.class_images) if call.class_images else None,
+            models=call.models,
+            clip=call.clip_model,
         )
         return ask(partial(protection.protect, padded, request), "protect")
 
     return changed_by_size(images, call.surrogate.device, change)
+
+
+def _masks(call: Call, members: Sequence[int]) -> Tensor | None:
+    """Returns the masks `[B, 1, H, W]` of images of one size, padded as these are; None where the images have none."""
+    if not call.masks:
+        return None
+    height, width = call.masks[members[0]].shape
+    padding = ((0, -height % MULTIPLE), (0, -width % MULTIPLE))
+    padded = [np.pad(call.masks[index], padding, mode="reflect")[..., None] for index in members]
+    return to_tensor(padded).round().to(call.surrogate.device)
 
 
 def changed_by_size(

@@ -15,7 +15,7 @@ from cloakbench.errors import BenchmarkError, SubmissionError, UserError
 from cloakbench.schemas.fields import Identifier
 from cloakbench.schemas.kinds import BudgetKind, Role
 from cloakbench.schemas.record import ProtectionFacts
-from cloakbench.submissions import environments
+from cloakbench.submissions import environments, needs
 from cloakbench.submissions.discovery import EntryKind, Offer, Provider, find
 from cloakbench.submissions.naming import Parameter, canonical, normalised, parse
 from cloakbench.submissions.package import package_digest
@@ -25,8 +25,6 @@ CONTROLS = "cloakbench-controls"
 """The distribution whose protections may be controls; elsewhere the claim is ignored."""
 LONGEST = 300
 """Characters of a title, an address or a licence."""
-Need = Literal["surrogate", "mask", "gpu"]
-NEEDS: tuple[Need, ...] = ("gpu", "mask", "surrogate")
 ShortText = Annotated[str, Field(max_length=LONGEST), AfterValidator(clean_line)]
 Knowledge = Literal["oblivious", "tool", "pairs"]
 KNOWLEDGE: tuple[Knowledge, ...] = ("oblivious", "tool", "pairs")
@@ -37,6 +35,15 @@ CONTRACTS: dict[EntryKind, tuple[type[Entry], str]] = {
 }
 """The class that each kind of entry derives from, and the method that it writes."""
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
+
+
+def _check_needs(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not needs.is_valid(value):
+            raise ValueError(f"expected a need such as surrogate, mask or vram:24, got {value!r}")
+    return values
+
+
 FamilyDefaults = Annotated[dict[Identifier, bool | int | float | ShortText], Field(max_length=50)]
 
 
@@ -46,7 +53,11 @@ class Claims(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     budget: BudgetKind
-    needs: tuple[Need, ...]
+    needs: Annotated[tuple[ShortText, ...], Field(max_length=20), AfterValidator(_check_needs)]
+    surrogates: Annotated[tuple[ShortText, ...], Field(max_length=100)] | None = None
+    """Aliases of the models that it is prepared for; None: any."""
+    preparation: ShortText = ""
+    """Command that prepares it for another one, with `{model}` for the alias."""
     title: ShortText
     paper: ShortText
     licence: ShortText
@@ -80,7 +91,9 @@ class LoadedEntry(Generic[AnyEntry]):
         try:
             return Claims(
                 budget=BudgetKind(getattr(kind, "budget", BudgetKind.READY_MADE)),
-                needs=tuple(name for name in NEEDS if name in kind.needs),
+                needs=tuple(sorted(self.instance.needs)),
+                surrogates=None if kind.surrogates is None else tuple(sorted(kind.surrogates)),
+                preparation=clean_line(kind.preparation, LONGEST),
                 title=clean_line(kind.title, LONGEST),
                 paper=clean_line(kind.paper, LONGEST),
                 licence=clean_line(kind.licence, LONGEST),
@@ -164,7 +177,9 @@ def _check_facts(kind: Any, offer: Offer) -> None:
         "knowledge": is_protection or kind.knowledge in KNOWLEDGE,
         "deterministic": isinstance(kind.deterministic, bool),
         "defaults": isinstance(kind.defaults, Mapping),
-        "needs": isinstance(kind.needs, frozenset | set) and kind.needs <= set(NEEDS),
+        "needs": isinstance(kind.needs, frozenset | set) and all(map(needs.is_valid, kind.needs)),
+        "surrogates": kind.surrogates is None or isinstance(kind.surrogates, frozenset | set),
+        "preparation": isinstance(kind.preparation, str),
     }
     for name, is_right in checks.items():
         if not is_right:
@@ -214,7 +229,8 @@ def facts(offer: Offer, parameters: Mapping[str, Parameter], digest: str, claims
         distribution=offer.distribution,
         package_digest=digest,
         role=Role(claims.control) if is_ours and claims.control else Role.SUBMISSION,
-        **claims.model_dump(exclude={"control", "needs", "defaults", "knowledge"}),
+        **claims.model_dump(exclude={"control", "defaults", "surrogates", "preparation", "knowledge"}),
+        looked_into=needs.models(claims.needs),
     )
 
 

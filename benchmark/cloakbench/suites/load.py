@@ -12,6 +12,9 @@ from cloakbench.schemas.suite import AttackExplained, Suite, SuiteFacts
 from cloakbench.suites.check import check
 from cloakbench.suites.read import read
 
+ON_STABLE_DIFFUSION = "folder-sd"
+"""The suite whose recipes are for images of the user's own on Stable Diffusion."""
+
 
 def load(name: str) -> Suite:
     """Returns a suite that is read and checked.
@@ -27,16 +30,42 @@ def load(name: str) -> Suite:
     return suite
 
 
+def for_model(model: str | None, default: str = "mini") -> Suite:
+    """Returns the suite whose settings the verbs use for a model: `folder-sd` on Stable Diffusion, else `default`."""
+    is_large = model is not None and registry.family(model) == "stable-diffusion"
+    return load(ON_STABLE_DIFFUSION if is_large else default)
+
+
+def check_family(suite: Suite, model: str) -> None:
+    """Raises UserError where a suite's recipes are for models of another family than `model`."""
+    expected, actual = registry.family(suite.surrogate), registry.family(model)
+    if expected != actual:
+        other = ON_STABLE_DIFFUSION if actual == "stable-diffusion" else "folder"
+        raise UserError(
+            f"expected a model of the family {expected}, which the recipes of the suite {suite.name!r} are for, got "
+            f"{model!r} of the family {actual}",
+            f"Rates and steps of one family do not suit the other: use --suite {other}.",
+        )
+
+
 def on_model(suite: Suite, model: str) -> Suite:
     """Returns a suite of the user's own images with another base model, under a name of its own.
 
-    Attacks that need a further model (transfer, an autoencoder of another family) fall away. Raises UserError for a
-    suite with images of its own: its model is part of the protocol.
+    Attacks that need a further model (transfer, an autoencoder of another family) fall away. `folder` becomes
+    `folder-sd` for a model of Stable Diffusion.
+
+    Raises:
+        UserError: The suite has images of its own, so that its model is part of the protocol, or its recipes are for
+            another family of models.
     """
     if suite.dataset != "folder":
         raise UserError(
-            f"expected no --model for suite {suite.name!r}, got {model!r}", "Only `folder` takes any model."
+            f"expected no --model for suite {suite.name!r}, got {model!r}",
+            "Only `folder` and `folder-sd` take another model.",
         )
+    if suite.name == "folder":
+        suite = for_model(model, "folder")
+    check_family(suite, model)
     name = registry.find(model).name
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     attacks = []

@@ -202,8 +202,7 @@ def _interval(estimate: Estimate) -> str:
 
 
 def _protection(evidence: Evidence, entry: BoardEntry, entry_flags: Flags) -> ProtectionView:
-    facts, own_flags = entry.facts, entry_flags[entry.name]
-    paper = text.link(facts.paper)
+    facts, own_flags, paper = entry.facts, entry_flags[entry.name], text.link(entry.facts.paper)
     pairs = []
     for key, words in own_flags:
         pairs.append(Pair(words, flags.MEANINGS[key]))

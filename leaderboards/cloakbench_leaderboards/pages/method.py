@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cloakbench.schemas.suite import Matching
+from cloakbench.schemas.suite_tables import Matching
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.tables import CellKind, Row, Table, TableCell, TableColumn
 from cloakbench_leaderboards.board.view import Pair, pairs

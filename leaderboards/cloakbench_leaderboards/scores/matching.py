@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from cloakbench.schemas.kinds import PointState
-from cloakbench.schemas.suite import Matching
+from cloakbench.schemas.suite_tables import Matching
 
 
 class OperatingPoint(NamedTuple):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,11 +14,11 @@ from cloakbench import Surrogate
 from cloakbench_fastprotect.clusters import cluster
 from cloakbench_fastprotect.features import encode, entropy
 from cloakbench_fastprotect.perturbations import Perturbations
+from cloakbench_fastprotect.progress import EVERY, Progress, read
 from cloakbench_fastprotect.targets import REPEATS, target
 
 Report = Callable[[str, int, float], None]
 """Called with the target, the step, and the mean loss of the step's images."""
-CHUNK = 32
 BETAS = (0.5, 0.99)
 
 
@@ -32,6 +33,7 @@ class FittingRecipe:
         epsilon: L-infinity budget of common perturbation and member together, in units of [0, 1] images.
         layers: Weight of the features' term beside the latents' (lambda).
         members: Perturbations in the mixture (K).
+        chunk: Images that go through the encoder at once; their gradients are added up over the batch.
     """
 
     steps: int
@@ -40,22 +42,49 @@ class FittingRecipe:
     epsilon: float = 16 / 255
     layers: float = 3.5e-5
     members: int = 4
+    chunk: int = 32
 
 
 def fit(
-    images: Tensor, surrogate: Surrogate, generator: torch.Generator, recipe: FittingRecipe, report: Report
+    images: Tensor,
+    surrogate: Surrogate,
+    generator: torch.Generator,
+    recipe: FittingRecipe,
+    report: Report,
+    state: Path | None = None,
 ) -> Perturbations:
-    """Returns perturbations trained on images `[N, 3, H, W]` in [0, 1] of one size; `generator` is a CPU generator."""
+    """Returns perturbations trained on images of one size.
+
+    Args:
+        images: `[N, 3, H, W]` in [0, 1].
+        surrogate: Whose encoder they are trained against.
+        generator: A CPU generator.
+        recipe: How they are trained.
+        report: Called at every step.
+        state: File that keeps how far the training has come. Where it exists, the training goes on from it, and the
+            result is that of one without a break; it is removed at the end.
+
+    Raises:
+        UserError: The file is of another training, or there are fewer different images than members.
+    """
+    decisive = {**asdict(recipe), "images": len(images), "side": images.shape[-1], "seed": generator.initial_seed()}
+    progress = read(state, decisive)
     with torch.no_grad():
-        latents = torch.cat([encode(surrogate, part.to(surrogate.device))[0] for part in torch.split(images, CHUNK)])
+        parts = [encode(surrogate, part.to(surrogate.device))[0] for part in torch.split(images, recipe.chunk)]
+    latents = torch.cat(parts)
     centroids, groups = cluster(latents.flatten(1), recipe.members, generator)
+    if progress.generator is not None:
+        generator.set_state(progress.generator)
     common, mixture, entropies = [], [], []
     for name in REPEATS:
         goal = Goal.of(surrogate, target(name, *images.shape[-2:]).to(surrogate.device), recipe.layers)
-        trained = _descend(images, groups.cpu(), goal, generator, recipe, partial(report, name))
+        if name not in progress.finished:
+            _descend(name, images, groups.cpu(), goal, generator, recipe, partial(report, name), progress)
+        trained = progress.finished[name].to(surrogate.device)
         common.append(trained[0])
         mixture.append(trained[1:])
         entropies.append(entropy(surrogate, goal.latent))
+    progress.remove()
     return Perturbations(
         torch.stack(common),
         torch.stack(mixture),
@@ -93,27 +122,55 @@ def _squared(actual: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _descend(
+    name: str,
     images: Tensor,
     groups: Tensor,
     goal: Goal,
     generator: torch.Generator,
     recipe: FittingRecipe,
     report: Callable[[int, float], None],
-) -> Tensor:
-    """Returns the perturbations `[1 + K, 3, H, W]` for one target, the common one first, in shares of the budget."""
-    shares = torch.zeros((1 + recipe.members, *images.shape[1:]), device=goal.latent.device, requires_grad=True)
+    progress: Progress,
+) -> None:
+    """Trains the perturbations `[1 + K, 3, H, W]` for one target, the common one first, in shares of the budget.
+
+    They go into `progress.finished`; a target that was begun goes on.
+    """
+    device = goal.latent.device
+    shares = torch.zeros((1 + recipe.members, *images.shape[1:]), device=device, requires_grad=True)
     optimizer = torch.optim.Adam([shares], recipe.rate, BETAS)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1e-3, recipe.steps)
-    for step in range(recipe.steps):
+    first = 0
+    if progress.target == name and progress.shares is not None:
+        first = progress.step
+        shares.data.copy_(progress.shares)
+        optimizer.load_state_dict(progress.optimizer[0])
+        decay.load_state_dict(progress.optimizer[1])
+    for step in range(first, recipe.steps):
         rows = torch.randint(len(images), (recipe.batch,), generator=generator)
-        given = images[rows].to(shares.device)
-        moved = (given + recipe.epsilon * (shares[0] + shares[1 + groups[rows]])).clamp(0, 1)
-        value = goal.loss(moved).mean()
-        optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
+        value = _backward(images, groups, rows, shares, goal, recipe)
         optimizer.step()
         decay.step()
         with torch.no_grad():
             shares.clamp_(-0.5, 0.5)
-        report(step, float(value.detach()))
-    return shares.detach()
+        report(step, value)
+        if (step + 1) % EVERY == 0 and step + 1 < recipe.steps:
+            progress.target, progress.step = name, step + 1
+            progress.shares, progress.generator = shares.detach().cpu(), generator.get_state()
+            progress.optimizer = [optimizer.state_dict(), decay.state_dict()]
+            progress.write()
+    progress.finished[name] = shares.detach().cpu()
+    progress.target, progress.step, progress.shares, progress.generator = "", 0, None, generator.get_state()
+    progress.write()
+
+
+def _backward(images: Tensor, groups: Tensor, rows: Tensor, shares: Tensor, goal: Goal, recipe: FittingRecipe) -> float:
+    """Puts the gradient of a batch's mean loss into `shares.grad`, `recipe.chunk` images at once; returns that mean."""
+    shares.grad = None
+    total = 0.0
+    for part in torch.split(rows, recipe.chunk):
+        clean = images[part].to(shares.device)
+        moved = (clean + recipe.epsilon * (shares[0] + shares[1 + groups[part]])).clamp(0, 1)
+        value = goal.loss(moved).sum() / len(rows)
+        value.backward()  # type: ignore[no-untyped-call]
+        total += float(value.detach())
+    return total

@@ -55,13 +55,21 @@ class Perturbations:
         save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, path)
 
 
+PREPARATION = "python -m cloakbench_fastprotect.train --model {model} --images FOLDER, then install the package again"
+
+
+def shipped() -> frozenset[str]:
+    """Returns the names of the models that the package holds perturbations for."""
+    return frozenset(path.stem for path in FOLDER.glob("*.safetensors"))
+
+
 def load(model: str) -> Perturbations:
     """Returns the shipped perturbations for a surrogate; raises UserError where it has none."""
     path = FOLDER / f"{model}.safetensors"
     if not path.is_file():
-        shipped = ", ".join(sorted(p.stem for p in FOLDER.glob("*.safetensors"))) or "none"
+        names = ", ".join(sorted(shipped())) or "none"
         raise UserError(
-            f"expected perturbations trained on the surrogate {model!r}, got those of {shipped}",
-            f"Train them, then install again: python -m cloakbench_fastprotect.train --model {model} --out {path}",
+            f"expected perturbations trained on the surrogate {model!r}, got those of {names}",
+            PREPARATION.replace("{model}", model),
         )
     return Perturbations(**load_file(path))

@@ -30,6 +30,8 @@ class FastProtect(Protection):
     paper = "https://arxiv.org/abs/2412.11423"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
+    surrogates = perturbations.shipped()
+    preparation = perturbations.PREPARATION
 
     def __init__(self, *, target: str = "nearest", adaptive: bool = True) -> None:
         if not isinstance(adaptive, bool):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from cloakbench import Surrogate
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels
 from cloakbench.models import loader
-from cloakbench_fastprotect import perturbations, train
+from cloakbench_fastprotect import fitting, perturbations, train
 from cloakbench_fastprotect.clusters import cluster
 from cloakbench_fastprotect.features import encode, entropy
 from cloakbench_fastprotect.fitting import FittingRecipe, Goal, fit
@@ -50,6 +51,46 @@ def test_fitting_lowers_the_loss_and_repeats(surrogate: Surrogate, images: Tenso
     assert [len(values) for values in told.values()] == [16, 16, 16]
     first.save(tmp_path / "weights" / "x.safetensors")
     assert (tmp_path / "weights" / "x.safetensors").is_file()
+
+
+class Stopped(Exception):  # noqa: N818 - it is no error
+    """What interrupts a training in a test."""
+
+
+def test_an_interrupted_training_goes_on_and_ends_as_one_without_a_break(
+    surrogate: Surrogate, images: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "EVERY", 2)
+    recipe = FittingRecipe(steps=5, batch=4, rate=0.2, members=2)
+    state = tmp_path / "run.part"
+
+    def run(stop_at: tuple[str, int] | None, file: Path | None, chosen: FittingRecipe = recipe) -> Perturbations:
+        def report(name: str, step: int, _value: float) -> None:
+            if (name, step) == stop_at:
+                raise Stopped
+
+        return fit(images, surrogate, torch.Generator().manual_seed(0), chosen, report, file)
+
+    whole = run(None, None)
+    for place in (("low", 3), ("mid", 0), ("high", 4)):
+        with pytest.raises(Stopped):
+            run(place, state)
+    with pytest.raises(UserError, match="expected a training with"):
+        run(None, state, replace(recipe, rate=0.1))
+    resumed = run(None, state)
+    assert torch.equal(resumed.common, whole.common)
+    assert torch.equal(resumed.mixture, whole.mixture)
+    assert not state.exists()
+    parts = run(None, None, replace(recipe, chunk=3))
+    assert torch.allclose(parts.common, whole.common, atol=1e-3)
+
+
+def test_recipes_follow_the_family_and_stable_diffusion_needs_pictures(capsys) -> None:
+    recipe = train.RECIPES["stable-diffusion"]
+    assert (3 * recipe.steps, recipe.batch, recipe.epsilon) == (39_999, 16, 8 / 255)
+    assert recipe.rate * recipe.epsilon == pytest.approx(2e-4)
+    assert train.main(["--model", "sd15"]) == 2
+    assert "--images" in capsys.readouterr().err
 
 
 def test_loss_is_latents_plus_weighted_mean_of_layers(surrogate: Surrogate, images: Tensor) -> None:

@@ -7,6 +7,11 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional as F
 
+from cloakbench.contract import ClipModel
+
+GOOD_PROMPT = "Noise-free image"
+"""The text that the CLIP term pulls images towards (the paper)."""
+
 
 def masked_norm(delta: Tensor, mask: Tensor) -> Tensor:
     """Returns the root mean square of `M delta`, in units of the images."""
@@ -27,6 +32,20 @@ def masked_low_pass(delta: Tensor, mask: Tensor) -> Tensor:
     """
     low = F.avg_pool2d(delta, 2).repeat_interleave(2, -2).repeat_interleave(2, -1)
     return _root_mean_square(mask * low)
+
+
+def towards_noise_free(clip: ClipModel) -> Callable[[Tensor], Tensor]:
+    """Returns the CLIP term: images `[B, 3, H, W]` in [0, 1] -> minus the cosine to the text, `[B]`.
+
+    The paper writes of maximising a distance to the good prompt, which agrees with its aim only where "distance" is the
+    cosine; its variants with a bad prompt as well do about as well.
+    """
+    text = clip.encode_texts([GOOD_PROMPT])
+
+    def value(images: Tensor) -> Tensor:
+        return -(clip.encode_images(images) * text.to(images.device)).sum(1)
+
+    return value
 
 
 def _root_mean_square(values: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from cloakbench.streams import Generators
 from cloakbench.whitebox import settings
 from cloakbench_impasto import jnd
 from cloakbench_impasto.bases import BASES, BaseProtection
-from cloakbench_impasto.constraints import masked_distance, masked_low_pass, masked_norm
+from cloakbench_impasto.constraints import masked_distance, masked_low_pass, masked_norm, towards_noise_free
 from cloakbench_impasto.difficulty import Difficulty
 from cloakbench_impasto.weighting import PerceptualMap
 
@@ -21,6 +21,8 @@ REFINED_EVERY = 4
 """Steps between two refinements of the map's weights (K of the paper)."""
 STEPS = {"photoguard": 1000, "advdm": 100, "mist": 100, "anti-dreambooth": 100}
 """Steps on Stable Diffusion by base: those of the base's authors."""
+CLIP_WEIGHT = 1.0
+"""Weight of the CLIP term (lambda 3), a cosine; project-defined, the paper's is not known."""
 JUDGED_EVERY = 20
 """Steps between two looks at the difficulty (project-defined)."""
 
@@ -35,6 +37,7 @@ class Components:
     dap: bool
     lpips: float
     lowpass: float
+    clip: float
 
 
 class Impasto(Protection):
@@ -52,7 +55,7 @@ class Impasto(Protection):
         dap: Whether M is lowered where the perturbation would not survive diffusion.
         lpips: Weight of the masked perceptual distance; 0 leaves it out.
         lowpass: Weight of the masked low-pass term; 0 leaves it out.
-        clip: The paper's CLIP term. The contract hands out no CLIP, so that true is refused.
+        clip: Whether the suite's CLIP pulls the image towards the text "Noise-free image" (the paper's).
         chunk: Images that go through the model at once: 2 on Stable Diffusion, 4 on mini. It bounds the memory and does
             not change the result.
     """
@@ -76,8 +79,6 @@ class Impasto(Protection):
         clip: bool = False,
         chunk: int | None = None,
     ) -> None:
-        if _switch("clip", clip):
-            raise ValueError("clip: expected false, because a protection is handed no CLIP, got True")
         self.base = one_of("base", base, tuple(BASES))
         self.defaults = {
             "mini": {"steps": 100, "chunk": 4},
@@ -91,7 +92,10 @@ class Impasto(Protection):
             _switch("dap", dap),
             _weight("lpips", lpips),
             _weight("lowpass", lowpass),
+            CLIP_WEIGHT if _switch("clip", clip) else 0.0,
         )
+        if clip:
+            self.needs = self.needs | {"clip"}
 
     def protect(self, images: Tensor, request: Request) -> Tensor:
         """Returns the images plus the perturbation after the last step, in whole 8-bit levels within the budget."""
@@ -122,6 +126,7 @@ class WeightedStep:
             Difficulty(images, request.surrogate, f"a {request.class_word}", generators) if components.dap else None
         )
         self.easy: Tensor | float = 1.0
+        self.pull = towards_noise_free(request.clip) if components.clip and request.clip is not None else None
 
     def __call__(self, perturbed: Tensor, number: int) -> tuple[Tensor, Tensor]:
         """Returns the value to lower `[B]` and its gradient."""
@@ -136,6 +141,8 @@ class WeightedStep:
         cost = on.pap * masked_norm(delta, mask) + on.lowpass * masked_low_pass(delta, mask)
         if on.lpips:  # a network's forward and backward: not for nothing
             cost = cost + on.lpips * masked_distance(self.images, delta, mask, self.perceptual)
+        if self.pull is not None:
+            cost = cost + on.clip * self.pull(perturbed)
         return self.loss(perturbed) + self.balance * cost
 
 

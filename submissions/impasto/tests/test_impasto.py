@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -12,11 +13,13 @@ from cloakbench import Protection, Request, Surrogate
 from cloakbench.datasets.artists import MINI
 from cloakbench.image_files import read_folder
 from cloakbench.images import to_tensor
+from cloakbench.metrics import clips
 from cloakbench.models import loader
 from cloakbench.whitebox import latent_means
 from cloakbench_advdm import AdvDM
 from cloakbench_anti_dreambooth import AntiDreamBooth
 from cloakbench_impasto import Impasto, bases
+from cloakbench_impasto.constraints import towards_noise_free
 from cloakbench_impasto.difficulty import Difficulty
 from cloakbench_mist import Mist
 
@@ -125,6 +128,19 @@ def test_leaves_surrogate_and_images_as_they_were(surrogate: Surrogate, images: 
         assert torch.equal(parameter, weight)
 
 
+def test_clip_pulls_the_image_towards_the_text(surrogate: Surrogate, images: Tensor) -> None:
+    clip = clips.load("mini-clip", "cpu")
+    request = replace(ask(surrogate), clip=clip)
+    cost = towards_noise_free(clip)
+    plain = Impasto(steps=6, **OFF).protect(images, request)
+    pulled = Impasto(steps=6, clip=True, **OFF).protect(images, request)
+    assert bool((cost(pulled) < cost(plain)).all())
+    text, features = clip.encode_texts(["Noise-free image"]), clip.encode_images(images)
+    assert torch.allclose(cost(images), -(features @ text.T)[:, 0])
+    assert Impasto(clip=True).needs == {"surrogate", "clip"}
+    assert Impasto().needs == {"surrogate"}
+
+
 @pytest.mark.parametrize(
     ("parameters", "word"),
     [
@@ -137,7 +153,7 @@ def test_leaves_surrogate_and_images_as_they_were(surrogate: Surrogate, images: 
         ({"dap": "yes"}, "dap"),
         ({"lpips": float("nan")}, "lpips"),
         ({"lowpass": "low"}, "lowpass"),
-        ({"clip": True}, "clip"),
+        ({"clip": 1}, "clip"),
         ({"chunk": 0}, "chunk"),
     ],
 )

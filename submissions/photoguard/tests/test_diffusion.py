@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from diffusers import DDIMScheduler
@@ -11,6 +14,8 @@ from cloakbench import Request, Surrogate, whitebox
 from cloakbench.models import loader
 from cloakbench_photoguard import PhotoGuardDiffusion, diffusion
 from cloakbench_photoguard.diffusion import edited
+from cloakbench_photoguard.inpainting import RADIUS, VALUES, InpaintingModel
+from tests import sd_shaped
 
 BUDGET = 16 / 255
 
@@ -106,10 +111,50 @@ def test_activations_of_a_denoising_step_are_not_kept(
     assert again < 0.01 * stored
 
 
+def repainted(images: Tensor, masks: Tensor, model: Surrogate) -> float:
+    """Mean norm of repaintings over noise that the attack has never drawn."""
+    painter, generator = InpaintingModel.of(model, 4), torch.Generator().manual_seed(77)
+    norms = []
+    with torch.no_grad():
+        shape = whitebox.latent_means(model, images)
+        for _ in range(3):
+            noises = [torch.randn(shape.shape, generator=generator) for _ in range(6)]
+            norms.append(painter.paint(images, masks, noises).flatten(1).norm(dim=1).mean())
+    return float(torch.stack(norms).mean())
+
+
+@pytest.fixture
+def narrow_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes `sd15` and `sd15-inpaint` mean narrow models with random weights."""
+    sd_shaped.write(tmp_path / "models")
+    monkeypatch.setenv("CLOAKBENCH_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("CLOAKBENCH_LOCK", str(tmp_path / "lock.json"))
+
+
+@pytest.mark.usefixtures("narrow_models")
+def test_repaintings_turn_grey_and_the_repainted_part_stays(images: Tensor) -> None:
+    model = loader.load("sd15-inpaint").surrogate()
+    images = torch.nn.functional.interpolate(images, size=(128, 128), mode="bicubic").clamp(0, 1)
+    images = (images * 255).round() / 255
+    masks = torch.zeros(2, 1, 128, 128)
+    masks[..., 32:80, 32:80] = 1
+    request = replace(ask(loader.load("sd15").surrogate()), masks=masks, models={"sd15-inpaint": model})
+    attack = PhotoGuardDiffusion(task="inpainting", steps=6, draws=1)
+    assert attack.needs == {"mask", "model:sd15-inpaint"}
+    protected = attack.protect(images, request)
+    moved = (protected - images) * 255
+    assert bool((moved[masks.expand(-1, 3, -1, -1) == 1] == 0).all())
+    assert 0 < float(moved.abs().max()) <= 16 + 1e-3
+    assert float((moved - moved.round()).abs().max()) < 1e-3
+    radius = RADIUS * (images[0].numel() / VALUES) ** 0.5
+    assert float((moved / 255).flatten(1).norm(dim=1).max()) < radius + 0.5 / 255 * images[0].numel() ** 0.5
+    assert repainted(protected, masks, model) < repainted(images, masks, model)
+
+
 @pytest.mark.parametrize(
     ("parameters", "word"),
     [({"steps": 0}, "steps"), ({"alpha": 0}, "alpha"), ({"denoising": 0}, "denoising"), ({"chunk": 1.5}, "chunk"),
-     ({"edit_strength": 0}, "edit_strength"), ({"draws": True}, "draws")],
+     ({"edit_strength": 0}, "edit_strength"), ({"task": "sky"}, "task"), ({"draws": True}, "draws")],
 )  # fmt: skip
 def test_refuses_bad_parameters(parameters: dict[str, object], word: str) -> None:
     with pytest.raises(ValueError, match=f"{word}: expected .* got"):

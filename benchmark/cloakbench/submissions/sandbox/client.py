@@ -118,20 +118,31 @@ class SandboxedSubmission:
             self.claims = self._start()
         return self.claims
 
-    def protect(self, originals: Sequence[Pixels], order: Order, model: SurrogateChoice | None = None) -> Protected:
+    def protect(
+        self,
+        originals: Sequence[Pixels],
+        order: Order,
+        model: SurrogateChoice | None = None,
+        further: Sequence[SurrogateChoice] = (),
+    ) -> Protected:
         """Returns the protected images, checked here on the pixels that came back.
 
         Args:
             originals: Images `[H, W, 3]`, uint8.
             order: What is asked for.
             model: The surrogate that the protection gets; None for none.
+            further: Further base models that it gets.
 
         Raises:
             SubmissionFault: The protection fails, breaks its contract, or uses more than its limits.
             UserError: The surrogate's weights are not here.
             InfrastructureError: The process does not start.
         """
-        changed = self._call(messages.Protect, originals, order, model, originals)
+        for choice in further:
+            self._show(choice.alias)
+        surrogate, *others = (asdict(choice) if choice else None for choice in [model, *further])
+        message = messages.protect_order(self._count(), originals, order, surrogate, others)
+        changed = self._call(message, [*originals, *order.masks, *order.class_images], model, originals)
         return guard.accept(originals, changed, order, self.load().budget)
 
     def attack(
@@ -150,13 +161,15 @@ class SandboxedSubmission:
         shaped = images
         if self.kind is EntryKind.MIMICRY:
             shaped = [np.empty((order.side, order.side, 3), np.uint8)] * len(order.prompts)
-        return self._call(messages.Attack, images, order, model, shaped)
+        own = messages.SurrogateMessage(**asdict(model)) if model else None
+        shapes = messages.shapes(images)
+        message = messages.Attack(number=self._count(), model=own, shapes=shapes, **asdict(order))
+        return self._call(message, images, model, shaped)
 
     def _call(
         self,
-        kind: type[messages.Protect] | type[messages.Attack],
+        message: messages.Protect | messages.Attack,
         images: Sequence[Pixels],
-        order: Order | AttackOrder,
         model: SurrogateChoice | None,
         shaped: Sequence[Pixels],
     ) -> list[Pixels]:
@@ -164,10 +177,7 @@ class SandboxedSubmission:
         if model is not None:
             self._show(model.alias)
         self._loaded()
-        shapes = [(pixels.shape[0], pixels.shape[1], 3) for pixels in images]
-        own = messages.SurrogateMessage(**asdict(model)) if model else None
-        asked = kind(number=self._count(), model=own, shapes=shapes, **asdict(order))
-        answer, changed = self._exchange(asked, images, shaped)
+        answer, changed = self._exchange(message, images, shaped)
         if self._running is not None and not self._running.is_alone():
             self.close()  # whatever it has left could reach into the next call
         if answer.fault is not None:

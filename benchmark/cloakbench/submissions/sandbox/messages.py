@@ -8,14 +8,19 @@ worker restricts itself before any library starts a thread.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from cloakbench.submissions.discovery import EntryKind
 from cloakbench.submissions.loading import Claims
 from cloakbench.submissions.text import clean_line, clean_lines
+
+if TYPE_CHECKING:
+    from cloakbench.images import Pixels
+    from cloakbench.submissions.guard import Order
 
 LENGTH = struct.Struct(">I")
 LONGEST = 256 << 10
@@ -67,7 +72,7 @@ class SurrogateMessage(_Message):
 
 
 class Protect(_Message):
-    """The order to protect images, whose pixels follow."""
+    """The order to protect images, whose pixels follow; those of masks and of class images come after them."""
 
     do: Literal["protect"] = "protect"
     number: int
@@ -78,6 +83,11 @@ class Protect(_Message):
     seed: int
     class_word: str
     captions: list[str]
+    masks: list[tuple[int, int, int]] = []
+    class_images: list[tuple[int, int, int]] = []
+    models: list[SurrogateMessage] = []
+    """Further base models."""
+    clip: str = ""
 
 
 class Attack(_Message):
@@ -138,6 +148,44 @@ class Answer(_Message):
         if (self.kind == "claims") != (self.claims is not None) or (self.kind == "fault") != (self.fault is not None):
             raise ValueError(f"expected the fields of {self.kind!r} and no others")
         return self
+
+
+def protect_order(
+    number: int,
+    originals: Sequence[Pixels],
+    order: Order,
+    model: dict[str, Any] | None,
+    further: Sequence[dict[str, Any] | None],
+) -> Protect:
+    """Returns the order to protect images as a message.
+
+    Args:
+        number: Of the message.
+        originals: Images `[H, W, 3]`, whose pixels follow it.
+        order: What is asked for.
+        model: Fields of the surrogate's message; None for no surrogate.
+        further: The same of further models.
+    """
+    others = [SurrogateMessage(**fields) for fields in further if fields is not None]
+    return Protect(
+        number=number,
+        model=SurrogateMessage(**model) if model else None,
+        shapes=shapes(originals),
+        strength=order.strength,
+        budget_255=order.budget_255,
+        seed=order.seed,
+        class_word=order.class_word,
+        captions=list(order.captions),
+        masks=shapes(order.masks),
+        class_images=shapes(order.class_images),
+        models=others,
+        clip=order.clip,
+    )
+
+
+def shapes(images: Sequence[Pixels]) -> list[tuple[int, int, int]]:
+    """Returns height, width and channels of each image; a mask `[H, W]` has one channel."""
+    return [(*pixels.shape[:2], pixels.shape[2] if pixels.ndim == 3 else 1) for pixels in images]
 
 
 def frame(message: _Message) -> bytes:

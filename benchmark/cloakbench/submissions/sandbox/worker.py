@@ -66,7 +66,10 @@ def _carry_out(host: SubmissionHost, order: Any, source: BinaryIO) -> Reply:
         if isinstance(order, messages.Load):
             return host.load(order)
         images = _read_images(source, order.shapes)
-        return host.attack(order, images) if isinstance(order, messages.Attack) else host.protect(order, images)
+        if isinstance(order, messages.Attack):
+            return host.attack(order, images)
+        further = [_read_images(source, order.masks), _read_images(source, order.class_images)]
+        return host.protect(order, images, *further)
     except UserError as error:
         return _fault("user", error.message, error.hint)
     except SubmissionError as error:
@@ -144,14 +147,29 @@ class SubmissionHost:
         self._is_mimicry = order.entry is submissions.EntryKind.MIMICRY
         return {"kind": "claims", "claims": loaded.claims()}, []
 
-    def protect(self, order: messages.Protect, originals: list[Pixels]) -> Reply:
-        """Returns the protected images; raises SubmissionFault."""
+    def protect(
+        self, order: messages.Protect, originals: list[Pixels], masks: list[Pixels], class_images: list[Pixels]
+    ) -> Reply:
+        """Returns the protected images; raises SubmissionFault.
+
+        Args:
+            order: The order.
+            originals: Images `[H, W, 3]`.
+            masks: One an image, `[H, W, 1]`, or none at all.
+            class_images: Pictures of the class, `[H, W, 3]`.
+        """
         from cloakbench.submissions import guard
 
         with self.hook.suspended():
             surrogate = _surrogate(order.model)
+            models = {choice.alias: _surrogate(choice) for choice in order.models}
+            clip = _clip(order.clip, surrogate.device)
         call = guard.Call(
             surrogate=surrogate,
+            models=models,
+            clip_model=clip,
+            masks=[mask[..., 0] for mask in masks],
+            class_images=class_images,
             strength=order.strength,
             budget_255=order.budget_255,
             seed=order.seed,
@@ -183,6 +201,14 @@ def _surrogate(model: messages.SurrogateMessage | None) -> Any:
 
     base = loader.load(model.alias, model.device, getattr(torch, model.dtype))
     return base.surrogate(perceptual.distance(model.perceptual, model.device))
+
+
+def _clip(name: str, device: Any) -> Any:
+    if not name:
+        return None
+    from cloakbench.metrics import clips
+
+    return clips.load(name, device)
 
 
 def _no_distance(_x: Any, _y: Any) -> Any:
