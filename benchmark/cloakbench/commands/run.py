@@ -65,14 +65,17 @@ def run(
     options = ExecutorOptions(executor, workers, address)
     chosen = Choice(suite, protection or (), images, only or (), limit, model, device, salt_file, attack or ())
     session = planned(chosen, store)
-    plan: dict[str, object] = {"cells": len(session.cells), "store": str(session.store.root)}
     if dry_run:
-        return print_values({**plan, "missing": len(session.missing())}, json)
+        return print_values({**_size(session), "missing": len(session.missing())}, json)
     ran, failed = _run(session, options, keep == "images", time_limit)
     if not json:
         _print_end(session, store)
-    print_values({**plan, "ran": ran, "failed": failed}, json)
-    return FAULTS if failed else 0
+    return print_values({**_size(session), "ran": ran, "failed": failed}, json) or (FAULTS if failed else 0)
+
+
+def _size(session: Session) -> dict[str, object]:
+    """Returns how many cells a run has, and where its records go."""
+    return {"cells": len(session.cells), "store": str(session.store.root)}
 
 
 def _run(session: Session, options: ExecutorOptions, keeps_images: bool, time_limit: str | None) -> tuple[int, int]:

@@ -69,11 +69,7 @@ class Session:
         return [*refusal, *self.warnings, *map(str, self.unready.values())]
 
     def finished(self, cell: Cell) -> Record | None:
-        """Returns a cell's usable record in this environment class, None where it has to run.
-
-        A cell that was skipped because its entry could not run there, without any search for a strength, has to run
-        once the entry can.
-        """
+        """Returns a cell's usable record here; None where it has to run, as after a skip whose reason is gone."""
         record = pipeline.finished(self.store, cell, self.environment.env_class)
         if record is None or record.status is not Status.SKIPPED or record.calibration:
             return record

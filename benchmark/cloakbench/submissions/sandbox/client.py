@@ -6,6 +6,7 @@ With bubblewrap the process has no network and sees neither other files nor othe
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
 from collections.abc import Sequence
@@ -83,7 +84,7 @@ class SandboxedSubmission:
         self._shown: list[Path] = []
         self._models: dict[str, Path] = {}
         self._secrecy = ExitStack()
-        self._number = 0
+        self._numbers = itertools.count(1)
 
     @property
     def isolation(self) -> str:
@@ -141,7 +142,7 @@ class SandboxedSubmission:
         for choice in further:
             self._show(choice.alias)
         surrogate, *others = (asdict(choice) if choice else None for choice in [model, *further])
-        message = messages.protect_order(self._count(), originals, order, surrogate, others)
+        message = messages.protect_order(0, originals, order, surrogate, others)
         changed = self._call(message, [*originals, *order.masks, *order.class_images], model, originals)
         return guard.accept(originals, changed, order, self.load().budget)
 
@@ -161,9 +162,8 @@ class SandboxedSubmission:
         shaped = images
         if self.kind is EntryKind.MIMICRY:
             shaped = [np.empty((order.side, order.side, 3), np.uint8)] * len(order.prompts)
-        own = messages.SurrogateMessage(**asdict(model)) if model else None
-        shapes = messages.shapes(images)
-        message = messages.Attack(number=self._count(), model=own, shapes=shapes, **asdict(order))
+        own, shapes = messages.SurrogateMessage(**asdict(model)) if model else None, messages.shapes(images)
+        message = messages.Attack(number=0, model=own, shapes=shapes, **asdict(order))
         return self._call(message, images, model, shaped)
 
     def _call(
@@ -177,7 +177,8 @@ class SandboxedSubmission:
         if model is not None:
             self._show(model.alias)
         self._loaded()
-        answer, changed = self._exchange(message, images, shaped)
+        numbered = message.model_copy(update={"number": next(self._numbers)})  # a start has numbers of its own
+        answer, changed = self._exchange(numbered, images, shaped)
         if self._running is not None and not self._running.is_alone():
             self.close()  # whatever it has left could reach into the next call
         if answer.fault is not None:
@@ -205,15 +206,13 @@ class SandboxedSubmission:
         if self._running is not None and not any(folder.is_relative_to(shown) for shown in self._shown):
             self.close()
 
-    def _count(self) -> int:
-        self._number += 1
-        return self._number
-
     def _start(self) -> Claims:
         """Starts the worker, loads the protection and returns what it says about itself."""
         self._box = folders.ScratchFolder()
         self._running = self._spawn(self._box.path)
-        answer, _ = self._exchange(messages.Load(number=self._count(), spelling=self.spelling, entry=self.kind), [], [])
+        answer, _ = self._exchange(
+            messages.Load(number=next(self._numbers), spelling=self.spelling, entry=self.kind), [], []
+        )
         if answer.claims is not None:
             return answer.claims
         self._end()
@@ -269,13 +268,7 @@ class SandboxedSubmission:
         images: Sequence[Pixels],
         shaped: Sequence[Pixels],
     ) -> tuple[Answer, list[Pixels]]:
-        """Returns the answer to an order and the images that follow it; ends the process where there is none.
-
-        Args:
-            order: The order.
-            images: Images that follow the order.
-            shaped: Images of the shapes of those that are to come back.
-        """
+        """Returns the answer to an order and its images, of the shapes of `shaped`; ends the process without one."""
         running = self._running
         assert running is not None
         expected = "claims" if isinstance(order, messages.Load) else "images"
