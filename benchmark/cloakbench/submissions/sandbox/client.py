@@ -149,15 +149,12 @@ class SandboxedSubmission:
     def attack(
         self, images: Sequence[Pixels], order: AttackOrder, model: SurrogateChoice | None = None
     ) -> list[Pixels]:
-        """Returns the cleaned images, same sizes, or what a mimicry generated: one image per prompt.
+        """Returns the cleaned images, same sizes, or what a mimicry generated per prompt; raises as `protect` does.
 
         Args:
             images: Images `[H, W, 3]`, uint8.
             order: What is asked for.
             model: The diffusion model that the mimic has; None for none.
-
-        Raises:
-            BenchmarkError: As `protect` does.
         """
         shaped = images
         if self.kind is EntryKind.MIMICRY:
