@@ -55,7 +55,6 @@ def test_a_hostile_entry_ends_as_a_status_and_leaves_the_others_as_they_were(pla
     without = planned("without", PHOTOGUARD)
     run(without)
     statuses_of = {
-        "exits": Status.FAILED,
         "patches": Status.INVALID_OUTPUT,
         "grows": Status.INVALID_OUTPUT,
         "lone_surrogate": Status.FAILED,
