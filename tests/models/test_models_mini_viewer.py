@@ -16,7 +16,7 @@ def material():
     drawn = rng.integers(0, 256, (count, 128, 128, 3), np.uint8)
     style = np.repeat([2, 9, 13], count // 3)  # poster, duotone, gouache
     rows = np.arange(0, count, 2)
-    return viewer_material.Material(drawn, style, drawn[rows], rows, drawn[:4], drawn[4:8])
+    return viewer_material.TrainingPictures(drawn, style, drawn[rows], rows, drawn[:4], drawn[4:8])
 
 
 def test_the_same_step_has_the_same_batch(material):

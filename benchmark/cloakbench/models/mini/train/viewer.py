@@ -14,8 +14,8 @@ from cloakbench.models.mini.train import ruins
 from cloakbench.models.mini.train.loop import Recipe, train
 from cloakbench.models.mini.train.pool import to_pixels
 from cloakbench.models.mini.train.run import Run
-from cloakbench.models.mini.train.viewer_batches import DRAWN_RUINS, GROUPS, OWN, REFERENCES, Batch, Batches
-from cloakbench.models.mini.train.viewer_material import Material
+from cloakbench.models.mini.train.viewer_batches import DRAWN_RUINS, GROUPS, OWN, REFERENCES, Batches, GradedBatch
+from cloakbench.models.mini.train.viewer_material import TrainingPictures
 from cloakbench.models.mini.viewer import BANK, View, Viewer, style_difference
 
 RECIPE = Recipe(steps=600, batch=0, lr=1e-3, muon_lr=4e-3, seed=91, warmup=30, decay_share=0.6, average=0.99)
@@ -23,7 +23,7 @@ RECIPE = Recipe(steps=600, batch=0, lr=1e-3, muon_lr=4e-3, seed=91, warmup=30, d
 TEMPERATURE = 0.1
 
 
-def loss(view: View, batch: Batch) -> Tensor:
+def loss(view: View, batch: GradedBatch) -> Tensor:
     """Returns the sum of three errors: styles told apart, differences of style, soundness."""
     grouped, degraded, blended, *ruined = batch.split(view.style)
     sets = grouped.view(GROUPS, REFERENCES + OWN, -1)
@@ -51,7 +51,7 @@ def _contrast(grouped: Tensor) -> Tensor:
     return -(F.log_softmax(logits, dim=1) * same).sum(1).div(same.sum(1)).mean()
 
 
-def _soundness_error(batch: Batch, logits: Tensor) -> Tensor:
+def _soundness_error(batch: GradedBatch, logits: Tensor) -> Tensor:
     """Returns the cross entropy of soundness; blends have none."""
     grouped, degraded, _, drawn, intact, ruined = batch.split(logits)
     values = torch.cat([grouped, degraded, drawn, intact, ruined])
@@ -60,7 +60,7 @@ def _soundness_error(batch: Batch, logits: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(values, wanted)
 
 
-def train_viewer(material: Material, run: Run, recipe: Recipe = RECIPE) -> Viewer:
+def train_viewer(material: TrainingPictures, run: Run, recipe: Recipe = RECIPE) -> Viewer:
     """Returns the trained network with its bank of other styles."""
     torch.manual_seed(recipe.seed)
     model, batches = Viewer().to(memory_format=torch.channels_last), Batches(material, recipe.seed)
@@ -77,7 +77,7 @@ def train_viewer(material: Material, run: Run, recipe: Recipe = RECIPE) -> Viewe
 
 
 @torch.no_grad()
-def finished(average: Viewer, model: nn.Module, material: Material) -> Viewer:
+def finished(average: Viewer, model: nn.Module, material: TrainingPictures) -> Viewer:
     """Returns the averaged network with the running statistics of the trained one, and its bank."""
     for mean, buffer in zip(average.buffers(), model.buffers(), strict=True):
         mean.copy_(buffer)
@@ -90,7 +90,7 @@ def finished(average: Viewer, model: nn.Module, material: Material) -> Viewer:
     return average
 
 
-def drawn_ruins(material: Material) -> Tensor:
+def drawn_ruins(material: TrainingPictures) -> Tensor:
     """Returns ruins of every kind that the training knows, four of each, `[n, 3, 128, 128]`."""
     pictures = []
     for n, ruin in enumerate(list(ruins.RUINS.values()) * 4):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cloakbench.datasets.procedural import styles
 from cloakbench.models.mini.train import ruins
-from cloakbench.models.mini.train.viewer_material import Material, Pictures
+from cloakbench.models.mini.train.viewer_material import Pictures, TrainingPictures
 from cloakbench.models.mini.train.viewer_variety import BASES, Recolouring, Restyling, with_colours_of
 
 GROUPS, REFERENCES, OWN = 6, 4, 2
@@ -31,14 +31,14 @@ _VISIBLE = 0.1
 class Batches:
     """Draws the batch of a step; the same step gives the same batch."""
 
-    def __init__(self, material: Material, seed: int) -> None:
+    def __init__(self, material: TrainingPictures, seed: int) -> None:
         self.material, self.seed = material, seed
         self._again = {int(row): n for n, row in enumerate(material.reconstructed_rows)}
         names = np.unique(material.style)
         self._rows = {int(name): np.flatnonzero(material.style == name) for name in names}
         self._bases = [name for name in self._rows if styles.STYLES[name].name in BASES]
 
-    def draw(self, step: int) -> Batch:
+    def draw(self, step: int) -> GradedBatch:
         """Returns the batch of a step."""
         rng = np.random.default_rng([self.seed, step])
         members = self._members(rng)
@@ -49,7 +49,7 @@ class Batches:
         ruined = [_varied(picture, rng) for picture in self._some(self.material.ruined, rng)]
         pictures = np.stack([*chain.from_iterable(members), *degraded, *blended, *drawn, *intact, *ruined])
         x = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).float()
-        return Batch(x, torch.tensor(grades, dtype=torch.float32), torch.from_numpy(shares))
+        return GradedBatch(x, torch.tensor(grades, dtype=torch.float32), torch.from_numpy(shares))
 
     def _members(self, rng: np.random.Generator) -> list[list[ruins.Picture]]:
         """Returns the groups; the second of a pair has the first one's colours in some steps."""
@@ -122,7 +122,7 @@ def _varied(picture: ruins.Picture, rng: np.random.Generator) -> ruins.Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class GradedBatch:
     """The pictures of a step, in this order: groups, degraded, blended, drawn ruins, mimics' intact, mimics' ruined."""
 
     pixels: Tensor

@@ -28,7 +28,7 @@ Pictures = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingPictures:
     """What the training draws its batches from; all pictures `[n, 128, 128, 3]`."""
 
     drawn: Pictures
@@ -102,7 +102,7 @@ def training_pictures(pool: Pool, most: int) -> tuple[Pictures, NDArray[np.int64
     return np.stack([pool.picture(int(row)) for row in rows]), pool.labels[0, rows]
 
 
-def gather(pool: Pool, models: list[Path], mimics: Path) -> Material:
+def gather(pool: Pool, models: list[Path], mimics: Path) -> TrainingPictures:
     """Returns the training's pictures.
 
     Args:
@@ -124,6 +124,6 @@ def gather(pool: Pool, models: list[Path], mimics: Path) -> Material:
         ruined.append(random_latents(vae, drawn, DECODED, rng))
         pairs = [paint.all_pairs(1)[int(n)] for n in rng.choice(180, GENERATED, replace=False)]
         intact.append(paint.generate(folder, pairs, seed=SEED))
-    return Material(
+    return TrainingPictures(
         drawn, style, np.concatenate(again), np.concatenate(rows), np.concatenate(intact), np.concatenate(ruined)
     )
