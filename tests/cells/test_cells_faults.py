@@ -18,7 +18,6 @@ from test_cells_kill import Runs, records
 from cloakbench.store import reading
 from cloakbench.store.store import Store
 from cloakbench.submissions.sandbox import bubblewrap
-from cloakbench.upkeep.adopt import adopt
 from cloakbench.upkeep.verify import verify
 from tests import tiny
 
@@ -130,12 +129,10 @@ def test_two_processes_take_records_into_one_store_at_once(copy, good_run, tmp_p
     store = Store(tmp_path / "target")
     children = []
     for _ in range(3):
-        pid = os.fork()
-        if pid == 0:
-            adopt(copy.root, None, store)
-            os._exit(0)
-        children.append(pid)
-    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0, 0, 0]
+        command = "from cloakbench.cli import main; main()", "adopt", str(copy.root), "--store", str(store.root)
+        children.append(subprocess.Popen([sys.executable, "-c", *command], stderr=subprocess.PIPE, text=True))
+    errors = [process.communicate(timeout=300)[1] for process in children]
+    assert [process.returncode for process in children] == [0, 0, 0], errors
     assert len(list(store.records())) == len(good_run.cells)
     assert verify(store.root).problems == []
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from cloakbench.upkeep import archive, sign
 from cloakbench.upkeep.adopt import adopt
 from cloakbench.upkeep.merge import merge
 from cloakbench.upkeep.verify import verify
+from tests.forking import wait_status
 from tests.programs import needs_openssh
 
 
@@ -147,6 +149,12 @@ def test_an_error_while_files_are_staged_leaves_no_trace(source, tmp_path, monke
     assert [name for name in files(store.root) if name != "merge.lock"] == []
 
 
+def killed_merge(source, store, moves):
+    """Merges, and is killed after some files have been put in place."""
+    kill_after(moves)
+    merge([source], store)
+
+
 @pytest.mark.finding("C8")
 def test_a_killed_merge_has_put_in_all_or_nothing(source, tmp_path):
     whole = Store(tmp_path / "whole")
@@ -155,12 +163,7 @@ def test_a_killed_merge_has_put_in_all_or_nothing(source, tmp_path):
     results = set()
     for number, moves in enumerate([0, 1, 7]):
         store = Store(tmp_path / f"killed-{number}")
-        pid = os.fork()
-        if pid == 0:
-            kill_after(moves)
-            merge([source.root], store)
-            os._exit(0)
-        assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+        assert os.WTERMSIG(wait_status(partial(killed_merge, source.root, store, moves))) == signal.SIGKILL
         present = reading.suite_names(store.root) if (store.root / "facts").exists() or moves else []
         results.add(bool(present))
         assert records_of(store.root) == (expected if moves else [])
@@ -426,13 +429,11 @@ def test_a_disk_that_is_full_is_explained_and_nothing_arrives(source, tmp_path):
     with pytest.raises(UserError, match="writable store"):
         merge([source.root], Store(tmp_path / "file"))
     store = Store(tmp_path / "target")
-    pid = os.fork()
-    if pid == 0:
+
+    def merge_on_a_full_disk():
         resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
-        try:
+        with pytest.raises(InfrastructureError):
             merge([source.root], store)
-        except InfrastructureError:
-            os._exit(3)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+
+    assert wait_status(merge_on_a_full_disk) == 0
     assert [name for name in files(store.root) if name != "merge.lock"] == []

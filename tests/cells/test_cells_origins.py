@@ -6,9 +6,10 @@ import json
 import logging
 import os
 import signal
+from functools import partial
 
 import pytest
-from test_cells_intake import files, kill_after, lines, reference, rewrite, source  # noqa: F401 - fixtures
+from test_cells_intake import files, killed_merge, lines, reference, rewrite, source  # noqa: F401 - fixtures
 
 from cloakbench.cells import pipeline
 from cloakbench.errors import UserError
@@ -20,6 +21,7 @@ from cloakbench.upkeep import sign
 from cloakbench.upkeep.adopt import adopt
 from cloakbench.upkeep.merge import merge
 from cloakbench.upkeep.verify import verify
+from tests.forking import wait_status
 
 
 @pytest.fixture
@@ -82,12 +84,7 @@ def test_planning_completes_a_merge_that_was_killed(source, tiny_suite, weights,
     """All cells count as missing, because merged records are nobody's own; their files have arrived all the same."""
     monkeypatch.setenv("CLOAKBENCH_MODELS", str(weights))
     store = Store(source.root.parent / "killed")
-    pid = os.fork()
-    if pid == 0:
-        kill_after(7)
-        merge([source.root], store)
-        os._exit(0)
-    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+    assert os.WTERMSIG(wait_status(partial(killed_merge, source.root, store, 7))) == signal.SIGKILL
     assert list(store.root.glob(".committed-*"))
     assert cloakbench(verb, tiny_suite, "--protection", "placebo", "--store", store.root).code == 0
     assert not list(store.root.glob(".committed-*"))

@@ -116,7 +116,7 @@ def changed(files, change):
     ("change", "words"),
     [
         (lambda d: d["components"]["protect"].update(budget_255=255), "expected the parent 'protect'"),
-        (lambda d: d["components"].update(protect=5), "expected recipes as a run writes them"),
+        (lambda d: d["components"].update(protect=5), "components"),
         (lambda d: d["protection"].update(version="9.9"), "expected the version '1.0', got '9.9'"),
         (lambda d: d.update(strength=0.25), "expected the strength 0.5, got 0.25"),
         (lambda d: d.update(seed=3), "expected the seed of its suite, artist and index"),

@@ -31,7 +31,7 @@ def hostile_board():
     facts = facts.model_copy(update={"metrics": metrics, "attacks": attacks})
     who = record("x", "a", 0.5).protection.model_copy(
         update={
-            "name": HOSTILE,
+            "name": "hostile",
             "version": HOSTILE,
             "distribution": HOSTILE,
             "title": HOSTILE,
@@ -40,7 +40,7 @@ def hostile_board():
             "package_digest": HOSTILE,
         }
     )
-    other = who.model_copy(update={"name": f"{HOSTILE} again"})
+    other = who.model_copy(update={"name": "hostile-again"})
     where = record("x", "a", 0.5).environment.model_copy(
         update={"device": HOSTILE, "commit": HOSTILE, "packages": {HOSTILE: HOSTILE}, "libjpeg": HOSTILE}
     )

@@ -124,7 +124,7 @@ def test_same_records_same_bytes(built, tmp_path):
 
 def test_hostile_words_are_inert():
     facts = record("x", "a", 0.5).protection.model_copy(
-        update={"name": HOSTILE, "title": HOSTILE, "paper": "javascript:alert(1)", "licence": HOSTILE}
+        update={"title": HOSTILE, "paper": "javascript:alert(1)", "licence": HOSTILE}
     )
     records = six_artists(protection=facts)
     records.append(record("y", NAMES[0], [], status=Status.FAILED, reason=HOSTILE))

@@ -24,6 +24,7 @@ ON_STABLE_DIFFUSION = {
     "anti-dreambooth": {"learning_rate": 5e-7, "steps": 300, "chunk": 2},
     "anti-dreambooth[method=fsmg]": {"learning_rate": 5e-7, "steps": 100, "surrogate_steps": 1000, "chunk": 2},
     "anti-dreambooth[steps=6]": {"learning_rate": 5e-7, "chunk": 2},
+    "pid": {"steps": 1000, "chunk": 2},
     "glaze": {"steps": 500, "rate": 0.04},
     "adaptive": {"steps": 1000},
     "adaptive-glaze": {"steps": 500, "rate": 0.04},

@@ -49,7 +49,7 @@ WRONG = {
     ),
     "scheduler": Wrong("guidance = 3.0", 'guidance = 3.0\nscheduler = "euler"', r"sampling\.scheduler: .*got 'euler'"),
     "mimicry": Wrong('mimicry = "dreambooth"', 'mimicry = "dream-booth"', "needs a table"),
-    "stage": Wrong("dreambooth", "dreamboth", r"expected a mimicry \(dreambooth, lora.*got 'dreamboth'"),
+    "stage": Wrong("dreambooth", "dreamboth", r"expected a mimicry \(dreambooth, .*lora.*got 'dreamboth'"),
     "model": Wrong('surrogate = "mini-a"', 'surrogate = "mini-x"', "or a model alias .*got 'mini-x'"),
     "attack's model": Wrong('model = "mini-a"', 'model = "mini-x"', "or a model alias .*got 'mini-x'"),
     "metric": Wrong('"psnr"', '"psnrr"', r"expected a metric \(mini-lpips.*got 'psnrr'"),

@@ -17,6 +17,7 @@ from cloakbench.store.running import is_running
 from cloakbench.system.locations import default_store
 
 if TYPE_CHECKING:
+    from cloakbench.execute.time_limit import Deadline
     from cloakbench.runs.session import Session
     from cloakbench.schemas.suite import Suite
 
@@ -62,15 +63,21 @@ def run(
         dry_run: Say what would run, and run nothing.
         json: Print the result as JSON.
     """
-    options = ExecutorOptions(executor, workers, address)
     chosen = Choice(suite, protection or (), images, only or (), limit, model, device, salt_file, attack or ())
     session = planned(chosen, store)
+    deadline = _deadline(session, time_limit)
     if dry_run:
         return print_values({**_size(session), "missing": len(session.missing())}, json)
-    ran, failed = _run(session, options, keep == "images", time_limit)
+    ran, failed = _run(session, ExecutorOptions(executor, workers, address), keep == "images", deadline)
     if not json:
         _print_end(session, store)
     return print_values({**_size(session), "ran": ran, "failed": failed}, json) or (FAULTS if failed else 0)
+
+
+def _deadline(session: Session, time_limit: str | None) -> Deadline | None:
+    from cloakbench.runs.forecast import within
+
+    return within(session, time_limit)
 
 
 def _size(session: Session) -> dict[str, object]:
@@ -78,12 +85,10 @@ def _size(session: Session) -> dict[str, object]:
     return {"cells": len(session.cells), "store": str(session.store.root)}
 
 
-def _run(session: Session, options: ExecutorOptions, keeps_images: bool, time_limit: str | None) -> tuple[int, int]:
+def _run(session: Session, options: ExecutorOptions, keeps_images: bool, deadline: Deadline | None) -> tuple[int, int]:
     """Runs the missing cells and returns how many ran, and how many have no good record."""
     from cloakbench.runs import session as sessions
-    from cloakbench.runs.forecast import within
 
-    deadline = within(session, time_limit)
     progress.say(f"{len(session.missing())} of {len(session.cells)} cells are missing; Ctrl-C keeps finished ones")
     executor = choose(options, session, keeps_images)
     outcomes = sessions.run(session, executor, keep_images=keeps_images, time_limit=deadline)

@@ -6,7 +6,9 @@ happened, after it whoever opens the store next moves what is left to be moved.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import secrets
 import shutil
 from pathlib import Path, PurePosixPath
@@ -59,15 +61,14 @@ def finish(root: Path) -> None:
 
 
 def _move(folder: Path, root: Path) -> None:
-    for file in sorted(folder.rglob("*")):
-        if file.is_dir():
-            continue
-        target = root / file.relative_to(folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            file.replace(target)
-        except FileNotFoundError:  # another process moves the same folder
-            continue
+    """Moves a folder's files; those that another process moves at the same time are passed over."""
+    for parent, _, names in os.walk(folder):  # passes over folders that vanish meanwhile
+        for name in sorted(names):
+            file = Path(parent, name)
+            target = root / file.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                file.replace(target)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,0 +1,22 @@
+"""Runs a function in a fork that always ends: an exception in the child may not go on as a second test run."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable
+
+
+def wait_status(function: Callable[[], object]) -> int:
+    """Returns the wait status of a fork that ran `function`: exit code 0, or 1 after an exception, which is printed."""
+    pid = os.fork()
+    if pid:
+        return os.waitpid(pid, 0)[1]
+    code = 1
+    try:
+        function()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
