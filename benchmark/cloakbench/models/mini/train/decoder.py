@@ -13,8 +13,8 @@ from cloakbench.models.mini.train.loop import Recipe, generator, train
 from cloakbench.models.mini.train.pool import Pool
 from cloakbench.models.mini.train.run import Run
 
-RECIPE = Recipe(steps=8_000, batch=12, lr=1e-3, muon_lr=6e-3, seed=53, decay_share=0.4)
-WHOLE = Recipe(steps=1_500, batch=4, lr=5e-4, muon_lr=2e-3, seed=54, decay_share=0.8)
+RECIPE = Recipe(steps=3_000, batch=12, lr=1e-3, muon_lr=6e-3, seed=53, decay_share=0.4)
+WHOLE = Recipe(steps=300, batch=4, lr=5e-4, muon_lr=2e-3, seed=54, decay_share=0.8)
 SQUARED = Recipe(steps=1_000, batch=12, lr=2e-4, muon_lr=1e-3, seed=55)
 """For the decoder of `mini-b`: trained on by squared error, as Stable Diffusion 2's was."""
 PERCEPTUAL_WEIGHT = 0.5
