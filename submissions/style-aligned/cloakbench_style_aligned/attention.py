@@ -46,8 +46,8 @@ class SharedSelfAttention:
         length = hidden_states.shape[1]
         shift = hidden_states.new_zeros(2 * length)
         shift[:length] = self.shift
-        heads = [_in_heads(x, attn.heads) for x in (queries, keys, values)]
-        mixed = F.scaled_dot_product_attention(*heads, attn_mask=shift.expand(length, -1))
+        query, key, value = (_in_heads(x, attn.heads) for x in (queries, keys, values))
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=shift.expand(length, -1))
         joined = mixed.transpose(1, 2).reshape(hidden_states.shape[0], length, -1)
         output: Tensor = attn.to_out[1](attn.to_out[0](joined))
         return output
@@ -55,7 +55,7 @@ class SharedSelfAttention:
 
 def of_reference(features: Tensor, groups: int) -> Tensor:
     """Returns each group's reference in the place of every image of the group, `[B, L, C]`."""
-    grouped = features.unflatten(0, (groups, -1))
+    grouped = features.reshape(groups, -1, *features.shape[1:])
     return grouped[:, :1].expand_as(grouped).flatten(0, 1)
 
 
@@ -69,4 +69,4 @@ def adain(features: Tensor, groups: int) -> Tensor:
 
 def _in_heads(features: Tensor, heads: int) -> Tensor:
     """Returns `[B, heads, L, C / heads]`."""
-    return features.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return features.reshape(*features.shape[:2], heads, -1).transpose(1, 2)
