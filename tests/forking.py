@@ -7,11 +7,11 @@ import traceback
 from collections.abc import Callable
 
 
-def wait_status(function: Callable[[], object]) -> int:
-    """Returns the wait status of a fork that ran `function`: exit code 0, or 1 after an exception, which is printed."""
+def start(function: Callable[[], object]) -> int:
+    """Returns the process id of a fork that runs `function`: exit code 0, or 1 after an exception, which is printed."""
     pid = os.fork()
     if pid:
-        return os.waitpid(pid, 0)[1]
+        return pid
     code = 1
     try:
         function()
@@ -20,3 +20,8 @@ def wait_status(function: Callable[[], object]) -> int:
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def wait_status(function: Callable[[], object]) -> int:
+    """Returns the wait status of a fork that ran `function`."""
+    return os.waitpid(start(function), 0)[1]

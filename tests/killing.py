@@ -12,7 +12,7 @@ import random
 import signal
 import sys
 import time
-import traceback
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,25 +22,21 @@ from cloakbench.models import loader  # noqa: F401
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.executors import ExecutorOptions
 from cloakbench.upkeep import refresh
+from tests import forking
 
 torch.set_num_threads(1)
 INLINE = ExecutorOptions("inline")
 
 
+def refreshed(suite: Path, folder: Path) -> None:
+    """Refreshes without a word on standard output."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    refresh.refresh(Choice(str(suite), ["placebo"]), folder / "store", folder / "site", INLINE, unofficial=True)
+
+
 def forked(suite: Path, folder: Path) -> int:
     """Starts a refresh in a fork and returns its process id."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 0
-    try:
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 1)
-        refresh.refresh(Choice(str(suite), ["placebo"]), folder / "store", folder / "site", INLINE, unofficial=True)
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    os._exit(code)
+    return forking.start(partial(refreshed, suite, folder))
 
 
 def ended(pid: int) -> int:

@@ -44,7 +44,8 @@ def killed(kills: int, weights: Path, folder: Path) -> dict[str, object]:
     suite = folder / "tiny.toml"
     suite.write_text(tiny.TEXT)
     command = [sys.executable, "-P", Path(__file__).with_name("killing.py"), suite, folder, str(kills), "8"]
-    environment = {**os.environ, "CLOAKBENCH_MODELS": str(weights), "OMP_NUM_THREADS": "1"}
+    root = str(Path(__file__).parents[1])
+    environment = {**os.environ, "CLOAKBENCH_MODELS": str(weights), "OMP_NUM_THREADS": "1", "PYTHONPATH": root}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

@@ -56,13 +56,16 @@ def examine(
         check_option(wanted[0], images)
     device = readiness.find_device()
     checks += _device(device, wanted[0] if suite else None)
-    aliases = {alias for item in wanted for alias in catalogue.models(item)}
+    aliases: set[str] = set()
+    for item in wanted:
+        aliases |= catalogue.models(item)
     checks += [_model(alias, "missing" if suite else "warning", fetch) for alias in sorted(aliases)]
     checks += [_weights(name) for name in ("mini-clip", "mini-lpips.safetensors", "mini-viewer.safetensors")]
-    checks += [
-        _metric(name) for item in wanted if suite for name in dict.fromkeys([*item.metrics.every, item.perceptual])
-    ]
-    checks += [_images(item, images) for item in wanted if suite and item.dataset != "mini"]
+    if suite:
+        [chosen] = wanted
+        checks += [_metric(name) for name in dict.fromkeys([*chosen.metrics.every, chosen.perceptual])]
+        if chosen.dataset != "mini":
+            checks.append(_images(chosen, images))
     reasons = _reasons(wanted[0], images, device, fetch) if suite else {}
     checks += _protections(reasons)
     return [*checks, _store(store)]

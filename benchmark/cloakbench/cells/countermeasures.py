@@ -91,7 +91,9 @@ class CountermeasureRunner:
         if facts.knowledge == "clean images":
             context = replace(context, originals=artist.images)
         if facts.needs_others:
-            others = [pixels for other in self.planner.calibration for pixels in other.images]
+            others: list[Pixels] = []
+            for other in self.planner.calibration:
+                others += other.images
             context = replace(context, others=others)
         if facts.knowledge == "pairs":
             context = replace(context, pairs=partial(self._pairs, work))

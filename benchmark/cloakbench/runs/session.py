@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -138,12 +139,12 @@ def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
         _log.warning("computing with AVX512, other records have AVX2: import cloakbench before torch to pair with them")
     size = registry.find(suite.surrogate).image_size
     loaded = artists.load(suite, choice.images, size)
-    seen = artists.for_calibration(suite, choice.images, size)
+    calibrating = artists.for_calibration(suite, choice.images, size)
     outside = external(choice.attacks, suite, root)
     planned = _fitting(suite, choice, root, threads)
     unready = _unready(planned, suite, choice, where, all(artist.masks for artist in loaded))
-    further = [alias for entry in planned for alias in entry.facts.looked_into]
-    planner = Planner(suite, digests(suite, further), official.read_salt(choice.salt_file), seen, outside)
+    further = chain.from_iterable(entry.facts.looked_into for entry in planned)
+    planner = Planner(suite, digests(suite, further), official.read_salt(choice.salt_file), calibrating, outside)
     cells = arranged(select(planner.cells(planned, loaded), choice.only))
     return Session(
         suite,

@@ -55,6 +55,10 @@ class Asset:
     content: Path | Callable[[], bytes]
     """A file to copy, or a function that returns the bytes."""
 
+    def read(self) -> bytes:
+        """Returns the bytes."""
+        return self.content.read_bytes() if isinstance(self.content, Path) else self.content()
+
 
 @dataclass(frozen=True)
 class Material:

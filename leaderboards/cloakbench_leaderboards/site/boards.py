@@ -12,7 +12,7 @@ from cloakbench.store.paths import StorePaths
 from cloakbench_leaderboards.parts.page import INDEX, Material, slug
 from cloakbench_leaderboards.site import site
 from cloakbench_leaderboards.site.rendering import notice, templates
-from cloakbench_leaderboards.site.writing import File, publish
+from cloakbench_leaderboards.site.writing import File
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,7 @@ def build(source: Path, out: Path, unofficial: bool = False) -> Path:
     """
     folders = _reference_folders(source)
     materials = {slug(folder.name): site.material(folder, None, unofficial) for folder in folders}
-    try:
-        publish(out, _files(materials))
-    except OSError as error:
-        raise UserError(f"the boards cannot be written to {out}: {error.strerror}", "choose another --out") from error
-    return out / INDEX
+    return site.put_files(_files(materials), out)
 
 
 def _reference_folders(source: Path) -> Sequence[Path]:

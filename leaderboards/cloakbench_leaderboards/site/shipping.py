@@ -43,8 +43,7 @@ def ship(source: Path, suite: str | None, folder: Path) -> int:
             sources.update(picture.source for picture in pictures)
     _remove_others(folder / SHIPPED, {PurePosixPath(path).name for path in sources})
     for path in sorted(sources):
-        content = finder.files[path].content
-        write_whole(folder / SHIPPED / PurePosixPath(path).name, content() if callable(content) else b"")
+        write_whole(folder / SHIPPED / PurePosixPath(path).name, finder.files[path].read())
     return len(sources)
 
 

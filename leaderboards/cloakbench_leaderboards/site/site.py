@@ -99,8 +99,13 @@ def material(source: Path, suite: str | None = None, unofficial: bool = False) -
 
 def put(material: Material, out: Path, kinds: Iterable[Kind] = KINDS) -> Path:
     """Writes the site and returns the path of its front page; raises UserError where the folder can't be written."""
+    return put_files(files(material, kinds), out)
+
+
+def put_files(files: Iterable[File], out: Path) -> Path:
+    """Writes files as a site and returns its front page; raises UserError where the folder can't be written."""
     try:
-        write(material, out, kinds)
+        publish(out, files)
     except OSError as error:
         raise UserError(f"the board cannot be written to {out}: {error.strerror}", "choose another --out") from error
     return out / INDEX
