@@ -12,13 +12,15 @@ from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
     DDPMScheduler,
+    EulerDiscreteScheduler,
     PNDMScheduler,
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
     StableDiffusionUpscalePipeline,
+    StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from cloakbench.models.mini import tokenizer
 
@@ -46,6 +48,11 @@ SHAPES = (
     Shape("sd21", True, "v_prediction", 96),
 )
 WIDTH = 32
+XL = Shape("sdxl", True, "epsilon", 128)
+XL_WIDTHS = (768, 1280)
+"""Of Stable Diffusion XL's two text encoders."""
+TIME_WIDTH = 8
+"""Of the embedding of each of the six sizes; 256 in the original."""
 
 
 def write(root: Path, shapes: tuple[Shape, ...] = SHAPES) -> Path:
@@ -57,6 +64,7 @@ def write(root: Path, shapes: tuple[Shape, ...] = SHAPES) -> Path:
         for shape in shapes:
             _save(shape, words, root / shape.alias)
         _save_upscaler(words, root / "sd-x4-upscaler")
+        _save_xl(words, root / XL.alias)
         _vae(Shape("", False, "epsilon", 128)).save_pretrained(root / "sdxl-vae")
     shutil.rmtree(words)
     return root
@@ -83,6 +91,47 @@ def _add_words(words: Path, folder: Path) -> None:
     """Copies the tokenizer's two files in the form that the hub has them."""
     for name in ("vocab.json", "merges.txt"):
         shutil.copy(words / name, folder / "tokenizer" / name)
+
+
+def _save_xl(words: Path, folder: Path) -> None:
+    """As Stable Diffusion XL: two text encoders, of which the second has a projection, tokenizers that pad differently."""
+    first, second = (_tokenizer(shape, words) for shape in (SHAPES[0], XL))
+    configs = [_text_config(XL, len(first), width) for width in XL_WIDTHS]
+    configs[1].projection_dim = XL_WIDTHS[1]
+    StableDiffusionXLPipeline(
+        vae=_vae(XL, scaling_factor=0.13025, force_upcast=True),
+        text_encoder=CLIPTextModel(configs[0]),
+        text_encoder_2=CLIPTextModelWithProjection(configs[1]),
+        tokenizer=first,
+        tokenizer_2=second,
+        unet=UNet2DConditionModel(
+            sample_size=XL.sample,
+            in_channels=4,
+            out_channels=4,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            block_out_channels=(WIDTH, WIDTH, WIDTH),
+            layers_per_block=1,
+            transformer_layers_per_block=(1, 1, 2),
+            attention_head_dim=(2, 4, 4),
+            use_linear_projection=True,
+            cross_attention_dim=sum(XL_WIDTHS),
+            norm_num_groups=32,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=TIME_WIDTH,
+            projection_class_embeddings_input_dim=XL_WIDTHS[1] + 6 * TIME_WIDTH,
+        ),
+        scheduler=EulerDiscreteScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            steps_offset=1,
+            timestep_spacing="leading",
+        ),
+        force_zeros_for_empty_prompt=True,
+        add_watermarker=False,
+    ).save_pretrained(folder, safe_serialization=True)
+    _add_words(words, folder)
 
 
 def _save_upscaler(words: Path, folder: Path) -> None:
@@ -139,7 +188,11 @@ def _tokenizer(shape: Shape, words: Path) -> CLIPTokenizer:
 
 
 def _text_encoder(shape: Shape, vocabulary: int, width: int) -> CLIPTextModel:
-    config = CLIPTextConfig(
+    return CLIPTextModel(_text_config(shape, vocabulary, width))
+
+
+def _text_config(shape: Shape, vocabulary: int, width: int) -> CLIPTextConfig:
+    return CLIPTextConfig(
         vocab_size=vocabulary,
         hidden_size=width,
         intermediate_size=2 * WIDTH,
@@ -152,7 +205,6 @@ def _text_encoder(shape: Shape, vocabulary: int, width: int) -> CLIPTextModel:
         eos_token_id=2,  # wrong in the original files too
         pad_token_id=1,
     )
-    return CLIPTextModel(config)
 
 
 def _unet(shape: Shape) -> UNet2DConditionModel:
@@ -176,7 +228,7 @@ def _unet(shape: Shape) -> UNet2DConditionModel:
     )
 
 
-def _vae(shape: Shape) -> AutoencoderKL:
+def _vae(shape: Shape, **changes: Any) -> AutoencoderKL:
     return AutoencoderKL(
         down_block_types=["DownEncoderBlock2D"] * 4,
         up_block_types=["UpDecoderBlock2D"] * 4,
@@ -185,7 +237,7 @@ def _vae(shape: Shape) -> AutoencoderKL:
         norm_num_groups=8,
         latent_channels=4,
         sample_size=shape.sample * 8,
-        force_upcast=False,
+        **{"force_upcast": False, **changes},
     )
 
 

@@ -34,6 +34,11 @@ class ModelFacts:
     channels: int | None = None
     """Input channels of the denoiser; None where they are not checked."""
 
+    @property
+    def has_two_text_encoders(self) -> bool:
+        """Whether it is a pipeline of Stable Diffusion XL's form."""
+        return "text_encoder_2" in self.parts
+
 
 _SD = "sd-kl-f8"
 _OPENRAIL, _OPENRAIL_PLUS = "CreativeML OpenRAIL-M", "CreativeML OpenRAIL++-M"
@@ -115,6 +120,19 @@ MODELS: tuple[ModelFacts, ...] = (
         "epsilon",
         context_width=768,
         channels=9,
+    ),
+    ModelFacts(
+        "sdxl",
+        1,
+        "Stable Diffusion XL base 1.0, from a hub: transfer target with another autoencoder and two text encoders",
+        "sdxl-kl-f8",
+        1024,
+        _OPENRAIL_PLUS,
+        ("stabilityai/stable-diffusion-xl-base-1.0",),
+        "epsilon",
+        parts=hub.XL_PARTS,
+        context_width=2048,
+        channels=4,
     ),
     ModelFacts(
         "sd-x4-upscaler",

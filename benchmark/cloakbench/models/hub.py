@@ -14,11 +14,14 @@ PARTS = ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
 """What is loaded of a pipeline; the safety checker and single-file checkpoints stay where they are."""
 UPSCALER_PARTS = ("low_res_scheduler", *PARTS)
 """The same of a diffusion upscaler."""
-WEIGHTED = ("text_encoder", "unet", "vae")
+XL_PARTS = (*PARTS, "text_encoder_2", "tokenizer_2")
+"""The same of Stable Diffusion XL."""
+ALL_PARTS = tuple(dict.fromkeys([*UPSCALER_PARTS, *XL_PARTS]))
+WEIGHTED = ("text_encoder", "text_encoder_2", "unet", "vae")
 BARE = ("config.json", "diffusion_pytorch_model.safetensors")
 """The files of a part alone, as of a bare autoencoder."""
 _SUFFIXES = ("json", "txt", "safetensors")
-_WANTED = ["model_index.json", *(f"{part}/*.{suffix}" for part in UPSCALER_PARTS for suffix in _SUFFIXES), *BARE]
+_WANTED = ["model_index.json", *(f"{part}/*.{suffix}" for part in ALL_PARTS for suffix in _SUFFIXES), *BARE]
 HALF = "fp16"
 """The variant that is loaded of a part that has no full-precision weights; diffusers' name for it."""
 _HALF_FILES = ["*.fp16.*", "*.fp16-*"]
@@ -119,7 +122,8 @@ def _unweighted(folder: Path) -> list[str]:
     """Returns the parts of a pipeline's folder that have no full-precision weights."""
     if not (folder / "model_index.json").is_file():
         return []
-    return [part for part in WEIGHTED if not _has_weights(folder / part, "")]
+    present = [part for part in WEIGHTED if part in PARTS or (folder / part).is_dir()]
+    return [part for part in present if not _has_weights(folder / part, "")]
 
 
 def variant(part: Path) -> str | None:

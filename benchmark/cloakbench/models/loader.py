@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 import transformers
@@ -18,11 +18,12 @@ from diffusers import (
     DDPMScheduler,
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
 from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
-from transformers import CLIPTextModel
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from cloakbench import whitebox
 from cloakbench.contract import Surrogate
@@ -31,13 +32,26 @@ from cloakbench.models import hub, registry
 from cloakbench.models.aliases import ModelFacts
 from cloakbench.models.mini import perceptual
 from cloakbench.models.registry import Located
+from cloakbench.models.xl import PIXELS_PER_LATENT, XlDenoiser, XlTextEncoder
 from cloakbench.system.memory import at_once
 
-_PIPELINES: dict[str, Any] = {
-    "StableDiffusionPipeline": StableDiffusionPipeline,
-    "StableDiffusionInpaintPipeline": StableDiffusionInpaintPipeline,
-}
+
+
+class Form(NamedTuple):
+    """A kind of pipeline that loads: its class, and the classes of its parts that have weights."""
+
+    pipeline: Any
+    weighted: Mapping[str, Any]
+
+
 _WEIGHTED: dict[str, Any] = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL}
+_XL_WEIGHTED = {**_WEIGHTED, "unet": XlDenoiser, "text_encoder_2": CLIPTextModelWithProjection}
+_FORMS = {
+    "StableDiffusionPipeline": Form(StableDiffusionPipeline, _WEIGHTED),
+    "StableDiffusionInpaintPipeline": Form(StableDiffusionInpaintPipeline, _WEIGHTED),
+    "StableDiffusionXLPipeline": Form(StableDiffusionXLPipeline, _XL_WEIGHTED),
+}
+"""By the class that a folder's `model_index.json` names."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +73,8 @@ class BaseModel:
     facts: ModelFacts
     folder: Path | None = None
     """Where its files are; None for parts that were never saved."""
+    is_zero_without_prompt: bool = False
+    """Whether guidance moves away from zeros, not from the empty text, where there is no negative prompt."""
 
     def tokens(self, texts: list[str]) -> Tensor:
         """Returns token ids `[B, L]` of the texts, padded to the model's length."""
@@ -68,6 +84,11 @@ class BaseModel:
         """Returns the text encoder's last hidden states `[B, L, C]`, without gradients."""
         return whitebox.contexts(self, texts)
 
+    def embed_negative(self, text: str = "") -> Tensor:
+        """Returns the context `[1, L, C]` that guidance moves away from: of the negative prompt, empty for none."""
+        context = self.embed([text])
+        return torch.zeros_like(context) if self.is_zero_without_prompt and not text else context
+
     @torch.no_grad()
     def decode(self, latents: Tensor, chunk: int = 8) -> Tensor:
         """Returns images `[B, 3, H, W]` in [0, 1] for scaled latents."""
@@ -76,8 +97,16 @@ class BaseModel:
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
 
     def in_single(self, name: Literal["unet", "text_encoder", "vae"]) -> Any:
-        """Returns a float32 copy of a part as it was loaded, with the file's weights where the model's are rounded."""
+        """Returns a float32 copy of a part as it was loaded, with the file's weights where the model's are rounded.
+
+        Raises UserError for the text encoder of a model that has two: no mimicry trains them.
+        """
         own = getattr(self, name)
+        if isinstance(own, XlTextEncoder):
+            raise UserError(
+                f"expected a model with one text encoder to train, got {self.name!r} with two",
+                "Leave out train_text_encoder, or name a model of Stable Diffusion 1 or 2.",
+            )
         if self.dtype == torch.float32 or self.folder is None:
             return copy.deepcopy(own).float()
         with warnings.catch_warnings():
@@ -142,7 +171,8 @@ def load(
 def _load(facts: ModelFacts, located: Located, device: str, dtype: torch.dtype) -> BaseModel:
     pipe = _pipeline(facts.name, located.folder, dtype)
     _check_identity(facts, located.folder, pipe)
-    for part in (pipe.vae, pipe.unet, pipe.text_encoder):
+    text_encoder = _text_encoder(facts.name, located.folder, pipe)
+    for part in (pipe.vae, pipe.unet, text_encoder):
         part.to(device).eval().requires_grad_(False)
     if device == "cpu":
         pipe.vae.to(memory_format=torch.channels_last)
@@ -151,39 +181,78 @@ def _load(facts: ModelFacts, located: Located, device: str, dtype: torch.dtype) 
         registry.digest(located.folder),
         pipe.vae,
         pipe.unet,
-        pipe.text_encoder,
+        text_encoder,
         pipe.tokenizer,
         training_schedule(pipe.scheduler),
         torch.device(device),
         dtype,
         facts,
         located.folder,
+        bool(pipe.config.get("force_zeros_for_empty_prompt")),
     )
 
 
 def _pipeline(name: str, folder: Path, dtype: torch.dtype) -> Any:
     silence()
+    form = _form(name, folder)
     try:
-        kind = json.loads((folder / "model_index.json").read_bytes())["_class_name"]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is the name that old and new diffusers know
-            return _PIPELINES[kind].from_pretrained(
+            return form.pipeline.from_pretrained(
                 folder,
                 torch_dtype=dtype,
                 local_files_only=True,
                 use_safetensors=True,  # other weights are pickles, which may run code
-                safety_checker=None,
                 feature_extractor=None,
                 image_encoder=None,
-                requires_safety_checker=False,
-                **_half_parts(folder, dtype),
+                **_without_checker(form),
+                **_own_parts(form, folder, dtype),
             )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"expected a {' or '.join(_PIPELINES)} in {folder}, got one that does not load: "
-            f"{type(error).__name__}: {error}",
+            f"expected a {' or '.join(_FORMS)} in {folder}, got one that does not load: {type(error).__name__}: {error}",
             f"{name!r} must be what `save_pretrained` of diffusers writes, weights as .safetensors.",
         ) from error
+
+
+def _form(name: str, folder: Path) -> Form:
+    """Returns the form of the pipeline in a folder; raises UserError for a kind that is not supported."""
+    try:
+        kind = str(json.loads((folder / "model_index.json").read_bytes())["_class_name"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"expected the name of a pipeline's class in {folder}/model_index.json, got none: {error}",
+            f"{name!r} must be what `save_pretrained` of diffusers writes.",
+        ) from error
+    if kind not in _FORMS:
+        raise UserError(
+            f"expected a {' or '.join(_FORMS)} in {folder}, got a {kind}",
+            "Stable Diffusion 1, 2 and XL are supported. Stable Diffusion 3 and FLUX are not: their denoiser is a "
+            "transformer, trained by flow matching on latents of 16 channels.",
+        )
+    return _FORMS[kind]
+
+
+def _without_checker(form: Form) -> dict[str, Any]:
+    """Returns the arguments that leave out what a pipeline has beside its parts and no run needs."""
+    if form.pipeline is StableDiffusionXLPipeline:
+        return {"add_watermarker": False}
+    return {"safety_checker": None, "requires_safety_checker": False}
+
+
+def _text_encoder(name: str, folder: Path, pipe: Any) -> Any:
+    """Returns the text encoder of a pipeline, or both as one; raises UserError where both do not fit together."""
+    if not isinstance(pipe, StableDiffusionXLPipeline):
+        return pipe.text_encoder
+    first, second = pipe.tokenizer, pipe.tokenizer_2
+    factor = 1 << (len(pipe.vae.config.block_out_channels) - 1)
+    if first.get_vocab() != second.get_vocab() or factor != PIXELS_PER_LATENT:
+        raise UserError(
+            f"expected two tokenizers of one vocabulary and latents of an eighth of the image's side for {name!r}, got "
+            f"{len(first)} and {len(second)} words and a {factor}th in {folder}",
+            "Name a model of Stable Diffusion XL's form.",
+        )
+    return XlTextEncoder(pipe.text_encoder, pipe.text_encoder_2, first.eos_token_id, second.pad_token_id)
 
 
 def silence() -> None:
@@ -202,15 +271,19 @@ def training_schedule(sampler: Any) -> DDPMScheduler:
     return schedule
 
 
-def _half_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    """Returns the parts of a folder that only have half-precision weights, loaded, by name."""
-    return {
-        name: kind.from_pretrained(
-            folder / name, torch_dtype=dtype, local_files_only=True, use_safetensors=True, variant=hub.HALF
-        )
-        for name, kind in _WEIGHTED.items()
-        if hub.variant(folder / name)
-    }
+def _own_parts(form: Form, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    """Returns the parts that the pipeline would not load by itself, by name.
+
+    These are parts that have half-precision weights alone, and the denoiser of Stable Diffusion XL.
+    """
+    parts = {}
+    for name, kind in form.weighted.items():
+        variant = hub.variant(folder / name)
+        if variant or kind is XlDenoiser:
+            parts[name] = kind.from_pretrained(
+                folder / name, torch_dtype=dtype, local_files_only=True, use_safetensors=True, variant=variant
+            )
+    return parts
 
 
 def _check_identity(facts: ModelFacts, folder: Path, pipe: Any) -> None:

@@ -30,7 +30,8 @@ def find(alias: str) -> ModelFacts:
             return facts
     if _holds_model(Path(alias)):
         size = _image_size(Path(alias))
-        return ModelFacts(Path(alias).name, 1, f"Local folder {alias}", "unknown", size, "unknown")
+        parts = hub.XL_PARTS if (Path(alias) / "text_encoder_2").is_dir() else hub.PARTS
+        return ModelFacts(Path(alias).name, 1, f"Local folder {alias}", "unknown", size, "unknown", parts=parts)
     raise unknown("a folder in diffusers layout or a model alias", alias, [m.name for m in MODELS], "models")
 
 
@@ -179,7 +180,7 @@ def digest(path: Path) -> str:
 def _counted(path: Path) -> list[Path]:
     files = [p for p in path.rglob("*") if p.is_file() and p.suffix in {".safetensors", ".json", ".txt", ".gz"}]
     if (path / "model_index.json").is_file():
-        wanted = {path / "model_index.json", *(path / part for part in hub.UPSCALER_PARTS)}
+        wanted = {path / "model_index.json", *(path / part for part in hub.ALL_PARTS)}
         files = [p for p in files if (p in wanted or p.parent in wanted) and not _is_variant(p)]
     elif not hub.lacking(path, ()):
         files = [path / name for name in hub.BARE]

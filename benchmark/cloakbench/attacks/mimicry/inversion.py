@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from cloakbench.attacks.mimicry.finetune import Contexts, Examples, FinetuneRecipe, drawn_loss, finetune, posterior
 from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet, keep_token, with_word
+from cloakbench.errors import UserError
 from cloakbench.models.loader import BaseModel
+from cloakbench.models.xl import XlTextEncoder
 from cloakbench.whitebox import autocast
 
 
@@ -80,8 +82,13 @@ def with_words(model: BaseModel, words: tuple[str, ...], initial: str) -> tuple[
     """Returns the model with words added to copies of its tokenizer and text encoder, and their vectors `[S, C]`.
 
     The vectors are float32 and start as the mean embedding of `initial`'s tokens. Raises ValueError where a word is
-    known already.
+    known already, and UserError for a model with two text encoders.
     """
+    if isinstance(model.text_encoder, XlTextEncoder):
+        raise UserError(
+            f"expected a model with one text encoder for a learned word, got {model.name!r} with two",
+            "Take lora or dreambooth on this model.",
+        )
     tokenizer, encoder = copy.deepcopy(model.tokenizer), copy.deepcopy(model.text_encoder)
     known = encoder.get_input_embeddings()
     start = tokenizer(initial, add_special_tokens=False).input_ids

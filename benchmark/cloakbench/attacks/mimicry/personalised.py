@@ -96,6 +96,8 @@ class Personalised:
 
     def unguided(self) -> Tensor:
         """Returns the context `[S, 1, L, C]` that guidance moves away from: of the negative prompt."""
+        if not self.words:
+            return self.model.embed_negative(self.negative)[None]
         return self.contexts([self.negative])
 
     @torch.no_grad()

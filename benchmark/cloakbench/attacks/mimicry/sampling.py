@@ -113,7 +113,7 @@ def image_to_image(
     """
     if not 0 <= strength <= 1:
         raise ValueError(f"expected a strength in [0, 1], got {strength}")
-    contexts, empty = model.embed(list(prompts))[None], model.embed([""])[None]
+    contexts, empty = model.embed(list(prompts))[None], model.embed_negative()[None]
     images_out: list[Pixels] = []
     chunk = at_once(chunk, len(images))
     for at in range(0, len(images), chunk):
