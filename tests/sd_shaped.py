@@ -94,7 +94,7 @@ def _add_words(words: Path, folder: Path) -> None:
 
 
 def _save_xl(words: Path, folder: Path) -> None:
-    """As Stable Diffusion XL: two text encoders, of which the second has a projection, tokenizers that pad differently."""
+    """As Stable Diffusion XL: two text encoders, the second with a projection, and tokenizers that pad differently."""
     first, second = (_tokenizer(shape, words) for shape in (SHAPES[0], XL))
     configs = [_text_config(XL, len(first), width) for width in XL_WIDTHS]
     configs[1].projection_dim = XL_WIDTHS[1]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import formula
 import pytest
 import torch
 from transformers import CLIPTextModel
 
+from cloakbench.attacks import catalogue
 from cloakbench.attacks.mimicry import finetune
 from cloakbench.attacks.mimicry.dreambooth import DreamBooth
 from cloakbench.attacks.mimicry.inversion import TextualInversion
 from cloakbench.attacks.mimicry.lora import LoRA
+from cloakbench.errors import UserError
 from cloakbench.models import loader
 
 DATA = formula.data()
@@ -116,3 +120,63 @@ def test_texts_are_embedded_once_unless_the_text_encoder_trains(model, monkeypat
     monkeypatch.setattr(CLIPTextModel, "forward", lambda self, ids: seen.append(ids) or original(self, ids))
     DreamBooth(steps=3, batch=2, learning_rate=1e-4, train_text_encoder=trains).personalise(model, DATA, 1)
     assert len(seen) == calls
+
+
+@pytest.mark.parametrize("attack", [DreamBooth, LoRA])
+def test_checkpointed_activations_change_no_gradient_and_are_off_afterwards(model, attack):
+    settings = {"steps": 1, "batch": 2, "learning_rate": 1e-3}
+    if attack is LoRA:
+        settings |= {"rank": 2, "alpha": 2.0}
+    gradients, losses = [], []
+    for checkpointing in (False, True):
+        with formula.watching() as seen:
+            learned = attack(**settings, gradient_checkpointing=checkpointing).personalise(model, DATA, 1)
+        gradients.append(seen.gradients[0])
+        losses.append(learned.losses)
+        assert not learned.model.unet.is_gradient_checkpointing
+    assert losses[0] == losses[1]
+    formula.assert_equal_gradients(gradients[1], gradients[0])
+
+
+def test_checkpointing_computes_the_blocks_twice(model, monkeypatch):
+    """So the test above can fail."""
+    block = type(model.unet.down_blocks[1].resnets[0])
+    calls = []
+    monkeypatch.setattr(block, "forward", formula.counting(block.forward, calls))
+    LoRA(rank=1, alpha=1.0, steps=1, batch=1, learning_rate=1e-3).personalise(model, DATA, 1)
+    once, calls[:] = len(calls), []
+    LoRA(rank=1, alpha=1.0, steps=1, batch=1, learning_rate=1e-3, gradient_checkpointing=True).personalise(
+        model, DATA, 1
+    )
+    assert len(calls) > once
+
+
+def linear_loss(weight, gradients, _generator):
+    """A loss whose gradient is the next of the given ones."""
+    yield (weight * next(gradients)).sum()
+
+
+def test_moments_of_eight_bits_train_as_those_of_single_precision_but_for_rounding():
+    pytest.importorskip("bitsandbytes")
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn((128, 128), generator=generator)
+    steps = torch.randn((3, 128, 128), generator=generator)
+    trained = []
+    for name in ("adamw", finetune.EIGHT_BIT):
+        weight = torch.nn.Parameter(start.clone())
+        recipe = finetune.FinetuneRecipe(3, 1, 1e-3, optimizer=name)
+        gradients = iter(steps)
+        finetune.finetune([weight], partial(linear_loss, weight, gradients), recipe, 0)
+        trained.append(weight.detach())
+    assert torch.allclose(*trained, atol=1.5e-3)
+    assert not torch.equal(*trained)
+    assert float((trained[1] - start).abs().mean()) == pytest.approx(float((trained[0] - start).abs().mean()), rel=0.1)
+
+
+def test_moments_of_eight_bits_need_their_library_before_a_run_starts(monkeypatch):
+    monkeypatch.setattr(finetune.importlib.util, "find_spec", lambda _: None)
+    table = {"steps": 1, "batch": 1, "learning_rate": 1e-3, "optimizer": finetune.EIGHT_BIT}
+    with pytest.raises(UserError, match="bitsandbytes"):
+        catalogue.find("mimicry", "dreambooth").build(table)
+    with pytest.raises(UserError, match="adamw"):
+        catalogue.find("mimicry", "dreambooth").build({**table, "optimizer": "sgd"})

@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel
 
 from cloakbench.errors import UserError
-from cloakbench.models import loader, registry
+from cloakbench.models import hub, loader, registry
 from cloakbench.models.aliases import MODELS
 
 FAMILY = [facts for facts in MODELS if facts.latent_family == "sd-kl-f8"]
@@ -25,7 +25,7 @@ def test_the_registry_states_what_the_issue_asks_for():
         "sd21-base": ("epsilon", 512),
         "sd21": ("v_prediction", 768),
     }
-    assert {m.name for m in OTHERS} == {"sd-x4-upscaler", "sdxl-vae"}
+    assert {m.name: m.image_size for m in OTHERS} == {"sd-x4-upscaler": 512, "sdxl-vae": 1024, "sdxl": 1024}
     assert all(m.licence.startswith("CreativeML OpenRAIL") for m in FAMILY)
     assert {m.name: m.licence for m in FAMILY}["sd21"].endswith("++-M")
     removed = ("runwayml/", "stabilityai/stable-diffusion-2")
@@ -82,8 +82,16 @@ def test_other_pipelines_and_pickled_weights_are_refused(sd_weights, tmp_path):
     folder = tmp_path / "other"
     shutil.copytree(sd_weights / "sd15", folder)
     index = json.loads((folder / "model_index.json").read_text())
+    for kind in ("StableDiffusion3Pipeline", "FluxPipeline"):
+        (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": kind}))
+        with pytest.raises(UserError, match=rf"expected a StableDiffusionPipeline or .* got a {kind}") as caught:
+            loader.load(str(folder))
+        assert "transformer" in caught.value.hint
+    (folder / "model_index.json").write_text("[]")
+    with pytest.raises(UserError, match="pipeline's class"):
+        loader.load(str(folder))
     (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": "StableDiffusionXLPipeline"}))
-    with pytest.raises(UserError, match=r"expected a StableDiffusionPipeline or .* does not load: .*XLPipeline"):
+    with pytest.raises(UserError, match="text_encoder_2"):
         loader.load(str(folder))
     (folder / "model_index.json").write_text(json.dumps(index))
     weights = next((folder / "vae").glob("*.safetensors"))
@@ -91,3 +99,31 @@ def test_other_pipelines_and_pickled_weights_are_refused(sd_weights, tmp_path):
     with pytest.raises(UserError, match="does not load") as caught:
         loader.load(str(folder))
     assert "weights as .safetensors" in caught.value.hint
+
+
+@pytest.mark.usefixtures("sd_stand_ins")
+def test_stable_diffusion_xl_loads_by_its_alias_and_in_half_precision_where_only_that_is_there(sd_weights, tmp_path):
+    model = loader.load("sdxl")
+    assert (model.name, model.facts.image_size, model.divisor) == ("sdxl", 1024, 8)
+    assert isinstance(model.unet, UNet2DConditionModel)
+    folder = tmp_path / "half"
+    shutil.copytree(sd_weights / "sdxl", folder)
+    whole = registry.digest(folder)
+    for part in ("unet", "text_encoder_2"):
+        weights = next((folder / part).glob("*.safetensors"))
+        weights.rename(weights.with_name(weights.name.replace(".safetensors", ".fp16.safetensors")))
+    registry.digest.cache_clear()
+    assert registry.digest(folder) != whole
+    assert torch.equal(loader.load(str(folder)).embed(["a boat"]), model.embed(["a boat"]))
+    shutil.rmtree(folder / "text_encoder_2")
+    with pytest.raises(UserError, match="does not load"):
+        loader.load(str(folder))
+
+
+def test_a_second_text_encoder_is_one_of_the_parts_that_a_mirror_must_hold(sd_weights, tmp_path):
+    folder = tmp_path / "sdxl"
+    shutil.copytree(sd_weights / "sdxl", folder)
+    parts = registry.find("sdxl").parts
+    assert hub.lacking(folder, parts) == []
+    next((folder / "text_encoder_2").glob("*.safetensors")).unlink()
+    assert hub.lacking(folder, parts) == ["text_encoder_2/*.safetensors"]

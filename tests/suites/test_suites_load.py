@@ -333,3 +333,21 @@ def test_images_of_your_own_cannot_be_calibrated_on(tmp_path):
     path.write_text((tiny.TEXT + MATCHING).replace('dataset = "mini"', 'dataset = "folder"'))
     with pytest.raises(UserError, match="images of your own"):
         suites.load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("mimicry", "table"), [("textual-inversion", {}), ("dreamstyler", {}), ("dreambooth", {"train_text_encoder": True})]
+)
+def test_what_trains_a_text_encoder_is_refused_on_a_model_with_two(mimicry, table):
+    suite = suites.load("painting")
+    attack = AttackSpec(name="x", mimicry=mimicry, model="sdxl")
+    tables = {**suite.mimicry, mimicry: {**suite.mimicry[mimicry], **table}}
+    wrong = suite.model_copy(update={"attacks": [*suite.attacks, attack], "mimicry": tables})
+    with pytest.raises(UserError, match="one text encoder for the attack 'x', got 'sdxl'"):
+        check(wrong)
+
+
+def test_images_of_ones_own_on_a_model_with_two_text_encoders_leave_learned_words_out():
+    names = [attack.name for attack in suites.on_model(suites.load("folder"), "sdxl").attacks]
+    assert {"dreambooth", "lora", "impress"} <= set(names)
+    assert not {"textual-inversion", "dreamstyler"} & set(names)

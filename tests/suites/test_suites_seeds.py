@@ -31,7 +31,7 @@ needs_masks = true
 [artists]
 helen = "tests"
 """
-FROZEN = ("editing", "imitation", "objects", "painting-lite")
+FROZEN = ("editing", "imitation", "objects", "painting-lite", "sdxl-transfer")
 OWN_IMAGES = ("cartoon", "faces", "folder-sd")
 
 
@@ -39,7 +39,12 @@ OWN_IMAGES = ("cartoon", "faces", "folder-sd")
 def test_a_suite_builds_every_stage_for_its_family_and_names_its_sources(name):
     suite = suites.load(name)
     catalogue.check(suite)
-    assert {model for attack in suite.attacks for model in [attack.model]} <= {"sd15", "sd21-base", "sd15-inpaint"}
+    assert {model for attack in suite.attacks for model in [attack.model]} <= {
+        "sd15",
+        "sd21-base",
+        "sd15-inpaint",
+        "sdxl",
+    }
     assert suite.gpu_gib is not None
     assert suite.perceptual == "lpips-vgg"
     text = (FOLDER / f"{name}.toml").read_text()

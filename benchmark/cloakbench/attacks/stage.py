@@ -39,6 +39,8 @@ class StageFacts:
     knowledge: Knowledge = "oblivious"
     needs_others: bool = False
     """Whether it uses clean images by other artists."""
+    needs_one_text_encoder: bool = False
+    """Whether it works only on models with one text encoder, which Stable Diffusion XL is not."""
 
     def build(self, parameters: Mapping[str, Scalar]) -> Any:
         """Returns the stage with its parameters; raises UserError where it does not take one of them."""
@@ -83,6 +85,15 @@ def countermeasure(
     )
 
 
-def mimicry(name: str, module: str, kind: str, summary: str, limits: str, version: int = 1) -> StageFacts:
+def mimicry(
+    name: str,
+    module: str,
+    kind: str,
+    summary: str,
+    limits: str,
+    version: int = 1,
+    needs_one_text_encoder: bool = False,
+) -> StageFacts:
     """Returns a mimicry whose class is `kind` in a module of `attacks.mimicry`."""
-    return StageFacts(name, "mimicry", version, summary, limits, f"cloakbench.attacks.mimicry.{module}:{kind}")
+    target = f"cloakbench.attacks.mimicry.{module}:{kind}"
+    return StageFacts(name, "mimicry", version, summary, limits, target, needs_one_text_encoder=needs_one_text_encoder)

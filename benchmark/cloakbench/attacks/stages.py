@@ -178,6 +178,7 @@ STAGES: tuple[StageFacts, ...] = (
         "The model can only be steered to what it already draws. On clean development artists of the embedded "
         "model it learned less than `dreambooth`.",
         version=2,
+        needs_one_text_encoder=True,
     ),
     mimicry(
         "dreamstyler",
@@ -189,6 +190,7 @@ STAGES: tuple[StageFacts, ...] = (
         "in an image, as the paper's context-aware prompts do. On clean development artists of the embedded model it "
         "learned less than `dreambooth`.",
         version=2,
+        needs_one_text_encoder=True,
     ),
     StageFacts(
         "edit",

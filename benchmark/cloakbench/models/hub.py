@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,7 +22,11 @@ WEIGHTED = ("text_encoder", "text_encoder_2", "unet", "vae")
 BARE = ("config.json", "diffusion_pytorch_model.safetensors")
 """The files of a part alone, as of a bare autoencoder."""
 _SUFFIXES = ("json", "txt", "safetensors")
-_WANTED = ["model_index.json", *(f"{part}/*.{suffix}" for part in ALL_PARTS for suffix in _SUFFIXES), *BARE]
+_WANTED = [
+    "model_index.json",
+    *(f"{part}/*.{suffix}" for part, suffix in itertools.product(ALL_PARTS, _SUFFIXES)),
+    *BARE,
+]
 HALF = "fp16"
 """The variant that is loaded of a part that has no full-precision weights; diffusers' name for it."""
 _HALF_FILES = ["*.fp16.*", "*.fp16-*"]

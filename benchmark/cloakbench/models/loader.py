@@ -3,55 +3,28 @@
 from __future__ import annotations
 
 import copy
-import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 import transformers
-from diffusers import (
-    AutoencoderKL,
-    DDPMScheduler,
-    StableDiffusionInpaintPipeline,
-    StableDiffusionPipeline,
-    StableDiffusionXLPipeline,
-    UNet2DConditionModel,
-)
+from diffusers import DDPMScheduler, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from cloakbench import whitebox
 from cloakbench.contract import Surrogate
 from cloakbench.errors import UserError
-from cloakbench.models import hub, registry
+from cloakbench.models import forms, hub, registry
 from cloakbench.models.aliases import ModelFacts
 from cloakbench.models.mini import perceptual
 from cloakbench.models.registry import Located
-from cloakbench.models.xl import PIXELS_PER_LATENT, XlDenoiser, XlTextEncoder
+from cloakbench.models.xl import PIXELS_PER_LATENT, XlTextEncoder
 from cloakbench.system.memory import at_once
-
-
-
-class Form(NamedTuple):
-    """A kind of pipeline that loads: its class, and the classes of its parts that have weights."""
-
-    pipeline: Any
-    weighted: Mapping[str, Any]
-
-
-_WEIGHTED: dict[str, Any] = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL}
-_XL_WEIGHTED = {**_WEIGHTED, "unet": XlDenoiser, "text_encoder_2": CLIPTextModelWithProjection}
-_FORMS = {
-    "StableDiffusionPipeline": Form(StableDiffusionPipeline, _WEIGHTED),
-    "StableDiffusionInpaintPipeline": Form(StableDiffusionInpaintPipeline, _WEIGHTED),
-    "StableDiffusionXLPipeline": Form(StableDiffusionXLPipeline, _XL_WEIGHTED),
-}
-"""By the class that a folder's `model_index.json` names."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +167,7 @@ def _load(facts: ModelFacts, located: Located, device: str, dtype: torch.dtype) 
 
 def _pipeline(name: str, folder: Path, dtype: torch.dtype) -> Any:
     silence()
-    form = _form(name, folder)
+    form = forms.find(name, folder)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is the name that old and new diffusers know
@@ -205,51 +178,32 @@ def _pipeline(name: str, folder: Path, dtype: torch.dtype) -> Any:
                 use_safetensors=True,  # other weights are pickles, which may run code
                 feature_extractor=None,
                 image_encoder=None,
-                **_without_checker(form),
-                **_own_parts(form, folder, dtype),
+                **forms.without_extras(form),
+                **forms.own_parts(form, folder, dtype),
             )
     except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
         raise UserError(
-            f"expected a {' or '.join(_FORMS)} in {folder}, got one that does not load: {type(error).__name__}: {error}",
+            f"expected a {' or '.join(forms.FORMS)} in {folder}, got one that does not load: {reason}",
             f"{name!r} must be what `save_pretrained` of diffusers writes, weights as .safetensors.",
         ) from error
-
-
-def _form(name: str, folder: Path) -> Form:
-    """Returns the form of the pipeline in a folder; raises UserError for a kind that is not supported."""
-    try:
-        kind = str(json.loads((folder / "model_index.json").read_bytes())["_class_name"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"expected the name of a pipeline's class in {folder}/model_index.json, got none: {error}",
-            f"{name!r} must be what `save_pretrained` of diffusers writes.",
-        ) from error
-    if kind not in _FORMS:
-        raise UserError(
-            f"expected a {' or '.join(_FORMS)} in {folder}, got a {kind}",
-            "Stable Diffusion 1, 2 and XL are supported. Stable Diffusion 3 and FLUX are not: their denoiser is a "
-            "transformer, trained by flow matching on latents of 16 channels.",
-        )
-    return _FORMS[kind]
-
-
-def _without_checker(form: Form) -> dict[str, Any]:
-    """Returns the arguments that leave out what a pipeline has beside its parts and no run needs."""
-    if form.pipeline is StableDiffusionXLPipeline:
-        return {"add_watermarker": False}
-    return {"safety_checker": None, "requires_safety_checker": False}
 
 
 def _text_encoder(name: str, folder: Path, pipe: Any) -> Any:
     """Returns the text encoder of a pipeline, or both as one; raises UserError where both do not fit together."""
     if not isinstance(pipe, StableDiffusionXLPipeline):
         return pipe.text_encoder
+    if pipe.text_encoder_2 is None or pipe.tokenizer_2 is None:
+        raise UserError(
+            f"expected text_encoder_2 and tokenizer_2 in {folder}, got a StableDiffusionXLPipeline that lacks them",
+            f"{name!r} must be what `save_pretrained` of diffusers writes.",
+        )
     first, second = pipe.tokenizer, pipe.tokenizer_2
     factor = 1 << (len(pipe.vae.config.block_out_channels) - 1)
     if first.get_vocab() != second.get_vocab() or factor != PIXELS_PER_LATENT:
         raise UserError(
-            f"expected two tokenizers of one vocabulary and latents of an eighth of the image's side for {name!r}, got "
-            f"{len(first)} and {len(second)} words and a {factor}th in {folder}",
+            f"expected two tokenizers of one vocabulary, and latents of a side {PIXELS_PER_LATENT} times smaller, got "
+            f"{len(first)} and {len(second)} words and a factor of {factor} in {folder}",
             "Name a model of Stable Diffusion XL's form.",
         )
     return XlTextEncoder(pipe.text_encoder, pipe.text_encoder_2, first.eos_token_id, second.pad_token_id)
@@ -269,21 +223,6 @@ def training_schedule(sampler: Any) -> DDPMScheduler:
     """
     schedule: DDPMScheduler = DDPMScheduler.from_config(sampler.config)
     return schedule
-
-
-def _own_parts(form: Form, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    """Returns the parts that the pipeline would not load by itself, by name.
-
-    These are parts that have half-precision weights alone, and the denoiser of Stable Diffusion XL.
-    """
-    parts = {}
-    for name, kind in form.weighted.items():
-        variant = hub.variant(folder / name)
-        if variant or kind is XlDenoiser:
-            parts[name] = kind.from_pretrained(
-                folder / name, torch_dtype=dtype, local_files_only=True, use_safetensors=True, variant=variant
-            )
-    return parts
 
 
 def _check_identity(facts: ModelFacts, folder: Path, pipe: Any) -> None:

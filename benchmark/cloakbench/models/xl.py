@@ -1,8 +1,8 @@
 """Stable Diffusion XL with the calls of Stable Diffusion (Podell et al. 2023, arXiv 2307.01952).
 
-XL has two text encoders, attends to the states of both, and takes a pooled embedding and six numbers on the image's size
-and crop. Here the pooled embedding is the last row of the text contexts, and the denoiser derives the sizes from the
-latents. So fine-tuning, sampling and protections run the same code for both families.
+XL has two text encoders and attends to the states of both. It also takes a pooled embedding and six numbers on the size
+and crop of the image. Here the pooled embedding is the last row of the text contexts, and the denoiser derives the six
+numbers from the latents. So fine-tuning, sampling and protections run the same code for both families.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class XlTextEncoder(nn.Module):
         return torch.where(is_behind, self.padding, ids)
 
 
-class XlDenoiser(UNet2DConditionModel):
+class XlDenoiser(UNet2DConditionModel):  # type: ignore[misc]  # diffusers is untyped
     """The denoiser, which takes the pooled embedding out of the contexts and says the sizes itself."""
 
     def forward(self, sample: Tensor, timestep: Any, encoder_hidden_states: Tensor, **others: Any) -> Any:

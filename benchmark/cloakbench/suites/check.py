@@ -20,10 +20,23 @@ def check(suite: Suite) -> None:
         catalogue.stages(attack)
         registry.find(attack.model)
     registry.find(suite.surrogate)
+    _check_text_encoders(suite)
     _check_editing(suite)
     _check_matching(suite)
     _check_levels(suite)
     _check_companions(suite)
+
+
+def _check_text_encoders(suite: Suite) -> None:
+    """Raises UserError where a mimicry would train the text encoder of a model that has two."""
+    for attack in suite.attacks:
+        stage = catalogue.imitation(attack)
+        is_training = stage.needs_one_text_encoder or catalogue.settings(stage, suite).get("train_text_encoder")
+        if is_training and registry.find(attack.model).has_two_text_encoders:
+            raise UserError(
+                f"expected a model with one text encoder for the attack {attack.name!r}, got {attack.model!r} with two",
+                "Take lora or dreambooth without train_text_encoder on it, or a model of Stable Diffusion 1 or 2.",
+            )
 
 
 def _check_levels(suite: Suite) -> None:

@@ -69,8 +69,10 @@ def on_model(suite: Suite, model: str) -> Suite:
     name = registry.find(model).name
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     attacks = []
+    has_two = registry.find(model).has_two_text_encoders
     for attack in suite.attacks:
-        if catalogue.attack_models(attack, suite) == {suite.surrogate}:
+        can_learn = not (has_two and catalogue.imitation(attack).needs_one_text_encoder)
+        if can_learn and catalogue.attack_models(attack, suite) == {suite.surrogate}:
             attacks.append(attack.model_copy(update={"model": model}))
     tables = {}
     for stage, table in suite.countermeasures.items():

@@ -37,6 +37,8 @@ class DreamBooth:
 
     With `prior_weight` above 0, as many of `class_images` pictures that the base model itself makes of the class
     ("a painting") are drawn in each step as the artist's, and their loss is added with that weight.
+
+    To fit a smaller card, `optimizer` may be `adamw-8bit`, and `gradient_checkpointing` computes activations twice.
     """
 
     def __init__(
@@ -48,10 +50,15 @@ class DreamBooth:
         train_text_encoder: bool = False,
         prior_weight: float = 0.0,
         class_images: int = 0,
+        optimizer: str = "adamw",
+        gradient_checkpointing: bool = False,
     ) -> None:
         if prior_weight < 0 or class_images < 0 or (prior_weight > 0) != (class_images > 0):
             raise ValueError("prior_weight and class_images go together: both above 0, or both 0")
-        self.recipe = FinetuneRecipe(steps, batch, learning_rate, average, gradient_norm=GRADIENT_NORM)
+        self.recipe = FinetuneRecipe(
+            steps, batch, learning_rate, average, gradient_norm=GRADIENT_NORM, optimizer=optimizer
+        )
+        self.gradient_checkpointing = gradient_checkpointing
         self.train_text_encoder = train_text_encoder
         self.prior_weight = prior_weight
         self.class_images = class_images
@@ -62,6 +69,8 @@ class DreamBooth:
         learner = replace(model, unet=trainable(model.in_single("unet")), vae=vae)
         if self.train_text_encoder:
             learner = replace(learner, text_encoder=trainable(model.in_single("text_encoder")))
+        if self.gradient_checkpointing:
+            learner.unet.enable_gradient_checkpointing()
         captions = keep_token(model, data.captions, data.token)
         examples = self._examples(learner, data.images, captions)
         loss = self._loss(learner, examples, self._prior(model, learner, data))

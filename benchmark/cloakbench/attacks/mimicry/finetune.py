@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +19,7 @@ from cloakbench.system.memory import at_once
 
 GRADIENT_NORM = 1.0
 """Limit of the gradients' norm in diffusers' scripts for DreamBooth and LoRA, and in those of IMPRESS."""
+EIGHT_BIT = "adamw-8bit"
 Contexts = Callable[[Tensor, Tensor], Tensor]
 """Text contexts `[B, L, C]` for the drawn rows of a training set at the drawn times."""
 Loss = Callable[[torch.Generator], Iterable[Tensor]]
@@ -27,6 +31,7 @@ class FinetuneRecipe:
     """How the mimic trains: AdamW at a constant rate; `average` is the decay of the weights' moving average, or 0.
 
     `gradient_norm` is the largest L2 norm of all gradients together; longer ones are scaled down to it. 0: no limit.
+    `optimizer` is `adamw`, or `adamw-8bit`, whose moments take 8 bits a value (Dettmers et al. 2022, arXiv 2110.02861).
     """
 
     steps: int
@@ -35,10 +40,23 @@ class FinetuneRecipe:
     average: float = 0.0
     weight_decay: float = 0.01
     gradient_norm: float = 0.0
+    optimizer: str = "adamw"
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1 or self.learning_rate <= 0 or not 0 <= self.average < 1:
             raise ValueError("steps and batch must be at least 1, learning_rate above 0, average in [0, 1)")
+        if self.optimizer not in ("adamw", EIGHT_BIT):
+            raise ValueError(f"optimizer must be adamw or {EIGHT_BIT}")
+        if self.optimizer == EIGHT_BIT and importlib.util.find_spec("bitsandbytes") is None:
+            raise ValueError(f"{EIGHT_BIT} needs bitsandbytes: pip install 'cloakbench[eight-bit]'")
+
+    def build(self, weights: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        """Returns the optimizer of these weights."""
+        if self.optimizer == "adamw":
+            return torch.optim.AdamW(weights, self.learning_rate, weight_decay=self.weight_decay, fused=True)
+        optim: Any = importlib.import_module("bitsandbytes.optim")
+        optimizer: torch.optim.Optimizer = optim.AdamW8bit(weights, self.learning_rate, weight_decay=self.weight_decay)
+        return optimizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +119,10 @@ def trainable(part: nn.Module) -> nn.Module:
     return part.train().requires_grad_(True)
 
 
-def finished(part: nn.Module, model: BaseModel) -> nn.Module:
+def finished(part: Any, model: BaseModel) -> Any:
     """Returns a trained part as the model's own are: frozen, in evaluation mode, in the model's precision."""
+    if getattr(part, "is_gradient_checkpointing", False):
+        part.disable_gradient_checkpointing()
     if model.dtype != torch.float32:
         nn.Module.to(part, model.dtype)  # the method of diffusers warns at every call
     return part.eval().requires_grad_(False)
@@ -148,7 +168,8 @@ class FinetuneStep:
                 yield from _pieces(self._model, batch, weight, most)
             return
         joined = Batch.joined(batches)
-        if self._model.device.type != "cuda":
+        # A checkpointed forward pass reads the state of the random generator, which a CUDA graph does not allow.
+        if self._model.device.type != "cuda" or self._model.unet.is_gradient_checkpointing:
             yield self._loss(joined)
             return
         if self._captured is None:
@@ -190,7 +211,7 @@ def finetune(
         limit: Scales gradients of a norm above the recipe's down to it, in place; by default all of them together.
     """
     averages = [p.detach().clone() for p in weights] if recipe.average else []
-    optimizer = torch.optim.AdamW(weights, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    optimizer = recipe.build(weights)
     generator = torch.Generator().manual_seed(seed)
     losses = []
     for step in range(recipe.steps):

@@ -29,15 +29,29 @@ ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 
 
 class LoRA:
-    """Trains adapters of `rank`, scaled by `alpha / rank`, on every attention projection of the denoiser."""
+    """Trains adapters of `rank`, scaled by `alpha / rank`, on every attention projection of the denoiser.
+
+    To fit a smaller card, `optimizer` may be `adamw-8bit`, and `gradient_checkpointing` computes activations twice.
+    """
 
     def __init__(
-        self, rank: int, alpha: float, steps: int, batch: int, learning_rate: float, average: float = 0.0
+        self,
+        rank: int,
+        alpha: float,
+        steps: int,
+        batch: int,
+        learning_rate: float,
+        average: float = 0.0,
+        optimizer: str = "adamw",
+        gradient_checkpointing: bool = False,
     ) -> None:
         if rank < 1 or alpha <= 0:
             raise ValueError("rank must be at least 1 and alpha above 0")
         self.adapters = LoraConfig(r=rank, lora_alpha=alpha, init_lora_weights="gaussian", target_modules=ATTENTION)
-        self.recipe = FinetuneRecipe(steps, batch, learning_rate, average, gradient_norm=GRADIENT_NORM)
+        self.recipe = FinetuneRecipe(
+            steps, batch, learning_rate, average, gradient_norm=GRADIENT_NORM, optimizer=optimizer
+        )
+        self.gradient_checkpointing = gradient_checkpointing
 
     def personalise(self, model: BaseModel, data: TrainingSet, seed: int) -> Personalised:
         """Returns the model with a copy of its denoiser whose adapters have learned `data`, and the adapters alone."""
@@ -46,6 +60,8 @@ class LoRA:
             torch.manual_seed(seed)  # peft draws the adapters from the global generator
             learner.unet.add_adapter(self.adapters)
         learner.unet.train()
+        if self.gradient_checkpointing:
+            learner.unet.enable_gradient_checkpointing()
         weights = [p for p in learner.unet.parameters() if p.requires_grad]
         for weight in weights:
             weight.data = weight.data.float()
