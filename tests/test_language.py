@@ -15,11 +15,7 @@ VAGUE = {"found", "each", "told", "one", "made", "look", "place"}
 """Names that say nothing about what a variable holds."""
 SHARED: set[str] = set()
 """Public class names that two classes may share: none."""
-ALLOWED = {
-    "benchmark/cloakbench/models": 2,
-    "benchmark/cloakbench/system": 2,
-}
-"""Vague names that a folder may still hold; a number only ever falls."""
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -29,17 +25,6 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
             relative = path.relative_to(ROOT)
             if not {"tests", "build", ".venv"} & set(relative.parts) and path.name != "conftest.py":
                 yield relative.as_posix(), ast.parse(path.read_text(encoding="utf-8"))
-
-
-def folder(path: str) -> str:
-    """Returns the folder that an allowance is for: at most one level inside a tree.
-
-    Example:
-        >>> folder("benchmark/cloakbench/cells/plan.py"), folder("benchmark/cloakbench/pgd.py")
-        ('benchmark/cloakbench/cells', 'benchmark/cloakbench')
-    """
-    depth = next(tree.count("/") + 1 for tree in TREES if path.startswith(f"{tree}/"))
-    return "/".join(Path(path).parent.parts[: depth + 1])
 
 
 def vague_names(module: ast.Module) -> Iterator[tuple[int, str]]:
@@ -62,19 +47,45 @@ def test_no_public_class_name_stands_for_two_classes():
 
 
 def test_variables_are_named_by_what_they_hold():
-    names = defaultdict(list)
+    places = []
     for path, module in modules():
-        names[folder(path)] += [f"{path}:{line} {name}" for line, name in vague_names(module)]
-    over = {where: lines for where, lines in names.items() if len(lines) > ALLOWED.get(where, 0)}
-    assert not over, over
+        places += [f"{path}:{line} {name}" for line, name in vague_names(module)]
+    assert places == []
+
+
+def folded(module: ast.Module) -> Iterator[int]:
+    """Yields the line of every comprehension with a second loop, another comprehension or a conditional inside."""
+    for node in ast.walk(module):
+        if isinstance(node, COMPREHENSIONS):
+            inner = [part for part in ast.walk(node) if part is not node]
+            if len(node.generators) > 1 or any(isinstance(part, (*COMPREHENSIONS, ast.IfExp)) for part in inner):
+                yield node.lineno
+
+
+def test_a_comprehension_is_one_loop_over_one_expression():
+    places = []
+    for path, module in modules():
+        places += [f"{path}:{line}" for line in folded(module)]
+    assert places == []
+
+
+@pytest.mark.parametrize(
+    "source", ["[x for y in z for x in y]", "[[x for x in y] for y in z]", "[a if x else b for x in y]"]
+)
+def test_each_way_to_fold_code_is_seen(source):
+    assert list(folded(ast.parse(source))) != []
+
+
+def test_comprehensions_are_rare():
+    lines, count = Counter(), Counter()
+    for path, module in modules():
+        tree = path.split("/")[0]
+        lines[tree] += (ROOT / path).read_text(encoding="utf-8").count("\n")
+        count[tree] += sum(isinstance(node, COMPREHENSIONS) for node in ast.walk(module))
+    per_hundred = {tree: round(100 * count[tree] / lines[tree], 2) for tree in lines}
+    assert max(per_hundred.values()) <= 2, per_hundred
 
 
 @pytest.mark.parametrize("source", ["found = 1", "for each in x: pass", "def f(look): pass", "f = lambda one: one"])
 def test_each_way_to_name_a_variable_is_seen(source):
     assert len(list(vague_names(ast.parse(source)))) == 1
-
-
-if __name__ == "__main__":
-    counts = Counter(folder(path) for path, module in modules() for _ in vague_names(module))
-    for where, count in sorted(counts.items()):
-        print(f'    "{where}": {count},')

@@ -180,10 +180,14 @@ def scores(store: Path | str | None = None, suite: str | None = None) -> pd.Data
     rows = []
     for point in points:
         row = {"protection": point.protection, "strength": point.strength, "attack": point.attack}
-        numbers = {"p": point.p.value, "p_low": point.p.low, "p_high": point.p.high, "distance": point.distance.value}
-        floats = {name: math.nan if number is None else number for name, number in numbers.items()}
-        rows.append({**row, "artists": point.artists, **floats, **point.quality})
+        row |= {"artists": point.artists, "p": _float(point.p.value), "p_low": _float(point.p.low)}
+        row |= {"p_high": _float(point.p.high), "distance": _float(point.distance.value)}
+        rows.append({**row, **point.quality})
     return pd.DataFrame(rows)
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def compare(before: str, after: str, *, suite: str | None = None, store: Path | str | None = None) -> list[Comparison]:

@@ -50,25 +50,32 @@ def examine(
 
     Nothing is downloaded. Without `suite`, a hub model that is not here is no fault: the embedded suites need none.
     """
-    checks = [Finding("python", "ok", sys.version.split()[0]), *(_package(name) for name in _PACKAGES)]
-    wanted = [suites.load(suite)] if suite else [suites.load(name) for name in read.names()]
-    if suite:
-        check_option(wanted[0], images)
+    chosen = suites.load(suite) if suite else None
+    if chosen is not None:
+        check_option(chosen, images)
     device = readiness.find_device()
-    checks += _device(device, wanted[0] if suite else None)
     aliases: set[str] = set()
-    for item in wanted:
-        aliases |= catalogue.models(item)
-    checks += [_model(alias, "missing" if suite else "warning", fetch) for alias in sorted(aliases)]
-    checks += [_weights(name) for name in ("mini-clip", "mini-lpips.safetensors", "mini-viewer.safetensors")]
-    if suite:
-        [chosen] = wanted
-        checks += [_metric(name) for name in dict.fromkeys([*chosen.metrics.every, chosen.perceptual])]
+    for name in [suite] if suite else read.names():
+        aliases |= catalogue.models(suites.load(name))
+    checks = [
+        Finding("python", "ok", sys.version.split()[0]),
+        *map(_package, _PACKAGES),
+        *_device(device, chosen),
+        *_models(aliases, "missing" if suite else "warning", fetch),
+        *map(_weights, ("mini-clip", "mini-lpips.safetensors", "mini-viewer.safetensors")),
+    ]
+    reasons: dict[str, readiness.Lack] = {}
+    if chosen is not None:
+        checks += map(_metric, dict.fromkeys([*chosen.metrics.every, chosen.perceptual]))
         if chosen.dataset != "mini":
             checks.append(_images(chosen, images))
-    reasons = _reasons(wanted[0], images, device, fetch) if suite else {}
+        reasons = _reasons(chosen, images, device, fetch)
     checks += _protections(reasons)
     return [*checks, _store(store)]
+
+
+def _models(aliases: set[str], if_absent: State, fetch: hub.Fetch) -> list[Finding]:
+    return [_model(alias, if_absent, fetch) for alias in sorted(aliases)]
 
 
 def _package(name: str) -> Finding:
@@ -140,8 +147,9 @@ def _one_line(error: BenchmarkError) -> str:
 def _images(suite: Suite, folder: Path | None) -> Finding:
     name = f"images of {suite.name}"
     if suite.dataset == "folder":
-        given = folder is not None and folder.is_dir()
-        return Finding(name, "ok" if given else "missing", str(folder) if given else "give a folder with --images")
+        if folder is None or not folder.is_dir():
+            return Finding(name, "missing", "give a folder with --images")
+        return Finding(name, "ok", str(folder))
     try:
         return Finding(name, "ok", f"{manifest.check(folder, suite)} in {folder}, all as their manifest says")
     except BenchmarkError as error:
@@ -158,12 +166,14 @@ def _weights(name: str) -> Finding:
 
 def _metric(name: str) -> Finding:
     """Returns whether the weights that a metric needs are here; the worst of its files decides."""
-    states = {file.name: weights.state(file) for file in weights.needed(name)}
-    known: list[State] = ["unverified" if state == "repacked" else state for state in states.values()]
-    worst: State = max(known, key=_WORSE.index, default="ok")
-    listed = ", ".join(f"{file}: {state}" for file, state in states.items())
+    worst: State = "ok"
+    details = []
+    for file in weights.needed(name):
+        state = weights.state(file)
+        details.append(f"{file.name}: {state}")
+        worst = max(worst, "unverified" if state == "repacked" else state, key=_WORSE.index)
     hint = f"; {weights.how_to_get()}" if worst in {"missing", "wrong"} else ""
-    return Finding(f"metric {name}", worst, (listed or "needs no weights") + hint)
+    return Finding(f"metric {name}", worst, (", ".join(details) or "needs no weights") + hint)
 
 
 def _protections(reasons: Mapping[str, readiness.Lack]) -> list[Finding]:

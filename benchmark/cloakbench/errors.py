@@ -30,15 +30,15 @@ class InfrastructureError(BenchmarkError):
     """Disk, memory or device failed: the cell is tried again and never scored."""
 
 
-def unknown(expected: str, name: str, known: Iterable[str], kind: str) -> UserError:
-    """Returns the error for a name that is not `known`: what there is, the nearest name, and where all are listed.
+def unknown(expected: str, name: str, choices: Iterable[str], kind: str) -> UserError:
+    """Returns the error for a name that is not among `choices`; it lists them and suggests the nearest.
 
     Example:
         >>> print(unknown("a metric", "ssin", ["psnr", "ssim"], "metrics"))
         expected a metric (psnr, ssim), got 'ssin'
           Did you mean 'ssim'? `cloakbench list metrics` shows all.
     """
-    names = list(known)
+    names = list(choices)
     near = difflib.get_close_matches(name, names, 1)
     meant = f"Did you mean {near[0]!r}? " if near else ""
     message = f"expected {expected} ({', '.join(names)}), got {name!r}"

@@ -25,10 +25,10 @@ def positive(name: str, value: object) -> float:
     return value
 
 
-def one_of(name: str, value: object, known: tuple[str, ...]) -> str:
-    """Returns a word of `known`."""
-    if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
+def one_of(name: str, value: object, words: tuple[str, ...]) -> str:
+    """Returns `value`; raises ValueError unless it is one of `words`."""
+    if not isinstance(value, str) or value not in words:
+        raise ValueError(f"{name}: expected one of {', '.join(words)}, got {value!r}")
     return value
 
 

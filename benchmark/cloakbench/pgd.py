@@ -10,12 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from cloakbench.parameters import one_of, positive, whole
-from cloakbench.streams import Generators, each, streams
+from cloakbench.streams import Generators, per_item, streams
+
+if TYPE_CHECKING:
+    from cloakbench.contract import Request
 
 Step = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 """Perturbed images `[B, 3, H, W]` and the step's number -> value to lower `[B]` and its gradient `[B, 3, H, W]`."""
@@ -138,11 +142,34 @@ def in_chunks(
     return torch.cat([move(images[n : n + chunk], own[n : n + chunk]) for n in range(0, len(images), chunk)])
 
 
+def descend_in_chunks(
+    images: Tensor,
+    request: Request,
+    schedule: DescentSchedule,
+    chunk: int,
+    objective: Callable[[Tensor, Generators], Callable[[Tensor], Tensor]],
+) -> Tensor:
+    """Returns the images after `descend` within the request's budget, `chunk` images at a time.
+
+    Args:
+        images: `[B, 3, H, W]` in [0, 1].
+        request: Its `epsilon` is the budget, its `generator` seeds a stream for each image.
+        schedule: Steps, their size, the start, which iterate is returned.
+        chunk: Images that go through the model at once; it bounds the memory and does not change the result.
+        objective: Called with a chunk and its streams; returns what to lower, from images to one value per image.
+    """
+
+    def move(part: Tensor, generators: Generators) -> Tensor:
+        return descend(part, request.epsilon, by_autograd(objective(part, generators)), schedule, generators)
+
+    return in_chunks(images, chunk, request.generator, move)
+
+
 def _start(images: Tensor, epsilon: float, schedule: DescentSchedule, generators: Generators) -> Tensor:
     if schedule.start == "zero":
         return torch.zeros_like(images)
     # Image by image, so that an image's start does not depend on how many follow it.
-    own = zip(images, each(generators, len(images)), strict=True)
+    own = zip(images, per_item(generators, len(images)), strict=True)
     draws = [torch.rand(image.shape, generator=generator) for image, generator in own]
     return ((2 * torch.stack(draws) - 1) * epsilon).to(images.device)
 

@@ -132,8 +132,8 @@ def entries_lack(
 ) -> dict[str, Lack]:
     """Returns for each protection that cannot run on a suite, by its spelling, why; see `entry_lacks`."""
     lacks = {}
-    for name, said in claims.items():
-        lack = entry_lacks(name, said, suite, device, has_masks, fetch)
+    for name, claimed in claims.items():
+        lack = entry_lacks(name, claimed, suite, device, has_masks, fetch)
         if lack is not None:
             lacks[name] = lack
     return lacks

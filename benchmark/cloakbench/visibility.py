@@ -28,15 +28,14 @@ def describe(originals: Sequence[Pixels], changed: Sequence[Pixels]) -> str:
     for before, after in zip(originals, changed, strict=True):
         budgets.append(measure_budget(before, after).max_255)
     parts = [f"linf {max(budgets):.0f} of {suite.budget_255}", f"PSNR {np.mean(values['psnr']):.1f} dB"]
-    is_kept = [True] * len(matching.targets)
+    is_within = [True] * len(matching.targets)
     for metric in matching.limited:
         value = float(np.mean(values[metric]))
         limits = [matching.limits(target)[metric] for target in matching.targets]
         for number, limit in enumerate(limits):
-            is_kept[number] &= value <= limit
+            is_within[number] &= value <= limit
         parts.append(f"{metric} {value:.3f} (limits {', '.join(f'{limit:g}' for limit in limits)})")
-    kept = sum(is_kept)
-    verdict = f"within {kept} of the {len(is_kept)} limits of {suite.name}"
-    if not is_kept[len(is_kept) // 2]:
+    verdict = f"within {sum(is_within)} of the {len(is_within)} limits of {suite.name}"
+    if not is_within[len(is_within) // 2]:
         verdict += "; a run calibrates a weaker strength"
     return f"{', '.join(parts)}: {verdict}"

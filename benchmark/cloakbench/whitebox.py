@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from cloakbench.families import Family, of_width
-from cloakbench.streams import Generators, each
+from cloakbench.streams import Generators, per_item
 
 PATCH, STRIDE = 32, 16
 """Patches of `distance_map`, in pixels: LPIPS's networks need 31."""
@@ -128,14 +128,14 @@ def normal(like: Tensor, generators: Generators) -> Tensor:
 
     With one generator, an item's noise depends on how many came before it, never on how many follow.
     """
-    draws = zip(like, each(generators, len(like)), strict=True)
+    draws = zip(like, per_item(generators, len(like)), strict=True)
     return torch.stack([torch.randn(item.shape, generator=own) for item, own in draws]).to(like)
 
 
 def times(parts: Parts, count: int, generators: Generators) -> Tensor:
     """Returns `count` diffusion times, uniform over the scheduler's training steps."""
     steps: int = parts.scheduler.config.num_train_timesteps
-    draws = [torch.randint(0, steps, (1,), generator=own) for own in each(generators, count)]
+    draws = [torch.randint(0, steps, (1,), generator=own) for own in per_item(generators, count)]
     return torch.cat(draws).to(parts.device)
 
 

@@ -51,17 +51,17 @@ def plain(text: str, limit: int = REASON_LIMIT) -> str:
     """
     spaced = " ".join(text.split())
     # Nearly all words are printable as they are, and pages hold a hundred thousand of them.
-    kept = spaced
+    safe = spaced
     if not spaced.isprintable():
         shown = []
         for character in spaced:
             if unicodedata.category(character)[0] != "C":
                 shown.append(character)
-        kept = "".join(shown)
-    if len(kept) <= limit:
-        return kept
+        safe = "".join(shown)
+    if len(safe) <= limit:
+        return safe
     # Two long names that begin alike stay two names.
-    return f"{kept[:limit]}… ({hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:6]})"
+    return f"{safe[:limit]}… ({hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:6]})"
 
 
 def name(text: str) -> str:

@@ -66,12 +66,12 @@ def test_one_step_of_textual_inversion_is_that_of_plain_code(base):
     assert torch.allclose(vectors, plain.table.detach()[plain.first :])
     assert vectors.dtype == torch.float32
     formula.assert_equal_gradients([gradients], [plain.gradients])
-    [kept] = learned.kept.values()
+    [embedding] = learned.adapters.values()
     # The first step of AdamW: decay, then the learning rate in the gradient's direction.
     clear = gradients[0].abs() > 1e-5
     step = vectors[0] * (1 - 0.01 * 0.01) - 0.01 * gradients[0].sign()
     assert clear.sum() > 10
-    assert torch.allclose(kept[clear], step[clear], atol=2e-5)
+    assert torch.allclose(embedding[clear], step[clear], atol=2e-5)
 
 
 def test_one_step_of_dreamstyler_is_that_of_plain_code(base):
@@ -95,8 +95,8 @@ def test_only_the_new_words_change(base):
     before, after = formula.weights(base.text_encoder), formula.weights(learned.model.text_encoder)
     new = [name for name in after if name.endswith("vectors")]
     assert len(new) == 1
-    assert formula.same({n.replace("known.", ""): w for n, w in after.items() if n not in new}, before)
-    assert torch.equal(after[new[0]], torch.stack(list(learned.kept.values())))
+    assert formula.same({n.replace("pretrained.", ""): w for n, w in after.items() if n not in new}, before)
+    assert torch.equal(after[new[0]], torch.stack(list(learned.adapters.values())))
     texts = ["a painting of a boat", "", "boat"]
     assert torch.equal(learned.model.embed(texts), base.embed(texts))
     for part in (base.unet, base.text_encoder, learned.model.text_encoder):
@@ -159,7 +159,7 @@ def test_dreamstyler_with_one_stage_is_textual_inversion(base):
     other = TextualInversion(**settings).personalise(base, DATA, 3)
     assert one.losses == other.losses
     assert one.words == other.words
-    assert formula.same(dict(one.kept), dict(other.kept))
+    assert formula.same(dict(one.adapters), dict(other.adapters))
     made = [generate(mimic, ["a boat by sks"], [1], PLAN)[0] for mimic in (one, other)]
     assert np.array_equal(*made)
 

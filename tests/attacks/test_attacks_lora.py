@@ -170,7 +170,7 @@ def test_the_file_holds_the_adapters_alone(model, saved):
     with safe_open(path, "pt") as file:
         names = set(file.keys())
         assert file.metadata()["format"] == "pt"
-    assert names == set(mimic.kept)
+    assert names == set(mimic.adapters)
     assert len(names) == 2 * len(projections(model.unet))
     assert all(name.startswith("unet.") and "lora" in name for name in names)
 

@@ -77,8 +77,8 @@ def test_words_of_a_bfloat16_model_train_in_float32(half):
     attack = TextualInversion(initial="boat", steps=2, batch=1, learning_rate=SMALL)
     with formula.watching() as seen:
         learned = attack.personalise(half, DATA, 1)
-    [kept] = learned.kept.values()
-    assert {tensor.dtype for tensor in [kept, *seen.gradients[0], *seen.states[0]]} == {torch.float32}
+    [embedding] = learned.adapters.values()
+    assert {tensor.dtype for tensor in [embedding, *seen.gradients[0], *seen.states[0]]} == {torch.float32}
     assert moved(seen.before[0], seen.after[-1]) > 0.9
     assert learned.contexts(["sks"]).dtype == torch.bfloat16
 

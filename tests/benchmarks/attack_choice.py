@@ -58,7 +58,9 @@ def table(records: Sequence[Record]) -> list[AttackRow]:
     """Returns a row per attack with records of the clean arm, the floor and a protection, most undone first."""
     good = [record for record in records if record.status is Status.OK]
     names = dict.fromkeys(record.attack.name for record in good)
-    rows = [row for name in names for row in _rows(good, name)]
+    rows: list[AttackRow] = []
+    for name in names:
+        rows += _rows(good, name)
     return sorted(rows, key=lambda row: -row.undone)
 
 
@@ -68,7 +70,8 @@ def _rows(records: Sequence[Record], attack: str) -> Iterator[AttackRow]:
         floor = _distance(records, artist, PLAIN, Role.FLOOR)
         clean = _distance(records, artist, PLAIN, Role.IDENTITY)
         cleaned = _distance(records, artist, attack, Role.IDENTITY)
-        under, without = (_distance(records, artist, name, Role.SUBMISSION) for name in (attack, PLAIN))
+        under = _distance(records, artist, attack, Role.SUBMISSION)
+        without = _distance(records, artist, PLAIN, Role.SUBMISSION)
         if None in (floor, clean, cleaned, under, without) or floor == clean:
             continue
         scores.append((under - clean) / (floor - clean))
@@ -100,7 +103,9 @@ def _distance(records: Sequence[Record], artist: str, attack: str, role: Role) -
 def _damage(records: Sequence[Record]) -> dict[str, float]:
     means = {}
     for metric in DAMAGE:
-        values = [value for record in records for value in record.damage.get(metric, [])]
+        values: list[float] = []
+        for record in records:
+            values += record.damage.get(metric, [])
         if values:
             means[metric] = fmean(values)
     return means
@@ -121,9 +126,13 @@ def markdown(rows: Sequence[AttackRow]) -> Iterator[str]:
     yield "| attack | P under it | undone | worse on clean images | PSNR | mini-lpips | seconds per image |"
     yield "|---|---:|---:|---:|---:|---:|---:|"
     for row in rows:
-        damage = [f"{row.damage[name]:.3g}" if name in row.damage else "" for name in DAMAGE]
+        damage = [_number(row.damage.get(name)) for name in DAMAGE]
         numbers = [f"{row.protection:.2f}", f"{row.undone:.0%}", f"{row.clean_distance:.2f}"]
         yield f"| `{row.attack}` | {' | '.join([*numbers, *damage, f'{row.seconds:.1f}'])} |"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
 
 
 def main() -> None:

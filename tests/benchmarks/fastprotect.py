@@ -16,7 +16,7 @@ from torch import Tensor
 from cloakbench import submissions, whitebox
 from cloakbench.contract import Request, Surrogate
 from cloakbench.datasets.artists import mini_artist
-from cloakbench.images import to_tensor
+from cloakbench.images import Pixels, to_tensor
 from cloakbench.models import loader
 from cloakbench.suites import load as suites
 
@@ -28,7 +28,10 @@ TURNS = 3
 def samples(count: int) -> Tensor:
     """Returns `count` images of each development artist."""
     suite = suites.load("mini")
-    return to_tensor(p for name in ARTISTS for p in mini_artist(name, suite).images[:count])
+    pixels: list[Pixels] = []
+    for name in ARTISTS:
+        pixels += mini_artist(name, suite).images[:count]
+    return to_tensor(pixels)
 
 
 def protected(entry: str, images: Tensor, surrogate: Surrogate) -> tuple[Tensor, float]:
@@ -53,9 +56,9 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=4)
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    surrogate, images = loader.load("mini-a").surrogate(), samples(given.images)
+    surrogate, images = loader.load("mini-a").surrogate(), samples(options.images)
     for entry in ENTRIES:
         protected(entry.replace("photoguard", "photoguard[steps=1]"), images[:1], surrogate)
     spent: dict[str, list[float]] = {entry: [] for entry in ENTRIES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import resource
 import subprocess
 import sys
@@ -76,17 +77,21 @@ def suite() -> Suite:
 
 def places(protections: int, suite: Suite) -> pd.DataFrame:
     """Returns one row a cell: every protection at every strength, and the controls."""
-    entries = [(f"protection-{n}", "submission", s) for n in range(protections) for s in STRENGTHS]
+    entries = []
+    for n, strength in itertools.product(range(protections), STRENGTHS):
+        entries.append((f"protection-{n}", "submission", strength))
     entries += [("identity", "identity", 0.0), ("placebo", "placebo", 1.0), ("floor", "floor", 0.0)]
     attacks = [attack.name for attack in suite.attacks]
     index = pd.MultiIndex.from_product([range(len(entries)), suite.artists, attacks, range(SEEDS)])
     frame = index.to_frame(index=False, name=["entry", "artist", "attack", "seed"])
-    known = {attack.name: attack for attack in suite.attacks}
+    attacks_by_name = {attack.name: attack for attack in suite.attacks}
     chosen = pd.DataFrame(entries, columns=["protection", "role", "strength"]).loc[frame["entry"]]
     frame = frame.assign(**{name: chosen[name].to_numpy() for name in chosen}, target=np.nan, seconds=1.0)
-    frame["countermeasure"] = frame["attack"].map({name: each.countermeasure or "" for name, each in known.items()})
+    frame["countermeasure"] = frame["attack"].map(
+        {name: row.countermeasure or "" for name, row in attacks_by_name.items()}
+    )
     for part in ("mimicry", "model"):
-        frame[part] = frame["attack"].map({name: getattr(each, part) for name, each in known.items()})
+        frame[part] = frame["attack"].map({name: getattr(row, part) for name, row in attacks_by_name.items()})
     frame["status"], frame["reason"], frame["key"], frame["budget"] = "ok", "", "", "linf"
     is_cleaned_floor = (frame["role"] == "floor") & (frame["countermeasure"] != "")
     return frame[~is_cleaned_floor].reset_index(drop=True)
@@ -107,11 +112,13 @@ def rows(places: pd.DataFrame, noise: np.random.Generator) -> pd.DataFrame:
 def scored(places: pd.DataFrame, rows: pd.DataFrame, suite: Suite) -> Standings:
     """Returns the whole front page as numbers, from frames."""
     cells = frames.cells(places, rows, "distance")
-    found = score(cells, suite.attacks, suite.artists)
+    scores = score(cells, suite.attacks, suite.artists)
     names = places.loc[places["role"] == "submission", "protection"].unique()
-    quality = {(str(name), strength, QUALITY): 0.25 * strength for name in names for strength in STRENGTHS}
+    quality = {
+        (str(name), strength, QUALITY): 0.25 * strength for name, strength in itertools.product(names, STRENGTHS)
+    }
     quality |= {("identity", 0.0, QUALITY): 0.0, ("placebo", 1.0, QUALITY): 0.001}
-    setting = Setting(suite, suite.attacks, found.grid, quality, {QUALITY: False})
+    setting = Setting(suite, suite.attacks, scores.grid, quality, {QUALITY: False})
     subjects = [EntryPoints(str(name), Role.SUBMISSION, tuple(STRENGTHS), {}, tuple(STRENGTHS)) for name in names]
     controls = [
         EntryPoints("identity", Role.IDENTITY, (0.0,), {}, ()),
@@ -126,10 +133,10 @@ def measure(protections: int) -> Measured:
     cells = places(protections, plan)
     generations = rows(cells, np.random.default_rng(protections))
     start = time.perf_counter()
-    found = scored(cells, generations, plan)
+    scores = scored(cells, generations, plan)
     seconds = time.perf_counter() - start
-    if len(found.places) != protections:
-        raise SystemExit(f"expected {protections} ranked entries, got {len(found.places)}: {found.unranked}")
+    if len(scores.places) != protections:
+        raise SystemExit(f"expected {protections} ranked entries, got {len(scores.places)}: {scores.unranked}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     return Measured(protections, len(cells), len(generations), seconds, peak)
 
@@ -147,10 +154,10 @@ def main() -> None:
         for size in SIZES:
             subprocess.run([sys.executable, "-m", "tests.benchmarks.growth", "--one", str(size)], check=True)
         return
-    each = measure(chosen)
-    per_row = 1e6 * each.seconds / each.rows
-    counts = f"| {each.protections} | {each.cells:,} | {each.rows:,} "
-    print(f"{counts}| {each.seconds:.1f} | {per_row:.1f} | {each.peak_gb:.2f} |", flush=True)
+    row = measure(chosen)
+    per_row = 1e6 * row.seconds / row.rows
+    counts = f"| {row.protections} | {row.cells:,} | {row.rows:,} "
+    print(f"{counts}| {row.seconds:.1f} | {per_row:.1f} | {row.peak_gb:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

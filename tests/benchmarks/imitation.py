@@ -21,16 +21,15 @@ import torch
 from PIL import Image
 from torchvision.models import vgg16
 
-from cloakbench.attacks import catalogue
-from cloakbench.attacks.mimicry import sampling
 from cloakbench.attacks.mimicry.finetune import posterior
-from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
+from cloakbench.attacks.mimicry.personalised import Personalised
 from cloakbench.datasets.procedural import scenes, styles
 from cloakbench.images import Pixels, quantise, to_tensor
 from cloakbench.models import loader
 from cloakbench.models.loader import BaseModel
 from cloakbench.schemas.suite import Suite
 from cloakbench.suites import load as suites
+from tests.benchmarks import mimics
 from tests.benchmarks.paint_gates import LAYERS, Distance, gram_distance
 
 FROZEN = Path(styles.__file__).parents[1] / "mini"
@@ -64,21 +63,19 @@ def _read(folder: Path) -> list[Pixels]:
 
 def generate(mimic: Personalised, suite: Suite) -> list[Pixels]:
     """Returns the suite's generations by a mimic."""
-    texts = [text.format(token=suite.token, class_word=suite.class_word) for text in suite.sampling.prompts]
-    prompts = [text for text in texts for _ in range(suite.sampling.per_prompt)]
-    return sampling.generate(mimic, prompts, range(1000, 1000 + len(prompts)), suite.sampling)
+    prompts: list[str] = []
+    for prompt in suite.sampling.prompts:
+        prompts += [prompt] * suite.sampling.per_prompt
+    return mimics.generate(mimic, suite, prompts)
 
 
 def learn(
     model: BaseModel, suite: Suite, mimicry: str, images: Sequence[Pixels], subjects: Sequence[str] = ()
 ) -> Personalised:
     """Returns the mimic that has learned images by the suite's recipe; captions name `subjects` where there are any."""
-    captions = [suite.caption.format(token=suite.token)] * len(images)
-    if subjects:
-        captions = [f"a painting of a {subject} in the style of {suite.token}" for subject in subjects]
-    data = TrainingSet(to_tensor(images), captions, suite.token, suite.class_word, suite.sampling)
-    facts = catalogue.find("mimicry", mimicry)
-    return facts.build(catalogue.settings(facts, suite)).personalise(model, data, 1)
+    plain = [suite.caption.format(token=suite.token)] * len(images)
+    texts = mimics.captions(suite, subjects) if subjects else plain
+    return mimics.learn(model, suite, mimicry, images, texts, seed=1)
 
 
 def reconstructed(model: BaseModel, images: Sequence[Pixels]) -> list[Pixels]:
@@ -96,20 +93,25 @@ def strip(rows: Sequence[Sequence[Pixels]], columns: int = 8) -> Image.Image:
 def changed(suite: Suite, mimicry: str, changes: Sequence[str]) -> Suite:
     """Returns the suite with the recipe of a mimicry changed; keys that begin with `sampling.` change its sampling."""
     pairs = dict(change.split("=", 1) for change in changes)
-    sampled = {key.removeprefix("sampling."): json.loads(pairs.pop(key)) for key in list(pairs) if "." in key}
-    recipe = {**suite.mimicry[mimicry], **{key: json.loads(value) for key, value in pairs.items()}}
+    recipe, sampled = dict(suite.mimicry[mimicry]), {}
+    for key, value in pairs.items():
+        prefix, dot, name = key.rpartition(".")
+        if prefix == "sampling":
+            sampled[name] = json.loads(value)
+        else:
+            recipe[prefix + dot + name] = json.loads(value)
     update = {"mimicry": {**suite.mimicry, mimicry: recipe}, "sampling": suite.sampling.model_copy(update=sampled)}
     return suite.model_copy(update=update)
 
 
-def kept(distance: Distance, member: Artist, base: list[Pixels], generated: list[Pixels]) -> float:
-    """Returns the share of the base model's distance to the references that the mimic's pictures keep."""
-    own, floor, mimic = (distance(pictures, member.references) for pictures in (member.unseen, base, generated))
-    return (mimic - own) / (floor - own)
+def remaining_share(distance: Distance, member: Artist, base: list[Pixels], generated: list[Pixels]) -> float:
+    """Returns the mimic's distance to the references as a share of the base model's, both less the artist's own."""
+    own = distance(member.unseen, member.references)
+    return (distance(generated, member.references) - own) / (distance(base, member.references) - own)
 
 
 def main() -> None:
-    """Prints a line an artist and the mean."""
+    """Prints one line per artist and the mean."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
     parser.add_argument("mimicry")
@@ -131,7 +133,7 @@ def main() -> None:
         learned = time.process_time()
         generated = generate(mimic, suite)
         seconds = {"train_s": round(learned - began, 1), "sample_s": round(time.process_time() - learned, 1)}
-        shares.append(kept(distance, member, base, generated))
+        shares.append(remaining_share(distance, member, base, generated))
         print(json.dumps({"artist": name, "kept": round(shares[-1], 3), **seconds}), flush=True)
         if options.strips is not None:
             options.strips.mkdir(parents=True, exist_ok=True)

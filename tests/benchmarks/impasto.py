@@ -45,8 +45,13 @@ ROWS: dict[str, tuple[str, float]] = {
 def samples(count: int) -> tuple[list[Pixels], list[str]]:
     """Returns `count` images of each development artist, with captions."""
     suite = suites.load("mini")
-    found = [mini_artist(name, suite) for name in ARTISTS]
-    return [p for a in found for p in a.images[:count]], [c for a in found for c in a.captions[:count]]
+    pixels: list[Pixels] = []
+    captions: list[str] = []
+    for name in ARTISTS:
+        artist = mini_artist(name, suite)
+        pixels += artist.images[:count]
+        captions += artist.captions[:count]
+    return pixels, captions
 
 
 class Judge:
@@ -60,12 +65,12 @@ class Judge:
     @torch.no_grad()
     def columns(self, changed: Sequence[Pixels]) -> list[float]:
         """Returns latent norm and shift, diffusion loss, and the metrics, means over images."""
-        found = self._latents(changed)
-        size, norm = _norm(self.latents), (_norm(found) / _norm(self.latents)).mean()
-        loss = self._loss(found).mean() / self._loss(self.latents).mean()
-        seen = quality.measure(METRICS, changed, self.clean)
-        means = [sum(seen[name]) / len(changed) for name in METRICS]
-        return [float(norm), float((_norm(found - self.latents) / size).mean()), float(loss), *means]
+        latents = self._latents(changed)
+        size, norm = _norm(self.latents), (_norm(latents) / _norm(self.latents)).mean()
+        loss = self._loss(latents).mean() / self._loss(self.latents).mean()
+        values = quality.measure(METRICS, changed, self.clean)
+        means = [sum(values[name]) / len(changed) for name in METRICS]
+        return [float(norm), float((_norm(latents - self.latents) / size).mean()), float(loss), *means]
 
     @torch.no_grad()
     def _latents(self, pixels: Sequence[Pixels]) -> Tensor:
@@ -90,15 +95,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--base", default="photoguard")
     parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(ROWS))
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    pixels, captions = samples(given.images)
+    pixels, captions = samples(options.images)
     judge = Judge(pixels)
     titles = ("row", "latent norm", "shift", "diffusion loss", *METRICS, "s per image")
     print(f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|")
-    for name in given.rows:
+    for name in options.rows:
         parameters, strength = ROWS[name]
-        spelled = ",".join(sorted(filter(None, (parameters, f"base={given.base}", f"steps={given.steps}"))))
+        spelled = ",".join(sorted(filter(None, (parameters, f"base={options.base}", f"steps={options.steps}"))))
         protection = submissions.load(f"impasto[{spelled}]").instance
         call = guard.Call(
             strength=strength, budget_255=16, surrogate=judge.model, seed=0, class_word="painting", captions=captions
@@ -106,7 +111,8 @@ def main() -> None:
         began = time.process_time()
         done = guard.run(protection, pixels, call)
         spent = (time.process_time() - began) / len(pixels)
-        cells = [f"{value:.4f}" if n != 6 else f"{value:.1f}" for n, value in enumerate(judge.columns(done.images))]
+        cells = [f"{value:.4f}" for value in judge.columns(done.images)]
+        cells[6] = f"{float(cells[6]):.1f}"
         print(f"| {name} | {' | '.join(cells)} | {spent:.2f} |", flush=True)
 
 

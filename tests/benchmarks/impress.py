@@ -35,11 +35,11 @@ def autoencoder(model: BaseModel) -> Autoencoder:
     return Autoencoder(model.vae, model.divisor, model.device, model.dtype)
 
 
-def measure(given: tuple[Any, ...], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def measure(chosen: tuple[Any, ...], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yields the report as it grows."""
-    model, suite, images, _ = given
+    model, suite, images, _ = chosen
     stage: Impress = catalogue.find("countermeasure", "impress").build(suite.countermeasures["impress"])
-    told: dict[str, Any] = {"environment": on_device.environment(model), "images": len(images), "steps": stage.steps}
+    report: dict[str, Any] = {"environment": on_device.environment(model), "images": len(images), "steps": stage.steps}
     bare, pixels = autoencoder(model), to_tensor(images).to(model.device)
     vae = bare.compiled() if stage.steps >= MANY_STEPS else bare
     distance = loader.mini_lpips(model.device)
@@ -50,25 +50,25 @@ def measure(given: tuple[Any, ...], arguments: argparse.Namespace) -> Iterator[d
 
     began = now(model.device)
     purify(replace(stage, steps=2), pixels, vae)
-    first, began, made = now(model.device).wall - began.wall, now(model.device), 0
-    while made < stage.steps and now(model.device).wall - began.wall < 60 * arguments.minutes:
+    first, began, steps_done = now(model.device).wall - began.wall, now(model.device), 0
+    while steps_done < stage.steps and now(model.device).wall - began.wall < 60 * arguments.minutes:
         memory = peak(partial(purify, block, pixels, vae), model.device)
-        made += block.steps
+        steps_done += block.steps
         ended = now(model.device)
-        step = (ended.wall - began.wall) / made
-        told |= {"made": made, "step_seconds": step, "own_step_seconds": (ended.own - began.own) / made}
-        told |= {"first_seconds": first, "seconds": first + step * stage.steps, "reckoned": made < stage.steps}
-        told["memory_gib"] = memory
-        yield told
+        step = (ended.wall - began.wall) / steps_done
+        report |= {"made": steps_done, "step_seconds": step, "own_step_seconds": (ended.own - began.own) / steps_done}
+        report |= {"first_seconds": first, "seconds": first + step * stage.steps, "reckoned": steps_done < stage.steps}
+        report["memory_gib"] = memory
+        yield report
     if arguments.loop:
         purify(replace(stage, steps=2), pixels[:1], bare)
         began = now(model.device)
         for n in range(len(pixels)):
             purify(block, pixels[n : n + 1], bare)
         ended = now(model.device)
-        told["loop_step_seconds"] = (ended.wall - began.wall) / block.steps
-        told["faster_than_loop"] = (ended.own - began.own) / block.steps / told["own_step_seconds"]
-        yield told
+        report["loop_step_seconds"] = (ended.wall - began.wall) / block.steps
+        report["faster_than_loop"] = (ended.own - began.own) / block.steps / report["own_step_seconds"]
+        yield report
 
 
 def main() -> None:
@@ -78,10 +78,10 @@ def main() -> None:
     parser.add_argument("--block", type=int, default=BLOCK, help="steps at a time")
     parser.add_argument("--loop", action="store_true", help="against one image at a time too")
     arguments = parser.parse_args()
-    given = on_device.chosen(arguments)
+    chosen = on_device.chosen(arguments)
     with on_device.profiled(arguments.profile):
-        told = on_device.written(measure(given, arguments), arguments.out)
-    print(on_device.shown(told))
+        report = on_device.written(measure(chosen, arguments), arguments.out)
+    print(on_device.shown(report))
 
 
 if __name__ == "__main__":

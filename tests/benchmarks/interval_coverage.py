@@ -51,7 +51,7 @@ def coverage(shape: str, artists: int, truths: int = TRUTHS) -> Covered:
     p = truth + SPREAD * draw(shape, (truths, artists), noise)
     weights = noise.uniform(0.4, 0.8, (truths, artists))
     values = statistics.contributions(p * weights, weights)
-    found = statistics.estimates(values)
+    estimates = statistics.estimates(values)
     half = stats.t.ppf((1 + LEVEL) / 2, artists - 1) * values.std(1, ddof=1) / np.sqrt(artists)
     low, high = bootstrap(values)
 
@@ -59,10 +59,10 @@ def coverage(shape: str, artists: int, truths: int = TRUTHS) -> Covered:
         return float(np.mean((low <= truth[:, 0]) & (truth[:, 0] <= high)))
 
     return Covered(
-        ours=holds(found.low, found.high),
-        t=holds(found.value - half, found.value + half),
+        ours=holds(estimates.low, estimates.high),
+        t=holds(estimates.value - half, estimates.value + half),
         bootstrap=holds(low, high),
-        longer=float(np.median((found.high - found.low)[half > 0] / (2 * half[half > 0]))),
+        longer=float(np.median((estimates.high - estimates.low)[half > 0] / (2 * half[half > 0]))),
         endless=float(np.mean(np.isinf(low) | np.isinf(high))),
     )
 
@@ -88,7 +88,7 @@ def false_alarms(shape: str, artists: int, entries: int, truths: int = TRUTHS) -
     noise = np.random.default_rng([artists, entries, truths])
     shared = draw(shape, (truths, 1, artists), noise)
     values = shared + draw(shape, (truths, entries, artists), noise)
-    return float(np.mean([ranking.told_apart(each).any() for each in values]))
+    return float(np.mean([ranking.told_apart(sample).any() for sample in values]))
 
 
 def main() -> None:
@@ -100,9 +100,9 @@ def main() -> None:
     print("|---|---:|---:|---:|---:|---:|---:|")
     for shape in ("normal", "skewed", "capped"):
         for artists in ARTISTS:
-            each = coverage(shape, artists, truths)
-            shares = f"{each.ours:.1%} | {each.t:.1%} | {each.bootstrap:.1%}"
-            print(f"| {shape} | {artists} | {shares} | {each.longer:.2f} | {each.endless:.1%} |")
+            covered = coverage(shape, artists, truths)
+            shares = f"{covered.ours:.1%} | {covered.t:.1%} | {covered.bootstrap:.1%}"
+            print(f"| {shape} | {artists} | {shares} | {covered.longer:.2f} | {covered.endless:.1%} |")
     print(f"\n| truth | artists | {' | '.join(f'{count} entries' for count in ENTRIES)} |")
     print("|---|---:|---:|---:|---:|")
     for shape in ("normal", "skewed"):

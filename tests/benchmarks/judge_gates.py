@@ -1,4 +1,4 @@
-"""The judge's gates on development artists: `python tests/benchmarks/judge_gates.py [--mimics FOLDER] [--sheet FILE]`.
+"""The judge's gates on development artists: `python -m tests.benchmarks.judge_gates [--mimics FOLDER] [--sheet FILE]`.
 
 On a scale on which unseen pictures of the artist have 0 and the base model's pictures 1, for the primary distance of
 `mini` (`imitation-distance`) and for its predecessor (`style-distance`):
@@ -28,16 +28,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import spearmanr
-from torch import Tensor
 
-from cloakbench.datasets.artists import MINI
-from cloakbench.datasets.procedural import scenes, styles
-from cloakbench.image_files import read_folder
-from cloakbench.images import Pixels, fit_square
-from cloakbench.metrics import imitation, judge
-from cloakbench.metrics.generations import style_distances
+from cloakbench.datasets.procedural import styles
+from cloakbench.images import Pixels
 from cloakbench.models.mini.train import ruins
 from cloakbench.models.mini.train.viewer_material import cut
+from tests.benchmarks.judge_scale import DISTANCES, SEED, Scale, artists
+from tests.benchmarks.paint_gates import distances
 
 MIMICS = Path(__file__).parent / "mimics"
 FLOOR, CLEAN = "floor@0", "clean@0"
@@ -45,103 +42,28 @@ RUINED, OTHER, OWN_MOST, LEAST, MONOTONE = 0.9, 0.9, 0.05, -0.05, 0.95
 GRADES = 6
 SAMPLE = 4
 """Pictures of each artist that are ruined and degraded."""
-SEED = 120
 
 
 Strips = dict[str, dict[str, list[Pixels]]]
-"""What mimics paint, by artist and arm."""
-
-
-@dataclass(frozen=True, slots=True)
-class Distance:
-    """A primary distance in two steps, so that references are looked at once."""
-
-    features: Callable[[Sequence[Pixels]], Tensor]
-    compare: Callable[[Tensor, Tensor], Tensor]
-    """From features of pictures and of references to a value per picture."""
+"""Images by mimics, by artist and arm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One figure and what is wanted of it."""
+    """One figure, and the least or largest value that it may have."""
 
     gate: int
     name: str
-    wanted: float
+    limit: float
     measured: float
     at_most: bool = False
     worst: str = ""
-    """Whose figure it is, where it is the worst of several."""
+    """The artist or pair with the worst of several figures."""
 
     @property
     def holds(self) -> bool:
-        """Whether the figure is as wanted."""
-        return bool(self.measured <= self.wanted if self.at_most else self.measured >= self.wanted)
-
-
-@dataclass(frozen=True, slots=True)
-class Artist:
-    """A development artist: references, and two sets of unseen pictures of the same style."""
-
-    name: str
-    references: list[Pixels]
-    scale: list[Pixels]
-    unseen: list[Pixels]
-
-
-def artists(paintings: Path | None = None) -> list[Artist]:
-    """Returns all artists that the package ships, and the painter of a folder of real paintings.
-
-    None was seen by mini-viewer in training. Paintings are cut to squares of 128 pixels.
-    """
-    loaded = []
-    if paintings is not None:
-        images = [fit_square(image, 128) for image in read_folder(paintings).values()]
-        loaded.append(Artist("paintings", images[::2], images[1::4], images[3::4]))
-    for folder in sorted(path for path in MINI.iterdir() if path.is_dir()):
-        style, subjects = folder.name.replace("-", " "), list(scenes.SUBJECTS)
-        own = [styles.paint(style, subject, [SEED, n]) for n, subject in enumerate(subjects)]
-        images = list(read_folder(folder / "images").values())
-        loaded.append(Artist(folder.name, list(read_folder(folder / "references").values()), own, images))
-    return loaded
-
-
-def imitation_distances(generated: Tensor, references: Tensor) -> Tensor:
-    """Returns `imitation-distance` of each picture."""
-    return imitation.likeness(generated, references).distance
-
-
-def clip_features(images: Sequence[Pixels]) -> Tensor:
-    """Returns mini-clip's features of pictures."""
-    return judge.load().features(images)
-
-
-DISTANCES = {
-    "imitation-distance": Distance(imitation.features, imitation_distances),
-    "style-distance": Distance(clip_features, style_distances),
-}
-"""The primary distance of `mini`, and that of its versions up to 3."""
-
-
-class Scale:
-    """Distances to one artist on which the artist's unseen pictures have 0 and the base model's pictures 1."""
-
-    def __init__(self, artist: Artist, floor: Sequence[Pixels], distance: Distance) -> None:
-        self.artist, self.distance = artist, distance
-        self._references = distance.features(artist.references)
-        self.own, self.floor = float(self.raw(artist.scale).mean()), float(self.raw(floor).mean())
-
-    def raw(self, images: Sequence[Pixels]) -> NDArray[np.float64]:
-        """Returns the distance of each picture, as it is."""
-        return self.distance.compare(self.distance.features(images), self._references).double().numpy()
-
-    def each(self, images: Sequence[Pixels]) -> NDArray[np.float64]:
-        """Returns each picture's distance on the scale."""
-        return (self.raw(images) - self.own) / (self.floor - self.own)
-
-    def __call__(self, images: Sequence[Pixels]) -> float:
-        """Returns the mean over pictures on the scale."""
-        return float(self.each(images).mean())
+        """Whether the figure keeps its limit."""
+        return bool(self.measured <= self.limit if self.at_most else self.measured >= self.limit)
 
 
 def changed(
@@ -209,49 +131,57 @@ def gate_degradations(scales: Sequence[Scale], _strips: Strips) -> Iterator[Gate
     """Yields gate 2: by degradation the rank correlation with the grade and the lowest value."""
     grades = np.arange(GRADES + 1)
     for kind, rows in curves(scales).items():
-        each = [rank_correlation(grades, row) for row in rows]
-        worst = int(np.argmin(each))
+        by_artist = [rank_correlation(grades, row) for row in rows]
+        worst = int(np.argmin(by_artist))
         lowest = int(rows.min(1).argmin())
         yield Gate(2, f"{kind}, monotone in the mean", MONOTONE, rank_correlation(grades, rows.mean(0)))
-        yield Gate(2, f"{kind}, monotone, worst artist", MONOTONE, each[worst], worst=scales[worst].artist.name)
+        yield Gate(2, f"{kind}, monotone, worst artist", MONOTONE, by_artist[worst], worst=scales[worst].artist.name)
         yield Gate(2, f"{kind}, lowest in the mean", LEAST, float(rows.mean(0).min()))
         yield Gate(2, f"{kind}, lowest", LEAST, float(rows.min()), worst=scales[lowest].artist.name)
 
 
 def gate_styles(scales: Sequence[Scale], _strips: Strips) -> Iterator[Gate]:
     """Yields gate 3: other artists and training styles, unseen own pictures, blends and mixtures of both."""
+    yield from _gate_others(scales)
+    own = {scale.artist.name: scale(scale.artist.unseen) for scale in scales}
+    highest = max(own, key=lambda name: own[name])
+    yield Gate(3, "own unseen, mean", OWN_MOST, float(np.mean(list(own.values()))), at_most=True)
+    yield Gate(3, "own unseen, worst artist", OWN_MOST, own[highest], at_most=True, worst=highest)
+    blends, mixtures = [], []
+    for n, scale in enumerate(scales):
+        unseen, far = scale.artist.unseen, scales[(n + 1) % len(scales)].artist.unseen
+        blends.append([scale(blended(unseen, far, share / 6)) for share in range(7)])
+        mixtures.append([scale([*far[:share], *unseen[share:]]) for share in range(len(far) + 1)])
+    yield from _gate_monotone("blends", blends, scales)
+    yield from _gate_monotone("mixtures", mixtures, scales)
+
+
+def _gate_others(scales: Sequence[Scale]) -> Iterator[Gate]:
+    """Yields the part of gate 3 that is about other artists and training styles."""
     others = {scale.artist.name: scale.artist.unseen[:SAMPLE] for scale in scales}
     for style in styles.names("training"):
         others[style] = [styles.paint(style, subject, [SEED, n]) for n, subject in enumerate(("boat", "face"))]
     by_pair: dict[tuple[str, str], float] = {}
-    own: dict[str, float] = {}
-    blends, mixtures = [], []
-    for n, scale in enumerate(scales):
+    means: dict[str, float] = {}
+    for scale in scales:
         name = scale.artist.name
-        own[name] = scale(scale.artist.unseen)
         for other, pictures in others.items():
             if other != name:
                 by_pair[name, other] = scale(pictures)
-        far = scales[(n + 1) % len(scales)].artist.unseen
-        blends.append([scale(blended(scale.artist.unseen, far, share / 6)) for share in range(7)])
-        mixtures.append([scale([*far[:share], *scale.artist.unseen[share:]]) for share in range(len(far) + 1)])
-    lowest, highest = min(by_pair, key=lambda pair: by_pair[pair]), max(own, key=lambda name: own[name])
-    means = {
-        scale.artist.name: np.mean([v for (a, _), v in by_pair.items() if a == scale.artist.name]) for scale in scales
-    }
-    least = min(means, key=lambda name: means[name])
+        means[name] = float(np.mean([by_pair[name, other] for other in others if other != name]))
+    lowest, least = min(by_pair, key=lambda pair: by_pair[pair]), min(means, key=lambda name: means[name])
     yield Gate(3, "other styles, mean over pairs", OTHER, float(np.mean(list(by_pair.values()))))
-    yield Gate(3, "other styles, worst artist", OTHER, float(means[least]), worst=least)
+    yield Gate(3, "other styles, worst artist", OTHER, means[least], worst=least)
     yield Gate(3, "other styles, worst pair", OTHER, by_pair[lowest], worst=" by ".join(lowest))
-    yield Gate(3, "own unseen, mean", OWN_MOST, float(np.mean(list(own.values()))), at_most=True)
-    yield Gate(3, "own unseen, worst artist", OWN_MOST, own[highest], at_most=True, worst=highest)
-    for kind, rows in (("blends", blends), ("mixtures", mixtures)):
-        each = [rank_correlation(range(len(row)), row) for row in rows]
-        yield Gate(
-            3, f"{kind}, monotone in the mean", MONOTONE, rank_correlation(range(len(rows[0])), np.mean(rows, 0))
-        )
-        worst = int(np.argmin(each))
-        yield Gate(3, f"{kind}, monotone, worst artist", MONOTONE, each[worst], worst=scales[worst].artist.name)
+
+
+def _gate_monotone(kind: str, rows: Sequence[Sequence[float]], scales: Sequence[Scale]) -> Iterator[Gate]:
+    """Yields the part of gate 3 on a row of growing shares of another artist: the mean row and the worst artist's."""
+    by_artist = [rank_correlation(range(len(row)), row) for row in rows]
+    of_mean = rank_correlation(range(len(rows[0])), np.mean(rows, 0))
+    worst = int(np.argmin(by_artist))
+    yield Gate(3, f"{kind}, monotone in the mean", MONOTONE, of_mean)
+    yield Gate(3, f"{kind}, monotone, worst artist", MONOTONE, by_artist[worst], worst=scales[worst].artist.name)
 
 
 def blended(images: Sequence[Pixels], others: Sequence[Pixels], share: float) -> list[Pixels]:
@@ -261,7 +191,7 @@ def blended(images: Sequence[Pixels], others: Sequence[Pixels], share: float) ->
 
 
 def read_strips(folder: Path) -> Strips:
-    """Returns what mimics paint, by artist and arm."""
+    """Returns the images by mimics in a folder, by artist and arm."""
     strips: Strips = {}
     for path in sorted(folder.glob("*/*@*.png")):
         strips.setdefault(path.parent.name, {})[path.stem] = list(cut(path))
@@ -270,35 +200,36 @@ def read_strips(folder: Path) -> Strips:
 
 def gate_outside(scales: Sequence[Scale], strips: Strips) -> Iterator[Gate]:
     """Yields gate 5: agreement over the arms of each artist with distances that know nothing of this project."""
-    from paint_gates import distances
-
     measures = distances()
     if len(measures) < 2:
         return
     for scale in scales:
         arms = strips.get(scale.artist.name, {})
-        if len(arms) < 5 or CLEAN not in arms:
-            continue
-        rows = {
-            arm: [scale(p), *(far(p, scale.artist.references) for far in measures.values())] for arm, p in arms.items()
-        }
-        table, name = np.array(list(rows.values())), scale.artist.name
-        for arm, row in rows.items():
-            print(
-                json.dumps(
-                    {"artist": name, "arm": arm, **dict(zip(("D", *measures), np.round(row, 3).tolist(), strict=True))}
-                )
-            )
-        both = rank_correlation(table[:, 1], table[:, 2])
-        yield Gate(5, "Spearman with Gram", 0.8, rank_correlation(table[:, 0], table[:, 1]), worst=name)
-        yield Gate(
-            5, "Spearman with KID, wanted what Gram has", both, rank_correlation(table[:, 0], table[:, 2]), worst=name
-        )
-        clean = np.array(rows[CLEAN])
-        beyond = {arm: row[0] - clean[0] for arm, row in rows.items() if row[1] > clean[1] and row[2] > clean[2]}
-        lowest = min(beyond, key=lambda arm: beyond[arm])
-        share = beyond[lowest] / (rows[FLOOR][0] - clean[0])
-        yield Gate(5, "P of arms that both put beyond clean", 0.0, share, worst=f"{name}, {lowest}")
+        if len(arms) >= 5 and CLEAN in arms:
+            rows: dict[str, list[float]] = {}
+            for arm, pictures in arms.items():
+                rows[arm] = [scale(pictures)]
+                for far in measures.values():
+                    rows[arm].append(far(pictures, scale.artist.references))
+                values = dict(zip(("D", *measures), np.round(rows[arm], 3).tolist(), strict=True))
+                print(json.dumps({"artist": scale.artist.name, "arm": arm, **values}))
+            yield from _agreement(scale.artist.name, rows)
+
+
+def _agreement(artist: str, rows: dict[str, list[float]]) -> Iterator[Gate]:
+    """Yields gate 5 of one artist from the values of D and of two outside distances, by arm."""
+    of_d, of_gram, of_kid = np.array(list(rows.values())).T[:3]
+    outside = rank_correlation(of_gram, of_kid)
+    yield Gate(5, "Spearman with Gram", 0.8, rank_correlation(of_d, of_gram), worst=artist)
+    yield Gate(5, "Spearman with KID, limit is Gram's with KID", outside, rank_correlation(of_d, of_kid), worst=artist)
+    clean = rows[CLEAN]
+    beyond: dict[str, float] = {}
+    for arm, row in rows.items():
+        if row[1] > clean[1] and row[2] > clean[2]:
+            beyond[arm] = row[0] - clean[0]
+    lowest = min(beyond, key=lambda arm: beyond[arm])
+    share = beyond[lowest] / (rows[FLOOR][0] - clean[0])
+    yield Gate(5, "P of arms that both put beyond clean", 0.0, share, worst=f"{artist}, {lowest}")
 
 
 Figures = Callable[[Sequence[Scale], Strips], Iterator[Gate]]
@@ -311,7 +242,7 @@ def sheet(scales: Sequence[Scale], strips: Strips, count: int = 60) -> Image.Ima
     rows: list[tuple[float, Pixels]] = []
     for scale in scales:
         for pictures in strips.get(scale.artist.name, {}).values():
-            rows += zip(scale.each(pictures).tolist(), pictures, strict=True)
+            rows += zip(scale.values(pictures).tolist(), pictures, strict=True)
     rows.sort(key=lambda row: row[0])
     chosen = [rows[int(n)][1] for n in np.linspace(0, len(rows) - 1, count)]
     lines = [np.concatenate(chosen[n : n + 12], axis=1) for n in range(0, count, 12)]
@@ -319,7 +250,7 @@ def sheet(scales: Sequence[Scale], strips: Strips, count: int = 60) -> Image.Ima
 
 
 def main() -> None:
-    """Prints every figure of both distances as a line of JSON."""
+    """Prints every figure of both distances, one line of JSON each."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--mimics", type=Path, default=MIMICS)
     words.add_argument("--sheet", type=Path)
@@ -334,7 +265,8 @@ def main() -> None:
         scales = []
         for artist in artists(options.paintings):
             scales.append(Scale(artist, strips.get(artist.name, {}).get(FLOOR, floor), DISTANCES[name]))
-        print(json.dumps({"distance": name, **{s.artist.name: [round(s.own, 3), round(s.floor, 3)] for s in scales}}))
+        ends = {scale.artist.name: [round(scale.own, 3), round(scale.floor, 3)] for scale in scales}
+        print(json.dumps({"distance": name, **ends}))
         for number, figures in GATES.items():
             for gate in figures(scales, strips) if number in options.gates else ():
                 facts = {"gate": gate.gate, "name": gate.name, "measured": round(gate.measured, 3)}

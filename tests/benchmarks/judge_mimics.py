@@ -1,10 +1,10 @@
-"""Draws what mimics paint after each protection, for the judge's training and its gates.
+"""Generates images by mimics after each protection, for the judge's training and its gates.
 
-    python tests/benchmarks/judge_mimics.py --out FOLDER [--model FOLDER] [--part training|development]
+    python -m tests.benchmarks.judge_mimics --out FOLDER [--model FOLDER] [--part training|development]
 
-A mimic (DreamBooth by the recipe of `mini`) learns eight pictures of a style after each protection. Its pictures are
-written as one PNG per arm, `STYLE/ARM@LEVELS.png`, in which they stand side by side; an arm that is there is not drawn
-again. `training` draws mimics of styles that the judge may learn from, `development` those that it is tested on.
+A mimic (DreamBooth by the recipe of `mini`) is trained on eight pictures of a style after each protection. Its images
+are written side by side as one PNG per arm, `STYLE/ARM@LEVELS.png`; an arm whose file exists is skipped. `training`
+has styles that the judge may be trained on, `development` those that it is tested on.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ import torch
 from PIL import Image
 
 from cloakbench import submissions
-from cloakbench.attacks import catalogue
-from cloakbench.attacks.mimicry import sampling
-from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
+from cloakbench.attacks.mimicry.personalised import Personalised
 from cloakbench.datasets.procedural import scenes, styles
-from cloakbench.images import Pixels, to_tensor
+from cloakbench.images import Pixels
 from cloakbench.models import loader
 from cloakbench.models.loader import BaseModel
 from cloakbench.schemas.suite import Suite
 from cloakbench.submissions import guard
 from cloakbench.suites import load as suites
+from tests.benchmarks import mimics
 
 PROTECTIONS = {
     "clean": "",
@@ -81,41 +80,29 @@ def arms(part: str) -> Iterator[Arm]:
             yield Arm(style, protection, int(levels))
 
 
-class Studio:
-    """Draws arms with one base model by the recipes of one suite."""
+def generate(suite: Suite, model: BaseModel, arm: Arm, count: int) -> list[Pixels]:
+    """Returns `count` images by the mimic of an arm, over the suite's prompts in turn."""
+    mimic = Personalised(model) if arm.protection == "floor" else _learn(suite, model, arm)
+    per_prompt = -(-count // len(suite.sampling.prompts))
+    return mimics.generate(mimic, suite, (suite.sampling.prompts * per_prompt)[:count])
 
-    def __init__(self, suite: Suite, model: BaseModel, count: int) -> None:
-        self.suite, self.model = suite, model
-        per_prompt = -(-count // len(suite.sampling.prompts))
-        self.prompts = (suite.sampling.prompts * per_prompt)[:count]
 
-    def draw(self, arm: Arm) -> list[Pixels]:
-        """Returns what the mimic of an arm paints."""
-        mimic = Personalised(self.model) if arm.protection == "floor" else self._learn(arm)
-        prompts = [text.format(token=self.suite.token, class_word=self.suite.class_word) for text in self.prompts]
-        return sampling.generate(mimic, prompts, range(1000, 1000 + len(prompts)), self.suite.sampling)
-
-    def _learn(self, arm: Arm) -> Personalised:
-        subjects = list(scenes.SUBJECTS)[:IMAGES]
-        pictures = [styles.paint(arm.style, name, [SEED, n]) for n, name in enumerate(subjects)]
-        captions = [f"a painting of a {name} in the style of {self.suite.token}" for name in subjects]
-        if arm.protection != "clean":
-            call = guard.Call(
-                strength=1.0,
-                budget_255=arm.levels,
-                surrogate=self.model.surrogate(),
-                seed=0,
-                class_word=self.suite.class_word,
-                captions=captions,
-            )
-            protection = submissions.load(PROTECTIONS[arm.protection]).instance
-            pictures = list(guard.run(protection, pictures, call).images)
-        attack = catalogue.find("mimicry", "dreambooth").build(self.suite.mimicry["dreambooth"])
-        examples = TrainingSet(
-            to_tensor(pictures), captions, self.suite.token, self.suite.class_word, self.suite.sampling
+def _learn(suite: Suite, model: BaseModel, arm: Arm) -> Personalised:
+    subjects = list(scenes.SUBJECTS)[:IMAGES]
+    pictures = [styles.paint(arm.style, name, [SEED, n]) for n, name in enumerate(subjects)]
+    texts = mimics.captions(suite, subjects)
+    if arm.protection != "clean":
+        call = guard.Call(
+            strength=1.0,
+            budget_255=arm.levels,
+            surrogate=model.surrogate(),
+            seed=0,
+            class_word=suite.class_word,
+            captions=texts,
         )
-        learned: Personalised = attack.personalise(self.model, examples, seed=0)
-        return learned
+        protection = submissions.load(PROTECTIONS[arm.protection]).instance
+        pictures = list(guard.run(protection, pictures, call).images)
+    return mimics.learn(model, suite, "dreambooth", pictures, texts, seed=0)
 
 
 def main() -> None:
@@ -127,13 +114,13 @@ def main() -> None:
     words.add_argument("--count", type=int, default=12, help="pictures of an arm")
     options = words.parse_args()
     torch.set_num_threads(1)
-    studio = Studio(suites.load("mini"), loader.load(options.model), options.count)
+    suite, model = suites.load("mini"), loader.load(options.model)
     for arm in arms(options.part):
         path = options.out / arm.file
         if path.exists():
             continue
         began = time.process_time()
-        pictures = studio.draw(arm)
+        pictures = generate(suite, model, arm, options.count)
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.concatenate(pictures, axis=1)).save(path)
         print(f"{arm.file}: {time.process_time() - began:.0f} s of a core", flush=True)

@@ -56,75 +56,73 @@ def one(loaded: LoadedEntry, model: BaseModel, side: int, arguments: argparse.Na
     with meter.stage("protect"):
         protect(loaded, model, side, count)
     cost = meter.costs["protect"]
-    found: dict[str, Any] = {"images": count, "seconds": cost.wall_s / count, "own_seconds": cost.device_s / count}
-    found["peak_gib"] = cost.peak_bytes / 2**30
+    costs: dict[str, Any] = {"images": count, "seconds": cost.wall_s / count, "own_seconds": cost.device_s / count}
+    costs["peak_gib"] = cost.peak_bytes / 2**30
     if arguments.loop:
         began = now(model.device)
         alone = peak(lambda: [protect(loaded, model, side, 1) for _ in range(count)], model.device)
         ended = now(model.device)
-        found["loop"] = {"seconds": (ended.wall - began.wall) / count, "own_seconds": (ended.own - began.own) / count}
-        found["loop"]["peak_gib"] = alone["allocated"] if alone else None
-        found["faster_than_loop"] = found["loop"]["own_seconds"] / max(found["own_seconds"], 1e-9)
-    return found
+        costs["loop"] = {"seconds": (ended.wall - began.wall) / count, "own_seconds": (ended.own - began.own) / count}
+        costs["loop"]["peak_gib"] = alone["allocated"] if alone else None
+        costs["faster_than_loop"] = costs["loop"]["own_seconds"] / max(costs["own_seconds"], 1e-9)
+    return costs
 
 
-def sizes(name: str, model: BaseModel, known: dict[str, Any], arguments: argparse.Namespace) -> Iterator[None]:
+def sizes(name: str, model: BaseModel, recorded: dict[str, Any], arguments: argparse.Namespace) -> Iterator[None]:
     """Adds to `known` what each size takes, one after the other; a fault of the protection ends it."""
     before = None
     for side in arguments.sizes:
-        if str(side) not in known:
+        if str(side) not in recorded:
             expected = before and before[1] * (side / before[0]) ** 2
             if expected and expected > arguments.longest:
-                known[str(side)] = {"left_out": f"about {expected:.0f} s an image by its pixels"}
+                recorded[str(side)] = {"left_out": f"about {expected:.0f} s an image by its pixels"}
             else:
                 try:
-                    known[str(side)] = one(submissions.load(name), model, side, arguments)
+                    recorded[str(side)] = one(submissions.load(name), model, side, arguments)
                 except (BenchmarkError, MemoryError, RuntimeError) as error:
-                    known[str(side)] = {"fault": str(error).splitlines()[0]}
+                    recorded[str(side)] = {"fault": str(error).splitlines()[0]}
             yield
-        before = (side, known[str(side)]["own_seconds"]) if "seconds" in known[str(side)] else before
+        before = (side, recorded[str(side)]["own_seconds"]) if "seconds" in recorded[str(side)] else before
 
 
 def measure(model: BaseModel, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yields the report as it grows."""
-    told = _taken_over({"environment": on_device.environment(model), "protections": {}}, arguments)
+    report = _taken_over({"environment": on_device.environment(model), "protections": {}}, arguments)
     for name in arguments.protections or submissions.discover().names:
-        for _ in sizes(name, model, told["protections"].setdefault(name, {}), arguments):
-            yield told
-    yield told
+        for _ in sizes(name, model, report["protections"].setdefault(name, {}), arguments):
+            yield report
+    yield report
 
 
-def _taken_over(told: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
+def _taken_over(report: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns the report with what an earlier run has measured."""
     if not arguments.out or not arguments.out.is_file():
-        return told
+        return report
     old = json.loads(arguments.out.read_text())
-    if all(old["environment"].get(name) == told["environment"][name] for name in SAME):
-        told["protections"] = {
-            name: {
-                side: found
-                for side, found in sizes.items()
-                if found.get("images") == arguments.images and ("loop" in found or not arguments.loop)
-            }
-            for name, sizes in old["protections"].items()
-        }
-    return told
+    if any(old["environment"].get(name) != report["environment"][name] for name in SAME):
+        return report
+    for name, sizes in old["protections"].items():
+        report["protections"][name] = {}
+        for side, costs in sizes.items():
+            if costs.get("images") == arguments.images and ("loop" in costs or not arguments.loop):
+                report["protections"][name][side] = costs
+    return report
 
 
-def table(told: dict[str, Any], arguments: argparse.Namespace) -> str:
+def table(report: dict[str, Any], arguments: argparse.Namespace) -> str:
     """Returns seconds and memory as a markdown table."""
     titles = ["protection", *(f"{side} px: s, GiB" for side in arguments.sizes)]
     lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
-    for name, found in told["protections"].items():
-        lines.append("| " + " | ".join([f"`{name}`", *(_shown(found.get(str(s), {})) for s in arguments.sizes)]) + " |")
+    for name, costs in report["protections"].items():
+        lines.append("| " + " | ".join([f"`{name}`", *(_shown(costs.get(str(s), {})) for s in arguments.sizes)]) + " |")
     return "\n".join(lines)
 
 
-def _shown(found: dict[str, Any]) -> str:
-    if "seconds" not in found:
-        return str(found.get("left_out") or found.get("fault") or "")
-    faster = f", {found['faster_than_loop']:.1f}x the loop" if "faster_than_loop" in found else ""
-    return f"{found['own_seconds']:.2f}, {found['peak_gib']:.2f}{faster}"
+def _shown(costs: dict[str, Any]) -> str:
+    if "seconds" not in costs:
+        return str(costs.get("left_out") or costs.get("fault") or "")
+    faster = f", {costs['faster_than_loop']:.1f}x the loop" if "faster_than_loop" in costs else ""
+    return f"{costs['own_seconds']:.2f}, {costs['peak_gib']:.2f}{faster}"
 
 
 def main() -> None:
@@ -138,8 +136,8 @@ def main() -> None:
     arguments = parser.parse_args()
     model = on_device.chosen(arguments)[0]
     with on_device.profiled(arguments.profile):
-        told = on_device.written(measure(model, arguments), arguments.out)
-    print(table(told, arguments))
+        report = on_device.written(measure(model, arguments), arguments.out)
+    print(table(report, arguments))
 
 
 if __name__ == "__main__":

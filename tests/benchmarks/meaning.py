@@ -11,6 +11,7 @@ a store, each with other `--artists`.
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,9 +81,10 @@ def arm(cell: Cell, budget_255: int) -> str:
 
 def arms(budget_255: int) -> list[str]:
     """Returns all columns in the order of the tables."""
-    levels = [round(budget_255 * strength) for strength in STRENGTHS]
-    attacked = [f"{name} {level}/255" for name in ("random-noise", PROTECTION) for level in levels]
-    return ["floor", CLEAN, "placebo", *attacked]
+    names = ["floor", CLEAN, "placebo"]
+    for name, strength in itertools.product(("random-noise", PROTECTION), STRENGTHS):
+        names.append(f"{name} {round(budget_255 * strength)}/255")
+    return names
 
 
 def rows(session: Session) -> Iterator[dict[str, object]]:
@@ -117,18 +119,18 @@ def estimate(values: list[float], digits: int, sign: str) -> str:
     """Returns a mean with its interval, or without where there are too few artists."""
     if not values:
         return "-"
-    found = statistics.mean(values)
-    interval = f" ({found.low:{sign}.{digits}f} to {found.high:{sign}.{digits}f})" if found.has_interval else ""
-    return f"{found.value:{sign}.{digits}f}{interval}"
+    mean = statistics.mean(values)
+    interval = f" ({mean.low:{sign}.{digits}f} to {mean.high:{sign}.{digits}f})" if mean.has_interval else ""
+    return f"{mean.value:{sign}.{digits}f}{interval}"
 
 
 def report(session: Session) -> str:
     """Returns the markdown tables: every arm, and what it differs by from clean and from random noise, seeds paired."""
-    found = pd.DataFrame(list(rows(session)), columns=["artist", "arm", "seed", *(m.metric for m in MEASURES)])
-    order = [artist for artist in session.suite.artists if artist in set(found["artist"])]
-    lines = [f"{len(found)} of {len(session.cells)} cells, environment {session.environment.env_class}"]
+    frame = pd.DataFrame(list(rows(session)), columns=["artist", "arm", "seed", *(m.metric for m in MEASURES)])
+    order = [artist for artist in session.suite.artists if artist in set(frame["artist"])]
+    lines = [f"{len(frame)} of {len(session.cells)} cells, environment {session.environment.env_class}"]
     for measure in MEASURES:
-        values = found.pivot(index=["artist", "seed"], columns="arm", values=measure.metric)
+        values = frame.pivot(index=["artist", "seed"], columns="arm", values=measure.metric)
         values = values.reindex(columns=arms(session.suite.budget_255))
         against = differences(values, CLEAN).drop(columns=CLEAN).reindex(order)
         lines += ["", f"{measure.title}, mean over seeds:", ""]

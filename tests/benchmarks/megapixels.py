@@ -63,12 +63,12 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--megapixels", type=float, default=12)
     options.add_argument("--only", nargs="*", default=list(VERBS), help="rows to measure")
-    wanted = options.parse_args()
+    arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "pictures").mkdir()
-        draw(Path(folder) / "pictures" / "photo.png", wanted.megapixels)
+        draw(Path(folder) / "pictures" / "photo.png", arguments.megapixels)
         print("| verb | load | wall s | processor s | peak GiB | end |\n|---|---|---|---|---|---|")
-        for name in wanted.only:
+        for name in arguments.only:
             load = os.getloadavg()[0]
             print(f"| {name} | {load:.0f} | {measure(VERBS[name], folder)} |", flush=True)
 

@@ -50,18 +50,23 @@ def one_by_one(name: str, changed: Sequence[Pixels], originals: Sequence[Pixels]
         import pyiqa
 
         metric = LOADED.setdefault(name, pyiqa.create_metric(PYIQA[name], device=torch.device(device)))
-        for one, other in zip(changed, originals, strict=True):
-            metric(to_tensor([one]), to_tensor([other]))
+        for image, original in zip(changed, originals, strict=True):
+            metric(to_tensor([image]), to_tensor([original]))
     else:
-        for one, other in zip(changed, originals, strict=True):
-            quality.measure([name], [one], [other], device)
+        for image, original in zip(changed, originals, strict=True):
+            quality.measure([name], [image], [original], device)
 
 
 LOADED: dict[str, object] = {}
 
 
+def fastest(work: Callable[[], object], device: str, repeats: int) -> float:
+    """Returns the fewest seconds of several runs."""
+    return min(seconds(work, device) for _ in range(repeats))
+
+
 def measured(count: int, side: int, device: str, repeats: int, chunk: int) -> list[dict[str, object]]:
-    """Returns for each metric the best seconds a pair, in a batch and one by one."""
+    """Returns for each metric the best seconds per pair, in a batch and one by one."""
     originals = [picture(n, side, side) for n in range(count)]
     changed = [noisy(image, 8, n) for n, image in enumerate(originals)]
     rows: list[dict[str, object]] = []
@@ -72,9 +77,12 @@ def measured(count: int, side: int, device: str, repeats: int, chunk: int) -> li
         }
         for work in ways.values():
             work()
-        best = {way: min(seconds(work, device) for _ in range(repeats)) / count for way, work in ways.items()}
+        best = {way: fastest(work, device, repeats) / count for way, work in ways.items()}
         rows.append({"metric": name, **best, "ratio": best["alone_s"] / best["batch_s"]})
-    totals = {way: sum(float(str(row[way])) for row in rows) for way in ("batch_s", "alone_s")}
+    totals = {"batch_s": 0.0, "alone_s": 0.0}
+    for row in rows:
+        for way in totals:
+            totals[way] += float(str(row[way]))
     return [*rows, {"metric": "all", **totals, "ratio": totals["alone_s"] / totals["batch_s"]}]
 
 
@@ -109,8 +117,12 @@ def inception_features(count: int, side: int, device: str, chunk: int) -> dict[s
         }
         for work in ways.values():
             work()
-        found = {way: seconds(work, device) / count for way, work in ways.items()}
-    return {"metric": "features of fid", **found, "ratio": found["alone_s"] / found["batch_s"]}
+        seconds_by_way = {way: seconds(work, device) / count for way, work in ways.items()}
+    return {
+        "metric": "features of fid",
+        **seconds_by_way,
+        "ratio": seconds_by_way["alone_s"] / seconds_by_way["batch_s"],
+    }
 
 
 def main() -> None:

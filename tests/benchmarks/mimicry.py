@@ -42,17 +42,17 @@ class Extent(NamedTuple):
 FULL, TRIAL = Extent(64, 50, 1000, 8192, 50), Extent(4, 2, 4, 256, 4)
 
 
-def compare(given: Bench, name: str, steps: int, rounds: int) -> dict[str, Any]:
+def compare(bench: Bench, name: str, steps: int, rounds: int) -> dict[str, Any]:
     """Returns the speeds of both arms, taking turns; a first short turn of each is not counted."""
-    device = given.model.device
+    device = bench.model.device
     turns: list[tuple[Cost, Cost]] = []
     for count in [2] + [steps] * rounds:
-        ours = timed(partial(given.ours, name, count), count, device)
-        turns.append((ours, timed(partial(given.plain, name, count), count, device)))
+        ours = timed(partial(bench.ours, name, count), count, device)
+        turns.append((ours, timed(partial(bench.plain, name, count), count, device)))
     counted = turns[1:]
-    recipe = given.settings(name, steps)
-    told = {"batch": recipe["batch"], "average": recipe.get("average", 0.0), "steps": steps, "rounds": rounds}
-    return told | {
+    recipe = bench.settings(name, steps)
+    report = {"batch": recipe["batch"], "average": recipe.get("average", 0.0), "steps": steps, "rounds": rounds}
+    return report | {
         "own": speeds([(a.own, b.own) for a, b in counted]),
         "clock": speeds([(a.wall, b.wall) for a, b in counted]),
     }
@@ -71,20 +71,20 @@ def speeds(turns: Sequence[tuple[Seconds, Seconds]]) -> dict[str, dict[str, floa
     }
 
 
-def use(given: Bench, name: str, rate: float, best: float) -> dict[str, Any]:
-    """Returns what of the device our training takes: memory, operations a step, share of its peak at `rate`."""
-    device = given.model.device
-    memory = {arm.__name__: peak(partial(arm, name, 3), device) for arm in (given.ours, given.plain)}
-    one, two = (operations(partial(given.ours, name, n)) for n in (1, 2))
-    return {"memory_gib": memory, "step_tflop": (two - one) / 1e12, "share_of_peak": (two - one) * rate / best}
+def use(bench: Bench, name: str, rate: float, best: float) -> dict[str, Any]:
+    """Returns what our training takes of the device: memory, operations per step, share of its peak at `rate`."""
+    device = bench.model.device
+    memory = {arm.__name__: peak(partial(arm, name, 3), device) for arm in (bench.ours, bench.plain)}
+    per_step = operations(partial(bench.ours, name, 2)) - operations(partial(bench.ours, name, 1))
+    return {"memory_gib": memory, "step_tflop": per_step / 1e12, "share_of_peak": per_step * rate / best}
 
 
-def generation(given: Bench, extent: Extent, best: float) -> dict[str, Any]:
+def generation(bench: Bench, extent: Extent, best: float) -> dict[str, Any]:
     """Returns images a second of sampling by the base model, its memory and its share of the device's peak."""
-    device = given.model.device
-    single = operations(lambda: draw(given, Personalised(given.model), extent._replace(images=1)))
+    device = bench.model.device
+    single = operations(lambda: draw(bench, Personalised(bench.model), extent._replace(images=1)))
     began = now(device).wall
-    memory = peak(lambda: draw(given, Personalised(given.model), extent), device)
+    memory = peak(lambda: draw(bench, Personalised(bench.model), extent), device)
     rate = extent.images / (now(device).wall - began)
     return {
         "images": extent.images,
@@ -96,23 +96,23 @@ def generation(given: Bench, extent: Extent, best: float) -> dict[str, Any]:
     }
 
 
-def draw(given: Bench, mimic: Personalised, extent: Extent) -> list[Pixels]:
+def draw(bench: Bench, mimic: Personalised, extent: Extent) -> list[Pixels]:
     """Generates as a cell of the suite does."""
-    settings = given.suite.sampling.model_copy(update={"steps": extent.sampling_steps})
-    prompts = [p.format(token=given.suite.token, class_word=given.suite.class_word) for p in settings.prompts]
+    settings = bench.suite.sampling.model_copy(update={"steps": extent.sampling_steps})
+    prompts = [p.format(token=bench.suite.token, class_word=bench.suite.class_word) for p in settings.prompts]
     return sampling.generate(
         mimic, [prompts[n % len(prompts)] for n in range(extent.images)], range(extent.images), settings
     )
 
 
-def cell(given: Bench, extent: Extent) -> dict[str, Any]:
+def cell(bench: Bench, extent: Extent) -> dict[str, Any]:
     """Returns seconds and memory of one DreamBooth and its images, where another cell has drawn the class pictures."""
-    device, marks = given.model.device, [now(given.model.device).wall]
+    device, marks = bench.model.device, [now(bench.model.device).wall]
 
     def work() -> None:
-        learned = given.ours("dreambooth", extent.cell_steps)
+        learned = bench.ours("dreambooth", extent.cell_steps)
         marks.append(now(device).wall)
-        draw(given, learned, extent)
+        draw(bench, learned, extent)
         marks.append(now(device).wall)
 
     memory = peak(work, device)
@@ -126,41 +126,41 @@ def cell(given: Bench, extent: Extent) -> dict[str, Any]:
     }
 
 
-def measure(given: Bench, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def measure(bench: Bench, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yields the report as it grows."""
-    device = given.model.device
-    told: dict[str, Any] = {"environment": on_device.environment(given.model), "mimicry": {}}
+    device = bench.model.device
+    report: dict[str, Any] = {"environment": on_device.environment(bench.model), "mimicry": {}}
     for name in () if arguments.cell else PLAIN:
-        told["mimicry"][name] = compare(given, name, arguments.steps, arguments.rounds)
-        yield told
+        report["mimicry"][name] = compare(bench, name, arguments.steps, arguments.rounds)
+        yield report
     if arguments.sd15:
         extent = TRIAL if arguments.tiny else FULL
         best = bf16_peak(device, extent.matrix, extent.products)
-        told["bf16_peak_tflops"] = best / 1e12
-        for name, found in told["mimicry"].items():
-            found.update(use(given, name, found["clock"]["ours"]["median"], best))
-            yield told
-        draw(given, Personalised(given.model), extent._replace(sampling_steps=2))  # compiled by the first
+        report["bf16_peak_tflops"] = best / 1e12
+        for name, costs in report["mimicry"].items():
+            costs.update(use(bench, name, costs["clock"]["ours"]["median"], best))
+            yield report
+        draw(bench, Personalised(bench.model), extent._replace(sampling_steps=2))  # compiled by the first
         if not arguments.cell:
-            told["sampling"] = generation(given, extent, best)
-            yield told
-        told["cell"] = cell(given, extent)
-        yield told
+            report["sampling"] = generation(bench, extent, best)
+            yield report
+        report["cell"] = cell(bench, extent)
+        yield report
 
 
-def table(told: dict[str, Any]) -> str:
+def table(report: dict[str, Any]) -> str:
     """Returns the comparison as a markdown table."""
     titles = ("mimicry", "batch", "ours, steps/s", "plain, steps/s", "ratio", "set-up, s", "ratio with set-up")
     lines = [" | ".join(titles), " | ".join(["---", *["---:"] * (len(titles) - 1)])]
-    for name, found in told["mimicry"].items():
-        speeds = found["own"]
+    for name, costs in report["mimicry"].items():
+        speeds = costs["own"]
         ratios = [
             f"{speeds[r]['median']:.2f} ({speeds[r]['least']:.2f} to {speeds[r]['most']:.2f})"
             for r in ("ratio", "ratio_with_setup")
         ]
         rates = [f"{speeds[arm]['median']:.2f}" for arm in ("ours", "plain")]
         setup = f"{speeds['setup_seconds']['median']:.2f}"
-        lines.append(" | ".join([f"`{name}`", str(found["batch"]), *rates, ratios[0], setup, ratios[1]]))
+        lines.append(" | ".join([f"`{name}`", str(costs["batch"]), *rates, ratios[0], setup, ratios[1]]))
     return "\n".join(f"| {line} |" for line in lines)
 
 
@@ -171,10 +171,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each arm")
     parser.add_argument("--cell", action="store_true", help="with --sd15: a whole cell alone")
     arguments = parser.parse_args()
-    with bench(*on_device.chosen(arguments)) as given, on_device.profiled(arguments.profile):
-        told = on_device.written(measure(given, arguments), arguments.out)
-    print(table(told))
-    print(on_device.shown({name: told[name] for name in told if name != "mimicry"}))
+    with bench(*on_device.chosen(arguments)) as prepared, on_device.profiled(arguments.profile):
+        report = on_device.written(measure(prepared, arguments), arguments.out)
+    print(table(report))
+    print(on_device.shown({name: report[name] for name in report if name != "mimicry"}))
 
 
 if __name__ == "__main__":

@@ -95,13 +95,13 @@ def bench(model: BaseModel, suite: Suite, images: list[Pixels], captions: list[s
 def pictures(count: int, side: int, seed: int) -> list[Pixels]:
     """Returns patches of colour with a little grain: files of them are read about as fast as those of paintings."""
     rng = np.random.default_rng(seed)
-    made = []
+    batches = []
     for _ in range(count):
         patches = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
         smooth = np.asarray(patches.resize((side, side), Image.Resampling.BICUBIC), dtype=np.int16)
         grain = rng.integers(-4, 5, smooth.shape)
-        made.append((smooth + grain).clip(0, 255).astype(np.uint8))
-    return made
+        batches.append((smooth + grain).clip(0, 255).astype(np.uint8))
+    return batches
 
 
 def mini(alias: str, device: torch.device) -> tuple[BaseModel, Suite, list[Pixels], list[str]]:

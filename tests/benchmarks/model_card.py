@@ -7,6 +7,7 @@ markdown tables; `samples` writes `benchmark/cloakbench/models/mini/samples.png`
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,9 @@ def autoencoder(_work: Path) -> None:
         f = figures[-1]
         moved = f"{f.shift:.2f} | {f.noise_shift:.3f} | {f.teacher_shift:.2f} | {f.transferred:.2f}"
         print(f"| {artist} | {moved} | {f.psnr:.1f} | {f.teacher_psnr:.1f} |")
-    for gate in gates.gates(figures):
+    for gate in gates.all_gates(figures):
         verdict = "held" if gate.holds else "missed"
-        print(f"{gate.name}, {gate.artist}: {gate.measured:.2f} of {gate.wanted:.2f}: {verdict}")
+        print(f"{gate.name}, {gate.artist}: {gate.measured:.2f} of {gate.required:.2f}: {verdict}")
 
 
 def distance(work: Path) -> None:
@@ -60,8 +61,8 @@ def distance(work: Path) -> None:
 
 def judge(work: Path) -> None:
     """Prints how often the judge names the style of unseen pictures, by group."""
-    pictures, one = data.check(work), judges.load()
-    named = np.array(one.named_style(one.features(list(pictures.images))))
+    pictures, clip = data.check(work), judges.load()
+    named = np.array(clip.named_style(clip.features(list(pictures.images))))
     truth = np.array([styles.STYLES[n].name for n in pictures.style])
     for group in ("training", "development", "artists"):
         rows = np.isin(truth, styles.names(group))
@@ -71,8 +72,8 @@ def judge(work: Path) -> None:
 def samples(_work: Path) -> None:
     """Writes a grid of mini-a's generations: a row a training style, a column a subject; both models are named."""
     subjects, names = list(scenes.SUBJECTS), styles.names("training")
-    made = _generations("mini-a", subjects, names)
-    rows = [np.concatenate(made[n : n + len(subjects)], 1) for n in range(0, len(made), len(subjects))]
+    generations = _generations("mini-a", subjects, names)
+    rows = [np.concatenate(generations[n : n + len(subjects)], 1) for n in range(0, len(generations), len(subjects))]
     path = registry.WEIGHTS.parent / "samples.png"
     grid = Image.fromarray(np.concatenate(rows)).resize((64 * len(subjects), 64 * len(names)), Image.Resampling.LANCZOS)
     grid.quantize(128).save(path, optimize=True)
@@ -81,14 +82,15 @@ def samples(_work: Path) -> None:
 
 def _generations(alias: str, subjects: list[str], names: list[str]) -> list[Pixels]:
     """Returns a generation of each subject in each style, and prints how often the judge names the style."""
-    prompts = [f"a painting of a {subject} in the style of {style}" for style in names for subject in subjects]
+    pairs = itertools.product(names, subjects)
+    prompts = [f"a painting of a {subject} in the style of {style}" for style, subject in pairs]
     plan = suites.load("mini").sampling
-    made = generate(Personalised(loader.load(alias)), prompts, range(len(prompts)), plan, chunk=20)
-    one = judges.load()
-    named = one.named_style(one.features(made))
+    generations = generate(Personalised(loader.load(alias)), prompts, range(len(prompts)), plan, chunk=20)
+    clip = judges.load()
+    named = clip.named_style(clip.features(generations))
     right = np.mean([a == b for a, b in zip(named, np.repeat(names, len(subjects)), strict=True)])
-    print(f"{alias}: the judge names the prompted style in {right:.3f} of {len(made)} generations")
-    return made
+    print(f"{alias}: the judge names the prompted style in {right:.3f} of {len(generations)} generations")
+    return generations
 
 
 PARTS = {"autoencoder": autoencoder, "distance": distance, "judge": judge, "samples": samples}

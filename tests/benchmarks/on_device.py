@@ -23,17 +23,19 @@ ROWS = 30
 """Operations in the table of a profile."""
 
 
-def parser(told: str | None) -> argparse.ArgumentParser:
+def parser(description: str | None) -> argparse.ArgumentParser:
     """Returns the arguments that all of them take."""
-    found = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--device", default="cpu", help="cpu or cuda")
-    found.add_argument("--model", default="mini-a", help="an embedded model")
-    found.add_argument("--sd15", action="store_true", help="Stable Diffusion 1.5 with random weights instead")
-    found.add_argument("--tiny", action="store_true", help="with --sd15: narrow, to try the script out")
-    found.add_argument("--threads", type=int, default=1, help="of a CPU")
-    found.add_argument("--out", type=Path, help="a JSON file for all figures")
-    found.add_argument("--profile", type=Path, help="a file for torch's trace; the table of operations lies beside it")
-    return found
+    arguments = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--device", default="cpu", help="cpu or cuda")
+    arguments.add_argument("--model", default="mini-a", help="an embedded model")
+    arguments.add_argument("--sd15", action="store_true", help="Stable Diffusion 1.5 with random weights instead")
+    arguments.add_argument("--tiny", action="store_true", help="with --sd15: narrow, to try the script out")
+    arguments.add_argument("--threads", type=int, default=1, help="of a CPU")
+    arguments.add_argument("--out", type=Path, help="a JSON file for all figures")
+    arguments.add_argument(
+        "--profile", type=Path, help="a file for torch's trace; the table of operations lies beside it"
+    )
+    return arguments
 
 
 def chosen(arguments: argparse.Namespace) -> tuple[BaseModel, Suite, list[Pixels], list[str]]:
@@ -62,16 +64,16 @@ def environment(model: BaseModel) -> dict[str, Any]:
 
 def written(reports: Iterable[dict[str, Any]], out: Path | None) -> dict[str, Any]:
     """Writes each state of a report, so that a run cut short leaves what it has, and returns the last."""
-    told: dict[str, Any] = {}
-    for told in reports:
+    report: dict[str, Any] = {}
+    for report in reports:
         if out:
-            out.write_text(shown(told) + "\n")
-    return told
+            out.write_text(shown(report) + "\n")
+    return report
 
 
-def shown(told: dict[str, Any]) -> str:
+def shown(report: dict[str, Any]) -> str:
     """Returns a report as its file holds it."""
-    return json.dumps(told, indent=1, sort_keys=True)
+    return json.dumps(report, indent=1, sort_keys=True)
 
 
 @contextlib.contextmanager
@@ -81,8 +83,8 @@ def profiled(path: Path | None) -> Iterator[None]:
         yield
         return
     cuda = torch.cuda.is_available()
-    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as seen:
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as profiler:
         yield
-    seen.export_chrome_trace(str(path))
+    profiler.export_chrome_trace(str(path))
     order = "self_cuda_time_total" if cuda else "self_cpu_time_total"
-    path.with_suffix(".txt").write_text(seen.key_averages().table(sort_by=order, row_limit=ROWS) + "\n")
+    path.with_suffix(".txt").write_text(profiler.key_averages().table(sort_by=order, row_limit=ROWS) + "\n")

@@ -61,8 +61,9 @@ def packed(model: BaseModel, attack: LoRA, seeds: Sequence[int]) -> BaseModel:
     scale = float(attack.adapters.lora_alpha) / int(attack.adapters.r)
     for name in starts[0]:
         parent, _, last = name.rpartition(".")
-        downs, ups = (torch.stack([start[name][n] for start in starts]) for n in (0, 1))
-        setattr(unet.get_submodule(parent), last, Packed(unet.get_submodule(name), downs, ups, scale))
+        downs, ups = zip(*[start[name] for start in starts], strict=True)
+        packed = Packed(unet.get_submodule(name), torch.stack(downs), torch.stack(ups), scale)
+        setattr(unet.get_submodule(parent), last, packed)
     return replace(model, unet=unet.train())
 
 
@@ -73,14 +74,15 @@ def _starts(model: BaseModel, attack: LoRA, seeds: Sequence[int]) -> list[dict[s
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             unet.add_adapter(attack.adapters, adapter_name=f"cell-{seed}")
-    found = {name: module for name, module in unet.named_modules() if hasattr(module, "lora_A")}
-    return [
-        {
-            name: tuple(part[f"cell-{seed}"].weight.detach().float().clone() for part in (module.lora_A, module.lora_B))
-            for name, module in found.items()
-        }
-        for seed in seeds
-    ]
+    adapters = {name: module for name, module in unet.named_modules() if hasattr(module, "lora_A")}
+    starts = []
+    for seed in seeds:
+        cell, start = f"cell-{seed}", {}
+        for name, module in adapters.items():
+            down, up = module.lora_A[cell].weight, module.lora_B[cell].weight
+            start[name] = (down.detach().float().clone(), up.detach().float().clone())
+        starts.append(start)
+    return starts
 
 
 def train(
@@ -88,14 +90,19 @@ def train(
 ) -> tuple[BaseModel, tuple[float, ...]]:
     """Returns the model with the adapters of all cells, trained together, and the sum of their losses at each step."""
     learner, count = packed(model, attack, seeds), attack.recipe.batch
-    examples = [Examples(*posterior(model, one.images), fixed_contexts(model, one.captions)) for one in data]
+    examples = [
+        Examples(*posterior(model, data_set.images), fixed_contexts(model, data_set.captions)) for data_set in data
+    ]
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     step = FinetuneStep(learner, [1.0] * len(seeds))
 
     def loss(_: torch.Generator) -> Iterator[Tensor]:
-        return step.parts([one.draw(learner, count, own) for one, own in zip(examples, generators, strict=True)])
+        return step.parts([drawn.draw(learner, count, own) for drawn, own in zip(examples, generators, strict=True)])
 
-    weights = [p for module in learner.unet.modules() if isinstance(module, Packed) for p in (module.down, module.up)]
+    weights: list[nn.Parameter] = []
+    for module in learner.unet.modules():
+        if isinstance(module, Packed):
+            weights += [module.down, module.up]
     losses = finetune(weights, loss, attack.recipe, 0, limit_each)
     return learner, losses
 
@@ -114,41 +121,41 @@ def alone(learner: BaseModel, model: BaseModel, cell: int) -> BaseModel:
     unet = copy.deepcopy(learner.unet)
     for name, module in [(n, m) for n, m in unet.named_modules() if isinstance(m, Packed)]:
         parent, _, last = name.rpartition(".")
-        one = Packed(
+        packed = Packed(
             module.base, module.down[cell : cell + 1].detach(), module.up[cell : cell + 1].detach(), module.scale
         )
-        setattr(unet.get_submodule(parent), last, one)
+        setattr(unet.get_submodule(parent), last, packed)
     return replace(model, unet=unet.eval().requires_grad_(False))
 
 
-def measure(given: tuple[Any, ...], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def measure(chosen: tuple[Any, ...], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yields the report as it grows."""
-    model, suite, images, captions = given
+    model, suite, images, captions = chosen
     attack = LoRA(**{**suite.mimicry["lora"], "steps": arguments.steps or suite.mimicry["lora"]["steps"]})
     seeds = list(range(arguments.cells))
     data = [TrainingSet(to_tensor(images), captions, suite.token, suite.class_word, suite.sampling)] * len(seeds)
     device, steps = model.device, attack.recipe.steps
-    told: dict[str, Any] = {"environment": on_device.environment(model), "cells": len(seeds), "steps": steps}
-    told |= {"batch": attack.recipe.batch, "modules": len(ATTENTION)}
+    report: dict[str, Any] = {"environment": on_device.environment(model), "cells": len(seeds), "steps": steps}
+    report |= {"batch": attack.recipe.batch, "modules": len(ATTENTION)}
     short = LoRA(**{**suite.mimicry["lora"], "steps": 2})
     train(model, short, data, seeds)  # once uncounted
-    made: list[BaseModel] = []
+    learners: list[BaseModel] = []
     cost: list[Cost] = []
 
     def work() -> None:
-        cost.append(timed(lambda: made.append(train(model, attack, data, seeds)[0]), steps, device))
+        cost.append(timed(lambda: learners.append(train(model, attack, data, seeds)[0]), steps, device))
 
-    told["memory_gib"] = peak(work, device)
-    told["packed"] = speed(cost[0], len(seeds))
-    yield told
-    told["alone"] = speed(timed(lambda: attack.personalise(model, data[0], 0), steps, device), 1)
-    told["faster"] = told["alone"]["own_step_seconds"] / told["packed"]["own_step_seconds"]
-    yield told
+    report["memory_gib"] = peak(work, device)
+    report["packed"] = speed(cost[0], len(seeds))
+    yield report
+    report["alone"] = speed(timed(lambda: attack.personalise(model, data[0], 0), steps, device), 1)
+    report["faster"] = report["alone"]["own_step_seconds"] / report["packed"]["own_step_seconds"]
+    yield report
     if arguments.sd15:
         best = bf16_peak(device, *((256, 4) if arguments.tiny else (8192, 50)))
-        told |= _share(partial(_steps, model, suite, data, seeds), told, best)
-        told["cell"] = _cell(made[0], model, suite, told, tiny=arguments.tiny)
-        yield told
+        report |= _share(partial(_steps, model, suite, data, seeds), report, best)
+        report["cell"] = _cell(learners[0], model, suite, report, tiny=arguments.tiny)
+        yield report
 
 
 def speed(cost: Cost, cells: int) -> dict[str, float]:
@@ -164,18 +171,18 @@ def _steps(model: BaseModel, suite: Any, data: Sequence[TrainingSet], seeds: Seq
     train(model, LoRA(**{**suite.mimicry["lora"], "steps": count}), data, seeds)
 
 
-def _share(work: Any, told: dict[str, Any], best: float) -> dict[str, Any]:
+def _share(work: Any, report: dict[str, Any], best: float) -> dict[str, Any]:
     """Returns operations of a packed step, and what share of the device's measured peak the training makes of it."""
-    one, two = (operations(partial(work, count)) for count in (1, 2))
-    rate = 1 / (told["packed"]["step_seconds"] * told["cells"])
+    single, double = (operations(partial(work, count)) for count in (1, 2))
+    rate = 1 / (report["packed"]["step_seconds"] * report["cells"])
     return {
         "bf16_peak_tflops": best / 1e12,
-        "step_tflop": (two - one) / 1e12,
-        "share_of_peak": (two - one) * rate / best,
+        "step_tflop": (double - single) / 1e12,
+        "share_of_peak": (double - single) * rate / best,
     }
 
 
-def _cell(learner: BaseModel, model: BaseModel, suite: Any, told: dict[str, Any], tiny: bool) -> dict[str, float]:
+def _cell(learner: BaseModel, model: BaseModel, suite: Any, report: dict[str, Any], tiny: bool) -> dict[str, float]:
     """Returns seconds of one packed cell: its share of the training, and its images."""
     settings: Sampling = suite.sampling.model_copy(update={"steps": 2}) if tiny else suite.sampling
     count = 2 if tiny else len(settings.prompts) * settings.per_prompt
@@ -189,14 +196,14 @@ def _cell(learner: BaseModel, model: BaseModel, suite: Any, told: dict[str, Any]
     sampling.generate(mimic, prompts, range(count), settings)
     generate = now(model.device).wall - began
     whole: int = suite.mimicry["lora"]["steps"]
-    personalise = told["packed"]["setup_seconds"] + told["packed"]["step_seconds"] * whole
+    personalise = report["packed"]["setup_seconds"] + report["packed"]["step_seconds"] * whole
     return {
         "personalise_seconds": personalise,
         "generate_seconds": generate,
         "seconds": personalise + generate,
         "images": count,
         "steps": whole,
-        "reckoned": whole != told["steps"],
+        "reckoned": whole != report["steps"],
     }
 
 
@@ -206,10 +213,10 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=4, help="trained together")
     parser.add_argument("--steps", type=int, help="of the training; the suite's by default")
     arguments = parser.parse_args()
-    given = on_device.chosen(arguments)
+    chosen = on_device.chosen(arguments)
     with on_device.profiled(arguments.profile):
-        told = on_device.written(measure(given, arguments), arguments.out)
-    print(on_device.shown(told))
+        report = on_device.written(measure(chosen, arguments), arguments.out)
+    print(on_device.shown(report))
 
 
 if __name__ == "__main__":

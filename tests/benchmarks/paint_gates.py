@@ -74,17 +74,17 @@ def kernel_distance(path: Path) -> Distance:
 
 def distances() -> dict[str, Distance]:
     """Returns the measures whose weights are here; prints why another is left out."""
-    known: dict[str, Distance] = {}
+    distances_by_name: dict[str, Distance] = {}
     try:
-        known["gram"] = gram_distance(vgg16(weights="IMAGENET1K_V1").features[: max(LAYERS) + 1].eval())
+        distances_by_name["gram"] = gram_distance(vgg16(weights="IMAGENET1K_V1").features[: max(LAYERS) + 1].eval())
     except OSError as error:
         print(json.dumps({"skipped": "gram", "reason": f"no VGG16: {error}"}))
     path = Path(os.environ.get(teacher.ASSETS, "../shared/assets")) / "cleanfid" / "inception-2015-12-05.pt"
     if path.exists():
-        known["kid"] = kernel_distance(path)
+        distances_by_name["kid"] = kernel_distance(path)
     else:
         print(json.dumps({"skipped": "kid", "reason": f"no Inception at {path}"}))
-    return known
+    return distances_by_name
 
 
 def drawn(style: int, count: int, purpose: int) -> list[Pixels]:

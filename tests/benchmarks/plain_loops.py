@@ -89,7 +89,7 @@ class Pairs(Dataset[tuple[Item, Item]]):
 
 def together(pairs: Sequence[tuple[Item, Item]]) -> Item:
     """Returns one batch: all of the artist, then all of the class."""
-    items = [one for one, _ in pairs] + [other for _, other in pairs]
+    items = [first for first, _ in pairs] + [second for _, second in pairs]
     return torch.stack([pixels for pixels, _ in items]), torch.stack([ids for _, ids in items])
 
 
@@ -195,10 +195,10 @@ def textual_inversion(job: Job) -> list[float]:
     original = table.detach().clone()
 
     def restore() -> None:
-        known = torch.ones(len(tokenizer), dtype=torch.bool)
-        known[new] = False
+        has_word = torch.ones(len(tokenizer), dtype=torch.bool)
+        has_word[new] = False
         with torch.no_grad():
-            table[known] = original[known]
+            table[has_word] = original[has_word]
 
     loader = DataLoader(_pictures(job, tokenizer, WORD), job.settings["batch"], shuffle=True, drop_last=True)
 

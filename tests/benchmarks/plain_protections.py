@@ -104,8 +104,9 @@ def photoguard_diffusion(image: Tensor, job: Job) -> Tensor:
         )
         for time in scheduler.timesteps[-4:]:
             with torch.autocast(surrogate.device.type, surrogate.dtype, enabled=surrogate.dtype != torch.float32):
-                found = surrogate.unet(latents.repeat(2, 1, 1, 1), time, encoder_hidden_states=context).sample.float()
-            without, towards = found.chunk(2)
+                twice = latents.repeat(2, 1, 1, 1)
+                both = surrogate.unet(twice, time, encoder_hidden_states=context).sample.float()
+            without, towards = both.chunk(2)
             predicted = without + guidance * (towards - without)
             noise = normal(latents, generators)
             latents = scheduler.step(predicted, time, latents, eta=1.0, variance_noise=noise).prev_sample
@@ -139,8 +140,8 @@ def sds(image: Tensor, job: Job) -> Tensor:
     def value(changed: Tensor, generators: Generators) -> Tensor:
         latents = _sampled(surrogate, changed, generators)
         with torch.no_grad():
-            found, target = predict(surrogate, latents, *_draw(surrogate, latents, generators), _prompt(surrogate))
-        return (latents * (found - target)).sum()
+            predicted, target = predict(surrogate, latents, *_draw(surrogate, latents, generators), _prompt(surrogate))
+        return (latents * (predicted - target)).sum()
 
     return sign_descent(image, job, 1 / 16, value)
 

@@ -29,43 +29,45 @@ STEPS, TOP = 10, 8
 WAYS: dict[str, Callable[[], AbstractContextManager[None]]] = {"kernel by kernel": eagerly, "as a run": nullcontext}
 
 
-def training(given: Bench, steps: int) -> float:
+def training(bench: Bench, steps: int) -> float:
     """Returns the seconds of a step of DreamBooth."""
-    return timed(partial(given.ours, "dreambooth", steps), steps, given.model.device).wall.step
+    return timed(partial(bench.ours, "dreambooth", steps), steps, bench.model.device).wall.step
 
 
-def generation(given: Bench, steps: int) -> float:
+def generation(bench: Bench, steps: int) -> float:
     """Returns the seconds of a step of sampling 16 images."""
     extent = Extent(16, steps, 0, 0, 0)
-    began = now(given.model.device).wall
-    draw(given, Personalised(given.model), extent)
-    return (now(given.model.device).wall - began) / steps
+    began = now(bench.model.device).wall
+    draw(bench, Personalised(bench.model), extent)
+    return (now(bench.model.device).wall - began) / steps
 
 
 WORK: dict[str, Callable[[Bench, int], float]] = {"dreambooth": training, "sampling": generation}
 
 
-def measure(given: Bench, trace: Path | None) -> Iterator[dict[str, Any]]:
+def measure(bench: Bench, trace: Path | None) -> Iterator[dict[str, Any]]:
     """Yields the report as it grows."""
-    told: dict[str, Any] = {"environment": on_device.environment(given.model), "steps": STEPS, "profiles": {}}
+    report: dict[str, Any] = {"environment": on_device.environment(bench.model), "steps": STEPS, "profiles": {}}
     for name, work in WORK.items():
         for way, entered in WAYS.items():
             with entered():
-                work(given, 2)  # compiles, where that is the way
-                told["profiles"][f"{name}, {way}"] = {"step_ms": work(given, STEPS) * 1e3} | seen(
-                    partial(work, given, STEPS), trace and trace / f"{name} {way}.json"
+                work(bench, 2)  # compiles, where that is the way
+                report["profiles"][f"{name}, {way}"] = {"step_ms": work(bench, STEPS) * 1e3} | seen(
+                    partial(work, bench, STEPS), trace and trace / f"{name} {way}.json"
                 )
-            yield told
+            yield report
 
 
 def seen(work: Callable[[], Any], trace: Path | None) -> dict[str, Any]:
     """Returns what a profile of the work tells of the GPU; nothing without one."""
     cuda = torch.cuda.is_available()
-    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as found:
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as profiler:
         work()
     if trace:
-        found.export_chrome_trace(str(trace))
-    events = [e for e in found.events() or () if e.device_type == DeviceType.CUDA and not e.name.startswith("Memcpy")]
+        profiler.export_chrome_trace(str(trace))
+    events = [
+        e for e in profiler.events() or () if e.device_type == DeviceType.CUDA and not e.name.startswith("Memcpy")
+    ]
     if not events:
         return {}
     spent, begun, ended = {}, min(e.time_range.start for e in events), max(e.time_range.end for e in events)
@@ -85,9 +87,9 @@ def main() -> None:
     parser = on_device.parser(__doc__)
     parser.add_argument("--trace", type=Path, help="a folder for torch's traces")
     arguments = parser.parse_args()
-    with bench(*on_device.chosen(arguments)) as given:
-        told = on_device.written(measure(given, arguments.trace), arguments.out)
-    print(on_device.shown(told))
+    with bench(*on_device.chosen(arguments)) as prepared:
+        report = on_device.written(measure(prepared, arguments.trace), arguments.out)
+    print(on_device.shown(report))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from torch import Tensor
 from cloakbench import submissions
 from cloakbench.contract import Request, Surrogate
 from cloakbench.datasets.artists import mini_artist
-from cloakbench.images import to_tensor
+from cloakbench.images import Pixels, to_tensor
 from cloakbench.models import loader
 from cloakbench.models.loader import BaseModel
 from cloakbench.suites import load as suites
@@ -75,7 +75,7 @@ class Case:
         if arm == "plain":
             LOOPS[self.entry](self.images, self.job)
             return
-        asked = Request(
+        request = Request(
             1.0,
             EPSILON,
             self.job.surrogate,
@@ -83,7 +83,7 @@ class Case:
             "painting",
             ("a painting",) * len(self.images),
         )
-        self.job.protection.protect(self.images, asked)
+        self.job.protection.protect(self.images, request)
 
 
 def subject(arguments: argparse.Namespace) -> tuple[BaseModel, Tensor]:
@@ -91,7 +91,9 @@ def subject(arguments: argparse.Namespace) -> tuple[BaseModel, Tensor]:
     device = torch.device(arguments.device)
     if not arguments.sd15:
         suite = suites.load("mini")
-        shown = [p for name in ARTISTS for p in mini_artist(name, suite).images[: arguments.images]]
+        shown: list[Pixels] = []
+        for name in ARTISTS:
+            shown += mini_artist(name, suite).images[: arguments.images]
         return loader.load(arguments.model, str(device)), to_tensor(shown).to(device)
     size = random_sd15.NARROW if arguments.tiny else random_sd15.REAL
     images = to_tensor(pictures(len(ARTISTS) * arguments.images, size.latent * 8, seed=1)).to(device)
@@ -104,36 +106,38 @@ def case(entry: str, steps: int, surrogate: Surrogate, images: Tensor) -> Case:
     """Returns an entry with `steps` steps, or its own number where that is 0, and the plain loop's job."""
     loaded = submissions.load(entry)
     kind = type(loaded.instance)
-    known = inspect.signature(kind).parameters
-    count = steps or (known["steps"].default if "steps" in known else 0)
+    parameters = inspect.signature(kind).parameters
+    count = steps or (parameters["steps"].default if "steps" in parameters else 0)
     style = "engraving" if surrogate.name.startswith("mini") else "cubism"
     # FSMG's learner takes as many steps as the ascent, so that any number of steps is in the same proportion.
-    wanted = {"steps": count, "style": style} | ({"surrogate_steps": count} if "fsmg" in entry else {})
-    protection = kind(**{**loaded.parameters, **{name: value for name, value in wanted.items() if name in known}})
+    settings = {"steps": count, "style": style} | ({"surrogate_steps": count} if "fsmg" in entry else {})
+    protection = kind(
+        **{**loaded.parameters, **{name: value for name, value in settings.items() if name in parameters}}
+    )
     return Case(entry, Job(surrogate, protection, count, EPSILON, style), images)
 
 
-def speed(given: Case, rounds: int) -> dict[str, Any]:
+def speed(plan: Case, rounds: int) -> dict[str, Any]:
     """Returns seconds an image of both arms and their ratio, over turns; a first turn of one image is not counted."""
-    device = given.job.surrogate.device
+    device = plan.job.surrogate.device
     for arm in ARMS:
-        Case(given.entry, given.job, given.images[:1]).run(arm)
+        Case(plan.entry, plan.job, plan.images[:1]).run(arm)
     spent: dict[str, list[float]] = {arm: [] for arm in ARMS}
-    taken: dict[str, Any] = {}
+    memory_gib: dict[str, Any] = {}
 
     def turn(arm: str) -> None:
         began = now(device).own
-        given.run(arm)
-        spent[arm].append((now(device).own - began) / len(given.images))
+        plan.run(arm)
+        spent[arm].append((now(device).own - began) / len(plan.images))
 
     for _ in range(rounds):
         for arm in ARMS:
-            taken[arm] = peak(partial(turn, arm), device)
+            memory_gib[arm] = peak(partial(turn, arm), device)
     ratios = [plain / ours for ours, plain in zip(spent["ours"], spent["plain"], strict=True)]
-    found = {"seconds": {arm: middle(spent[arm]) for arm in ARMS}, "ratio": middle(ratios)}
+    costs = {"seconds": {arm: middle(spent[arm]) for arm in ARMS}, "ratio": middle(ratios)}
     if device.type == "cuda":
-        found["memory_gib"] = {arm: taken[arm]["allocated"] for arm in ARMS}
-    return found
+        costs["memory_gib"] = {arm: memory_gib[arm]["allocated"] for arm in ARMS}
+    return costs
 
 
 def memory(arguments: argparse.Namespace, entry: str, arm: str) -> float:
@@ -144,16 +148,16 @@ def memory(arguments: argparse.Namespace, entry: str, arm: str) -> float:
     work = context.Process(target=_alone, args=(sends, arguments, entry, arm))
     work.start()
     sends.close()
-    taken: float = receives.recv()
+    peak_bytes: float = receives.recv()
     work.join()
-    return taken
+    return peak_bytes
 
 
 def _alone(sends: Connection, arguments: argparse.Namespace, entry: str, arm: str) -> None:
     torch.set_num_threads(arguments.threads)
     model, images = subject(arguments)
-    given = case(entry, 2, model.surrogate(), images)
-    sends.send(_resident(lambda: given.run(arm)))
+    plan = case(entry, 2, model.surrogate(), images)
+    sends.send(_resident(lambda: plan.run(arm)))
 
 
 def _resident(work: Callable[[], None]) -> float:
@@ -166,29 +170,29 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns all figures; written after each entry, so that a run cut short leaves what it has."""
     model, images = subject(arguments)
     surrogate = model.surrogate()
-    told: dict[str, Any] = {"environment": environment(model), "images": len(images), "entries": {}}
+    report: dict[str, Any] = {"environment": environment(model), "images": len(images), "entries": {}}
     for entry in arguments.entries:
-        given = case(entry, arguments.steps, surrogate, images)
-        found = speed(given, arguments.rounds)
-        if "memory_gib" not in found:
-            found["memory_gib"] = {arm: memory(arguments, entry, arm) for arm in ARMS}
-        told["entries"][entry] = found | {"steps": given.job.steps}
+        plan = case(entry, arguments.steps, surrogate, images)
+        costs = speed(plan, arguments.rounds)
+        if "memory_gib" not in costs:
+            costs["memory_gib"] = {arm: memory(arguments, entry, arm) for arm in ARMS}
+        report["entries"][entry] = costs | {"steps": plan.job.steps}
         if arguments.out:
-            arguments.out.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
-    return told
+            arguments.out.write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
+    return report
 
 
-def table(told: dict[str, Any]) -> str:
+def table(report: dict[str, Any]) -> str:
     """Returns the figures as a markdown table."""
     lines = [
         "| entry | steps | ours, s per image | plain, s per image | ratio | ours, GiB | plain, GiB | the papers, s |"
     ]
     lines.append("|---|" + "---:|" * 7)
-    for entry, found in told["entries"].items():
-        seconds, ratio, taken = found["seconds"], found["ratio"], found["memory_gib"]
-        cells = [f"`{entry}`", str(found["steps"]), *(f"{seconds[arm]['median']:.3g}" for arm in ARMS)]
+    for entry, costs in report["entries"].items():
+        seconds, ratio, memory_gib = costs["seconds"], costs["ratio"], costs["memory_gib"]
+        cells = [f"`{entry}`", str(costs["steps"]), *(f"{seconds[arm]['median']:.3g}" for arm in ARMS)]
         cells.append(f"{ratio['median']:.2f} ({ratio['least']:.2f} to {ratio['most']:.2f})")
-        cells += [*(f"{taken[arm]:.2f}" for arm in ARMS), PAPERS.get(entry, "")]
+        cells += [*(f"{memory_gib[arm]:.2f}" for arm in ARMS), PAPERS.get(entry, "")]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -214,9 +218,9 @@ def main() -> None:
     arguments = parser().parse_args()
     arguments.entries = arguments.entries or [e for e in LOOPS if not (arguments.sd15 and e == "fastprotect")]
     torch.set_num_threads(arguments.threads)
-    told = measure(arguments)
-    print(table(told))
-    print(json.dumps({name: told[name] for name in ("environment", "images")}, sort_keys=True))
+    report = measure(arguments)
+    print(table(report))
+    print(json.dumps({name: report[name] for name in ("environment", "images")}, sort_keys=True))
 
 
 if __name__ == "__main__":

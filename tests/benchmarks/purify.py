@@ -10,6 +10,7 @@ chosen here, never on the artists of `mini`.
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,18 +36,18 @@ SETTINGS: dict[str, list[dict[str, float | int | str]]] = {
     "jpeg": [{"quality": 75}],
     "blur": [{"kernel": 5, "sigma": 0.8}],
     "noise": [{"sigma": 0.05}],
-    "resize": [{"scale": s, "filter": f} for s in (0.75, 0.5) for f in ("bicubic", "lanczos")],
+    "resize": [{"scale": s, "filter": f} for s, f in itertools.product((0.75, 0.5), ("bicubic", "lanczos"))],
     "vae-trans": [{"vae": "mini-vae-c"}],
     "diffpure": [
         {"model": "mini-a", "strength": s, "steps": 20, "prompt": "a painting"} for s in (0.05, 0.1, 0.2, 0.3)
     ],
     "noisy-upscale": [
         {"sigma": sigma, "model": "mini-a", "strength": s, "steps": 20, "guidance": 3.0}
-        for sigma in (0.05, 0.1)
-        for s in (0.1, 0.2, 0.3)
+        for sigma, s in itertools.product((0.05, 0.1), (0.1, 0.2, 0.3))
     ],
     "impress": [
-        {"model": "mini-a", "steps": n, "learning_rate": rate, "noise": 0.0} for rate in (0.01, 0.03) for n in (20, 40)
+        {"model": "mini-a", "steps": n, "learning_rate": rate, "noise": 0.0}
+        for rate, n in itertools.product((0.01, 0.03), (20, 40))
     ],
 }
 
@@ -66,17 +67,17 @@ class Sample:
 def sample(count: int) -> Sample:
     """Returns `count` images of each development artist, clean and protected."""
     suite, surrogate = suites.load("mini"), loader.load("mini-a").surrogate()
-    found = Sample([], [], [])
+    pictures = Sample([], [], [])
     for name in ARTISTS:
         artist = mini_artist(name, suite)
         images, captions = artist.images[:count], artist.captions[:count]
         call = guard.Call(
             strength=1.0, budget_255=16, surrogate=surrogate, seed=0, class_word=suite.class_word, captions=captions
         )
-        found.clean.extend(images)
-        found.captions.extend(captions)
-        found.protected.extend(guard.run(submissions.load("photoguard[steps=50]").instance, images, call).images)
-    return found
+        pictures.clean.extend(images)
+        pictures.captions.extend(captions)
+        pictures.protected.extend(guard.run(submissions.load("photoguard[steps=50]").instance, images, call).images)
+    return pictures
 
 
 @torch.no_grad()
@@ -96,20 +97,21 @@ def psnr(clean: list[Pixels], other: list[Pixels]) -> float:
     return float((-10 * error.log10()).mean())
 
 
-def rows(name: str, given: Sample) -> Iterator[str]:
+def rows(name: str, pictures: Sample) -> Iterator[str]:
     """Yields a table row for every setting of a countermeasure."""
     for parameters in SETTINGS[name]:
         stage = catalogue.find("countermeasure", name).build(parameters)
         began = time.process_time()
-        cleaned = stage.apply(given.protected, given.context())
+        cleaned = stage.apply(pictures.protected, pictures.context())
         spent = (time.process_time() - began) / len(cleaned)
         hidden = {"model", "prompt"}
-        told = ", ".join(f"{key} {value}" for key, value in parameters.items() if key not in hidden)
-        kept = stage.apply(given.clean, given.context())
-        yield f"| `{name}` | {told} | {compared(given.clean, cleaned)} | {psnr(given.clean, kept):.1f} | {spent:.2f} |"
+        settings = ", ".join(f"{key} {value}" for key, value in parameters.items() if key not in hidden)
+        shift = compared(pictures.clean, cleaned)
+        of_clean = psnr(pictures.clean, stage.apply(pictures.clean, pictures.context()))
+        yield f"| `{name}` | {settings} | {shift} | {of_clean:.1f} | {spent:.2f} |"
 
 
-def curves(given: Sample) -> None:
+def curves(pictures: Sample) -> None:
     """Prints IMPRESS's mean loss over the steps, a row a setting."""
     vae = autoencoders.load("mini-a", torch.device("cpu"), torch.float32)
     shown = [f"step {n}" for n in STEPS]
@@ -117,7 +119,7 @@ def curves(given: Sample) -> None:
     for setting in IMPRESS:
         began = time.process_time()
         stage = Impress("mini-a", STEPS[-1] + 1, **setting)
-        _, losses = stage.purify(to_tensor(given.protected), range(len(given.clean)), vae, loader.mini_lpips())
+        _, losses = stage.purify(to_tensor(pictures.protected), range(len(pictures.clean)), vae, loader.mini_lpips())
         spent = (time.process_time() - began) / losses.numel()
         read = " | ".join(f"{losses[n].mean():.4f}" for n in STEPS)
         print(f"| {setting['learning_rate']} | {setting['noise']} | {read} | {spent:.3f} |", flush=True)
@@ -130,15 +132,15 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    given = sample(arguments.images)
+    pictures = sample(arguments.images)
     titles = ("countermeasure", "setting", "latent shift", "PSNR dB", "mini-lpips", "PSNR of clean", "s per image")
     print(f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|")
-    print(f"| none | | {compared(given.clean, given.protected)} | | |")
+    print(f"| none | | {compared(pictures.clean, pictures.protected)} | | |")
     for name in arguments.part:
-        for row in rows(name, given) if name in SETTINGS else ():
+        for row in rows(name, pictures) if name in SETTINGS else ():
             print(row, flush=True)
     if "curves" in arguments.part:
-        curves(given)
+        curves(pictures)
 
 
 if __name__ == "__main__":

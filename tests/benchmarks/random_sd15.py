@@ -98,7 +98,7 @@ def _tokenizer(vocabulary: int) -> CLIPTokenizer:
     """Returns the project's tokenizer, filled up to as many tokens as the real one has: tables get their real size."""
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.write(Path(folder), ["painting", "style", "sks"])
-        known: dict[str, int] = json.loads((Path(folder) / "vocab.json").read_text())
+        learned: dict[str, int] = json.loads((Path(folder) / "vocab.json").read_text())
         merges = [tuple(line.split()) for line in (Path(folder) / "merges.txt").read_text().splitlines()[1:]]
-    filled = known | {f"<unused-{n}>": n for n in range(len(known), vocabulary)}
+    filled = learned | {f"<unused-{n}>": n for n in range(len(learned), vocabulary)}
     return CLIPTokenizer(vocab=filled, merges=merges, model_max_length=TOKENS)

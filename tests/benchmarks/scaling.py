@@ -6,6 +6,7 @@ python -m tests.benchmarks.scaling --out FILE.json
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import tempfile
@@ -131,21 +132,21 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[n for n in (1, 2, 4) if n <= (os.cpu_count() or 1)])
     parser.add_argument("--executors", nargs="+", default=["local", "ray"])
     parser.add_argument("--out", type=Path)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     os.environ.update(RAY_AUTH_MODE="disabled", PYTHONPATH=roots.PYTHONPATH)
-    found: dict[str, list[dict[str, object]]] = {"trivial": [], "real": []}
-    runs = [(kind, workers) for workers in asked.workers for kind in asked.executors]
-    if asked.trivial:
-        cells = trivial_cells(asked.trivial)
+    rows_by_task: dict[str, list[dict[str, object]]] = {"trivial": [], "real": []}
+    runs = [(kind, workers) for workers, kind in itertools.product(arguments.workers, arguments.executors)]
+    if arguments.trivial:
+        cells = trivial_cells(arguments.trivial)
         for kind, workers in runs:
-            found["trivial"].append(trivial(kind, workers, cells))
-            print(found["trivial"][-1], flush=True)
-    if asked.real:
+            rows_by_task["trivial"].append(trivial(kind, workers, cells))
+            print(rows_by_task["trivial"][-1], flush=True)
+    if arguments.real:
         for kind, workers in [("inline", 1), *runs]:
-            found["real"].append(real(kind, workers, asked.real, asked.attack))
-            print(found["real"][-1], flush=True)
-    if asked.out:
-        asked.out.write_text(json.dumps(found, indent=1) + "\n")
+            rows_by_task["real"].append(real(kind, workers, arguments.real, arguments.attack))
+            print(rows_by_task["real"][-1], flush=True)
+    if arguments.out:
+        arguments.out.write_text(json.dumps(rows_by_task, indent=1) + "\n")
 
 
 if __name__ == "__main__":

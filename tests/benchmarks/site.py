@@ -51,29 +51,27 @@ def attacks() -> list[AttackSpec]:
 def records(protections: int) -> tuple[SuiteFacts, list[Record]]:
     """Returns the facts of the suite and every record of so many protections and of the controls."""
     plan = synthetic.suite(ARTISTS, tuple(attacks()), STRENGTHS, matching=MATCHED)
-    made = []
+    rows: list[Record] = []
     for a, artist in enumerate(ARTISTS):
         for attack in plan.attacks:
-            made += [synthetic.record(arm, artist, 0.3 + 0.01 * a, attack) for arm in ("identity", "placebo")]
+            for arm in ("identity", "placebo"):
+                rows.append(synthetic.record(arm, artist, 0.3 + 0.01 * a, attack))
             if not attack.countermeasure:
-                made.append(synthetic.record("floor", artist, 0.9, attack.model_copy(update={"name": "floor"})))
-        made += [one for n in range(protections) for one in cells(n, a, plan.attacks)]
-    return synthetic.facts(plan), made
+                rows.append(synthetic.record("floor", artist, 0.9, attack.model_copy(update={"name": "floor"})))
+        for n in range(protections):
+            rows += cells(n, a, plan.attacks)
+    return synthetic.facts(plan), rows
 
 
 def cells(number: int, artist: int, plan: list[AttackSpec], shift: float = 0.0) -> list[Record]:
     """Returns the records of one protection on one artist."""
-    return [
-        synthetic.record(
-            f"method-{number}[base=advdm,steps={number}]",
-            ARTISTS[artist],
-            [0.3 + shift + strength * ((number * 37) % 101 + part) / 300 + 0.01 * ((artist * 5 + number) % 7)] * 2,
-            attack,
-            strength=strength,
-        )
-        for part, attack in enumerate(plan)
-        for strength in STRENGTHS
-    ]
+    name, rows = f"method-{number}[base=advdm,steps={number}]", []
+    for part, attack in enumerate(plan):
+        for strength in STRENGTHS:
+            power = strength * ((number * 37) % 101 + part) / 300
+            distance = 0.3 + shift + power + 0.01 * ((artist * 5 + number) % 7)
+            rows.append(synthetic.record(name, ARTISTS[artist], [distance] * 2, attack, strength=strength))
+    return rows
 
 
 def built(evidence: Evidence, out: Path) -> Built:
@@ -85,12 +83,12 @@ def built(evidence: Evidence, out: Path) -> Built:
 
 def measure(protections: int) -> str:
     """Returns one row of the table."""
-    facts, made = records(protections)
-    evidence = gather(Loaded(facts, made, []))
+    facts, rows = records(protections)
+    evidence = gather(Loaded(facts, rows, []))
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         first = built(evidence, out)
-        sizes = {each: each.stat().st_size for each in (out / "site").rglob("*") if each.is_file()}
+        sizes = {path: path.stat().st_size for path in (out / "site").rglob("*") if path.is_file()}
         pages = [size for path, size in sizes.items() if path.suffix == ".html"]
         behind = max(size for path, size in sizes.items() if "cells" in path.parts)
         shared = sum(sizes[out / "site" / name] for name in SHARED)

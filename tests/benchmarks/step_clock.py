@@ -57,12 +57,12 @@ def timed(train: Callable[[], Any], steps: int, device: torch.device) -> Cost:
     average step, is set-up.
     """
     ends: list[Moment] = []
-    seen = 0
+    finished = 0
 
     def stepped(*_: Any) -> None:
-        nonlocal seen
-        seen += 1
-        if seen in (1, steps):
+        nonlocal finished
+        finished += 1
+        if finished in (1, steps):
             ends.append(now(device))
 
     gc.collect()
@@ -73,10 +73,9 @@ def timed(train: Callable[[], Any], steps: int, device: torch.device) -> Cost:
         ended = now(device)
     finally:
         hook.remove()
-    if seen != steps or steps < 2:
-        raise ValueError(f"expected {max(steps, 2)} steps of one optimizer, saw {seen}")
-    moments = (began, *ends, ended)
-    wall, own = ([getattr(m, clock) for m in moments] for clock in Moment._fields)
+    if finished != steps or steps < 2:
+        raise ValueError(f"expected {max(steps, 2)} steps of one optimizer, got {finished}")
+    wall, own = zip(began, *ends, ended, strict=True)
     return Cost(_seconds(wall, steps), _seconds(own, steps))
 
 
@@ -125,8 +124,8 @@ def peak(work: Callable[[], Any], device: torch.device) -> dict[str, float] | No
     torch.cuda.reset_peak_memory_stats(device)
     work()
     torch.cuda.synchronize(device)
-    held = {"allocated": torch.cuda.max_memory_allocated(device), "reserved": torch.cuda.max_memory_reserved(device)}
-    return {name: size / GIB for name, size in held.items()}
+    allocated, reserved = torch.cuda.max_memory_allocated(device), torch.cuda.max_memory_reserved(device)
+    return {"allocated": allocated / GIB, "reserved": reserved / GIB}
 
 
 def bf16_peak(device: torch.device, side: int, rounds: int) -> float:

@@ -46,7 +46,8 @@ def test_a_captured_training_has_the_losses_and_gradients_of_one_kernel_by_kerne
     with eagerly(), formula.watching() as plain:
         expected = attack.personalise(model, formula.data(), 1).losses
     assert losses[:2] == pytest.approx(expected[:2], rel=1e-4)
-    ours, theirs = (torch.cat([g.flatten() for g in seen.gradients[0]]) for seen in (captured, plain))
+    ours = torch.cat([gradient.flatten() for gradient in captured.gradients[0]])
+    theirs = torch.cat([gradient.flatten() for gradient in plain.gradients[0]])
     assert float((ours - theirs).norm() / theirs.norm()) < 1e-3
 
 
@@ -72,6 +73,6 @@ def test_a_compiled_autoencoder_is_the_given_one_but_for_rounding():
     model = random_sd15.build(random_sd15.NARROW, torch.device("cuda"), torch.bfloat16)
     bare = Autoencoder(model.vae, model.divisor, model.device, model.dtype)
     images = formula.data().images.to("cuda") * 2 - 1
-    ours, plain = (one.decode(one.encode(images)) for one in (bare.compiled(), bare))
+    ours, plain = (vae.decode(vae.encode(images)) for vae in (bare.compiled(), bare))
     assert float((ours - plain).norm() / plain.norm()) < 0.05
     assert bare.compiled().module is not bare.module

@@ -14,8 +14,8 @@ from torch import nn
 
 @pytest.mark.parametrize("name", mimicry_bench.PLAIN)
 def test_both_arms_train_on_the_same(stand_ins, name):
-    with mimicry_bench.bench(*mimicry_bench.mini("mini-a", torch.device("cpu"))) as given:
-        ours, plain = given.ours(name, 1).losses, given.plain(name, 1)
+    with mimicry_bench.bench(*mimicry_bench.mini("mini-a", torch.device("cpu"))) as bench:
+        ours, plain = bench.ours(name, 1).losses, bench.plain(name, 1)
     assert len(ours) == len(plain) == 1
     assert all(0 < loss < 10 for loss in (*ours, *plain))
 
@@ -48,7 +48,7 @@ def test_the_narrow_trial_of_the_large_model_reports_everything(tmp_path, monkey
     command = ["mimicry.py", "--sd15", "--tiny", "--steps", "2", "--rounds", "1", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", command)
     mimicry.main()
-    told = json.loads(out.read_text())
-    assert set(told) == {"environment", "mimicry", "bf16_peak_tflops", "sampling", "cell"}
-    assert all(found["step_tflop"] > 0 for found in told["mimicry"].values())
+    report = json.loads(out.read_text())
+    assert set(report) == {"environment", "mimicry", "bf16_peak_tflops", "sampling", "cell"}
+    assert all(costs["step_tflop"] > 0 for costs in report["mimicry"].values())
     assert capsys.readouterr().out.startswith("| mimicry |")

@@ -28,16 +28,16 @@ def images():
 
 @pytest.mark.parametrize("entry", [e for e in plain_protections.LOOPS if e not in ("impasto", "fastprotect")])
 def test_a_plain_loop_moves_the_images_as_far_as_it_may(entry, surrogate, images):
-    given = protections.case(entry, 2, surrogate, images)
-    changed = plain_protections.LOOPS[entry](images, given.job)
+    plan = protections.case(entry, 2, surrogate, images)
+    changed = plain_protections.LOOPS[entry](images, plan.job)
     assert changed.shape == images.shape
     assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
     moved = (changed - images).abs()
     assert bool((moved.amax((1, 2, 3)) > 1 / 255).all())
     if "glaze" not in entry:  # which has no such limit
         assert float(moved.max()) <= protections.EPSILON + 1e-6
-    parts = (surrogate.vae, surrogate.unet, surrogate.text_encoder)
-    assert not any(p.requires_grad or p.grad is not None for part in parts for p in part.parameters())
+    for part in (surrogate.vae, surrogate.unet, surrogate.text_encoder):
+        assert not any(p.requires_grad or p.grad is not None for p in part.parameters())
 
 
 def test_ours_lowers_what_the_plain_photoguard_lowers_and_no_less(surrogate, images):
@@ -55,17 +55,17 @@ def test_the_script_reports_both_arms(stand_ins, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [*command, "--out", str(out)])
     monkeypatch.setattr(protections, "memory", lambda *_: 0.5)
     protections.main()
-    found = json.loads(out.read_text())["entries"]["advdm"]
-    assert found["steps"] == 1
-    assert found["ratio"]["median"] > 0
+    costs = json.loads(out.read_text())["entries"]["advdm"]
+    assert costs["steps"] == 1
+    assert costs["ratio"]["median"] > 0
     assert "| `advdm` | 1 |" in capsys.readouterr().out
 
 
 @pytest.mark.long
 def test_memory_is_that_of_a_process_of_its_own(stand_ins, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["protections.py"])
-    given = protections.parser().parse_args(["--images", "1"])
-    assert 0.001 < protections.memory(given, "advdm", "ours") < 4
+    arguments = protections.parser().parse_args(["--images", "1"])
+    assert 0.001 < protections.memory(arguments, "advdm", "ours") < 4
 
 
 def _asked(surrogate):

@@ -98,7 +98,7 @@ def test_strengths_are_sought_on_paintings_of_others(painting):
     assert {cell.artist.name for cell in painting.cells} == {"claude-monet"}
     sought = [cell for cell in painting.cells if cell.target is not None]
     assert {(cell.entry.facts.name, cell.target) for cell in sought} == {("random-noise", 0.15)}
-    [asked] = sought[0].recipes.calibrate.asked
+    [asked] = sought[0].recipes.calibrate.orders
     assert asked.images == repin.image_digests
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.recipes import ImitateRecipe, MeasureRecipe, Recipes
 from cloakbench.schemas.record import AttackFacts, Environment, ProtectionFacts, Record, StageCost
 from cloakbench.schemas.suite import (
     AttackExplained,
@@ -170,6 +171,22 @@ def record(
         "created": f"2026-01-0{1 + seed}T00:00:00+00:00",
     }
     return Record.model_validate(fields | changes)
+
+
+def components(parents: dict[str, str]) -> dict[str, Any]:
+    """Recipes of a cell without a protection whose last stage continues from the given keys."""
+    generate = ImitateRecipe(
+        version=1,
+        sampling=suite(["a"]).sampling,
+        token="sks",
+        class_word="painting",
+        model="0" * 64,
+        mimicry="dreambooth",
+        seed=0,
+        dtype="float32",
+    )
+    measure = MeasureRecipe(metrics={}, perceptual="0" * 64, parents=parents)
+    return Recipes(generate=generate, measure=measure).content()
 
 
 def edited(entry: str, artist: str, similarities: list[float], **place: Any) -> Record:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pandas as pd
 import pytest
@@ -17,19 +16,6 @@ from cloakbench_leaderboards.parts.page import Material
 from cloakbench_leaderboards.scores.evidence import gather
 from cloakbench_leaderboards.site import site
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PATIENCE = 180_000
 """Milliseconds that a step may take on a machine with much else to do."""
 VARIANT = "impasto[base=glaze]"
@@ -57,14 +43,6 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     site.write(Material(evidence, view(evidence), folder / "store"), folder / "site")
     return folder / "site"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture

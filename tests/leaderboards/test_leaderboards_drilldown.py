@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,6 @@ from cloakbench_leaderboards.parts.differences import Differences
 from cloakbench_leaderboards.scores.evidence import gather
 from cloakbench_leaderboards.site import site
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    pytest.skip("needs Chromium on the PATH, found none", allow_module_level=True)
-api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the package axe-playwright-python")
 
 DEEP = ("attacks/jpeg.html", "protections/impasto.html", "cells/impasto/jpeg.html", "compare.html", "method.html")
@@ -35,7 +30,7 @@ def built(tmp_path_factory):
     for n, each in enumerate(records):
         is_shown = each.attack.name == JPEG.name and each.protection.name in ("identity", "impasto")
         keys = {stage: f"{place}{n:063x}" for place, stage in enumerate(("protect", "countermeasure", "generate"))}
-        shown.append(each.model_copy(update={"components": {"measure": {"parents": keys}}}) if is_shown else each)
+        shown.append(each.model_copy(update={"components": synthetic.components(keys)}) if is_shown else each)
         for stage, key in keys.items() if is_shown else ():
             _picture(StorePaths(root / "store"), key, each.environment.env_class, stage)
     synthetic.save(root / "store", facts, shown)
@@ -46,12 +41,6 @@ def _picture(paths, key, where, stage):
     path = paths.gallery_path(key, where) if stage == "generate" else paths.image_path(key, where, 0)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((64, 256 if stage == "generate" else 64, 3), 90, np.uint8)).save(path)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with api.sync_playwright() as started:
-        yield started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def test_a_path_in_a_recipe_never_becomes_one(tmp_path):
     Image.new("RGB", (8, 8)).save(secret)
     (tmp_path / "store/images").mkdir(parents=True)
     for key in ("../../secret", "/" + str(secret), "a" * 63, "A" * 64):
-        recipes = {"measure": {"parents": {"generate": key, "protect": key}}}
+        recipes = synthetic.components({"generate": key, "protect": key})
         one = record("x", "a", 0.5).model_copy(update={"components": recipes})  # the schema refuses such keys
         strip = pictures.PictureFinder(StorePaths(tmp_path / "store"), 5000).strip(one, one, one, one)
         assert [each.source for each in strip] == [""] * 7

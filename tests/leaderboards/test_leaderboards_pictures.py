@@ -40,7 +40,7 @@ def with_images(root, artists, strengths, side, attack=JPEG):
             keys = {name: hashlib.sha256(f"{name} {len(records)}".encode()).hexdigest() for name in STAGES}
             for name, key in keys.items():
                 stage(root, key, side, rng, name == "generate")
-            records.append(record(entry, artist, 0.5, spec, strength, components={"measure": {"parents": keys}}))
+            records.append(record(entry, artist, 0.5, spec, strength, components=synthetic.components(keys)))
     return synthetic.facts(suite), records
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 import synthetic
@@ -103,27 +102,21 @@ def test_a_store_without_pictures_is_refused(tmp_path):
         list(page.pages(material_of(synthetic.facts(suite), records, tmp_path)))
 
 
-def test_a_viewer_answers_in_a_browser_and_the_saved_file_is_read(tmp_path):
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium on the PATH")
+def test_a_viewer_answers_in_a_browser_and_the_saved_file_is_read(browser, tmp_path):
     facts, records = with_images(tmp_path / "store", ARTISTS, (1.0,), 64, attack=PLAIN)
     material = material_of(facts, records, tmp_path / "store")
     site.write(material, tmp_path / "site", (*site.KINDS, page.pages))
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox"])
-        opened, faults = browser.new_page(), []
-        opened.on("pageerror", lambda error: faults.append(str(error)))
-        opened.goto((tmp_path / "site" / page.PATH).as_uri())
-        for done in range(2 * len(ARTISTS)):
-            assert opened.inner_text(".progress").startswith(f"{done} of 8")
-            for question in range(2):
-                opened.locator(".questions p").nth(question).get_by_role("button", name="Left").click()
-        with opened.expect_download() as download:
-            opened.click(".save")
-        download.value.save_as(tmp_path / "answers.csv")
-        browser.close()
+    opened, faults = browser.new_page(), []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.goto((tmp_path / "site" / page.PATH).as_uri())
+    for done in range(2 * len(ARTISTS)):
+        assert opened.inner_text(".progress").startswith(f"{done} of 8")
+        for question in range(2):
+            opened.locator(".questions p").nth(question).get_by_role("button", name="Left").click()
+    with opened.expect_download() as download:
+        opened.click(".save")
+    download.value.save_as(tmp_path / "answers.csv")
+    opened.close()
     assert faults == []
     result = evaluate([tmp_path / "answers.csv"], tmp_path / "site" / page.KEY)
     assert result.inattentive or sum(rate.answers for rate in result.rates if rate.question == "style") == 8

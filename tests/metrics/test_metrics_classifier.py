@@ -9,10 +9,10 @@ import torch
 from cloakbench.errors import UserError
 from cloakbench.images import fit_square, to_tensor
 from cloakbench.metrics import classifier
-from cloakbench.metrics.classifier import KEPT, SAMPLES, most_likely
+from cloakbench.metrics.classifier import SAMPLES, SURVIVORS, most_likely
 
 TEXTS = ["a painting of a boat", "a boat", "a painting", "style", "a style of a painting"]
-ROUNDS = {"samples": (2, 4, 10), "kept": (4, 2, 1)}
+ROUNDS = {"samples": (2, 4, 10), "survivors": (4, 2, 1)}
 
 
 def test_time_steps_are_those_of_the_authors():
@@ -65,7 +65,7 @@ def test_the_likeliest_text_is_that_of_the_loops(alias, stand_ins):
 
 def test_no_image_depends_on_another_nor_on_the_chunk(model):
     pictures = [tiny.picture(0), tiny.picture(1, 160, 140)]
-    together = most_likely(model, pictures, TEXTS, samples=(3, 6), kept=(4, 3))
+    together = most_likely(model, pictures, TEXTS, samples=(3, 6), survivors=(4, 3))
     assert together == [most_likely(model, [one], TEXTS, (3, 6), (4, 3), chunk=2)[0] for one in pictures]
     assert all(len(found) == 3 for found in together)
 
@@ -89,7 +89,7 @@ def test_texts_that_fall_behind_are_not_tried_again(model, monkeypatch):
 
     fake = Fake()
     fake.unet = unet
-    assert most_likely(fake, [tiny.picture(0)], ["t"] * 6, samples=(2, 5), kept=(3, 1)) == [[2]]
+    assert most_likely(fake, [tiny.picture(0)], ["t"] * 6, samples=(2, 5), survivors=(3, 1)) == [[2]]
     first, later = set(classifier._times(1000, 5, 2)), set(classifier._times(1000, 5, 5))
     assert {text for t, text in asked if t in first} == set(range(6))
     assert {text for t, text in asked if t in later - first} == {1.0, 2.0, 3.0}
@@ -101,15 +101,15 @@ def test_texts_that_fall_behind_are_not_tried_again(model, monkeypatch):
     [
         ([], TEXTS, {}, "at least one image, got none"),
         ([tiny.picture(0)], TEXTS[:1], {}, "at least 2 texts to choose from, got 1"),
-        ([tiny.picture(0)], TEXTS, {"samples": (5, 2), "kept": (3, 1)}, r"got \[5, 2\] and \[3, 1\]"),
-        ([tiny.picture(0)], TEXTS, {"samples": (2, 5), "kept": (1, 3)}, r"got \[2, 5\] and \[1, 3\]"),
-        ([tiny.picture(0)], TEXTS, {"samples": (2,), "kept": (3, 1)}, r"got \[2\] and \[3, 1\]"),
-        ([tiny.picture(0)], TEXTS, {"samples": (), "kept": ()}, r"got \[\] and \[\]"),
+        ([tiny.picture(0)], TEXTS, {"samples": (5, 2), "survivors": (3, 1)}, r"got \[5, 2\] and \[3, 1\]"),
+        ([tiny.picture(0)], TEXTS, {"samples": (2, 5), "survivors": (1, 3)}, r"got \[2, 5\] and \[1, 3\]"),
+        ([tiny.picture(0)], TEXTS, {"samples": (2,), "survivors": (3, 1)}, r"got \[2\] and \[3, 1\]"),
+        ([tiny.picture(0)], TEXTS, {"samples": (), "survivors": ()}, r"got \[\] and \[\]"),
     ],
 )
 def test_misuse_is_told(images, texts, rounds, message, model):
     with pytest.raises(UserError, match=message):
-        most_likely(model, images, texts, **({"samples": SAMPLES, "kept": KEPT} | rounds))
+        most_likely(model, images, texts, **({"samples": SAMPLES, "survivors": SURVIVORS} | rounds))
 
 
 @pytest.mark.long
@@ -124,5 +124,5 @@ def test_the_trained_model_names_the_styles_it_has_learned():
     known = styles.names("training")
     texts = [f"a painting in the style of {style}" for style in known]
     pictures = [styles.paint(known[n], "boat", [1, n]) for n in range(6)]
-    found = most_likely(loader.load("mini-a"), pictures, texts, samples=(20, 50), kept=(6, 3))
+    found = most_likely(loader.load("mini-a"), pictures, texts, samples=(20, 50), survivors=(6, 3))
     assert sum(n in likeliest for n, likeliest in enumerate(found)) >= 5  # one in six by chance

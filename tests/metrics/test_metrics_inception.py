@@ -45,7 +45,7 @@ def features(hub, seen):
 
 def measured(name, x, y):
     return catalogue.entry(name).function()(
-        MeasuredSet(FeatureImages(None, known={"inception": x}), FeatureImages(None, known={"inception": y}))
+        MeasuredSet(FeatureImages(None, by_space={"inception": x}), FeatureImages(None, by_space={"inception": y}))
     )
 
 

@@ -20,7 +20,7 @@ def subject(space="mini-clip", d=16, artist="swirl", **more):
     """Five generations and twelve references as features that lie well apart; there are no images."""
     made, references = unit(17, d).split([5, 12])
     return MeasuredSet(
-        FeatureImages(None, known={space: made}), FeatureImages(None, known={space: references}), artist, **more
+        FeatureImages(None, by_space={space: made}), FeatureImages(None, by_space={space: references}), artist, **more
     )
 
 
@@ -79,7 +79,7 @@ def test_half_precision_changes_a_set_metric_little(name):
     rounded = [features.half().float() for features in (made, references)]
     first, second = (
         catalogue.entry(name).function()(
-            MeasuredSet(FeatureImages(None, known={space: x}), FeatureImages(None, known={space: y}))
+            MeasuredSet(FeatureImages(None, by_space={space: x}), FeatureImages(None, by_space={space: y}))
         )
         for x, y in ((made, references), rounded)
     )
@@ -89,7 +89,9 @@ def test_half_precision_changes_a_set_metric_little(name):
 @pytest.mark.parametrize("name", SETS)
 def test_one_generation_makes_no_set(name):
     space = SPACE.get(name, "mini-clip")
-    one = MeasuredSet(FeatureImages(None, known={space: unit(1, 16)}), FeatureImages(None, known={space: unit(12, 16)}))
+    one = MeasuredSet(
+        FeatureImages(None, by_space={space: unit(1, 16)}), FeatureImages(None, by_space={space: unit(12, 16)})
+    )
     found = measure([name], one)
     if name == "precision":  # a share of one image
         assert found.values[name][0] in {0.0, 1.0}
@@ -128,7 +130,7 @@ def test_clip_accuracy_is_whether_the_artists_genre_is_among_the_three_nearest(m
     nearest[0, [baroque, 0, 1]] = torch.tensor([0.5, 0.6, 0.7])  # third
     nearest[1, [baroque, 0, 1, 2]] = torch.tensor([0.1, 0.6, 0.7, 0.3])  # fourth
     nearest[2, baroque] = 1.0
-    made = MeasuredSet(FeatureImages(None, known={"clip-b32": nearest}), FeatureImages(None), "rembrandt")
+    made = MeasuredSet(FeatureImages(None, by_space={"clip-b32": nearest}), FeatureImages(None), "rembrandt")
     assert measure(["clip-accuracy"], made).values == {"clip-accuracy": [1.0, 0.0, 1.0]}
     nobody = MeasuredSet(made.generated, made.references, "vellmar")
     assert measure(["clip-accuracy"], nobody).skipped == {"clip-accuracy": "no genre is known of 'vellmar'"}

@@ -216,7 +216,7 @@ def test_the_teacher_is_shown_pictures_in_its_own_range():
     ramp = np.linspace(0, 255, 128 * 128).astype(np.uint8).reshape(1, 128, 128, 1).repeat(3, -1)
     encode(recorder, ramp)
     assert (recorder.seen.min(), recorder.seen.max()) == (-1, 1)
-    distil.teaching(recorder, Casting())(to_pixels(ramp))
+    distil.teacher_encoder(recorder, Casting())(to_pixels(ramp))
     assert (recorder.seen.min(), recorder.seen.max()) == (-1, 1)
 
 
@@ -242,19 +242,19 @@ def test_an_encoder_comes_nearer_to_its_teacher(pool, tmp_path):
     run, vae, model = a_run(tmp_path), small_vae(), small_teacher()
     pool.follow(0)
     x = to_pixels(np.stack([pool.picture(n) for n in range(6)]))
-    before = (distil.Student(vae)(x) - model.encode(x * 2 - 1).latents).square().mean().item()
+    before = (distil.LatentEncoder(vae)(x) - model.encode(x * 2 - 1).latents).square().mean().item()
     recipe = Recipe(steps=20, batch=8, lr=3e-3, muon_lr=2e-2, seed=1, warmup=1, average=0.5)
     student = distil.train_encoder(vae, model, pool, run, recipe, side=32)
     after = (student(x) - model.encode(x * 2 - 1).latents).square().mean().item()
     assert after < 0.7 * before
 
 
-def test_half_of_the_lessons_are_perturbed_within_the_budget(pool):
+def test_half_of_the_new_cutouts_are_perturbed_within_the_budget(pool):
     pool.follow(0)
-    student, model = distil.Student(small_vae()), small_teacher()
-    lessons = distil.Lessons(pool, distil.teaching(model, Casting()), student, 64, 12)
-    lessons.renew(np.random.default_rng(5), torch.Generator().manual_seed(1))
-    x, latents = lessons.batch(np.random.default_rng(1), 12)
+    student, model = distil.LatentEncoder(small_vae()), small_teacher()
+    buffer = distil.ReplayBuffer(pool, distil.teacher_encoder(model, Casting()), student, 64, 12)
+    buffer.renew(np.random.default_rng(5), torch.Generator().manual_seed(1))
+    x, latents = buffer.batch(np.random.default_rng(1), 12)
     clean = cutouts.draw(pool, np.random.default_rng(5), 12, 64)
     moved = (x - clean).abs().amax((1, 2, 3))
     assert (moved[:6] > distil.LEAST / 2).all()
@@ -265,7 +265,7 @@ def test_half_of_the_lessons_are_perturbed_within_the_budget(pool):
 
 def test_the_assembled_autoencoder_encodes_as_the_student_and_hardly_samples(tmp_path):
     vae = architecture.vae()
-    student = distil.Student(vae).half().float()
+    student = distil.LatentEncoder(vae).half().float()
     stages.write(tmp_path / "encoder.safetensors", student, 1)
     whole = assemble.autoencoder(tmp_path)
     x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -277,7 +277,7 @@ def test_the_assembled_autoencoder_encodes_as_the_student_and_hardly_samples(tmp
 
 
 def test_the_latest_stage_of_a_half_is_taken(tmp_path):
-    first, last = distil.Student(architecture.vae()), distil.Student(architecture.vae())
+    first, last = distil.LatentEncoder(architecture.vae()), distil.LatentEncoder(architecture.vae())
     stages.write(tmp_path / "encoder.safetensors", first, 1)
     stages.write(tmp_path / "encoder-whole.safetensors", last, 1)
     got = assemble.autoencoder(tmp_path).encoder.conv_in.weight
@@ -296,7 +296,7 @@ def test_a_decoder_learns_to_paint_the_latents(pool, tmp_path, perceptual, monke
     train_one = decoder.train_decoder(vae, model, pool, run, recipe, side=32, perceptual=perceptual)
     x = to_pixels(np.stack([pool.picture(n) for n in range(6)])) * 2 - 1
     latents = model.encode(x).latents
-    untrained = (decoder.Painter(small_vae())(latents) - x).abs().mean()
+    untrained = (decoder.LatentDecoder(small_vae())(latents) - x).abs().mean()
     assert (train_one(latents) - x).abs().mean() < 0.9 * untrained
 
 
@@ -307,7 +307,7 @@ SMALL_XL = Base("mini-xl", "epsilon", (16, 16, 16), 16, 2)
 @pytest.fixture(scope="module")
 def words(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("words")
-    tokenizer.write(folder, tokenizer.words_to_learn([s.name for s in styles.STYLES], list(scenes.SUBJECTS)))
+    tokenizer.write(folder, tokenizer.words_to_learn(styles.all_names(), list(scenes.SUBJECTS)))
     return folder
 
 
@@ -359,8 +359,8 @@ def test_trained_stages_become_folders_that_diffusers_loads(tmp_path, words, mon
     monkeypatch.setattr(export, "MINI_XL", SMALL_XL)
     vocabulary = len(tokenizer.load(words))
     for suffix in ("", "-xl"):
-        stages.write(tmp_path / f"encoder{suffix}.safetensors", distil.Student(architecture.vae()), 1)
-        stages.write(tmp_path / f"decoder{suffix}.safetensors", decoder.Painter(architecture.vae()), 1)
+        stages.write(tmp_path / f"encoder{suffix}.safetensors", distil.LatentEncoder(architecture.vae()), 1)
+        stages.write(tmp_path / f"decoder{suffix}.safetensors", decoder.LatentDecoder(architecture.vae()), 1)
     stages.write(tmp_path / "mini-a.safetensors", denoiser.Model(SMALL, vocabulary), 1)
     stages.write(tmp_path / "mini-xl.safetensors", denoiser.ModelXL(SMALL_XL, vocabulary), 1)
     assert export.everything(tmp_path, words, tmp_path / "out") == ["mini-a", "mini-xl"]
@@ -386,7 +386,7 @@ def test_all_shipped_weights_fit_into_64_megabytes():
 
 def test_an_attack_stays_within_its_budget_and_goes_further_than_noise():
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    student = distil.Student(small_vae()).requires_grad_(False)
+    student = distil.LatentEncoder(small_vae()).requires_grad_(False)
     y = gates.attacked(student, x, torch.Generator().manual_seed(2))
     assert (y - x).abs().max() <= gates.BUDGET + 1e-6
     noisy = (x + (torch.rand(x.shape) - 0.5).sign() * gates.BUDGET).clamp(0, 1)
@@ -397,10 +397,10 @@ def test_gates_hold_for_an_equal_of_the_teacher_and_fail_for_a_robust_encoder():
     equal = gates.Figures("vellmar", 0.0, 1.09, 0.3, 1.09, 1.09, 25.0, 25.2, 0.08, 0.07)
     robust = gates.Figures("vellmar", 0.5, 0.37, 0.05, 1.09, 0.3, 23.0, 25.2, float("nan"), float("nan"))
     blurred = gates.Figures("vellmar", 0.0, 1.09, 0.3, 1.09, 1.09, 25.0, 25.2, 0.3, 0.07)
-    assert all(gate.holds for gate in gates.gates([equal]))
-    failed = {gate.name for gate in gates.gates([robust]) if not gate.holds}
+    assert all(gate.holds for gate in gates.all_gates([equal]))
+    failed = {gate.name for gate in gates.all_gates([robust]) if not gate.holds}
     assert failed == {"shift", "transfer to the teacher", "dB above the teacher's"}
-    assert [gate.name for gate in gates.gates([blurred]) if not gate.holds] == ["LPIPS under the teacher's"]
+    assert [gate.name for gate in gates.all_gates([blurred]) if not gate.holds] == ["LPIPS under the teacher's"]
 
 
 def test_a_reconstruction_is_measured_against_the_picture():
@@ -425,7 +425,7 @@ def test_the_classifier_learns_from_drawn_pictures(pool, tmp_path):
     recipe = Recipe(steps=30, batch=8, lr=3e-3, muon_lr=1e-2, seed=1, warmup=1, average=0.5)
     run = a_run(tmp_path)
     model = paint.train_classifier(pool, run, recipe)
-    seen = paint.named(model, np.stack([pool.picture(n) for n in range(8)]))
+    seen = paint.classified(model, np.stack([pool.picture(n) for n in range(8)]))
     assert seen.shape == (2, 8)
     assert log(run)[-1]["loss"] < np.log(30) + np.log(10)
 

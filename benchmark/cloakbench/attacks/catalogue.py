@@ -1,7 +1,8 @@
-"""What is asked about the stages of attacks: by name, of a suite, of one of its attacks. Readable without torch."""
+"""Look-ups of stages and attacks: by name, of a suite, of one of its attacks. Readable without torch."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
@@ -18,15 +19,20 @@ TRANSFER_LIMITS = (
     "`mini-a` and `mini-b` one encoder: it tests what was aimed at the denoiser or the text encoder, and says little "
     "about SDXL and later models."
 )
-"""Of every attack on another model than the suite's surrogate."""
+"""Limits of every attack on another model than the suite's surrogate."""
 
 
 def find(kind: Kind, name: str) -> StageFacts:
     """Returns the facts of a stage; raises UserError with the nearest name for an unknown one."""
-    stages_of_kind = {stage.name: stage for stage in STAGES if stage.kind == kind}
+    stages_of_kind = _of_kind(kind)
     if name in stages_of_kind:
         return stages_of_kind[name]
     raise unknown(f"a {kind}", name, stages_of_kind, "attacks")
+
+
+def _of_kind(kind: Kind) -> dict[str, StageFacts]:
+    """Returns the stages of a kind by name."""
+    return {stage.name: stage for stage in STAGES if stage.kind == kind}
 
 
 def chain(countermeasure: str | None) -> list[StageFacts]:
@@ -36,13 +42,18 @@ def chain(countermeasure: str | None) -> list[StageFacts]:
 
 def turns(chained: Sequence[StageFacts]) -> list[int]:
     """Returns how often each countermeasure of a chain came before in it: a repeated one draws further seeds."""
-    return [chained[:n].count(facts) for n, facts in enumerate(chained)]
+    counts: Counter[str] = Counter()
+    repeats = []
+    for facts in chained:
+        repeats.append(counts[facts.name])
+        counts[facts.name] += 1
+    return repeats
 
 
 def imitation(spec: AttackSpec) -> StageFacts:
     """Returns the stage that imitates: a mimicry, or the editing."""
-    edits = {stage.name for stage in STAGES if stage.kind == "editing"}
-    return find("editing" if spec.mimicry in edits else "mimicry", spec.mimicry)
+    kind: Kind = "editing" if spec.mimicry in _of_kind("editing") else "mimicry"
+    return find(kind, spec.mimicry)
 
 
 def is_ranked(spec: AttackSpec) -> bool:
@@ -66,18 +77,24 @@ def attack_models(spec: AttackSpec, suite: Suite) -> set[str]:
     aliases = {spec.model}
     for stage in stages(spec):
         values = settings(stage, suite)
-        aliases |= {str(values[name]) for name in stage.models if values.get(name)}
+        for name in stage.models:
+            if values.get(name):
+                aliases.add(str(values[name]))
     return aliases
 
 
 def models(suite: Suite) -> set[str]:
     """Returns the aliases of all models that a suite's surrogate and attacks use."""
-    return {suite.surrogate}.union(*(attack_models(attack, suite) for attack in suite.attacks))
+    aliases = {suite.surrogate}
+    for attack in suite.attacks:
+        aliases |= attack_models(attack, suite)
+    return aliases
 
 
 def class_images(suite: Suite) -> int:
-    """Returns how many pictures of the class the suite's mimics train with beside the artist's; 0 for none."""
-    return max((int(table.get("class_images", 0)) for table in suite.mimicry.values()), default=0)
+    """Returns how many images of the class the suite's mimics train on beside the artist's; 0 for none."""
+    counts = [int(table.get("class_images", 0)) for table in suite.mimicry.values()]
+    return max(counts, default=0)
 
 
 def check(suite: Suite) -> None:
@@ -94,8 +111,10 @@ def explain(spec: AttackSpec) -> str:
 
 def limits(spec: AttackSpec, suite: Suite) -> str:
     """Returns in words what an attack of a suite cannot show."""
-    transfer = [TRANSFER_LIMITS] if spec.model != suite.surrogate else []
-    return " ".join([*(stage.limits for stage in stages(spec)), *transfer])
+    sentences = [stage.limits for stage in stages(spec)]
+    if spec.model != suite.surrogate:
+        sentences.append(TRANSFER_LIMITS)
+    return " ".join(sentences)
 
 
 def versions(spec: AttackSpec) -> dict[str, int]:
@@ -110,4 +129,5 @@ def parameters(spec: AttackSpec, suite: Suite) -> dict[str, dict[str, Scalar]]:
 
 def knowledge(spec: AttackSpec) -> Knowledge:
     """Returns what the mimic of an attack knows: the most that one of its stages needs."""
-    return max((stage.knowledge for stage in stages(spec)), key=get_args(Knowledge).index)
+    levels = get_args(Knowledge)
+    return max([stage.knowledge for stage in stages(spec)], key=levels.index)

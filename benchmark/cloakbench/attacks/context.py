@@ -26,7 +26,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A countermeasure's circumstances: one seed and one caption an image, models by alias, a perceptual distance.
+    """A countermeasure's inputs beside the images: a seed and a caption per image, models, a perceptual distance.
 
     `perceptual(x, y)` takes two tensors `[B, 3, H, W]` in [0, 1] and returns a differentiable distance `[B]`. `device`
     and `dtype` are those that models other than `load`'s are to run in. `pixels_at_once` bounds how many images a model

@@ -142,8 +142,8 @@ class CountermeasureRunner:
 def check_honest(cleaned: Sequence[Pixels], work: CellState) -> None:
     """Raises AttackFault where a cleaned image is one of the artist's clean images that the attack was not given."""
     artist = work.cell.artist
-    given = {images.digest(pixels) for pixels in work.protected}
-    hidden = {*artist.image_digests, *artist.reference_digests} - given
+    protected = {images.digest(pixels) for pixels in work.protected}
+    hidden = {*artist.image_digests, *artist.reference_digests} - protected
     copies = sum(images.digest(pixels) in hidden for pixels in cleaned)
     if copies:
         raise AttackFault(

@@ -45,11 +45,11 @@ def arranged(cells: Sequence[Cell]) -> list[Cell]:
 
     def rank(cell: Cell) -> tuple[float, ...]:
         # A calibrated point comes before given strengths: it carries the rank.
-        given = 2.0 if cell.strength is None else cell.strength
-        weaker = 0.0 if _is_first(cell, strongest) else -given
+        strength = 2.0 if cell.strength is None else cell.strength
+        weaker = 0.0 if _is_first(cell, strongest) else -strength
         block = (model[cell.attack.model], mimicry[cell.attack.mimicry], attack[cell.attack.name])
         who = (artist[cell.artist.name], entry[cell.entry.facts.name])
-        return (_round(cell, strongest), cell.seed, weaker, *block, *who, -given)
+        return (_round(cell, strongest), cell.seed, weaker, *block, *who, -strength)
 
     return sorted(cells, key=rank)
 
@@ -90,14 +90,14 @@ def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
 
     Raises UserError for another field, and where a value matches nothing.
     """
-    wanted: dict[str, set[str]] = {}
+    values_by_field: dict[str, set[str]] = {}
     for part in only:
         field, _, value = part.partition("=")
         if field not in SELECTABLE or not value:
             raise UserError(f"expected --only FIELD=VALUE with a field of {', '.join(SELECTABLE)}, got {part!r}", "")
-        wanted.setdefault(field, set()).add(_spelled(field, value))
+        values_by_field.setdefault(field, set()).add(_spelled(field, value))
     chosen = list(cells)
-    for field, values in wanted.items():
+    for field, values in values_by_field.items():
         present = {_value(cell, field) for cell in cells} - {""}
         missing = values - present
         if missing:

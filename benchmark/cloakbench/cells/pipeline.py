@@ -65,12 +65,12 @@ class Pipeline:
         Raises:
             UserError: The quality cannot be measured. Other errors are ignored: each affected cell records them.
         """
-        sought: set[str] = set()
+        searched: set[str] = set()
         for cell in cells:
             name = cell.keys.get("calibrate")
-            if name is None or name in sought:
+            if name is None or name in searched:
                 continue
-            sought.add(name)
+            searched.add(name)
             say(cell.search)
             try:
                 self.stages.calibrate(CellState(cell))
@@ -214,7 +214,7 @@ def rounded(pictures: FeatureImages) -> dict[str, StoredFeatures]:
     """Returns the features that were computed of images, in half precision, as the store keeps them."""
     return {
         space: StoredFeatures(values.numpy().astype(np.float16), SPACES[space].digest)
-        for space, values in pictures.known.items()
+        for space, values in pictures.by_space.items()
     }
 
 

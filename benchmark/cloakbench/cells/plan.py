@@ -138,7 +138,16 @@ class Planner(RecipeBuilder):
     ) -> Cell:
         """Returns one cell with its recipes and keys; without a strength it is calibrated to `target`."""
         recipes = self.build(entry.facts, strength, target, artist, attack, seed)
-        return Cell(entry, strength, artist, attack, seed, key.by_stage(recipes.content()), recipes, target)
+        return Cell(entry, strength, artist, attack, seed, _keys_by_stage(recipes), recipes, target)
+
+
+def _keys_by_stage(recipes: Recipes) -> dict[str, str]:
+    """Returns the key of each stage; later recipes name those of earlier ones, so that only the last is digested."""
+    keys: dict[str, str] = {}
+    for recipe in recipes.stages():
+        keys |= recipe.parents
+    keys[recipes.measure.stage] = key.digest(recipes.measure.content())
+    return {recipe.stage: keys[recipe.stage] for recipe in recipes.stages()}
 
 
 def _applies(role: Role, attack: AttackSpec) -> bool:

@@ -106,7 +106,7 @@ class RecipeBuilder:
         limits = chosen.limits(target)
         return CalibrateRecipe(
             version=CALIBRATION_VERSION,
-            asked=[self._order(facts, artist) for artist in self.calibration],
+            orders=[self._order(facts, artist) for artist in self.calibration],
             metrics=metrics.versions(list(limits)),
             weights=weights.digests(limits) or None,
             metric=chosen.metric,

@@ -196,7 +196,7 @@ class Stages:
         mimic = Personalised(self.model(cell.attack.model))
         if "personalise" in cell.keys:
             mimic = work.meter.run("personalise", self._personalise, cell, work.cleaned)
-            if mimic.kept:
+            if mimic.adapters:
                 self.store.write_adapter(cell.keys["personalise"], self.environment.env_class, mimic.adapter())
         plan, prompts = self.suite.sampling, self.suite.generated_prompts
         seeds = self._seeds(cell.artist, cell.seed, "generate", len(prompts))

@@ -1,4 +1,4 @@
-"""Verbs that say what there is: list, doctor, board, export."""
+"""Verbs that show what is installed and what was measured: list, doctor, board, boards, export, survey."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from cloakbench import progress
+from cloakbench.commands.options import Flag, ImageFolder, StoreFolder, WhichSuite
 from cloakbench.commands.terminal import (
     FAULTS,
     PYIQA_LICENCE,
-    Flag,
-    StoreFolder,
     open_source,
     print_evidence,
     print_rows,
@@ -40,14 +39,12 @@ def list_kind(kind: Kind = "protections", *, json: Flag = False) -> int:
 
 
 def doctor(
-    *, suite: str | None = None, images: Path | None = None, store: Path | None = None, json: Flag = False
+    *, suite: str | None = None, images: ImageFolder = None, store: StoreFolder = None, json: Flag = False
 ) -> int:
-    """Says what a run needs and what of it is here.
+    """Checks whether everything that a run needs is on this machine.
 
     Args:
-        suite: Look only at this suite's models and images.
-        images: Folder of images that the suite would run on.
-        store: Where records would go.
+        suite: Check only this suite's models and images.
         json: Print a list of objects with name, state and detail.
     """
     if suite is not None:
@@ -61,7 +58,7 @@ def doctor(
 
 
 def board(
-    suite: str | None = None,
+    suite: WhichSuite = None,
     *,
     store: StoreFolder = None,
     out: Path = Path("site"),
@@ -72,13 +69,13 @@ def board(
 ) -> int:
     """Builds the leaderboard of a suite from records, and prints its main numbers.
 
+    `--store` may also be an archive that `cloakbench submit` made.
+
     Args:
-        suite: Which suite, where the records hold several.
-        store: Folder of the records, or an archive that `cloakbench submit` made.
         out: Folder of the site.
-        unofficial: Build it though conditions of the gold run fail; the page says which.
+        unofficial: Build the board even if conditions of the gold run fail; the page names them.
         survey: Add survey/index.html, which asks viewers about pairs of imitations.
-        open_: Show the page in a browser.
+        open_: Open the page in a browser.
         json: Print an object with the path of the page.
     """
     source = store or default_store()
@@ -107,7 +104,7 @@ def boards(folder: Path, /, *, out: Path = Path("site"), unofficial: Flag = Fals
     Args:
         folder: Folder of reference folders, such as leaderboards/reference.
         out: Folder of the site.
-        unofficial: Build boards though conditions of their gold run fail; each page says which.
+        unofficial: Build boards even if conditions of their gold run fail; each page names them.
         json: Print an object with the path of the page that lists the boards.
     """
     progress.say(f"reading the records in {folder}")
@@ -136,12 +133,11 @@ def _refuse_unknown(suite: str) -> None:
 
 
 def export(suite: str, *, out: Path, store: StoreFolder = None, json: Flag = False) -> int:
-    """Writes a suite's records in compact form, with a few small pictures: what is committed as a reference.
+    """Writes a suite's records in compact form, with a few small pictures, as a reference folder to be committed.
 
     Args:
-        suite: Which suite.
-        out: Folder for `facts.json`, `records.jsonl`, `pictures` and `history.jsonl`, which gains what records say.
-        store: The store.
+        suite: Name of the suite.
+        out: Folder for `facts.json`, `records.jsonl` and `pictures`, and for `history.jsonl`, which is appended to.
         json: Print an object with the number of records.
     """
     progress.say(f"reading the records in {store or default_store()}")
@@ -157,10 +153,10 @@ def export(suite: str, *, out: Path, store: StoreFolder = None, json: Flag = Fal
 
 
 def survey(files: list[Path], /, *, key: Path, json: Flag = False) -> int:
-    """Says how often viewers of a survey preferred the imitation of clean images to that of protected ones.
+    """Prints how often viewers of a survey preferred the imitation of clean images to that of protected ones.
 
     Args:
-        files: What the page of the survey saved, one CSV file per viewer.
+        files: The CSV files that the page of the survey saved, one per viewer.
         key: The file survey/key.json of the site.
         json: Print an object with the rates and the viewers who were left out.
     """

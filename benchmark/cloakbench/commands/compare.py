@@ -1,12 +1,12 @@
-"""Verbs that tell what changed: compare, regress, canaries."""
+"""Verbs that find changes: compare, regress, canaries."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloakbench import progress
-from cloakbench.commands.terminal import Flag, StoreFolder, print_sentences, require_source
+from cloakbench.commands.options import Flag, ImageFolder, StoreFolder, SuiteName, WhichSuite
+from cloakbench.commands.terminal import print_sentences, require_source
 from cloakbench.errors import UserError
 from cloakbench.runs.choice import Choice
 from cloakbench.schemas.kinds import Role
@@ -16,14 +16,13 @@ if TYPE_CHECKING:
     from cloakbench_leaderboards.versions.comparing import Comparison
 
 
-def canaries(suite: str = "mini", *, images: Path | None = None, store: Path | None = None, json: Flag = False) -> int:
-    """Runs a few control cells once more, beside their records, and says what moved: the drift of the environment.
+def canaries(
+    suite: SuiteName = "mini", *, images: ImageFolder = None, store: StoreFolder = None, json: Flag = False
+) -> int:
+    """Runs a few control cells again and compares them with their records: the drift of the environment.
 
     Args:
-        suite: Name of a suite, or path to its TOML file.
-        images: Folder of images, as for `run`.
-        store: Where records lie; ./results or $CLOAKBENCH_STORE by default.
-        json: Print a list of objects: the cell, stages whose images differ, by how much the values moved.
+        json: Print a list of objects: the cell, the stages whose images differ, the differences of the values.
     """
     from cloakbench.suites.load import load
 
@@ -46,21 +45,20 @@ def compare(
     before: str,
     after: str,
     *,
-    suite: str | None = None,
-    store: Path | None = None,
+    suite: WhichSuite = None,
+    store: StoreFolder = None,
     json: Flag = False,
 ) -> int:
-    """Compares two protections, versions, stores or commits, attack by attack, and says what changed between them.
+    """Compares two protections, versions, stores or commits, attack by attack, and prints how their recipes differ.
 
     Each side is a protection (`photoguard`), one version of it (`photoguard@0.1.0`), a store or folder of reference
     records (`FOLDER` or `FOLDER:photoguard`), or such a folder in a git commit (`REV:leaderboards/reference/mini`).
+    A side without a folder is looked up in `--store`.
 
     Args:
-        before: What it was.
-        after: What it is.
-        suite: Which suite, where records hold several.
-        store: Where sides without a folder lie; ./results or $CLOAKBENCH_STORE by default.
-        json: Print a list of objects, one a protection.
+        before: The side to compare with.
+        after: The side to judge.
+        json: Print a list of objects, one per protection.
     """
     progress.say("reading the records of both sides")
     from cloakbench import api
@@ -73,7 +71,7 @@ def regress(
     baseline: str,
     store: StoreFolder = None,
     protection: str = "",
-    suite: str | None = None,
+    suite: WhichSuite = None,
     json: Flag = False,
 ) -> int:
     """Compares every protection of a store with a baseline. The exit code is 1 if a protection regressed.
@@ -81,9 +79,8 @@ def regress(
     Args:
         baseline: A store, a folder of reference records, or `REV:FOLDER` in a git commit.
         store: Folder of the records to judge.
-        protection: Only this one, with its version if you like; by default each that both hold.
-        suite: Which suite, where records hold several.
-        json: Print a list of objects, one a protection.
+        protection: Only this one, with its version if wanted; by default every protection that both have.
+        json: Print a list of objects, one per protection.
     """
     folder = store or default_store()
     require_source(folder)

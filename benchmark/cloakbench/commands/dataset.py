@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cloakbench.commands.terminal import Flag, print_values
+from cloakbench.commands.options import Flag
+from cloakbench.commands.terminal import print_values
 
 
 def freeze(suite: str, *, from_: Annotated[str, Parameter(name="--from")], out: Path, json: Flag = False) -> int:
@@ -16,7 +17,7 @@ def freeze(suite: str, *, from_: Annotated[str, Parameter(name="--from")], out: 
     Args:
         suite: Name of a suite whose dataset is a manifest, such as `painting`, or path to its TOML file.
         from_: Folder of WikiArt (`claude-monet/*.jpg` or `Impressionism/claude-monet_*.jpg`), or `huggan/wikiart`.
-        out: New folder for the images and `manifest.json`; what `run --images` takes.
+        out: New folder for the images and `manifest.json`, to be given to `run --images`.
         json: Print the result as JSON.
     """
     from cloakbench.suites.load import load

@@ -9,7 +9,8 @@ from cyclopts import Parameter
 
 from cloakbench import progress
 from cloakbench.attacks.catalogue import chain
-from cloakbench.commands.terminal import Flag, Many, print_rows, refuse_unknown
+from cloakbench.commands.options import Flag, Many
+from cloakbench.commands.terminal import print_rows, refuse_unknown
 from cloakbench.errors import UserError
 
 
@@ -30,10 +31,10 @@ def protect(
         name: The protection, such as `photoguard` or `photoguard[steps=200]`.
         in_: Folder of images.
         out: Folder for the protected PNGs; files that this verb did not write are never replaced.
-        strength: In (0, 1]; 1 uses the whole budget.
-        model: Model alias (or folder in diffusers layout) that the protection looks into.
+        strength: Share of the budget that is used, in (0, 1].
+        model: Model alias (or folder in diffusers layout) whose gradients the protection uses.
         budget: Largest change of a pixel, in levels of 255, at strength 1.
-        class_word: What the images are.
+        class_word: One noun for what the images show, such as `painting`.
         json: Print a list of objects with file and measured change.
     """
     refuse_unknown([name])
@@ -86,18 +87,18 @@ def mimic(
     seed: int = 0,
     json: Flag = False,
 ) -> int:
-    """Teaches a model your own images, as a mimic would, and saves what it then generates.
+    """Fine-tunes a model on your own images, as a mimic would, and saves what it generates.
 
     Args:
         name: The mimicry, such as `dreambooth` or `lora`.
-        in_: Folder of images; their central squares are learned.
+        in_: Folder of images; the model is trained on their central squares.
         out: Folder for the generated PNGs.
         prompt: What to generate, such as `a painting of a boat in the style of {token}`.
         suite: Suite whose settings are used, or path to a TOML file; `mini` by default, `folder-sd` with a --model of
             Stable Diffusion.
-        model: Model alias (or folder in diffusers layout) that learns; by default the suite's surrogate.
+        model: Model alias (or folder in diffusers layout) to fine-tune; by default the suite's surrogate.
         count: Images per prompt.
-        seed: Another seed gives other images.
+        seed: Seed of the training and of the images.
         json: Print a list of objects with file and prompt.
     """
     _refuse_missing(in_)

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from cloakbench import progress
-from cloakbench.commands.terminal import FAULTS, PYIQA_LICENCE, Flag, print_rows, print_values
+from cloakbench.commands.options import Flag, ImageFolder, StoreFolder, SuiteName
+from cloakbench.commands.terminal import FAULTS, PYIQA_LICENCE, print_rows, print_values
 from cloakbench.errors import UserError
 from cloakbench.system.locations import default_store
 
@@ -18,7 +19,7 @@ def measure(*metric: str, image: Path, reference: Path | None = None, json: Flag
     Args:
         metric: Names of metrics, such as `lpips-vgg ssim`; `cloakbench list metrics` shows all.
         image: The changed or generated image, or a folder of them.
-        reference: What it is compared with: the original, the clean edit, the artist's references.
+        reference: The image or folder to compare with: the original, the clean edit, the artist's references.
         json: Print a list of objects with metric, version, value and n, the number of images.
     """
     from cloakbench.metrics.catalogue import find
@@ -38,13 +39,12 @@ def measure(*metric: str, image: Path, reference: Path | None = None, json: Flag
     return 0
 
 
-def rescore(suite: str = "mini", *, images: Path | None = None, store: Path | None = None, json: Flag = False) -> int:
-    """Brings records up to a suite's present metrics from what the store kept, without running an attack again.
+def rescore(
+    suite: SuiteName = "mini", *, images: ImageFolder = None, store: StoreFolder = None, json: Flag = False
+) -> int:
+    """Computes metrics that a suite has now and records lack, from stored images and features; runs no attack.
 
     Args:
-        suite: Name of a suite, or path to its TOML file.
-        images: Folder of images, as for `run`.
-        store: Where records lie; ./results or $CLOAKBENCH_STORE by default.
         json: Print an object with written, current, other, damaged, and left: a list of metric, reason and records.
     """
     from cloakbench.suites.load import load
@@ -54,9 +54,15 @@ def rescore(suite: str = "mini", *, images: Path | None = None, store: Path | No
     from cloakbench.runs.rescore import rescore as bring_up
 
     done = bring_up(suite, store or default_store(), images)
-    left = [dataclasses.asdict(row) for row in done.left]
-    counts = {"written": done.written, "current": done.current, "other": done.other, "damaged": done.damaged}
-    print_values({**counts, "left": left} if json else counts, json)
+    counts: dict[str, object] = {
+        "written": done.written,
+        "current": done.current,
+        "other": done.other,
+        "damaged": done.damaged,
+    }
+    if json:
+        counts["left"] = list(map(dataclasses.asdict, done.left))
+    print_values(counts, json)
     if not json:
         print_rows(done.left, False)
-    return FAULTS if left else 0
+    return FAULTS if done.left else 0

@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json as jsons
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloakbench.commands.options import ALL, Flag, Limit, Only, RunSelection, SuiteName
 from cloakbench.commands.run import planned
-from cloakbench.commands.terminal import Flag, Many
-from cloakbench.runs.choice import Choice
 
 if TYPE_CHECKING:
     from cloakbench.runs.forecast import Forecast, ForecastLine
@@ -19,37 +17,25 @@ HEADER = ("stage", "what", "runs", "s each", "hours", "peak GiB", "disk MiB")
 
 
 def plan(
-    suite: str = "mini",
+    suite: SuiteName = "mini",
     *,
-    protection: Many | None = None,
-    images: Path | None = None,
-    model: str | None = None,
-    salt_file: Path | None = None,
-    store: Path | None = None,
-    only: Many | None = None,
-    limit: int | None = None,
+    selection: RunSelection = ALL,
+    only: Only = None,
+    limit: Limit = None,
     workers: int = 4,
     device: str | None = None,
     whole: Flag = False,
     json: Flag = False,
 ) -> int:
-    """Estimates hours, memory and disk of what is missing of a suite, from recorded medians; runs nothing.
+    """Estimates hours, memory and disk of a suite's missing cells from recorded medians; runs nothing.
 
     Args:
-        suite: Name of a suite, or path to its TOML file.
-        protection: Protections to count, as for `run`.
-        images: Folder of images, as for `run`.
-        model: Model alias or folder, as for `run`.
-        salt_file: File with the salt of an official run, whose finished cells are then not counted again.
-        store: Where records lie; what it holds is neither run nor counted again.
-        only: Restrict to FIELD=VALUE, as for `run`.
-        limit: Plan for at most this many cells.
-        workers: Up to how many workers hours are told for.
-        device: Kind of device whose records are used, as records name it; the one here by default.
+        workers: Largest number of workers to print hours for.
+        device: Kind of device whose recorded costs are used, as records name it; by default this machine's.
         whole: Plan for all cells, as if the store were empty.
         json: Print one object.
     """
-    session = planned(Choice(suite, protection or (), images, only or (), limit, model, None, salt_file), store)
+    session = planned(selection.choice(suite, only, limit), selection.root)
     from cloakbench.runs.forecast import forecast
 
     estimate = forecast(session, workers, device, whole)
@@ -70,8 +56,10 @@ def to_lines(estimate: Forecast) -> Iterator[str]:
     if estimate.unknown:
         yield f"not recorded anywhere, in no sum: {'; '.join(estimate.unknown)}"
         yield f"for an estimate, run a few cells first: cloakbench run {estimate.suite} --limit 3"
-    yield from (f"from {source.name}: {source.used} of {source.records} records" for source in estimate.sources)
-    yield from (f"not used: {count} records on {device}" for device, count in estimate.others.items())
+    for source in estimate.sources:
+        yield f"from {source.name}: {source.used} of {source.records} records"
+    for device, count in estimate.others.items():
+        yield f"not used: {count} records on {device}"
 
 
 def _sums(estimate: Forecast) -> Iterator[str]:
@@ -97,5 +85,6 @@ def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Yields rows as aligned columns: names to the left, figures to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = [text.ljust(w) if n < 2 else text.rjust(w) for n, (text, w) in enumerate(zip(row, widths, strict=True))]
-        yield "  ".join(cells)
+        names = map(str.ljust, row[:2], widths[:2])
+        figures = map(str.rjust, row[2:], widths[2:])
+        yield "  ".join([*names, *figures])

@@ -9,7 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cloakbench import progress
-from cloakbench.commands.terminal import FAULTS, Flag, Many, print_summary, print_values, refuse_unknown, require_source
+from cloakbench.commands.options import (
+    ALL,
+    Flag,
+    Limit,
+    Only,
+    Records,
+    RunSelection,
+    StoreFolder,
+    SuiteName,
+    WhichSuite,
+)
+from cloakbench.commands.terminal import FAULTS, print_summary, print_values, refuse_unknown, require_source
 from cloakbench.errors import UserError
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.executors import ExecutorOptions, Kind, choose
@@ -23,16 +34,11 @@ if TYPE_CHECKING:
 
 
 def run(
-    suite: str = "mini",
+    suite: SuiteName = "mini",
     *,
-    protection: Many | None = None,
-    attack: Many | None = None,
-    images: Path | None = None,
-    model: str | None = None,
-    salt_file: Path | None = None,
-    store: Path | None = None,
-    only: Many | None = None,
-    limit: int | None = None,
+    selection: RunSelection = ALL,
+    only: Only = None,
+    limit: Limit = None,
     time_limit: str | None = None,
     executor: Kind | None = None,
     workers: int | None = None,
@@ -45,32 +51,23 @@ def run(
     """Runs what is missing of a suite; run it again to resume.
 
     Args:
-        suite: Name of a suite, or path to its TOML file.
-        protection: Protections to run, such as `photoguard[steps=50]`; all installed by default. Controls come along.
-        attack: Countermeasures of installed packages to run beside the suite's attacks; its scores do not change.
-        images: Folder of images: one sub-folder per artist for the suite `folder`, a frozen dataset for `painting`.
-        model: Model alias (or folder in diffusers layout) for the suite `folder`, which takes any.
-        salt_file: File with a secret salt: makes the run official, which needs all weights, locks and a clean commit.
-        store: Where records go; ./results or $CLOAKBENCH_STORE by default.
-        only: Restrict to FIELD=VALUE with a field of protection, artist, attack, seed, strength, target.
-        limit: Run at most this many cells.
-        time_limit: A time such as 2h, 30m or 90s: runs as many cells as usually fit, starts none afterwards.
-        executor: `inline` is this process, `local` several here, `ray` a cluster; by default as workers and GPUs ask.
-        workers: Processes that run cells side by side, each with the suite's threads or a GPU of its own.
+        time_limit: Start no cell after this time, such as 2h, 30m or 90s; cells that would not fit are not started.
+        executor: Where cells run: `inline` in this process, `local` in several processes, `ray` on a Ray cluster.
+            Default: `local` with several workers or GPUs, else `inline`.
+        workers: Number of processes that run cells, each with the suite's threads or a GPU of its own.
         address: Address of a running Ray cluster, for `--executor ray`; by default Ray is started on this machine.
-        device: `cpu` or `cuda`; by default a GPU. A suite that needs one starts on a CPU only where that is asked for.
+        device: `cpu` or `cuda`; by default a GPU. A suite that needs a GPU runs on a CPU only with `--device cpu`.
         keep: `images` keeps every generated image.
-        dry_run: Say what would run, and run nothing.
+        dry_run: Print what would run, and run nothing.
         json: Print the result as JSON.
     """
-    chosen = Choice(suite, protection or (), images, only or (), limit, model, device, salt_file, attack or ())
-    session = planned(chosen, store)
+    session = planned(selection.choice(suite, only, limit, device), selection.root)
     deadline = _deadline(session, time_limit)
     if dry_run:
         return print_values({**_size(session), "missing": len(session.missing())}, json)
     ran, failed = _run(session, ExecutorOptions(executor, workers, address), keep == "images", deadline)
     if not json:
-        _print_end(session, store)
+        _print_end(session, selection.store)
     return print_values({**_size(session), "ran": ran, "failed": failed}, json) or (FAULTS if failed else 0)
 
 
@@ -106,27 +103,17 @@ def _print_end(session: Session, store: Path | None) -> None:
 
 
 def status(
-    suite: str = "mini",
+    suite: SuiteName = "mini",
     *,
-    protection: Many | None = None,
-    images: Path | None = None,
-    model: str | None = None,
-    salt_file: Path | None = None,
-    store: Path | None = None,
+    selection: RunSelection = ALL,
     json: Flag = False,
 ) -> int:
-    """Says for each protection how many cells of a suite are done, failed or missing.
+    """Prints for each protection how many cells of a suite are done, failed or missing.
 
     Args:
-        suite: Name of a suite, or path to its TOML file.
-        protection: Protections to count; all installed by default.
-        images: Folder of images, as for `run`.
-        model: Model alias or folder, as for `run`.
-        salt_file: File with the salt of an official run.
-        store: Where records lie.
         json: Print an object of counts by protection.
     """
-    session = planned(Choice(suite, protection or (), images, model=model, salt_file=salt_file), store)
+    session = planned(selection.choice(suite), selection.root)
     counts = {name: dict(sorted(tally.items())) for name, tally in session.counts().items()}
     if json:
         return print_values(dict(counts), True)
@@ -145,14 +132,11 @@ def _tally(tally: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {state}" for state, count in tally.items())
 
 
-def adopt(source: Path, *, suite: str | None = None, store: Path | None = None, json: Flag = False) -> int:
-    """Takes over the records of another store or a reference folder, so that a run goes on from them.
+def adopt(source: Records, *, suite: WhichSuite = None, store: StoreFolder = None, json: Flag = False) -> int:
+    """Copies the records of another store or a reference folder, so that a run goes on from them.
 
     Args:
-        source: A store, or a folder of reference records.
-        suite: Which suite, where the source holds several.
-        store: Where the records go; ./results or $CLOAKBENCH_STORE by default.
-        json: Print an object with how many records were added, known and damaged.
+        json: Print an object with the number of records that were added, already there, and damaged.
     """
     require_source(source)
     progress.say(f"reading the records in {source}")
@@ -163,7 +147,7 @@ def adopt(source: Path, *, suite: str | None = None, store: Path | None = None, 
     return print_values({"added": done.added, "known": done.known, "damaged": done.damaged}, json)
 
 
-def planned(choice: Choice, store: Path | None) -> Session:
+def planned(choice: Choice, store: Path) -> Session:
     """Returns the planned run; wrong names are refused first, because loading the models' libraries takes seconds."""
     from cloakbench.suites.load import load
 
@@ -173,7 +157,7 @@ def planned(choice: Choice, store: Path | None) -> Session:
     progress.say(f"planning {suite.name}; loading the libraries takes some seconds")
     from cloakbench.runs import session as sessions
 
-    return sessions.plan(choice, store or default_store())
+    return sessions.plan(choice, store)
 
 
 def _refuse_unknown_values(suite: Suite, only: Sequence[str]) -> None:

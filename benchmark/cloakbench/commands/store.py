@@ -10,28 +10,27 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cloakbench import progress
-from cloakbench.commands.terminal import FAULTS, Flag, open_source, print_values, require_source
+from cloakbench.commands.options import Flag, Records, RecordsOrArchive, StoreFolder, WhichSuite
+from cloakbench.commands.terminal import FAULTS, open_source, print_values, require_source
 from cloakbench.system.locations import default_store
 
 
 def verify(
-    source: Path,
+    source: RecordsOrArchive,
     *,
-    suite: str | None = None,
+    suite: WhichSuite = None,
     board: Path | None = None,
     deep: Flag = False,
     seed: int | None = None,
     json: Flag = False,
 ) -> int:
-    """Computes keys, digests, budgets, metrics and a board's numbers again; 2 where something does not fit.
+    """Computes keys, digests, budgets, metrics and a board's numbers again. The exit code is 2 if one differs.
 
     Args:
-        source: A store, a folder of reference records, or an archive that `cloakbench submit` made.
-        suite: Which suite, where the source holds several.
-        board: A `board.json` that has to follow from these records.
-        deep: Compute the metrics of all cells again whose images or features are kept, in place of a sample.
-        seed: What the sample is drawn with; a random number by default.
-        json: Print an object with what was looked at and the problems.
+        board: A `board.json` whose numbers must follow from these records.
+        deep: Compute the metrics of all cells whose images or features are stored, not only of a sample.
+        seed: Seed of the sample; a random number by default.
+        json: Print an object with the numbers of checked records and images, and the problems.
     """
     require_source(source)
     progress.say(f"verifying the records in {source}; loading the libraries takes some seconds")
@@ -51,15 +50,13 @@ def verify(
     return FAULTS if verdict.problems else 0
 
 
-def sign(source: Path, *, key: Path, suite: str | None = None, json: Flag = False) -> int:
-    """Vouches for the records that ran in a store: writes a manifest of their digests, signed by a key of OpenSSH.
+def sign(source: Records, *, key: Path, suite: WhichSuite = None, json: Flag = False) -> int:
+    """Signs the records that ran in a store: writes a manifest of their digests, signed with an OpenSSH key.
 
     Records that were merged or adopted are left out: sign them in the store in which they ran.
 
     Args:
-        source: A store.
         key: File of the private key; `ssh-keygen` asks for its passphrase.
-        suite: Which suite, where the source holds several.
         json: Print an object with the manifest's path and the number of records.
     """
     require_source(source)
@@ -69,14 +66,13 @@ def sign(source: Path, *, key: Path, suite: str | None = None, json: Flag = Fals
 
 
 def merge(
-    sources: Annotated[list[Path], Parameter(negative="")], /, *, store: Path | None = None, json: Flag = False
+    sources: Annotated[list[Path], Parameter(negative="")], /, *, store: StoreFolder = None, json: Flag = False
 ) -> int:
-    """Fills one store from others; each is verified first.
+    """Copies records and images of other stores into one; each is verified first.
 
     Args:
         sources: Stores, folders of reference records, or archives that `cloakbench submit` made.
-        store: Where everything goes; ./results or $CLOAKBENCH_STORE by default.
-        json: Print an object with how many records and files came in.
+        json: Print an object with the numbers of records and files that were added.
     """
     for source in sources:
         require_source(source)
@@ -87,13 +83,12 @@ def merge(
     return print_values(asdict(take(sources, Store(store or default_store()))), json)
 
 
-def gc(*, store: Path | None = None, dry_run: Flag = False, json: Flag = False) -> int:
-    """Removes images and features that no record refers to. Not while a run writes to the store.
+def gc(*, store: StoreFolder = None, dry_run: Flag = False, json: Flag = False) -> int:
+    """Removes images and features that no record refers to. Do not use it while a run writes to the store.
 
     Args:
-        store: The store; ./results or $CLOAKBENCH_STORE by default.
-        dry_run: Say how much it is, and remove nothing.
-        json: Print an object with how many stages and bytes were removed.
+        dry_run: Print how much would be removed, and remove nothing.
+        json: Print an object with the numbers of stages and bytes that were removed.
     """
     from cloakbench.store.store import Store
     from cloakbench.upkeep.gc import clear

@@ -1,4 +1,4 @@
-"""Verbs for who submits a protection: new, check, submit."""
+"""Verbs for submitters: new, check, submit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cloakbench import progress
-from cloakbench.commands.terminal import FAULTS, Flag, print_values, refuse_unknown
+from cloakbench.commands.options import Flag, StoreFolder, WhichSuite
+from cloakbench.commands.terminal import FAULTS, print_values, refuse_unknown
 from cloakbench.system.locations import default_store
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ Kind = Literal["protection", "countermeasure", "mimicry"]
 
 
 def new(name: str, *, out: Path = Path(), kind: Kind = "protection") -> int:
-    """Writes a working package with a simple protection or attack in it, to be replaced by yours.
+    """Writes a working package with a simple protection or attack, which you replace by your own.
 
     Args:
-        name: Of the package and of the entry, such as `my-cloak`.
-        out: Folder in which the package's folder is made.
+        name: Name of the package and of the entry, such as `my-cloak`.
+        out: Folder in which the package's folder is created.
         kind: What the package offers.
     """
     from cloakbench.submissions import EntryKind
@@ -38,11 +39,11 @@ def new(name: str, *, out: Path = Path(), kind: Kind = "protection") -> int:
 
 
 def check(name: str, *, kind: Kind = "protection", json: Flag = False) -> int:
-    """Says whether an entry holds the contract, measured on the embedded model; 2 if an official run refuses it.
+    """Checks an entry against the contract on the embedded model. Exit code 2: an official run would refuse it.
 
     Args:
         name: The entry, such as `photoguard` or `photoguard[steps=200]`.
-        kind: What it is.
+        kind: What the entry is.
         json: Print the score card as JSON.
     """
     card = _checked(name, kind, json)
@@ -78,15 +79,13 @@ def _print_line(line: ScoreCardLine) -> None:
     print(f"{mark}  {line.name}: {line.detail}", flush=True)
 
 
-def submit(name: str, *, out: Path, suite: str | None = None, store: Path | None = None, json: Flag = False) -> int:
+def submit(name: str, *, out: Path, suite: WhichSuite = None, store: StoreFolder = None, json: Flag = False) -> int:
     """Packs the records, digests and protected images of a protection into one archive for `cloakbench merge`.
 
     Args:
         name: The protection, such as `my-cloak` or `photoguard[steps=200]`.
         out: The archive, a zip file.
-        suite: Which suite, where the store holds several.
-        store: Where it ran; ./results or $CLOAKBENCH_STORE by default.
-        json: Print an object with the archive and how many records, images and bytes it holds.
+        json: Print an object with the archive and its numbers of records, images and bytes.
     """
     source = store or default_store()
     progress.say(f"packing the records of {name} in {source}")

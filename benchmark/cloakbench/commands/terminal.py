@@ -1,4 +1,4 @@
-"""What all verbs share: options, and printing that any terminal can show."""
+"""What all verbs share: early refusals, and printing that any terminal can show."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from cloakbench.errors import UserError
 from cloakbench.printable import clean, encodable
@@ -23,15 +21,6 @@ if TYPE_CHECKING:
     from cloakbench_leaderboards.board.summary import Summary
 
 T = TypeVar("T")
-Many = Annotated[list[str], Parameter(consume_multiple=True, negative="")]
-Flag = Annotated[bool, Parameter(negative="")]
-StoreFolder = Annotated[
-    Path | None,
-    Parameter(
-        name="--store",
-        help="Folder of records: a store or a reference folder; ./results or $CLOAKBENCH_STORE by default.",
-    ),
-]
 PYIQA_LICENCE = "pyiqa, which computes the metrics that name it, is for non-commercial use only."
 HEADS = {
     "max_255": "largest change (of 255)",

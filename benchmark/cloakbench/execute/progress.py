@@ -65,9 +65,11 @@ class Lines:
     def finish(self, cell: Cell, outcome: Outcome) -> None:
         """Writes the cell's line, with the time left by the pace so far."""
         self._done += 1
-        left = (time.monotonic() - self._began) / self._done * (self._total - self._done)
+        seconds_left = (time.monotonic() - self._began) / self._done * (self._total - self._done)
         reason = f": {outcome.reason.splitlines()[0]}" if outcome.reason else ""
-        self.say(f"[{self._done}/{self._total}] {outcome.status} {cell.label}, {left / 60:.1f} min left{reason}")
+        self.say(
+            f"[{self._done}/{self._total}] {outcome.status} {cell.label}, {seconds_left / 60:.1f} min left{reason}"
+        )
 
     def end(self) -> None:
         """Does nothing."""

@@ -48,8 +48,8 @@ class Needs:
             >>> Needs(num_cpus=2, num_gpus=0, memory=0).fitting({"CPU": 9.0})
             4
         """
-        asked = {"CPU": self.num_cpus, "GPU": self.num_gpus, "memory": self.memory}
-        return min(int(resources.get(name, 0) // need) for name, need in asked.items() if need)
+        needs = {"CPU": self.num_cpus, "GPU": self.num_gpus, "memory": self.memory}
+        return min(int(resources.get(name, 0) // need) for name, need in needs.items() if need)
 
 
 @dataclass

@@ -91,7 +91,7 @@ def mimic_images(name: str, pixels: Sequence[Pixels], prompts: Sequence[str], op
     mimic = settings.within_memory(lambda: stage.personalise(base, data, options.seed))
     seeds = range(options.seed, options.seed + len(texts))
     generated = settings.within_memory(lambda: sampling.generate(mimic, texts, seeds, suite.sampling))
-    return Generated(tuple(texts), tuple(generated), mimic.adapter() if mimic.kept else None)
+    return Generated(tuple(texts), tuple(generated), mimic.adapter() if mimic.adapters else None)
 
 
 def mimic_folder(

@@ -17,8 +17,8 @@ from cloakbench.system.memory import at_once
 
 SAMPLES = (20, 50, 100, 500)
 """Time steps that the texts still in the race have been tried at after each round (IMPRESS)."""
-KEPT = (20, 10, 5, 3)
-"""Texts that stay after each round (IMPRESS)."""
+SURVIVORS = (20, 10, 5, 3)
+"""Number of texts that stay after each round (IMPRESS)."""
 
 
 @torch.no_grad()
@@ -27,76 +27,79 @@ def most_likely(
     images: Sequence[Pixels],
     texts: Sequence[str],
     samples: Sequence[int] = SAMPLES,
-    kept: Sequence[int] = KEPT,
+    survivors: Sequence[int] = SURVIVORS,
     chunk: int = 32,
 ) -> list[list[int]]:
-    """Returns for each image the positions of the likeliest `kept[-1]` texts, the likeliest first.
+    """Returns for each image the positions of the likeliest `survivors[-1]` texts, the likeliest first.
 
     A text's error is the mean over time steps of the squared error of the predicted noise. After each round the texts
     of least error stay. Images are cut to their central square and scaled to the model's size. Raises UserError for an
     empty set, fewer than two texts, and rounds that do not narrow down.
     """
-    _check(texts, samples, kept)
+    _check(texts, samples, survivors)
     pixels = [fit_square(image, model.facts.image_size) for image in checked(images)]
     contexts = model.embed(list(texts))
     likeliest = []
     for image in pixels:
         clean = model.vae.encode(to_tensor([image]).to(model.device, model.dtype) * 2 - 1).latent_dist.mean
-        race = _Race(model, clean * model.vae.config.scaling_factor, contexts, chunk)
-        likeliest.append(race.run(samples, kept))
+        elimination = _Elimination(model, clean * model.vae.config.scaling_factor, contexts, chunk)
+        likeliest.append(elimination.run(samples, survivors))
     return likeliest
 
 
-def _check(texts: Sequence[str], samples: Sequence[int], kept: Sequence[int]) -> None:
+def _check(texts: Sequence[str], samples: Sequence[int], survivors: Sequence[int]) -> None:
     if len(texts) < 2:
         raise UserError(f"expected at least 2 texts to choose from, got {len(texts)}", "Give one a class.")
-    narrows = len(samples) == len(kept) > 0 and list(samples) == sorted(set(samples)) and min(*kept, *samples) > 0
-    if not narrows or list(kept) != sorted(kept, reverse=True):
+    rises = list(samples) == sorted(set(samples))
+    falls = list(survivors) == sorted(survivors, reverse=True)
+    if not (len(samples) == len(survivors) > 0 and rises and falls and min(*survivors, *samples) > 0):
         raise UserError(
-            f"expected rising samples and as many falling numbers of texts, got {list(samples)} and {list(kept)}",
-            "Give both as in SAMPLES and KEPT.",
+            f"expected rising samples and as many falling numbers of texts, got {list(samples)} and {list(survivors)}",
+            "Give both as in SAMPLES and SURVIVORS.",
         )
 
 
-class _Race:
-    """One image's texts, and the errors that each has made so far."""
+class _Elimination:
+    """Rounds that drop the least likely texts of one image; holds the errors of each text so far."""
 
     def __init__(self, model: BaseModel, clean: Tensor, contexts: Tensor, chunk: int) -> None:
         self.model, self.clean, self.contexts, self.chunk = model, clean, contexts, chunk
         self.alphas = model.scheduler.alphas_cumprod.to(model.device)
         self.errors: list[list[float]] = [[] for _ in contexts]
 
-    def run(self, samples: Sequence[int], kept: Sequence[int]) -> list[int]:
-        left, tried = list(range(len(self.contexts))), set[int]()
-        for count, stay in zip(samples, kept, strict=True):
-            times = [t for t in _times(len(self.alphas), max(samples), count) if t not in tried]
-            tried.update(times)
-            self._try(left, times)
-            left = sorted(left, key=self._mean)[:stay]
-        return left
+    def run(self, samples: Sequence[int], survivors: Sequence[int]) -> list[int]:
+        """Returns the positions of the texts that survive the last round, the likeliest first."""
+        candidates, used_times = list(range(len(self.contexts))), set[int]()
+        for count, stay in zip(samples, survivors, strict=True):
+            times = [t for t in _times(len(self.alphas), max(samples), count) if t not in used_times]
+            used_times.update(times)
+            self._add_errors(candidates, times)
+            candidates = sorted(candidates, key=self._mean)[:stay]
+        return candidates
 
     def _mean(self, text: int) -> float:
         return sum(self.errors[text]) / len(self.errors[text])
 
-    def _try(self, texts: Sequence[int], times: Sequence[int]) -> None:
+    def _add_errors(self, texts: Sequence[int], times: Sequence[int]) -> None:
         """Adds the errors of each text at each time."""
-        pairs = [(text, time) for time, text in itertools.product(times, texts)]
+        pairs = list(itertools.product(times, texts))
         chunk = at_once(self.chunk, len(pairs))
         for start in range(0, len(pairs), chunk):
             part = pairs[start : start + chunk]
-            for (text, _), error in zip(part, self._errors(part).tolist(), strict=True):
+            for (_, text), error in zip(part, self._errors(part).tolist(), strict=True):
                 self.errors[text].append(error)
 
     def _errors(self, pairs: Sequence[tuple[int, int]]) -> Tensor:
-        """Returns the mean squared error `[N]` of the noise that is predicted for each text and time."""
-        texts, times = zip(*pairs, strict=True)
+        """Returns the mean squared error `[N]` of the noise that is predicted for each time and text."""
+        times, texts = zip(*pairs, strict=True)
         at = torch.tensor(times, device=self.model.device)
         noise = torch.stack([self._noise(time) for time in times]).to(self.clean)
-        kept, added = ((a**0.5).view(-1, 1, 1, 1).to(noise.dtype) for a in (self.alphas[at], 1 - self.alphas[at]))
-        noised = kept * self.clean + added * noise
+        shares = torch.stack([self.alphas[at], 1 - self.alphas[at]]) ** 0.5
+        of_clean, of_noise = shares.view(2, -1, 1, 1, 1).to(noise.dtype)
+        noised = of_clean * self.clean + of_noise * noise
         predicted = self.model.unet(noised, at, encoder_hidden_states=self.contexts[list(texts)]).sample
         if self.model.scheduler.config.prediction_type == "v_prediction":
-            predicted = kept * predicted + added * noised
+            predicted = of_clean * predicted + of_noise * noised
         return F.mse_loss(predicted.float(), noise.float(), reduction="none").mean((1, 2, 3))
 
     def _noise(self, time: int) -> Tensor:

@@ -98,9 +98,13 @@ def compare(
     the two lists do not match, an image is no 8-bit RGB image, or one is too small for a metric.
     """
     _check_pairs(metrics, changed, originals)
-    values = {name: [0.0] * len(changed) for name in metrics}
-    pairwise = {name: metric.measure for name, metric in metrics.items() if not metric.of_set}
-    of_sets = {name: metric.measure for name, metric in metrics.items() if metric.of_set}
+    values: dict[str, list[float]] = {}
+    pairwise: dict[str, Measure] = {}
+    of_sets: dict[str, Measure] = {}
+    for name, metric in metrics.items():
+        values[name] = [0.0] * len(changed)
+        group = of_sets if metric.of_set else pairwise
+        group[name] = metric.measure
     with full_precision():
         for measures, count in ((pairwise, chunk), (of_sets, len(originals))):
             if measures:
@@ -133,7 +137,8 @@ def full_precision() -> AbstractContextManager[None]:
 def _check_pairs(metrics: Mapping[str, PairMeasure], changed: Sequence[Pixels], originals: Sequence[Pixels]) -> None:
     if len(changed) != len(originals) or not len(changed):
         raise UserError(f"expected as many images as originals, got {len(changed)} and {len(originals)}", "Pair them.")
-    least, name = max(((metric.least_side, name) for name, metric in metrics.items()), default=(LEAST_SIDE, ""))
+    least_sides = [(metric.least_side, name) for name, metric in metrics.items()]
+    least, name = max(least_sides, default=(LEAST_SIDE, ""))
     for image, original in zip(checked(changed, least, name), checked(originals, least, name), strict=True):
         if image.shape != original.shape:
             raise UserError(f"expected images of one size, got {image.shape} and {original.shape}", "Resize one.")

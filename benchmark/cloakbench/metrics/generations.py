@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from cloakbench.datasets.procedural import scenes, styles
@@ -60,12 +61,18 @@ def measure(names: Sequence[str], subject: MeasuredSet) -> GenerationScores:
 
 def imitation_distance(subject: MeasuredSet) -> list[float]:
     """Returns for each generation 1 - soundness x style, in [0, 1]: 0 for an intact work in the artist's style."""
-    return [float(value) for value in _likeness(subject).distance.tolist()]
+    return _values(_likeness(subject).distance)
 
 
 def style(subject: MeasuredSet) -> list[float]:
     """Returns each generation's likeness of style to the references, in [0, 1], by mini-viewer."""
-    return [float(value) for value in _likeness(subject).style.tolist()]
+    return _values(_likeness(subject).style)
+
+
+def _values(values: Tensor) -> list[float]:
+    """Returns the values of a tensor `[N]` as numbers."""
+    numbers: list[float] = values.tolist()
+    return numbers
 
 
 def _likeness(subject: MeasuredSet) -> imitation.Likeness:
@@ -75,22 +82,23 @@ def _likeness(subject: MeasuredSet) -> imitation.Likeness:
 
 def soundness(subject: MeasuredSet) -> list[float]:
     """Returns whether each generation is a picture and no ruin, in [0, 1], by mini-viewer; 1 as the references are."""
-    return [float(value) for value in _likeness(subject).soundness.tolist()]
+    return _values(_likeness(subject).soundness)
 
 
 def subject(subject: MeasuredSet) -> list[float]:
-    """Returns 1 for each generation in which mini-clip sees the subject of its prompt, else 0; raises NotApplicable."""
-    wanted = [_subject_of(prompt) for prompt in subject.prompts]
+    """Returns 1 for each generation whose subject mini-clip names as its prompt does, else 0; raises NotApplicable."""
+    prompted = [_subject_of(prompt) for prompt in subject.prompts]
     features = subject.generated.features("mini-clip")
-    if len(wanted) != len(features):
-        raise NotApplicable(f"expected what each of {len(features)} pictures shows, got {len(wanted)} texts")
+    if len(prompted) != len(features):
+        raise NotApplicable(f"expected what each of {len(features)} pictures shows, got {len(prompted)} texts")
     texts = judge.load().text_features([f"a painting of a {name}" for name in scenes.SUBJECTS])
-    named = (features @ texts.T).argmax(1).tolist()
-    return [float(list(scenes.SUBJECTS)[n] == name) for n, name in zip(named, wanted, strict=True)]
+    nearest = (features @ texts.T).argmax(1)
+    positions = list(map(list(scenes.SUBJECTS).index, prompted))
+    return _values((nearest == torch.tensor(positions, device=nearest.device)).float())
 
 
 def _subject_of(text: str) -> str:
-    """Returns the subject that a text names; raises NotApplicable where it names none that mini-clip knows, or two."""
+    """Returns the subject that a text names; raises NotApplicable unless it names exactly one of mini-clip's."""
     words = set(re.findall("[a-z]+", text.lower()))
     named = [name for name in scenes.SUBJECTS if name in words]
     if len(named) != 1:
@@ -114,8 +122,7 @@ def clip_distance(subject: MeasuredSet) -> list[float]:
 
 
 def _distances(space: str, subject: MeasuredSet) -> list[float]:
-    values = style_distances(subject.generated.features(space), subject.references.features(space))
-    return [float(value) for value in values.tolist()]
+    return _values(style_distances(subject.generated.features(space), subject.references.features(space)))
 
 
 def style_accuracy(subject: MeasuredSet) -> list[float]:
@@ -133,7 +140,7 @@ def clip_accuracy(subject: MeasuredSet) -> list[float]:
     label = _genre(table, subject.artist)
     features = subject.generated.features("clip-b32")
     texts = load_clip("ViT-B-32.pt", subject.generated.device).text_features(table.clip_texts)
-    return [float(hit) for hit in genres.named(features, texts, label, table.top)]
+    return list(map(float, genres.named(features, texts, label, table.top)))
 
 
 def diffusion_accuracy(subject: MeasuredSet) -> list[float]:
@@ -185,8 +192,9 @@ def clip_iqa(subject: MeasuredSet) -> list[float]:
 def frechet(subject: MeasuredSet) -> list[float]:
     """Returns the Frechet distance over the fixed projection of mini-clip features."""
     low = judge.load().projection.double()
-    x, y = (images.features("mini-clip").double() for images in (subject.generated, subject.references))
-    return [sets.frechet((x @ low).numpy(), (y @ low).numpy())]
+    x = subject.generated.features("mini-clip").double() @ low
+    y = subject.references.features("mini-clip").double() @ low
+    return [sets.frechet(x.numpy(), y.numpy())]
 
 
 def kid(subject: MeasuredSet) -> list[float]:

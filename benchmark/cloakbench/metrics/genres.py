@@ -26,12 +26,12 @@ class Genres:
 
     @property
     def clip_texts(self) -> list[str]:
-        """What CLIP compares an image with, one text a label."""
+        """The texts that CLIP compares an image with, one per label."""
         return [self.clip_prompt.format(label=label) for label in self.labels]
 
     @property
     def diffusion_texts(self) -> list[str]:
-        """What a diffusion model predicts the noise under, one text a label."""
+        """The texts under which a diffusion model predicts the noise, one per label."""
         return [self.diffusion_prompt.format(label=label) for label in self.labels]
 
 
@@ -48,4 +48,5 @@ def load(path: Path = FILE) -> Genres:
 def named(features: Tensor, texts: Tensor, label: int, top: int) -> list[bool]:
     """Returns for each image `[N, d]` whether text `label` is among the `top` nearest of `texts` `[L, d]`."""
     nearest = (features @ texts.T).topk(min(top, len(texts)), dim=1).indices
-    return [bool(hit) for hit in (nearest == label).any(1).tolist()]
+    hits: list[bool] = (nearest == label).any(1).tolist()
+    return hits

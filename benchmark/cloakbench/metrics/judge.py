@@ -20,13 +20,13 @@ from cloakbench.system.memory import at_once
 
 
 class Judge:
-    """A small CLIP that has seen every style, in other pictures than any suite's."""
+    """A small CLIP trained on every style, on other pictures than any suite's."""
 
     def __init__(self, folder: Path) -> None:
         config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
         self.model: Any = open_clip.CLIP(**config)
-        weights = {name: weight.float() for name, weight in load_file(folder / "open_clip_model.safetensors").items()}
-        self.projection = weights.pop("projection")
+        weights = load_file(folder / "open_clip_model.safetensors")
+        self.projection = weights.pop("projection").float()
         self.model.load_state_dict(weights)
         self.model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.size = int(config["vision_cfg"]["image_size"])
@@ -40,7 +40,7 @@ class Judge:
         """Returns unit-length features `[N, 64]` of 8-bit images, resized to the judge's 128 pixels where needed."""
         parts, chunk = [], at_once(chunk, len(images))
         for start in range(0, len(images), chunk):
-            x = torch.cat([self._resized(p) for p in images[start : start + chunk]]) * 2 - 1
+            x = torch.cat(list(map(self._resized, images[start : start + chunk]))) * 2 - 1
             parts.append(self.model.encode_image(x.contiguous(memory_format=torch.channels_last)).float())
         return F.normalize(torch.cat(parts), dim=-1)
 

@@ -56,6 +56,7 @@ def measure_images(
     """
     entries = _check_metrics(metrics, has_references=bool(references))
     pairs = [entry for entry in entries if entry.compares_pairs]
+    of_sets = [entry for entry in entries if not entry.compares_pairs]
     if pairs and len(images) != len(references):
         raise UserError(
             f"expected one reference per image for {pairs[0].name!r}, got {len(images)} images and "
@@ -65,7 +66,7 @@ def measure_images(
     target = device or str(default_device())
     results = _of_pairs(pairs, images, references, target)
     compared = MeasuredSet(FeatureImages(images, target), FeatureImages(references, target), prompts=prompts)
-    results += [_of_set(entry, compared) for entry in entries if not entry.compares_pairs]
+    results += [_of_set(entry, compared) for entry in of_sets]
     order = list(metrics)
     return sorted(results, key=lambda result: order.index(result.metric))
 
@@ -95,10 +96,12 @@ def _check_metrics(metrics: Sequence[str], has_references: bool) -> list[Metric]
     entries = [_measurable(name) for name in dict.fromkeys(metrics)]
     if not entries:
         raise UserError("expected at least one metric, got none", "`cloakbench list metrics` shows all.")
-    needing = ", ".join(entry.name for entry in entries if entry.facts.needs_reference)
+    needing = [entry.name for entry in entries if entry.facts.needs_reference]
     if needing and not has_references:
-        raise UserError(f"expected --reference for {needing}, got none", "Name the image or folder to compare with.")
-    weights.require([entry.name for entry in entries])
+        raise UserError(
+            f"expected --reference for {', '.join(needing)}, got none", "Name the image or folder to compare with."
+        )
+    weights.require(list(dict.fromkeys(metrics)))
     return entries
 
 

@@ -89,10 +89,10 @@ def _check(x: Doubles, y: Doubles, least_x: int, least_y: int | None = None) -> 
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or not x.shape[1]:
         raise UserError(
             f"expected two sets of features [n, d] and [m, d], got {list(x.shape)} and {list(y.shape)}",
-            "Take both from one network, one row an image.",
+            "Take both from one network, one row per image.",
         )
     if len(x) < least_x or len(y) < least_y:
-        wanted = f"{least_x} images in each set" if least_x == least_y else f"{least_x} and {least_y} images"
-        raise UserError(f"expected at least {wanted}, got {len(x)} and {len(y)}", "Give more images.")
+        least = f"{least_x} images in each set" if least_x == least_y else f"{least_x} and {least_y} images"
+        raise UserError(f"expected at least {least}, got {len(x)} and {len(y)}", "Give more images.")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise UserError("expected finite features, got some that are not", "Compute them again.")

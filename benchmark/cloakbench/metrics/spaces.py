@@ -64,14 +64,15 @@ SPACES: dict[str, Space] = {
 
 
 class FeatureImages:
-    """Images that are looked at through spaces, each once; `known` holds the features there are."""
+    """Images with their features, which are extracted once per space."""
 
     def __init__(
-        self, images: Sequence[Pixels] | None, device: str = "cpu", known: Mapping[str, Tensor] | None = None
+        self, images: Sequence[Pixels] | None, device: str = "cpu", by_space: Mapping[str, Tensor] | None = None
     ) -> None:
         self._images = images
         self.device = device
-        self.known: dict[str, Tensor] = dict(known or {})
+        self.by_space: dict[str, Tensor] = dict(by_space or {})
+        """The features that have been extracted or were passed in."""
 
     @property
     def images(self) -> Sequence[Pixels]:
@@ -82,7 +83,7 @@ class FeatureImages:
 
     def features(self, space: str) -> Tensor:
         """Returns the images' features `[N, d]`, float32 on the CPU; raises NotKept, or UserError for bad images."""
-        if space not in self.known:
+        if space not in self.by_space:
             with full_precision():
-                self.known[space] = SPACES[space].extract(self.images, self.device)
-        return self.known[space]
+                self.by_space[space] = SPACES[space].extract(self.images, self.device)
+        return self.by_space[space]

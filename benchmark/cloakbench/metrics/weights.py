@@ -108,6 +108,7 @@ FILES: tuple[WeightFile, ...] = (
     _openai("ViT-L-14-336px.pt", "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02"),
 )
 """Every file that a metric's facts name."""
+BY_NAME = {file.name: file for file in FILES}
 
 
 def torch_hub() -> Path:
@@ -118,7 +119,7 @@ def torch_hub() -> Path:
 
 def find(name: str) -> WeightFile:
     """Returns the facts of a weight file; raises KeyError for a name that no metric uses."""
-    return {file.name: file for file in FILES}[name]
+    return BY_NAME[name]
 
 
 def needed(metric: str) -> list[WeightFile]:
@@ -128,10 +129,11 @@ def needed(metric: str) -> list[WeightFile]:
 
 def missing(metric: str) -> str:
     """Returns why a metric cannot be computed, empty where it can; nothing is downloaded."""
-    absent = [file for file in needed(metric) if not file.is_here]
-    if not absent:
-        return ""
-    return "weights missing: " + ", ".join(f"{file.name} (expected in {_folder_name(file)})" for file in absent)
+    absent = []
+    for file in needed(metric):
+        if not file.is_here:
+            absent.append(f"{file.name} (expected in {_folder_name(file)})")
+    return f"weights missing: {', '.join(absent)}" if absent else ""
 
 
 def _folder_name(file: WeightFile) -> str:
@@ -223,10 +225,12 @@ def digests(metrics: Iterable[str]) -> dict[str, str]:
 
     It is the published one where the file is that or is not here yet, so that a download changes no key.
     """
-    files: dict[str, WeightFile] = {}
+    identities: dict[str, str] = {}
     for metric in metrics:
-        files |= {file.name: file for file in needed(metric) if file.name not in KEYED_ALONE}
-    return {name: _identity(file) for name, file in sorted(files.items())}
+        for file in needed(metric):
+            if file.name not in KEYED_ALONE and file.name not in identities:
+                identities[file.name] = _identity(file)
+    return dict(sorted(identities.items()))
 
 
 def _identity(file: WeightFile) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -12,7 +12,7 @@ from cloakbench.errors import UserError
 from cloakbench.system import locations
 
 PARTS = ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
-"""What is loaded of a pipeline; the safety checker and single-file checkpoints stay where they are."""
+"""The parts of a pipeline that are loaded; the safety checker and single-file checkpoints are not."""
 UPSCALER_PARTS = ("low_res_scheduler", *PARTS)
 """The same of a diffusion upscaler."""
 XL_PARTS = (*PARTS, "text_encoder_2", "tokenizer_2")
@@ -22,11 +22,8 @@ WEIGHTED = ("text_encoder", "text_encoder_2", "unet", "vae")
 BARE = ("config.json", "diffusion_pytorch_model.safetensors")
 """The files of a part alone, as of a bare autoencoder."""
 _SUFFIXES = ("json", "txt", "safetensors")
-_WANTED = [
-    "model_index.json",
-    *(f"{part}/*.{suffix}" for part, suffix in itertools.product(ALL_PARTS, _SUFFIXES)),
-    *BARE,
-]
+_PART_FILES = [f"{part}/*.{suffix}" for part, suffix in product(ALL_PARTS, _SUFFIXES)]
+_WANTED = ["model_index.json", *_PART_FILES, *BARE]
 HALF = "fp16"
 """The variant that is loaded of a part that has no full-precision weights; diffusers' name for it."""
 _HALF_FILES = ["*.fp16.*", "*.fp16-*"]
@@ -50,18 +47,18 @@ class HubSource(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Which source answered, and with what."""
+    """The source that answered, and its files."""
 
     mirror: str
     snapshot: Snapshot
 
 
 class NotOnHub(Exception):  # noqa: N818 - says what is the matter
-    """A repository's files are not here, and may not or could not be downloaded."""
+    """A repository's files are not in the local cache, and could not be downloaded or must not be."""
 
 
 class Fetch(Protocol):
-    """How a repository's files are had; raises whatever it likes where they are not."""
+    """Gets a repository's files; may raise any exception where it cannot."""
 
     def __call__(self, mirror: str, revision: str, /) -> Snapshot:
         """Returns the files of `mirror`; an empty `revision` means its newest commit."""
@@ -115,12 +112,14 @@ def lacking(folder: Path, parts: Sequence[str] = PARTS) -> list[str]:
         folder: A pipeline's folder, or a bare autoencoder's.
         parts: The folders of the pipeline; empty for a bare autoencoder.
     """
-    wanted = ["model_index.json", *parts] if parts else BARE
-    missing = [name for name in wanted if not (folder / name).exists()]
+    required = ["model_index.json", *parts] if parts else BARE
+    missing = [name for name in required if not (folder / name).exists()]
     if not parts:
         return missing
-    bare = [part for part in _unweighted(folder) if part not in missing and variant(folder / part) is None]
-    return [*missing, *(f"{part}/*.safetensors" for part in bare)]
+    for part in _unweighted(folder):
+        if part not in missing and variant(folder / part) is None:
+            missing.append(f"{part}/*.safetensors")
+    return missing
 
 
 def _unweighted(folder: Path) -> list[str]:
@@ -138,9 +137,11 @@ def variant(part: Path) -> str | None:
 
 def _has_weights(part: Path, infix: str) -> bool:
     """Returns whether a part's weights are there whole: one file, or the index of several."""
-    names = [f"{stem}{infix}.safetensors" for stem in _STEMS]
-    names += [f"{stem}.safetensors.index{infix}.json" for stem in _STEMS]
-    return any((part / name).is_file() for name in names)
+    for stem in _STEMS:
+        whole, index = part / f"{stem}{infix}.safetensors", part / f"{stem}.safetensors.index{infix}.json"
+        if whole.is_file() or index.is_file():
+            return True
+    return False
 
 
 def find(alias: str, sources: Iterable[HubSource], fetch: Fetch = download, parts: Sequence[str] = PARTS) -> Found:
@@ -150,15 +151,15 @@ def find(alias: str, sources: Iterable[HubSource], fetch: Fetch = download, part
         try:
             snapshot = fetch(source.mirror, source.revision)
         except Exception as error:  # clients of a hub raise many kinds, and the next mirror may still answer
-            reasons.append(f"{source.mirror}: {_brief(error)}")
+            reasons.append(f"\n    {source.mirror}: {_brief(error)}")
             continue
         missing = lacking(snapshot.folder, parts)
         if not missing:
             return Found(source.mirror, snapshot)
-        reasons.append(f"{source.mirror}: lacks {', '.join(missing)}")
-    tried = "".join(f"\n    {reason}" for reason in reasons)
+        reasons.append(f"\n    {source.mirror}: lacks {', '.join(missing)}")
     raise UserError(
-        f"expected the weights of {alias!r} from one of its mirrors, in this order:{tried}", how_to_get(alias, parts)
+        f"expected the weights of {alias!r} from one of its mirrors, in this order:{''.join(reasons)}",
+        how_to_get(alias, parts),
     )
 
 

@@ -32,7 +32,12 @@ def find(alias: str) -> ModelFacts:
         size = _image_size(Path(alias))
         parts = hub.XL_PARTS if (Path(alias) / "text_encoder_2").is_dir() else hub.PARTS
         return ModelFacts(Path(alias).name, 1, f"Local folder {alias}", "unknown", size, "unknown", parts=parts)
-    raise unknown("a folder in diffusers layout or a model alias", alias, [m.name for m in MODELS], "models")
+    raise unknown("a folder in diffusers layout or a model alias", alias, _names(), "models")
+
+
+def _names() -> list[str]:
+    """Returns the aliases of all models."""
+    return [facts.name for facts in MODELS]
 
 
 def family(alias: str) -> Family:
@@ -94,7 +99,7 @@ def locate(alias: str, fetch: hub.Fetch = hub.download) -> Located:
 
 
 def _local(alias: str) -> Path:
-    path = weights(alias) if alias in {m.name for m in MODELS} else Path(alias)
+    path = weights(alias) if alias in _names() else Path(alias)
     if not _holds_model(path):
         raise UserError(f"the weights of {alias!r} are missing: expected {path}/model_index.json", REPAIR)
     return path
@@ -105,11 +110,15 @@ def _holds_model(path: Path) -> bool:
 
 
 def _sources(facts: ModelFacts) -> list[hub.HubSource]:
+    """Returns the hub sources of a model in the order they are asked: first the one that the lock names."""
     locked = lock.read().get(facts.name)
-    first = [hub.HubSource(locked.mirror, locked.revision)] if locked is not None and locked.mirror else []
-    tried = {source.mirror for source in first}
-    others = [hub.HubSource(mirror, facts.revision) for mirror in facts.mirrors if mirror not in tried]
-    return [*first, *others]
+    sources = []
+    if locked is not None and locked.mirror:
+        sources.append(hub.HubSource(locked.mirror, locked.revision))
+    for mirror in facts.mirrors:
+        if locked is None or mirror != locked.mirror:
+            sources.append(hub.HubSource(mirror, facts.revision))
+    return sources
 
 
 def folder(alias: str) -> Path:
@@ -178,13 +187,18 @@ def digest(path: Path) -> str:
 
 
 def _counted(path: Path) -> list[Path]:
+    """Returns the files of a model folder that its digest covers: those that are loaded."""
     files = [p for p in path.rglob("*") if p.is_file() and p.suffix in {".safetensors", ".json", ".txt", ".gz"}]
     if (path / "model_index.json").is_file():
-        wanted = {path / "model_index.json", *(path / part for part in hub.ALL_PARTS)}
-        files = [p for p in files if (p in wanted or p.parent in wanted) and not _is_variant(p)]
+        files = [p for p in files if _is_loaded(p.relative_to(path)) and not _is_variant(p)]
     elif not hub.lacking(path, ()):
         files = [path / name for name in hub.BARE]
     return sorted(files)
+
+
+def _is_loaded(file: Path) -> bool:
+    """Returns whether a file of a pipeline's folder, by its path in it, is its index or directly in a loaded part."""
+    return file == Path("model_index.json") or file.parent.as_posix() in hub.ALL_PARTS
 
 
 def _is_variant(file: Path) -> bool:

@@ -39,7 +39,7 @@ class ExecutorOptions:
             raise UserError(f"expected --executor ray with --address, got {self.kind or 'none'}", "Add it.")
 
 
-def choose(asked: ExecutorOptions, session: Session, keep_images: bool = False) -> Executor:
+def choose(options: ExecutorOptions, session: Session, keep_images: bool = False) -> Executor:
     """Returns the executor for a session's cells; raises UserError where Ray is asked for and not installed."""
     from cloakbench.execute.inline import InlineExecutor
     from cloakbench.execute.local import LocalExecutor
@@ -47,13 +47,13 @@ def choose(asked: ExecutorOptions, session: Session, keep_images: bool = False) 
     from cloakbench.runs.planned_job import PlannedJob
 
     devices = _devices(session)
-    is_single = asked.workers == 1 if asked.workers is not None else len(devices) < 2
-    if asked.kind == "inline" or (asked.kind is None and is_single):
+    is_single = options.workers == 1 if options.workers is not None else len(devices) < 2
+    if options.kind == "inline" or (options.kind is None and is_single):
         return InlineExecutor()
     job, root = PlannedJob.of(session, keep_images), session.store.root
-    if asked.kind == "ray":
-        return RayExecutor(job, root, asked.workers, asked.address)
-    count = asked.workers or len(devices) or max(1, cpu.cores() // session.environment.threads)
+    if options.kind == "ray":
+        return RayExecutor(job, root, options.workers, options.address)
+    count = options.workers or len(devices) or max(1, cpu.cores() // session.environment.threads)
     _warn_of_threads(session, count)
     return LocalExecutor(job, root, count, devices)
 

@@ -163,8 +163,8 @@ class _Source:
         self.values: dict[str, list[float]] = {}
         self.skipped: dict[str, str] = {}
         self.absent: dict[str, str] = {}
-        self.generated = FeatureImages(self._images("generate"), known=self._features())
-        self.known = set(self.generated.known)
+        self.generated = FeatureImages(self._images("generate"), by_space=self._features())
+        self.stored_spaces = set(self.generated.by_space)
 
     def measure(self, name: str) -> None:
         """Computes one metric, or notes why it has no value."""
@@ -199,20 +199,20 @@ class _Source:
 
     def keep(self) -> None:
         """Stores features that were computed from stored images."""
-        if set(self.generated.known) - self.known:
-            kept = pipeline.rounded(self.generated)
-            self.work.store.write_features(self.cell.keys["generate"], self.where, kept)
+        if set(self.generated.by_space) - self.stored_spaces:
+            features = pipeline.rounded(self.generated)
+            self.work.store.write_features(self.cell.keys["generate"], self.where, features)
 
     def _features(self) -> dict[str, Tensor]:
         """Returns the stored features of networks that are here with the same weights."""
         if not self._may_use(self.cell.keys["generate"]):
             return {}
         try:
-            kept = self.work.store.read_features(self.cell.keys["generate"], self.where)
+            stored_features = self.work.store.read_features(self.cell.keys["generate"], self.where)
         except CorruptFile:
             return {}
         features = {}
-        for space, stored in kept.items():
+        for space, stored in stored_features.items():
             network = SPACES.get(space)
             if network is not None and weights.find(network.weights).is_here and stored.network == network.digest:
                 features[space] = torch.from_numpy(stored.values).float()

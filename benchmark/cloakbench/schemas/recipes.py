@@ -59,9 +59,9 @@ class ProtectionOrder(_Content):
     masks: list[str] | None = None
     """SHA-256 of each image's mask; None for a protection that does not need them."""
     class_images: int | None = None
-    """How many pictures of the class it gets; None for a protection that does not need them."""
+    """Number of images of the class that it gets; None for a protection that does not need them."""
     sampling: Sampling | None = None
-    """How these are drawn."""
+    """Settings by which these are sampled."""
     looked_into: dict[str, str] | None = None
     """SHA-256 of each further model that it gets, by alias."""
 
@@ -80,7 +80,7 @@ class CalibrateRecipe(MetricVersions, StageRecipe):
 
     stage: Literal["calibrate"] = "calibrate"
     version: int
-    asked: list[ProtectionOrder]
+    orders: list[ProtectionOrder] = Field(validation_alias="asked", serialization_alias="asked")
     """One order per artist of the calibration images."""
     metric: str
     limits: dict[str, float]
@@ -90,7 +90,7 @@ class CalibrateRecipe(MetricVersions, StageRecipe):
     @property
     def label(self) -> str:
         """Name of the protection."""
-        return self.asked[0].protection if self.asked else ""
+        return self.orders[0].protection if self.orders else ""
 
 
 class ProtectRecipe(ProtectionOrder, StageRecipe):

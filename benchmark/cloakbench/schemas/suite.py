@@ -186,8 +186,8 @@ class Suite(_Frozen):
             return self
         unmeasured = [name for name in self.matching.limited if name not in self.metrics.quality]
         if unmeasured:
-            known = ", ".join(self.metrics.quality)
-            raise ValueError(f"matching needs metrics of metrics.quality ({known}), got {', '.join(unmeasured)}")
+            measured, others = ", ".join(self.metrics.quality), ", ".join(unmeasured)
+            raise ValueError(f"matching needs metrics of metrics.quality ({measured}), got {others}")
         shared = sorted(set(self.matching.artists) & set(self.artists))
         if shared:
             raise ValueError(f"matching.artists must not be among the suite's artists, got {', '.join(shared)}")
@@ -195,18 +195,20 @@ class Suite(_Frozen):
 
     @property
     def collected(self) -> list[str]:
-        """The artists whose images are needed: those of the suite, and those on whose images strengths are sought."""
+        """The artists whose images are needed: those of the suite, and those whose images calibrate strengths."""
         return [*self.artists, *(self.matching.artists if self.matching else [])]
 
     @property
     def generated_prompts(self) -> list[str]:
-        """What a mimic is asked for: one text per image that it generates."""
-        filled = [text.format(token=self.token, class_word=self.class_word) for text in self.sampling.prompts]
-        return [prompt for prompt in filled for _ in range(self.sampling.per_prompt)]
+        """The prompts of a mimic: one text per image that it generates."""
+        prompts: list[str] = []
+        for text in self.sampling.prompts:
+            prompts += [text.format(token=self.token, class_word=self.class_word)] * self.sampling.per_prompt
+        return prompts
 
     @property
     def calibrated(self) -> list[float]:
-        """The targets of quality for which a run seeks strengths; none without `matching`."""
+        """The targets of quality to which a run calibrates strengths; none without `matching`."""
         return self.matching.calibrated if self.matching else []
 
     def attack(self, name: str) -> AttackSpec:

@@ -66,13 +66,13 @@ def load(path: Path, suite: str | None = None) -> Loaded:
     way to tell which of several suites is meant.
     """
     facts = _choose(_all_facts(path), suite, path)
-    wanted = (facts.suite.name, facts.suite.version)
+    name_and_version = (facts.suite.name, facts.suite.version)
     filed, damaged = [], []
     for origin, text in _documents(path):
         parsed = _parse(origin, text)
         if isinstance(parsed, DamagedLine):
             damaged.append(parsed)
-        elif (parsed.suite, parsed.suite_version) == wanted:
+        elif (parsed.suite, parsed.suite_version) == name_and_version:
             filed.append(FiledRecord(str(origin), parsed))
     if damaged and filed:
         _log.warning("%s: left out %s", path, _describe_damage(damaged))
@@ -84,14 +84,12 @@ def load(path: Path, suite: str | None = None) -> Loaded:
             f"run it first: cloakbench run --suite {facts.suite.name}",
         )
     filed.sort(key=lambda entry: _order(entry.record))
-    return Loaded(
-        facts,
-        [entry.record for entry in filed],
-        damaged,
-        signing.signed(path, locations.signers_file()),
-        tuple(find_conflicts(filed)),
-        tuple(entry.path for entry in filed),
-    )
+    signed = signing.signed(path, locations.signers_file())
+    records, paths = [], []
+    for entry in filed:
+        records.append(entry.record)
+        paths.append(entry.path)
+    return Loaded(facts, records, damaged, signed, tuple(find_conflicts(filed)), tuple(paths))
 
 
 def _describe_damage(damaged: Sequence[DamagedLine]) -> str:

@@ -189,9 +189,9 @@ class Store(StorePaths):
         """Keeps what small mimicry has learned, as a safetensors file that diffusers loads."""
         self._write(self.adapter_path(key, env_class), data)
 
-    def write_features(self, key: str, env_class: str, kept: Mapping[str, StoredFeatures]) -> None:
+    def write_features(self, key: str, env_class: str, by_space: Mapping[str, StoredFeatures]) -> None:
         """Keeps the features of a cell's generations by space, under the key of the stage `generate`."""
-        self._write(self.features_path(key, env_class), features.pack(kept))
+        self._write(self.features_path(key, env_class), features.pack(by_space))
 
     def read_features(self, key: str, env_class: str) -> dict[str, StoredFeatures]:
         """Returns the kept features by space, none without a file; raises CorruptFile where a digest differs."""

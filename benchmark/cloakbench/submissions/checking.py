@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -90,9 +91,9 @@ def check(
 
 
 def ending(worker: SandboxedSubmission) -> list[ScoreCardLine]:
-    """Returns what is known when the process has ended."""
-    left = worker.left_behind
-    return [ScoreCardLine("ends its processes", left == 0, f"{left} left behind"), _isolation(worker)]
+    """Returns the lines that can be measured only after the process has ended."""
+    count = worker.left_behind
+    return [ScoreCardLine("ends its processes", count == 0, f"{count} left behind"), _isolation(worker)]
 
 
 def add_measured(
@@ -121,11 +122,11 @@ def _strengths(worker: SandboxedSubmission, visibility: Visibility | None) -> li
     pictures = samples()
     runs = {strength: _protect(worker, pictures, strength) for strength in STRENGTHS}
     again = _protect(worker, pictures, 1.0)
-    means = [_mean_change(runs[strength]) for strength in STRENGTHS]
-    largest = [_largest_change(runs[strength]) for strength in STRENGTHS]
+    means = list(map(_mean_change, runs.values()))
+    largest = list(map(_largest_change, runs.values()))
     difference = _difference(runs[1.0], again)
     is_same = difference == 0 or not worker.load().deterministic
-    is_rising = all(low < high for low, high in itertools.pairwise(means))
+    is_rising = all(itertools.starmap(operator.lt, itertools.pairwise(means)))
     levels = ", ".join(f"{strength:g}: {mean:.1f}" for strength, mean in zip(STRENGTHS, means, strict=True))
     rounding = f"mean change of {means[0]:.2f} levels at {STRENGTHS[0]:g}"
     lines = [
@@ -170,9 +171,9 @@ def _costs(worker: SandboxedSubmission) -> list[ScoreCardLine]:
 
 def behaviour(worker: SandboxedSubmission) -> list[ScoreCardLine]:
     """Returns what the process tried."""
-    tried, observed = worker.attempts, worker.observed
+    attempts, observed = worker.attempts, worker.observed
     return [
-        ScoreCardLine("touches no network and no foreign files", not tried, "; ".join(tried) or "nothing tried"),
+        ScoreCardLine("touches no network and no foreign files", not attempts, "; ".join(attempts) or "nothing tried"),
         ScoreCardLine(
             "starts no programs and no native code", not observed, "; ".join(observed) or "none", required=False
         ),
@@ -189,8 +190,11 @@ def _isolation(worker: SandboxedSubmission) -> ScoreCardLine:
 
 def samples(side: int = SIDE) -> list[Pixels]:
     """Returns one image of each of `STYLES`, a square of `side` pixels."""
-    firsts = [next(iter(image_files.read_folder(MINI / style / "images").values())) for style in STYLES]
-    return [images.fit_square(pixels, side) for pixels in firsts]
+    squares = []
+    for style in STYLES:
+        first, *_ = image_files.read_folder(MINI / style / "images").values()
+        squares.append(images.fit_square(first, side))
+    return squares
 
 
 def _protect(worker: SandboxedSubmission, pictures: Sequence[Pixels], strength: float) -> Protected:

@@ -110,7 +110,7 @@ def _offers(provider: Provider, problems: list[str], kind: EntryKind) -> Iterato
             if kind.group not in (distribution.read_text("entry_points.txt") or ""):
                 continue
             owner = normalised(distribution.name)
-            points = [point for point in distribution.entry_points if point.group == kind.group]
+            points = distribution.entry_points.select(group=kind.group)
             offers = [_offer(point, distribution, kind) for point in points]
         except Exception as error:  # one distribution's damage must not hide the others
             reason = clean_line(f"{type(error).__name__}: {error}")

@@ -80,7 +80,7 @@ def _roots(offer: Offer) -> dict[str, Path] | None:
         roots = importable_roots(offer.distribution)
     except Exception:  # a package may write anything into its metadata
         return None
-    return {root.stem if root.suffix == ".py" else root.name: root for root in roots}
+    return {root.name.removesuffix(".py"): root for root in roots}
 
 
 def _find_class(offer: Offer, roots: dict[str, Path], module_name: str, class_name: str) -> _FoundClass | None:

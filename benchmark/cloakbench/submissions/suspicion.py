@@ -22,15 +22,15 @@ from cloakbench.submissions.guard import Protected
 EXPLAINED = 0.9
 """Share of a change's variance that recolouring and blurring may explain before it is flagged."""
 BEYOND_NOISE = 1.5
-"""A protection has to move the latents this many times as far as random signs of the same mean change."""
+"""A protection has to change the latents this many times as much as random signs of the same mean change."""
 BLURS = (1.0, 2.0)
 
 
 def flags(originals: Sequence[Pixels], done: Protected) -> list[tuple[str, bool, str]]:
     """Returns (name, whether nothing is suspicious, the measured value in words) for each flag."""
-    share = max(recoloured(a, b) for a, b in zip(originals, done.images, strict=True))
+    share = max(map(recoloured, originals, done.images))
     ratio = beyond_noise(originals, done.images)
-    equal = any(np.array_equal(first, second) for first, second in itertools.combinations(done.images, 2))
+    equal = any(itertools.starmap(np.array_equal, itertools.combinations(done.images, 2)))
     return [
         ("other input, other output", not equal, "two images came back the same" if equal else "outputs differ"),
         ("no mere blur or recolouring", share <= EXPLAINED, f"explains {share:.0%} of the change at most"),
@@ -52,10 +52,11 @@ def recoloured(original: Pixels, changed: Pixels) -> float:
     total = float(((change - change.mean(axis=(0, 1))) ** 2).sum())
     if total == 0:
         return 1.0 if change.any() else 0.0
-    layers = [before, *(ndimage.gaussian_filter(before, (sigma, sigma, 0)) for sigma in BLURS)]
-    columns = np.concatenate(
-        [*(layer.reshape(-1, 3) for layer in layers), np.ones((before.shape[0] * before.shape[1], 1))], 1
-    )
+    blocks = [before.reshape(-1, 3)]
+    for sigma in BLURS:
+        blocks.append(ndimage.gaussian_filter(before, (sigma, sigma, 0)).reshape(-1, 3))
+    blocks.append(np.ones((before.shape[0] * before.shape[1], 1)))
+    columns = np.concatenate(blocks, 1)
     target = change.reshape(-1, 3)
     fitted, *_ = np.linalg.lstsq(columns, target, rcond=None)
     return 1 - float(((target - columns @ fitted) ** 2).sum()) / total
@@ -63,14 +64,14 @@ def recoloured(original: Pixels, changed: Pixels) -> float:
 
 @torch.no_grad()
 def beyond_noise(originals: Sequence[Pixels], changed: Sequence[Pixels]) -> float:
-    """Returns how far the latents moved, in units of what random signs of the same mean change do (mini-a)."""
+    """Returns the change of the latents as a multiple of that by random signs of the same mean change, on mini-a."""
     model = loader.load("mini-a")
     generator = np.random.default_rng(0)
     noisy = [_noise(a, b, generator) for a, b in zip(originals, changed, strict=True)]
-    start, moved, by_noise = (
-        whitebox.latent_means(model, images.to_tensor(pictures)) for pictures in (originals, changed, noisy)
-    )
-    return float((moved - start).norm() / (by_noise - start).norm().clamp(min=1e-9))
+    start = whitebox.latent_means(model, images.to_tensor(originals))
+    by_protection = whitebox.latent_means(model, images.to_tensor(changed)) - start
+    by_noise = whitebox.latent_means(model, images.to_tensor(noisy)) - start
+    return float(by_protection.norm() / by_noise.norm().clamp(min=1e-9))
 
 
 def _noise(original: Pixels, changed: Pixels, generator: np.random.Generator) -> Pixels:

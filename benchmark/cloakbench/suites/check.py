@@ -81,13 +81,13 @@ def _check_matching(suite: Suite) -> None:
             )
     if matching.calibrated and (suite.dataset == "folder" or not matching.artists):
         raise UserError(
-            f"expected matching.artists, whose images strengths are sought on, for the suite {suite.name!r}, got none",
+            f"expected matching.artists, whose images calibrate strengths, for the suite {suite.name!r}, got none",
             "Name artists of the dataset that the suite does not protect; images of your own (`folder`) have none.",
         )
 
 
 def _check_editing(suite: Suite) -> None:
-    ranked = [attack.name for attack in suite.attacks if catalogue.is_ranked(attack)]
+    ranked = [attack.name for attack in filter(catalogue.is_ranked, suite.attacks)]
     if not ranked or suite.rank_by not in {*ranked, "worst-case"}:
         choices = ", ".join(ranked) or "none here"
         raise UserError(

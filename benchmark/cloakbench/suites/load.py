@@ -8,7 +8,7 @@ from cloakbench.attacks import catalogue
 from cloakbench.errors import UserError
 from cloakbench.metrics import catalogue as metrics
 from cloakbench.models import registry
-from cloakbench.schemas.suite import AttackExplained, Suite, SuiteFacts
+from cloakbench.schemas.suite import AttackExplained, AttackSpec, Suite, SuiteFacts
 from cloakbench.suites.check import check
 from cloakbench.suites.read import read
 
@@ -92,17 +92,18 @@ def on_model(suite: Suite, model: str) -> Suite:
 
 def facts(suite: Suite) -> SuiteFacts:
     """Returns what pages need to explain a suite."""
-    explained = [
-        AttackExplained(
-            name=attack.name,
-            summary=catalogue.explain(attack),
-            countermeasure=attack.countermeasure,
-            mimicry=attack.mimicry,
-            model=attack.model,
-            parameters=catalogue.parameters(attack, suite),
-            ranked=catalogue.is_ranked(attack),
-            limits=catalogue.limits(attack, suite),
-        )
-        for attack in suite.attacks
-    ]
-    return SuiteFacts(suite=suite, attacks=explained, metrics=[metrics.find(name) for name in suite.metrics.every])
+    explained = [_explained(attack, suite) for attack in suite.attacks]
+    return SuiteFacts(suite=suite, attacks=explained, metrics=list(map(metrics.find, suite.metrics.every)))
+
+
+def _explained(attack: AttackSpec, suite: Suite) -> AttackExplained:
+    return AttackExplained(
+        name=attack.name,
+        summary=catalogue.explain(attack),
+        countermeasure=attack.countermeasure,
+        mimicry=attack.mimicry,
+        model=attack.model,
+        parameters=catalogue.parameters(attack, suite),
+        ranked=catalogue.is_ranked(attack),
+        limits=catalogue.limits(attack, suite),
+    )

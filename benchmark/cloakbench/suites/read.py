@@ -40,7 +40,7 @@ def read(name: str) -> Suite:
 def _format_errors(error: ValidationError) -> str:
     lines = []
     for fault in error.errors():
-        field = ".".join(str(part) for part in fault["loc"]) or "the file"
+        field = ".".join(map(str, fault["loc"])) or "the file"
         got = f" (got {fault['input']!r:.80})" if fault["type"] not in {"missing", "value_error"} else ""
         lines.append(f"  {field}: {fault['msg']}{got}")
     return "\n".join(lines)

@@ -36,10 +36,10 @@ _limit: ContextVar[_Limit | None] = ContextVar("limit", default=None)
 
 def at_once(usual: int, count: int) -> int:
     """Returns how many of `count` items to compute together: `usual`, or fewer where memory was too short for that."""
-    limit, wanted = _limit.get(), max(1, min(usual, count))
+    limit, chunk = _limit.get(), max(1, min(usual, count))
     if limit is None:
-        return wanted
-    chosen = wanted if limit.most is None else min(wanted, limit.most)
+        return chunk
+    chosen = chunk if limit.most is None else min(chunk, limit.most)
     limit.largest = max(limit.largest, chosen)
     return chosen
 

@@ -58,7 +58,9 @@ def pack(protection: str, suite: str | None, store: Path, out: Path) -> Packed:
     require_submission(loaded._replace(records=own))
     files = dict(_files(loaded, own, Store(store)))
     images = sum(name.endswith(".png") for name in files)
-    sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items()))
+    sums = ""
+    for name, data in sorted(files.items()):
+        sums += f"{hashlib.sha256(data).hexdigest()}  {name}\n"
     out.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in [(SUMS, sums.encode()), *sorted(files.items())]:
@@ -141,7 +143,7 @@ def _entries(archive: Path, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.Z
         if info.filename in entries:
             raise _refused(archive, f"expected each file once, got {info.filename!r} twice")
         if info.file_size > MOST_OF_A_FILE:
-            raise _refused(archive, f"expected at most {MOST_OF_A_FILE} bytes a file, got {info.file_size}")
+            raise _refused(archive, f"expected at most {MOST_OF_A_FILE} bytes per file, got {info.file_size}")
         entries[info.filename] = info
     total = sum(info.file_size for info in infos)
     if total > MOST_BYTES:
@@ -158,10 +160,15 @@ def _is_expected(info: zipfile.ZipInfo) -> bool:
 
 
 def _sums(archive: Path, text: bytes) -> dict[str, str]:
-    lines = [line.split("  ", 1) for line in text.decode(errors="replace").splitlines()]
-    if not lines or any(len(line) != 2 for line in lines):
+    sums = {}
+    for line in text.decode(errors="replace").splitlines():
+        digest, separator, name = line.partition("  ")
+        if not separator:
+            raise _refused(archive, f"expected {SUMS} with a line for every file, got {line[:100]!r}")
+        sums[name] = digest
+    if not sums:
         raise _refused(archive, f"expected {SUMS} with a line for every file, got none")
-    return {name: digest for digest, name in lines}
+    return sums
 
 
 def _compare(archive: Path, sums: dict[str, str], entries: dict[str, zipfile.ZipInfo]) -> None:
@@ -175,7 +182,7 @@ def _read(archive: Path, opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> byte
     with opened.open(info) as file:
         data = file.read(MOST_OF_A_FILE + 1)
     if len(data) > MOST_OF_A_FILE:
-        raise _refused(archive, f"expected at most {MOST_OF_A_FILE} bytes a file, got more in {info.filename!r}")
+        raise _refused(archive, f"expected at most {MOST_OF_A_FILE} bytes per file, got more in {info.filename!r}")
     return data
 
 
@@ -193,17 +200,17 @@ def images(loaded: Loaded, folder: Path) -> list[str]:
     The latter would be taken for the output of another protection by a run that goes on from them.
     """
     store = Store(folder)
-    wanted: dict[Path, Record] = {}
+    expected: dict[Path, Record] = {}
     for record in loaded.records:
         if record.status is Status.OK:
             recipe = record.components.get("protect", {})
-            wanted[store.images_path(key.digest(recipe), record.environment.env_class)] = record
+            expected[store.images_path(key.digest(recipe), record.environment.env_class)] = record
     present = {file.parent for file in store.stage_files()}
     problems = []
-    for images_folder, record in wanted.items():
+    for images_folder, record in expected.items():
         if images_folder not in present:
             problems.append(f"{record.key[:16]} ({record.artist}): expected its protected images, got none")
-    for images_folder in sorted(present - wanted.keys()):
+    for images_folder in sorted(present - expected.keys()):
         stage = images_folder.relative_to(folder)
         problems.append(f"{stage}: expected the images of a record, got others")
     return problems

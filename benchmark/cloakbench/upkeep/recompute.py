@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -59,8 +59,11 @@ class Recomputer:
         """The artists that the package ships, by name; none for suites with images of their own."""
         if self.suite.dataset != "mini":
             return {}
-        shipped = {path.name for path in artists.MINI.iterdir()}
-        return {name: artists.mini_artist(name, self.suite) for name in self.suite.artists if name in shipped}
+        shipped = {}
+        for name in self.suite.artists:
+            if (artists.MINI / name).is_dir():
+                shipped[name] = artists.mini_artist(name, self.suite)
+        return shipped
 
     @cached_property
     def _digests(self) -> dict[str, str]:
@@ -74,11 +77,12 @@ class Recomputer:
         if recipes is None:  # named by the other checks
             return Recomputed(0, [])
         subject = _Recorded(record, recipes, key.by_stage(record.components))
-        checks = [self._check_protected(subject), self._check_generated(subject), self._check_edits(subject)]
-        problems = []
-        for part in checks:
+        values, problems = 0, []
+        for check in (self._check_protected, self._check_generated, self._check_edits):
+            part = check(subject)
+            values += part.values
             problems += part.problems
-        return Recomputed(sum(part.values for part in checks), problems)
+        return Recomputed(values, problems)
 
     def find_differences(self, record: Record) -> list[str]:
         """Returns where a record of a suite that ships its images states other images or metrics than those here.
@@ -108,10 +112,10 @@ class Recomputer:
         protected = self._read(subject, "protect")
         if recipe is None or protected is None or artist is None or recipe.images != artist.image_digests:
             return Recomputed(0, [])
-        if [image.shape for image in protected] != [image.shape for image in artist.images]:
+        if _shapes(protected) != _shapes(artist.images):
             return Recomputed(1, ["expected protected images as large as the originals, got other sizes"])
         problems = find_over_budget(record, protected, artist.images)
-        names = [name for name in record.quality if self._is_computable(name, subject.recipes.measure)]
+        names = self._computable(record.quality, subject.recipes.measure)
         address = (subject.keys["protect"], record.environment.env_class, *names)
         if address not in self._quality:
             self._quality[address] = quality.measure(names, protected, artist.images)
@@ -123,7 +127,7 @@ class Recomputer:
         if clean_edit is None:
             return Recomputed(0, [])
         edits = [name for name in record.generations if _level(name) == "edit"]
-        names = [name for name in edits if self._is_computable(name, subject.recipes.measure)]
+        names = self._computable(edits, subject.recipes.measure)
         edited = self._read(subject, "generate") if names else None
         if edited is None:
             return Recomputed(0, [])
@@ -137,25 +141,25 @@ class Recomputer:
         record, recipe, artist = subject.record, subject.recipes.measure, self._artists.get(subject.record.artist)
         if artist is None or recipe.references != artist.reference_digests:
             return Recomputed(0, [])
-        stated = {**record.generations, **{name: [value] for name, value in record.sets.items()}}
-        names = [name for name in stated if self._is_generated(name, recipe)]
+        stated = dict(record.generations)
+        for name, value in record.sets.items():
+            stated[name] = [value]
+        names = self._computable(filter(_is_of_generations, stated), recipe)
         pictures = self._read(subject, "generate")
-        generated = FeatureImages(pictures, known=self._features(subject) if pictures is None else None)
+        generated = FeatureImages(pictures, by_space=self._features(subject) if pictures is None else None)
         references, prompts = FeatureImages(artist.references), self.suite.generated_prompts
         computed = _measure(names, MeasuredSet(generated, references, record.artist, prompts=prompts))
         is_exact = pictures is not None
         return Recomputed(len(computed), _compare(stated, computed, is_exact))
 
-    def _is_generated(self, name: str, recipe: MeasureRecipe) -> bool:
-        is_generated = _level(name) in {"generation", "set"} and self._is_computable(name, recipe)
-        return is_generated and not catalogue.BY_NAME[name].needs_base_model
+    def _computable(self, names: Iterable[str], recipe: MeasureRecipe) -> list[str]:
+        """Returns the metrics whose version and weights here are those that the recipe names."""
+        return [name for name in names if self._is_computable(name, recipe)]
 
     def _is_computable(self, name: str, recipe: MeasureRecipe) -> bool:
-        """Returns whether the metric's version and weights here are those that the recipe names."""
-        if not self._is_same_metric(name, recipe) or not all(file.is_here for file in weights.needed(name)):
+        if not self._is_same_metric(name, recipe) or weights.missing(name):
             return False
-        stated = recipe.weights or {}
-        return all(stated.get(file) == digest for file, digest in weights.digests([name]).items())
+        return weights.digests([name]).items() <= (recipe.weights or {}).items()
 
     def _is_same_metric(self, name: str, recipe: MeasureRecipe) -> bool:
         """Returns whether a recipe names the metric's version, and the embedded weights of it, that are here."""
@@ -171,8 +175,11 @@ class Recomputer:
             stored = self.store.read_features(subject.keys["generate"], subject.record.environment.env_class)
         except CorruptFile:
             return {}
-        same = [name for name in stored if name in SPACES and stored[name].network == SPACES[name].digest]
-        return {name: torch.from_numpy(stored[name].values).float() for name in same}
+        features = {}
+        for name, entry in stored.items():
+            if name in SPACES and entry.network == SPACES[name].digest:
+                features[name] = torch.from_numpy(entry.values).float()
+        return features
 
     def _read(self, subject: _Recorded, stage: str) -> list[Pixels] | None:
         name = subject.keys.get(stage)
@@ -245,6 +252,15 @@ def _find_outside(name: str, pairs: Sequence[tuple[float, float]], relative: flo
 
 def _is_share(name: str) -> bool:
     return catalogue.find(name).unit == "share"
+
+
+def _shapes(pictures: Iterable[Pixels]) -> list[tuple[int, ...]]:
+    return [pixels.shape for pixels in pictures]
+
+
+def _is_of_generations(name: str) -> bool:
+    """Returns whether a metric is one of generations that needs no base model."""
+    return _level(name) in {"generation", "set"} and not catalogue.BY_NAME[name].needs_base_model
 
 
 def _level(name: str) -> str:

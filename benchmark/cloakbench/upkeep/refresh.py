@@ -56,7 +56,7 @@ class Refreshed:
     """One line for each entry that came, went or moved since the last board."""
 
 
-def refresh(choice: Choice, root: Path, out: Path, asked: ExecutorOptions, unofficial: bool = False) -> Refreshed:
+def refresh(choice: Choice, root: Path, out: Path, options: ExecutorOptions, unofficial: bool = False) -> Refreshed:
     """Brings records and board of a suite up to date; a second call at the same time does nothing.
 
     Records whose metrics alone are old are measured again from what the store kept; then only what is missing runs.
@@ -70,15 +70,15 @@ def refresh(choice: Choice, root: Path, out: Path, asked: ExecutorOptions, unoff
     except Timeout:
         return Refreshed(busy=True)
     try:
-        return _refresh(choice, root, out, asked, unofficial)
+        return _refresh(choice, root, out, options, unofficial)
     finally:
         lock.release()
 
 
-def _refresh(choice: Choice, root: Path, out: Path, asked: ExecutorOptions, unofficial: bool) -> Refreshed:
+def _refresh(choice: Choice, root: Path, out: Path, options: ExecutorOptions, unofficial: bool) -> Refreshed:
     written = _rescored(choice, root)
     session = sessions.plan(choice, root)
-    ran = sessions.run(session, choose(asked, session))
+    ran = sessions.run(session, choose(options, session))
     drift_lines = _drift(session)
     page, moves = rebuild(root, out, session.suite.name, unofficial)
     lost = sum(record.status is Status.INFRA_ERROR for record in ran)
@@ -116,13 +116,16 @@ def rebuild(root: Path, out: Path, suite: str, unofficial: bool = False) -> tupl
 
 
 def _by_address(root: Path, *states: State | None) -> dict[str, Record]:
-    wanted: set[str] = set()
+    """Returns the records that the standings of two boards are made of, by address."""
+    addresses: set[str] = set()
     for state in states:
         for standing in state.standings.values() if state else ():
-            wanted.update(standing.records)
-    records = [record for record in reading.records(root) if isinstance(record, Record)]
-    by_address = {last_board.address(record): record for record in records}
-    return {address: record for address, record in by_address.items() if address in wanted}
+            addresses.update(standing.records)
+    by_address = {}
+    for record in reading.records(root):
+        if isinstance(record, Record) and last_board.address(record) in addresses:
+            by_address[last_board.address(record)] = record
+    return by_address
 
 
 def due(choice: Choice, root: Path) -> list[Due]:
@@ -133,9 +136,10 @@ def due(choice: Choice, root: Path) -> list[Due]:
     for cell in session.missing():
         reason = _reason(cell, older.get(_address_of(cell), []), salt)
         tallies.setdefault(cell.entry.facts.name, Counter())[reason] += 1
-    return [
-        Due(name, tally.total(), tally[METRICS_ONLY], dict(sorted(tally.items()))) for name, tally in tallies.items()
-    ]
+    rows = []
+    for name, tally in tallies.items():
+        rows.append(Due(name, tally.total(), tally[METRICS_ONLY], dict(sorted(tally.items()))))
+    return rows
 
 
 Address = tuple[str, float | None, float | None, str, str, int]
@@ -161,13 +165,13 @@ def _older(session: Session) -> dict[Address, list[Record]]:
 
 def _reason(cell: Cell, older: Sequence[Record], salt: str) -> str:
     """Returns why a cell has to run: what separates it from the record that is nearest to it."""
-    same = [record for record in older if record.key == cell.key]
-    if same:
-        return f"to be tried again: {same[0].status}" if same[0].status is Status.INFRA_ERROR else MERGED
+    for record in older:
+        if record.key == cell.key:
+            return f"to be tried again: {record.status}" if record.status is Status.INFRA_ERROR else MERGED
     if not older:
         return NEW
-    wanted = {"components": cell.recipes.content(), "salt_digest": salt}
-    differences = [(changes([(record, record.model_copy(update=wanted))]), record.status) for record in older]
+    planned = {"components": cell.recipes.content(), "salt_digest": salt}
+    differences = [(changes([(record, record.model_copy(update=planned))]), record.status) for record in older]
     nearest, status = min(differences, key=_count_changes)
     if status is Status.OK and all(change.field.startswith("measure.") for change in nearest):
         return METRICS_ONLY

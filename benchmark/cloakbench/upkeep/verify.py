@@ -6,7 +6,7 @@ import datetime
 import json
 import random
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,7 +97,7 @@ def verify(
         suite=loaded.facts.suite.name,
         records=len(loaded.records),
         images=checked.images,
-        signed=sum(signing.digest(record) in loaded.signed for record in loaded.records) if loaded.signed else 0,
+        signed=_count_signed(loaded),
         problems=problems,
         merged=_count_merged(path, loaded.records),
         recomputed=again.values,
@@ -106,10 +106,14 @@ def verify(
 
 
 def _find_damage(path: Path, loaded: reading.Loaded) -> list[str]:
-    """Returns what no record is charged with: damaged files, links, and cells that have two results."""
+    """Returns the problems that belong to no record: damaged files, links, and cells that have two results."""
     damaged = [f"{line.path}: {line.reason}" for line in loaded.damaged]
     links = [f"{link}: expected a file, got a symbolic link" for link in find_links(path)]
     return [*damaged, *links, *loaded.conflicts]
+
+
+def _count_signed(loaded: reading.Loaded) -> int:
+    return sum(signing.digest(record) in loaded.signed for record in loaded.records) if loaded.signed else 0
 
 
 def _count_merged(path: Path, records: Sequence[Record]) -> int:
@@ -123,8 +127,13 @@ def _check_all(loaded: reading.Loaded, store: Store) -> Checked:
     for record in loaded.records:
         count, sentences = _check(record, store, loaded.facts.suite)
         images += count
-        problems += [f"{record.key[:16]} ({_describe(record)}): {sentence}" for sentence in sentences]
+        problems += _named(record, sentences)
     return Checked(images, problems)
+
+
+def _named(record: Record, sentences: Iterable[str]) -> list[str]:
+    """Returns the sentences with the record that they are about before them."""
+    return [f"{record.key[:16]} ({_describe(record)}): {sentence}" for sentence in sentences]
 
 
 def _recompute(loaded: reading.Loaded, store: Store, seed: int | None) -> Recomputed:
@@ -140,7 +149,7 @@ def _recompute(loaded: reading.Loaded, store: Store, seed: int | None) -> Recomp
         except MALFORMED as error:
             done = Recomputed(0, [f"expected values that can be computed again, got {type(error).__name__}: {error}"])
         values += done.values
-        problems += [f"{record.key[:16]} ({_describe(record)}): {sentence}" for sentence in done.problems]
+        problems += _named(record, done.problems)
     return Recomputed(values, problems)
 
 
@@ -215,8 +224,9 @@ def claims(record: Record, recipes: Recipes) -> list[str]:
         stage = generate.name if isinstance(generate, EditRecipe) else generate.stage
         derived = seeds.derive(PUBLIC_SALT, record.suite, record.artist, record.seed, stage)
         pairs.append(("seed of its suite, artist and index", generate.seed, derived))
-    wrong = [pair for pair in pairs if pair[1] != pair[2]]
-    return [f"expected the {field} {derived!r}, got {stated!r}" for field, stated, derived in wrong]
+    return [
+        f"expected the {field} {derived!r}, got {stated!r}" for field, stated, derived in pairs if stated != derived
+    ]
 
 
 def measures(record: Record, recipes: Recipes, suite: Suite) -> list[str]:
@@ -238,11 +248,11 @@ def measures(record: Record, recipes: Recipes, suite: Suite) -> list[str]:
 
 
 def _counted(rows: dict[str, list[float]], count: int) -> list[str]:
-    return [
-        f"expected {count} values of the metric {name!r}, got {len(values)}"
-        for name, values in sorted(rows.items())
-        if len(values) != count
-    ]
+    wrong = []
+    for name, values in sorted(rows.items()):
+        if len(values) != count:
+            wrong.append(f"expected {count} values of the metric {name!r}, got {len(values)}")
+    return wrong
 
 
 def kept(record: Record, stages: Mapping[str, str], store: Store) -> tuple[int, list[str]]:

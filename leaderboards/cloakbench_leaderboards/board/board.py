@@ -203,9 +203,8 @@ def _interval(estimate: Estimate) -> str:
 
 def _protection(evidence: Evidence, entry: BoardEntry, entry_flags: Flags) -> ProtectionView:
     facts, own_flags, paper = entry.facts, entry_flags[entry.name], text.link(entry.facts.paper)
-    pairs = []
-    for key, words in own_flags:
-        pairs.append(Pair(words, flags.MEANINGS[key]))
+    pairs = [Pair(words, flags.MEANINGS[key]) for key, words in own_flags]
+    is_superseded = flags.SUPERSEDED in dict(own_flags)
     return ProtectionView(
         label=entry.label,
         title=text.plain(facts.title, 120),
@@ -221,7 +220,7 @@ def _protection(evidence: Evidence, entry: BoardEntry, entry_flags: Flags) -> Pr
         trust=evidence.trust[entry.name].label,
         evidence=text.plain(evidence.trust[entry.name].words, 200),
         family=text.name(flags.family(entry.name)),
-        is_superseded=any(key == flags.SUPERSEDED for key, _ in own_flags),
+        is_superseded=is_superseded,
         flags=tuple(pairs),
     )
 
@@ -290,10 +289,12 @@ def _counts(evidence: Evidence) -> tuple[Pair, ...]:
     statuses = Counter(str(record.status) for record in evidence.records)
     left_out = text.counts(evidence.left_out, "; ")
     signals = evidence.scores.signals
+    missing = sum(gap.cells for gap in evidence.gaps)
+    without_signal = sum(bool(signal.reason) for signal in signals)
     return (
         Pair("Cells", f"{len(evidence.records)}: {text.counts(statuses)}"),
         Pair("Records left out", left_out or "none"),
         Pair("Damaged files", str(len(evidence.damaged))),
-        Pair("Missing or failed", f"{sum(gap.cells for gap in evidence.gaps)} cells"),
-        Pair("Without signal", f"{sum(bool(signal.reason) for signal in signals)} of {len(signals)}"),
+        Pair("Missing or failed", f"{missing} cells"),
+        Pair("Without signal", f"{without_signal} of {len(signals)}"),
     )

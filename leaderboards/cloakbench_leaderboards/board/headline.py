@@ -93,8 +93,9 @@ def _standing(evidence: Evidence, entry: BoardEntry) -> tuple[TableCell, TableCe
 def _numbers(evidence: Evidence, entry: BoardEntry, ends: AxisEnds) -> list[TableCell]:
     keys = list(evidence.standings.columns)
     if entry.facts.role == "floor":
-        full = with_bar(fixed_cell(1.0), ends)
-        return [TableCell(text.NONE) if key in (RETENTION, AREA) else full for key in keys]
+        of_floor = dict.fromkeys(keys, with_bar(fixed_cell(1.0), ends))
+        of_floor |= dict.fromkeys({RETENTION, AREA} & set(keys), TableCell(text.NONE))
+        return list(of_floor.values())
     if entry.facts.role not in FIXED:
         cells = []
         for key in keys:

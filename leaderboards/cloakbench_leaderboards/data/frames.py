@@ -43,10 +43,14 @@ class CellStatus(StrEnum):
 
 def cell_status(record: Record) -> CellStatus:
     """Returns how a cell ended; memory that an attack lacked does not count against the submission."""
-    is_protected = "protect" in record.digests or "protect" not in record.components
-    if record.status is Status.OOM and is_protected:
+    if record.status is Status.OOM and ("protect" in record.digests or _needs_no_protection(record)):
         return CellStatus.ATTACK_OOM
     return CellStatus(str(record.status))
+
+
+def _needs_no_protection(record: Record) -> bool:
+    recipes = record.recipes
+    return recipes is not None and recipes.protect is None
 
 
 def places(records: Sequence[Record]) -> pd.DataFrame:

@@ -126,6 +126,7 @@ def _track(track: Track) -> TrackView:
     newest = track.points[-1]
     points = []
     for point in reversed(track.points):
+        attacks = {value.attack for value in point.values}
         points.append(
             HistoryPointView(
                 day=point.measured[:10],
@@ -133,7 +134,7 @@ def _track(track: Track) -> TrackView:
                 package=point.package,
                 cells=point.cells,
                 artists=max(value.artists for value in point.values),
-                attacks=len({value.attack for value in point.values}),
+                attacks=len(attacks),
             )
         )
     return TrackView(

@@ -44,23 +44,25 @@ def pages(lookup: Lookup, noise: tuple[Pair, ...]) -> Iterator[Page]:
 
 def _protocol(lookup: Lookup) -> Section:
     suite = lookup.evidence.suite
-    salts = sorted({record.salt_digest for record in lookup.evidence.records})
+    digests = sorted({record.salt_digest for record in lookup.evidence.records})
+    salts = ", ".join([text.plain(digest, 64) for digest in digests])
+    artists = text.listed(list(map(text.name, lookup.evidence.artists)), 40)
     pairs = [
         Pair("Suite", f"{suite.name}, version {suite.version}: {text.plain(suite.description, 1000)}"),
-        Pair("Artists", text.listed([text.name(artist) for artist in lookup.evidence.artists], 40)),
-        Pair("Images", f"{suite.images_per_artist} of each artist are protected, all that the mimic ever sees"),
+        Pair("Artists", artists),
+        Pair("Images", f"{suite.images_per_artist} per artist are protected; the mimic gets no others"),
         Pair("Budget", f"L∞ of {suite.budget_255}/255 at strength 1, checked on the saved 8-bit PNG"),
         Pair("Strengths", text.numbers(sorted(suite.strengths))),
-        Pair("Surrogate", f"{text.name(suite.surrogate)}: the model that a protection may look into"),
+        Pair("Surrogate", f"{text.name(suite.surrogate)}: the model whose gradients a protection may use"),
         Pair("Seeds", f"{suite.seeds.protected} for each protection, {suite.seeds.controls} for the controls"),
         Pair("Captions", f"{text.plain(suite.caption)}, token {text.name(suite.token)}"),
         Pair("Prompts", text.plain("; ".join(suite.sampling.prompts), 1000)),
         Pair(
             "Sampling",
-            f"{suite.sampling.per_prompt} images a prompt, {suite.sampling.scheduler}, {suite.sampling.steps} steps, "
+            f"{suite.sampling.per_prompt} images per prompt, {suite.sampling.scheduler}, {suite.sampling.steps} steps, "
             f"guidance {suite.sampling.guidance:g}, {suite.dtype}",
         ),
-        Pair("Salt", f"SHA-256 {', '.join(text.plain(salt, 64) for salt in salts)}"),
+        Pair("Salt", f"SHA-256 {salts}"),
     ]
     sentences = (
         "One cell is one protection at one strength, for one artist, one attack and one seed. The images are "

@@ -257,11 +257,11 @@ def _calibrations(lookup: Lookup, entry: BoardEntry) -> Iterator[Pair]:
         shown = []
         for strength, quality in tries.get(target, []):
             shown.append(f"{strength:g}: {_tried(quality, calibrated)}")
-        tried = f" {len(shown)} strengths tried: {'; '.join(shown)}." if shown else ""
+        count_words = f" {len(shown)} strengths tried: {'; '.join(shown)}." if shown else ""
         if calibrated.strength:
-            words = f"Strength {calibrated.strength:.3g} was chosen so that changes stay under the limits.{tried}"
+            words = f"Strength {calibrated.strength:.3g} was chosen so that changes stay under the limits.{count_words}"
         else:
-            words = f"No strength stays under the limits.{tried}"
+            words = f"No strength stays under the limits.{count_words}"
         yield Pair(f"Limits {limits}", words)
 
 

@@ -81,10 +81,12 @@ def _row(stage: str, costs: list[StageCost]) -> Row:
     for cost in costs:
         if cost.energy_j is not None:
             energy.append(cost.energy_j)
+    device = [cost.device_s for cost in costs]
+    peaks = [cost.peak_bytes for cost in costs]
     numbers = [
         median(wall),
-        median(cost.device_s for cost in costs),
-        max(cost.peak_bytes for cost in costs) / GIGABYTE,
+        median(device),
+        max(peaks) / GIGABYTE,
         sum(wall) / 3600,
         median(energy) if energy else math.nan,
     ]

@@ -151,16 +151,14 @@ def share(strips: int, artists: int) -> int:
 
 
 def stage_address(record: Record, stage: str) -> tuple[str, str] | None:
-    """Returns key and environment of a stage; None where the recipe has no such stage, or no key of it."""
-    keys: dict[object, object] = {}
-    for recipe in record.components.values():
-        parents = recipe.get("parents") if isinstance(recipe, dict) else None
-        if isinstance(parents, dict):
-            keys.update(parents)
-    name, where = keys.get(stage), record.environment.env_class
-    if not isinstance(name, str) or not _KEY.fullmatch(name) or not _ENVIRONMENT.fullmatch(where):
+    """Returns key and environment of a stage; None where no recipe continues from it or its key is malformed."""
+    recipes, where = record.recipes, record.environment.env_class
+    if recipes is None or not _ENVIRONMENT.fullmatch(where):
         return None
-    return name, where
+    key = ""
+    for recipe in recipes.stages():
+        key = recipe.parents.get(stage, key)
+    return (key, where) if _KEY.fullmatch(key) else None
 
 
 def single(path: Path, limit: int) -> bytes:

@@ -190,13 +190,14 @@ def gather(loaded: Loaded) -> Evidence:
 
 
 def _setting(facts: SuiteFacts, scores: Scores, quality: Mapping[QualityAddress, Estimate]) -> Setting:
+    directions = {metric.name: metric.higher_is_better for metric in facts.metrics}
     return Setting(
         suite=facts.suite,
         attacks=facts.ranked,
         grid=scores.grid,
         clean=scores.clean,
         quality={address: estimate.value for address, estimate in quality.items()},
-        higher_is_better={metric.name: metric.higher_is_better for metric in facts.metrics},
+        higher_is_better=directions,
     )
 
 

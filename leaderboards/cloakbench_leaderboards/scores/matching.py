@@ -103,9 +103,9 @@ def binding(
     The matched metric, first of `limits`, where it is among several, or nothing stronger was tried.
     """
     stronger = []
-    for tried, quality in tries:
-        if tried > strength:
-            stronger.append((tried, quality))
+    for tried_strength, quality in tries:
+        if tried_strength > strength:
+            stronger.append((tried_strength, quality))
     if stronger:
         _, quality = min(stronger, key=_strength)
         for name, limit in limits.items():

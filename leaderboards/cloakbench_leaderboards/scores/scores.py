@@ -124,9 +124,11 @@ def _points(paired: pd.DataFrame, signals: Sequence[Signal]) -> pd.DataFrame:
     points = points.assign(failed=groups["failed"].any(), **groups[["mimicry", "model", "role"]].first())
     points = points.reset_index().astype({"protection": str, "strength": float, "attack": str, "artist": str})
     rows = [(s.artist, s.mimicry, s.model, s.denominator, s.has_signal, s.reason) for s in signals]
-    known = pd.DataFrame(rows, columns=["artist", "mimicry", "model", "denominator", "has_signal", "blocked"])
-    known = known.astype({"artist": str, "mimicry": str, "model": str, "denominator": float})
-    points = points.astype({"mimicry": str, "model": str}).merge(known, on=["artist", "mimicry", "model"], how="left")
+    by_signal = pd.DataFrame(rows, columns=["artist", "mimicry", "model", "denominator", "has_signal", "blocked"])
+    by_signal = by_signal.astype({"artist": str, "mimicry": str, "model": str, "denominator": float})
+    points = points.astype({"mimicry": str, "model": str}).merge(
+        by_signal, on=["artist", "mimicry", "model"], how="left"
+    )
     no_signal = points["has_signal"] != True  # noqa: E712 - NaN where the suite does not have the artist
     for name in ("p", "effect", *HALVES):
         points[name] = (points[name] / points["denominator"]).mask(no_signal)

@@ -81,7 +81,10 @@ def _order(key: tuple[Component, str]) -> tuple[int, str]:
 
 
 def _different(old: Record, new: Record) -> Iterator[tuple[Component, str, str, str]]:
-    """Yields component, field, value before and value after of everything that differs."""
+    """Yields component, field, value before and value after of everything that differs.
+
+    The recorded JSON is read as it is: records of other versions of the harness may have other fields.
+    """
     for stage in sorted({*old.components, *new.components}):
         for path, before, after in _leaves(old.components.get(stage), new.components.get(stage), (stage,)):
             yield _component(path, before, after), ".".join(path), _text(before), _text(after)

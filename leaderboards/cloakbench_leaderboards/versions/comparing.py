@@ -214,6 +214,7 @@ def _cell_notes(before: Side, after: Side, shared: Pairs) -> Iterator[str]:
         if lacking:
             counts = ", ".join(f"{name} {count}" for name, count in sorted(lacking.items()))
             yield f"cells without a partner {partner}: {counts}"
-    unscored = {cell.attack for cell in shared} - {attack.name for attack in after.facts.ranked}
+    unscored = {cell.attack for cell in shared}
+    unscored.difference_update(attack.name for attack in after.facts.ranked)
     if unscored:
         yield f"not compared, because no score is made of it: {text.listed(sorted(unscored))}"

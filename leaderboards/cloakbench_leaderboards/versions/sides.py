@@ -129,7 +129,10 @@ def _matches(recipes: dict[tuple[str, str, str], str], expected: dict[tuple[str,
 
 
 def _attack(record: Record) -> dict[tuple[str, str, str], str]:
-    """Returns what the mimic's stages do, for any protection and any seed."""
+    """Returns what the mimic's stages do, for any protection and any seed.
+
+    The recorded JSON is read as it is: records of other versions of the harness may have other fields.
+    """
     attack = record.attack
     names = {"countermeasure": attack.countermeasure or "", "personalise": attack.mimicry, "generate": attack.mimicry}
     recipes = {}

@@ -23,8 +23,8 @@ def surrogate() -> Surrogate:
 @pytest.fixture(scope="module")
 def crops() -> torch.Tensor:
     """A piece of one picture of each of two development artists."""
-    found = (next(iter(image_files.read_folder(SHIPPED / name / "images").values())) for name in ("swirl", "stencil"))
-    return images.to_tensor(found)[:, :, 32:96, 32:96]
+    firsts = (next(iter(image_files.read_folder(SHIPPED / name / "images").values())) for name in ("swirl", "stencil"))
+    return images.to_tensor(firsts)[:, :, 32:96, 32:96]
 
 
 def ask(surrogate: Surrogate, strength: float = 0.5, seed: int = 5) -> Request:
@@ -89,9 +89,9 @@ def test_is_reproduced_better_than_photoguard_at_most_of_its_effect(
     clean, _ = seen(crops, surrogate)
     plain, plain_error = seen(PhotoGuard(steps=50).protect(crops, ask(surrogate)), surrogate)
     adaptive = AdaptivePhotoGuard(steps=50, orthogonal=orthogonal).protect(crops, ask(surrogate))
-    found, error = seen(adaptive, surrogate)
+    distance, error = seen(adaptive, surrogate)
     assert bool((error < 0.9 * plain_error).all())
-    assert bool((clean - found > 0.75 * (clean - plain)).all())
+    assert bool((clean - distance > 0.75 * (clean - plain)).all())
 
 
 def test_adaptive_glaze_is_reproduced_better_than_glaze(surrogate: Surrogate, crops: torch.Tensor) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cloakbench import Protection, Request, Surrogate
 from cloakbench.parameters import optional, whole
-from cloakbench.pgd import DescentSchedule, by_autograd, descend, in_chunks
+from cloakbench.pgd import DescentSchedule, descend_in_chunks
 from cloakbench.streams import Generators
 from cloakbench.whitebox import contexts, diffusion_loss, sampled, settings
 
@@ -43,12 +43,11 @@ class AdvDM(Protection):
         """Returns the images plus the perturbation after the last step, in whole 8-bit levels within the budget."""
         context = contexts(request.surrogate, [f"a {request.class_word}"])
 
-        def move(part: Tensor, generators: Generators) -> Tensor:
-            step = by_autograd(objective(request.surrogate, context, generators))
-            return descend(part, request.epsilon, step, self.schedule, generators)
+        def of_chunk(_part: Tensor, generators: Generators) -> Callable[[Tensor], Tensor]:
+            return objective(request.surrogate, context, generators)
 
         chunk = settings(request.surrogate, self.defaults, self.parameters)["chunk"]
-        return in_chunks(images, chunk, request.generator, move)
+        return descend_in_chunks(images, request, self.schedule, chunk, of_chunk)
 
 
 def objective(surrogate: Surrogate, context: Tensor, generators: Generators) -> Callable[[Tensor], Tensor]:

@@ -23,8 +23,8 @@ def test_is_the_negative_loss_of_sampled_scaled_latents(toy, three_images):
         latent = (mean + 0.1 * torch.randn(mean[0].shape, generator=generator)) * 0.5
         time = torch.randint(0, 1000, (1,), generator=generator)
         noise = torch.randn(mean[0].shape, generator=generator)
-        kept = surrogate.scheduler.alphas_cumprod[time]
-        noisy = kept.sqrt() * latent + (1 - kept).sqrt() * noise
+        alpha_bar = surrogate.scheduler.alphas_cumprod[time]
+        noisy = alpha_bar.sqrt() * latent + (1 - alpha_bar).sqrt() * noise
         predicted = surrogate.unet.mix(noisy) + len("a painting") / 100
         expected.append(-(predicted - noise).square().mean())
     assert torch.allclose(same_draws(surrogate)(three_images), torch.stack(expected), atol=1e-6)

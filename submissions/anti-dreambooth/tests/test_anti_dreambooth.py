@@ -18,24 +18,24 @@ def learner_of(surrogate, rate=1e-2):
 
 def loss_of(learner, images, seed):
     latents = whitebox.latent_means(learner.parts, images) * whitebox.scale(learner.parts)
-    found = [
+    pictures = [
         whitebox.diffusion_loss(learner.parts, latents, learner.context, torch.Generator().manual_seed(seed + n))
         for n in range(50)
     ]
-    return float(torch.stack(found).mean())
+    return float(torch.stack(pictures).mean())
 
 
 def watched(monkeypatch):
     """Every training as (whose denoiser, images, steps), in order."""
-    seen = []
+    calls = []
     train = Learner.train
 
     def watch(learner, images, steps, generator):
-        seen.append((learner.parts.unet, images.clone(), steps))
+        calls.append((learner.parts.unet, images.clone(), steps))
         train(learner, images, steps, generator)
 
     monkeypatch.setattr(Learner, "train", watch)
-    return seen
+    return calls
 
 
 def test_a_learner_learns_and_leaves_the_surrogate_as_it_was(toy, three_images):
@@ -73,28 +73,28 @@ def test_ascent_raises_the_loss_at_its_own_draws_and_chunks_change_nothing(toy, 
 
 
 def test_fsmg_learns_the_clean_images_once(toy, three_images, ask, monkeypatch):
-    seen = watched(monkeypatch)
+    calls = watched(monkeypatch)
     AntiDreamBooth(method="fsmg", steps=3, surrogate_steps=5).protect(three_images, ask(toy()))
-    [(_, images, steps)] = seen
+    [(_, images, steps)] = calls
     assert steps == 5
     assert torch.equal(images, three_images)
 
 
 def test_aspl_learns_in_turns(toy, three_images, ask, monkeypatch):
-    surrogate, seen = toy(), watched(monkeypatch)
+    surrogate, calls = toy(), watched(monkeypatch)
     AntiDreamBooth(steps=2 * ASCENT + 1).protect(three_images, ask(surrogate))
-    assert [steps for _, _, steps in seen] == [TRAINING] * 5
-    clean = [torch.equal(images, three_images) for _, images, _ in seen]
+    assert [steps for _, _, steps in calls] == [TRAINING] * 5
+    clean = [torch.equal(images, three_images) for _, images, _ in calls]
     assert clean == [True, False, True, False, True]  # copy, theta, copy, theta, copy
-    copies, theta = [seen[n][0] for n in (0, 2, 4)], seen[1][0]
-    assert seen[3][0] is theta
+    copies, theta = [calls[n][0] for n in (0, 2, 4)], calls[1][0]
+    assert calls[3][0] is theta
     assert len({id(unet) for unet in [*copies, theta, surrogate.unet]}) == 5
 
 
 def test_aspl_ascends_against_the_copy_that_has_learned(toy, three_images, ask, monkeypatch):
-    surrogate, seen = toy(), watched(monkeypatch)
+    surrogate, calls = toy(), watched(monkeypatch)
     AntiDreamBooth(steps=ASCENT, chunk=3).protect(three_images, ask(surrogate))
-    [(copy, _, _)] = seen
+    [(copy, _, _)] = calls
     followed = [count for count, gradients in copy.calls if gradients and count == 3]
     assert len(followed) == ASCENT
     assert surrogate.unet.calls == []
@@ -110,11 +110,11 @@ def test_asks_with_what_the_images_are_and_never_with_their_captions(toy, three_
     ("width", "given", "expected"), [(768, None, 5e-7), (1024, None, 5e-7), (128, None, 3e-4), (768, 1e-5, 1e-5)]
 )
 def test_the_learning_rate_is_that_of_the_surrogates_family(
-    toy, three_images, ask, monkeypatch, width, given, expected
+    toy, three_images, ask, monkeypatch, width, learning_rate, expected
 ):
     rates = []
     monkeypatch.setattr(Learner, "train", lambda learner, *_: rates.append(learner.learning_rate))
     surrogate = toy()
     surrogate.unet.config = SimpleNamespace(cross_attention_dim=width)
-    AntiDreamBooth(learning_rate=given, steps=1).protect(three_images, ask(surrogate))
+    AntiDreamBooth(learning_rate=learning_rate, steps=1).protect(three_images, ask(surrogate))
     assert rates == [expected]

@@ -18,8 +18,10 @@ def cluster(points: Tensor, count: int, generator: torch.Generator) -> tuple[Ten
     centroids = _seeds(points, count, generator)
     groups = torch.cdist(points, centroids).argmin(1)
     for _ in range(ROUNDS):
-        filled = [points[groups == k].mean(0) if bool((groups == k).any()) else centroids[k] for k in range(count)]
-        centroids = torch.stack(filled)
+        means = centroids.clone()
+        for k in groups.unique().tolist():
+            means[k] = points[groups == k].mean(0)
+        centroids = means
         before, groups = groups, torch.cdist(points, centroids).argmin(1)
         if torch.equal(before, groups):
             break

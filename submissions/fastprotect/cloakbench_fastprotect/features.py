@@ -19,14 +19,14 @@ def encode(surrogate: Surrogate, images: Tensor) -> tuple[Tensor, list[Tensor]]:
 
     Images are `[B, 3, H, W]` in [0, 1]; all is float32, unscaled, with gradients where the images ask for them.
     """
-    kept: list[Tensor] = []
+    outputs: list[Tensor] = []
     encoder = surrogate.vae.encoder
     hooks = [
-        block.register_forward_hook(lambda _module, _inputs, output: kept.append(output.float()))
+        block.register_forward_hook(lambda _module, _inputs, output: outputs.append(output.float()))
         for block in [*encoder.down_blocks[1:], encoder.mid_block]
     ]
     try:
-        return latent_means(surrogate, images), kept
+        return latent_means(surrogate, images), outputs
     finally:
         for hook in hooks:
             hook.remove()

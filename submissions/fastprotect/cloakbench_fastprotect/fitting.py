@@ -113,12 +113,12 @@ class Goal:
     def loss(self, images: Tensor) -> Tensor:
         """Returns `||z - z_y||^2 + (lambda / L) sum_l ||F_l - F_l,y||^2` of each image, `[B]`."""
         latent, features = encode(self.surrogate, images)
-        parts = [_squared(actual, wanted) for actual, wanted in zip(features, self.features, strict=True)]
+        parts = [_squared(actual, target) for actual, target in zip(features, self.features, strict=True)]
         return _squared(latent, self.latent) + self.layers * torch.stack(parts).mean(0)
 
 
-def _squared(actual: Tensor, wanted: Tensor) -> Tensor:
-    return (actual - wanted).square().flatten(1).sum(1)
+def _squared(actual: Tensor, target: Tensor) -> Tensor:
+    return (actual - target).square().flatten(1).sum(1)
 
 
 def _descend(

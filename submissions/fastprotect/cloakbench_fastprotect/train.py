@@ -108,8 +108,8 @@ class LossPrinter:
         if step % self.every and step != self.steps - 1:
             return
         done = step - self._since[1]
-        left = (now - self._since[2]) / done * (self.steps - 1 - step) if done else 0.0
-        remaining = f", {left / 60:.0f} min left for this target" if done else ""
+        seconds_left = (now - self._since[2]) / done * (self.steps - 1 - step) if done else 0.0
+        remaining = f", {seconds_left / 60:.0f} min left for this target" if done else ""
         print(f"{name} step {step}: loss {value:.0f}{remaining}", flush=True)  # noqa: T201
 
 

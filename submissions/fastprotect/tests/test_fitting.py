@@ -33,11 +33,13 @@ def images() -> Tensor:
 
 def test_fitting_lowers_the_loss_and_repeats(surrogate: Surrogate, images: Tensor, tmp_path: Path) -> None:
     recipe = FittingRecipe(steps=8, batch=4, rate=0.2, members=2)
-    told: dict[str, list[float]] = {}
+    losses_by_target: dict[str, list[float]] = {}
 
     def run() -> Perturbations:
         generator = torch.Generator().manual_seed(0)
-        return fit(images, surrogate, generator, recipe, lambda name, _step, v: told.setdefault(name, []).append(v))
+        return fit(
+            images, surrogate, generator, recipe, lambda name, _step, v: losses_by_target.setdefault(name, []).append(v)
+        )
 
     first, again = run(), run()
     assert torch.equal(first.mixture, again.mixture)
@@ -48,7 +50,7 @@ def test_fitting_lowers_the_loss_and_repeats(surrogate: Surrogate, images: Tenso
         assert float(goal.loss(moved.clamp(0, 1)).mean()) < 0.95 * float(goal.loss(images).mean())
     assert float(first.common.abs().max()) <= 0.5
     assert float(first.mixture.abs().max()) <= 0.5
-    assert [len(values) for values in told.values()] == [16, 16, 16]
+    assert [len(values) for values in losses_by_target.values()] == [16, 16, 16]
     first.save(tmp_path / "weights" / "x.safetensors")
     assert (tmp_path / "weights" / "x.safetensors").is_file()
 
@@ -72,9 +74,9 @@ def test_an_interrupted_training_goes_on_and_ends_as_one_without_a_break(
         return fit(images, surrogate, torch.Generator().manual_seed(0), chosen, report, file)
 
     whole = run(None, None)
-    for place in (("low", 3), ("mid", 0), ("high", 4)):
+    for layer in (("low", 3), ("mid", 0), ("high", 4)):
         with pytest.raises(Stopped):
-            run(place, state)
+            run(layer, state)
     with pytest.raises(UserError, match="expected a training with"):
         run(None, state, replace(recipe, rate=0.1))
     resumed = run(None, state)
@@ -133,9 +135,9 @@ def test_a_lookup_takes_the_nearest_group_and_target() -> None:
     groups = trained.groups(torch.stack([torch.full((4, 8, 8), 0.4), torch.full((4, 8, 8), 0.9)]))
     targets = trained.nearest_targets(torch.tensor([2.9, 0.0]))
     assert (groups.tolist(), targets.tolist()) == ([0, 1], [1, 0])
-    found = trained.chosen(targets, groups, (8, 6))
-    assert torch.allclose(found[0], torch.full((3, 8, 6), 0.2))
-    assert torch.allclose(found[1], torch.full((3, 8, 6), 0.1))
+    choice = trained.chosen(targets, groups, (8, 6))
+    assert torch.allclose(choice[0], torch.full((3, 8, 6), 0.2))
+    assert torch.allclose(choice[1], torch.full((3, 8, 6), 0.1))
 
 
 def test_targets_repeat_as_often_as_they_say() -> None:
@@ -146,12 +148,14 @@ def test_targets_repeat_as_often_as_they_say() -> None:
 
 
 def test_the_command_trains_on_training_styles_or_a_folder(tmp_path: Path, monkeypatch, capsys) -> None:
-    asked = []
-    monkeypatch.setattr(train.styles, "paint", lambda style, *_rest: asked.append(style) or painted(len(asked)))
+    drawn_styles = []
+    monkeypatch.setattr(
+        train.styles, "paint", lambda style, *_rest: drawn_styles.append(style) or painted(len(drawn_styles))
+    )
     monkeypatch.setattr(train, "PER_PAIR", 1)
     out = tmp_path / "mini-a.safetensors"
     assert train.main(["--model", "mini-a", "--out", str(out), "--steps", "1", "--batch", "2"]) == 0
-    assert set(asked) == set(train.styles.names("training"))
+    assert set(drawn_styles) == set(train.styles.names("training"))
     assert "low step 0: loss" in capsys.readouterr().out
     monkeypatch.setattr(perturbations, "FOLDER", tmp_path)
     assert perturbations.load("mini-a").entropies.shape == (3,)

@@ -37,8 +37,8 @@ def restyle(images: Tensor, prompt: str, noise: Tensor, surrogate: Surrogate) ->
     latents = scheduler.add_noise(latents, noise, start)
     context = whitebox.contexts(surrogate, ["", prompt]).repeat_interleave(len(images), dim=0)
     for time in scheduler.timesteps[begin:]:
-        given = scheduler.scale_model_input(latents, time).repeat(2, 1, 1, 1)
+        inputs = scheduler.scale_model_input(latents, time).repeat(2, 1, 1, 1)
         with whitebox.autocast(surrogate.device, surrogate.dtype):
-            without, towards = surrogate.unet(given, time, encoder_hidden_states=context).sample.float().chunk(2)
+            without, towards = surrogate.unet(inputs, time, encoder_hidden_states=context).sample.float().chunk(2)
         latents = scheduler.step(without + GUIDANCE * (towards - without), time, latents).prev_sample
     return whitebox.decode(surrogate, latents / whitebox.scale(surrogate)).clamp(0, 1)

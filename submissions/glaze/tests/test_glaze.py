@@ -23,8 +23,8 @@ def surrogate() -> Surrogate:
 @pytest.fixture(scope="module")
 def pictures() -> torch.Tensor:
     """One picture of each of two development artists."""
-    found = (next(iter(image_files.read_folder(SHIPPED / name / "images").values())) for name in ("swirl", "stencil"))
-    return images.to_tensor(found)
+    firsts = (next(iter(image_files.read_folder(SHIPPED / name / "images").values())) for name in ("swirl", "stencil"))
+    return images.to_tensor(firsts)
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +58,14 @@ def test_the_hinge_holds_the_perceptual_distance_and_strength_loosens_it(
     surrogate: Surrogate, crops: torch.Tensor
 ) -> None:
     glaze = Glaze(steps=30, rate=0.02, style="engraving")
-    found = []
+    losses = []
     for strength in (0.1, 0.25, 0.5):
         with torch.no_grad():
             distance = surrogate.perceptual(crops, glaze.protect(crops, ask(surrogate, strength)))
         assert bool((distance < 0.2 * strength + 0.015).all())
-        found.append(float(distance.mean()))
-    assert found == sorted(found)
-    assert found[2] > 2 * found[0]
+        losses.append(float(distance.mean()))
+    assert losses == sorted(losses)
+    assert losses[2] > 2 * losses[0]
 
 
 def test_keeps_the_contract_of_a_perceptual_budget(

@@ -61,12 +61,12 @@ class Collection:
     def adding(self, pairs: Iterable[tuple[Pixels, Pixels]], strength: float) -> Collection:
         """Writes (original, protected) pairs of one size each into the folder and returns the collection with them."""
         at = spelled(strength)
-        held = dict(self.protected.get(at, {}))
+        of_original = dict(self.protected.get(at, {}))
         for original, protected in pairs:
             key = digest(_padded(original))
             write_whole(self.folder / at / f"{key}.png", encode(protected))
-            held[key] = digest(protected)
-        grown = Collection(self.folder, {**self.protected, at: held})
+            of_original[key] = digest(protected)
+        grown = Collection(self.folder, {**self.protected, at: of_original})
         write_whole(self.folder / MANIFEST, to_json(grown.protected))
         return grown
 

@@ -48,13 +48,13 @@ def picture(seed: int, height: int, width: int) -> images.Pixels:
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
-    made = Shelf(tmp_path / "before", tmp_path / "after", tmp_path / "sets")
-    for folder, seed in ((made.originals, 0), (made.protected, 10)):
+    shelf = Shelf(tmp_path / "before", tmp_path / "after", tmp_path / "sets")
+    for folder, seed in ((shelf.originals, 0), (shelf.protected, 10)):
         folder.mkdir()
         for n, (height, width) in enumerate([(16, 24), (19, 30)]):
             (folder / f"{n}.png").write_bytes(images.encode(picture(seed + n, height, width)))
-    monkeypatch.setenv("CLOAKBENCH_IMAGES", str(made.root))
-    return made
+    monkeypatch.setenv("CLOAKBENCH_IMAGES", str(shelf.root))
+    return shelf
 
 
 def run(entry: Images, originals: list[images.Pixels], strength: float = 0.5) -> tuple[images.Pixels, ...]:
@@ -75,8 +75,8 @@ def test_what_was_added_comes_out_pixel_by_pixel_at_any_size(shelf: Shelf, capsy
     loaded = submissions.load(f"images[folder={shelf.spelling}]")
     assert loaded.facts().budget == "ready-made"
     before, after = zip(*reversed(shelf.pairs()), strict=True)
-    for found, expected in zip(run(loaded.instance, list(before)), after, strict=True):
-        assert np.array_equal(found, expected)
+    for returned, expected in zip(run(loaded.instance, list(before)), after, strict=True):
+        assert np.array_equal(returned, expected)
 
 
 def test_strengths_lie_side_by_side(shelf: Shelf) -> None:
@@ -171,17 +171,16 @@ def test_adding_refuses_what_does_not_pair(shelf: Shelf, capsys) -> None:
 def test_exported_originals_are_those_of_the_harness(tmp_path: Path) -> None:
     assert main(["export", "mini-quick", str(tmp_path / "out")]) == 0
     suite = suites.load("mini-quick")
-    expected = {
-        f"{artist.name}-{n:02d}.png": digest
-        for artist in artists.load(suite, None, 128)
-        for n, digest in enumerate(artist.image_digests)
-    }
+    expected = {}
+    for artist in artists.load(suite, None, 128):
+        for n, digest in enumerate(artist.image_digests):
+            expected[f"{artist.name}-{n:02d}.png"] = digest
     assert {name: images.digest(p) for name, p in image_files.read_folder(tmp_path / "out").items()} == expected
 
 
 def test_a_run_of_everything_installed_leaves_it_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Listing((submissions.find("images"), submissions.find("identity")))
-    monkeypatch.setattr(submissions, "discover", lambda: found)
+    listing = Listing((submissions.find("images"), submissions.find("identity")))
+    monkeypatch.setattr(submissions, "discover", lambda: listing)
     assert "images" not in [entry.facts.name for entry in session.entries([], tmp_path, 1)]
     with pytest.raises(UserError, match=r"missing a required .*argument: 'folder'"):
         session.entries(["images"], tmp_path, 1)

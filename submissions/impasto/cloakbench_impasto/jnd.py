@@ -62,8 +62,8 @@ def contrast_sensitivity(grey: Tensor) -> Tensor:
     passed = 2.6 * (0.0192 + 0.114 * frequency) * torch.exp(-((0.114 * frequency) ** 1.1))
     passed = torch.where(frequency < 7.8909, 0.981, passed)
     lightness = (0.02874 * grey.clamp(min=0)) ** (2.2 / 3)
-    seen: Tensor = torch.fft.ifft2(torch.fft.fft2(lightness) * passed).real
-    return seen
+    filtered: Tensor = torch.fft.ifft2(torch.fft.fft2(lightness) * passed).real
+    return filtered
 
 
 def deviation(grey: Tensor) -> Tensor:
@@ -100,9 +100,9 @@ def quantised(maps: Tensor) -> Tensor:
     """
     flat = maps.flatten(-2)
     low, high = flat.amin(-1, keepdim=True), flat.amax(-1, keepdim=True)
-    seen = 1 - (flat - low) / (high - low).clamp(min=1e-12)
-    quartiles = torch.quantile(seen, seen.new_tensor([0.25, 0.5, 0.75]), dim=-1)
-    bins = sum((seen < quartile[..., None]).long() for quartile in quartiles)
+    distance = 1 - (flat - low) / (high - low).clamp(min=1e-12)
+    quartiles = torch.quantile(distance, distance.new_tensor([0.25, 0.5, 0.75]), dim=-1)
+    bins = sum((distance < quartile[..., None]).long() for quartile in quartiles)
     return torch.pow(STEP, torch.as_tensor(bins).to(maps)).view_as(maps)
 
 

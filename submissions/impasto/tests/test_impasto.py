@@ -93,9 +93,9 @@ def test_difficulty_tells_where_the_change_is_felt(surrogate: Surrogate, images:
     judge = Difficulty(images, surrogate, "a painting", torch.Generator().manual_seed(0))
     changed = images.clone()
     changed[:, :, :, 32:] = 1 - changed[:, :, :, 32:]
-    found = judge.value(changed)
-    assert found.shape == (2, 1, 64, 64)
-    assert float(found[..., 48:].mean()) > float(found[..., :16].mean())
+    value = judge.value(changed)
+    assert value.shape == (2, 1, 64, 64)
+    assert float(value[..., 48:].mean()) > float(value[..., :16].mean())
     assert torch.equal(judge.value(images), torch.ones(2, 1, 64, 64))
 
 

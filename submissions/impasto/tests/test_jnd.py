@@ -23,10 +23,10 @@ def test_luminance_adaptation_of_flat_grey(grey: float, threshold: float) -> Non
 def test_background_leaves_the_pixel_out_and_counts_its_neighbours_twice() -> None:
     grey = flat(0)
     grey[0, 8, 8] = 255
-    found = jnd.luminance_adaptation(grey)[0]
+    adaptation = jnd.luminance_adaptation(grey)[0]
     for offset, weight in ((0, 0), (1, 2), (2, 1), (3, 0)):
         expected = 17 * (1 - math.sqrt(weight * 255 / 32 / 127)) + 3
-        assert float(found[8, 8 + offset]) == pytest.approx(expected, rel=1e-5)
+        assert float(adaptation[8, 8 + offset]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_contrast_masking_of_a_ramp() -> None:
@@ -80,15 +80,17 @@ def test_luma_weighs_the_channels() -> None:
 
 
 def test_refinement_moves_weight_to_maps_that_are_low_where_the_change_is() -> None:
-    found = PerceptualMap(torch.rand((1, 3, 16, 16), generator=torch.Generator().manual_seed(0)), ("la", "std"))
-    assert torch.equal(found.weights, torch.tensor([[0.5, 0.5]]))
-    found.maps = torch.stack([torch.full((16, 16), 0.6), torch.ones(16, 16)])[None]
-    assert torch.allclose(found.value(), torch.full((1, 1, 16, 16), 0.8))
-    found.refine(torch.ones(1, 3, 16, 16))
+    perceptual_map = PerceptualMap(
+        torch.rand((1, 3, 16, 16), generator=torch.Generator().manual_seed(0)), ("la", "std")
+    )
+    assert torch.equal(perceptual_map.weights, torch.tensor([[0.5, 0.5]]))
+    perceptual_map.maps = torch.stack([torch.full((16, 16), 0.6), torch.ones(16, 16)])[None]
+    assert torch.allclose(perceptual_map.value(), torch.full((1, 1, 16, 16), 0.8))
+    perceptual_map.refine(torch.ones(1, 3, 16, 16))
     first = 1 / (1 + math.exp(0.6 - 1))
-    assert torch.allclose(found.weights, torch.tensor([[first, 1 - first]]))
-    found.refine(torch.zeros(1, 3, 16, 16))
-    assert torch.allclose(found.weights, torch.tensor([[first, 1 - first]]))
+    assert torch.allclose(perceptual_map.weights, torch.tensor([[first, 1 - first]]))
+    perceptual_map.refine(torch.zeros(1, 3, 16, 16))
+    assert torch.allclose(perceptual_map.weights, torch.tensor([[first, 1 - first]]))
 
 
 def test_masked_norms() -> None:

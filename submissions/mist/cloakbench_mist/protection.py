@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cloakbench import Protection, Request, Surrogate
 from cloakbench.parameters import one_of, optional, positive, whole
-from cloakbench.pgd import DescentSchedule, by_autograd, descend, in_chunks
+from cloakbench.pgd import DescentSchedule, descend_in_chunks
 from cloakbench.streams import Generators
 from cloakbench.whitebox import contexts, diffusion_loss, latent_means, sampled, scale, settings
 from cloakbench_mist.target import pattern
@@ -63,12 +63,11 @@ class Mist(Protection):
         context = contexts(surrogate, [f"a {request.class_word}"])
         goal = target_latent(surrogate, images)
 
-        def move(part: Tensor, generators: Generators) -> Tensor:
-            step = by_autograd(objective(surrogate, context, goal, generators, mode=self.mode, rate=self.rate))
-            return descend(part, request.epsilon, step, self.schedule, generators)
+        def of_chunk(_part: Tensor, generators: Generators) -> Callable[[Tensor], Tensor]:
+            return objective(surrogate, context, goal, generators, mode=self.mode, rate=self.rate)
 
         chunk = settings(request.surrogate, self.defaults, self.parameters)["chunk"]
-        return in_chunks(images, chunk, request.generator, move)
+        return descend_in_chunks(images, request, self.schedule, chunk, of_chunk)
 
 
 def target_latent(surrogate: Surrogate, images: Tensor) -> Tensor:

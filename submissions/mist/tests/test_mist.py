@@ -29,13 +29,13 @@ def test_the_target_is_black_and_white_and_periodic():
 
 def test_the_textural_term_is_the_distance_of_a_sampled_latent_and_needs_no_denoiser(toy, three_images):
     surrogate = toy()
-    found = value(surrogate, three_images, "textural")
+    values = value(surrogate, three_images, "textural")
     assert surrogate.unet.calls == []
     goal = surrogate.vae.blocks(2 * pattern(32, 32) - 1) * 0.5
     own = streams(torch.Generator().manual_seed(5), 3)
     noise = torch.stack([torch.randn((4, 4, 4), generator=generator) for generator in own])
     latents = (surrogate.vae.blocks(2 * three_images - 1) + 0.1 * noise) * 0.5
-    assert torch.allclose(found, (latents - goal).square().mean((1, 2, 3)), atol=1e-6)
+    assert torch.allclose(values, (latents - goal).square().mean((1, 2, 3)), atol=1e-6)
 
 
 def test_modes_have_their_names_and_fused_is_their_sum(toy, three_images):

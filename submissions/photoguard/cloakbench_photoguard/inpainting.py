@@ -55,8 +55,8 @@ class InpaintingModel:
             noises: `[B, 4, h, w]` each: the start, the posterior's sample, and one per denoising step.
         """
         model = self.model
-        kept = (2 * images - 1) * (1 - masks)
-        distribution = model.vae.encode(kept.to(model.dtype)).latent_dist
+        unmasked = (2 * images - 1) * (1 - masks)
+        distribution = model.vae.encode(unmasked.to(model.dtype)).latent_dist
         sample = distribution.mean.float() + distribution.std.float() * noises[1]
         beside = torch.cat([interpolate(masks, sample.shape[-2:]), sample * whitebox.scale(model)], dim=1)
         latents = noises[0] * self.scheduler.init_noise_sigma

@@ -45,11 +45,11 @@ def greyness(images: Tensor, surrogate: Surrogate) -> float:
     times = [int(t) for t in scheduler.timesteps[-4:]]
     context = whitebox.contexts(surrogate, [""])
     generator = torch.Generator().manual_seed(77)
-    found = []
+    gradients = []
     for _ in range(4):
         noises = [torch.randn((len(images), 4, 8, 8), generator=generator) for _ in range(6)]
-        found.append(edited(surrogate, scheduler, times, context, images, noises).flatten(1).norm(dim=1).mean())
-    return float(torch.stack(found).mean())
+        gradients.append(edited(surrogate, scheduler, times, context, images, noises).flatten(1).norm(dim=1).mean())
+    return float(torch.stack(gradients).mean())
 
 
 @pytest.mark.parametrize("model", ["mini-a", "mini-b"])  # one predicts epsilon, the other v
@@ -91,14 +91,14 @@ def kept(surrogate: Surrogate, images: Tensor, steps: int) -> int:
     times = [int(t) for t in scheduler.timesteps[-steps:]]
     context = whitebox.contexts(surrogate, [""])
     noises = [torch.zeros(1, 4, 8, 8)] * (steps + 2)
-    found: dict[int, Tensor] = {}
+    by_chunk: dict[int, Tensor] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        return found.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+        return by_chunk.setdefault(tensor.untyped_storage().data_ptr(), tensor)
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         edited(surrogate, scheduler, times, context, images[:1].clone().requires_grad_(), noises)
-    return sum(tensor.untyped_storage().nbytes() for tensor in found.values())
+    return sum(tensor.untyped_storage().nbytes() for tensor in by_chunk.values())
 
 
 def test_activations_of_a_denoising_step_are_not_kept(

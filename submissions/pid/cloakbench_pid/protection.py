@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cloakbench import Protection, Request, Surrogate
 from cloakbench.parameters import optional, positive, whole
-from cloakbench.pgd import DescentSchedule, by_autograd, descend, in_chunks
+from cloakbench.pgd import DescentSchedule, descend_in_chunks
 from cloakbench.streams import Generators
 from cloakbench.whitebox import posterior, settings
 
@@ -48,11 +48,10 @@ class Pid(Protection):
         chosen = settings(request.surrogate, self.defaults, self.parameters)
         schedule = DescentSchedule(chosen["steps"], self.alpha)
 
-        def move(part: Tensor, generators: Generators) -> Tensor:
-            step = by_autograd(objective(request.surrogate, part, self.weight))
-            return descend(part, request.epsilon, step, schedule, generators)
+        def of_chunk(part: Tensor, _generators: Generators) -> Callable[[Tensor], Tensor]:
+            return objective(request.surrogate, part, self.weight)
 
-        return in_chunks(images.float(), chosen["chunk"], request.generator, move)
+        return descend_in_chunks(images.float(), request, schedule, chosen["chunk"], of_chunk)
 
 
 def objective(surrogate: Surrogate, originals: Tensor, weight: float) -> Callable[[Tensor], Tensor]:

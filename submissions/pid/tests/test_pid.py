@@ -38,8 +38,8 @@ def test_is_the_distance_of_means_and_of_log_variances(surrogate, three_images):
     means = (surrogate.vae.blocks(after) - surrogate.vae.blocks(before)).square().mean((1, 2, 3))
     # log(0.1 e^m)^2 = 2 m + constant, the same in every place of the latent
     variances = (2 * (after.mean((1, 2, 3)) - before.mean((1, 2, 3)))).square()
-    found = objective(surrogate, three_images, 0.7)(moved)
-    assert torch.allclose(found, -(means + 0.7 * variances), atol=1e-6)
+    values = objective(surrogate, three_images, 0.7)(moved)
+    assert torch.allclose(values, -(means + 0.7 * variances), atol=1e-6)
 
 
 def test_moves_the_posterior_further_than_random_signs(surrogate, three_images, ask):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cloakbench import Protection, Request, Surrogate
 from cloakbench.parameters import one_of, optional, positive, whole
-from cloakbench.pgd import DescentSchedule, by_autograd, descend, in_chunks
+from cloakbench.pgd import DescentSchedule, descend_in_chunks
 from cloakbench.streams import Generators
 from cloakbench.whitebox import contexts, normal, predict, sampled, settings, times
 from cloakbench_mist.protection import target_latent
@@ -65,12 +65,11 @@ class ScoreDistillation(Protection):
         context = contexts(surrogate, [f"a {request.class_word}"])
         goal = target_latent(surrogate, images) if self.targeted else None
 
-        def move(part: Tensor, generators: Generators) -> Tensor:
-            step = by_autograd(self._objective(surrogate, context, goal, generators))
-            return descend(part, request.epsilon, step, self.schedule, generators)
+        def of_chunk(_part: Tensor, generators: Generators) -> Callable[[Tensor], Tensor]:
+            return self._objective(surrogate, context, goal, generators)
 
         chunk = settings(request.surrogate, self.defaults, self.parameters)["chunk"]
-        return in_chunks(images, chunk, request.generator, move)
+        return descend_in_chunks(images, request, self.schedule, chunk, of_chunk)
 
     def _objective(
         self, surrogate: Surrogate, context: Tensor, goal: Tensor | None, generators: Generators
@@ -96,7 +95,7 @@ def score(surrogate: Surrogate, latents: Tensor, context: Tensor, generators: Ge
     """
     moments, noise = times(surrogate, len(latents), generators), normal(latents, generators)
     predicted, target = predict(surrogate, latents, noise, moments, context.expand(len(latents), -1, -1))
-    kept = surrogate.scheduler.alphas_cumprod.to(latents)[moments].view(-1, 1, 1, 1)
-    as_noise = kept.sqrt() if surrogate.scheduler.config.prediction_type == "v_prediction" else 1.0
-    weighted: Tensor = (1 - kept) * as_noise * (predicted - target)
+    alpha_bar = surrogate.scheduler.alphas_cumprod.to(latents)[moments].view(-1, 1, 1, 1)
+    as_noise = alpha_bar.sqrt() if surrogate.scheduler.config.prediction_type == "v_prediction" else 1.0
+    weighted: Tensor = (1 - alpha_bar) * as_noise * (predicted - target)
     return weighted

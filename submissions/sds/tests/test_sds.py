@@ -22,11 +22,11 @@ def by_hand(surrogate, images):
     for image, generator in zip(images, draws(), strict=True):
         mean = surrogate.vae.blocks(2 * image[None] - 1)
         latent = (mean + 0.1 * torch.randn(mean[0].shape, generator=generator)) * 0.5
-        kept = surrogate.scheduler.alphas_cumprod[torch.randint(0, 1000, (1,), generator=generator)]
+        alpha_bar = surrogate.scheduler.alphas_cumprod[torch.randint(0, 1000, (1,), generator=generator)]
         noise = torch.randn(mean[0].shape, generator=generator)
         with torch.no_grad():
-            noisy = kept.sqrt() * latent + (1 - kept).sqrt() * noise
-            scores.append((1 - kept) * (surrogate.unet.mix(noisy) + len("a painting") / 100 - noise))
+            noisy = alpha_bar.sqrt() * latent + (1 - alpha_bar).sqrt() * noise
+            scores.append((1 - alpha_bar) * (surrogate.unet.mix(noisy) + len("a painting") / 100 - noise))
         latents.append(latent)
     return torch.cat(latents), torch.cat(scores)
 
@@ -53,18 +53,18 @@ def test_a_model_of_v_gives_the_score_of_the_model_of_epsilon_that_it_is(toy, th
     velocities = toy("v_prediction")
 
     def as_velocity(noisy, times, encoder_hidden_states):
-        kept = velocities.scheduler.alphas_cumprod[times].view(-1, 1, 1, 1)
+        alpha_bar = velocities.scheduler.alphas_cumprod[times].view(-1, 1, 1, 1)
         noise = noises.unet(noisy, times, encoder_hidden_states=encoder_hidden_states).sample
-        image = (noisy - (1 - kept).sqrt() * noise) / kept.sqrt()
-        return SimpleNamespace(sample=kept.sqrt() * noise - (1 - kept).sqrt() * image)
+        image = (noisy - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()
+        return SimpleNamespace(sample=alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * image)
 
     velocities = SimpleNamespace(
         unet=as_velocity, scheduler=velocities.scheduler, device=noises.device, dtype=noises.dtype
     )
     context = whitebox.contexts(noises, ["a painting"])
     latents = noises.vae.blocks(three_images)
-    found, expected = (score(parts, latents, context, draws()) for parts in (velocities, noises))
-    assert torch.allclose(found, expected, atol=1e-5)
+    of_velocity, expected = (score(parts, latents, context, draws()) for parts in (velocities, noises))
+    assert torch.allclose(of_velocity, expected, atol=1e-5)
 
 
 def test_targeted_adds_the_pull_towards_the_pattern(toy, three_images, ask):

@@ -102,10 +102,10 @@ def inverted(model: Surrogate, latents: Tensor, caption: str, steps: int) -> lis
     """
     scheduler = schedule(model, steps)
     context = whitebox.contexts(model, [caption])
-    kept = scheduler.alphas_cumprod.to(latents)
+    alpha_bar = scheduler.alphas_cumprod.to(latents)
     trajectory, before = [], 0
     for time in reversed(scheduler.timesteps):
-        a, a_next = kept[before], kept[int(time)]
+        a, a_next = alpha_bar[before], alpha_bar[int(time)]
         clean, noise = estimates(model, predicted(model, latents, before, context), latents, a)
         latents = a_next.sqrt() * clean + (1 - a_next).sqrt() * noise
         trajectory.append(latents)

@@ -33,7 +33,8 @@ def by_hand(attention, image, reference, shift):
     def like(x, y):
         return (x - x.mean(0)) / x.std(0) * y.std(0) + y.mean(0)
 
-    q, q_r, k, k_r = (layer(x) for layer in (attention.to_q, attention.to_k) for x in (image, reference))
+    q, q_r = attention.to_q(image), attention.to_q(reference)
+    k, k_r = attention.to_k(image), attention.to_k(reference)
     keys = torch.cat([k_r, like(k, k_r)])
     values = torch.cat([attention.to_v(reference), attention.to_v(image)])
     size = WIDTH // HEADS
@@ -51,12 +52,12 @@ def by_hand(attention, image, reference, shift):
 
 def test_shared_attention_is_that_of_the_formula(attention):
     batch = torch.randn((6, LENGTH, WIDTH), generator=torch.Generator().manual_seed(1))
-    found = SharedSelfAttention(2, 0.7)(attention, batch)
+    attended = SharedSelfAttention(2, 0.7)(attention, batch)
     for group in (0, 3):
         for row in (1, 2):
             expected = by_hand(attention, batch[group + row], batch[group], 0.7)
-            assert torch.allclose(found[group + row], expected, atol=1e-4)
-    assert torch.allclose(found[[0, 3]], attention(batch[[0, 3]]), atol=1e-4)
+            assert torch.allclose(attended[group + row], expected, atol=1e-4)
+    assert torch.allclose(attended[[0, 3]], attention(batch[[0, 3]]), atol=1e-4)
 
 
 @torch.no_grad()

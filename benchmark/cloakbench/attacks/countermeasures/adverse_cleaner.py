@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
-from cloakbench.attacks.context import Context
+from cloakbench.attacks.countermeasures.per_image import PerImage
 from cloakbench.images import Pixels
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
-class AdverseCleaner:
+class AdverseCleaner(PerImage):
     """Bilateral filters one after the other, then guided filters, on levels from 0 to 255.
 
     A bilateral filter (Tomasi and Manduchi 1998) averages pixels that are near in place and in colour. A guided filter
@@ -44,11 +43,8 @@ class AdverseCleaner:
         if min(self.diameter, self.radius) < 1 or self.sigma <= 0 or self.epsilon <= 0:
             raise ValueError("diameter and radius must be at least 1, sigma and epsilon above 0")
 
-    def apply(self, images: Sequence[Pixels], _context: Context) -> list[Pixels]:
-        """Returns the filtered images, same sizes."""
-        return [self._clean(pixels) for pixels in images]
-
-    def _clean(self, pixels: Pixels) -> Pixels:
+    def clean(self, pixels: Pixels) -> Pixels:
+        """Returns the filtered image, same size."""
         protected = pixels.astype(np.float32)
         filtered = protected
         for _ in range(self.bilateral):
@@ -91,8 +87,8 @@ def _products(x: Any, y: Any) -> Any:
 def _mean(values: Any, radius: int) -> Any:
     """Returns the means over square windows, `[H, W, C]`; OpenCV's filters take at most four channels at once."""
     side = 2 * radius + 1
-    means = [
-        cv2.boxFilter(np.ascontiguousarray(values[..., n]), -1, (side, side), borderType=cv2.BORDER_REFLECT)
-        for n in range(values.shape[2])
-    ]
+    means = []
+    for channel in np.moveaxis(values, -1, 0):
+        plane = np.ascontiguousarray(channel)
+        means.append(cv2.boxFilter(plane, -1, (side, side), borderType=cv2.BORDER_REFLECT))
     return np.stack(means, axis=-1)

@@ -38,8 +38,10 @@ class Averaging:
 
     def apply(self, images: Sequence[Pixels], context: Context) -> list[Pixels]:
         """Returns the images without their shared pattern, same sizes; an image alone in its size stays as it is."""
-        shapes = {pixels.shape for pixels in images}
-        patterns = {shape: self._pattern(images, context.others, shape) for shape in shapes}
+        patterns: dict[tuple[int, ...], Floats] = {}
+        for pixels in images:
+            if pixels.shape not in patterns:
+                patterns[pixels.shape] = self._pattern(images, context.others, pixels.shape)
         return [_subtracted(pixels, patterns[pixels.shape]) for pixels in images]
 
     def _pattern(self, images: Sequence[Pixels], others: Sequence[Pixels], shape: tuple[int, ...]) -> Floats:
@@ -52,8 +54,10 @@ class Averaging:
 
     def _residuals(self, images: Sequence[Pixels], shape: tuple[int, ...]) -> Floats:
         """Returns the residuals `[n, H, W, 3]` of the images of one shape."""
-        chosen = [pixels for pixels in images if pixels.shape == shape]
-        residuals = [pixels.astype(np.float64) - cv2.medianBlur(pixels, self.kernel) for pixels in chosen]
+        residuals = []
+        for pixels in images:
+            if pixels.shape == shape:
+                residuals.append(pixels.astype(np.float64) - cv2.medianBlur(pixels, self.kernel))
         return np.stack(residuals) if residuals else np.zeros((0, *shape))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from cloakbench.attacks.context import Context
-from cloakbench.attacks.countermeasures.framing import in_frames
+from cloakbench.attacks.countermeasures.framing import at_rows, in_frames
 from cloakbench.attacks.mimicry import sampling
 from cloakbench.images import Pixels
 
@@ -28,7 +28,7 @@ class DiffPure:
         model = context.load(self.model)
 
         def purify(batch: Tensor, rows: list[int]) -> list[Pixels]:
-            seeds = [context.seeds[n] for n in rows]
+            seeds = at_rows(context.seeds, rows)
             prompts = [self.prompt] * len(rows)
             return sampling.image_to_image(model, batch, prompts, seeds, self.settings, self.strength)
 

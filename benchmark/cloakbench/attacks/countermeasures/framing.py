@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
 
 from cloakbench.images import Pixels, to_tensor
 from cloakbench.system.memory import at_once as together
+
+T = TypeVar("T")
 
 
 def in_frames(
@@ -21,16 +25,24 @@ def in_frames(
     `at_once` pixels in all, or one alone.
     """
     framed = [_framed(pixels, multiple) for pixels in images]
+    rows_by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for row, pixels in enumerate(framed):
+        rows_by_shape[pixels.shape].append(row)
     cleaned: dict[int, Pixels] = {}
-    for shape in sorted({pixels.shape for pixels in framed}):
-        rows = [n for n, pixels in enumerate(framed) if pixels.shape == shape]
+    for shape, rows in sorted(rows_by_shape.items()):
         count = together(at_once // (shape[0] * shape[1]), len(rows))
         for at in range(0, len(rows), count):
             part = rows[at : at + count]
-            cleaned |= dict(zip(part, clean(to_tensor([framed[n] for n in part]), part), strict=True))
-    return [cleaned[n][: pixels.shape[0], : pixels.shape[1]] for n, pixels in enumerate(images)]
+            images_out = clean(to_tensor(at_rows(framed, part)), part)
+            cleaned |= dict(zip(part, images_out, strict=True))
+    return [cleaned[row][: pixels.shape[0], : pixels.shape[1]] for row, pixels in enumerate(images)]
+
+
+def at_rows(values: Sequence[T], rows: Sequence[int]) -> list[T]:
+    """Returns the values at some positions, in the order of `rows`."""
+    return [values[row] for row in rows]
 
 
 def _framed(pixels: Pixels, multiple: int) -> Pixels:
-    lacking = [(0, -side % multiple) for side in pixels.shape[:2]]
-    return np.pad(pixels, [*lacking, (0, 0)], mode="reflect")
+    height, width = pixels.shape[:2]
+    return np.pad(pixels, [(0, -height % multiple), (0, -width % multiple), (0, 0)], mode="reflect")

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from cloakbench.attacks.context import Context
-from cloakbench.attacks.countermeasures.framing import in_frames
+from cloakbench.attacks.countermeasures.framing import at_rows, in_frames
 from cloakbench.images import Pixels, quantise
 from cloakbench.models import autoencoders
 from cloakbench.models.autoencoders import Autoencoder
+from cloakbench.streams import seeded
 
 EPSILON = 1e-5
 """Adam's, as the authors' code has it: gradients are of its size, so that it shortens the steps."""
@@ -60,7 +61,7 @@ class Impress:
         vae = autoencoders.load(self.model, context.device, context.dtype)
 
         def purify(batch: Tensor, rows: list[int]) -> list[Pixels]:
-            seeds = [context.seeds[n] for n in rows]
+            seeds = at_rows(context.seeds, rows)
             purified, _ = self.purify(batch.to(vae.device), seeds, vae, context.perceptual)
             return quantise(purified)
 
@@ -70,7 +71,7 @@ class Impress:
         self, protected: Tensor, seeds: Sequence[int], vae: Autoencoder, perceptual: Perceptual
     ) -> tuple[Tensor, Tensor]:
         """Returns the purified images `[B, 3, H, W]` in [0, 1] and the loss of each before every step, `[steps, B]`."""
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        generators = seeded(seeds)
         start = protected * 2 - 1 + self.noise * _draw(generators, protected)
         x = start.clamp(-1, 1).requires_grad_(True)
         vae = vae.compiled() if self.steps >= MANY_STEPS else vae

@@ -78,14 +78,14 @@ def _train(remover: LearnedRemover, pairs: Pairs, device: torch.device) -> nn.Mo
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
         network = PerturbationNetwork(remover.width, remover.depth).to(device)
-    if all(np.array_equal(*pair) for pair in zip(pairs.clean, pairs.protected, strict=True)):
+    if all(map(np.array_equal, pairs.clean, pairs.protected)):
         return network.silenced()
     adam = torch.optim.Adam(network.parameters(), remover.learning_rate)
     for _ in range(remover.steps):
         clean, protected = _patches(pairs, remover.batch // 2, remover.patch, generator)
         inputs = torch.cat([protected, clean]).to(device)
-        wanted = torch.cat([protected - clean, torch.zeros_like(clean)]).to(device)
-        loss = F.mse_loss(GAIN * network(inputs), GAIN * wanted)
+        perturbations = torch.cat([protected - clean, torch.zeros_like(clean)]).to(device)
+        loss = F.mse_loss(GAIN * network(inputs), GAIN * perturbations)
         adam.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         adam.step()
@@ -123,7 +123,7 @@ def _patches(pairs: Pairs, count: int, side: int, generator: torch.Generator) ->
     for _ in range(count):
         number = int(torch.randint(len(pairs.clean), (), generator=generator))
         clean, protected = pairs.clean[number], pairs.protected[number]
-        height, width = (min(side, length) for length in clean.shape[:2])
+        height, width = min(side, clean.shape[0]), min(side, clean.shape[1])
         row = int(torch.randint(clean.shape[0] - height + 1, (), generator=generator))
         column = int(torch.randint(clean.shape[1] - width + 1, (), generator=generator))
         at = np.s_[row : row + height, column : column + width]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from cloakbench.attacks.context import Context
+from cloakbench.attacks.countermeasures.per_image import PerImage
 from cloakbench.images import Pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Median:
+class Median(PerImage):
     """Gives each value the median of the `kernel` x `kernel` values around it; the border is repeated."""
 
     kernel: int = 3
@@ -22,6 +21,6 @@ class Median:
         if self.kernel % 2 == 0 or self.kernel < 3:
             raise ValueError("kernel must be odd and at least 3")
 
-    def apply(self, images: Sequence[Pixels], _context: Context) -> list[Pixels]:
-        """Returns the filtered images, same sizes."""
-        return [np.asarray(cv2.medianBlur(pixels, self.kernel), np.uint8) for pixels in images]
+    def clean(self, pixels: Pixels) -> Pixels:
+        """Returns the filtered image, same size."""
+        return np.asarray(cv2.medianBlur(pixels, self.kernel), np.uint8)

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from cloakbench.attacks.context import Context
-from cloakbench.attacks.countermeasures.framing import in_frames
+from cloakbench.attacks.countermeasures.framing import at_rows, in_frames
 from cloakbench.attacks.countermeasures.noise import Noise
 from cloakbench.attacks.mimicry import sampling
 from cloakbench.images import Pixels, quantise, to_tensor
@@ -62,7 +62,7 @@ class NoisyUpscale:
         model = context.load(self.model)
 
         def clear(batch: Tensor, rows: list[int]) -> list[Pixels]:
-            captions, seeds = [context.captions[n] for n in rows], [context.seeds[n] for n in rows]
+            captions, seeds = at_rows(context.captions, rows), at_rows(context.seeds, rows)
             return sampling.image_to_image(model, batch, captions, seeds, self.settings, self.strength)
 
         return in_frames(noisy, model.divisor, context.pixels_at_once, clear)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from cloakbench.attacks.context import Context
+from cloakbench.attacks.countermeasures.per_image import PerImage
 from cloakbench.images import Pixels
 
 FILTERS = {
@@ -19,7 +18,7 @@ FILTERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Resize:
+class Resize(PerImage):
     """Shrinks each side to `scale` of it and back by Pillow, whose filters widen with the shrinking (antialiasing)."""
 
     scale: float
@@ -31,11 +30,8 @@ class Resize:
         if self.filter not in FILTERS:
             raise ValueError(f"filter must be one of {', '.join(FILTERS)}")
 
-    def apply(self, images: Sequence[Pixels], _context: Context) -> list[Pixels]:
-        """Returns the images after both resizings, same sizes."""
-        return [self._one(pixels) for pixels in images]
-
-    def _one(self, pixels: Pixels) -> Pixels:
+    def clean(self, pixels: Pixels) -> Pixels:
+        """Returns the image after both resizings, same size."""
         height, width = pixels.shape[:2]
         small = (max(1, round(width * self.scale)), max(1, round(height * self.scale)))
         chosen = FILTERS[self.filter]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from cloakbench.attacks.context import Context
 from cloakbench.attacks.countermeasures.jpeg import Jpeg
+from cloakbench.attacks.countermeasures.per_image import PerImage
 from cloakbench.images import Pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Screenshot:
+class Screenshot(PerImage):
     """Shows the image at `scale`, shifts its colours, saves it as JPEG, and enlarges it to its own size.
 
     The shift is that of a screen set a little too warm: red rises by `warmth` levels of 255, blue falls by as many.
@@ -28,10 +27,10 @@ class Screenshot:
         if not 0 < self.scale <= 1 or not 1 <= self.quality <= 100 or not 0 <= self.warmth <= 255:
             raise ValueError("scale must lie in (0, 1], quality be 1 to 100 and warmth 0 to 255 levels")
 
-    def apply(self, images: Sequence[Pixels], context: Context) -> list[Pixels]:
-        """Returns the images as the screenshot has them, same sizes."""
-        saved = Jpeg(self.quality).apply([self._shown(pixels) for pixels in images], context)
-        return [_resized(small, pixels.shape) for small, pixels in zip(saved, images, strict=True)]
+    def clean(self, pixels: Pixels) -> Pixels:
+        """Returns the image as the screenshot has it, same size."""
+        saved = Jpeg(self.quality).clean(self._shown(pixels))
+        return _resized(saved, pixels.shape)
 
     def _shown(self, pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]

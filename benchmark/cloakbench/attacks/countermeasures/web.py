@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from cloakbench.attacks.context import Context
+from cloakbench.attacks.countermeasures.per_image import PerImage
 from cloakbench.images import Pixels
 
 FORMATS = ("JPEG", "WEBP")
 
 
 @dataclass(frozen=True, slots=True)
-class Web:
+class Web(PerImage):
     """Shrinks the longer side to `side` pixels, saves as JPEG or WebP, and enlarges to the image's own size.
 
     Images whose longer side is no longer than `side` keep their size. Resizing is by Pillow's Lanczos filter.
@@ -30,11 +29,8 @@ class Web:
         if self.side < 1 or not 1 <= self.quality <= 100 or self.format not in FORMATS:
             raise ValueError(f"side must be at least 1, quality 1 to 100 and format one of {', '.join(FORMATS)}")
 
-    def apply(self, images: Sequence[Pixels], _context: Context) -> list[Pixels]:
-        """Returns the images as a visitor of the gallery saves them, same sizes."""
-        return [self._publish(pixels) for pixels in images]
-
-    def _publish(self, pixels: Pixels) -> Pixels:
+    def clean(self, pixels: Pixels) -> Pixels:
+        """Returns the image as a visitor of the gallery saves it, same size."""
         image = Image.fromarray(pixels)
         scale = min(1.0, self.side / max(image.size))
         small = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))

@@ -16,6 +16,7 @@ from cloakbench.errors import UserError
 from cloakbench.images import Pixels, quantise, to_tensor
 from cloakbench.models.loader import BaseModel
 from cloakbench.schemas.suite import Diffusing
+from cloakbench.streams import seeded
 from cloakbench.system.memory import at_once
 
 
@@ -65,21 +66,21 @@ class Inpaint:
         self, model: BaseModel, images: Tensor, masks: Tensor, prompts: Sequence[str], seeds: Sequence[int]
     ) -> list[Pixels]:
         """Returns the edits; noise is drawn in the order of diffusers' StableDiffusionInpaintPipeline."""
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        generators = seeded(seeds)
         masks = masks.to(model.device, model.dtype)
         encoded = model.vae.encode((images.to(masks) * 2 - 1) * (1 - masks)).latent_dist
         noise = randn_tensor(encoded.mean.shape, generators, model.device, model.dtype)
-        kept = encoded.sample(generators) * model.vae.config.scaling_factor
-        seen = torch.cat([F.interpolate(masks, kept.shape[-2:]), kept], dim=1)
-        painter = replace(model, unet=_Beside(model.unet, seen))
+        unmasked = encoded.sample(generators) * model.vae.config.scaling_factor
+        condition = torch.cat([F.interpolate(masks, unmasked.shape[-2:]), unmasked], dim=1)
+        conditioned = replace(model, unet=_ConditionedUnet(model.unet, condition))
         latents = noise * sampling.schedule(model, self.settings).init_noise_sigma
         contexts = model.embed([""])[None], model.embed(list(prompts))[None]
         stepping: dict[str, Any] = {"eta": self.eta, "generator": generators} if self.eta else {}
-        return quantise(model.decode(sampling.denoise(painter, latents, contexts, self.settings, **stepping)))
+        return quantise(model.decode(sampling.denoise(conditioned, latents, contexts, self.settings, **stepping)))
 
 
-class _Beside:
-    """A denoiser that sees further channels `[B, C, h, w]` beside the latents it is given, one or more times B."""
+class _ConditionedUnet:
+    """A denoiser whose input is the latents and further channels `[B, C, h, w]`; a batch may have a multiple of B."""
 
     def __init__(self, unet: Any, channels: Tensor) -> None:
         self.unet = unet

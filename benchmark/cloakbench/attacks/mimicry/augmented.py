@@ -18,7 +18,7 @@ from cloakbench.streams import streams
 class DreamBoothAugmented(DreamBooth):
     """Trains on `copies` of each image, each blurred by a Gaussian and mirrored at random (Liu et al. 2024, MetaCloak).
 
-    Latents are encoded once, so that an image has as many variants as copies, not one a step.
+    Latents are encoded once, so that an image has as many variants as copies, not one per step.
 
     Args:
         copies: Variants of each image.

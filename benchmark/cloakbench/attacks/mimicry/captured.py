@@ -7,7 +7,7 @@ less time than Python takes to launch them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ WARM_UP = 3
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one step learns from: scaled latents, noise `[B, C, h, w]`, times `[B]`, contexts `[B, L, C]`."""
+    """The inputs of one step: scaled latents and noise `[B, C, h, w]`, times `[B]`, contexts `[B, L, C]`."""
 
     latents: Tensor
     noise: Tensor
@@ -27,18 +27,18 @@ class Batch:
 
     def tensors(self) -> list[Tensor]:
         """Returns its parts, in order."""
-        return [getattr(self, field.name) for field in fields(self)]
+        return [self.latents, self.noise, self.times, self.context]
 
     @classmethod
     def joined(cls, batches: Sequence[Batch]) -> Batch:
         """Returns the batches as one, in which they lie one after the other."""
         if len(batches) == 1:
             return batches[0]
-        tensors = [batch.tensors() for batch in batches]
-        return cls(*(torch.cat(parts) for parts in zip(*tensors, strict=True)))
+        parts = zip(*[batch.tensors() for batch in batches], strict=True)
+        return cls(*map(torch.cat, parts))
 
-    def held(self) -> Batch:
-        """Returns a copy whose context is a leaf: what gradients it gets end there."""
+    def copied(self) -> Batch:
+        """Returns a copy whose context is a leaf of the graph: its gradients go no further."""
         latents, noise, times, context = (part.detach().clone() for part in self.tensors())
         return Batch(latents, noise, times, context.requires_grad_(self.context.requires_grad))
 
@@ -50,7 +50,7 @@ class Captured:
     """
 
     def __init__(self, loss: Callable[[Batch], Tensor], network: nn.Module, batch: Batch) -> None:
-        self._batch = batch.held()
+        self._batch = batch.copied()
         self._weights = [weight for weight in network.parameters() if weight.requires_grad]
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
@@ -70,8 +70,8 @@ class Captured:
     def replay(self, batch: Batch) -> Tensor:
         """Returns the loss of a batch; its gradients are in the weights, and behind its context where that has any."""
         with torch.no_grad():
-            for own, given in zip(self._batch.tensors(), batch.tensors(), strict=True):
-                own.copy_(given)
+            for recorded, current in zip(self._batch.tensors(), batch.tensors(), strict=True):
+                recorded.copy_(current)
         self._graph.replay()
         for weight, gradient in zip(self._weights, self._gradients, strict=True):
             weight.grad = gradient

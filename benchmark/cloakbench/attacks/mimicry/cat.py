@@ -13,7 +13,14 @@ from torch.nn import functional as F
 
 from cloakbench.attacks.mimicry import dreambooth
 from cloakbench.attacks.mimicry.dreambooth import DreamBooth
-from cloakbench.attacks.mimicry.finetune import FinetuneRecipe, at_own_size, finetune, finished, posterior
+from cloakbench.attacks.mimicry.finetune import (
+    FinetuneRecipe,
+    at_own_size,
+    finetune,
+    finished,
+    posterior,
+    training_weights,
+)
 from cloakbench.attacks.mimicry.personalised import TrainingSet
 from cloakbench.images import to_tensor
 from cloakbench.models.loader import BaseModel
@@ -62,7 +69,7 @@ class Cat(DreamBooth):
         with torch.random.fork_rng():
             torch.manual_seed(own_seed)  # peft draws the adapters from the global generator
             adapted: Any = inject_adapter_in_model(self.adapters, model.in_single("vae"))
-        weights = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
+        weights = training_weights(adapted)
 
         def loss(generator: torch.Generator) -> Iterator[Tensor]:
             rows = torch.randint(0, len(images), (self.adapting.batch,), generator=generator).to(images.device)

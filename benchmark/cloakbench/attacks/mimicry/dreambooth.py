@@ -25,6 +25,7 @@ from cloakbench.attacks.mimicry.finetune import (
     live_contexts,
     posterior,
     trainable,
+    training_weights,
 )
 from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet, keep_token
 from cloakbench.images import Pixels, to_tensor
@@ -74,8 +75,7 @@ class DreamBooth:
         captions = keep_token(model, data.captions, data.token)
         examples = self._examples(learner, data.images, captions)
         loss = self._loss(learner, examples, self._prior(model, learner, data))
-        parameters = [*learner.unet.parameters(), *learner.text_encoder.parameters()]
-        weights = [parameter for parameter in parameters if parameter.requires_grad]
+        weights = [*training_weights(learner.unet), *training_weights(learner.text_encoder)]
         losses = finetune(weights, loss, self.recipe, seed)
         finished(learner.unet, model)
         finished(learner.text_encoder, model)
@@ -89,7 +89,9 @@ class DreamBooth:
         step = FinetuneStep(learner, (1.0, self.prior_weight))
 
         def loss(generator: torch.Generator) -> Iterator[Tensor]:
-            return step.parts([drawn.draw(learner, count, generator) for drawn in (examples, prior)])
+            of_artist = examples.draw(learner, count, generator)
+            of_class = prior.draw(learner, count, generator)
+            return step.parts([of_artist, of_class])
 
         return loss
 

@@ -119,6 +119,11 @@ def trainable(part: nn.Module) -> nn.Module:
     return part.train().requires_grad_(True)
 
 
+def training_weights(part: nn.Module) -> list[nn.Parameter]:
+    """Returns the weights of the part that train."""
+    return [weight for weight in part.parameters() if weight.requires_grad]
+
+
 def finished(part: Any, model: BaseModel) -> Any:
     """Returns a trained part as the model's own are: frozen, in evaluation mode, in the model's precision."""
     if getattr(part, "is_gradient_checkpointing", False):
@@ -139,7 +144,7 @@ def diffusion_loss(model: BaseModel, batch: Batch) -> Tensor:
 
 
 def drawn_loss(model: BaseModel, examples: Examples, count: int) -> Loss:
-    """Returns what `finetune` asks at each step: the loss on `count` freshly drawn examples."""
+    """Returns the loss that `finetune` calls at each step: that on `count` freshly drawn examples."""
     step = FinetuneStep(model)
     return lambda generator: step.parts([examples.draw(model, count, generator)])
 
@@ -156,10 +161,10 @@ class FinetuneStep:
         self._captured: Captured | None = None
 
     def parts(self, batches: Sequence[Batch]) -> Iterator[Tensor]:
-        """Yields the weighted loss of the batches, one a weight, in parts that fit: one part unless memory is short.
+        """Yields the weighted loss of the batches, one batch per weight: in one part unless memory is short.
 
-        A part that has gradients has to be differentiated before the next is asked for; one that has none is already.
-        The batch that is trained on stays the same: only that its gradients are added up.
+        A part that has gradients has to be differentiated before the next is taken; one that has none is already.
+        The sum of the gradients is the same however many parts there are.
         """
         count = sum(len(batch.latents) for batch in batches)
         most = at_once(count, count)
@@ -177,8 +182,13 @@ class FinetuneStep:
         yield self._captured.replay(joined)
 
     def _loss(self, joined: Batch) -> Tensor:
-        pairs = zip(*(torch.chunk(values, len(self._weights)) for values in predict(self._model, joined)), strict=True)
-        losses = [weight * F.mse_loss(*pair) for weight, pair in zip(self._weights, pairs, strict=True)]
+        predictions, targets = predict(self._model, joined)
+        count = len(self._weights)
+        losses = []
+        for weight, predicted, target in zip(
+            self._weights, predictions.chunk(count), targets.chunk(count), strict=True
+        ):
+            losses.append(weight * F.mse_loss(predicted, target))
         return torch.stack(losses).sum()
 
 

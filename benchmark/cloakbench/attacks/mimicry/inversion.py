@@ -48,8 +48,8 @@ class Inversion:
         examples = Examples(*posterior(model, data.images), staged_contexts(learner, texts))
         losses = finetune([vectors], drawn_loss(learner, examples, self.recipe.batch), self.recipe, seed)
         vectors.requires_grad_(False)
-        kept = {word: vector.clone() for word, vector in zip(words, vectors, strict=True)}
-        return Personalised(learner, losses, data.token, words, kept)
+        embeddings = {word: vector.clone() for word, vector in zip(words, vectors, strict=True)}
+        return Personalised(learner, losses, data.token, words, embeddings)
 
 
 class TextualInversion(Inversion):
@@ -66,23 +66,23 @@ class DreamStyler(Inversion):
 class Vocabulary(nn.Module):
     """A token embedding whose ids from `first` on are new words, the only weights that train."""
 
-    def __init__(self, known: nn.Embedding, vectors: nn.Parameter, first: int) -> None:
+    def __init__(self, pretrained: nn.Embedding, vectors: nn.Parameter, first: int) -> None:
         super().__init__()
-        self.known = known
+        self.pretrained = pretrained
         self.vectors = vectors
         self.first = first
 
     def forward(self, ids: Tensor) -> Tensor:
         """Returns embeddings `[..., C]` for token ids."""
-        new = self.vectors[(ids - self.first).clamp(min=0)].to(self.known.weight.dtype)
-        return torch.where((ids >= self.first)[..., None], new, self.known(ids.clamp(max=self.first - 1)))
+        new = self.vectors[(ids - self.first).clamp(min=0)].to(self.pretrained.weight.dtype)
+        return torch.where((ids >= self.first)[..., None], new, self.pretrained(ids.clamp(max=self.first - 1)))
 
 
 def with_words(model: BaseModel, words: tuple[str, ...], initial: str) -> tuple[BaseModel, nn.Parameter]:
     """Returns the model with words added to copies of its tokenizer and text encoder, and their vectors `[S, C]`.
 
-    The vectors are float32 and start as the mean embedding of `initial`'s tokens. Raises ValueError where a word is
-    known already, and UserError for a model with two text encoders.
+    The vectors are float32 and start as the mean embedding of `initial`'s tokens. Raises ValueError where the tokenizer
+    has one of the words already, and UserError for a model with two text encoders.
     """
     if isinstance(model.text_encoder, XlTextEncoder):
         raise UserError(
@@ -90,13 +90,13 @@ def with_words(model: BaseModel, words: tuple[str, ...], initial: str) -> tuple[
             "Take lora or dreambooth on this model.",
         )
     tokenizer, encoder = copy.deepcopy(model.tokenizer), copy.deepcopy(model.text_encoder)
-    known = encoder.get_input_embeddings()
+    pretrained = encoder.get_input_embeddings()
     start = tokenizer(initial, add_special_tokens=False).input_ids
     if tokenizer.add_tokens(list(words)) != len(words):
         raise ValueError(f"expected words that the tokenizer does not know, got {', '.join(words)}")
-    vectors = nn.Parameter(known.weight[start].float().mean(0).repeat(len(words), 1))
+    vectors = nn.Parameter(pretrained.weight[start].float().mean(0).repeat(len(words), 1))
     # The table of some models has more rows than their tokenizer has words.
-    encoder.set_input_embeddings(Vocabulary(known, vectors, len(tokenizer) - len(words)))
+    encoder.set_input_embeddings(Vocabulary(pretrained, vectors, len(tokenizer) - len(words)))
     return replace(model, tokenizer=tokenizer, text_encoder=encoder), vectors
 
 

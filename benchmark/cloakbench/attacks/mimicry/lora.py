@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
@@ -21,10 +23,12 @@ from cloakbench.attacks.mimicry.finetune import (
     finished,
     fixed_contexts,
     posterior,
+    training_weights,
 )
 from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet, keep_token
 from cloakbench.models.loader import BaseModel
 
+T = TypeVar("T")
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 
 
@@ -62,22 +66,27 @@ class LoRA:
         learner.unet.train()
         if self.gradient_checkpointing:
             learner.unet.enable_gradient_checkpointing()
-        weights = [p for p in learner.unet.parameters() if p.requires_grad]
+        weights = training_weights(learner.unet)
         for weight in weights:
             weight.data = weight.data.float()
         captions = keep_token(model, data.captions, data.token)
         examples = Examples(*posterior(model, data.images), fixed_contexts(model, captions))
         losses = finetune(weights, drawn_loss(learner, examples, self.recipe.batch), self.recipe, seed)
         finished(learner.unet, model)
-        kept = {f"unet.{name}": t for name, t in self._state(learner.unet).items()}
-        return Personalised(learner, losses, kept=kept, metadata=self._metadata())
+        return Personalised(learner, losses, adapters=self._state(learner.unet), metadata=self._metadata())
 
     @staticmethod
     def _state(unet: nn.Module) -> dict[str, torch.Tensor]:
-        return dict(convert_state_dict_to_diffusers(get_peft_model_state_dict(unet)))
+        """Returns the adapters by the names that diffusers reads: those of a denoiser begin with "unet."."""
+        state = convert_state_dict_to_diffusers(get_peft_model_state_dict(unet))
+        return _of_unet(state)
 
     def _metadata(self) -> dict[str, str]:
         """Returns rank and alpha as diffusers reads them from a file; without it, it would take alpha for the rank."""
         facts = {"r": self.adapters.r, "lora_alpha": self.adapters.lora_alpha, "target_modules": ATTENTION}
-        named = {f"unet.{name}": value for name, value in facts.items()}
-        return {"format": "pt", LORA_ADAPTER_METADATA_KEY: json.dumps(named, sort_keys=True)}
+        return {"format": "pt", LORA_ADAPTER_METADATA_KEY: json.dumps(_of_unet(facts), sort_keys=True)}
+
+
+def _of_unet(values: Mapping[str, T]) -> dict[str, T]:
+    """Returns the values with "unet." before their names."""
+    return {f"unet.{name}": value for name, value in values.items()}

@@ -32,13 +32,17 @@ def keep_token(model: BaseModel, texts: Sequence[str], token: str) -> list[str]:
     Words go from the end of what stands before the token, but for the four nearest to it ("in the style of"). Texts
     without the token, and those in which it survives, stay as they are. Raises UserError where it cannot be kept.
     """
-    return [_shortened(model, text, token) if token in text else text for text in texts]
+    return [_shortened(model, text, token) for text in texts]
 
 
 def _shortened(model: BaseModel, text: str, token: str) -> str:
+    """Returns the text with as few words taken out as `token` needs to survive."""
+    if token not in text:
+        return text
     words = text.split()
-    position = next((n for n, word in enumerate(words) if token in word), 0)
-    before, clause = words[: max(position - NEAREST, 0)], words[max(position - NEAREST, 0) :]
+    position = next(n for n, word in enumerate(words) if token in word)
+    split = max(position - NEAREST, 0)
+    before, clause = words[:split], words[split:]
     while not _survives(model, text, token):
         if not before:
             raise UserError(
@@ -74,18 +78,19 @@ class TrainingSet:
 
 @dataclass(frozen=True, slots=True)
 class Personalised:
-    """A base model whose parts have learned an artist; `losses` has one value a step.
+    """A base model whose parts have learned an artist; `losses` has one value per step.
 
     Where words were learned, `words` has one for each stretch of the denoising, first the noisiest, and takes the
-    place of `token` in every text. `kept` is what small mimicry leaves behind, in the layout that diffusers loads.
-    Every prompt gets `ending`, and guidance moves away from `negative`.
+    place of `token` in every text. `adapters` are the LoRA weights or word embeddings, in the layout that diffusers
+    loads; empty for a mimicry that trains the whole denoiser. Every prompt gets `ending`, and guidance moves away from
+    `negative`.
     """
 
     model: BaseModel
     losses: tuple[float, ...] = ()
     token: str = ""
     words: tuple[str, ...] = ()
-    kept: Mapping[str, Tensor] = field(default_factory=dict)
+    adapters: Mapping[str, Tensor] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     ending: str = ""
     negative: str = ""
@@ -105,14 +110,13 @@ class Personalised:
         """Returns the embedded texts `[S, N, L, C]`, one set for each of the S stretches of the denoising."""
         if not self.words:
             return self.model.embed(list(texts))[None]
-        filled = [with_word(texts, self.token, word) for word in self.words]
-        return torch.stack([self.model.embed(texts_of_word) for texts_of_word in filled])
+        return torch.stack([self.model.embed(with_word(texts, self.token, word)) for word in self.words])
 
     def adapter(self) -> bytes:
         """Returns the adapters or embeddings as a safetensors file; raises ValueError for a mimicry that keeps none."""
-        if not self.kept:
+        if not self.adapters:
             raise ValueError("this mimicry keeps no adapters or embeddings")
-        tensors = {name: tensor.contiguous().cpu() for name, tensor in self.kept.items()}
+        tensors = {name: tensor.contiguous().cpu() for name, tensor in self.adapters.items()}
         return save(tensors, dict(self.metadata) or None)
 
     def save(self, path: Path) -> None:

@@ -14,6 +14,7 @@ from cloakbench.images import Pixels, quantise
 from cloakbench.models.compiled import compiled
 from cloakbench.models.loader import BaseModel
 from cloakbench.schemas.suite import Diffusing
+from cloakbench.streams import seeded
 from cloakbench.system.memory import at_once
 
 SCHEDULERS = {"dpm++": DPMSolverMultistepScheduler, "ddim": DDIMScheduler}
@@ -36,7 +37,7 @@ def starting_noise(model: BaseModel, seeds: Sequence[int]) -> Tensor:
 
 def seeded_noise(model: BaseModel, seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
     """Returns one draw of `shape` per seed, `[N, *shape]`: an item's noise depends on no other item."""
-    drawn = [torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    drawn = [torch.randn(tuple(shape), generator=generator) for generator in seeded(seeds)]
     return torch.stack(drawn).to(model.device, model.dtype)
 
 
@@ -74,8 +75,8 @@ def denoise(
     length = model.scheduler.config.num_train_timesteps
     for time in scheduler.timesteps[begin:]:
         stretch = len(both) - 1 - int(time) * len(both) // length
-        given = scheduler.scale_model_input(latents, time)
-        repeated = given.repeat(both.shape[1] // len(given), 1, 1, 1)
+        inputs = scheduler.scale_model_input(latents, time)
+        repeated = inputs.repeat(both.shape[1] // len(inputs), 1, 1, 1)
         predicted = unet(repeated, time, encoder_hidden_states=both[stretch]).sample
         if settings.guidance != 1:
             without, towards = predicted.chunk(2)

@@ -93,6 +93,16 @@ def names(group: Group) -> list[str]:
     return [style.name for style in STYLES if style.group == group]
 
 
+def all_names() -> list[str]:
+    """Returns the names of all styles, in their fixed order."""
+    return [style.name for style in STYLES]
+
+
+def numbers(group: Group) -> list[int]:
+    """Returns the positions in `STYLES` of a group's styles."""
+    return [number for number, style in enumerate(STYLES) if style.group == group]
+
+
 def paint(
     style: str, subject: str, seed: Sequence[int], framing: Framing = WIDE
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

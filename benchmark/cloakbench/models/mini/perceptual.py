@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -19,9 +20,9 @@ class MiniLPIPS(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        sides = zip((3, *WIDTHS), WIDTHS, strict=False)
-        self.stages = nn.ModuleList(nn.Conv2d(a, b, 5 if a == 3 else 3, 2, 2 if a == 3 else 1) for a, b in sides)
-        self.heads = nn.ParameterList(torch.full((width,), 0.1) for width in WIDTHS)
+        self.stages = nn.ModuleList([nn.Conv2d(3, WIDTHS[0], 5, 2, 2)])
+        self.stages.extend([nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise(WIDTHS)])
+        self.heads = nn.ParameterList([torch.full((width,), 0.1) for width in WIDTHS])
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Returns the four feature maps of `[B, 3, H, W]` in [0, 1], each of unit length over channels."""

@@ -24,7 +24,7 @@ def words_to_learn(styles: list[str], subjects: list[str]) -> list[str]:
         "sks noise free clean blurry detailed colourful dark bright good bad high low quality",
         "person man woman dog cat sky sea sun moon cloud hill forest night day old new small large",
     ]
-    return sorted({w for text in [*styles, *subjects, *phrases] for w in re.findall(r"[a-z]+", text)})
+    return sorted(set(re.findall(r"[a-z]+", " ".join([*styles, *subjects, *phrases]))))
 
 
 def learn_merges(words: list[str]) -> list[tuple[str, str]]:
@@ -32,7 +32,9 @@ def learn_merges(words: list[str]) -> list[tuple[str, str]]:
     pieces = {word: (*word[:-1], word[-1] + "</w>") for word in words}
     merges: list[tuple[str, str]] = []
     while True:
-        pairs = Counter(pair for parts in pieces.values() for pair in pairwise(parts))
+        pairs: Counter[tuple[str, str]] = Counter()
+        for parts in pieces.values():
+            pairs.update(pairwise(parts))
         if not pairs:
             return merges
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
@@ -54,12 +56,12 @@ def write(folder: Path, words: list[str]) -> None:
     """Writes `vocab.json`, `merges.txt` (transformers) and `bpe.txt.gz` (open_clip) for the same token numbers."""
     symbols = list(bytes_to_unicode().values())
     merges = learn_merges(words)
-    vocabulary = [*symbols, *(s + "</w>" for s in symbols), *("".join(m) for m in merges), BEGIN, END]
+    at_word_ends = [symbol + "</w>" for symbol in symbols]
+    vocabulary = [*symbols, *at_word_ends, *map("".join, merges), BEGIN, END]
+    numbers = dict(zip(vocabulary, range(len(vocabulary)), strict=True))
     folder.mkdir(parents=True, exist_ok=True)
-    lines = ["#version: 0.2", *(" ".join(m) for m in merges)]
-    (folder / "vocab.json").write_text(
-        json.dumps({token: n for n, token in enumerate(vocabulary)}, ensure_ascii=False), encoding="utf-8"
-    )
+    lines = ["#version: 0.2", *map(" ".join, merges)]
+    (folder / "vocab.json").write_text(json.dumps(numbers, ensure_ascii=False), encoding="utf-8")
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "bpe.txt.gz").write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
 
@@ -67,5 +69,6 @@ def write(folder: Path, words: list[str]) -> None:
 def load(folder: Path) -> CLIPTokenizer:
     """Returns the tokenizer that `write` left in `folder`; captions are cut or padded to 32 tokens."""
     vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-    merges = [tuple(line.split()) for line in (folder / "merges.txt").read_text(encoding="utf-8").splitlines()[1:]]
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+    merges = [tuple(line.split()) for line in lines[1:]]
     return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=TOKENS)

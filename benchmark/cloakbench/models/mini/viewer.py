@@ -115,6 +115,9 @@ def relative_soundness(logits: Tensor, references: Tensor, ruin_level: Tensor) -
 def load(path: Path) -> Viewer:
     """Returns the shipped network, frozen, in single precision."""
     model = Viewer()
-    state = {name: (w.float() if w.is_floating_point() else w) for name, w in load_file(path).items()}
+    state = load_file(path)
+    for name, weight in state.items():
+        if weight.is_floating_point():
+            state[name] = weight.float()
     model.load_state_dict(state)
     return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)

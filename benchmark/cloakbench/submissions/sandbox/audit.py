@@ -108,5 +108,10 @@ def _is_harmless(event: str, arguments: tuple[Any, ...]) -> bool:
 
 
 def _describe(arguments: Sequence[object]) -> str:
-    parts = [os.fsdecode(part) if isinstance(part, bytes) else part for part in arguments]
-    return " ".join(str(part) for part in parts if isinstance(part, (str, int, tuple, os.PathLike)))[:LONGEST]
+    parts = []
+    for argument in arguments:
+        if isinstance(argument, bytes):
+            parts.append(os.fsdecode(argument))
+        elif isinstance(argument, (str, int, tuple, os.PathLike)):
+            parts.append(str(argument))
+    return " ".join(parts)[:LONGEST]

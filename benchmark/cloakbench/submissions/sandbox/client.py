@@ -141,8 +141,7 @@ class SandboxedSubmission:
         """
         for choice in further:
             self._show(choice.alias)
-        surrogate, *others = (asdict(choice) if choice else None for choice in [model, *further])
-        message = messages.protect_order(0, originals, order, surrogate, others)
+        message = messages.protect_order(0, originals, order, asdict(model) if model else None, map(asdict, further))
         changed = self._call(message, [*originals, *order.masks, *order.class_images], model, originals)
         return guard.accept(originals, changed, order, self.load().budget)
 
@@ -234,11 +233,12 @@ class SandboxedSubmission:
         return running
 
     def _confine(self, running: RunningWorker, inside: Path, is_walled: bool) -> None:
+        readable = () if is_walled else (*self._shown, *visible.KERNEL)
         start = messages.Start(
             threads=self._threads,
-            hidden=[str(folder) for folder in self._hidden],
-            readable=[] if is_walled else [str(path) for path in (*self._shown, *visible.KERNEL)],
-            writable=[str(path) for path in visible.writable(inside, is_walled)],
+            hidden=list(map(str, self._hidden)),
+            readable=list(map(str, readable)),
+            writable=list(map(str, visible.writable(inside, is_walled))),
             file_bytes=self.limits.file_bytes,
             confines_itself=not is_walled,
             local_sockets=is_walled or bool(visible.devices()),

@@ -60,7 +60,9 @@ def _libc() -> ctypes.CDLL:
 
 def _call(number: int, *arguments: int | bytes | None) -> int:
     """Returns what a system call returns: -1 for an error."""
-    converted = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments]
+    converted: list[ctypes.c_long | bytes | None] = []
+    for argument in arguments:
+        converted.append(ctypes.c_long(argument) if isinstance(argument, int) else argument)
     return int(_libc().syscall(ctypes.c_long(number), *converted))
 
 

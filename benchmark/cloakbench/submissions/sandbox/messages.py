@@ -8,7 +8,7 @@ worker restricts itself before any library starts a thread.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
@@ -155,18 +155,18 @@ def protect_order(
     originals: Sequence[Pixels],
     order: Order,
     model: dict[str, Any] | None,
-    further: Sequence[dict[str, Any] | None],
+    further: Iterable[dict[str, Any]],
 ) -> Protect:
     """Returns the order to protect images as a message.
 
     Args:
-        number: Of the message.
+        number: Number of the message.
         originals: Images `[H, W, 3]`, whose pixels follow it.
-        order: What is asked for.
+        order: The request.
         model: Fields of the surrogate's message; None for no surrogate.
         further: The same of further models.
     """
-    others = [SurrogateMessage(**fields) for fields in further if fields is not None]
+    others = [SurrogateMessage(**fields) for fields in further]
     return Protect(
         number=number,
         model=SurrogateMessage(**model) if model else None,
@@ -185,7 +185,12 @@ def protect_order(
 
 def shapes(images: Sequence[Pixels]) -> list[tuple[int, int, int]]:
     """Returns height, width and channels of each image; a mask `[H, W]` has one channel."""
-    return [(*pixels.shape[:2], pixels.shape[2] if pixels.ndim == 3 else 1) for pixels in images]
+    return list(map(_shape, images))
+
+
+def _shape(pixels: Pixels) -> tuple[int, int, int]:
+    height, width, *channels = pixels.shape
+    return (height, width, channels[0] if channels else 1)
 
 
 def frame(message: _Message) -> bytes:

@@ -222,12 +222,12 @@ class RunningWorker:
     def end(self) -> int:
         """Kills the whole family; returns how many processes other than the worker were still there."""
         own = self._overhead + (0 if self._exit_code is not None else 1)
-        left = max(0, len(self.family()) - own)
+        remaining = max(0, len(self.family()) - own)
         processes.end(self._process.pid, self._mark)
         self._process.kill()
         self._process.wait()
         self._close()
-        return left
+        return remaining
 
     def _close(self) -> None:
         for descriptor in (self._orders, self._answers, self._report):

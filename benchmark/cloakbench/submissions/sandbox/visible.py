@@ -35,16 +35,21 @@ def folders(python: Path, variables: dict[str, str]) -> list[Path]:
         python: The interpreter that runs the worker.
         variables: The worker's environment variables.
     """
-    wanted = [
+    candidates = [
         *map(Path, SYSTEM),
         *_interpreter(python),
         *_packages(python, variables),
         *_models(variables),
         lock_file(),
     ]
-    wanted += [Path(part) for part in variables.get("LD_LIBRARY_PATH", "").split(os.pathsep) if part]
-    absolute = dict.fromkeys(path.absolute() for path in wanted)
+    candidates += _split(variables.get("LD_LIBRARY_PATH", ""))
+    absolute = dict.fromkeys(map(Path.absolute, candidates))
     return [path for path in absolute if path.exists() and path != Path(path.anchor)]
+
+
+def _split(paths: str) -> Iterator[Path]:
+    """Yields the parts of a search path that are not empty."""
+    yield from map(Path, filter(None, paths.split(os.pathsep)))
 
 
 def devices() -> list[Path]:
@@ -63,7 +68,7 @@ def writable(box: Path, has_own_devices: bool) -> list[Path]:
         has_own_devices: Whether /dev/shm is its own; without bubblewrap it is everybody's.
     """
     shared = [Path("/dev/shm")] if has_own_devices else []  # noqa: S108 - the box's own
-    return [box, *shared, *(Path("/dev", name) for name in PLAIN_DEVICES), *devices()]
+    return [box, *shared, *map(Path("/dev").joinpath, PLAIN_DEVICES), *devices()]
 
 
 def _interpreter(python: Path) -> Iterator[Path]:
@@ -77,7 +82,7 @@ def _interpreter(python: Path) -> Iterator[Path]:
 def _packages(python: Path, variables: dict[str, str]) -> Iterator[Path]:
     """Yields the folders that a worker imports from; what it imports is not imported here."""
     yield Path(cloakbench.__file__).parent
-    yield from map(Path, filter(None, variables.get("PYTHONPATH", "").split(os.pathsep)))
+    yield from _split(variables.get("PYTHONPATH", ""))
     sites = _own_sites() if python == Path(sys.executable) else environments.site_packages(python.parents[1])
     for folder in sites:
         yield folder
@@ -89,7 +94,7 @@ def _packages(python: Path, variables: dict[str, str]) -> Iterator[Path]:
 def _own_sites() -> list[Path]:
     """Returns the folders of installed packages of this process, those of the user and of other environments too."""
     searched = [folder for folder in sys.path if Path(folder).name in ("site-packages", "dist-packages")]
-    return [Path(folder) for folder in dict.fromkeys([*site.getsitepackages(), *searched])]
+    return list(map(Path, dict.fromkeys([*site.getsitepackages(), *searched])))
 
 
 def _listed(listing: Path) -> Iterator[Path]:
@@ -101,7 +106,7 @@ def _listed(listing: Path) -> Iterator[Path]:
 
 def _editable(sites: Sequence[Path]) -> Iterator[Path]:
     """Yields the sources of the packages that are installed from a folder of their own."""
-    for owner in distributions(path=[str(folder) for folder in sites]):
+    for owner in distributions(path=list(map(str, sites))):
         with contextlib.suppress(Exception):  # damaged metadata of one must not stop the others
             if is_editable(owner):
                 yield from source_roots(owner)

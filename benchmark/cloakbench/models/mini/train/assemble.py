@@ -9,8 +9,8 @@ from diffusers import AutoencoderKL
 
 from cloakbench.models.mini import architecture
 from cloakbench.models.mini.train import stages
-from cloakbench.models.mini.train.decoder import Painter
-from cloakbench.models.mini.train.distil import Student
+from cloakbench.models.mini.train.decoder import LatentDecoder
+from cloakbench.models.mini.train.distil import LatentEncoder
 
 LOG_VARIANCE = -10.0
 """Of every posterior: as Stable Diffusion's, it is next to a point, for the teacher has none."""
@@ -40,10 +40,10 @@ def autoencoder(folder: Path, suffix: str = "", decoder: str | None = None) -> A
     encoder_path = newest(folder, *encoders(suffix))
     if encoder_path is None:
         raise FileNotFoundError(f"expected weights of an encoder in {folder}, got none")
-    stages.read(encoder_path, Student(vae))
+    stages.read(encoder_path, LatentEncoder(vae))
     decoder_path = newest(folder, *([decoder] if decoder else decoders(suffix)))
     if decoder_path is not None:
-        stages.read(decoder_path, Painter(vae))
+        stages.read(decoder_path, LatentDecoder(vae))
     with torch.no_grad():
         vae.quant_conv.weight[4:] = 0
         vae.quant_conv.bias[4:] = LOG_VARIANCE

@@ -16,10 +16,10 @@ _LAID_OVER = 0.2
 def _square(pool: Pool, rng: np.random.Generator, side: int) -> Tensor:
     """Returns any part of any picture `[1, 3, side, side]`, shrunk or enlarged to that side."""
     image = pool.picture(int(rng.integers(len(pool.latents))))
-    taken = side if rng.random() < 0.5 else int(rng.integers(side * 2 // 3, SIDE + 1))
-    top, left = rng.integers(0, SIDE + 1 - taken, 2)
-    x = to_pixels(image[None, top : top + taken, left : left + taken])
-    return x if taken == side else F.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
+    cut = side if rng.random() < 0.5 else int(rng.integers(side * 2 // 3, SIDE + 1))
+    row, column = rng.integers(0, SIDE + 1 - cut, 2)
+    x = to_pixels(image[None, row : row + cut, column : column + cut])
+    return x if cut == side else F.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
 
 
 def _recoloured(x: Tensor, rng: np.random.Generator) -> Tensor:

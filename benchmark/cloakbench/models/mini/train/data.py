@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +39,15 @@ def _draw(job: tuple[str, str, list[int]]) -> NDArray[np.uint8]:
 def draw(folder: Path, name: str, chosen: list[str], per_pair: int, purpose: int) -> Pictures:
     """Returns `per_pair` pictures of every style in `chosen` with every subject, drawn now or read from `folder`."""
     subjects = list(scenes.SUBJECTS)
-    order = [s.name for s in styles.STYLES]
-    grid = [(order.index(s), k, n) for n in range(per_pair) for s in chosen for k in range(len(subjects))]
-    style, subject, _ = (np.array(column) for column in zip(*grid, strict=True))
+    order = styles.all_names()
+    style_numbers = [order.index(style) for style in chosen]
+    numbers, style, subject = np.array(list(product(range(per_pair), style_numbers, range(len(subjects))))).T
     path = folder / f"{name}-{per_pair}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        jobs = [(order[s], subjects[k], [purpose, s, k, n]) for s, k, n in grid]
+        jobs = []
+        for n, s, k in zip(numbers.tolist(), style.tolist(), subject.tolist(), strict=True):
+            jobs.append((order[s], subjects[k], [purpose, s, k, n]))
         with ProcessPoolExecutor(os.cpu_count()) as pool:
             images = np.stack(list(pool.map(_draw, jobs, chunksize=64)))
         partial = path.with_suffix(".partial.npy")
@@ -65,13 +68,10 @@ def held_out(folder: Path) -> Pictures:
 
 def check(folder: Path) -> Pictures:
     """Returns pictures of all styles that nothing is trained on, for the gates."""
-    return draw(folder, "check", [s.name for s in styles.STYLES], 2, HELD_OUT_CHECK)
+    return draw(folder, "check", styles.all_names(), 2, HELD_OUT_CHECK)
 
 
 def joined(*sets: Pictures) -> Pictures:
     """Returns several sets as one, in memory."""
-    return Pictures(
-        np.concatenate([s.images for s in sets]),
-        np.concatenate([s.style for s in sets]),
-        np.concatenate([s.subject for s in sets]),
-    )
+    columns = zip(*[(pictures.images, pictures.style, pictures.subject) for pictures in sets], strict=True)
+    return Pictures(*map(np.concatenate, columns))

@@ -8,7 +8,7 @@ from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import Tensor, nn
 
 from cloakbench.models.mini.train import cutouts, teacher
-from cloakbench.models.mini.train.distil import teaching
+from cloakbench.models.mini.train.distil import teacher_encoder
 from cloakbench.models.mini.train.loop import Recipe, generator, train
 from cloakbench.models.mini.train.pool import Pool
 from cloakbench.models.mini.train.run import Run
@@ -22,8 +22,8 @@ LATENT_NOISE = 0.05
 """Of latents with unit deviation: a denoiser's and a student's latents are not exactly the teacher's."""
 
 
-class Painter(nn.Module):
-    """The decoding half of an autoencoder."""
+class LatentDecoder(nn.Module):
+    """An autoencoder's decoder, from scaled latents to pictures."""
 
     def __init__(self, vae: AutoencoderKL) -> None:
         super().__init__()
@@ -44,10 +44,10 @@ def train_decoder(
     side: int = 64,
     perceptual: bool = True,
 ) -> nn.Module:
-    """Returns the trained `Painter`: L1 and LPIPS, or squared error and a little L1 without `perceptual`."""
-    painter = Painter(vae).to(memory_format=torch.channels_last).to(run.device)
+    """Returns the trained `LatentDecoder`: L1 and LPIPS, or squared error and a little L1 without `perceptual`."""
+    decoder = LatentDecoder(vae).to(memory_format=torch.channels_last).to(run.device)
     distance = teacher.perceptual().to(run.device) if perceptual else None
-    encode = teaching(model, run.casting)
+    encode = teacher_encoder(model, run.casting)
 
     def loss(step: int) -> Tensor:
         pool.follow(step)
@@ -57,11 +57,11 @@ def train_decoder(
             latents = encode(x)
         noise = torch.randn(latents.shape, generator=generator(recipe, step)).to(run.device)
         with run.casting():
-            y = painter(latents + LATENT_NOISE * noise)
-            seen = 0.0 if distance is None else distance(y, x * 2 - 1).float().mean()
-        apart = y.float() - (x * 2 - 1)
+            y = decoder(latents + LATENT_NOISE * noise)
+            visible = 0.0 if distance is None else distance(y, x * 2 - 1).float().mean()
+        error = y.float() - (x * 2 - 1)
         if distance is None:
-            return torch.as_tensor(apart.square().mean() + 0.1 * apart.abs().mean())
-        return torch.as_tensor(apart.abs().mean() + PERCEPTUAL_WEIGHT * seen)
+            return torch.as_tensor(error.square().mean() + 0.1 * error.abs().mean())
+        return torch.as_tensor(error.abs().mean() + PERCEPTUAL_WEIGHT * visible)
 
-    return train(painter, recipe, loss, run)
+    return train(decoder, recipe, loss, run)

@@ -27,8 +27,8 @@ WHOLE = Recipe(steps=500, batch=8, lr=5e-4, muon_lr=2e-3, seed=52, decay_share=0
 """Whole pictures last, at a lower rate: a cut-out's rim is a rim to padding and norms, a whole picture's is not."""
 
 
-class Student(nn.Module):
-    """The encoding half of an autoencoder."""
+class LatentEncoder(nn.Module):
+    """An autoencoder's encoder, from pictures to scaled latents: the student of the distillation."""
 
     def __init__(self, vae: AutoencoderKL) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Student(nn.Module):
         return torch.as_tensor(moments[:, :4]).float() * self.scale
 
 
-def teaching(model: AutoencoderTiny, casting: Casting) -> Encode:
+def teacher_encoder(model: AutoencoderTiny, casting: Casting) -> Encode:
     """Returns the teacher's encoder, under the run's precision."""
 
     def encode(pixels: Tensor) -> Tensor:
@@ -51,8 +51,8 @@ def teaching(model: AutoencoderTiny, casting: Casting) -> Encode:
     return encode
 
 
-def learning(student: Student, casting: Casting) -> Encode:
-    """Returns the student, under the run's precision."""
+def student_encoder(student: LatentEncoder, casting: Casting) -> Encode:
+    """Returns the student's encoder, under the run's precision."""
 
     def encode(pixels: Tensor) -> Tensor:
         with casting():
@@ -61,22 +61,22 @@ def learning(student: Student, casting: Casting) -> Encode:
     return encode
 
 
-def pushed(encode: Encode, x: Tensor, budget: Tensor, steps: int, source: torch.Generator) -> Tensor:
-    """Returns pictures moved within `budget` `[b, 1, 1, 1]` by sign ascent so that their latents go far."""
+def perturbed(encode: Encode, x: Tensor, budget: Tensor, steps: int, source: torch.Generator) -> Tensor:
+    """Returns pictures perturbed within `budget` `[b, 1, 1, 1]` by sign ascent on the change of their latents."""
     with torch.no_grad():
         start = encode(x)
     delta = (torch.rand(x.shape, generator=source).to(x) * 2 - 1) * budget
     rate = budget * (1.0 if steps == 1 else 0.6)
     for _ in range(steps):
         delta.requires_grad_(True)
-        moved = encode((x + delta).clamp(0, 1))
-        (gradient,) = torch.autograd.grad((moved - start).square().sum(), delta)
+        latents = encode((x + delta).clamp(0, 1))
+        (gradient,) = torch.autograd.grad((latents - start).square().sum(), delta)
         delta = (delta.detach() + rate * gradient.sign()).clamp(-budget, budget)
     return (x + delta).clamp(0, 1).detach()
 
 
 @dataclass
-class Lessons:
+class ReplayBuffer:
     """Cut-outs with the teacher's latents: some are new in each step, the rest of a batch is drawn from older ones."""
 
     pool: Pool
@@ -84,22 +84,23 @@ class Lessons:
     student: Encode
     side: int
     new: int
-    """New cut-outs a step; a multiple of six."""
+    """New cut-outs per step; a multiple of six."""
     device: str = "cpu"
     _pixels: deque[Tensor] = field(default_factory=lambda: deque(maxlen=REPLAY))
     _latents: deque[Tensor] = field(default_factory=lambda: deque(maxlen=REPLAY))
 
     def renew(self, rng: np.random.Generator, source: torch.Generator) -> None:
-        """Labels new cut-outs: half clean, a sixth each moved by the teacher's gradient, the student's, and noise.
+        """Adds new cut-outs: half clean, a sixth each perturbed by the teacher's gradient, the student's, and noise.
 
-        What moves the student has to move the teacher as far, or the student's weak spots would be its own.
+        A perturbation that changes the student's latents should change the teacher's as much. Otherwise protections
+        could exploit weaknesses that only the student has.
         """
         x = cutouts.draw(self.pool, rng, self.new, self.side).to(self.device)
         part = self.new // 6
         budget = torch.from_numpy(rng.uniform(LEAST, MOST, (part, 1, 1, 1))).float().to(self.device)
-        by_teacher, by_student, by_noise = (slice(n * part, (n + 1) * part) for n in range(3))
-        x[by_teacher] = pushed(self.teacher, x[by_teacher], budget, 1, source)
-        x[by_student] = pushed(self.student, x[by_student], budget, 3, source)
+        by_teacher, by_student, by_noise = slice(part), slice(part, 2 * part), slice(2 * part, 3 * part)
+        x[by_teacher] = perturbed(self.teacher, x[by_teacher], budget, 1, source)
+        x[by_student] = perturbed(self.student, x[by_student], budget, 3, source)
         noise = torch.rand(x[by_noise].shape, generator=source).to(self.device) - 0.5
         x[by_noise] = (x[by_noise] + noise.sign() * budget).clamp(0, 1)
         with torch.no_grad():
@@ -109,9 +110,9 @@ class Lessons:
 
     def batch(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
         """Returns the newest cut-outs and, up to `count`, older ones, with their latents."""
-        held = len(self._pixels)
-        older = rng.integers(0, held, max(0, count - self.new)).tolist()
-        chosen = [*range(held - self.new, held), *older]
+        size = len(self._pixels)
+        older = rng.integers(0, size, max(0, count - self.new)).tolist()
+        chosen = [*range(size - self.new, size), *older]
         x = torch.stack([self._pixels[n] for n in chosen]).float()
         latents = torch.stack([self._latents[n] for n in chosen])
         return x.contiguous(memory_format=torch.channels_last), latents
@@ -120,16 +121,17 @@ class Lessons:
 def train_encoder(
     vae: AutoencoderKL, teacher: AutoencoderTiny, pool: Pool, run: Run, recipe: Recipe = RECIPE, side: int = 64
 ) -> nn.Module:
-    """Returns the trained `Student`: mean squared error of latents, on squares of `side` pixels."""
-    student = Student(vae).to(memory_format=torch.channels_last).to(run.device)
+    """Returns the trained `LatentEncoder`: mean squared error of latents, on squares of `side` pixels."""
+    student = LatentEncoder(vae).to(memory_format=torch.channels_last).to(run.device)
     new = max(6, recipe.batch * 3 // 8 // 6 * 6)
-    lessons = Lessons(pool, teaching(teacher, run.casting), learning(student, run.casting), side, new, run.device)
+    teachers, students = teacher_encoder(teacher, run.casting), student_encoder(student, run.casting)
+    buffer = ReplayBuffer(pool, teachers, students, side, new, run.device)
 
     def loss(step: int) -> Tensor:
         pool.follow(step)
         rng = np.random.default_rng([recipe.seed, step, side])
-        lessons.renew(rng, generator(recipe, step))
-        x, latents = lessons.batch(rng, recipe.batch)
-        return F.mse_loss(lessons.student(x), latents)
+        buffer.renew(rng, generator(recipe, step))
+        x, latents = buffer.batch(rng, recipe.batch)
+        return F.mse_loss(buffer.student(x), latents)
 
     return train(student, recipe, loss, run)

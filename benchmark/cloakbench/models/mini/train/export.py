@@ -73,7 +73,7 @@ def base_xl(which: Base, model: ModelXL, vae: AutoencoderKL, words: Path, weight
 
 
 def everything(folder: Path, words: Path, weights: Path) -> list[str]:
-    """Writes every base model whose halves and denoiser `folder` holds; returns their names."""
+    """Writes every base model whose encoder, decoder and denoiser are in `folder`; returns their names."""
     written, vocabulary = [], len(tokenizer.load(words))
     for which, suffix, decoder in ((MINI_A, "", None), (MINI_B, "", "decoder-b"), (MINI_XL, "-xl", None)):
         path = folder / f"{which.name}.safetensors"
@@ -104,7 +104,7 @@ def autoencoder(model: AutoencoderTiny, folder: Path) -> None:
 def distance(model: MiniLPIPS, weights: Path) -> None:
     """Writes mini-lpips."""
     weights.mkdir(parents=True, exist_ok=True)
-    save_file({n: w.half().contiguous() for n, w in model.state_dict().items()}, weights / "mini-lpips.safetensors")
+    save_file(stages.in_half_precision(model), weights / "mini-lpips.safetensors")
 
 
 @torch.no_grad()
@@ -113,13 +113,15 @@ def judge(model: nn.Module, pictures: Pictures, words: Path, weights: Path) -> N
     folder = weights / "mini-clip"
     folder.mkdir(parents=True, exist_ok=True)
     rows = np.linspace(0, len(pictures.style) - 1, 1024).astype(np.intp)
-    encode = model.encode_image
-    features = torch.cat([F.normalize(encode(pictures.batch(r)).float(), dim=-1) for r in np.array_split(rows, 32)])  # type: ignore[operator]
+    parts = []
+    for chunk in np.array_split(rows, 32):
+        parts.append(F.normalize(model.encode_image(pictures.batch(chunk)).float(), dim=-1))  # type: ignore[operator]
+    features = torch.cat(parts)
     _, _, axes = torch.linalg.svd(features - features.mean(0), full_matrices=False)
-    state = {n: w for n, w in model.state_dict().items() if n != "attn_mask"}
-    state = {n: (w.half() if w.is_floating_point() else w).contiguous() for n, w in state.items()}
+    state = stages.in_half_precision(model)
+    state.pop("attn_mask", None)
     state["projection"] = axes[:PROJECTED].T.contiguous()
     save_file(state, folder / "open_clip_model.safetensors")
     judge_training.write_config(folder, len(tokenizer.load(words)))
     shutil.copy(words / "bpe.txt.gz", folder / "bpe.txt.gz")
-    (folder / "styles.json").write_text(json.dumps([s.name for s in styles.STYLES]) + "\n", encoding="utf-8")
+    (folder / "styles.json").write_text(json.dumps(styles.all_names()) + "\n", encoding="utf-8")

@@ -18,14 +18,14 @@ from torch import Tensor
 
 from cloakbench.datasets.procedural import styles
 from cloakbench.models.mini.train import assemble, stages, teacher
-from cloakbench.models.mini.train.distil import Encode, Student, teaching
+from cloakbench.models.mini.train.distil import Encode, LatentEncoder, teacher_encoder
 from cloakbench.models.mini.train.pool import to_pixels
 from cloakbench.models.mini.train.run import Casting
 
 BUDGET, STEPS = 8 / 255, 60
 FROZEN = Path(__file__).parents[3] / "datasets" / "mini"
 PAINTINGS = "van_gogh"
-"""A folder of real paintings under the assets' `images`, which no training has seen."""
+"""A folder of real paintings under the assets' `images`; no training uses them."""
 SHIFT, SHIFT_OVER_NOISE, TRANSFER, DECIBELS = 0.95, 3.5, 0.75, 1.0
 SOFTNESS = 0.05
 """LPIPS that a reconstruction may have above the teacher's: decibels alone pass pictures that are visibly blurred."""
@@ -57,28 +57,28 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One gate: what is wanted of a figure, and what it is."""
+    """One gate: the least value that a figure must have, and its measured value."""
 
     name: str
-    wanted: float
+    required: float
     measured: float
     artist: str = "mean"
 
     @property
     def holds(self) -> bool:
-        """Whether the figure reaches what is wanted."""
-        return self.measured >= self.wanted
+        """Whether the measured value is at least the required one."""
+        return self.measured >= self.required
 
 
 def attacked(encode: Encode, x: Tensor, source: torch.Generator) -> Tensor:
-    """Returns `x` in [0, 1] moved within 8/255 by 60 sign steps so that `encode`'s latents go far."""
+    """Returns `x` in [0, 1] perturbed within 8/255 by 60 sign steps that maximise the change of `encode`'s latents."""
     with torch.no_grad():
         start = encode(x)
     delta = (torch.rand(x.shape, generator=source) * 2 - 1) * BUDGET
     for step in range(STEPS):
         delta.requires_grad_(True)
-        moved = encode((x + delta).clamp(0, 1))
-        (gradient,) = torch.autograd.grad((moved - start).square().sum(), delta)
+        latents = encode((x + delta).clamp(0, 1))
+        (gradient,) = torch.autograd.grad((latents - start).square().sum(), delta)
         rate = BUDGET / 4 * (1 - 0.9 * step / STEPS)
         delta = (delta.detach() + rate * gradient.sign()).clamp(-BUDGET, BUDGET)
     return (x + delta).clamp(0, 1).detach()
@@ -95,8 +95,8 @@ def _psnr(x: Tensor, y: Tensor) -> float:
     return float((-10 * (x - y.clamp(0, 1)).square().mean((1, 2, 3)).log10()).mean())
 
 
-def _seen(distance: Distance | None, x: Tensor, y: Tensor) -> float:
-    """Returns the mean of a distance over pictures, both in [0, 1]."""
+def _mean_distance(distance: Distance | None, x: Tensor, y: Tensor) -> float:
+    """Returns the mean of a distance over pictures, both in [0, 1]; not a number without a distance."""
     if distance is None:
         return float("nan")
     with torch.no_grad():
@@ -107,34 +107,35 @@ def measure(
     artist: str, x: Tensor, vae: AutoencoderKL, model: AutoencoderTiny, distance: Distance | None = None
 ) -> Figures:
     """Returns one artist's figures over pictures `[n, 3, 128, 128]` in [0, 1]."""
-    student: Encode = Student(vae)
-    taught, source = teaching(model, Casting()), torch.Generator().manual_seed(len(artist))
+    student: Encode = LatentEncoder(vae)
+    teachers, source = teacher_encoder(model, Casting()), torch.Generator().manual_seed(len(artist))
     with torch.no_grad():
-        wanted, got = taught(x), student(x)
-        ours = vae.decode(got / vae.config.scaling_factor).sample / 2 + 0.5
-        theirs = model.decode(wanted).sample / 2 + 0.5
-    deviation, spread = float(wanted.std()), float(got.std())
-    on_student, on_teacher = attacked(student, x, source), attacked(taught, x, source)
+        target, latents = teachers(x), student(x)
+        ours = vae.decode(latents / vae.config.scaling_factor).sample / 2 + 0.5
+        theirs = model.decode(target).sample / 2 + 0.5
+    deviation, spread = float(target.std()), float(latents.std())
+    on_student, on_teacher = attacked(student, x, source), attacked(teachers, x, source)
     signs = (torch.rand(x.shape, generator=source) - 0.5).sign() * BUDGET
     return Figures(
         artist,
-        error=float((got - wanted).square().mean()) / deviation**2,
+        error=float((latents - target).square().mean()) / deviation**2,
         shift=shift(student, x, on_student, spread),
         noise_shift=shift(student, x, (x + signs).clamp(0, 1), spread),
-        teacher_shift=shift(taught, x, on_teacher, deviation),
-        transferred=shift(taught, x, on_student, deviation),
+        teacher_shift=shift(teachers, x, on_teacher, deviation),
+        transferred=shift(teachers, x, on_student, deviation),
         psnr=_psnr(x, ours),
         teacher_psnr=_psnr(x, theirs),
-        lpips=_seen(distance, x, ours),
-        teacher_lpips=_seen(distance, x, theirs),
+        lpips=_mean_distance(distance, x, ours),
+        teacher_lpips=_mean_distance(distance, x, theirs),
     )
 
 
 def pictures(count: int) -> Iterator[tuple[str, Tensor]]:
     """Yields each artist's name with `count` pictures: the frozen ones, and real paintings where they are here."""
-    for style in (s for s in styles.STYLES if s.group != "training"):
-        folder = FROZEN / style.name.replace(" ", "-") / "references"
-        yield style.name, _read(folder, count)
+    for style in styles.STYLES:
+        if style.group != "training":
+            folder = FROZEN / style.name.replace(" ", "-") / "references"
+            yield style.name, _read(folder, count)
     paintings = Path(os.environ.get(teacher.ASSETS, "../shared/assets")) / "images" / PAINTINGS
     if paintings.is_dir():
         yield PAINTINGS, _read(paintings, count)
@@ -143,34 +144,46 @@ def pictures(count: int) -> Iterator[tuple[str, Tensor]]:
 
 
 def _read(folder: Path, count: int) -> Tensor:
-    images = [Image.open(path).convert("RGB").resize((128, 128)) for path in sorted(folder.glob("*.png"))[:count]]
-    return to_pixels(np.stack([np.asarray(image) for image in images]))
+    images = []
+    for path in sorted(folder.glob("*.png"))[:count]:
+        images.append(np.asarray(Image.open(path).convert("RGB").resize((128, 128))))
+    return to_pixels(np.stack(images))
 
 
-def gates(figures: list[Figures]) -> list[Gate]:
+def all_gates(figures: list[Figures]) -> list[Gate]:
     """Returns the gates: shifts and transfer in the mean, reconstruction on each artist (real paintings apart)."""
     real = [f for f in figures if f.artist == PAINTINGS]
     drawn = [f for f in figures if f.artist != PAINTINGS]
-    judged: list[Gate] = []
+    gates: list[Gate] = []
     for name, group in (("artists", drawn), ("paintings", real)):
         if group:
-            moved, noisy = _mean(group, "shift"), _mean(group, "noise_shift")
-            judged.append(Gate("shift", SHIFT, moved, name))
-            judged.append(Gate("shift over noise's", SHIFT_OVER_NOISE, moved / noisy, name))
-            carried = _mean(group, "transferred") / _mean(group, "teacher_shift")
-            judged.append(Gate("transfer to the teacher", TRANSFER, carried, name))
-    judged += [Gate("dB above the teacher's", -DECIBELS, f.psnr - f.teacher_psnr, f.artist) for f in drawn]
-    seen = [f for f in drawn if not math.isnan(f.lpips)]
-    judged += [Gate("LPIPS under the teacher's", -SOFTNESS, f.teacher_lpips - f.lpips, f.artist) for f in seen]
-    return judged
+            by_attack, by_noise = _mean(group, "shift"), _mean(group, "noise_shift")
+            gates.append(Gate("shift", SHIFT, by_attack, name))
+            gates.append(Gate("shift over noise's", SHIFT_OVER_NOISE, by_attack / by_noise, name))
+            transfer = _mean(group, "transferred") / _mean(group, "teacher_shift")
+            gates.append(Gate("transfer to the teacher", TRANSFER, transfer, name))
+    gates += [Gate("dB above the teacher's", -DECIBELS, f.psnr - f.teacher_psnr, f.artist) for f in drawn]
+    for f in drawn:
+        if not math.isnan(f.lpips):
+            gates.append(Gate("LPIPS under the teacher's", -SOFTNESS, f.teacher_lpips - f.lpips, f.artist))
+    return gates
 
 
 def _mean(figures: list[Figures], name: str) -> float:
     return float(np.mean([getattr(f, name) for f in figures]))
 
 
+def rounded(values: dict[str, str | float]) -> dict[str, str | float]:
+    """Returns the values with numbers rounded to four places."""
+    rounded_values = values.copy()
+    for name, value in values.items():
+        if isinstance(value, float):
+            rounded_values[name] = round(value, 4)
+    return rounded_values
+
+
 def main() -> None:
-    """Prints the figures of every artist and the gates, a line of JSON each."""
+    """Prints the figures of every artist and the gates, one line of JSON each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stages", type=Path, default=stages.FOLDER)
     parser.add_argument("--suffix", default="", choices=("", "-xl"))
@@ -182,8 +195,8 @@ def main() -> None:
     figures, distance = [], teacher.perceptual()
     for artist, x in pictures(options.count):
         figures.append(measure(artist, x, vae, model, distance))
-        print(json.dumps({name: round(v, 4) if isinstance(v, float) else v for name, v in asdict(figures[-1]).items()}))
-    for gate in gates(figures):
+        print(json.dumps(rounded(asdict(figures[-1]))))
+    for gate in all_gates(figures):
         print(json.dumps({**asdict(gate), "measured": round(gate.measured, 3), "holds": gate.holds}))
 
 

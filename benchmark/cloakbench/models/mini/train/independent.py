@@ -28,16 +28,16 @@ def train_vae(pictures: Pictures, run: Run, recipe: Recipe = RECIPE) -> Autoenco
 
     def loss(step: int) -> Tensor:
         source, chosen = generator(recipe, step), rows(recipe, step, len(pictures.style))
-        top, left = (int(n) for n in torch.randint(0, 129 - SIDE, (2,), generator=source))
-        x = pictures.batch(chosen)[:, :, top : top + SIDE, left : left + SIDE]
+        row, column = torch.randint(0, 129 - SIDE, (2,), generator=source).tolist()
+        x = pictures.batch(chosen)[:, :, row : row + SIDE, column : column + SIDE]
         x = x.contiguous(memory_format=torch.channels_last)
         with run.casting():
             latents = vae.encode(x).latents.float()
             noise = LATENT_NOISE * torch.randn(latents.shape, generator=source)
             y = vae.decode(latents + noise).sample
-            seen = distance(y, x).mean()
+            visible = distance(y, x).mean()
         error = (y.float() - x).abs().mean() + (y.float() - x).square().mean()
-        return torch.as_tensor(error + PERCEPTUAL_WEIGHT * seen.float())
+        return torch.as_tensor(error + PERCEPTUAL_WEIGHT * visible.float())
 
     average = train(vae, recipe, loss, run)
     assert isinstance(average, AutoencoderTiny)

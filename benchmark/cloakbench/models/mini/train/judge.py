@@ -51,9 +51,13 @@ def with_reconstructions(vae: AutoencoderKL, pictures: Pictures, path: Path) -> 
 
 def _texts() -> tuple[list[str], list[str], list[str]]:
     """Returns the captions of every pair (styles outermost), of styles alone and of subjects alone."""
-    subjects, names = list(scenes.SUBJECTS), [s.name for s in styles.STYLES]
-    pairs = [f"a painting of a {subject} in the style of {style}" for style in names for subject in subjects]
-    return pairs, [f"a painting in the style of {s}" for s in names], [f"a painting of a {s}" for s in subjects]
+    pairs, of_style = [], []
+    of_subject = [f"a painting of a {subject}" for subject in scenes.SUBJECTS]
+    for style in styles.all_names():
+        of_style.append(f"a painting in the style of {style}")
+        for subject in of_subject:
+            pairs.append(f"{subject} in the style of {style}")
+    return pairs, of_style, of_subject
 
 
 def _augmented(x: Tensor, step: int) -> Tensor:
@@ -73,19 +77,19 @@ def train_judge(pictures: Pictures, tokenizer_folder: Path, vocabulary: int, run
     torch.manual_seed(RECIPE.seed)
     model = open_clip.CLIP(**config(vocabulary))
     tokenizer = open_clip.SimpleTokenizer(bpe_path=str(tokenizer_folder / "bpe.txt.gz"), context_length=TOKENS)
-    pairs, alone, things = (tokenizer(texts) for texts in _texts())
+    pairs, style_texts, subject_texts = map(tokenizer, _texts())
     style, subject = torch.from_numpy(pictures.style), torch.from_numpy(pictures.subject)
 
     def loss(step: int) -> Tensor:
         chosen = rows(RECIPE, step, len(style))
         x = _augmented(pictures.batch(chosen), step).contiguous(memory_format=torch.channels_last)
         drawn, which = torch.unique(style[chosen] * len(scenes.SUBJECTS) + subject[chosen], return_inverse=True)
-        texts = torch.cat([pairs[drawn], alone, things])
+        texts = torch.cat([pairs[drawn], style_texts, subject_texts])
         with run.casting():
             image = F.normalize(model.encode_image(x).float(), dim=-1)
             text = F.normalize(model.encode_text(texts).float(), dim=-1)
         logits = image @ text.T * model.logit_scale.exp().clamp(max=100)
-        of_pair, of_style, of_subject = logits.split([len(drawn), len(alone), len(things)], 1)
+        of_pair, of_style, of_subject = logits.split([len(drawn), len(style_texts), len(subject_texts)], 1)
         apart = F.cross_entropy(of_style, style[chosen]) + F.cross_entropy(of_subject, subject[chosen])
         return apart + F.cross_entropy(of_pair, which)
 

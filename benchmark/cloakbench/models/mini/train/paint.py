@@ -1,4 +1,4 @@
-"""Gates of painting: `python -m cloakbench.models.mini.train.paint` asks a classifier of its own what was painted."""
+"""Gates of painting: `python -m cloakbench.models.mini.train.paint` classifies what a base model generates."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from cloakbench.models.mini.train import stages
 from cloakbench.models.mini.train.loop import Recipe, rows, train
 from cloakbench.models.mini.train.pool import Pool, to_pixels
 from cloakbench.models.mini.train.run import Run
+from cloakbench.streams import seeded
 
 RECIPE = Recipe(steps=1_500, batch=48, lr=1e-3, muon_lr=3e-3, seed=81, average=0.99)
 SUBJECT, STYLE = 0.9, 0.95
@@ -88,23 +89,29 @@ def generate(folder: Path, pairs: Sequence[tuple[int, int]], seed: int, chunk: i
     for start in range(0, len(pairs), chunk):
         part = pairs[start : start + chunk]
         prompts = [f"a painting of a {names[k]} in the style of {styles.STYLES[s].name}" for s, k in part]
-        sources = [torch.Generator().manual_seed(seed * 1_000_003 + start + n) for n in range(len(part))]
+        first_seed = seed * 1_000_003 + start
+        sources = seeded(range(first_seed, first_seed + len(part)))
         settings = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, "output_type": "np"}
         images.append(pipe(prompts, generator=sources, height=128, width=128, **settings).images)
     return np.asarray(np.rint(np.concatenate(images) * 255), np.uint8)
 
 
-def all_pairs(each: int) -> list[tuple[int, int]]:
-    """Returns every training style with every subject, `each` times, styles outermost."""
-    known = [n for n, style in enumerate(styles.STYLES) if style.group == "training"]
-    return [pair for pair in product(known, range(len(scenes.SUBJECTS))) for _ in range(each)]
+def all_pairs(repeats: int) -> list[tuple[int, int]]:
+    """Returns every training style with every subject, `repeats` times, styles outermost."""
+    pairs = []
+    for pair in product(styles.numbers("training"), range(len(scenes.SUBJECTS))):
+        pairs += [pair] * repeats
+    return pairs
 
 
 @torch.no_grad()
-def named(model: Classifier, images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Returns the style and the subject `[2, n]` that the classifier sees in each picture."""
-    parts = [model(to_pixels(part)) for part in np.array_split(images, max(1, len(images) // 30))]
-    return np.stack([torch.cat([part[n] for part in parts]).argmax(1).numpy() for n in range(2)])
+def classified(model: Classifier, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Returns the style and the subject `[2, n]` that the classifier gives each picture."""
+    parts = []
+    for part in np.array_split(images, max(1, len(images) // 30)):
+        of_style, of_subject = model(to_pixels(part))
+        parts.append(torch.stack([of_style.argmax(1), of_subject.argmax(1)]))
+    return torch.cat(parts, dim=1).numpy()
 
 
 def sheet(images: NDArray[np.uint8], columns: int, side: int = 128) -> Image.Image:
@@ -114,21 +121,31 @@ def sheet(images: NDArray[np.uint8], columns: int, side: int = 128) -> Image.Ima
     return whole.resize((whole.width * side // 128, whole.height * side // 128), Image.Resampling.LANCZOS)
 
 
-def report(pairs: Sequence[tuple[int, int]], seen: NDArray[np.int64]) -> dict[str, object]:
-    """Returns the shares named right, and the same by subject and by style."""
-    right = seen == np.array(pairs).T
+def report(pairs: Sequence[tuple[int, int]], classes: NDArray[np.int64]) -> dict[str, object]:
+    """Returns the shares of pictures whose style and subject are classified right, overall and per style and subject.
+
+    Args:
+        pairs: The true style and subject of each picture.
+        classes: What `classified` returned for them.
+    """
     style, subject = np.array(pairs).T
+    right_style, right_subject = classes == np.array(pairs).T
     return {
-        "style": round(float(right[0].mean()), 3),
-        "subject": round(float(right[1].mean()), 3),
-        "holds": bool(right[0].mean() >= STYLE and right[1].mean() >= SUBJECT),
-        "styles": {styles.STYLES[n].name: round(float(right[0][style == n].mean()), 2) for n in np.unique(style)},
-        "subjects": {name: round(float(right[1][subject == n].mean()), 2) for n, name in enumerate(scenes.SUBJECTS)},
+        "style": round(float(right_style.mean()), 3),
+        "subject": round(float(right_subject.mean()), 3),
+        "holds": bool(right_style.mean() >= STYLE and right_subject.mean() >= SUBJECT),
+        "styles": _shares(right_style, style, styles.all_names()),
+        "subjects": _shares(right_subject, subject, list(scenes.SUBJECTS)),
     }
 
 
+def _shares(right: NDArray[np.bool_], classes: NDArray[np.int64], names: Sequence[str]) -> dict[str, float]:
+    """Returns the share of right answers per true class that occurs, by its name."""
+    return {names[n]: round(float(right[classes == n].mean()), 2) for n in np.unique(classes)}
+
+
 def main() -> None:
-    """Trains the classifier where it is missing, and prints what it sees in drawn pictures and in generations."""
+    """Trains the classifier where it is missing; prints its accuracy on drawn pictures and on generations."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("training"))
     parser.add_argument("--stages", type=Path, default=stages.FOLDER)
@@ -142,12 +159,13 @@ def main() -> None:
     run = Run("classifier", options.work, options.work / "classifier.safetensors", options.minutes)
     model, pairs = train_classifier(pool, run), all_pairs(options.each)
     names = list(scenes.SUBJECTS)
-    jobs = [(styles.STYLES[s].name, names[k], [106, s, k, n]) for n, (s, k) in enumerate(pairs)]
-    drawn = np.stack([styles.paint(*job, scenes.CLOSE) for job in jobs])
-    print(json.dumps({"pictures": "drawn", **report(pairs, named(model, drawn))}))
+    pictures = []
+    for n, (s, k) in enumerate(pairs):
+        pictures.append(styles.paint(styles.STYLES[s].name, names[k], [106, s, k, n], scenes.CLOSE))
+    print(json.dumps({"pictures": "drawn", **report(pairs, classified(model, np.stack(pictures)))}))
     if options.model is not None:
         generated = generate(options.model, pairs, 1)
-        print(json.dumps({"pictures": "generated", **report(pairs, named(model, generated))}))
+        print(json.dumps({"pictures": "generated", **report(pairs, classified(model, generated))}))
         if options.sheet is not None:
             sheet(generated[:: options.each], len(names), 64).save(options.sheet)
 

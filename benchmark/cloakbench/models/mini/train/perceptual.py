@@ -73,10 +73,10 @@ def train_distance(pictures: Pictures, run: Run) -> MiniLPIPS:
         x = pictures.batch(chosen) / 2 + 0.5
         y = torch.cat([distort(part, rng, source) for part in torch.split(x, 4)])
         with torch.no_grad():
-            wanted = teacher(x * 2 - 1, y * 2 - 1).flatten()
-        got = distance(x, y)
-        ratio = (got.clamp_min(1e-4).log() - wanted.clamp_min(1e-4).log()).abs().mean()
-        return torch.as_tensor(ratio + 3 * F.l1_loss(got, wanted))
+            target = teacher(x * 2 - 1, y * 2 - 1).flatten()
+        predicted = distance(x, y)
+        ratio = (predicted.clamp_min(1e-4).log() - target.clamp_min(1e-4).log()).abs().mean()
+        return torch.as_tensor(ratio + 3 * F.l1_loss(predicted, target))
 
     average = train(distance, WEIGHTS, follow, run)
     assert isinstance(average, MiniLPIPS)

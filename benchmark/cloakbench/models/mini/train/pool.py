@@ -32,7 +32,7 @@ def is_wide(number: int) -> bool:
 def draw(number: int, count: int = CHUNK) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Returns a chunk's pictures `[count, 128, 128, 3]` and their labels `[2, count]`: index of style, of subject."""
     purpose, framing = (WIDE, scenes.WIDE) if is_wide(number) else (KNOWN, scenes.CLOSE)
-    chosen = [n for n, s in enumerate(styles.STYLES) if is_wide(number) or s.group == "training"]
+    chosen = list(range(len(styles.STYLES))) if is_wide(number) else styles.numbers("training")
     rng = np.random.default_rng([purpose, number])
     style, subject = rng.choice(chosen, count), rng.integers(len(scenes.SUBJECTS), size=count)
     names, images = list(scenes.SUBJECTS), []

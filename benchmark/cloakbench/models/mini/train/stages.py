@@ -1,4 +1,4 @@
-"""The weights that a training carries from one stage to the next: half precision, small enough to be committed."""
+"""Weights that one stage of the training writes and later stages read: half precision, small enough to be committed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 FOLDER = Path(__file__).parent / "stages"
 
@@ -15,12 +15,18 @@ FOLDER = Path(__file__).parent / "stages"
 def write(path: Path, module: nn.Module, step: int) -> None:
     """Writes a module's weights in half precision, with the number of steps that they have been trained for."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = module.state_dict()
-    halves = {name: weight.half() if weight.is_floating_point() else weight for name, weight in state.items()}
-    whole = {name: weight.contiguous().cpu() for name, weight in halves.items()}
     partial = path.with_suffix(".partial")
-    save_file(whole, partial, {"step": str(step)})
+    save_file(in_half_precision(module), partial, {"step": str(step)})
     partial.replace(path)
+
+
+def in_half_precision(module: nn.Module) -> dict[str, Tensor]:
+    """Returns a module's weights and buffers on the CPU, floating-point ones in half precision."""
+    state = {}
+    for name, weight in module.state_dict().items():
+        stored = weight.half() if weight.is_floating_point() else weight
+        state[name] = stored.contiguous().cpu()
+    return state
 
 
 def read(path: Path, module: nn.Module) -> int:
@@ -28,11 +34,14 @@ def read(path: Path, module: nn.Module) -> int:
 
     Raises `RuntimeError` where they are another architecture's.
     """
-    with safe_open(path, "pt") as stored:
-        state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - no mapping
-        step = int(stored.metadata()["step"])
     present = module.state_dict()
-    module.load_state_dict({name: weight.to(present[name].dtype) for name, weight in state.items() if name in present})
+    state = {}
+    with safe_open(path, "pt") as stored:
+        for name in stored.keys():  # noqa: SIM118 - no mapping
+            if name in present:
+                state[name] = stored.get_tensor(name).to(present[name].dtype)
+        step = int(stored.metadata()["step"])
+    module.load_state_dict(state)
     return step
 
 

@@ -14,6 +14,7 @@ from cloakbench.models.mini.train import ruins
 from cloakbench.models.mini.train.loop import Recipe, train
 from cloakbench.models.mini.train.pool import to_pixels
 from cloakbench.models.mini.train.run import Run
+from cloakbench.models.mini.train.stages import in_half_precision
 from cloakbench.models.mini.train.viewer_batches import DRAWN_RUINS, GROUPS, OWN, REFERENCES, Batches, GradedBatch
 from cloakbench.models.mini.train.viewer_material import TrainingPictures
 from cloakbench.models.mini.viewer import BANK, View, Viewer, style_difference
@@ -31,12 +32,13 @@ def loss(view: View, batch: GradedBatch) -> Tensor:
     differences = []
     for n in range(GROUPS):
         references = sets[n, :REFERENCES]
-        others = torch.cat([sets[m, REFERENCES:] for m in range(GROUPS) if m != n])
-        bank = torch.cat([sets[m, :REFERENCES] for m in range(GROUPS) if m != n])
+        other_sets = torch.cat([sets[:n], sets[n + 1 :]])
+        others = other_sets[:, REFERENCES:].flatten(0, 1)
+        bank = other_sets[:, :REFERENCES].flatten(0, 1)
         grades = batch.grades[n::GROUPS]
         pictures = torch.cat([sets[n, REFERENCES:], others, blended[n : n + 1], degraded[n::GROUPS], ruined[0]])
-        got = style_difference(pictures, references, bank)
-        own, other, blend, worse, gone = torch.split(got, [OWN, len(others), 1, len(grades), DRAWN_RUINS])
+        measured = style_difference(pictures, references, bank)
+        own, other, blend, worse, gone = torch.split(measured, [OWN, len(others), 1, len(grades), DRAWN_RUINS])
         differences.append(own.clamp(min=0).square().mean() + F.relu(1 - other).square().mean())
         differences.append((blend - batch.shares[n]).square().mean() + 0.5 * F.relu(grades - worse).square().mean())
         differences.append(0.5 * F.relu(1 - gone).square().mean())
@@ -56,8 +58,8 @@ def _soundness_error(batch: GradedBatch, logits: Tensor) -> Tensor:
     grouped, degraded, _, drawn, intact, ruined = batch.split(logits)
     values = torch.cat([grouped, degraded, drawn, intact, ruined])
     whole, gone = torch.ones_like(grouped), torch.zeros_like(drawn)
-    wanted = torch.cat([whole, 1 - batch.grades, gone, torch.ones_like(intact), torch.zeros_like(ruined)])
-    return F.binary_cross_entropy_with_logits(values, wanted)
+    targets = torch.cat([whole, 1 - batch.grades, gone, torch.ones_like(intact), torch.zeros_like(ruined)])
+    return F.binary_cross_entropy_with_logits(values, targets)
 
 
 def train_viewer(material: TrainingPictures, run: Run, recipe: Recipe = RECIPE) -> Viewer:
@@ -101,6 +103,5 @@ def drawn_ruins(material: TrainingPictures) -> Tensor:
 
 def write(model: Viewer, path: Path) -> None:
     """Writes the network in half precision."""
-    state = model.state_dict()
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: (w.half() if w.is_floating_point() else w).contiguous() for name, w in state.items()}, path)
+    save_file(in_half_precision(model), path)

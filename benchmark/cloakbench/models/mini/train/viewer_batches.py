@@ -45,8 +45,8 @@ class Batches:
         grades, degraded = self._degraded(members, rng)
         shares, blended = self._blended(members, rng)
         drawn = [ruins.ruined(self._any(rng), rng) for _ in range(DRAWN_RUINS)]
-        intact = [_varied(picture, rng) for picture in self._some(self.material.intact, rng)]
-        ruined = [_varied(picture, rng) for picture in self._some(self.material.ruined, rng)]
+        intact = self._some(self.material.intact, rng)
+        ruined = self._some(self.material.ruined, rng)
         pictures = np.stack([*chain.from_iterable(members), *degraded, *blended, *drawn, *intact, *ruined])
         x = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).float()
         return GradedBatch(x, torch.tensor(grades, dtype=torch.float32), torch.from_numpy(shares))
@@ -103,7 +103,9 @@ class Batches:
         return Recolouring.drawn(rng)(picture.astype(np.float32) / 255)
 
     def _some(self, pictures: Pictures, rng: np.random.Generator) -> list[ruins.Picture]:
-        return [picture.astype(np.float32) / 255 for picture in pictures[rng.integers(len(pictures), size=PAINTED)]]
+        """Returns mimics' pictures drawn with replacement, each varied."""
+        chosen = pictures[rng.integers(len(pictures), size=PAINTED)]
+        return [_varied(picture.astype(np.float32) / 255, rng) for picture in chosen]
 
 
 def _mirrored(picture: ruins.Picture, rng: np.random.Generator) -> ruins.Picture:

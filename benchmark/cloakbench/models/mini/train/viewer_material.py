@@ -97,8 +97,7 @@ def _to_images(pixels: Tensor) -> Pictures:
 def training_pictures(pool: Pool, most: int) -> tuple[Pictures, NDArray[np.int64]]:
     """Returns up to `most` drawn pictures of training styles and the index of each one's style."""
     pool.follow(0, CHUNKS)
-    known = [n for n, style in enumerate(styles.STYLES) if style.group == "training"]
-    rows = np.flatnonzero(np.isin(pool.labels[0], known))[:most]
+    rows = np.flatnonzero(np.isin(pool.labels[0], styles.numbers("training")))[:most]
     return np.stack([pool.picture(int(row)) for row in rows]), pool.labels[0, rows]
 
 
@@ -108,7 +107,7 @@ def gather(pool: Pool, models: list[Path], mimics: Path) -> TrainingPictures:
     Args:
         pool: Drawn pictures.
         models: Folders of base models, whose autoencoders reconstruct and decode, and whose generations are intact.
-        mimics: Folder of what mimics paint, as `tests/benchmarks/judge_mimics.py` writes it.
+        mimics: Folder of images by mimics, as `tests.benchmarks.judge_mimics` writes it.
     """
     rng = np.random.default_rng(SEED)
     drawn, style = training_pictures(pool, DRAWN)
@@ -122,7 +121,8 @@ def gather(pool: Pool, models: list[Path], mimics: Path) -> TrainingPictures:
         rows.append(chosen)
         again.append(reconstructions(vae, drawn[chosen]))
         ruined.append(random_latents(vae, drawn, DECODED, rng))
-        pairs = [paint.all_pairs(1)[int(n)] for n in rng.choice(180, GENERATED, replace=False)]
+        every_pair = paint.all_pairs(1)
+        pairs = [every_pair[int(n)] for n in rng.choice(180, GENERATED, replace=False)]
         intact.append(paint.generate(folder, pairs, seed=SEED))
     return TrainingPictures(
         drawn, style, np.concatenate(again), np.concatenate(rows), np.concatenate(intact), np.concatenate(ruined)
