@@ -19,7 +19,7 @@ def cluster(points: Tensor, count: int, generator: torch.Generator) -> tuple[Ten
     groups = torch.cdist(points, centroids).argmin(1)
     for _ in range(ROUNDS):
         means = centroids.clone()
-        for k in groups.unique().tolist():
+        for k in set(groups.tolist()):
             means[k] = points[groups == k].mean(0)
         centroids = means
         before, groups = groups, torch.cdist(points, centroids).argmin(1)
