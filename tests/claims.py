@@ -53,6 +53,8 @@ class ClaimResult(NamedTuple):
     difference: Estimate
     p: float
     verdict: ClaimVerdict
+    turns_on: tuple[str, ...]
+    """The artists without any one of whom the verdict is another."""
 
 
 LATENT, ASCENT = ("mist", "photoguard", "sds"), ("advdm", "anti-dreambooth")
@@ -69,30 +71,48 @@ CLAIMS = (
     Claim("C8", "PhotoGuard at 16 levels above itself at 8", ("photoguard",), ("photoguard",), (1.0, 0.5)),
     Claim("C8", "PhotoGuard at 8 levels above itself at 4", ("photoguard",), ("photoguard",), (0.5, 0.25)),
 )
-"""C2, image quality of generations the other way round, needs a metric that `mini` does not have."""
+UNMEASURABLE = "the pair of C1 the other way round by the quality of generations"
+"""C2 needs a metric of that quality, which `mini` does not have."""
 
 
 def results(evidence: Evidence) -> list[ClaimResult]:
     """Returns every claim with its verdict, corrected over all that were measured."""
-    differences = [_difference(evidence, claim) for claim in CLAIMS]
+    differences = np.asarray([_difference(evidence, claim) for claim in CLAIMS])
+    whole = judge(differences)
+    turns_on: list[list[str]] = [[] for _ in CLAIMS]
+    for column, artist in enumerate(evidence.artists):
+        without = judge(np.delete(differences, column, axis=1))
+        for row, (before, after) in enumerate(zip(whole, without, strict=True)):
+            if before[2] is not after[2]:
+                turns_on[row].append(artist)
+    judged = []
+    for claim, (difference, p, verdict), artists in zip(CLAIMS, whole, turns_on, strict=True):
+        judged.append(ClaimResult(claim, difference, p, verdict, tuple(artists)))
+    return judged
+
+
+def judge(differences: Array) -> list[tuple[Estimate, float, ClaimVerdict]]:
+    """Returns the estimate of each row of paired differences, p after Holm's correction over all rows, and verdict."""
     p = holm(np.asarray([_p(values) for values in differences]))
     judged = []
-    for claim, values, corrected in zip(CLAIMS, differences, p, strict=True):
+    for values, corrected in zip(differences, p, strict=True):
         difference = statistics.difference_estimates(values[None]).at(0)
-        judged.append(ClaimResult(claim, difference, float(corrected), _verdict(difference, float(corrected))))
+        judged.append((difference, float(corrected), _verdict(difference, float(corrected))))
     return judged
 
 
 def table(evidence: Evidence) -> list[str]:
     """Returns the claims as rows of Markdown."""
-    lines = ["| claim | P, difference over artists (95 %) | p (Holm) | verdict |", "|---|---:|---:|---|"]
+    lines = ["| claim | P, difference over artists (95 %) | p (Holm) | verdict | turns on |", "|---|---:|---:|---|---|"]
     for result in results(evidence):
         shown, p = text.NONE, text.NONE
         if math.isfinite(result.p):
             half = (result.difference.high - result.difference.low) / 2
             interval = text.interval(result.difference.low, result.difference.high)
             shown, p = f"{text.number(result.difference.value, half)} ({interval})", f"{result.p:.2f}"
-        lines.append(f"| {result.claim.key}: {result.claim.words} | {shown} | {p} | {result.verdict} |")
+        artists = text.listed(list(result.turns_on)) if result.turns_on else text.NONE
+        lines.append(f"| {result.claim.key}: {result.claim.words} | {shown} | {p} | {result.verdict} | {artists} |")
+    lines.append(f"| C2: {UNMEASURABLE} | {text.NONE} | {text.NONE} | {ClaimVerdict.NOT_MEASURED} | {text.NONE} |")
     return lines
 
 

@@ -18,6 +18,10 @@ ENTRIES = (2, 5, 10)
 RESAMPLES = 999
 SPREAD = 0.3
 """Standard deviation of P over artists."""
+SHAPES = ("normal", "skewed", "capped")
+"""Truths of one entry's P."""
+HEAVY = ("normal", "t3", "laplace", "contaminated")
+"""Symmetric truths of a difference of two entries."""
 
 
 class Covered(NamedTuple):
@@ -33,10 +37,18 @@ class Covered(NamedTuple):
 
 
 def draw(shape: str, size: tuple[int, ...], noise: np.random.Generator) -> Array:
-    """Returns values of mean 0 and variance 1: `normal`, `skewed` (exponential, skewness 2) or `capped`.
+    """Returns values of mean 0: `normal`, `skewed` (exponential, skewness 2), `capped`, or heavy-tailed ones.
 
-    `capped` is what P is where a protection works on most artists: half of them share the highest value.
+    `capped` is what P is where a protection works on most artists: half of them share the highest value. Heavy-tailed
+    and symmetric are `t3` (Student's t with three degrees of freedom), `laplace` and `contaminated`: normal, one value
+    in ten with five times the standard deviation (Tukey 1960). The first three have variance 1.
     """
+    if shape == "t3":
+        return noise.standard_t(3, size=size)
+    if shape == "laplace":
+        return noise.laplace(size=size)
+    if shape == "contaminated":
+        return noise.normal(size=size) * np.where(noise.random(size) < 0.1, 5.0, 1.0)
     if shape == "normal":
         return noise.normal(size=size)
     if shape == "skewed":
@@ -51,7 +63,7 @@ def coverage(shape: str, artists: int, truths: int = TRUTHS) -> Covered:
     p = truth + SPREAD * draw(shape, (truths, artists), noise)
     weights = noise.uniform(0.4, 0.8, (truths, artists))
     values = statistics.contributions(p * weights, weights)
-    estimates = statistics.estimates(values)
+    intervals = statistics.estimates(values)
     half = stats.t.ppf((1 + LEVEL) / 2, artists - 1) * values.std(1, ddof=1) / np.sqrt(artists)
     low, high = bootstrap(values)
 
@@ -59,11 +71,34 @@ def coverage(shape: str, artists: int, truths: int = TRUTHS) -> Covered:
         return float(np.mean((low <= truth[:, 0]) & (truth[:, 0] <= high)))
 
     return Covered(
-        ours=holds(estimates.low, estimates.high),
-        t=holds(estimates.value - half, estimates.value + half),
+        ours=holds(intervals.low, intervals.high),
+        t=holds(intervals.value - half, intervals.value + half),
         bootstrap=holds(low, high),
-        longer=float(np.median((estimates.high - estimates.low)[half > 0] / (2 * half[half > 0]))),
+        longer=float(np.median((intervals.high - intervals.low)[half > 0] / (2 * half[half > 0]))),
         endless=float(np.mean(np.isinf(low) | np.isinf(high))),
+    )
+
+
+class DifferenceCovered(NamedTuple):
+    """How often intervals of a paired difference hold its truth."""
+
+    board: float
+    """The board's: t."""
+    hall: float
+    """With Hall's correction for skewness, as for P of one entry."""
+    bootstrap: float
+
+
+def difference_coverage(shape: str, artists: int, truths: int = TRUTHS) -> DifferenceCovered:
+    """Returns how often the intervals of a difference of two entries hold its truth, 0."""
+    noise = np.random.default_rng([artists, truths, HEAVY.index(shape)])
+    values = draw(shape, (truths, artists), noise)
+    board, hall = statistics.difference_estimates(values), statistics.estimates(values)
+    low, high = bootstrap(values)
+    return DifferenceCovered(
+        board=float(np.mean((board.low <= 0) & (board.high >= 0))),
+        hall=float(np.mean((hall.low <= 0) & (hall.high >= 0))),
+        bootstrap=float(np.mean((low <= 0) & (high >= 0))),
     )
 
 
@@ -88,7 +123,7 @@ def false_alarms(shape: str, artists: int, entries: int, truths: int = TRUTHS) -
     noise = np.random.default_rng([artists, entries, truths])
     shared = draw(shape, (truths, 1, artists), noise)
     values = shared + draw(shape, (truths, entries, artists), noise)
-    return float(np.mean([ranking.told_apart(sample).any() for sample in values]))
+    return float(np.mean([ranking.told_apart(board).any() for board in values]))
 
 
 def main() -> None:
@@ -98,14 +133,20 @@ def main() -> None:
     truths = parser.parse_args().truths
     print("| truth | artists | board's interval | plain t | bootstrap-t | longer than t | bootstrap-t without end |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    for shape in ("normal", "skewed", "capped"):
+    for shape in SHAPES:
         for artists in ARTISTS:
             covered = coverage(shape, artists, truths)
             shares = f"{covered.ours:.1%} | {covered.t:.1%} | {covered.bootstrap:.1%}"
             print(f"| {shape} | {artists} | {shares} | {covered.longer:.2f} | {covered.endless:.1%} |")
+    print("\n| truth of a difference | artists | board's interval (t) | Hall's | bootstrap-t |")
+    print("|---|---:|---:|---:|---:|")
+    for shape in HEAVY:
+        for artists in ARTISTS:
+            shares = " | ".join(f"{share:.1%}" for share in difference_coverage(shape, artists, 10 * truths))
+            print(f"| {shape} | {artists} | {shares} |")
     print(f"\n| truth | artists | {' | '.join(f'{count} entries' for count in ENTRIES)} |")
     print("|---|---:|---:|---:|---:|")
-    for shape in ("normal", "skewed"):
+    for shape in ("normal", "skewed", *HEAVY[1:]):
         for artists in ARTISTS:
             rates = [false_alarms(shape, artists, entries, 10 * truths) for entries in ENTRIES]
             print(f"| {shape} | {artists} | {' | '.join(f'{rate:.1%}' for rate in rates)} |")

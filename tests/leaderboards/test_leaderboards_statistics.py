@@ -63,13 +63,14 @@ def covers(intervals, truth):
     return np.mean((intervals.low <= truth) & (intervals.high >= truth))
 
 
-@pytest.mark.parametrize("kind", ["t3", "laplace", "normal"])
+@pytest.mark.parametrize("kind", ["t3", "laplace", "normal", "contaminated"])
 def test_intervals_of_differences_cover_heavy_tailed_truths(kind):
     rng = np.random.default_rng(7)
     draws = {
         "t3": lambda: rng.standard_t(3, (4000, 8)),
         "laplace": lambda: rng.laplace(size=(4000, 8)),
         "normal": lambda: rng.normal(size=(4000, 8)),
+        "contaminated": lambda: rng.normal(size=(4000, 8)) * np.where(rng.random((4000, 8)) < 0.1, 5.0, 1.0),
     }[kind]()
     assert 0.94 <= covers(statistics.difference_estimates(draws), 0.0) <= 0.98
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 
 from cloakbench.store.reading import Loaded
@@ -11,8 +10,9 @@ from cloakbench_leaderboards.board import equal_strength
 from cloakbench_leaderboards.board.curves import UNIT_LIMIT
 from cloakbench_leaderboards.board.editing import editing
 from cloakbench_leaderboards.board.headline import headline
+from cloakbench_leaderboards.board.precision import precision
 from cloakbench_leaderboards.board.sections import attack_sections
-from cloakbench_leaderboards.board.tables import exact, half_width, interval_of
+from cloakbench_leaderboards.board.tables import exact, interval_of
 from cloakbench_leaderboards.board.view import (
     Board,
     CheckView,
@@ -28,11 +28,10 @@ from cloakbench_leaderboards.board.view import (
 from cloakbench_leaderboards.board.words import CONTROL_WORDS
 from cloakbench_leaderboards.data import coverage
 from cloakbench_leaderboards.data.coverage import Gap
-from cloakbench_leaderboards.scores import flags, gold, resolution
+from cloakbench_leaderboards.scores import flags, gold
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence, gather
 from cloakbench_leaderboards.scores.flags import Flags
 from cloakbench_leaderboards.scores.signal import Signal
-from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS, Estimate
 
 LEVELS = {
     "quality": "protected image",
@@ -40,8 +39,6 @@ LEVELS = {
     "set": "set of generations",
     "edit": "edited image",
 }
-GOALS = (0.1, 0.05)
-"""Differences of P for which the page names the number of artists."""
 
 
 def board(loaded: Loaded) -> Board:
@@ -62,7 +59,7 @@ def view(evidence: Evidence) -> Board:
         updated=evidence.updated[:10],
         explanation=_explanation(evidence),
         gold=_gold(evidence),
-        noise=_noise(evidence),
+        noise=precision(evidence),
         headline=headline(evidence, entry_flags),
         equal_strength=equal_strength.at_strength(evidence),
         equal_protection=equal_strength.at_protection(evidence),
@@ -135,29 +132,6 @@ def _gold(evidence: Evidence) -> GoldRun | None:
     return GoldRun(not failed, text.plain(banner, 2000), tuple(shown))
 
 
-def _noise(evidence: Evidence) -> tuple[Pair, ...]:
-    noise = evidence.noise
-    if len(evidence.artists) < MIN_ARTISTS:
-        return ()
-    pairs = []
-    if math.isfinite(noise.least_difference):
-        shown = f"{text.number(noise.least_difference, noise.least_difference)} of P, with {noise.artists} artists"
-        needs = []
-        for goal in GOALS:
-            needs.append((goal, resolution.artists_needed(noise, goal, noise.seeds)))
-        plan = ", ".join(f"{count} artists for {goal:g}" for goal, count in needs if count)
-        pairs.append(Pair("Least difference", f"{shown}; {plan}" if plan else shown))
-    if math.isfinite(noise.placebo.value):
-        shown = f"{text.number(noise.placebo.value, half_width(noise.placebo))} ({_interval(noise.placebo)})"
-        pairs.append(Pair("Placebo", f"P {shown}: the noise floor under the same seeds"))
-    if math.isfinite(noise.null):
-        words = f"P of unprotected images trained anew: 0, standard deviation {noise.null:.2g}"
-        pairs.append(Pair("Null entries", words))
-    if math.isfinite(noise.seed):
-        pairs.append(Pair("Another seed", f"moves an artist's share of P by {text.number(noise.seed, noise.seed)}"))
-    return tuple(pairs)
-
-
 def _points(evidence: Evidence) -> tuple[PointView, ...]:
     quality: dict[tuple[str, float], dict[str, float]] = {}
     for (name, strength, metric), estimate in evidence.quality.items():
@@ -195,10 +169,6 @@ def _entries(evidence: Evidence) -> tuple[EntryView, ...]:
                 )
             )
     return tuple(views)
-
-
-def _interval(estimate: Estimate) -> str:
-    return text.interval(estimate.low, estimate.high) or "no interval"
 
 
 def _protection(evidence: Evidence, entry: BoardEntry, entry_flags: Flags) -> ProtectionView:

@@ -79,7 +79,12 @@ def rank_cell(evidence: Evidence, entry: BoardEntry) -> TableCell:
         detail = "" if entry.is_control or evidence.suite.demonstration else "unranked"
         return TableCell(text.NONE, detail=detail, note=note)
     interval = f"{standing.best} to {standing.worst}" if standing.best < standing.worst else ""
-    return TableCell(str(standing.rank), standing.rank, detail=interval)
+    decisive = evidence.standings.decisive[entry.name]
+    flag = note = ""
+    if decisive:
+        flag = "turns on one artist"
+        note = text.plain(f"The interval of the rank is wider without {text.listed(list(decisive))}.", 200)
+    return TableCell(str(standing.rank), standing.rank, detail=interval, flag=flag, note=note)
 
 
 def _standing(evidence: Evidence, entry: BoardEntry) -> tuple[TableCell, TableCell]:

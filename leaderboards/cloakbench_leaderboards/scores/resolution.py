@@ -12,7 +12,8 @@ import pandas as pd
 from scipy import stats
 
 from cloakbench.schemas.kinds import Role
-from cloakbench_leaderboards.scores import statistics
+from cloakbench_leaderboards.scores import sensitivity, statistics
+from cloakbench_leaderboards.scores.sensitivity import PairCounts
 from cloakbench_leaderboards.scores.setting import Setting
 from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, Array, Estimate
 
@@ -38,6 +39,8 @@ class Resolution(NamedTuple):
     """Pairs of entries that `spread` is the median of."""
     null: float = math.nan
     """Standard deviation of P of null entries: the clean arm of one seed scored against that of another."""
+    counts: PairCounts | None = None
+    """How many pairs are told apart on the headline's attack; None with fewer than two entries or six artists."""
 
     @property
     def least_difference(self) -> float:
@@ -65,7 +68,13 @@ def measure(setting: Setting, cells: pd.DataFrame, placebo: Estimate, entries: S
         seeds=setting.suite.seeds.protected,
         pairs=len(differences),
         null=_null_noise(setting, cells),
+        counts=_counts(setting, entries),
     )
+
+
+def _counts(setting: Setting, entries: Sequence[Array]) -> PairCounts | None:
+    values = np.asarray(entries) if len(entries) else np.empty((0, len(setting.grid.artists)))
+    return sensitivity.pair_counts(values, setting.grid.artists, setting.suite.equivalence_margin)
 
 
 def _learned(setting: Setting) -> int:

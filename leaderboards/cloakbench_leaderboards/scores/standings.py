@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cloakbench.schemas.kinds import PointState, Role
-from cloakbench_leaderboards.scores import aggregates, ranking, statistics
+from cloakbench_leaderboards.scores import aggregates, ranking, sensitivity, statistics
 from cloakbench_leaderboards.scores.matching import OperatingPoint
 from cloakbench_leaderboards.scores.ranking import Standing
 from cloakbench_leaderboards.scores.setting import CLEAN, EntryPoints, Setting, Value, curve
@@ -56,6 +56,8 @@ class Standings:
     """By column: pairs of ranked entries that it orders the other way round, and the number of pairs."""
     front: frozenset[str]
     """Entries on the Pareto front of quality and P."""
+    decisive: dict[str, tuple[str, ...]]
+    """By ranked entry: the artists without any one of whom its rank is less certain."""
 
     def value(self, key: str, name: str) -> tuple[Value, Estimate]:
         """Returns a number of an entry; raises KeyError where there is no such column or entry."""
@@ -105,6 +107,7 @@ def standings(setting: Setting, subjects: Sequence[EntryPoints]) -> Standings:
         provisional=_provisional(setting, entries),
         flips=_flips(columns, rank_column, ranked),
         front=frozenset(_front(setting, entries)),
+        decisive=_decisive(setting, entries, rank_column, ranked),
     )
 
 
@@ -124,6 +127,16 @@ def _places(entries: Sequence[EntryPoints], rank_column: RankColumn, ranked: Seq
     standings = ranking.places(np.asarray([rank_column.values[row].artists for row in ranked]))
     names = [entries[row].name for row in ranked]
     return dict(zip(names, standings, strict=True))
+
+
+def _decisive(
+    setting: Setting, entries: Sequence[EntryPoints], rank_column: RankColumn, ranked: Sequence[int]
+) -> dict[str, tuple[str, ...]]:
+    if not ranked:
+        return {}
+    values = np.asarray([rank_column.values[row].artists for row in ranked])
+    names = [entries[row].name for row in ranked]
+    return dict(zip(names, sensitivity.decisive_artists(values, setting.grid.artists), strict=True))
 
 
 def _flips(

@@ -1,0 +1,90 @@
+"""What turns on one artist: the tests of pairs and the limits of ranks once more, with each artist left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cloakbench_leaderboards.scores import ranking, statistics
+from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, Array
+
+
+class PairCounts(NamedTuple):
+    """How many pairs of entries are told apart, with all artists and with each one left out."""
+
+    pairs: int
+    apart: int
+    """At a rate of false discoveries of 5 %."""
+    least: int
+    """Fewest pairs that are told apart where one artist is left out."""
+    most: int
+    equivalent: int
+    """Pairs whose difference lies within `margin` (two one-sided tests at 5 %)."""
+    margin: float
+    artist: str
+    """Without this artist the fewest pairs are told apart."""
+
+
+def pair_counts(values: Array, artists: Sequence[str], margin: float) -> PairCounts | None:
+    """Returns the counts over all pairs of entries; None with fewer than two entries or six artists.
+
+    Args:
+        values: What each artist (across) contributes to P of each entry (down); NaN where absent.
+        artists: Names of the artists.
+        margin: Difference of P that counts as none.
+    """
+    enough = values[np.isfinite(values).sum(-1) >= MIN_ARTISTS] if len(values) else values
+    if len(enough) < 2:
+        return None
+    first, second = np.triu_indices(len(enough), 1)
+    counts = {}
+    for artist, remaining in _left_out(enough, artists):
+        counts[artist] = int(ranking.told_apart(remaining)[first, second].sum())
+    least = min(counts, key=lambda artist: counts[artist])
+    return PairCounts(
+        pairs=len(first),
+        apart=int(ranking.told_apart(enough)[first, second].sum()),
+        least=counts[least],
+        most=max(counts.values()),
+        equivalent=int(equivalent(enough[first] - enough[second], margin).sum()),
+        margin=margin,
+        artist=least,
+    )
+
+
+def equivalent(differences: Array, margin: float) -> npt.NDArray[np.bool_]:
+    """Returns which rows of paired differences lie within the margin: both one-sided t-tests reject at 5 %.
+
+    The same as a 90 % interval inside of it (Schuirmann 1987).
+    """
+    interval = statistics.difference_estimates(differences, level=2 * LEVEL - 1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((interval.low > -margin) & (interval.high < margin), dtype=bool)
+
+
+def decisive_artists(values: Array, artists: Sequence[str]) -> list[tuple[str, ...]]:
+    """Returns for each entry the artists without any one of whom its rank is less certain.
+
+    That is where a limit of its rank interval lies further out than with all artists.
+
+    Args:
+        values: What each artist (across) contributes to the number of each ranked entry (down).
+        artists: Names of the artists.
+    """
+    whole = ranking.places(values)
+    decisive: list[list[str]] = [[] for _ in whole]
+    for artist, remaining in _left_out(values, artists):
+        for row, (before, after) in enumerate(zip(whole, ranking.places(remaining), strict=True)):
+            if after.best < before.best or after.worst > before.worst:
+                decisive[row].append(artist)
+    return [tuple(names) for names in decisive]
+
+
+def _left_out(values: Array, artists: Sequence[str]) -> Iterator[tuple[str, Array]]:
+    """Yields each artist that has a value, with the values of the others."""
+    for column, artist in enumerate(artists):
+        if np.isfinite(values[:, column]).any():
+            yield artist, np.delete(values, column, axis=1)
