@@ -84,6 +84,19 @@ def test_the_version_is_that_of_the_distribution(cloakbench):
     assert cloakbench("--version").out.strip() == version("cloakbench")
 
 
+def test_completion_of_bash_names_verbs_and_options(cloakbench, tmp_path):
+    script = tmp_path / "completion"
+    assert cloakbench("--install-completion", "--shell", "bash", "--output", script).code == 0
+    lines = [
+        f"source {script}",
+        "function=$(complete -p cloakbench | sed 's/.*-F \\([^ ]*\\).*/\\1/')",
+        "COMP_WORDS=(cloakbench boa) COMP_CWORD=1; $function; echo ${COMPREPLY[@]}",
+        "COMP_WORDS=(cloakbench board --un) COMP_CWORD=2; $function; echo ${COMPREPLY[@]}",
+    ]
+    done = subprocess.run(["bash", "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["board boards", "--unofficial"]
+
+
 def test_help_shows_groups_and_exit_codes(cloakbench):
     text = cloakbench("--help").out
     assert all(title in text for title in GROUPS)

@@ -17,12 +17,28 @@ from cloakbench import Protection, Request, cli
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "benchmark" / "docs"
-PAGES = sorted((DOCS / "pages").glob("*.md"))
-COMMANDS = [
-    pytest.param(line, id=f"{path.stem}: {line}")
-    for path in PAGES
-    for line in re.findall(r"^    (cloakbench .+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-]
+FOLDERS = ("benchmark", "leaderboards", "submissions", "tests", ".github")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
+_COMMAND = re.compile(r"^    (cloakbench .+)$", flags=re.MULTILINE)
+_FENCE = re.compile(r"^```sh\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+
+
+def commands_of(path: Path) -> list[str]:
+    """Returns the commands of a document's indented and fenced blocks, without their comments."""
+    text = path.read_text(encoding="utf-8")
+    lines = _COMMAND.findall(text)
+    for block in _FENCE.findall(text):
+        lines += [line for line in block.replace("\\\n", " ").splitlines() if line.startswith("cloakbench ")]
+    return [shlex.join(shlex.split(line, comments=True)) for line in lines]
+
+
+def every_command() -> list[object]:
+    """Returns each command of the documents once, with the first document that has it."""
+    places: dict[str, str] = {}
+    for path in DOCUMENTS:
+        for command in commands_of(path):
+            places.setdefault(command, path.relative_to(ROOT).as_posix())
+    return [pytest.param(command, id=f"{place}: {command}") for command, place in places.items()]
 
 
 def test_the_site_builds_strictly_and_offline(tmp_path):
@@ -38,8 +54,8 @@ def test_the_site_builds_strictly_and_offline(tmp_path):
     assert not fetched
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_of_the_pages_has_a_verb_and_options_that_exist(command):
+@pytest.mark.parametrize("command", every_command())
+def test_each_command_of_the_documents_has_a_verb_and_options_that_exist(command):
     _, bound, *_ = cli.app.parse_args(shlex.split(command)[1:], exit_on_error=False, print_error=False)
     assert bound.args or bound.kwargs
 

@@ -76,6 +76,9 @@ for order, (title, verbs) in enumerate(GROUPS.items()):
 datasets = App(name="dataset", help="Makes the image folders of suites that ship none.", group=group)
 datasets.command(dataset.freeze)
 app.command(datasets)
+app.register_install_completion_command(
+    add_to_startup=False, help="Writes the completion of verbs and options for bash, zsh, fish or PowerShell."
+)
 
 
 def _renamed(arguments: Sequence[str]) -> list[str]:

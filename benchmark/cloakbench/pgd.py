@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from cloakbench import progress
 from cloakbench.parameters import one_of, positive, whole
 from cloakbench.streams import Generators, per_item, streams
 
@@ -97,7 +98,8 @@ def descend(
     budget: float | Tensor = levels / 255 if mask is None else (levels / 255) * mask.to(images)
     delta = project(_start(images, levels / 255, schedule, generators), images, budget)
     best, lowest = delta, torch.full((len(images),), math.inf, device=images.device)
-    for number in range(schedule.steps + (schedule.keep == "best")):
+    total = schedule.steps + (schedule.keep == "best")
+    for number in progress.track(range(total), total, "steps"):
         value, gradient = _accumulated(step, images + delta, number, schedule.draws)
         if schedule.keep == "best":
             improved = value < lowest

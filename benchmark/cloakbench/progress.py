@@ -7,9 +7,12 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from cloakbench.printable import clean, encodable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 5.0
@@ -25,9 +28,16 @@ class Display(Protocol):
     def track(self, items: Iterable[T], total: int, unit: str) -> Iterator[T]:
         """Yields the items and shows how many of `total` are done and how much time is left."""
 
+    def close(self) -> None:
+        """Ends what is still shown."""
+
 
 class PlainDisplay:
-    """Lines for logs."""
+    """Lines for logs. Work within tracked work, such as the steps of one image, is named every few seconds only."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._written = 0.0
 
     def say(self, text: str) -> None:
         """Writes a line."""
@@ -36,26 +46,62 @@ class PlainDisplay:
 
     def track(self, items: Iterable[T], total: int, unit: str) -> Iterator[T]:
         """Writes a line after the first item, after the last one, and every few seconds between."""
-        began = written = time.monotonic()
-        for done, item in enumerate(items, start=1):
-            yield item
-            now = time.monotonic()
-            if done in (1, total) or now - written >= SECONDS_BETWEEN_LINES:
-                written = now
-                self.say(f"{done} of {total} {unit}, {duration((now - began) / done * (total - done))} left")
+        began = time.monotonic()
+        is_within = self._depth > 0
+        self._depth += 1
+        try:
+            for done, item in enumerate(items, start=1):
+                yield item
+                now = time.monotonic()
+                is_end = done in (1, total) and not is_within
+                if is_end or now - max(began, self._written) >= SECONDS_BETWEEN_LINES:
+                    self._written = now
+                    self.say(f"{done} of {total} {unit}, {duration((now - began) / done * (total - done))} left")
+        finally:
+            self._depth -= 1
+
+    def close(self) -> None:
+        """Does nothing: lines stay."""
 
 
 class BarDisplay(PlainDisplay):
-    """A bar for terminals."""
+    """Bars for terminals: one for the work, and one below it for the work within it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bars: Progress | None = None
 
     def track(self, items: Iterable[T], total: int, unit: str) -> Iterator[T]:
         """Shows a bar until the last item is done."""
+        bars = self._started()
+        is_within = bool(bars.tasks)
+        task = bars.add_task(unit, total=total)
+        try:
+            for item in items:
+                yield item
+                bars.advance(task)
+        finally:
+            if is_within:
+                bars.remove_task(task)
+            else:
+                self.close()
+
+    def close(self) -> None:
+        """Leaves the bars as they are."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def _started(self) -> Progress:
+        """Returns the bars on the screen."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn(unit), TextColumn("left"), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            yield from bar.track(items, total=total)
+        if self._bars is None:
+            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TextColumn("left"))
+            self._bars = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+            self._bars.start()
+        return self._bars
 
 
 _display: ContextVar[Display | None] = ContextVar("display", default=None)
@@ -64,7 +110,19 @@ _display: ContextVar[Display | None] = ContextVar("display", default=None)
 @contextmanager
 def shown() -> Iterator[None]:
     """Shows progress on standard error until the block ends: bars on a terminal, lines elsewhere."""
-    token = _display.set(BarDisplay() if sys.stderr.isatty() else PlainDisplay())
+    display = BarDisplay() if sys.stderr.isatty() else PlainDisplay()
+    token = _display.set(display)
+    try:
+        yield
+    finally:
+        display.close()
+        _display.reset(token)
+
+
+@contextmanager
+def hidden() -> Iterator[None]:
+    """Shows no progress until the block ends, for work whose caller reports it in another way."""
+    token = _display.set(None)
     try:
         yield
     finally:

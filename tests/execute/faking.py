@@ -36,6 +36,8 @@ class Job:
 class Work:
     """Keeps no records, but remembers which cells were given up."""
 
+    primary = "imitation-distance"
+
     def __init__(self):
         self.given_up = {}
 

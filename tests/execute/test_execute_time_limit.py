@@ -37,6 +37,8 @@ class Clock:
     def __call__(self):
         return self.now
 
+    primary = ""
+
     def calibrate(self, cells, say): ...
 
     def run(self, cell):
@@ -78,7 +80,7 @@ def test_without_records_the_clock_alone_decides():
 
 def test_no_cell_begins_when_the_time_is_over(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(Outcome, "of", lambda outcome: outcome)
+    monkeypatch.setattr(Outcome, "of", lambda outcome, _primary: outcome)
     deadline = Deadline(25, Costs("cpu", 1), clock=clock)
     ended = InlineExecutor().run(CELLS, clock, Quiet(), deadline.may_start)
     assert [outcome.key for outcome in ended] == [cell.key for cell in CELLS[:3]]  # the third began at 20 s

@@ -55,6 +55,11 @@ class Pipeline:
         self.stages = Stages(planner, store, environment, device, metrics)
         self._references: dict[str, FeatureImages] = {}
 
+    @property
+    def primary(self) -> str:
+        """Name of the suite's distance D."""
+        return self.suite.metrics.primary
+
     def calibrate(self, cells: Iterable[Cell], say: Callable[[str], None]) -> None:
         """Seeks every strength that the cells need, before any model learns.
 

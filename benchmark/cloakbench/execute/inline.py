@@ -15,6 +15,10 @@ from cloakbench.schemas.record import Record
 class CellPipeline(Protocol):
     """Computes cells; each record is in the store before it is returned."""
 
+    @property
+    def primary(self) -> str:
+        """Name of the suite's distance D."""
+
     def calibrate(self, cells: Iterable[Cell], say: Callable[[str], None]) -> None:
         """Seeks the strengths that cells need; errors are ignored here, because each affected cell records them."""
 
@@ -56,7 +60,7 @@ class InlineExecutor:
         try:
             for cell in takewhile(lambda _: may_start(), cells):
                 report.start(cell)
-                outcome = Outcome.of(pipeline.run(cell))
+                outcome = Outcome.of(pipeline.run(cell), pipeline.primary)
                 report.finish(cell, outcome)
                 outcomes.append(outcome)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from statistics import fmean
 from typing import NamedTuple, Protocol
 
 from rich.console import Console
@@ -21,11 +22,18 @@ class Outcome(NamedTuple):
     key: str
     status: Status
     reason: str = ""
+    distance: float | None = None
+    """D, the mean of the suite's primary distance over the generated images; None where the cell has none."""
 
     @classmethod
-    def of(cls, record: Record) -> Outcome:
-        """Returns the outcome of a record's cell."""
-        return cls(record.key, record.status, record.reason)
+    def of(cls, record: Record, primary: str = "") -> Outcome:
+        """Returns the outcome of a record's cell; `primary` names the suite's distance D."""
+        return cls(record.key, record.status, record.reason, _distance(record, primary) if primary else None)
+
+
+def _distance(record: Record, primary: str) -> float | None:
+    values = record.generations.get(primary)
+    return fmean(values) if values else record.sets.get(primary)
 
 
 class Reporter(Protocol):
@@ -67,16 +75,19 @@ class Lines:
         self._done += 1
         seconds_left = (time.monotonic() - self._began) / self._done * (self._total - self._done)
         reason = f": {outcome.reason.splitlines()[0]}" if outcome.reason else ""
-        self.say(
-            f"[{self._done}/{self._total}] {outcome.status} {cell.label}, {seconds_left / 60:.1f} min left{reason}"
-        )
+        cell_text = f"{outcome.status} {cell.label}{_format_distance(outcome)}"
+        self.say(f"[{self._done}/{self._total}] {cell_text}, {seconds_left / 60:.1f} min left{reason}")
 
     def end(self) -> None:
         """Does nothing."""
 
 
+def _format_distance(outcome: Outcome) -> str:
+    return "" if outcome.distance is None else f", D {outcome.distance:.3f}"
+
+
 class ProgressBar:
-    """A bar with cells done, time left and what runs now; faults are printed above it."""
+    """A bar with cells done, time left and what runs now; a line for each finished cell is printed above it."""
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -106,9 +117,8 @@ class ProgressBar:
     def finish(self, cell: Cell, outcome: Outcome) -> None:
         """Moves the bar on."""
         self._bar.advance(self._task)
-        if outcome.status is not Status.OK:
-            reason = outcome.reason.splitlines()[0] if outcome.reason else ""
-            self.say(f"{outcome.status} {cell.label}: {reason}")
+        reason = f": {outcome.reason.splitlines()[0]}" if outcome.reason else ""
+        self.say(f"{outcome.status} {cell.label}{_format_distance(outcome)}{reason}")
 
     def end(self) -> None:
         """Leaves the finished bar."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloakbench import progress
 from cloakbench.attacks import catalogue
 from cloakbench.attacks.stage import StageFacts
 from cloakbench.errors import UserError
@@ -43,6 +44,7 @@ def clean_images(
     def clean() -> list[Pixels]:
         cleaned = list(pixels)
         for (facts, values), turn in zip(stages, catalogue.turns(chain), strict=True):
+            progress.say(f"{len(cleaned)} images by {facts.name}")
             seeds = range(turn * len(cleaned), (turn + 1) * len(cleaned))
             cleaned = facts.build(values).apply(cleaned, replace(context, seeds=seeds))
         return cleaned

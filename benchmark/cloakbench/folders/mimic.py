@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloakbench import progress
 from cloakbench.attacks import catalogue
 from cloakbench.errors import UserError
 from cloakbench.folders import images as folder_images
@@ -115,6 +116,7 @@ def mimic_folder(
     folder_images.check_source(source, target)
     texts = _texts(name, prompts, settings.choose_suite(options.suite, options.model), options.count)
     originals = folder_images.read(source)
+    progress.say(f"{name} learns {len(originals)} images, then generates {len(texts)}")
     names = [f"{number:03d}.png" for number in range(len(texts))]
     outputs.check(target, [*names, ADAPTER], "mimic")
     generated = mimic_images(name, list(originals.values()), prompts, options)

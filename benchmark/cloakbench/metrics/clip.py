@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from cloakbench import progress
 from cloakbench.images import Pixels
 from cloakbench.metrics.comparing import checked
 from cloakbench.system.memory import at_once
@@ -34,7 +35,8 @@ class Clip:
         """Returns unit-length features `[N, d]` of 8-bit images; raises UserError for an empty set or other images."""
         pixels, parts = checked(images), []
         chunk = at_once(chunk, len(pixels))
-        for start in range(0, len(pixels), chunk):
+        starts = range(0, len(pixels), chunk)
+        for start in progress.track(starts, len(starts), "groups of images"):
             x = torch.stack([self._prepare(Image.fromarray(p)) for p in pixels[start : start + chunk]])
             parts.append(self.model.encode_image(x.to(self.device)).float().cpu())
         return F.normalize(torch.cat(parts), dim=-1)

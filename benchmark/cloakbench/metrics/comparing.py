@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cloakbench import progress
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels, to_tensor
 from cloakbench.metrics.metric import LEAST_SIDE
@@ -121,10 +122,11 @@ def _fill_in(
 ) -> None:
     """Writes the values of the measures in their places, `chunk` pairs of one size at a time."""
     changed, originals = pairs
-    for positions in _chunks(originals, chunk):
+    parts = list(_chunks(originals, chunk))
+    for positions in progress.track(parts, len(parts), "groups of images"):
         x = to_tensor([changed[n] for n in positions]).to(device)
         y = to_tensor([originals[n] for n in positions]).to(device)
-        for name, measure in measures.items():
+        for name, measure in progress.track(measures.items(), len(measures), "metrics"):
             for position, value in zip(positions, measure(x, y).flatten().tolist(), strict=True):
                 values[name][position] = value
 

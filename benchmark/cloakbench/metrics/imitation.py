@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cloakbench import progress
 from cloakbench.errors import UserError
 from cloakbench.images import Pixels, to_tensor
 from cloakbench.metrics import weights
@@ -45,7 +46,8 @@ def features(images: Sequence[Pixels], chunk: int = 16) -> Tensor:
     """Returns `[N, STYLE_WIDTH + 1]` of 8-bit images: style vectors of unit length, and the logit of soundness."""
     model, parts = load(), []
     chunk = at_once(chunk, len(images))
-    for start in range(0, len(images), chunk):
+    starts = range(0, len(images), chunk)
+    for start in progress.track(starts, len(starts), "groups of images"):
         pixels = [_resized(image) for image in images[start : start + chunk]]
         view = model(torch.cat(pixels).contiguous(memory_format=torch.channels_last))
         parts.append(torch.cat([view.style, view.soundness[:, None]], dim=1))

@@ -12,6 +12,7 @@ import torch
 from cleanfid.resize import build_resizer
 from torch import Tensor
 
+from cloakbench import progress
 from cloakbench.images import Pixels
 from cloakbench.metrics.comparing import checked
 from cloakbench.system.memory import at_once
@@ -29,7 +30,8 @@ def features(images: Sequence[Pixels], path: Path, device: str = "cpu", chunk: i
     network, parts = _network(path, device), []
     pixels = checked(images)
     chunk = at_once(chunk, len(pixels))
-    for start in range(0, len(pixels), chunk):
+    starts = range(0, len(pixels), chunk)
+    for start in progress.track(starts, len(starts), "groups of images"):
         x = torch.stack([resized(image) for image in pixels[start : start + chunk]]).to(device)
         parts.append(network.layers.forward((x - 128) / 128).flatten(1).float().cpu())
     return torch.cat(parts)

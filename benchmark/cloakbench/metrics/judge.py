@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from cloakbench import progress
 from cloakbench.images import Pixels, to_tensor
 from cloakbench.models import registry
 from cloakbench.system.memory import at_once
@@ -39,7 +40,8 @@ class Judge:
     def features(self, images: Sequence[Pixels], chunk: int = 16) -> Tensor:
         """Returns unit-length features `[N, 64]` of 8-bit images, resized to the judge's 128 pixels where needed."""
         parts, chunk = [], at_once(chunk, len(images))
-        for start in range(0, len(images), chunk):
+        starts = range(0, len(images), chunk)
+        for start in progress.track(starts, len(starts), "groups of images"):
             x = torch.cat(list(map(self._resized, images[start : start + chunk]))) * 2 - 1
             parts.append(self.model.encode_image(x.contiguous(memory_format=torch.channels_last)).float())
         return F.normalize(torch.cat(parts), dim=-1)

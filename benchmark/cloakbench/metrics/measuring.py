@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from cloakbench import progress
 from cloakbench.errors import UserError
 from cloakbench.image_files import read_folder, read_image
 from cloakbench.images import Pixels
@@ -84,6 +85,7 @@ def measure_paths(
     images, references = _read(image), _read(reference) if reference else {}
     if references and image.is_dir() != (reference is not None and reference.is_dir()):
         raise UserError(f"expected two files or two folders, got {image} and {reference}", "Give two of a kind.")
+    progress.say(f"{len(images)} images and {len(references)} references, {len(entries)} metrics")
     changed, originals = list(images.values()), list(references.values())
     if any(entry.compares_pairs for entry in entries):
         changed, originals = _paired(images, references)

@@ -107,7 +107,7 @@ class PlannedCellRunner:
                 f"expected the cell {task.key[:12]} of the plan, got {cell.key[:12]} on {platform.node()}",
                 "Install the same cloakbench, submissions and weights on all machines.",
             )
-        return Outcome.of(self.pipeline.run(cell))
+        return Outcome.of(self.pipeline.run(cell), self.pipeline.primary)
 
     def close(self) -> None:
         """Ends the processes of submissions."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from cloakbench import readiness
+from cloakbench import progress, readiness
 from cloakbench.attacks import catalogue
 from cloakbench.cells import environment, pipeline
 from cloakbench.cells.costing import StageStep
@@ -258,7 +258,7 @@ def run(
         outcomes, ready = _skip(session, todo, work)
         if not ready:
             return outcomes
-        with running(session.store.root):
+        with running(session.store.root), progress.hidden():  # the reporter says what is done
             return [*outcomes, *runner.run(ready, work, report or reporter(), may_start)]
     finally:
         close(cell.entry for cell in session.cells)

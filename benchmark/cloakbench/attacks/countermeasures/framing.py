@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from torch import Tensor
 
+from cloakbench import progress
 from cloakbench.images import Pixels, to_tensor
 from cloakbench.system.memory import at_once as together
 
@@ -28,13 +29,15 @@ def in_frames(
     rows_by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for row, pixels in enumerate(framed):
         rows_by_shape[pixels.shape].append(row)
-    cleaned: dict[int, Pixels] = {}
+    parts: list[list[int]] = []
     for shape, rows in sorted(rows_by_shape.items()):
         count = together(at_once // (shape[0] * shape[1]), len(rows))
         for at in range(0, len(rows), count):
-            part = rows[at : at + count]
-            images_out = clean(to_tensor(at_rows(framed, part)), part)
-            cleaned |= dict(zip(part, images_out, strict=True))
+            parts.append(rows[at : at + count])
+    cleaned: dict[int, Pixels] = {}
+    for part in progress.track(parts, len(parts), "groups of images"):
+        images_out = clean(to_tensor(at_rows(framed, part)), part)
+        cleaned |= dict(zip(part, images_out, strict=True))
     return [cleaned[row][: pixels.shape[0], : pixels.shape[1]] for row, pixels in enumerate(images)]
 
 

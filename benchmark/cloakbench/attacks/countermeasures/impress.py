@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cloakbench import progress
 from cloakbench.attacks.context import Context
 from cloakbench.attacks.countermeasures.framing import at_rows, in_frames
 from cloakbench.images import Pixels, quantise
@@ -77,7 +78,7 @@ class Impress:
         vae = vae.compiled() if self.steps >= MANY_STEPS else vae
         adam = torch.optim.Adam([x], self.learning_rate, eps=EPSILON)
         losses = []
-        for step in range(self.steps):
+        for step in progress.track(range(self.steps), self.steps, "steps"):
             adam.param_groups[0]["lr"] = self._rate(step)
             values = self._loss(x, protected, generators, vae, perceptual)
             # The sum keeps an image's gradient free of how many others there are.

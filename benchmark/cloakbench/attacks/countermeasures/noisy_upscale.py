@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from cloakbench import progress
 from cloakbench.attacks.context import Context
 from cloakbench.attacks.countermeasures.framing import at_rows, in_frames
 from cloakbench.attacks.countermeasures.noise import Noise
@@ -58,7 +59,7 @@ class NoisyUpscale:
         if self.upscaler:
             pipe = upscalers.adding(upscalers.load(self.upscaler, context.device, context.dtype), self.added_level)
             drawn = zip(noisy, context.captions, context.seeds, strict=True)
-            return [self._upscaled(pipe, *arguments) for arguments in drawn]
+            return [self._upscaled(pipe, *arguments) for arguments in progress.track(drawn, len(noisy), "images")]
         model = context.load(self.model)
 
         def clear(batch: Tensor, rows: list[int]) -> list[Pixels]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from cloakbench import progress
 from cloakbench.attacks.context import Context
 from cloakbench.images import Pixels
 
@@ -16,7 +17,7 @@ class PerImage(ABC):
 
     def apply(self, images: Sequence[Pixels], _context: Context) -> list[Pixels]:
         """Returns the cleaned images, same sizes."""
-        return [self.clean(pixels) for pixels in images]
+        return [self.clean(pixels) for pixels in progress.track(images, len(images), "images")]
 
     @abstractmethod
     def clean(self, pixels: Pixels) -> Pixels:

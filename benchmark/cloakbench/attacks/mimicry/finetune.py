@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cloakbench import whitebox
+from cloakbench import progress, whitebox
 from cloakbench.attacks.mimicry.captured import Batch, Captured
 from cloakbench.models.loader import BaseModel
 from cloakbench.system.memory import at_once
@@ -224,7 +224,7 @@ def finetune(
     optimizer = recipe.build(weights)
     generator = torch.Generator().manual_seed(seed)
     losses = []
-    for step in range(recipe.steps):
+    for step in progress.track(range(recipe.steps), recipe.steps, "training steps"):
         optimizer.zero_grad(set_to_none=True)
         parts = []
         for part in loss(generator):

@@ -9,6 +9,7 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from torch import Tensor
 
+from cloakbench import progress
 from cloakbench.attacks.mimicry.personalised import Personalised
 from cloakbench.images import Pixels, quantise
 from cloakbench.models.compiled import compiled
@@ -73,7 +74,8 @@ def denoise(
     scheduler = schedule(model, settings, begin)
     unet = compiled(model.unet, model.device, model.dtype)
     length = model.scheduler.config.num_train_timesteps
-    for time in scheduler.timesteps[begin:]:
+    times = scheduler.timesteps[begin:]
+    for time in progress.track(times, len(times), "sampling steps"):
         stretch = len(both) - 1 - int(time) * len(both) // length
         inputs = scheduler.scale_model_input(latents, time)
         repeated = inputs.repeat(both.shape[1] // len(inputs), 1, 1, 1)
