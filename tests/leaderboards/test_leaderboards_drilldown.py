@@ -90,7 +90,9 @@ def test_any_two_are_compared_as_the_board_does_and_the_address_holds_the_choice
     cells = line.locator("td").all_inner_texts()
     for place, other in ((2, "glaze"), (5, "mist")):
         [difference] = found.to("impasto", [other])[found.columns.index(carrier)]
-        shown = cells[place].replace("\N{MINUS SIGN}", "-").replace("(", "").replace(")", "").split()
+        interval, _, artists = cells[place].partition(", ")
+        assert artists == f"{difference.n} artists"
+        shown = interval.replace("\N{MINUS SIGN}", "-").replace("(", "").replace(")", "").split()
         assert [float(each) for each in shown if each != "to"] == pytest.approx(
             [difference.value, difference.low, difference.high], abs=0.006
         )

@@ -13,9 +13,11 @@ from cloakbench_leaderboards.board.equal_strength import metric_columns
 from cloakbench_leaderboards.board.tables import Table
 from cloakbench_leaderboards.board.view import GapView, Measure, Pair, TradeOffCurve
 from cloakbench_leaderboards.data import coverage
+from cloakbench_leaderboards.pages.strips import of_attack
 from cloakbench_leaderboards.parts import addresses, svg
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page
+from cloakbench_leaderboards.parts.pictures import PictureFinder
 from cloakbench_leaderboards.parts.svg import Chart, CurveStyle
 from cloakbench_leaderboards.scores import aggregates, side_effects, statistics
 from cloakbench_leaderboards.scores.evidence import BoardEntry
@@ -68,13 +70,14 @@ class ListedAttack:
     """The number of artists that it learned from; empty for one that edits."""
 
 
-def pages(lookup: Lookup) -> Iterator[Page]:
+def pages(lookup: Lookup, pictures: PictureFinder) -> Iterator[Page]:
     """Yields the list of attacks and a page for each."""
     listed = tuple(_listed(lookup, spec) for spec in lookup.attacks)
     yield Page(addresses.ATTACKS, "attacks.html", "Attacks", {"attacks": listed}, section=addresses.ATTACKS)
     crumbs = (Crumb("Attacks", addresses.ATTACKS),)
     for spec in lookup.attacks:
-        context = {"attack": view(lookup, spec)}
+        caption, strip = of_attack(lookup, pictures, spec)
+        context = {"attack": view(lookup, spec), "caption": caption, "strip": strip}
         yield Page(addresses.attack(spec.name), "attack.html", text.name(spec.name), context, addresses.ATTACKS, crumbs)
 
 

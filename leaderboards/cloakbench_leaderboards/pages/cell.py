@@ -17,6 +17,7 @@ from cloakbench_leaderboards.board.tables import (
 from cloakbench_leaderboards.board.view import GapView, Pair
 from cloakbench_leaderboards.pages import cell_tables
 from cloakbench_leaderboards.pages.attack import gap_view
+from cloakbench_leaderboards.pages.strips import cell_strip
 from cloakbench_leaderboards.parts import addresses, commands, costs, recipes
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Asset, Crumb, Page
@@ -152,14 +153,6 @@ def _strips(lookup: Lookup, pictures: PictureFinder, records: Sequence[Record]) 
     if not pictures.has_any:
         return [()] * len(records)
     return [cell_strip(lookup, pictures, record) for record in records]
-
-
-def cell_strip(lookup: Lookup, pictures: PictureFinder, record: Record) -> Strip:
-    """Returns the pictures of one cell beside those of its clean arm and of the floor."""
-    attack = record.attack
-    clean = lookup.clean.get((record.artist, attack.name))
-    floor = lookup.floor.get((record.artist, attack.mimicry, attack.model))
-    return pictures.strip(record, clean, floor, lookup.unprotected.get(record.artist))
 
 
 def _command(lookup: Lookup, entry: BoardEntry, spec: AttackSpec) -> str:

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cloakbench_leaderboards import text
+from cloakbench_leaderboards.board.number_cells import number_cell
 from cloakbench_leaderboards.board.tables import (
     CellKind,
     Row,
     Table,
     TableCell,
     TableColumn,
+    clipped,
     difference_words,
     estimate_cell,
 )
@@ -22,7 +24,8 @@ from cloakbench_leaderboards.parts.differences import Differences
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page, slug
 from cloakbench_leaderboards.parts.standing import Number
-from cloakbench_leaderboards.scores.evidence import BoardEntry
+from cloakbench_leaderboards.scores import aggregates, statistics
+from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.setting import Value
 from cloakbench_leaderboards.scores.statistics import Array, Estimate
 
@@ -181,6 +184,8 @@ def _data(
     columns = []
     for column in differences.columns:
         columns.append({"title": column.title, "carries": column is ranking})
+    for spec in lookup.evidence.ranked:
+        columns.append({"title": f"P under {text.name(spec.name)}", "carries": False})
     shown = []
     submissions = [entry.name for entry in lookup.evidence.submissions]
     for name in dict.fromkeys([*differences.names, *submissions]):
@@ -189,21 +194,39 @@ def _data(
         values = []
         for column in differences.columns:
             values.append(_comparable(column.values[row]))
+        cells = [number.cell for number in own[1:]]
+        for value in _by_attack(lookup.evidence, entries[name]):
+            values.append(_packed(value.artists))
+            cells.append(_attack_cell(lookup.evidence, value))
         shown.append(
             {
                 "key": slug(name),
                 "label": entries[name].label,
                 "link": addresses.protection(name),
-                "texts": [(number.cell.text, number.cell.detail) for number in own[1:]],
+                "texts": [(cell.text, cell.detail) for cell in cells],
                 "values": values,
             }
         )
     return {
-        "quantile": round(differences.quantile, 10),
+        "quantiles": {str(count): round(quantile, 10) for count, quantile in differences.quantiles.items()},
         "limit": round(differences.limit, 10) if math.isfinite(differences.limit) else None,
         "columns": columns,
         "entries": shown,
     }
+
+
+def _by_attack(evidence: Evidence, entry: BoardEntry) -> list[Value]:
+    """Returns P under each attack at the middle stop."""
+    setting, values = evidence.setting, []
+    for spec in evidence.ranked:
+        values.append(aggregates.protection(setting, entry.subject, spec.name, setting.middle))
+    return values
+
+
+def _attack_cell(evidence: Evidence, value: Value) -> TableCell:
+    """Returns P of an entry under one attack with its interval."""
+    estimate = statistics.estimates(value.artists[None]).rows()[0]
+    return number_cell(value, clipped(estimate, None, 1.0), evidence.suite.demonstration)
 
 
 def _comparable(value: Value) -> list[float | None]:

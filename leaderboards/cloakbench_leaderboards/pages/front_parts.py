@@ -22,11 +22,11 @@ from cloakbench_leaderboards.board.number_cells import (
 from cloakbench_leaderboards.board.tables import TableCell, clipped
 from cloakbench_leaderboards.board.view import ProtectionView
 from cloakbench_leaderboards.board.words import CAVEATS
-from cloakbench_leaderboards.pages import cell
 from cloakbench_leaderboards.pages.protection import Shade, shade_class, two_digits
+from cloakbench_leaderboards.pages.strips import by_artist
 from cloakbench_leaderboards.parts import addresses
 from cloakbench_leaderboards.parts.lookup import Lookup
-from cloakbench_leaderboards.parts.pictures import Picture, PictureFinder
+from cloakbench_leaderboards.parts.pictures import PictureFinder
 from cloakbench_leaderboards.scores import aggregates, statistics
 from cloakbench_leaderboards.scores import setting as scores_setting
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
@@ -36,8 +36,6 @@ HEAT_ENTRIES = 50
 """Rows of the heat map: the front page stays light on a large board."""
 STRIP_ENTRIES = 8
 """Entries whose pictures can be chosen on the front page."""
-STRIP_KINDS = (0, 1, 4, 5)
-"""Pictures of a cell on the front page: original, protected, imitation of clean, imitation of protected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,32 +223,15 @@ def strips(
         return {}
     by_entry = {}
     for entry in (*order.complete, *order.incomplete)[:STRIP_ENTRIES]:
-        by_artist = {}
-        for artist, shown in entry_strips(lookup, pictures, entry).items():
+        artists = {}
+        for artist, shown in by_artist(lookup, pictures, entry, lookup.evidence.rank_attack).items():
             views = []
             for picture in shown:
                 views.append({"label": picture.label, "source": picture.source, "words": picture.words})
-            by_artist[text.name(artist)] = views
-        if by_artist:
-            by_entry[entry.label] = by_artist
+            artists[text.name(artist)] = views
+        if artists:
+            by_entry[entry.label] = artists
     return by_entry
-
-
-def entry_strips(lookup: Lookup, pictures: PictureFinder, entry: BoardEntry) -> dict[str, list[Picture]]:
-    """Returns one strip per artist under the attack that carries the rank: at a calibrated strength, or the greatest.
-
-    Each has the pictures of `STRIP_KINDS`. An artist of whom one of them is missing has no strip.
-    """
-    records = lookup.records.get((entry.name, lookup.evidence.rank_attack), [])
-    by_artist: dict[str, list[Picture]] = {}
-    for record in sorted(records, key=lambda record: (record.target is None, -record.strength)):
-        strip = cell.cell_strip(lookup, pictures, record)
-        shown = []
-        for kind in STRIP_KINDS:
-            shown.append(strip[kind])
-        if record.artist not in by_artist and all(picture.source for picture in shown):
-            by_artist[record.artist] = shown
-    return by_artist
 
 
 def points(evidence: Evidence, attack: str) -> list[list[Any]]:

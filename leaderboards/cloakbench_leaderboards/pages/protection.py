@@ -12,9 +12,11 @@ from cloakbench_leaderboards.board.equal_strength import p_cell
 from cloakbench_leaderboards.board.tables import Table, TableCell
 from cloakbench_leaderboards.board.view import CurveSeries, GapView, Pair, ProtectionView
 from cloakbench_leaderboards.pages.attack import gap_view, styles_of
+from cloakbench_leaderboards.pages.strips import by_artist
 from cloakbench_leaderboards.parts import addresses, commands, costs, standing, svg
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page
+from cloakbench_leaderboards.parts.pictures import PictureFinder
 from cloakbench_leaderboards.parts.standing import Number
 from cloakbench_leaderboards.parts.svg import SMALL, Chart
 from cloakbench_leaderboards.scores.evidence import BoardEntry
@@ -102,7 +104,7 @@ class ListedProtection:
     """The number that decides the rank."""
 
 
-def pages(lookup: Lookup, facts: Sequence[ProtectionView]) -> Iterator[Page]:
+def pages(lookup: Lookup, facts: Sequence[ProtectionView], pictures: PictureFinder) -> Iterator[Page]:
     """Yields the list of protections and a page for each; `facts` are in the order of the evidence's entries."""
     views = {entry.name: view for entry, view in zip(lookup.evidence.entries, facts, strict=True)}
     listed = []
@@ -112,7 +114,8 @@ def pages(lookup: Lookup, facts: Sequence[ProtectionView]) -> Iterator[Page]:
     yield Page(addresses.PROTECTIONS, "protections.html", "Protections", context, section=addresses.PROTECTIONS)
     crumbs = (Crumb("Protections", addresses.PROTECTIONS),)
     for entry in lookup.entries:
-        page = {"it": view(lookup, entry, views[entry.name])}
+        strips = by_artist(lookup, pictures, entry, lookup.evidence.rank_attack)
+        page = {"it": view(lookup, entry, views[entry.name]), "strips": strips}
         path = addresses.protection(entry.name)
         yield Page(path, "protection.html", entry.label, page, addresses.PROTECTIONS, crumbs)
 

@@ -13,7 +13,7 @@ from scipy import stats
 from cloakbench_leaderboards.scores import ranking, statistics
 from cloakbench_leaderboards.scores.evidence import Evidence
 from cloakbench_leaderboards.scores.standings import RankColumn
-from cloakbench_leaderboards.scores.statistics import LEVEL, Array, Estimate, Estimates
+from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, Array, Estimate, Estimates
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,10 @@ class Differences:
         return float((stats.t.isf(last_apart / 2, n - 1) + stats.t.isf(min(next_p, 1.0) / 2, n - 1)) / 2)
 
     @cached_property
-    def quantile(self) -> float:
-        """The t quantile of an interval over all artists."""
-        return float(stats.t.ppf((1 + LEVEL) / 2, max(len(self.evidence.artists) - 1, 1)))
+    def quantiles(self) -> dict[int, float]:
+        """The t quantile of an interval over so many artists; none below `MIN_ARTISTS`."""
+        counts = range(MIN_ARTISTS, len(self.evidence.artists) + 1)
+        return {count: float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) for count in counts}
 
     @cached_property
     def positions(self) -> dict[str, int]:

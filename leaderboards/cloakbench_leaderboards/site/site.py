@@ -33,11 +33,12 @@ DATA = "board.json"
 def drilldown(material: Material) -> Iterator[Page | Asset]:
     """Yields the pages behind the front page, which share one `Lookup`."""
     lookup = Lookup(material.evidence, material.board)
-    yield from attack.pages(lookup)
-    yield from protection.pages(lookup, material.board.protections)
+    pictures = PictureFinder(StorePaths(material.source), cell.allowance(lookup))
+    yield from attack.pages(lookup, pictures)
+    yield from protection.pages(lookup, material.board.protections, pictures)
     yield from compare.pages(lookup)
     yield from method.pages(lookup, material.board.noise)
-    yield from cell.pages(lookup, PictureFinder(StorePaths(material.source), cell.allowance(lookup)))
+    yield from cell.pages(lookup, pictures)
 
 
 KINDS: tuple[Kind, ...] = (

@@ -10,25 +10,27 @@
   const result = section.querySelector(".result");
 
   function element(name, words = "", attributes = {}) {
-    const made = document.createElement(name);
-    made.textContent = words;
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    return made;
+    const node = document.createElement(name);
+    node.textContent = words;
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    return node;
   }
 
   // As statistics.difference_estimates: Student's t over artists.
   function estimate(values) {
-    const known = values.filter((value) => value !== null);
-    const n = known.length;
+    const measured = values.filter((value) => value !== null);
+    const n = measured.length;
     if (n === 0) return null;
-    const mean = known.reduce((sum, value) => sum + value, 0) / n;
-    const second = known.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-    if (n < 6 || n !== values.length) return { mean, t: 0 };
-    if (second <= n * (1e-12 * Math.max(Math.abs(mean), 1e-12)) ** 2) return { mean, low: mean, high: mean, t: 0 };
+    const mean = measured.reduce((sum, value) => sum + value, 0) / n;
+    const second = measured.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+    const quantile = data.quantiles[n];
+    if (quantile === undefined) return { mean, n, t: 0 };
+    if (second <= n * (1e-12 * Math.max(Math.abs(mean), 1e-12)) ** 2) return { mean, n, low: mean, high: mean, t: 0 };
     const spread = Math.sqrt(second / (n - 1));
-    const reach = (data.quantile * spread) / Math.sqrt(n);
+    const reach = (quantile * spread) / Math.sqrt(n);
     return {
       mean,
+      n,
       low: mean - reach,
       high: mean + reach,
       t: Math.abs(mean) / (spread / Math.sqrt(n)),
@@ -43,25 +45,26 @@
     return (Number(words) === 0 ? words.replace("-", "") : words).replace("-", "\u2212");
   }
 
-  function words(found) {
-    if (!found) return "not both complete";
-    if (found.low === undefined) return number(found.mean, 0);
-    const half = (found.high - found.low) / 2;
-    return `${number(found.mean, half)} (${number(found.low, half)} to ${number(found.high, half)})`;
+  function words(difference) {
+    if (!difference) return "not both measured";
+    const artists = difference.n === 1 ? "1 artist" : `${difference.n} artists`;
+    if (difference.low === undefined) return `${number(difference.mean, 0)}, ${artists}`;
+    const half = (difference.high - difference.low) / 2;
+    return `${number(difference.mean, half)} (${number(difference.low, half)} to ${number(difference.high, half)}), ${artists}`;
   }
 
-  function verdict(found, carries) {
-    if (!found || found.low === undefined) return "not told apart";
-    const apart = carries ? data.limit !== null && found.t >= data.limit : found.low > 0 || found.high < 0;
+  function verdict(difference, carries) {
+    if (!difference || difference.low === undefined) return "\u2013";
+    const apart = carries ? data.limit !== null && difference.t >= data.limit : difference.low > 0 || difference.high < 0;
     if (!apart) return "not told apart";
-    const words = found.mean > 0 ? "ahead" : "behind";
+    const words = difference.mean > 0 ? "ahead" : "behind";
     return carries ? words : `${words}, uncorrected`;
   }
 
   function table(chosen) {
     const [first, ...others] = chosen;
-    const made = element("table");
-    made.append(element("caption", `${first.label} beside ${others.map((each) => each.label).join(", ")}`));
+    const node = element("table");
+    node.append(element("caption", `${first.label} beside ${others.map((entry) => entry.label).join(", ")}`));
     const head = element("tr");
     head.append(element("th", "Number", { scope: "col" }), element("th", first.label, { scope: "col" }));
     for (const other of others) {
@@ -77,21 +80,22 @@
     data.columns.forEach((column, place) => {
       const row = element("tr");
       row.append(element("th", column.title + (column.carries ? " (carries the rank)" : ""), { scope: "row" }));
+      if (chosen.filter((entry) => entry.values[place].some((one) => one !== null)).length < 2) return;
       row.append(value(first.texts[place]));
       for (const other of others) {
-        const found = estimate(
+        const difference = estimate(
           first.values[place].map((one, n) =>
             one === null || other.values[place][n] === null ? null : one - other.values[place][n],
           ),
         );
-        row.append(value(other.texts[place]), element("td", words(found)));
-        row.append(element("td", verdict(found, column.carries), { class: "words" }));
+        row.append(value(other.texts[place]), element("td", words(difference)));
+        row.append(element("td", verdict(difference, column.carries), { class: "words" }));
       }
       body.append(row);
     });
-    made.append(top, body);
+    node.append(top, body);
     const frame = element("div", "", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Comparison" });
-    frame.append(made);
+    frame.append(node);
     return frame;
   }
 
