@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,17 +9,19 @@ from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import board, curves, editing, sections
 from cloakbench_leaderboards.board.equal_strength import metric_columns
-from cloakbench_leaderboards.board.tables import Table
+from cloakbench_leaderboards.board.tables import Table, clipped, estimate_cell
 from cloakbench_leaderboards.board.view import GapView, Measure, Pair, TradeOffCurve
 from cloakbench_leaderboards.data import coverage
+from cloakbench_leaderboards.pages.attack_list import chain, listed, remaining
 from cloakbench_leaderboards.pages.strips import of_attack
 from cloakbench_leaderboards.parts import addresses, svg
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page
 from cloakbench_leaderboards.parts.pictures import PictureFinder
 from cloakbench_leaderboards.parts.svg import Chart, CurveStyle
-from cloakbench_leaderboards.scores import aggregates, side_effects, statistics
+from cloakbench_leaderboards.scores import side_effects
 from cloakbench_leaderboards.scores.evidence import BoardEntry
+from cloakbench_leaderboards.scores.statistics import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +55,10 @@ class AttackView:
     gaps: tuple[GapView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ListedAttack:
-    """One attack in the list of all."""
-
-    name: str
-    link: str
-    chain: str
-    summary: str
-    measured: str
-    """The number of protections that were run under it."""
-    remaining: str
-    """Mean P that they keep; a dash where none was run."""
-    learned: str
-    """The number of artists that it learned from; empty for one that edits."""
-
-
 def pages(lookup: Lookup, pictures: PictureFinder) -> Iterator[Page]:
     """Yields the list of attacks and a page for each."""
-    listed = tuple(_listed(lookup, spec) for spec in lookup.attacks)
-    yield Page(addresses.ATTACKS, "attacks.html", "Attacks", {"attacks": listed}, section=addresses.ATTACKS)
+    rows = tuple(listed(lookup, spec) for spec in lookup.attacks)
+    yield Page(addresses.ATTACKS, "attacks.html", "Attacks", {"attacks": rows}, section=addresses.ATTACKS)
     crumbs = (Crumb("Attacks", addresses.ATTACKS),)
     for spec in lookup.attacks:
         caption, strip = of_attack(lookup, pictures, spec)
@@ -90,7 +75,7 @@ def view(lookup: Lookup, spec: AttackSpec) -> AttackView:
     return AttackView(
         name=text.name(spec.name),
         summary=text.plain(facts.summary, 1000) if facts else "",
-        chain=_chain(lookup, spec),
+        chain=chain(lookup, spec),
         settings=_settings(lookup, spec),
         limits=text.plain(facts.limits, 2000) if facts else "",
         extremes="" if is_edit else _extremes(lookup, spec),
@@ -118,27 +103,6 @@ def _detectability(lookup: Lookup, spec: AttackSpec) -> tuple[Pair, ...]:
     return tuple(Pair(f"{text.name(name)} at {strength:g}", f"{rate:.0%}") for name, strength, rate in rates)
 
 
-def _chain(lookup: Lookup, spec: AttackSpec) -> str:
-    return sections.chain(spec, editing.COMPARE_STAGE if lookup.is_edit(spec) else "generate")
-
-
-def _listed(lookup: Lookup, spec: AttackSpec) -> ListedAttack:
-    facts = lookup.explained.get(spec.name)
-    artists = len(lookup.evidence.artists)
-    learned = f"{artists - len(lookup.no_signal(spec))} of {artists}"
-    scores = [] if lookup.is_edit(spec) else [p for _, p in remaining(lookup, spec)]
-    total = len(lookup.evidence.submissions)
-    return ListedAttack(
-        name=text.name(spec.name),
-        link=addresses.attack(spec.name),
-        chain=_chain(lookup, spec),
-        summary=text.plain(facts.summary, 1000) if facts else "",
-        measured="" if lookup.is_edit(spec) else f"{len(scores)} of {total}",
-        remaining=text.number(sum(scores) / len(scores), 0.05) if scores else text.NONE,
-        learned="" if lookup.is_edit(spec) else learned,
-    )
-
-
 def _settings(lookup: Lookup, spec: AttackSpec) -> tuple[Pair, ...]:
     suite = lookup.evidence.suite
     stages = sections.settings(lookup.explained.get(spec.name))
@@ -160,23 +124,16 @@ def _extremes(lookup: Lookup, spec: AttackSpec) -> str:
     (least, low), (most, high) = measured[0], measured[-1]
     total = len(lookup.evidence.submissions)
     return (
-        f"Of {total} protections {len(measured)} were run under it. {most} keeps most, P {text.number(high)}; "
-        f"{least} keeps least, P {text.number(low)}."
+        f"Of {total} protections {len(measured)} were run under it. {most} keeps most, {_p_words(high)}; "
+        f"{least} keeps least, {_p_words(low)}."
     )
 
 
-def remaining(lookup: Lookup, spec: AttackSpec) -> list[tuple[str, float]]:
-    """Returns the label and P of each submission under an attack at the middle stop, the least first."""
-    setting = lookup.evidence.setting
-    measured = []
-    for entry in lookup.entries:
-        if entry.is_control:
-            continue
-        value = aggregates.protection(setting, entry.subject, spec.name, setting.middle)
-        p = float(statistics.estimates(value.artists[None]).value[0])
-        if math.isfinite(p):
-            measured.append((entry.label, p))
-    return sorted(measured, key=lambda pair: pair[1])
+def _p_words(p: Estimate) -> str:
+    """Returns P with its interval and the number of artists."""
+    cell = estimate_cell(clipped(p, None, 1.0))
+    interval = f"{cell.detail}, " if p.has_interval else ""
+    return f"P {cell.text} ({interval}{p.n} artists)"
 
 
 def _charts(lookup: Lookup, spec: AttackSpec, metrics: Sequence[str]) -> tuple[Chart, ...]:

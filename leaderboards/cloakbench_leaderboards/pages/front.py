@@ -119,6 +119,8 @@ def _order_words(evidence: Evidence, arranged: ProvisionalOrder, runs: Mapping[s
     ranked = len(evidence.standings.complete)
     if arranged.has_ranking:
         return f"Ranked by {evidence.standings.rank_column.title}; entries below the rule are incomplete."
+    if not entries:
+        return "No protection was run yet, only the controls."
     total = len(evidence.setting.family)
     return (
         f"No ranking yet: {ranked} of {len(entries)} entries {'is' if ranked == 1 else 'are'} measured under all "

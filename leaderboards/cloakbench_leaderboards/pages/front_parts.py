@@ -222,7 +222,8 @@ def strips(
     if not pictures.has_any:
         return {}
     by_entry = {}
-    for entry in (*order.complete, *order.incomplete)[:STRIP_ENTRIES]:
+    controls = [entry for entry in order.controls if entry.facts.role.changes_images]
+    for entry in (*order.complete, *order.incomplete, *controls)[:STRIP_ENTRIES]:
         artists = {}
         for artist, shown in by_artist(lookup, pictures, entry, lookup.evidence.rank_attack).items():
             views = []

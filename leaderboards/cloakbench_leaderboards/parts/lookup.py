@@ -187,14 +187,18 @@ class Lookup:
         return addresses.cell(entry.name, spec.name) if (entry.name, spec.name) in self.records else ""
 
     def focus(self, entry: BoardEntry) -> float:
-        """Returns the strength that a page shows first: the middle one of those where most artists have a P."""
+        """Returns the strength that a page shows first: of those where most artists have a P the calibrated one.
 
-        def order(strength: float) -> tuple[int, float]:
+        Without a calibrated strength it is the one nearest to the middle.
+        """
+
+        def order(strength: float) -> tuple[int, bool, float]:
             scored = 0
             for spec in self.evidence.ranked:
                 point = self.point(entry, strength, spec.name)
                 scored += point.p.n if point else 0
-            return (-scored, abs(strength - self.evidence.middle))
+            is_fixed = strength not in entry.subject.calibrated_strengths
+            return (-scored, is_fixed, abs(strength - self.evidence.middle))
 
         return min(entry.strengths, key=order, default=self.evidence.middle)
 
