@@ -58,6 +58,8 @@ class Heat:
     caption: str
     artists: tuple[str, ...]
     rows: tuple[HeatRow, ...]
+    not_run: str
+    """The attacks without any record, in words; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,15 +211,19 @@ def _heat(lookup: Lookup, entry: BoardEntry, strength: float) -> Heat:
     at = "" if entry.facts.role in FIXED else f" at strength {strength:g}"
     if strength in entry.subject.calibrated_strengths:
         at += " (calibrated)"
-    rows = []
+    rows, not_run = [], []
     for spec, point in lookup.strongest(entry, strength):
+        if point is None:
+            not_run.append(text.name(spec.name))
+            continue
         mean = p_cell(point, len(evidence.artists), evidence.suite.demonstration)
         shades = []
         for artist in evidence.artists:
             shades.append(_shade(lookup, entry, strength, spec, artist))
         rows.append(HeatRow(text.name(spec.name), lookup.cell_link(entry, spec), mean, tuple(shades)))
     caption = f"P of each artist under each attack{at}, the strongest attack first"
-    return Heat(caption, tuple(map(text.name, evidence.artists)), tuple(rows))
+    missing = text.listed(not_run, len(not_run)) if not_run else ""
+    return Heat(caption, tuple(map(text.name, evidence.artists)), tuple(rows), missing)
 
 
 def _shade(lookup: Lookup, entry: BoardEntry, strength: float, spec: AttackSpec, artist: str) -> Shade:
@@ -280,9 +286,9 @@ def _gaps(lookup: Lookup, entry: BoardEntry) -> Iterator[GapView]:
 
 
 def _no_signal(lookup: Lookup) -> tuple[Pair, ...]:
-    pairs = []
+    by_artists: dict[str, list[str]] = {}
     for spec in lookup.evidence.ranked:
         artists = [text.name(artist) for artist in lookup.no_signal(spec)]
         if artists:
-            pairs.append(Pair(text.name(spec.name), text.listed(artists)))
-    return tuple(pairs)
+            by_artists.setdefault(text.listed(artists), []).append(text.name(spec.name))
+    return tuple(Pair(artists, text.listed(attacks, len(attacks))) for artists, attacks in by_artists.items())
