@@ -1,4 +1,4 @@
-"""Small pictures for a reference folder: original, protected and imitations of each entry and artist."""
+"""Small pictures for a reference folder: one strip per entry and artist, and one per attack."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cloakbench.files import write_whole
 from cloakbench.store.paths import StorePaths
 from cloakbench.store.reading import load
 from cloakbench_leaderboards.board.board import view
-from cloakbench_leaderboards.pages.front_parts import entry_strips
+from cloakbench_leaderboards.pages.strips import by_artist, of_attack
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.pictures import MOSAIC, SHIPPED, PictureFinder
 from cloakbench_leaderboards.scores.evidence import gather
@@ -33,14 +33,18 @@ def ship(source: Path, suite: str | None, folder: Path) -> int:
     evidence = gather(load(source, suite))
     lookup = Lookup(evidence, view(evidence))
     strips = max(len(lookup.entries), 1) * max(len(evidence.artists), 1)
-    allowance = TOTAL // (strips * (1 + MOSAIC) + len(evidence.artists) * (1 + MOSAIC) + 1)
+    shared = len(evidence.artists) * (1 + MOSAIC) + len(lookup.attacks) * (2 + 2 * MOSAIC)
+    allowance = TOTAL // (strips * (1 + MOSAIC) + shared + 1)
     finder = PictureFinder(StorePaths(source), allowance)
     if not finder.has_any:
         return 0
     sources: set[str] = set()
     for entry in lookup.entries:
-        for pictures in entry_strips(lookup, finder, entry).values():
+        for pictures in by_artist(lookup, finder, entry, evidence.rank_attack).values():
             sources.update(picture.source for picture in pictures)
+    for spec in lookup.attacks:
+        _, pictures = of_attack(lookup, finder, spec)
+        sources.update(picture.source for picture in pictures)
     _remove_others(folder / SHIPPED, {PurePosixPath(path).name for path in sources})
     for path in sorted(sources):
         write_whole(folder / SHIPPED / PurePosixPath(path).name, finder.files[path].read())
