@@ -181,6 +181,9 @@ def _data(
     lookup: Lookup, differences: Differences, entries: dict[str, BoardEntry], numbers: NumbersByName
 ) -> dict[str, object]:
     ranking = lookup.evidence.standings.rank_column
+    quantiles = {}
+    for count, quantile in differences.quantiles.items():
+        quantiles[str(count)] = round(quantile, 10)
     columns = []
     for column in differences.columns:
         columns.append({"title": column.title, "carries": column is ranking})
@@ -208,7 +211,7 @@ def _data(
             }
         )
     return {
-        "quantiles": {str(count): round(quantile, 10) for count, quantile in differences.quantiles.items()},
+        "quantiles": quantiles,
         "limit": round(differences.limit, 10) if math.isfinite(differences.limit) else None,
         "columns": columns,
         "entries": shown,

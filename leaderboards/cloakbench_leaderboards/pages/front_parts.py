@@ -222,8 +222,9 @@ def strips(
     if not pictures.has_any:
         return {}
     by_entry = {}
-    controls = [entry for entry in order.controls if entry.facts.role.changes_images]
-    for entry in (*order.complete, *order.incomplete, *controls)[:STRIP_ENTRIES]:
+    for entry in (*order.complete, *order.incomplete, *order.controls)[:STRIP_ENTRIES]:
+        if not entry.facts.role.changes_images:
+            continue
         artists = {}
         for artist, shown in by_artist(lookup, pictures, entry, lookup.evidence.rank_attack).items():
             views = []

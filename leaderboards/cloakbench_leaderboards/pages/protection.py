@@ -291,4 +291,7 @@ def _no_signal(lookup: Lookup) -> tuple[Pair, ...]:
         artists = [text.name(artist) for artist in lookup.no_signal(spec)]
         if artists:
             by_artists.setdefault(text.listed(artists), []).append(text.name(spec.name))
-    return tuple(Pair(artists, text.listed(attacks, len(attacks))) for artists, attacks in by_artists.items())
+    pairs = []
+    for artists, attacks in by_artists.items():
+        pairs.append(Pair(artists, text.listed(attacks, len(attacks))))
+    return tuple(pairs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import AttackSpec
@@ -44,7 +45,7 @@ def by_artist(
         if record.artist in strips:
             continue
         strip = cell_strip(lookup, pictures, record)
-        shown = [strip[kind] for kind in kinds]
+        shown = list(itemgetter(*kinds)(strip))
         if all(picture.source for picture in shown):
             strips[record.artist] = shown
     return strips

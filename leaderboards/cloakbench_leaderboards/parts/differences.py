@@ -61,8 +61,10 @@ class Differences:
     @cached_property
     def quantiles(self) -> dict[int, float]:
         """The t quantile of an interval over so many artists; none below `MIN_ARTISTS`."""
-        counts = range(MIN_ARTISTS, len(self.evidence.artists) + 1)
-        return {count: float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) for count in counts}
+        quantiles = {}
+        for count in range(MIN_ARTISTS, len(self.evidence.artists) + 1):
+            quantiles[count] = float(stats.t.ppf((1 + LEVEL) / 2, count - 1))
+        return quantiles
 
     @cached_property
     def positions(self) -> dict[str, int]:
