@@ -292,6 +292,6 @@ def _no_signal(lookup: Lookup) -> tuple[Pair, ...]:
         if artists:
             by_artists.setdefault(text.listed(artists), []).append(text.name(spec.name))
     pairs = []
-    for artists, attacks in by_artists.items():
-        pairs.append(Pair(artists, text.listed(attacks, len(attacks))))
+    for names, attacks in by_artists.items():
+        pairs.append(Pair(names, text.listed(attacks, len(attacks))))
     return tuple(pairs)
