@@ -69,7 +69,7 @@ def test_a_rule_names_the_artists_and_has_images_enough(name):
 
 def test_published_figures_are_those_of_the_papers():
     rows = {figure.row: figure.values for figure in suites.load("imitation").published}
-    assert rows["IMPRESS"] == {"clip-accuracy": 87.0, "diffusion-accuracy": 82.3}
+    assert rows["IMPRESS"] == {"clip-accuracy": 0.87, "diffusion-accuracy": 0.823}
     rows = {figure.row: figure.values for figure in suites.load("editing").published}
     assert rows["JPEG"]["edit-ssim"] > rows["IMPRESS"]["edit-ssim"]
     assert len(suites.load("objects").artists) == 30
@@ -83,6 +83,8 @@ def short(suite, **changes):
         tables[kind] = {}
         for stage, table in getattr(suite, kind).items():
             tables[kind][stage] = {key: one.get(key, value) for key, value in table.items()}
+    if "diffpure" in tables["countermeasures"]:
+        tables["countermeasures"]["diffpure"] |= {"steps": 2, "strength": 0.5}
     if "edit" in tables["mimicry"]:
         tables["mimicry"]["edit"] |= {"steps": 2}
     sampling = suite.sampling.model_copy(update={"prompts": suite.sampling.prompts[:1], "per_prompt": 1, "steps": 1})
@@ -93,9 +95,67 @@ def short(suite, **changes):
     return suite.model_copy(update={**update, **changes})
 
 
-def test_editing_runs_on_frozen_faces_with_masks(sd_stand_ins, tmp_path):
-    (tmp_path / "few.toml").write_text(RULE)
-    source = tmp_path / "helen-collection" / "helen"
+RULE_OF_ONE = """
+name = "{selection}"
+version = 1
+rule = "The first is protected, the second is a reference."
+protect = 1
+references = 1
+least_side = 40
+most_ratio = 2.0
+
+[artists]
+{artist} = "tests"
+"""
+
+
+def one_artist(name, folder):
+    """A planned run of a shortened suite on two pictures of its first artist, or of a person called one."""
+    suite = suites.load(name)
+    artist = suite.artists[0] if suite.artists else "one"
+    source = folder / "collection" / artist
+    source.mkdir(parents=True)
+    for n in range(3):
+        (source / f"{n}.png").write_bytes(encode(tiny.picture(n, 60, 50 + n)))
+    if suite.dataset == "folder":
+        return short(suite, images_per_artist=1), source.parent
+    rule = folder / "rule.toml"
+    rule.write_text(RULE_OF_ONE.format(selection=suite.selection, artist=artist))
+    suite = short(suite, artists=[artist], images_per_artist=1, selection=str(rule), matching=None)
+    freeze.freeze(suite, str(source.parent), folder / "frozen")
+    return suite, folder / "frozen"
+
+
+def checked_run(name, folder, *only):
+    """Runs the placebo's cells; returns their records."""
+    suite, images = one_artist(name, folder)
+    choice = Choice(name, ["placebo"], images, ["protection=placebo", *only])
+    records = run(sessions.plan_suite(suite, choice, folder / "store"))
+    assert {(record.status, record.reason) for record in records} == {(Status.OK, "")}
+    for record in records:
+        assert np.isfinite(record.generations["style-distance"]).all()
+    return records
+
+
+@pytest.mark.parametrize(("name", "attack"), [("objects", "noise"), ("sdxl-transfer", "jpeg")])
+@pytest.mark.usefixtures("sd_stand_ins")
+def test_a_suite_runs_on_narrow_models(name, attack, tmp_path):
+    [record] = checked_run(name, tmp_path, f"attack={attack}")
+    assert {"protect", "personalise", "generate", "measure"} <= set(record.cost)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["cartoon", "faces", "imitation", "objects", "painting-lite", "sdxl-transfer"])
+@pytest.mark.usefixtures("sd_stand_ins")
+def test_every_attack_of_a_suite_runs_on_narrow_models(name, tmp_path):
+    records = checked_run(name, tmp_path)
+    assert {record.attack.name for record in records} == {attack.name for attack in suites.load(name).attacks}
+
+
+def edited(folder, *only):
+    """Runs the placebo's cells of `editing` on one frozen face; returns their records."""
+    (folder / "few.toml").write_text(RULE)
+    source = folder / "helen-collection" / "helen"
     (source / "masks").mkdir(parents=True)
     for n in range(3):
         (source / f"{n}.png").write_bytes(encode(tiny.picture(n, 60, 50)))
@@ -103,11 +163,23 @@ def test_editing_runs_on_frozen_faces_with_masks(sd_stand_ins, tmp_path):
         mask[20:40, 10:40] = 255
         if n < 2:
             (source / "masks" / f"{n}.png").write_bytes(encode(mask))
-    suite = short(suites.load("editing"), selection=str(tmp_path / "few.toml"), images_per_artist=1)
-    manifest = freeze.freeze(suite, str(source.parent), tmp_path / "frozen")
+    suite = short(suites.load("editing"), selection=str(folder / "few.toml"), images_per_artist=1)
+    manifest = freeze.freeze(suite, str(source.parent), folder / "frozen")
     assert len(manifest.items) == 2  # the third has no mask
-    choice = Choice("editing", ["placebo"], tmp_path / "frozen", ["attack=inpaint-jpeg", "protection=placebo"])
-    session = sessions.plan_suite(suite, choice, tmp_path / "store")
-    [record] = run(session)
-    assert (record.status, record.reason) == (Status.OK, "")
+    choice = Choice("editing", ["placebo"], folder / "frozen", ["protection=placebo", *only])
+    records = run(sessions.plan_suite(suite, choice, folder / "store"))
+    assert {(record.status, record.reason) for record in records} == {(Status.OK, "")}
+    return records
+
+
+@pytest.mark.usefixtures("sd_stand_ins")
+def test_editing_runs_on_frozen_faces_with_masks(tmp_path):
+    [record] = edited(tmp_path, "attack=inpaint-jpeg")
     assert len(record.generations["edit-ssim"]) == 1
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("sd_stand_ins")
+def test_every_attack_of_editing_runs_on_narrow_models(tmp_path):
+    names = {record.attack.name for record in edited(tmp_path)}
+    assert names == {attack.name for attack in suites.load("editing").attacks}

@@ -75,3 +75,7 @@ class PublishedFigure(SuiteTable):
     row: str
     values: dict[str, float]
     """By metric."""
+    protection: str = ""
+    """Entry whose values stand beside the row; empty where no entry repeats it."""
+    attack: str = ""
+    """Attack of the suite under which they were measured."""

@@ -25,6 +25,20 @@ def check(suite: Suite) -> None:
     _check_matching(suite)
     _check_levels(suite)
     _check_companions(suite)
+    _check_published(suite)
+
+
+def _check_published(suite: Suite) -> None:
+    """Raises UserError for a published row with an unknown metric or an attack that the suite does not have."""
+    attacks = [attack.name for attack in suite.attacks]
+    for figure in suite.published:
+        for name in figure.values:
+            metrics.find(name)
+        if figure.attack and figure.attack not in attacks:
+            raise UserError(
+                f"expected an attack of the suite ({', '.join(attacks)}) in a published row, got {figure.attack!r}",
+                "Correct the table [[published]].",
+            )
 
 
 def _check_text_encoders(suite: Suite) -> None:

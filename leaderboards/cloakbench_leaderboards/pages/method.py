@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cloakbench.schemas.suite_tables import Matching
 from cloakbench_leaderboards import text
+from cloakbench_leaderboards.board.published import published
 from cloakbench_leaderboards.board.tables import CellKind, Row, Table, TableCell, TableColumn
 from cloakbench_leaderboards.board.view import Pair, pairs
 from cloakbench_leaderboards.board.words import CONTROL_WORDS, GLOSSARY, stop_name
@@ -32,6 +33,7 @@ def pages(lookup: Lookup, noise: tuple[Pair, ...]) -> Iterator[Page]:
         _gold(lookup),
         tables.attacks(lookup),
         tables.metrics(lookup),
+        _published(lookup),
         Section("controls", "Controls", pairs=pairs(CONTROL_WORDS)),
         tables.missing(),
         tables.security(),
@@ -101,6 +103,11 @@ def _scores(lookup: Lookup) -> Section:
         "counted, not scored.",
     )
     return Section("scores", "Scores", formulas, sentences)
+
+
+def _published(lookup: Lookup) -> Section | None:
+    table = published(lookup.evidence)
+    return Section("published", "Figures of the papers", table=table) if table is not None else None
 
 
 def _formula(label: str, words: str) -> Pair:
