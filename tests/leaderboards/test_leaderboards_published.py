@@ -39,7 +39,7 @@ def test_a_papers_value_has_the_measured_one_on_its_second_line():
     assert labels == ["Source", "style-distance", "mini-lpips", "unknown", "kid"]
     cells = [dict(zip(labels, row.cells, strict=True)) for row in shown.rows]
     first = cells[0]["style-distance"]
-    assert (first.value, first.detail) == (7.5, "here 0.5")
+    assert (first.value, first.detail) == (7.5, "here 0.500")
     assert (cells[1]["mini-lpips"].value, cells[1]["mini-lpips"].detail) == (0.125, "")
     assert cells[2]["mini-lpips"].detail.startswith("here ")
     assert (cells[2]["unknown"].value, cells[2]["unknown"].detail) == (3.0, "")
