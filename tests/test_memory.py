@@ -18,8 +18,11 @@ from cloakbench.attacks.mimicry.dreambooth import DreamBooth
 from cloakbench.attacks.mimicry.inversion import DreamStyler
 from cloakbench.attacks.mimicry.lora import LoRA
 from cloakbench.attacks.mimicry.personalised import Personalised
+from cloakbench.errors import UserError
+from cloakbench.folders import settings
 from cloakbench.images import to_tensor
 from cloakbench.metrics import quality
+from cloakbench.suites import load as suites
 from cloakbench.system import memory
 from cloakbench.system.memory import OutOfMemory, at_once, within
 
@@ -185,3 +188,26 @@ def test_gradients_can_be_added_up_of_nothing_but_tensors_that_ask(model):
     batch = examples.draw(model, 3, torch.Generator().manual_seed(0))
     assert not batch.context.requires_grad
     assert len(list(FinetuneStep(model).parts([batch]))) == 1
+
+
+def test_verbs_on_folders_compute_as_a_suite_on_a_gpu_and_halve_where_memory_runs_out():
+    suite = suites.load("folder-sd")
+    assert settings.precision(suite, "cuda") == torch.bfloat16
+    assert settings.precision(suite, "cpu") == torch.float32
+    tried = []
+
+    def work():
+        tried.append(at_once(8, 8))
+        if tried[-1] > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return "done"
+
+    assert settings.within_memory(work) == "done"
+    assert tried == [8, 4, 2]
+
+    def never():
+        at_once(8, 8)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(UserError, match="one image at a time"):
+        settings.within_memory(never)

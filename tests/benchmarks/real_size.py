@@ -4,10 +4,10 @@
     python tests/benchmarks/real_size.py --narrow --out FILE.json
     python tests/benchmarks/real_size.py --suite painting --attack lora --small-card --out FILE.json
 
-Weights are random; sizes, configuration files and the tokenizer are the real ones. Each attack runs through
-`cloakbench run` in a process of its own, with a few steps, for one protection of one painting, or photograph with a mask,
-of 512 pixels. Paintings and configuration files are looked for in `$CLOAKBENCH_ASSETS`. Metrics whose weights are not
-here are left out, and the report names them. On a CPU everything is computed in float32.
+Weights are random; sizes, configuration files and the tokenizer are the real ones. A suite is one `cloakbench run`
+with a few steps, for one protection of one painting, or photograph with a mask, of 512 pixels. Paintings and
+configuration files are looked for in `$CLOAKBENCH_ASSETS`. Metrics whose weights are not here are left out, and the
+report names them. On a CPU everything is computed in float32.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,7 +42,7 @@ Table = dict[str, Any]
 
 
 def main() -> None:
-    """Runs what the arguments ask for and writes the report after every attack."""
+    """Runs what the arguments ask for and writes the report after every suite."""
     arguments = _arguments().parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for report in measure(arguments, Path(folder)):
@@ -61,8 +60,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--suite", nargs="*", default=SUITES, choices=SUITES)
     parser.add_argument("--attack", nargs="*", help="of the suites; all by default")
     parser.add_argument("--protection", default="photoguard[steps=2]")
-    parser.add_argument("--seconds", type=int, default=600, help="limit of one attack")
-    parser.add_argument("--memory-gib", type=float, help="limit of an attack's processes, on a CPU")
+    parser.add_argument("--seconds", type=int, default=600, help="limit of one suite")
+    parser.add_argument("--memory-gib", type=float, help="limit of a process, on a CPU (prlimit)")
     parser.add_argument("--out", type=Path, help="a JSON file for all figures")
     return parser
 
@@ -74,18 +73,26 @@ def measure(arguments: argparse.Namespace, root: Path) -> Iterator[Table]:
     for name in arguments.suite:
         suite = shortened(name, arguments)
         images = frozen(suite, root)
-        for attack in suite["attacks"]:
-            if arguments.attack and attack["name"] not in arguments.attack:
-                continue
-            for alias in ALIASES:
-                if alias in json.dumps(_used(suite, attack)) and not (root / "models" / alias).exists():
-                    writer.write(alias)
-            stages, reason = run(suite, attack["name"], images, arguments, root)
-            if reason:
-                report["not_run"][f"{name}: {attack['name']}"] = reason
-            for stage, cost in stages.items():
+        for alias in ALIASES:
+            if json.dumps(alias) in json.dumps(suite) and not (root / "models" / alias).exists():
+                writer.write(alias)
+        end = run(suite, images, arguments, root)
+        records = list(_records(root / "store", suite["name"]))
+        for record in records:
+            for stage, cost in _stages(record).items():
                 report["stages"].setdefault(f"{name}: {stage}", cost)
-            yield report
+        for attack in suite["attacks"]:
+            if reason := _lack(records, attack["name"], end):
+                report["not_run"][f"{name}: {attack['name']}"] = reason
+        yield report
+
+
+def _lack(records: list[Table], attack: str, end: str) -> str:
+    """Returns why an attack was not run whole; empty where it was."""
+    for record in records:
+        if record["attack"]["name"] == attack:
+            return "" if record["status"] == "ok" else f"{record['status']}: {record['reason']}"
+    return end
 
 
 def environment(arguments: argparse.Namespace) -> Table:
@@ -102,35 +109,42 @@ def environment(arguments: argparse.Namespace) -> Table:
     }
 
 
-def _used(suite: Table, attack: Table) -> list[Any]:
-    """Returns what names the models of an attack."""
-    tables = [suite["countermeasures"].get(name) for name in (attack.get("countermeasure") or "").split("+")]
-    return [suite["surrogate"], attack["model"], tables]
-
-
 def shortened(name: str, arguments: argparse.Namespace) -> Table:
     """Returns the table of a suite with few steps, one image and one image generated; models and sizes stay."""
     suite: Table = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
-    for kind in ("countermeasures", "mimicry"):
-        for stage, table in suite[kind].items():
-            suite[kind][stage] = {key: SHORT.get(key, value) for key, value in table.items()}
-    if "diffpure" in suite["countermeasures"]:
-        suite["countermeasures"]["diffpure"]["strength"] = 0.5
-    if arguments.small_card:
-        for stage in ("dreambooth", "lora"):
-            if stage in suite["mimicry"]:
-                suite["mimicry"][stage] |= {"optimizer": "adamw-8bit", "gradient_checkpointing": True}
-    artist = suite["artists"][0]
+    if arguments.attack:
+        _keep_attacks(suite, {*arguments.attack, suite["rank_by"]})
+    _shorten_stages(suite, arguments.small_card)
     for absent in ("matching", "published"):
         suite.pop(absent, None)
-    suite |= {"name": f"{name}-real-size", "artists": [artist], "images_per_artist": 1, "strengths": [1.0]}
+    suite |= {"name": f"{name}-real-size", "artists": suite["artists"][:1], "images_per_artist": 1, "strengths": [1.0]}
     suite |= {"perceptual": "mini-lpips", "dtype": "bfloat16" if arguments.device == "cuda" else "float32"}
     suite["seeds"] = {"protected": 1, "controls": 1}
     suite["sampling"] |= {"prompts": suite["sampling"]["prompts"][:1], "per_prompt": 1, "steps": 2}
     suite["edit_prompts"] = suite["edit_prompts"][:1]
-    kept = [metric for metric in suite["metrics"]["quality"] if metric not in NOT_MEASURED]
-    suite["metrics"] |= {"primary": "style-distance", "quality": kept, "generation": [], "sets": []}
+    quality = [metric for metric in suite["metrics"]["quality"] if metric not in NOT_MEASURED]
+    suite["metrics"] |= {"primary": "style-distance", "quality": quality, "generation": [], "sets": []}
     return suite
+
+
+def _shorten_stages(suite: Table, small_card: bool) -> None:
+    for kind in ("countermeasures", "mimicry"):
+        for stage, table in suite[kind].items():
+            suite[kind][stage] = {key: SHORT.get(key, value) for key, value in table.items()}
+            if stage == "diffpure":
+                suite[kind][stage]["strength"] = 0.5
+            if stage in ("dreambooth", "lora") and small_card:
+                suite[kind][stage] |= {"optimizer": "adamw-8bit", "gradient_checkpointing": True}
+
+
+def _keep_attacks(suite: Table, names: set[str]) -> None:
+    """Takes the other attacks, and the tables that only they need, out of a suite's table."""
+    suite["attacks"] = [attack for attack in suite["attacks"] if attack["name"] in names]
+    stages = {attack["mimicry"] for attack in suite["attacks"]}
+    for attack in suite["attacks"]:
+        stages.update((attack.get("countermeasure") or "").split("+"))
+    for kind in ("countermeasures", "mimicry"):
+        suite[kind] = {stage: table for stage, table in suite[kind].items() if stage in stages}
 
 
 def frozen(suite: Table, root: Path) -> Path:
@@ -165,38 +179,45 @@ def pictures(kind: str) -> list[Pixels]:
     return list(read_folder(ASSETS / "images" / kind).values())
 
 
-def run(suite: Table, attack: str, images: Path, arguments: argparse.Namespace, root: Path) -> tuple[Table, str]:
-    """Returns time and peak memory by stage of an attack, and why it was not run where it was not."""
-    store = root / "store"
-    command = [CLOAKBENCH, "run", str(root / f"{suite['name']}.toml")]
-    command += ["--images", str(images), "--store", str(store), "--device", arguments.device, "--executor", "inline"]
-    command += ["--protection", arguments.protection, "--only", f"attack={attack}"]
-    command += ["--only", f"protection={arguments.protection.partition('[')[0]}"]
-    if arguments.memory_gib and shutil.which("prlimit"):
+def run(suite: Table, images: Path, arguments: argparse.Namespace, root: Path) -> str:
+    """Runs a suite's cells of one protection; returns how the run ended."""
+    command = [CLOAKBENCH, "run", str(root / f"{suite['name']}.toml"), "--images", str(images)]
+    command += ["--store", str(root / "store"), "--device", arguments.device, "--executor", "inline"]
+    command += ["--protection", arguments.protection, "--only", f"protection={arguments.protection}"]
+    if arguments.memory_gib:
         command = ["prlimit", f"--data={int(arguments.memory_gib * 2**30)}", *command]
     variables = {"CLOAKBENCH_MODELS": str(root / "models"), "CLOAKBENCH_LOCK": str(root / "lock.json")}
     variables |= {"HF_HUB_OFFLINE": "1", "TORCH_HOME": str(ASSETS / "torch_home")}
-    before = set(store.rglob("records/**/*.json"))
     try:
         ended = subprocess.run(
-            command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=arguments.seconds
+            command,
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=arguments.seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        return {}, f"took more than {arguments.seconds} s"
-    stages: Table = {}
-    reason = ""
-    for path in sorted(set(store.rglob("records/**/*.json")) - before):
+        return f"not reached within {arguments.seconds} s"
+    lines = ended.stderr.strip().splitlines() or ["no message"]
+    return f"exit code {ended.returncode}: {' '.join(lines[-3:])}"
+
+
+def _records(store: Path, suite: str) -> Iterator[Table]:
+    for path in sorted(store.rglob("records/**/*.json")):
         record = json.loads(path.read_text())
-        reason = reason or ("" if record["status"] == "ok" else f"{record['status']}: {record['reason']}")
-        for stage, cost in record["cost"].items():
-            if not cost["cached"]:
-                stages[_name(record, stage)] = {
-                    "seconds": round(cost["wall_s"], 2),
-                    "peak_gib": round(cost["peak_bytes"] / 2**30, 2),
-                }
-    if not stages and not reason:
-        reason = f"exit code {ended.returncode}: {(ended.stderr.strip().splitlines() or ['no output'])[-1]}"
-    return stages, reason
+        if record["suite"] == suite:
+            yield record
+
+
+def _stages(record: Table) -> Table:
+    """Returns seconds and peak memory of the stages that a cell computed itself."""
+    stages: Table = {}
+    for stage, cost in record["cost"].items():
+        if not cost["cached"]:
+            gib = round(cost["peak_bytes"] / 2**30, 2)
+            stages[_name(record, stage)] = {"seconds": round(cost["wall_s"], 2), "peak_gib": gib}
+    return stages
 
 
 def _name(record: Table, stage: str) -> str:

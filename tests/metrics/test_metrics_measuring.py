@@ -10,7 +10,7 @@ from pairs import PAIRS
 from PIL import Image
 
 from cloakbench.images import encode
-from cloakbench.metrics import measuring, quality
+from cloakbench.metrics import measuring, quality, spaces
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
@@ -112,3 +112,19 @@ def test_missing_weights_are_told(folders, cloakbench):
 def test_loading_real_weights_prints_nothing_into_json(folders, cloakbench):
     told = cloakbench("measure", "lpips-alex", "--image", folders[0], "--reference", folders[1], "--json")
     assert json.loads(told.out)[0]["metric"] == "lpips-alex"
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, "cuda"), ("cpu", "cpu")])
+def test_sets_are_measured_on_the_gpu_where_there_is_one(monkeypatch, asked, expected):
+    devices = []
+
+    def images(pictures, device):
+        devices.append(device)
+        return spaces.FeatureImages(pictures, "cpu")
+
+    monkeypatch.setattr(measuring, "default_device", lambda: "cuda")
+    monkeypatch.setattr(measuring, "FeatureImages", images)
+    pictures = [changed for _, changed in PAIRS]
+    [result] = measuring.measure_images(["frechet"], pictures, pictures, asked)
+    assert devices == [expected] * 2
+    assert result.value == pytest.approx(0, abs=1e-6)

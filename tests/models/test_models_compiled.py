@@ -1,8 +1,16 @@
 from __future__ import annotations
 
-import torch
+import copy
+from dataclasses import replace
 
+import pytest
+import torch
+from torch._dynamo.testing import CompileCounter
+
+from cloakbench.attacks.mimicry import sampling
+from cloakbench.attacks.mimicry.lora import LoRA
 from cloakbench.models import compiled
+from cloakbench.schemas.suite import Diffusing
 
 
 def test_nothing_is_compiled_on_a_cpu_in_single_precision_or_without_a_compiler(monkeypatch):
@@ -18,3 +26,43 @@ def test_nothing_is_compiled_on_a_cpu_in_single_precision_or_without_a_compiler(
     assert not compiled.is_possible(gpu, half)
     monkeypatch.setattr(compiled.importlib.util, "find_spec", lambda _: None)
     assert not compiled.is_possible(gpu, half)
+
+
+@pytest.fixture
+def programs(model, monkeypatch):
+    """Counts the programs that are compiled; they then run as they are."""
+    counter = CompileCounter()
+    torch._dynamo.reset()
+    monkeypatch.setattr(sampling, "compiled", lambda network, *_: torch.compile(network, backend=counter))
+    yield counter
+    torch._dynamo.reset()
+
+
+def other_cell(model, adapter=False):
+    """The model with other weights of its denoiser, as the next cell's mimic has."""
+    unet = copy.deepcopy(model.unet)
+    for weight in unet.parameters():
+        weight.data = weight.data * 1.01
+    if adapter:
+        unet.add_adapter(LoRA(rank=2, alpha=2.0, steps=1, batch=1, learning_rate=1e-3).adapters)
+    return replace(model, unet=unet.eval().requires_grad_(False))
+
+
+def draw(model, count):
+    settings = Diffusing(steps=2, guidance=3.0)
+    noise = sampling.starting_noise(model, range(count))
+    sampling.denoise(model, noise, (model.embed([""])[None], model.embed(["a boat"] * count)[None]), settings)
+
+
+@pytest.mark.long
+def test_nothing_is_compiled_again_from_cell_to_cell(model, programs):
+    draw(model, 4)
+    assert programs.frame_count == 1
+    draw(other_cell(model), 4)
+    assert programs.frame_count == 1
+    for _ in range(2):  # adapters are other code: compiled once for all cells
+        draw(other_cell(model, adapter=True), 4)
+        assert programs.frame_count == 2
+    for count in (2, 3, 4):  # the second size is compiled for all further ones
+        draw(other_cell(model), count)
+        assert programs.frame_count == 3

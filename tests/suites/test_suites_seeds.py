@@ -110,12 +110,12 @@ most_ratio = 2.0
 
 
 def one_artist(name, folder):
-    """A planned run of a shortened suite on two pictures of its first artist, or of a person called one."""
+    """A shortened suite, and the folder of pictures of its first artist, or of a person called one."""
     suite = suites.load(name)
     artist = suite.artists[0] if suite.artists else "one"
     source = folder / "collection" / artist
     source.mkdir(parents=True)
-    for n in range(3):
+    for n in range(5 if suite.dataset == "folder" else 2):
         (source / f"{n}.png").write_bytes(encode(tiny.picture(n, 60, 50 + n)))
     if suite.dataset == "folder":
         return short(suite, images_per_artist=1), source.parent

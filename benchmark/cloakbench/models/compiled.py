@@ -1,7 +1,8 @@
 """Networks compiled for a GPU: once for a shape and a process, which the cells after it share.
 
 The compiler keeps what it made by a network's code and its inputs' shapes, not by its weights: the denoiser of another
-artist, a copy with other weights, takes it over in a fraction of a second.
+artist, a copy with other weights, takes it over in a fraction of a second. A denoiser with adapters is other code, and
+compiled once more for all cells with adapters. The second number of images is compiled for all further numbers.
 """
 
 from __future__ import annotations
