@@ -47,7 +47,7 @@ def protect(
         protection: An installed protection, such as `photoguard` or `photoguard[steps=200]`.
         strength: In (0, 1]; 1 uses the whole budget.
         budget_255: Largest change of a pixel at strength 1, in levels of 1/255.
-        model: Alias or folder of the model that the protection looks into.
+        model: Alias or folder of the model whose gradients the protection uses.
         class_word: What the images are.
         seed: Seed of the protection's random numbers.
 
@@ -133,13 +133,13 @@ def run(
 
     Args:
         suite: Name of a suite, or path to its TOML file.
-        protections: Which protections; all installed ones by default. Controls come along.
+        protections: Which protections; all installed ones by default. Controls are added.
         images: Folder of images, for suites that ship none.
-        store: Where records go; ./results or $CLOAKBENCH_STORE by default.
+        store: Folder of the records; ./results or $CLOAKBENCH_STORE by default.
         only: Restrictions such as `artist=brix`.
         limit: Run at most this many cells.
         model: Base model in place of the suite's, for the suite `folder`.
-        workers: Processes that run cells side by side.
+        workers: Number of processes that run cells.
 
     Raises:
         UserError: A name or a value is wrong, or weights are missing.
@@ -154,7 +154,9 @@ def run(
     folder = None if images is None else Path(images)
     session = sessions.plan(Choice(suite, protections, folder, only, limit, model), _folder(store))
     outcomes = sessions.run(session, choose(ExecutorOptions(workers=workers), session, False))
-    return RunSummary(session.store.root, len(session.cells), len(outcomes), sessions.failed(session, outcomes))
+    return RunSummary(
+        session.store.root, len(session.cells), len(outcomes), sessions.failed(session.counts(), outcomes)
+    )
 
 
 def scores(store: Path | str | None = None, suite: str | None = None) -> pd.DataFrame:
@@ -198,7 +200,7 @@ def compare(before: str, after: str, *, suite: str | None = None, store: Path | 
             such a folder in a git commit (`REV:FOLDER`).
         after: The other side, as `before`.
         suite: Which suite, where records hold several.
-        store: Where sides without a folder lie; ./results or $CLOAKBENCH_STORE by default.
+        store: Records of sides without a folder; ./results or $CLOAKBENCH_STORE by default.
 
     Raises:
         UserError: A side is unknown, or both share no cell.

@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends what is still waited for
         print("cloakbench: interrupted; finished cells are kept, run again to go on", file=sys.stderr)
         code = 130
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         _discard_output()
         code = 0
     except Exception as error:

@@ -76,7 +76,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class AttackRequest:
-    """What an attack is given beside the protected images: nothing that is clean, and nothing of the protection.
+    """The inputs of an attack in addition to the protected images: no clean image, and nothing of the protection.
 
     `model` is the diffusion model that the mimic has; its weights are frozen, so copy what you train. `generator` is a
     seeded CPU generator, the only source of randomness allowed. `class_word` says what the images are ("painting");

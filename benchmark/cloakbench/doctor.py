@@ -136,7 +136,7 @@ def _model(alias: str, absent: State, fetch: hub.Fetch) -> Finding:
 def _verified(name: str, facts: ModelFacts, folder: Path) -> Finding:
     detail = f"sha256 {registry.digest(folder)[:16]}"
     if facts.mirrors and not facts.digest and facts.name not in lock.read():
-        return Finding(name, "unverified", f"{detail} in {folder}; nobody has verified it, the first load locks it")
+        return Finding(name, "unverified", f"{detail} in {folder}; not verified yet, the first load locks it")
     return Finding(name, "ok", detail)
 
 

@@ -151,7 +151,7 @@ def over(step: Step, transforms: Sequence[Transform], generators: Generators) ->
     Args:
         step: Called once for each of these; gradients are added up, so that memory stays that of one.
         transforms: What the images may meet; with none, `step` itself comes back.
-        generators: One CPU generator, or one an image, for transforms that draw noise.
+        generators: One CPU generator, or one per image, for transforms that draw noise.
     """
     if not transforms:
         return step

@@ -19,7 +19,7 @@ class BenchmarkError(Exception):
 
 
 class UserError(BenchmarkError):
-    """The command, a suite file or a path is wrong: whoever typed it acts."""
+    """The command, a suite file or a path is wrong: the user has to correct it."""
 
 
 class SubmissionError(BenchmarkError):

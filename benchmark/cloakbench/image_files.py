@@ -120,7 +120,7 @@ def read_folder(folder: Path, ignored: Sequence[str] = ()) -> dict[str, Pixels]:
     """Returns a folder's images by file name, sorted; a warning lists what is left out.
 
     Args:
-        folder: Where the pictures lie.
+        folder: The folder of the pictures.
         ignored: Names of files and folders that are not pictures and are read by others, such as `masks`.
 
     Raises:
@@ -171,7 +171,7 @@ def _decode(data: bytes) -> Pixels:
         _check_frames(image)
         _check_opaque(image)
         profile = image.info.get("icc_profile")
-        upright = ImageOps.exif_transpose(image)  # cameras store beside the pixels how they were held
+        upright = ImageOps.exif_transpose(image)  # cameras store their orientation with the pixels
         levels = _to_8_bits(upright, image.format, _tiff_bits(image))
     converted = _to_srgb(levels, profile) if profile else levels.convert("RGB")
     return np.array(converted, dtype=np.uint8)

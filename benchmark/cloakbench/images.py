@@ -22,7 +22,7 @@ Pixels = NDArray[np.uint8]
 def decode_png(data: bytes, max_pixels: int) -> Pixels:
     """Decodes what is promised to be a PNG as `encode` writes it: one frame of 8-bit RGB.
 
-    Nothing but Pillow's PNG reader sees the bytes, and the size is read from the header before any pixel is decoded.
+    Only Pillow's PNG reader parses the bytes, and the size is read from the header before any pixel is decoded.
 
     Args:
         data: The bytes of the file.
@@ -72,12 +72,12 @@ def to_tensor(pixels: Iterable[Pixels]) -> Tensor:
 
 
 def digest(pixels: Pixels) -> str:
-    """Returns the SHA-256 of an image's shape and pixels, whatever file it lies in."""
+    """Returns the SHA-256 of an image's shape and pixels, whatever its file format."""
     return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
 def fit_square(pixels: Pixels, size: int) -> Pixels:
-    """Returns the image's central square at `size` pixels a side (Lanczos)."""
+    """Returns the image's central square at `size` pixels per side (Lanczos)."""
     height, width = pixels.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

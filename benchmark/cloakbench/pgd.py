@@ -36,7 +36,7 @@ class DescentSchedule:
         final: Last step size as a share of the first; the decay between is linear. 1 keeps it constant.
         draws: How many gradients are added up for one step, for objectives that draw noise.
         start: `uniform` in the budget, or `zero`.
-        keep: `best` returns each image's iterate of lowest value, for which the last one is looked at once more;
+        keep: `best` returns each image's iterate of lowest value, for which the last one is evaluated once more;
             `last` is right where values are noisy.
     """
 
@@ -61,7 +61,7 @@ class DescentSchedule:
 
 
 def by_autograd(loss: Callable[[Tensor], Tensor]) -> Step:
-    """Returns the step whose value is `loss` (one value an image, `[B]`) and whose gradient autograd finds."""
+    """Returns the step whose value is `loss` (one value per image, `[B]`) and whose gradient autograd computes."""
 
     def step(images: Tensor, _number: int) -> tuple[Tensor, Tensor]:
         images = images.detach().requires_grad_()
@@ -88,7 +88,7 @@ def descend(
         epsilon: L-infinity budget in the images' units; rounded down to whole levels of 1/255.
         step: What to lower. To raise a loss, return it negated.
         schedule: Steps, their size, the start, what is kept.
-        generators: One CPU generator, or one an image; used by a uniform start alone.
+        generators: One CPU generator, or one per image; used by a uniform start alone.
         mask: Broadcastable to the images, in [0, 1]: the budget's share that each pixel may use.
 
     The value that `keep="best"` compares is the one before rounding; one of the iterates is the start itself.
@@ -114,7 +114,7 @@ def descend(
 
 
 def project(delta: Tensor, images: Tensor, budget: float | Tensor) -> Tensor:
-    """Returns the perturbation inside the budget (a number, or one a pixel), with the perturbed images in [0, 1]."""
+    """Returns the perturbation inside the budget (a number, or one per pixel), with the perturbed images in [0, 1]."""
     bounded = delta.clamp(-budget, budget) if isinstance(budget, float) else delta.clamp(min=-budget, max=budget)
     return (images + bounded).clamp(0, 1) - images
 

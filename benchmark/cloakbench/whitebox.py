@@ -1,7 +1,7 @@
-"""What a protection and a mimic both ask of a diffusion model: latents, text contexts, noise predictions.
+"""What protections and mimics both use of a diffusion model: latents, text contexts, noise predictions.
 
 Public helpers of the submission contract. Each works on any holder of the parts of a Stable Diffusion pipeline, so
-that the embedded model and Stable Diffusion run the same code, with gradients wherever an input asks for them.
+that the embedded model and Stable Diffusion run the same code, with gradients wherever an input requires them.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def sampled(parts: Parts, images: Tensor, generators: Generators) -> Tensor:
 
 
 def diffusion_loss(parts: Parts, latents: Tensor, context: Tensor, generators: Generators) -> Tensor:
-    """Returns each item's mean squared error `[B]` of the UNet, at one drawn time and noise an item.
+    """Returns each item's mean squared error `[B]` of the UNet, at one drawn time and noise per item.
 
     `latents` are scaled, `context` is `[1 or B, L, C]`. This is what training lowers (Ho et al. 2020, eq. 14).
     """
@@ -156,7 +156,7 @@ def diffusion_loss(parts: Parts, latents: Tensor, context: Tensor, generators: G
 
 
 def distance_map(distance: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
-    """Returns an image distance place by place, `[B, 1, H, W]`, from one that gives a value a pair, `[B]`.
+    """Returns an image distance place by place, `[B, 1, H, W]`, from one that gives a value per pair, `[B]`.
 
     It is taken of overlapping patches of 32 pixels, 16 apart, and interpolated between their centres, so that any
     perceptual distance has a map. Images are `[B, 3, H, W]` with sides above 24 pixels.

@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 def by_hand(x, protected, alpha, budget):
-    """The loss written out with diffusers' own autoencoder, one value an image."""
+    """The loss written out with diffusers' own autoencoder, one value per image."""
     vae = loader.load("mini-a").vae
     rebuilt = vae.decode(vae.encode(x).latent_dist.mode()).sample
     seen = loader.mini_lpips()((x + 1) / 2, protected)

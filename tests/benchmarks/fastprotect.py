@@ -1,7 +1,7 @@
-"""FastProtect's seconds an image against PhotoGuard's: `python tests/benchmarks/fastprotect.py [--images 4]`.
+"""FastProtect's seconds per image against PhotoGuard's: `python tests/benchmarks/fastprotect.py [--images 4]`.
 
 Protects images of each development artist at 16/255 on mini-a with one thread, the two taking turns three times after a
-warm-up, and prints a markdown table: processor seconds an image (the median), how far the latent went, mini-lpips.
+warm-up, and prints a markdown table: processor seconds per image (the median), how far the latent went, mini-lpips.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def samples(count: int) -> Tensor:
 
 
 def protected(entry: str, images: Tensor, surrogate: Surrogate) -> tuple[Tensor, float]:
-    """Returns the protected images and the processor seconds an image."""
+    """Returns the protected images and the processor seconds per image."""
     captions = ("a painting",) * len(images)
     request = Request(1.0, 16 / 255, surrogate, torch.Generator().manual_seed(0), "painting", captions)
     instance = submissions.load(entry).instance

@@ -76,7 +76,7 @@ def suite() -> Suite:
 
 
 def places(protections: int, suite: Suite) -> pd.DataFrame:
-    """Returns one row a cell: every protection at every strength, and the controls."""
+    """Returns one row per cell: every protection at every strength, and the controls."""
     entries = []
     for n, strength in itertools.product(range(protections), STRENGTHS):
         entries.append((f"protection-{n}", "submission", strength))
@@ -98,7 +98,7 @@ def places(protections: int, suite: Suite) -> pd.DataFrame:
 
 
 def rows(places: pd.DataFrame, noise: np.random.Generator) -> pd.DataFrame:
-    """Returns one row a generation: a distance that grows with strength, the artist's and the draw's noise on it."""
+    """Returns one row per generation: a distance that grows with strength, the artist's and the draw's noise on it."""
     base = np.where(places["role"] == "floor", 1.0, 0.3 + 0.4 * places["strength"].to_numpy())
     base = np.where(places["role"].isin(["identity", "placebo"]), 0.3, base)
     spread = noise.normal(0, 0.03, len(places))

@@ -2,7 +2,7 @@
 
 Protects images of each development artist at 16/255, component by component, and prints a markdown table: the latent's
 norm (what the encoder attack lowers) and its distance to the clean one, both over the clean norm; the diffusion loss on
-draws that no protection has seen, over the clean images' on the same draws; quality; processor seconds an image.
+draws that no protection has seen, over the clean images' on the same draws; quality; processor seconds per image.
 """
 
 from __future__ import annotations

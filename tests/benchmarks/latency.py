@@ -75,7 +75,7 @@ def sizes(name: str, model: BaseModel, recorded: dict[str, Any], arguments: argp
         if str(side) not in recorded:
             expected = before and before[1] * (side / before[0]) ** 2
             if expected and expected > arguments.longest:
-                recorded[str(side)] = {"left_out": f"about {expected:.0f} s an image by its pixels"}
+                recorded[str(side)] = {"left_out": f"about {expected:.0f} s per image by its pixels"}
             else:
                 try:
                     recorded[str(side)] = one(submissions.load(name), model, side, arguments)
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--images", type=int, default=1, help="at once")
     parser.add_argument("--loop", action="store_true", help="against one image at a time too")
-    parser.add_argument("--longest", type=float, default=120.0, help="seconds an image that a size may take")
+    parser.add_argument("--longest", type=float, default=120.0, help="seconds per image that a size may take")
     arguments = parser.parse_args()
     model = on_device.chosen(arguments)[0]
     with on_device.profiled(arguments.profile):

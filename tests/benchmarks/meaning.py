@@ -3,7 +3,7 @@
     python tests/benchmarks/meaning.py [--artists vellmar ostrava] [--store results]
     python tests/benchmarks/meaning.py --table
 
-Suite `mini` with one attack (dreambooth), strengths 0.5 and 1.0, PhotoGuard and every control, five seeds an arm. Keys
+Suite `mini` with one attack (dreambooth), strengths 0.5 and 1.0, PhotoGuard and every control, five seeds per arm. Keys
 are those of the suite itself: what a run of `mini` has left in the store is not run again. Several processes may share
 a store, each with other `--artists`.
 """

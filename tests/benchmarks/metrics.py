@@ -97,7 +97,7 @@ def distance(count: int) -> dict[str, object]:
 
 
 def inception_features(count: int, side: int, device: str, chunk: int) -> dict[str, object]:
-    """Returns the seconds an image of FID's features: ours in batches, and clean-fid's own way with one at a time."""
+    """Returns the seconds per image of FID's features: ours in batches, and clean-fid's own way with one at a time."""
     from cleanfid.fid import get_files_features
     from cleanfid.inception_torchscript import InceptionV3W
 

@@ -59,7 +59,7 @@ def compare(bench: Bench, name: str, steps: int, rounds: int) -> dict[str, Any]:
 
 
 def speeds(turns: Sequence[tuple[Seconds, Seconds]]) -> dict[str, dict[str, float]]:
-    """Returns steps a second of ours and of the plain loop, and their ratios, over the turns."""
+    """Returns steps per second of ours and of the plain loop, and their ratios, over the turns."""
     charged = [ours.step + ours.setup / 100 for ours, _ in turns]
     return {
         "ours": middle([1 / ours.step for ours, _ in turns]),
@@ -80,7 +80,7 @@ def use(bench: Bench, name: str, rate: float, best: float) -> dict[str, Any]:
 
 
 def generation(bench: Bench, extent: Extent, best: float) -> dict[str, Any]:
-    """Returns images a second of sampling by the base model, its memory and its share of the device's peak."""
+    """Returns images per second of sampling by the base model, its memory and its share of the device's peak."""
     device = bench.model.device
     single = operations(lambda: draw(bench, Personalised(bench.model), extent._replace(images=1)))
     began = now(device).wall

@@ -28,7 +28,7 @@ from cloakbench.suites import load as suites
 
 
 def autoencoder(_work: Path) -> None:
-    """Prints the shipped autoencoder's figures beside its teacher's, a row an artist, and the gates."""
+    """Prints the shipped autoencoder's figures beside its teacher's, a row per artist, and the gates."""
     vae, model, figures = loader.load("mini-a").vae, teacher.load("taesd"), []
     print(
         "| artist | shift | by noise | teacher's | transferred | PSNR dB | teacher's |\n|---|---|---|---|---|---|---|"

@@ -98,7 +98,7 @@ def main() -> None:
     """Prints the ratios of every training style and the gates on their means."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--count", type=int, default=10, help="pictures a style in each of the three sets")
+    parser.add_argument("--count", type=int, default=10, help="pictures per style in each of the three sets")
     options = parser.parse_args()
     measures, ratios = distances(), {}
     for style in (n for n, s in enumerate(styles.STYLES) if s.group == "training"):

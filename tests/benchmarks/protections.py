@@ -118,7 +118,7 @@ def case(entry: str, steps: int, surrogate: Surrogate, images: Tensor) -> Case:
 
 
 def speed(plan: Case, rounds: int) -> dict[str, Any]:
-    """Returns seconds an image of both arms and their ratio, over turns; a first turn of one image is not counted."""
+    """Returns seconds per image of both arms and their ratio, over turns; a first turn of one image is not counted."""
     device = plan.job.surrogate.device
     for arm in ARMS:
         Case(plan.entry, plan.job, plan.images[:1]).run(arm)

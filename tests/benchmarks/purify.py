@@ -3,7 +3,7 @@
 Protects images of each development artist by PhotoGuard at 16/255 (50 steps), cleans them by every setting in turn, and
 prints markdown tables: how far the latent of mini-a still is from the clean image's (root mean square, in standard
 deviations of the latent), PSNR and mini-lpips against the clean image, PSNR of the clean image cleaned in the same way,
-processor seconds an image on one thread. `curves` prints IMPRESS's loss over the steps. Settings of the suites are
+processor seconds per image on one thread. `curves` prints IMPRESS's loss over the steps. Settings of the suites are
 chosen here, never on the artists of `mini`.
 """
 
@@ -112,7 +112,7 @@ def rows(name: str, pictures: Sample) -> Iterator[str]:
 
 
 def curves(pictures: Sample) -> None:
-    """Prints IMPRESS's mean loss over the steps, a row a setting."""
+    """Prints IMPRESS's mean loss over the steps, a row per setting."""
     vae = autoencoders.load("mini-a", torch.device("cpu"), torch.float32)
     shown = [f"step {n}" for n in STEPS]
     print(f"| learning rate | noise | {' | '.join(shown)} | s per step and image |\n{'|---' * (len(shown) + 3)}|")

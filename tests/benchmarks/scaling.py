@@ -1,4 +1,4 @@
-"""What executors cost: cells a second and the driver's memory with cells that do nothing, and the pace of real ones.
+"""What executors cost: cells per second and the driver's memory with cells that do nothing, and the pace of real ones.
 
 python -m tests.benchmarks.scaling --out FILE.json
 """

@@ -1,4 +1,4 @@
-"""What a training costs: seconds a step, seconds of set-up, floating-point operations, peak memory."""
+"""What a training costs: seconds per step, seconds of set-up, floating-point operations, peak memory."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def peak(work: Callable[[], Any], device: torch.device) -> dict[str, float] | No
 
 
 def bf16_peak(device: torch.device, side: int, rounds: int) -> float:
-    """Returns operations a second of a large product of bfloat16 matrices: the most that the device does, measured."""
+    """Returns operations per second of a large product of bfloat16 matrices: the measured peak of the device."""
     a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
     for _ in range(rounds // 4 + 1):
         a @ b

@@ -85,8 +85,8 @@ def test_latency_leaves_out_what_takes_too_long_and_says_so(stand_ins, monkeypat
     monkeypatch.setattr(latency, "one", lambda *_: {"seconds": 10.0, "own_seconds": 10.0, "peak_gib": 1.0})
     command = ("--protections", "placebo", "--sizes", "64", "256", "--longest", "100")
     report = reported(latency, monkeypatch, tmp_path, *command)
-    assert report["protections"]["placebo"]["256"] == {"left_out": "about 160 s an image by its pixels"}
-    assert "about 160 s an image by its pixels" in capsys.readouterr().out
+    assert report["protections"]["placebo"]["256"] == {"left_out": "about 160 s per image by its pixels"}
+    assert "about 160 s per image by its pixels" in capsys.readouterr().out
 
 
 def test_packing_reports_the_large_model_from_its_narrow_one(monkeypatch, tmp_path, capsys):

@@ -261,7 +261,7 @@ def test_a_protection_that_cannot_meet_the_target_is_skipped(calibrated, levels,
     assert (record.status, record.reason, record.strength) == (Status.SKIPPED, reason, 0.0)
     assert record.calibration[0] == (1.0, {"linf": float(levels)})
     assert record.generations == {}
-    assert sessions.failed(session) == 0
+    assert sessions.failed(session.counts()) == 0
     assert run(session) == []
 
 

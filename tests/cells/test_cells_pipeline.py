@@ -119,7 +119,7 @@ def test_a_second_run_runs_nothing(good_run, monkeypatch):
 def test_a_bad_protection_counts_against_itself_alone(good_run, tiny_suite, tmp_path):
     mixed = tiny.session(tiny_suite, tmp_path / "store", [*faulty(), tiny.entry("good")])
     bad = [record for record in run(mixed) if record.status is not Status.OK]
-    assert sessions.failed(mixed) == len(bad)
+    assert sessions.failed(mixed.counts()) == len(bad)
     assert {(r.protection.name, r.attack.name): r.status for r in bad} == {
         (name, attack): fault.status for name, fault in FAULTS.items() for attack in ("dreambooth", "noise")
     }

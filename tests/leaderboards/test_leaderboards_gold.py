@@ -75,7 +75,7 @@ def test_missing_controls_are_refused(tmp_path):
 def test_a_placebo_that_protects_is_refused(tmp_path):
     # 0.05 / 0.7 = 0.07 on every artist, with a noise of 0.003: outside
     records = gold_run(placebo=0.05)
-    assert list(failed(records)) == ["Placebo protects nobody"]
+    assert list(failed(records)) == ["Placebo does not protect"]
     assert "not within noise of 0 against dreambooth" in refusal(tmp_path, records)
 
 

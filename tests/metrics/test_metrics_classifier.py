@@ -30,12 +30,12 @@ def test_a_short_schedule_is_used_up():
     assert classifier._times(10, 500, 3) == [1, 4, 7]
 
 
-def by_loops(model, picture, texts, samples, kept):
+def by_loops(model, picture, texts, samples, survivors):
     """The formula text by text and step by step: no batches, no shared noise tensor."""
     x = to_tensor([fit_square(picture, 128)]) * 2 - 1
     clean = model.vae.encode(x).latent_dist.mean * model.vae.config.scaling_factor
     alphas, left, errors = model.scheduler.alphas_cumprod, list(range(len(texts))), {}
-    for count, stay in zip(samples, kept, strict=True):
+    for count, stay in zip(samples, survivors, strict=True):
         for text in left:
             for t in classifier._times(len(alphas), max(samples), count):
                 noise = torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(t))[None]

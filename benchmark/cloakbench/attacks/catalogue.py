@@ -92,7 +92,7 @@ def models(suite: Suite) -> set[str]:
 
 
 def class_images(suite: Suite) -> int:
-    """Returns how many images of the class the suite's mimics train on beside the artist's; 0 for none."""
+    """Returns how many images of the class the suite's mimics train on in addition to the artist's; 0 for none."""
     counts = [int(table.get("class_images", 0)) for table in suite.mimicry.values()]
     return max(counts, default=0)
 

@@ -1,4 +1,4 @@
-"""What a stage of an attack may use beside the images."""
+"""The inputs of an attack's stages in addition to the images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A countermeasure's inputs beside the images: a seed and a caption per image, models, a perceptual distance.
+    """A countermeasure's further inputs: a seed and a caption per image, models by alias, a perceptual distance.
 
     `perceptual(x, y)` takes two tensors `[B, 3, H, W]` in [0, 1] and returns a differentiable distance `[B]`. `device`
     and `dtype` are those that models other than `load`'s are to run in. `pixels_at_once` bounds how many images a model

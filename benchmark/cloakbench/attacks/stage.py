@@ -1,4 +1,4 @@
-"""What a stage of an attack is: its facts, what its author knows, and where its code is; readable without torch."""
+"""A stage of an attack: its facts, the knowledge that it needs, and where its code is; readable without torch."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ STAGES: tuple[StageFacts, ...] = (
         "editing",
         2,
         "The mimic repaints the masked part of each image; the result is compared with the same of the clean image.",
-        "Few prompts, and one mask an image, which the protection does not see. The kept part is compared too, "
+        "Few prompts, and one mask per image, which the protection does not see. The kept part is compared too, "
         "as the autoencoder rebuilt it. Nothing is learned.",
         "cloakbench.attacks.editing.inpaint:Inpaint",
         needs_masks=True,

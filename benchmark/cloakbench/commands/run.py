@@ -65,10 +65,16 @@ def run(
     deadline = _deadline(session, time_limit)
     if dry_run:
         return print_values({**_size(session), "missing": len(session.missing())}, json)
-    ran, failed = _run(session, ExecutorOptions(executor, workers, address), keep == "images", deadline)
+    from cloakbench.runs import session as sessions
+
+    chosen = choose(ExecutorOptions(executor, workers, address), session, keep == "images")
+    outcomes = sessions.run(session, chosen, keep_images=keep == "images", time_limit=deadline)
+    counts = session.counts()
+    failed = sessions.failed(counts, outcomes)
     if not json:
-        _print_end(session, selection.store)
-    return print_values({**_size(session), "ran": ran, "failed": failed}, json) or (FAULTS if failed else 0)
+        _print_end(session, sum(tally["missing"] for tally in counts.values()), selection.store)
+    print_values({**_size(session), "ran": len(outcomes), "failed": failed}, json)
+    return FAULTS if failed else 0
 
 
 def _deadline(session: Session, time_limit: str | None) -> Deadline | None:
@@ -82,21 +88,10 @@ def _size(session: Session) -> dict[str, object]:
     return {"cells": len(session.cells), "store": str(session.store.root)}
 
 
-def _run(session: Session, options: ExecutorOptions, keeps_images: bool, deadline: Deadline | None) -> tuple[int, int]:
-    """Runs the missing cells and returns how many ran, and how many have no good record."""
-    from cloakbench.runs import session as sessions
-
-    progress.say(f"{len(session.missing())} of {len(session.cells)} cells are missing; Ctrl-C keeps finished ones")
-    executor = choose(options, session, keeps_images)
-    outcomes = sessions.run(session, executor, keep_images=keeps_images, time_limit=deadline)
-    return len(outcomes), sessions.failed(session, outcomes)
-
-
-def _print_end(session: Session, store: Path | None) -> None:
-    """Prints the scores so far and the command that a user types next."""
+def _print_end(session: Session, missing: int, store: Path | None) -> None:
+    """Prints the scores so far and the command to type next."""
     print_summary(session.store.root, session.suite.name)
     option = "" if store is None else f" --store {shlex.quote(str(store))}"
-    missing = len(session.missing())
     if missing:
         print(f"{missing} cells are missing: run the same command again to go on")
     print(f"next: cloakbench board {session.suite.name}{option}")

@@ -181,8 +181,3 @@ def for_calibration(suite: Suite, folder: Path | None, size: int) -> list[Artist
         return []
     changes: Mapping[str, object] = {"artists": matching.artists, "images_per_artist": matching.images_per_artist}
     return load(suite.model_copy(update=changes), folder, size)
-
-
-def names(artists: Iterable[Artist]) -> list[str]:
-    """Returns the artists' names in order."""
-    return [artist.name for artist in artists]

@@ -37,7 +37,7 @@ def freeze(suite: Suite, source: str, target: Path, rows: Callable[[], Rows] = c
     """Copies the images that the suite's rule chooses, and their masks, into a folder and writes their manifest.
 
     The same files give the same manifest, whatever their names and folders. Pictures with equal pixels are
-    chosen once; a picture that lies in the folders of two artists is not chosen.
+    chosen once; a picture in the folders of two artists is not chosen.
 
     Args:
         suite: A suite whose dataset is a manifest.

@@ -1,4 +1,4 @@
-"""Masks for inpainting: which part of each image may be repainted, as PNGs in a folder `masks` beside the images."""
+"""Masks for inpainting: which part of each image may be repainted, as PNGs in a folder `masks` next to the images."""
 
 from __future__ import annotations
 

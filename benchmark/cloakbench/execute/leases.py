@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-"""The variable that limits which GPUs a process sees."""
+"""The variable that limits which GPUs a process can use."""
 
 
 class Leases:

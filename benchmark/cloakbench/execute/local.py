@@ -71,7 +71,7 @@ class _Processes:
             self.stop(worker)
 
     def start(self) -> _Handle:
-        """Starts a process that sees no GPU but its own."""
+        """Starts a process that can use no GPU but its own."""
         ours, theirs = _CONTEXT.Pipe()
         process = _CONTEXT.Process(target=serve, args=(theirs, self.job, self.root), daemon=True)
         worker = _Handle(process, ours, self.leases.take())

@@ -79,7 +79,7 @@ class RayExecutor:
             if count < 1:
                 raise UserError(
                     f"expected a Ray cluster with room for a worker ({needs}), got {dict(ray.cluster_resources())}",
-                    "Start nodes with the resources that a worker needs, or ask for --workers to wait for them.",
+                    "Start nodes with the resources that a worker needs, or set --workers to wait for them.",
                 )
             return Dispatcher(_Actors(ray, self.job, Store(self.root), needs), pipeline, report, may_start).run(
                 cells, count
@@ -176,7 +176,7 @@ class _Actors:
             self.stop(worker)
 
     def start(self) -> _Handle:
-        """Asks the cluster for an actor; it comes when there is room."""
+        """Requests an actor from the cluster; it starts when there is room."""
         actor = self._kind.remote(cpu.for_workers())
         worker = _Handle(actor, actor.open.remote([self._job]), self._lost())
         self._all.append(worker)

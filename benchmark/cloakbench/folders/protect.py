@@ -25,7 +25,7 @@ class ProtectOptions:
     Attributes:
         strength: In (0, 1]; 1 uses the whole budget.
         budget_255: Largest change of a pixel at strength 1, in levels of 1/255.
-        model: Alias or folder of the model that the protection looks into.
+        model: Alias or folder of the model whose gradients the protection uses.
         class_word: What the images are, such as `painting`.
         seed: Seed of the protection's random numbers.
     """

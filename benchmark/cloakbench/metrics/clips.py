@@ -30,7 +30,7 @@ class DifferentiableClip:
     Args:
         model: A model of open_clip with frozen weights; it is copied.
         side: Pixels a side of the images that it was trained with.
-        normalise: What images in [0, 1] become before the model sees them.
+        normalise: Normalises images in [0, 1] for the model.
         tokenise: Returns token ids `[N, L]` of texts.
         device: Where it computes.
     """

@@ -82,7 +82,7 @@ def _how_to_make(got: object) -> str:
         return _CHANNELS[1]
     if got.ndim == 3 and got.shape[0] in (1, 3, 4) and got.shape[2] not in (1, 4):
         return "Move the channels last."
-    return _CHANNELS.get(got.shape[-1] if got.ndim == 3 else 0, "Give a list of arrays, one an image.")
+    return _CHANNELS.get(got.shape[-1] if got.ndim == 3 else 0, "Give a list of arrays, one per image.")
 
 
 @torch.no_grad()

@@ -38,7 +38,7 @@ ENTRIES: tuple[Metric, ...] = (
     generation(
         "generations:subject",
         "share",
-        "Whether mini-clip, asked for the subject among the ten it knows, names the one of the prompt (zero-shot).",
+        "Whether mini-clip, choosing among its ten subjects, names the one of the prompt (zero-shot).",
         False,
         SHARE | ALONE,
     ),
@@ -52,7 +52,7 @@ ENTRIES: tuple[Metric, ...] = (
     generation(
         "generations:style_accuracy",
         "share",
-        "Whether mini-clip, asked for the style among all it knows, names the artist (zero-shot).",
+        "Whether mini-clip, choosing among all its styles, names the artist (zero-shot).",
         False,
         SHARE,
         needs_artist=True,

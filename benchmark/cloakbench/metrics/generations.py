@@ -1,4 +1,4 @@
-"""What the mimic got: generated images against the artist's references, one value an image or one for the set."""
+"""Metrics of generated images against the artist's references: one value per image, or one for the set."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class MeasuredSet:
     load_model: Callable[[], BaseModel] | None = None
     """Returns the clean base model, for the classifier that is one."""
     prompts: Sequence[str] = ()
-    """What each generation was to show, in words; empty where nobody knows."""
+    """The prompt of each generation; empty where prompts are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationScores:
-    """Values by metric, one an image or one for the set, and why the others have none."""
+    """Values by metric, one per image or one for the set, and why the others have none."""
 
     values: dict[str, list[float]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)

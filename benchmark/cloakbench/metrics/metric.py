@@ -32,7 +32,7 @@ class Metric:
     needs_base_model: bool = False
     """Whether the suite's clean base model computes it: that model's weights then belong to the key."""
     read_with: tuple[str, ...] = ()
-    """Metrics of which a suite has to name at least one beside this one, because it misleads alone."""
+    """Metrics of which a suite must name at least one together with this one, because it misleads alone."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Distances between two sets of features, each set a matrix with one row an image; pure functions, no networks."""
+"""Distances between two sets of features, each set a matrix with one row per image; pure functions, no networks."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Space:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the weights that lie here; raises UserError where there are none."""
+        """The SHA-256 of the weights on this machine; raises UserError where there are none."""
         path = _path(self.weights)
         return registry.digest(path) if path.is_dir() else registry.file_digest(path)
 

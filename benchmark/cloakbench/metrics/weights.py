@@ -108,7 +108,6 @@ FILES: tuple[WeightFile, ...] = (
     _openai("ViT-L-14-336px.pt", "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02"),
 )
 """Every file that a metric's facts name."""
-BY_NAME = {file.name: file for file in FILES}
 
 
 def torch_hub() -> Path:
@@ -119,7 +118,10 @@ def torch_hub() -> Path:
 
 def find(name: str) -> WeightFile:
     """Returns the facts of a weight file; raises KeyError for a name that no metric uses."""
-    return BY_NAME[name]
+    for file in FILES:
+        if file.name == name:
+            return file
+    raise KeyError(name)
 
 
 def needed(metric: str) -> list[WeightFile]:
@@ -194,7 +196,7 @@ class Sorted(NamedTuple):
 
 
 def sort_out(metrics: Iterable[str]) -> Sorted:
-    """Returns which of the named metrics can be computed here; what an unofficial run asks once, before it starts."""
+    """Returns which of the named metrics can be computed here; an unofficial run calls it once, before it starts."""
     usable, skipped = set(), {}
     for name in metrics:
         if reason := obtain(name):
@@ -205,7 +207,7 @@ def sort_out(metrics: Iterable[str]) -> Sorted:
 
 
 def require(metrics: Sequence[str]) -> None:
-    """Raises UserError where a named metric cannot be computed here; what an official run asks before it starts."""
+    """Raises UserError where a named metric cannot be computed here; an official run calls it before it starts."""
     skipped = sort_out(metrics).skipped
     if skipped:
         listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(skipped.items()))

@@ -12,7 +12,7 @@ Prediction = Literal["epsilon", "v_prediction"]
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """A base model by alias; an empty revision or digest means that nobody has verified one."""
+    """A base model by alias; an empty revision or digest means that none has been verified."""
 
     name: str
     version: int

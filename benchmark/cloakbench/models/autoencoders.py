@@ -1,4 +1,4 @@
-"""Bare autoencoders: a base model's own, or one from a folder; kinds with and without a posterior look the same."""
+"""Bare autoencoders: a base model's own, or one from a folder; one interface for kinds with and without a posterior."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Snapshot(NamedTuple):
 
 
 class HubSource(NamedTuple):
-    """One place to ask: a hub repository, at a commit where one is known."""
+    """A hub repository, at a commit where one is known."""
 
     mirror: str
     revision: str = ""
@@ -66,7 +66,7 @@ class Fetch(Protocol):
 
 
 def is_offline() -> bool:
-    """Returns whether the Hugging Face variable forbids to ask the hub."""
+    """Returns whether the variable of Hugging Face forbids requests to the hub."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 

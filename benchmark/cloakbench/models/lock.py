@@ -74,7 +74,7 @@ def record(alias: str, entry: LockedModel) -> None:
 
 
 def require(aliases: Iterable[str]) -> None:
-    """Raises UserError naming those of `aliases` that no load has locked; what an official run asks first."""
+    """Raises UserError naming those of `aliases` that no load has locked; an official run calls it first."""
     missing = sorted(set(aliases) - read().keys())
     if missing:
         raise UserError(

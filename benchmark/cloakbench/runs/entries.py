@@ -29,7 +29,7 @@ def entries(names: Sequence[str], store: Path, threads: int, limits: Limits | No
     Args:
         names: Which protections; empty for all that are installed. Of these, one that cannot be built with its
             defaults is left out with a warning.
-        store: A folder that no submission's process sees.
+        store: A folder that is hidden from submissions.
         threads: How many threads a submission's process computes with.
         limits: What one call of a submission may use; the default limits where None.
 

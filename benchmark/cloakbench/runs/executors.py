@@ -1,4 +1,4 @@
-"""Which executor runs the cells: what the command line asks for, and what the machine has."""
+"""The choice of an executor from the command line's options and the machine's devices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ExecutorOptions:
-    """What a user asked for; readable without torch, and UserError where it contradicts itself."""
+    """The user's options; readable without torch. Raises UserError where they contradict each other."""
 
     kind: Kind | None = None
     """None: `local` where there is more than one worker, else `inline`."""

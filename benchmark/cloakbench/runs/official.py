@@ -63,6 +63,6 @@ def require_accepted(spellings: Iterable[str]) -> None:
 
 
 def require_essential(suite: Suite, calibrates: bool) -> None:
-    """Raises UserError where the weights are missing that scores are made of, or strengths are sought by."""
+    """Raises UserError where weights are missing for the metrics of scores or of calibration."""
     limited = suite.matching.limited if suite.matching and calibrates else ()
     weights.require([suite.metrics.primary, *limited])

@@ -102,7 +102,7 @@ class _Rescoring:
         return loader.load(self.suite.surrogate, dtype=getattr(torch, self.suite.dtype))
 
     def take(self, path: Path) -> None:
-        """Looks at one record and writes its successor where it can."""
+        """Writes the successor of one record where it can."""
         try:
             record = Record.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):

@@ -244,7 +244,9 @@ def run(
     session.store.prepare()
     session.store.write_facts(suites.facts(session.suite))
     runner = executor or InlineExecutor()
-    todo = session.take_over()[: session.limit]
+    missing = session.take_over()
+    progress.say(f"{len(missing)} of {len(session.cells)} cells are missing; Ctrl-C keeps finished ones")
+    todo = missing[: session.limit]
     if time_limit is not None:
         todo = time_limit.fitting(todo, runner.count or 1)
     if not todo:
@@ -284,17 +286,13 @@ def _require(session: Session, cells: Sequence[Cell]) -> None:
     if session.planner.salt == official.PUBLIC_SALT:
         return
     official.require(session.suite, session.environment)
-    submissions = set()
-    for cell in cells:
-        if isinstance(cell.entry.instance, SandboxedSubmission):
-            submissions.add(cell.entry.facts.name)
+    submissions = {cell.entry.facts.name for cell in cells if isinstance(cell.entry.instance, SandboxedSubmission)}
     official.require_accepted(sorted(submissions))
 
 
-def failed(session: Session, ran: Sequence[Outcome] = ()) -> int:
-    """Returns how many cells of the plan have no good record: faults of any run, and of `ran` what will be retried."""
-    good = (str(Status.OK), str(Status.SKIPPED), "missing")
+def failed(counts: Mapping[str, Counter[str]], ran: Sequence[Outcome] = ()) -> int:
+    """Returns how many cells failed: by `Session.counts`, and in `ran` by faults of the machine."""
     faults = sum(outcome.status is Status.INFRA_ERROR for outcome in ran)
-    for tally in session.counts().values():
-        faults += tally.total() - sum(tally[state] for state in good)
+    for tally in counts.values():
+        faults += tally.total() - tally[str(Status.OK)] - tally[str(Status.SKIPPED)] - tally["missing"]
     return faults

@@ -1,4 +1,4 @@
-"""An attack that an installed package offers, beside those of a suite."""
+"""An attack that an installed package offers, in addition to those of a suite."""
 
 from __future__ import annotations
 

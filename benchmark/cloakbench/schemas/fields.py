@@ -102,6 +102,6 @@ Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Strength = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 """In (0, 1]; 0 where an entry has no strength."""
 Values = Annotated[list[FiniteFloat], Field(max_length=MAX_VALUES)]
-"""One finite value an image."""
+"""One finite value per image."""
 Digests = Annotated[list[Key], Field(max_length=MAX_VALUES)]
 """The SHA-256 of the pixels of each image."""

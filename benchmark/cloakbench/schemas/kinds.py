@@ -1,4 +1,4 @@
-"""The closed sets of the benchmark's words, with the facts that code asks about their members."""
+"""The closed sets of the benchmark's words, with the facts about their members that code needs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class BudgetKind(StrEnum):
 
     @property
     def runs_at_targets(self) -> bool:
-        """Whether a strength can be sought for a target of quality; ready-made images have only their own."""
+        """Whether strengths can be calibrated to a target of quality; ready-made images have only their own."""
         return self is not BudgetKind.READY_MADE
 
 
@@ -102,7 +102,7 @@ class PointState(StrEnum):
     """What the value of an entry at an operating point rests on, or why there is none."""
 
     CALIBRATED = "calibrated"
-    """Measured at a strength that a run sought for the target."""
+    """Measured at a strength that a run calibrated to the target."""
     INTERPOLATED = "interpolated"
     """Between two measured strengths."""
     MEASURED = "measured"

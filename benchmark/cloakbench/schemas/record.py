@@ -40,7 +40,7 @@ class ProtectionFacts(_Frozen):
     needs: list[fields.Name] = []
     """What it cannot do without, as its class says."""
     looked_into: list[fields.Name] = []
-    """Aliases of the base models that it was given beside the suite's surrogate; an attack on one is no transfer."""
+    """Aliases of the base models that it got in addition to the suite's surrogate; an attack on one is no transfer."""
 
 
 class AttackFacts(_Frozen):
@@ -101,7 +101,7 @@ class Record(_Frozen):
     strength: fields.Strength
     """In (0, 1]; 0 for `identity` and `floor`, which have none, and where no strength meets `target`."""
     target: fields.FiniteFloat | None = None
-    """Value of the suite's matching metric that `strength` was sought for; None: the suite gives the strength."""
+    """Value of the suite's matching metric to which `strength` was calibrated; None: the suite gives the strength."""
     isolation: fields.Name = ""
     """How the submission's code was kept apart: `bubblewrap`, `process`, or empty where it ran in the harness."""
     calibration: list[tuple[fields.Strength, dict[fields.Identifier, fields.FiniteFloat]]] = []
@@ -119,13 +119,13 @@ class Record(_Frozen):
     components: dict[fields.Identifier, fields.Recipe]
     """Recipe of each stage, word for word: a key is the digest of one. `recipes` reads them."""
     quality: dict[fields.Identifier, fields.Values]
-    """Per protected image: metric name -> one value an image (against the original)."""
+    """Per protected image: metric name -> one value per image (against the original)."""
     damage: dict[fields.Identifier, fields.Values] = {}
     """What a countermeasure does to clean images: metric name -> one value per image; of the clean arm alone."""
     detection: dict[fields.Identifier, fields.Values] = {}
     """Scores of an attack's detector: of the `protected` images and of the `clean` ones, one per image."""
     generations: dict[fields.Identifier, fields.Values]
-    """Per generated image: metric name -> one value an image."""
+    """Per generated image: metric name -> one value per image."""
     sets: dict[fields.Identifier, fields.FiniteFloat]
     """Metrics of the whole set of generations."""
     skipped: dict[fields.Identifier, fields.Text] = {}

@@ -118,7 +118,7 @@ class Suite(_Frozen):
     mimicry: dict[str, dict[str, Scalar]]
     sampling: Sampling
     edit_prompts: list[str] = []
-    """What the attack `edit` asks for; every image is edited under each."""
+    """Prompts of the attack `edit`; every image is edited under each."""
     metrics: Metrics
     matching: Matching | None = None
     """None: entries are compared at equal strengths only."""
@@ -232,7 +232,7 @@ class MetricFacts(_Frozen):
     needs_reference: bool = True
     """Whether other images are needed to compare with: originals, the artist's references, clean edits."""
     weights: tuple[str, ...] = ()
-    """Names of the weight files that it needs, as `metrics/weights.py` knows them; none for plain formulas."""
+    """Names of the weight files that it needs, as in `metrics/weights.py`; none for plain formulas."""
 
 
 class AttackExplained(_Frozen):

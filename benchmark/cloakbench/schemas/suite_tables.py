@@ -1,4 +1,4 @@
-"""Tables of a suite that stand beside its recipes: how quality is matched, what a call may use, what papers report."""
+"""Tables of a suite that are no recipes: how quality is matched, what a call may use, what papers report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Limits = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 
 class Matching(SuiteTable):
-    """At which quality entries are compared, and where a strength is sought that meets it."""
+    """At which quality entries are compared, and how the strength that meets it is calibrated."""
 
     metric: str
     """The quality metric that is matched."""
@@ -31,7 +31,7 @@ class Matching(SuiteTable):
     gates: dict[str, Limits] = {}
     """Further quality metrics with the worst value allowed at each target."""
     artists: list[str] = []
-    """On whose images strengths are sought: artists of the dataset that the suite does not protect."""
+    """Artists whose images calibrate strengths: artists of the dataset that the suite does not protect."""
     images_per_artist: int = Field(default=2, ge=1)
     """How many images of each of these."""
 

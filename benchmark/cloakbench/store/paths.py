@@ -1,4 +1,4 @@
-"""Where everything in a store lies; readable without torch."""
+"""The layout of a store: the path of every file; readable without torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ORIGINS_FILE = "origins.jsonl"
 SIGNATURES = "signatures"
 """Folder of `*.manifest`, each with its `*.manifest.sig`, in a store or a reference folder."""
 STAGE_KINDS = ("images", "gallery", "adapters", "features", "calibrations", "canaries")
-"""Folders of what lies beside records; each file's path holds the key of the stage that made it."""
+"""Folders of images and features; each file's path holds the key of the stage that made it."""
 _ENDINGS = {
     "records": r"\.json",
     "images": r"/(\d{3,6}\.png|manifest\.json)",
@@ -99,7 +99,7 @@ class StorePaths:
         self.root = root
 
     def record_path(self, key: str, env_class: str) -> Path:
-        """Returns where the record of a cell lies."""
+        """Returns the path of the record of a cell."""
         return self._folder("records", key) / f"{env_class}.json"
 
     def origin_path(self, key: str, env_class: str) -> Path:

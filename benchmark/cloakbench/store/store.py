@@ -139,7 +139,7 @@ class Store(StorePaths):
         try:
             return Calibration.model_validate_json(path.read_bytes())
         except (ValidationError, OSError) as error:
-            raise CorruptFile(f"the calibration {path} is damaged", "The strength is sought again.") from error
+            raise CorruptFile(f"the calibration {path} is damaged", "The strength is calibrated again.") from error
 
     def write_images(self, key: str, env_class: str, pixels: list[Pixels], facts: Mapping[str, Any]) -> None:
         """Keeps a stage's images as PNGs; the manifest, written last, says that they are whole."""

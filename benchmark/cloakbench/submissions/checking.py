@@ -21,7 +21,7 @@ from cloakbench.submissions.sandbox import bubblewrap
 from cloakbench.submissions.sandbox.client import SandboxedSubmission, SurrogateChoice
 
 STYLES = ("swirl", "stencil")
-"""Development artists, of continuous tone and of flat shapes: no suite's artist is looked at."""
+"""Development artists, of continuous tone and of flat shapes; none is a suite's."""
 SIDE = 64
 BUDGET_255 = 16
 STRENGTHS = (0.25, 0.5, 1.0)

@@ -106,7 +106,7 @@ def _offers(provider: Provider, problems: list[str], kind: EntryKind) -> Iterato
     owners: set[str] = set()
     for distribution in provider():
         try:
-            # The text is looked at first: parsing the metadata of every installed package would take most of a listing.
+            # The text is searched first: parsing the metadata of every installed package would take most of a listing.
             if kind.group not in (distribution.read_text("entry_points.txt") or ""):
                 continue
             owner = normalised(distribution.name)

@@ -19,7 +19,7 @@ from cloakbench.system.locations import ENVIRONMENTS_VARIABLE
 
 
 def installed() -> Iterator[Distribution]:
-    """Yields every submission's distribution once: those with an environment of their own, then those beside us."""
+    """Yields every submission's distribution once: first those with an environment of their own."""
     for folder in _folders():
         for owner in inside(folder):
             if name_of(owner) == normalised(folder.name):
@@ -45,7 +45,7 @@ def site_packages(environment: Path) -> list[Path]:
 
 
 def inside(environment: Path) -> list[Distribution]:
-    """Returns what is installed in an environment, not what it sees of others."""
+    """Returns the distributions in an environment, without those that it shares with others."""
     paths = [str(path) for path in site_packages(environment)]
     return [owner for owner in distributions(path=paths) if name_of(owner)] if paths else []
 

@@ -21,9 +21,9 @@ from cloakbench.submissions.text import clean_line, clean_lines
 from cloakbench.system.memory import is_out_of_memory
 
 RANGE_TOLERANCE = 1e-4
-"""How far a value may lie outside [0, 1]: what rounding in float arithmetic explains, far below half a level."""
+"""How far a value may be outside [0, 1]: the rounding of float arithmetic, far below half a level."""
 MULTIPLE = 8
-"""Sides that a protection sees are multiples of this, because an f=8 VAE asks for it."""
+"""Sides of the images that a protection gets are multiples of this, as an autoencoder of factor 8 needs."""
 LONGEST_MESSAGE, LONGEST_TRACEBACK = 2_000, 16_000
 """Characters that are kept of a submission's texts."""
 
@@ -120,7 +120,7 @@ def run(protection: Protection, images: Sequence[Pixels], call: Call) -> Protect
 def protect(protection: Protection, images: Sequence[Pixels], call: Call) -> list[Pixels]:
     """Returns the protected images in 8 bit, one per image, all checks passed but that of the budget.
 
-    Images are grouped by size, so that `protect` sees one tensor of one size; each group gets a fresh generator with
+    Images are grouped by size, so that `protect` gets one tensor of one size; each group gets a fresh generator with
     the call's seed. Sides that are no multiples of 8 are padded by reflection before and cropped after.
 
     Raises:
@@ -216,21 +216,6 @@ def _size(pixels: Pixels) -> str:
     return f"{pixels.shape[1]} x {pixels.shape[0]}"
 
 
-def check_determinism(protection: Protection, images: Sequence[Pixels], call: Call) -> float:
-    """Returns the largest difference, in levels, between two runs with the same seed.
-
-    Raises:
-        SubmissionFault: The protection says that it is deterministic and differs on a CPU, where bytes must agree.
-    """
-    first, second = (run(protection, images, call).images for _ in range(2))
-    apart = max(measure_budget(a, b).max_255 for a, b in zip(first, second, strict=True))
-    if apart and protection.deterministic and call.surrogate.device.type == "cpu":
-        message = f"expected the same bytes for the same seed, got two outputs up to {apart:.0f} levels apart"
-        hint = "Draw all randomness from request.generator, or set deterministic = False."
-        raise SubmissionFault(Status.INVALID_OUTPUT, message, hint)
-    return apart
-
-
 def _by_size(images: Sequence[Pixels]) -> list[list[int]]:
     groups: dict[tuple[int, ...], list[int]] = {}
     for index, pixels in enumerate(images):
@@ -259,7 +244,7 @@ def ask(call: Callable[[], object], method: str) -> Tensor:
 
 
 HINTS = {
-    Status.TIMEOUT: "Make it faster, or ask for a longer limit.",
+    Status.TIMEOUT: "Make it faster, or propose a longer limit for the suite.",
     Status.OOM: "Make it work on fewer images at once, or run where there is more memory.",
     Status.FAILED: "The traceback is kept with the record; the submission's author has to repair it.",
     Status.INVALID_OUTPUT: "See the contract in submissions/README.md.",

@@ -1,4 +1,4 @@
-"""The digest of a distribution's files: what a protection's code is, beside the version it claims."""
+"""The digest of a distribution's files: it identifies a protection's code, whatever version the package claims."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CODE = {".py", ".pyc", ".pyd", ".so", ".pth", ".zip", ".egg", ".whl"}
 
 @cache
 def package_digest(name: str, provider: Provider | None = None) -> str:
-    """Returns the SHA-256 over the package files of the distribution called `name`, once a process.
+    """Returns the SHA-256 over the package files of the distribution called `name`, once per process.
 
     The digest is over lines `SHA-256  path` sorted by path. Everything that can be imported counts, tests and compiled
     files included; `digest_of` says what is left out. Nothing is imported.
@@ -177,7 +177,7 @@ def top_level(owner: Distribution) -> list[str]:
 
 
 def _locations(owner: Distribution, package: str) -> Iterable[Path]:
-    """Returns where a top-level package lies: in the project of an editable install, else on the search path."""
+    """Returns the path of a top-level package: in the project of an editable install, else on the search path."""
     candidates: list[Path] = []
     url = str(_direct_url(owner).get("url", ""))
     if is_editable(owner) and url.startswith("file:"):

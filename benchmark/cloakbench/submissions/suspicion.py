@@ -1,4 +1,4 @@
-"""Flags that ask a person to look: signs that a protection's numbers may not mean what they seem to mean.
+"""Flags for manual review: signs that a protection's numbers may not mean what they seem to mean.
 
 The idea is AutoAttack's (Croce and Hein 2020, arXiv 2003.01690): a defence that trips one of these is not refused, it
 is shown with the flag.

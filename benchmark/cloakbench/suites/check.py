@@ -106,7 +106,7 @@ def _check_editing(suite: Suite) -> None:
         choices = ", ".join(ranked) or "none here"
         raise UserError(
             f"expected rank_by to name an attack that imitates the style ({choices}), got {suite.rank_by!r}",
-            "Rank by another attack: editing has columns of its own beside the ranking.",
+            "Rank by another attack: editing has columns of its own, without a rank.",
         )
     edits = [attack.name for attack in suite.attacks if attack.name not in ranked]
     for key, values in (("edit_prompts", suite.edit_prompts), ("metrics.edit", suite.metrics.edit)):

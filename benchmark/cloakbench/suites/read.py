@@ -1,6 +1,6 @@
 """Reads suites: those of the package by name, others by path; an error says where, what was expected and got.
 
-Only the file's form is looked at here: `check` says whether its stages, models and metrics exist and fit together.
+Only the file's form is checked here; `check` tests whether its stages, models and metrics exist and fit together.
 """
 
 from __future__ import annotations

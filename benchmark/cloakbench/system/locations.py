@@ -1,4 +1,4 @@
-"""Where things lie unless a variable says otherwise; readable without torch."""
+"""Default folders and the variables that change them; readable without torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def default_store() -> Path:
 
 
 def cache() -> Path:
-    """Returns where things lie that can be made again: `$XDG_CACHE_HOME/cloakbench`, else in `~/.cache`."""
+    """Returns the folder of files that can be made again: `$XDG_CACHE_HOME/cloakbench`, else in `~/.cache`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cloakbench"
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cloakbench.errors import UserError
 from cloakbench.files import write_whole
-from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.kinds import Role, Status
 from cloakbench.schemas.record import Record
 from cloakbench.store import key, paths, reading
 from cloakbench.store.reading import Loaded
@@ -30,7 +30,7 @@ MOST_BYTES = 2 << 30
 """Of all files together, unpacked."""
 MOST_OF_A_FILE = 32 << 20
 _COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-"""Others may ask for gigabytes of memory before a byte is unpacked."""
+"""Other methods may need gigabytes of memory before a byte is unpacked."""
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 """The time of every file in an archive, so that the same records make the same archive."""
 
@@ -152,7 +152,7 @@ def _entries(archive: Path, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.Z
 
 
 def _is_expected(info: zipfile.ZipInfo) -> bool:
-    """Returns whether an entry is a regular file with a path that the layout of a store knows."""
+    """Returns whether an entry is a regular file with a path of the layout of a store."""
     mode, name = stat.S_IFMT(info.external_attr >> 16), info.filename
     file = paths.parse(name)
     is_named = name == SUMS or paths.is_facts(name) or (file is not None and file.kind in {"records", "images"})
@@ -189,7 +189,7 @@ def _read(archive: Path, opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> byte
 def require_submission(loaded: Loaded) -> None:
     """Raises UserError where records are not those of one submission: controls never come from outside."""
     entries = sorted({(record.protection.name, record.protection.role) for record in loaded.records})
-    if len(entries) != 1 or entries[0][1] != "submission":
+    if len(entries) != 1 or entries[0][1] != Role.SUBMISSION:
         got = ", ".join(f"{name} ({role})" for name, role in entries)
         raise UserError(f"expected the records of one submission, got {got}", "Pack one protection at a time.")
 

@@ -21,7 +21,7 @@ class Cleared:
 
 
 def clear(store: Store, dry_run: bool = False) -> Cleared:
-    """Removes what lies beside records for stages that no readable record names, and files that were never finished.
+    """Removes images and features of stages that no readable record names, and files that were never finished.
 
     Nothing is removed while a record is damaged: what it refers to is not known. Raises UserError then.
     """

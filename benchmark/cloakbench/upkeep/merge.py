@@ -36,7 +36,7 @@ def merge(sources: Sequence[Path], store: Store) -> Merged:
     """Takes over records and files of `sources` (stores, reference folders, archives) that `store` lacks.
 
     Every source is verified first; all of them arrive, or none, also where the process is killed. Records of one cell
-    from another environment class are reproductions and stand beside each other. Beside each record that came in lies
+    from another environment class are reproductions and stand beside each other. Each record that came in has
     its origin: `sign` leaves it out, and a run treats its cell as one that has not run here. An archive of `cloakbench
     submit` has to hold one submission, whole, of a suite as it is here, with the images that the suite ships.
 

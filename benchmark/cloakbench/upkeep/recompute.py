@@ -1,4 +1,4 @@
-"""Values of a record, computed again from the images and features that lie beside it."""
+"""Values of a record, computed again from the images and features that are stored with it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cloakbench.store import key
 from cloakbench.store.store import CorruptFile, Store
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
-"""How far a value may lie from the one computed again: rounding on another processor stays far below."""
+"""Largest difference between a value and the one computed again: rounding on another processor stays far below."""
 ABSOLUTE_BY_METRIC = {"linf": 1e-6, "psnr": 0.01, "edit-psnr": 0.01, "l2": 0.01}
 FEATURE_RELATIVE, FEATURE_ABSOLUTE = 0.02, 0.002
 """The same for values computed from kept features, which have half precision."""
@@ -228,7 +228,7 @@ def _measure(names: Sequence[str], subject: MeasuredSet) -> dict[str, list[float
 def _compare(
     stated: Mapping[str, list[float]], computed: Mapping[str, list[float]], is_exact: bool = True
 ) -> list[str]:
-    """Returns a sentence for each metric of which a stated value lies out of the tolerance."""
+    """Returns a sentence for each metric of which a stated value is outside the tolerance."""
     problems = []
     for name, values in computed.items():
         pairs = list(zip(stated[name], values, strict=len(stated[name]) == len(values)))

@@ -86,7 +86,7 @@ def _refresh(choice: Choice, root: Path, out: Path, options: ExecutorOptions, un
 
 
 def _rescored(choice: Choice, root: Path) -> int:
-    """Measures again what needs no attack; official runs are left to the run itself, as `rescore` knows no salt."""
+    """Computes missing metrics that need no attack; not for official runs, because `rescore` has no salt."""
     if choice.salt_file is not None or choice.model is not None:
         return 0
     return rescore(choice.suite, root, choice.images).written

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.suite import Suite
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.tables import exact, limits
@@ -104,7 +105,7 @@ def _series(evidence: Evidence, attack: str, measure: Measure, metric: str) -> l
     start = _start(evidence, attack, measure, metric)
     series = []
     for entry in evidence.entries:
-        if entry.facts.role in ("identity", "floor"):
+        if entry.facts.role in (Role.IDENTITY, Role.FLOOR):
             continue
         points = _points(evidence, entry, attack, measure, metric)
         if points:
@@ -133,7 +134,7 @@ def _span(values: Sequence[Estimate], ends: Sequence[float]) -> tuple[float, flo
 
 def _start(evidence: Evidence, attack: str, measure: Measure, metric: str) -> tuple[CurvePoint, ...]:
     for entry in evidence.entries:
-        if entry.facts.role == "identity":
+        if entry.facts.role == Role.IDENTITY:
             return _points(evidence, entry, attack, measure, metric)[:1]
     return ()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.equal_strength import bounded_cell, metric_columns
@@ -24,7 +25,7 @@ EXPLANATION = (
 )
 COMPARE_STAGE = "compare with the clean edit"
 """Last stage of an attack that edits."""
-NO_ARM = ("identity", "floor")
+NO_ARM = (Role.IDENTITY, Role.FLOOR)
 """Controls without edits of their own: the clean edit is the reference, and the floor has no image to edit."""
 
 

@@ -1,4 +1,4 @@
-"""The tables beside the headline: entries at equal strength with raw values, and quality at equal protection."""
+"""Two further tables: entries at equal strength with raw values, and quality at equal protection."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cloakbench.schemas.kinds import Role
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.curves import UNIT_LIMIT
 from cloakbench_leaderboards.board.tables import (
@@ -151,8 +152,8 @@ def _strengths(evidence: Evidence, entry: BoardEntry, strengths: list[float]) ->
         return []
     suite, count, attack = evidence.suite, len(evidence.artists), evidence.rank_attack
     role = entry.facts.role
-    if role == "floor" or (role == CLEAN and not evidence.setting.attack.countermeasures):
-        value = 1.0 if role == "floor" else 0.0
+    if role == Role.FLOOR or (role == CLEAN and not evidence.setting.attack.countermeasures):
+        value = 1.0 if role == Role.FLOOR else 0.0
         return [TableCell(f"{value:g}", value, detail="by definition", span=len(strengths))]
     cells = []
     for strength in entry.strengths[:1] if role in FIXED else strengths:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cloakbench.schemas.kinds import Role
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.completeness import Completeness, ProvisionalOrder, plain_number
 from cloakbench_leaderboards.board.number_cells import WORST
@@ -90,7 +91,7 @@ def _limit_words(evidence: Evidence) -> str:
 
 def _noise_words(evidence: Evidence) -> str:
     for entry in evidence.entries:
-        if entry.facts.role == "random-noise":
+        if entry.facts.role == Role.RANDOM_NOISE:
             estimate = plain_number(evidence, entry.name)[1]
             if math.isfinite(estimate.value):
                 return f" Random noise: {percent(estimate.value)}."

@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from cloakbench.schemas.kinds import Role
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.completeness import has_ranking
 from cloakbench_leaderboards.board.curves import span
@@ -97,7 +98,7 @@ def _standing(evidence: Evidence, entry: BoardEntry) -> tuple[TableCell, TableCe
 
 def _numbers(evidence: Evidence, entry: BoardEntry, ends: AxisEnds) -> list[TableCell]:
     keys = list(evidence.standings.columns)
-    if entry.facts.role == "floor":
+    if entry.facts.role == Role.FLOOR:
         of_floor = dict.fromkeys(keys, with_bar(fixed_cell(1.0), ends))
         of_floor |= dict.fromkeys({RETENTION, AREA} & set(keys), TableCell(text.NONE))
         return list(of_floor.values())
@@ -127,7 +128,7 @@ def seconds_per_image(evidence: Evidence) -> pd.Series[float]:
 
 def _seconds(evidence: Evidence, entry: BoardEntry, seconds: pd.Series[float]) -> TableCell:
     value = float(seconds.get((entry.name, evidence.focus(entry)), math.nan))
-    if entry.facts.role in (CLEAN, "floor") or not math.isfinite(value):
+    if entry.facts.role in (CLEAN, Role.FLOOR) or not math.isfinite(value):
         return TableCell(text.NONE)
     return TableCell(text.number(value), exact(value))
 

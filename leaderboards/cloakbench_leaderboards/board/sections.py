@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.suite import AttackExplained, AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import curves
@@ -107,7 +108,7 @@ def scores(evidence: Evidence, entry: BoardEntry, strength: float, attack: str) 
     point = evidence.scores.summary.get((entry.name, strength, attack))
     is_scored = point is not None and not point.reason
     effect = estimate_cell(point.effect) if point is not None and is_scored else TableCell(text.NONE)
-    if entry.facts.role == "floor":
+    if entry.facts.role == Role.FLOOR:
         return TableCell("1", 1.0, detail="by definition"), effect
     return p_cell(point, len(evidence.artists), evidence.suite.demonstration), effect
 
@@ -115,7 +116,7 @@ def scores(evidence: Evidence, entry: BoardEntry, strength: float, attack: str) 
 def strength_cell(entry: BoardEntry, strength: float) -> TableCell:
     """Returns the strength, or a dash for a control that has none."""
     # The placebo's noise is 1/255 whatever its strength says.
-    is_fixed = entry.facts.role in ("identity", "placebo", "floor")
+    is_fixed = entry.facts.role in (Role.IDENTITY, Role.PLACEBO, Role.FLOOR)
     detail = "calibrated" if strength in entry.subject.calibrated_strengths else ""
     return TableCell(text.NONE) if is_fixed else TableCell(f"{strength:g}", strength, detail=detail)
 
@@ -124,6 +125,6 @@ def metric_cell(evidence: Evidence, entry: BoardEntry, address: tuple[str, float
     """Returns a raw mean over artists, and on its second line the paired difference to the clean arm."""
     cell = value_cell(evidence.raw.get(address))
     change = evidence.change.get(address)
-    if change is None or entry.facts.role == "identity" or not math.isfinite(change.value):
+    if change is None or entry.facts.role == Role.IDENTITY or not math.isfinite(change.value):
         return cell
     return TableCell(cell.text, cell.value, detail=difference_words(change))

@@ -9,7 +9,7 @@ STOP_NAMES = ("faint", "visible", "strong")
 CONTROL_WORDS = MappingProxyType(
     {
         "identity": "The unchanged images: the clean arm that all entries are compared with. P is 0 without cleaning.",
-        "placebo": "Noise of 1/255, which protects nobody: its movement is the noise of the measurement.",
+        "placebo": "Noise of 1/255, which does not protect: its score is the noise of the measurement.",
         "random-noise": "Random noise with the budget of the protections: any real method has to beat it.",
         "floor": "The base model, never trained on the artist: P is 1, the strongest protection possible.",
     }
@@ -23,7 +23,7 @@ CAVEATS = MappingProxyType(
         "partial": "some attacks were not run, so the value can only fall when they are",
     }
 )
-"""Marks beside a number."""
+"""Marks after a number."""
 GLOSSARY = MappingProxyType(
     {
         "P": "Protection score. 0: the copycat imitates as well as from unprotected images. 1: it learned nothing of "
@@ -46,12 +46,11 @@ GLOSSARY = MappingProxyType(
         "Attack": "Cleaning, training and generation by a copycat with fixed settings.",
         "Control": "A row that must behave in a known way: unchanged images, invisible noise, random noise, and a "
         "model that never saw the artist.",
-        "Placebo": "Noise of 1/255, which protects nobody. Its score is the noise of the measurement.",
+        "Placebo": "Noise of 1/255, which does not protect. Its score is the noise of the measurement.",
         "Floor": "The base model that never saw the artist. It defines P = 1.",
         "Gold run": "The checks that the controls of a board have to pass before it is official.",
         "Tie group": "Entries that do not differ significantly.",
-        "Trust": "Who ran an entry: self-reported means run once, by whoever submitted it; nobody has repeated or "
-        "signed it.",
+        "Trust": "Who ran an entry: self-reported means run once, by its submitter; not repeated or signed.",
     }
 )
 

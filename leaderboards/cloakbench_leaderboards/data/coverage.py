@@ -1,4 +1,4 @@
-"""Missing cells: those that a suite asks of an entry and that are absent, failed or skipped, with the reason."""
+"""Missing cells: those that a suite plans for an entry and that are absent, failed or skipped, with the reason."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _planned(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> Itera
 
 
 def _strengths(group: pd.DataFrame, budget: str, suite: Suite) -> list[float]:
-    """Returns the strengths that a suite asks of one entry; NaN for each target that no search has ended for."""
+    """Returns the strengths that a suite plans for one entry; NaN for each target without a finished calibration."""
     strengths = [] if budget == PERCEPTUAL else list(suite.strengths)
     if budget == READY_MADE:
         return strengths

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import Record
 
 CellAddress = tuple[str, float, float, str, str, str, str, int]
@@ -23,7 +24,7 @@ def select(records: list[Record]) -> SelectedRecords:
     """Returns the records that pair: those of the largest environment class and salt, without superseded ones.
 
     Of several records of one cell the newest stays. A record of the same key with another result is counted apart
-    from a mere repetition: the two contradict each other, and whoever reads the board has to know.
+    from a mere repetition: the two contradict each other, and readers of the board have to know.
     """
     arms = Counter((record.environment.env_class, record.salt_digest) for record in records)
     largest = min(arms, key=lambda arm: (-arms[arm], arm))
@@ -66,7 +67,7 @@ def cell(record: Record) -> CellAddress:
         record.strength,
         -1.0 if record.target is None else record.target,
         record.artist,
-        "" if record.protection.role == "floor" else attack.name,
+        "" if record.protection.role == Role.FLOOR else attack.name,
         attack.mimicry,
         attack.model,
         record.seed,

@@ -16,7 +16,7 @@ SELF_REPORTED = "self-reported"
 ARMS = tuple(role for role in Role if not role.changes_images)
 """Roles that every score is measured against: an entry is as trustworthy as they are."""
 AGREES = 0.05
-"""How far P over all cells may lie from the board's in another environment class that reproduces it."""
+"""Largest difference of P over all cells between the board's environment class and one that reproduces it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ def _same(cells: Sequence[Record], records: Mapping[str, Record]) -> list[Record
 
 def _p(own: Sequence[Record], needed: Sequence[Record], primary: str) -> float | None:
     """Returns P over all cells together, None where an arm or every value is missing."""
-    clean = _mean([record for record in needed if record.protection.role == "identity"], primary)
-    floor = _mean([record for record in needed if record.protection.role == "floor"], primary)
+    clean = _mean([record for record in needed if record.protection.role == Role.IDENTITY], primary)
+    floor = _mean([record for record in needed if record.protection.role == Role.FLOOR], primary)
     value = _mean(own, primary)
     if clean is None or floor is None or value is None or floor == clean:
         return None

@@ -1,4 +1,4 @@
-"""Scores of boards over time: one line per protection, version, suite and environment, beside the records."""
+"""Scores of boards over time: one line per protection, version, suite and environment."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def points(evidence: Evidence) -> list[HistoryPoint]:
 
 
 def read(source: Path) -> list[HistoryPoint]:
-    """Returns the points that lie beside the records of a folder; none where no history was begun.
+    """Returns the points in the history of a folder of records; none where there is no history.
 
     Raises UserError for a line that is no point.
     """

@@ -26,7 +26,7 @@ class Piece(NamedTuple):
 def fit(values: Sequence[float], least: float) -> list[Piece]:
     """Returns the pieces of a series in order; `least` is the smallest step that matters.
 
-    Minimised is the sum of squared residuals / noise^2 + 3 ln(n) for each step: more than Schwarz's criterion asks
+    Minimised is the sum of squared residuals / noise^2 + 3 ln(n) for each step: more than Schwarz's criterion requires
     for a place and a level, because the place is the best of n, and less would find steps in noise. The noise is the
     median size of the differences between neighbours, as of a normal distribution, which steps hardly move; at the
     least it is what makes a step of `least` between two points just worth its price.

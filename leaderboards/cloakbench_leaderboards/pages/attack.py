@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import board, curves, editing, sections
@@ -182,7 +183,7 @@ def _table(lookup: Lookup, spec: AttackSpec) -> Table:
     is_edit = lookup.is_edit(spec)
     rows = []
     for row, (entry, strength) in zip(table.rows, _points(lookup, is_edit), strict=True):
-        is_scored = is_edit or entry.facts.role == "floor"
+        is_scored = is_edit or entry.facts.role == Role.FLOOR
         if not is_scored and lookup.point(entry, strength, spec.name) is None:
             continue
         cells = (row.cells[0], *row.cells[first_number:], *lookup.quality[entry.name, strength])

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.kinds import Role, Status
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
@@ -37,7 +37,7 @@ def anchor(record: Record) -> str:
 
 def label(record: Record) -> str:
     """Returns the operating point of a cell in words."""
-    if record.protection.role in ("identity", "placebo"):
+    if record.protection.role in (Role.IDENTITY, Role.PLACEBO):
         return record.protection.role
     at = f"strength {record.strength:g}"
     return at if record.target is None else f"{at}, calibrated for {record.target:g}"

@@ -121,7 +121,7 @@ def _unranked(lookup: Lookup) -> tuple[Pair, ...]:
 
 
 def neighbours(entries: dict[str, BoardEntry], differences: Differences, name: str, numbers: NumbersByName) -> Table:
-    """Returns an entry beside its neighbours in rank: their numbers, and on the second line its difference to them."""
+    """Returns the row of an entry: its numbers, and its difference to each of its neighbours in rank."""
     others = _neighbours(differences.names, name)
     by_column = differences.to(name, others)
     label, (rank, *own) = entries[name].label, numbers[name]

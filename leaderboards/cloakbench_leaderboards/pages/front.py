@@ -1,4 +1,4 @@
-"""The front page, the tables beside it, and the files of numbers."""
+"""The front page, the pages of its further tables, and the files of numbers."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class FrontView:
 
 
 def pages(material: Material) -> Iterator[Page]:
-    """Yields the front page, the tables beside it, and one file of points for each attack that the plot can show."""
+    """Yields the front page, the pages of further tables, and one file of points per attack of the plot."""
     board, evidence = material.board, material.evidence
     curve = _curve(board, evidence)
     lookup = Lookup(evidence, board)
@@ -110,7 +110,7 @@ def _total(runs: Mapping[str, Completeness], field: str) -> int:
 def _trust(evidence: Evidence) -> str:
     labels = {evidence.trust[entry.name].label for entry in evidence.submissions}
     if labels == {"self-reported"}:
-        return "run once, by the submitters; nobody has repeated or signed it"
+        return "run once, by the submitters; not repeated or signed"
     return text.listed(sorted(labels))
 
 

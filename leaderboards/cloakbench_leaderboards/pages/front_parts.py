@@ -40,7 +40,7 @@ STRIP_ENTRIES = 8
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A caveat beside a number: one sign, and its explanation."""
+    """A caveat of a number: one sign, and its explanation."""
 
     sign: str
     words: str
@@ -108,11 +108,11 @@ def rows(lookup: Lookup, chosen: list[BoardEntry], runs: Mapping[str, Completene
 
 def _row(lookup: Lookup, entry: BoardEntry, number: int, coverage: Completeness) -> FrontRow:
     evidence = lookup.evidence
-    share = None if entry.facts.role == "floor" else evidence.standings.value(WORST, entry.name)[0].attacks
+    share = None if entry.facts.role == Role.FLOOR else evidence.standings.value(WORST, entry.name)[0].attacks
     plain, cleaned = _numbers(evidence, entry)
     return FrontRow(
         facts=lookup.board.protections[number],
-        page="" if entry.facts.role == "floor" else addresses.protection(entry.name),
+        page="" if entry.facts.role == Role.FLOOR else addresses.protection(entry.name),
         number=number,
         rank=rank_cell(evidence, entry),
         coverage=coverage,
@@ -128,7 +128,7 @@ def _row(lookup: Lookup, entry: BoardEntry, number: int, coverage: Completeness)
 
 def _numbers(evidence: Evidence, entry: BoardEntry) -> tuple[TableCell, TableCell]:
     ends = (-0.25, 1.0)
-    if entry.facts.role == "floor":
+    if entry.facts.role == Role.FLOOR:
         return with_bar(fixed_cell(1.0), ends), with_bar(fixed_cell(1.0), ends)
     cleaned = with_bar(entry_number(evidence, entry, WORST), ends)
     if entry.facts.role == CLEAN and not evidence.setting.attack.countermeasures:
@@ -138,7 +138,7 @@ def _numbers(evidence: Evidence, entry: BoardEntry) -> tuple[TableCell, TableCel
 
 
 def _plain_marks(evidence: Evidence, entry: BoardEntry) -> tuple[Mark, ...]:
-    if entry.facts.role == "floor":
+    if entry.facts.role == Role.FLOOR:
         return ()
     value, _ = plain_number(evidence, entry.name)
     marks = []
@@ -166,7 +166,7 @@ def _cleaned_marks(evidence: Evidence, entry: BoardEntry) -> tuple[Mark, ...]:
 
 def _visibility(evidence: Evidence, entry: BoardEntry) -> TableCell:
     """Returns the quality that the entry reached at the middle stop: the matched metric, then the gates."""
-    if entry.facts.role in (CLEAN, "floor"):
+    if entry.facts.role in (CLEAN, Role.FLOOR):
         return TableCell(text.NONE)
     setting = evidence.setting
     match = scores_setting.match(setting, entry.subject, setting.attack.name, setting.middle)
@@ -243,7 +243,7 @@ def points(evidence: Evidence, attack: str) -> list[list[Any]]:
     for row, entry in enumerate(evidence.entries):
         for strength in entry.strengths:
             point = evidence.scores.summary.get((entry.name, strength, attack))
-            if point is None or point.reason or entry.facts.role == "floor":
+            if point is None or point.reason or entry.facts.role == Role.FLOOR:
                 continue
             quality = [evidence.quality.get((entry.name, strength, name)) for name in names]
             shown = []

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.equal_strength import p_cell
@@ -159,10 +160,10 @@ def _weakest(lookup: Lookup, entry: BoardEntry, strength: float) -> str:
     for spec, point in lookup.strongest(entry, strength):
         if point is not None and math.isfinite(point.p.value):
             measured.append((spec, point))
-    if entry.facts.role == "identity" or not measured:
+    if entry.facts.role == Role.IDENTITY or not measured:
         return ""
     (strongest, least), (weakest, most) = measured[0], measured[-1]
-    at = "" if entry.facts.role == "placebo" else f" at strength {strength:g}"
+    at = "" if entry.facts.role == Role.PLACEBO else f" at strength {strength:g}"
     total = len(lookup.evidence.ranked)
     scope = f"Of the {len(measured)} attacks measured{at} (of {total}), the" if len(measured) < total else "The"
     where = "" if len(measured) < total else at
@@ -177,11 +178,11 @@ def _value(point: ScoredPoint) -> str:
 
 
 def _smalls(lookup: Lookup, entry: BoardEntry) -> Iterator[Small]:
-    """Yields P over quality under each attack, beside random noise of the same budget."""
+    """Yields P over quality under each attack, with random noise of the same budget for comparison."""
     styles = styles_of(lookup)
     for spec in lookup.evidence.ranked:
         curve = lookup.trade_offs[spec.name]
-        if curve is None or entry.facts.role == "identity":
+        if curve is None or entry.facts.role == Role.IDENTITY:
             continue
         own = []
         for series in curve.series:

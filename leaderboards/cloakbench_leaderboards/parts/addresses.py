@@ -1,4 +1,4 @@
-"""Where each page lies, from the site's folder: the one place that says so."""
+"""The paths of all pages, relative to the site's folder."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ def cell(protection: str, attack: str) -> str:
 
 
 def image(key: str, kind: str, suffix: str = "webp") -> str:
-    """Returns where a picture lies that follows from the key of a stage."""
+    """Returns the path of a picture, which follows from the key of a stage."""
     return f"images/{key[:2]}/{key[:32]}-{kind}.{suffix}"

@@ -19,5 +19,5 @@ def plot_library() -> bytes:
     """Returns vega-embed as a plain script: a page opened from a folder may not load a module."""
     import vl_convert
 
-    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg] # its stub asks for what it does not need
+    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg] # its stub requires arguments that the function does not
     return f"(()=>{{{bundle}\n}})();\n".encode()

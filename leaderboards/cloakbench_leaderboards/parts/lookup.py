@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import AttackExplained, AttackSpec
 from cloakbench_leaderboards import text
@@ -35,7 +36,7 @@ class ArtistPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class Lookup:
-    """The evidence by the questions that pages ask."""
+    """Look-ups of the evidence that several pages need."""
 
     evidence: Evidence
     board: Board
@@ -43,7 +44,7 @@ class Lookup:
     @cached_property
     def entries(self) -> list[BoardEntry]:
         """The entries with pages of their own: all but the floor, which no attack ever touches."""
-        return [entry for entry in self.evidence.entries if entry.facts.role != "floor"]
+        return [entry for entry in self.evidence.entries if entry.facts.role != Role.FLOOR]
 
     @cached_property
     def attacks(self) -> list[AttackSpec]:
@@ -73,7 +74,7 @@ class Lookup:
         """The cells of the first seed that have a page."""
         by_address: dict[CellAddress, list[Record]] = {}
         for record in self.first_seed:
-            if record.protection.role != "floor":
+            if record.protection.role != Role.FLOOR:
                 by_address.setdefault((record.protection.name, record.attack.name), []).append(record)
         return by_address
 
@@ -82,7 +83,7 @@ class Lookup:
         """The clean arm of the first seed by artist and attack."""
         records = {}
         for record in self.first_seed:
-            if record.protection.role == "identity":
+            if record.protection.role == Role.IDENTITY:
                 records[record.artist, record.attack.name] = record
         return records
 
@@ -99,7 +100,7 @@ class Lookup:
         """The floor of the first seed by artist, mimicry and model."""
         records = {}
         for record in self.first_seed:
-            if record.protection.role == "floor":
+            if record.protection.role == Role.FLOOR:
                 records[record.artist, record.attack.mimicry, record.attack.model] = record
         return records
 

@@ -65,7 +65,7 @@ class PictureFinder:
     def strip(
         self, record: Record, clean: Record | None, floor: Record | None, unprotected: Record | None
     ) -> tuple[Picture, ...]:
-        """Returns the pictures of one cell beside those of the clean arm and the floor, in the order of the attack.
+        """Returns the pictures of one cell, of the clean arm and of the floor, in the order of the attack.
 
         `unprotected` is any cell of the artist whose images were left as they are.
         """

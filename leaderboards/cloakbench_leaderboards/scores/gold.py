@@ -49,7 +49,7 @@ def checks(evidence: Evidence) -> list[GoldCondition]:
 
 
 def _controls(evidence: Evidence) -> GoldCondition:
-    """The cells of identity, placebo and floor that the suite asks for are all there."""
+    """All cells of identity, placebo and floor that the suite plans have a record."""
     name = "Controls complete"
     absent = _absent_controls(evidence)
     if not absent:
@@ -81,7 +81,7 @@ def _absent_controls(evidence: Evidence) -> list[str]:
 
 def _placebo(evidence: Evidence) -> GoldCondition:
     """The interval of the placebo's effect holds 0 under every attack."""
-    name = "Placebo protects nobody"
+    name = "Placebo does not protect"
     grid = evidence.scores.grid
     entries = [entry.name for entry in evidence.entries_with(Role.PLACEBO)]
     rows = {}
@@ -142,7 +142,7 @@ def _draws(evidence: Evidence) -> tuple[list[Array], list[str]]:
 
 
 def _random_noise(evidence: Evidence) -> GoldCondition:
-    """P of random noise at full strength lies in the band that the suite records."""
+    """P of random noise at full strength is in the band that the suite records."""
     name = "Random noise in its band"
     band = evidence.suite.random_noise_band
     if band is None:

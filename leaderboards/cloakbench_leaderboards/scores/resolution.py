@@ -167,7 +167,7 @@ def _null_noise(setting: Setting, cells: pd.DataFrame) -> float:
 
 def _seed_noise(setting: Setting, cells: pd.DataFrame) -> float:
     attack = setting.attack
-    arm = (cells["role"] == "identity") & (cells["attack"] == attack.name) & cells["distance"].notna()
+    arm = (cells["role"] == Role.IDENTITY) & (cells["attack"] == attack.name) & cells["distance"].notna()
     variance = cells[arm].groupby("artist", observed=True)["distance"].var()
     row = setting.grid.rows.get(("identity", 0.0, attack.name))
     if row is None or variance.notna().sum() == 0:

@@ -92,7 +92,7 @@ def score(
         seeds: Attack seeds of an entry's cells; by default all that the clean arm has.
     """
     signals = denominators(cells, attacks, artists)
-    has_point = cells["attack"].isin([attack.name for attack in attacks]) & (cells["role"] != "floor")
+    has_point = cells["attack"].isin([attack.name for attack in attacks]) & (cells["role"] != Role.FLOOR)
     # Strength 0 beside a target: no strength of the protection meets it.
     has_point &= ~(cells["target"].notna() & (cells["strength"] == 0))
     paired = _paired(cells[has_point], cells, attacks)
@@ -106,7 +106,7 @@ def score(
 def _paired(chosen: pd.DataFrame, cells: pd.DataFrame, attacks: Sequence[AttackSpec]) -> pd.DataFrame:
     """Returns the chosen cells with their differences to the clean arm, 0 where the submission is at fault."""
     arm = ["artist", "attack", "seed"]
-    same = cells[(cells["role"] == "identity") & cells["distance"].notna()]
+    same = cells[(cells["role"] == Role.IDENTITY) & cells["distance"].notna()]
     same = same.drop_duplicates(arm)[[*arm, "distance"]].rename(columns={"distance": "clean_same"})
     paired = chosen.merge(clean_arm(cells, attacks), on=PAIR, how="left").merge(same, on=arm, how="left")
     fault = paired["status"].isin(OWN_FAULT)

@@ -30,7 +30,7 @@ class EntryPoints(NamedTuple):
     calibrations: Mapping[float, CalibratedStrength]
     """Result of the search for each target."""
     planned: tuple[float, ...]
-    """Strengths that the suite asks of it."""
+    """Strengths at which the suite plans it."""
 
     @property
     def calibrated_strengths(self) -> set[float]:

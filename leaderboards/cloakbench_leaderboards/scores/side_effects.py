@@ -1,4 +1,4 @@
-"""What an attack shows beside P: its damage to clean images, and how well its detector finds protected ones."""
+"""What an attack shows in addition to P: its damage to clean images, and how well its detector finds protected ones."""
 
 from __future__ import annotations
 

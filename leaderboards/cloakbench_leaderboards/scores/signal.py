@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards.data.frames import HALVES, NO_COUNTERMEASURE
 from cloakbench_leaderboards.scores import statistics
@@ -78,7 +79,7 @@ def clean(cells: pd.DataFrame, attacks: Sequence[AttackSpec]) -> pd.DataFrame:
 def signals(cells: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence[str]) -> list[Signal]:
     """Returns one signal per artist, mimicry and base model of the suite."""
     arm = clean(cells, attacks)
-    floor = cells[(cells["role"] == "floor") & cells["distance"].notna()]
+    floor = cells[(cells["role"] == Role.FLOOR) & cells["distance"].notna()]
     differences = floor.drop_duplicates(PAIR)[[*PAIR, "distance"]].merge(arm, on=PAIR)
     differences["difference"] = differences["distance"] - differences["clean"]
     by_arm: dict[object, list[float]] = {}

@@ -1,4 +1,4 @@
-"""All entries beside each other: every column of the front page, places, tie groups and the Pareto front."""
+"""All entries compared: every column of the front page, places, tie groups and the Pareto front."""
 
 from __future__ import annotations
 

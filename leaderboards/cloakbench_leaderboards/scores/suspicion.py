@@ -1,6 +1,6 @@
 """Signs in a board's own numbers that an entry may be misread; they refuse nothing.
 
-The idea is AutoAttack's (Croce and Hein 2020, arXiv 2003.01690): what no honest defence should show asks for a look.
+The idea is AutoAttack's (Croce and Hein 2020, arXiv 2003.01690): flag results that no honest defence shows.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def build(source: Path, out: Path, unofficial: bool = False) -> Path:
 
     Args:
         source: Folder of reference folders; other folders in it are passed over.
-        out: Folder of the site; replaced as a whole. The board of `source/NAME` lies in `out/NAME`.
+        out: Folder of the site; replaced as a whole. The board of `source/NAME` is written to `out/NAME`.
         unofficial: Whether to build boards whose gold run fails.
 
     Returns:

@@ -23,7 +23,7 @@ def ship(source: Path, suite: str | None, folder: Path) -> int:
     """Writes the pictures of a store's strips to `folder/pictures`, in place of those of an earlier call.
 
     Args:
-        source: The store of a run. Records without images beside them ship no picture.
+        source: The store of a run. Records without stored images ship no picture.
         suite: Which suite, where the store holds several.
         folder: The reference folder.
 

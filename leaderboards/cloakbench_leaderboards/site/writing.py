@@ -28,7 +28,7 @@ class File(NamedTuple):
 def publish(out: Path, files: Iterable[File]) -> int:
     """Writes a site to a folder and returns the number of its files.
 
-    The files are written to a temporary folder beside `out`, which then takes the name of the old site. A killed
+    The files are written to a temporary folder next to `out`, which then takes the name of the old site. A killed
     build leaves the old site, or a renamed copy of it that the next build restores. Foreign files in `out` stay.
 
     Args:

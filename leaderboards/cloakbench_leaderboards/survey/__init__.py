@@ -1,1 +1,1 @@
-"""A survey of viewers: pairs of imitations on a static page, and the rates of their answers beside the distances."""
+"""A survey of viewers: pairs of imitations on a static page, and the rates of their answers."""

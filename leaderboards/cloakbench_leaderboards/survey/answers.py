@@ -1,4 +1,4 @@
-"""What viewers answered: how often the imitation of clean images wins, with an interval, beside the distances."""
+"""Viewers' answers: how often the imitation of clean images wins, with an interval, compared with the distances."""
 
 from __future__ import annotations
 

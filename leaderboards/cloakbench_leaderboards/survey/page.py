@@ -29,7 +29,7 @@ def pages(material: Material, most: int = PAIRS) -> Iterable[Page | Asset]:
     """Returns the page with its pictures and its key.
 
     Raises:
-        UserError: The records have no pictures of generations beside them.
+        UserError: No pictures of generations are stored with the records.
     """
     lookup, store = Lookup(material.evidence, material.board), StorePaths(material.source)
     chosen = pairs(lookup, store, most)

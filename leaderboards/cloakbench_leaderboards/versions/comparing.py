@@ -35,7 +35,7 @@ class Difference:
     after: float
     change: float
     low: float
-    """Limits of the 90 % interval, which is what equivalence asks for; NaN below six artists."""
+    """Limits of the 90 % interval, which equivalence tests use; NaN below six artists."""
     high: float
     p: float
     """Of no difference, corrected for the number of attacks; NaN where there is no test."""

@@ -32,7 +32,7 @@ class AdaptiveGlaze(Glaze):
         self.orthogonal = flag("orthogonal", orthogonal)
 
     def step(self, loss: Loss, request: Request) -> pgd.Step:
-        """Returns what a step of the descent asks for: value and gradient of both terms."""
+        """Returns value and gradient of both terms for a step of the descent."""
         surrogate = request.surrogate
 
         def mend(changed: Tensor, latents: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ class Glaze(Protection):
         return loss
 
     def step(self, loss: Loss, request: Request) -> pgd.Step:
-        """Returns what a step of the descent asks for: the objective's value and gradient."""
+        """Returns the objective's value and gradient for a step of the descent."""
         return pgd.by_autograd(lambda images: loss(images, whitebox.latent_means(request.surrogate, images)))
 
     def _cloak(self, originals: Tensor, goals: Tensor, request: Request) -> Tensor:

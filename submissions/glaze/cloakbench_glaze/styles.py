@@ -64,7 +64,7 @@ def prompt(style: str, surrogate: Surrogate) -> str:
     """Returns the text that paints `style`; raises UserError for one that the surrogate was never shown."""
     offered = known(surrogate)
     if style not in offered:
-        raise UserError(f"expected a style that {surrogate.name} knows ({', '.join(offered)}), got {style!r}", "")
+        raise UserError(f"expected a style of {surrogate.name} ({', '.join(offered)}), got {style!r}", "")
     return offered[style]
 
 

@@ -21,7 +21,7 @@ from cloakbench.images import Pixels, decode_png, digest, encode
 
 MANIFEST = "manifest.json"
 VARIABLE = "CLOAKBENCH_IMAGES"
-"""Names the folder that all sets of images lie in."""
+"""The variable that names the folder of all sets of images."""
 MULTIPLE = 8
 """A protection is given images whose sides are padded to multiples of this."""
 _SHOWN = 12

@@ -30,7 +30,7 @@ class BaseProtection:
     """A base protection.
 
     Attributes:
-        loss: Streams of noise, one an image -> the loss of those images.
+        loss: Streams of noise, one per image -> the loss of those images.
         schedule: The base's own start and step sizes.
         balance: Weight of Impasto's terms beside the loss.
     """

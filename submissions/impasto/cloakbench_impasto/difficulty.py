@@ -21,7 +21,7 @@ class Difficulty:
     Args:
         images: `[B, 3, H, W]` in [0, 1].
         surrogate: What denoises.
-        prompt: What it is told that they show.
+        prompt: The text that describes them.
         generators: Where the noise comes from.
     """
 

@@ -1,4 +1,4 @@
-"""The image that Mist's textural term pulls towards: high in contrast and periodic, as the paper asks."""
+"""The image that Mist's textural term pulls towards: high in contrast and periodic, as the paper recommends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Averaging (Yang et al. 2024, arXiv 2406.09026): subtract what the artist's images share beside their content."""
+"""Averaging (Yang et al. 2024, arXiv 2406.09026): subtract the pattern that the artist's images share."""
 
 from __future__ import annotations
 

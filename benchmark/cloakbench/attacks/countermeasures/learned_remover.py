@@ -57,7 +57,7 @@ class LearnedRemover:
         return [quantise(_batch(pixels, context) - network(_batch(pixels, context)))[0] for pixels in images]
 
     def detect(self, images: Sequence[Pixels], context: Context) -> list[float]:
-        """Returns how large a perturbation the network sees in each image: the mean absolute one, in levels of 255."""
+        """Returns the mean absolute perturbation that the network predicts in each image, in levels of 255."""
         network = self._trained(context)
         return [float(network(_batch(pixels, context)).abs().mean() * 255) for pixels in images]
 

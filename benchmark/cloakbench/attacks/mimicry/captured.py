@@ -31,7 +31,7 @@ class Batch:
 
     @classmethod
     def joined(cls, batches: Sequence[Batch]) -> Batch:
-        """Returns the batches as one, in which they lie one after the other."""
+        """Returns the batches concatenated."""
         if len(batches) == 1:
             return batches[0]
         parts = zip(*[batch.tensors() for batch in batches], strict=True)

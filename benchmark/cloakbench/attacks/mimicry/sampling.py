@@ -20,7 +20,7 @@ from cloakbench.system.memory import at_once
 
 SCHEDULERS = {"dpm++": DPMSolverMultistepScheduler, "ddim": DDIMScheduler}
 OPTIONS: dict[str, dict[str, bool]] = {"dpm++": {}, "ddim": {"clip_sample": False, "set_alpha_to_one": False}}
-"""What a scheduler is told whatever the model's folder says."""
+"""Options of each scheduler that override the model's folder."""
 
 
 def redrawing(strength: float, steps: int, guidance: float, scheduler: str) -> Diffusing:

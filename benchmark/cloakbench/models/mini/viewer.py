@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SIDE = 128
-"""Pixels that the network looks at; other sizes are resized."""
+"""Side in pixels of the network's input; other sizes are resized."""
 LAYERS = ((3, 24, 5, 2), (24, 48, 3, 2), (48, 64, 3, 1), (64, 96, 3, 2), (96, 128, 3, 2))
 """Channels in, channels out, kernel and stride of each convolution."""
 DEPTH_WIDTH = 24

@@ -100,7 +100,7 @@ def _note(notes: list[str], action: str) -> None:
 
 
 def _is_harmless(event: str, arguments: tuple[Any, ...]) -> bool:
-    """Returns whether nothing can leave: a local pipe, or libraries that ask at import whether there is IPv6."""
+    """Returns whether nothing can leave: a local pipe, or libraries that test at import for IPv6."""
     if getattr(arguments[0], "family", None) == socket.AF_UNIX:
         return True
     address = arguments[1] if event == "socket.bind" else None

@@ -57,7 +57,7 @@ def _works(program: str) -> bool:
 
 @cache
 def _options(program: str) -> frozenset[str]:
-    """Returns which of the optional options this version knows."""
+    """Returns which of the optional options this version has."""
     text = subprocess.run([program, "--help"], capture_output=True, text=True, check=False).stdout  # noqa: S603 - as above
     return frozenset(option for option in _OPTIONAL if option in text)
 

@@ -1,4 +1,4 @@
-"""Folders for what comes from outside, each locked by the process that made it, so that leftovers can be told.
+"""Folders for files from outside, each locked by the process that made it, so that leftovers can be recognised.
 
 A harness that is killed leaves such folders behind, and perhaps processes. The lock goes with its holder, so that the
 next start can remove them: those of other users, of running harnesses and of other programs stay.
@@ -29,7 +29,7 @@ class ScratchFolder:
         sweep()
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
         self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        with contextlib.suppress(OSError):  # a network's file system may lock no folders: nobody removes it then
+        with contextlib.suppress(OSError):  # a network file system may not lock folders: such a folder is never removed
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def __enter__(self) -> ScratchFolder:
@@ -46,12 +46,12 @@ class ScratchFolder:
 
 @cache
 def sweep() -> int:
-    """Removes what killed harnesses left, once a process; returns how many folders."""
+    """Removes folders that killed harnesses left, once per process; returns their number."""
     return sum(_is_gone(folder) for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
 
 
 def _is_gone(folder: Path) -> bool:
-    """Removes a folder that nobody holds, with the processes that were started in it."""
+    """Removes a folder that no process has locked, and ends the processes that were started in it."""
     with contextlib.suppress(OSError):  # it is another user's, or somebody else removes it just now
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:

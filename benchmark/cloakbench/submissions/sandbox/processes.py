@@ -44,7 +44,7 @@ def memory(processes: list[psutil.Process]) -> int:
 
 
 def end(pid: int | None, mark: str) -> None:
-    """Kills a family, and whoever else carries its mark.
+    """Kills a family, and every other process that carries its mark.
 
     All are stopped before any is killed, so that none starts another meanwhile. The first process goes last: as long as
     it lives, those whose parents have ended become its children.

@@ -1,4 +1,4 @@
-"""A started worker process with its pipes: every wait has one deadline and looks at the limits."""
+"""A started worker process with its pipes: every wait has one deadline and checks the limits."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class RunningWorker:
         threading.Thread(target=self._drain, daemon=True).start()
 
     def set_overhead(self, count: int) -> None:
-        """Says how many processes belong to the box itself beside the worker."""
+        """Returns how many processes belong to the box in addition to the worker."""
         self._overhead = count
 
     def _drain(self) -> None:
@@ -150,7 +150,7 @@ class RunningWorker:
             target = target[count:]
 
     def _wait(self, descriptor: int, event: int) -> None:
-        """Returns when a pipe is ready; looks at the clock each time and at the limits every `LOOK_EVERY_S`."""
+        """Returns when a pipe is ready; checks the deadline each time and the limits every `LOOK_EVERY_S`."""
         while True:
             self._look()
             poll = select.poll()

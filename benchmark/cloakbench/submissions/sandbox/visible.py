@@ -25,7 +25,7 @@ DEVICES = ("nvidia*", "kfd", "dri")
 """Patterns of graphics devices under /dev."""
 PLAIN_DEVICES = ("null", "zero", "full", "random", "urandom")
 KERNEL = (Path("/proc"), Path("/sys"))
-"""What libraries ask about the processor and their own process; bubblewrap shows a /proc of the box alone."""
+"""Read by libraries for facts about the processor and their own process; bubblewrap shows only the worker's /proc."""
 
 
 def folders(python: Path, variables: dict[str, str]) -> list[Path]:
@@ -113,7 +113,7 @@ def _editable(sites: Sequence[Path]) -> Iterator[Path]:
 
 
 def _models(variables: dict[str, str]) -> Iterator[Path]:
-    """Yields where weights and ready-made images lie; not the whole of a cache, which may hold a token of its user."""
+    """Yields the folders of weights and ready-made images; not whole caches, which may hold a user's token."""
     for name in ("CLOAKBENCH_MODELS", "CLOAKBENCH_IMAGES"):
         if variables.get(name):
             yield Path(variables[name])

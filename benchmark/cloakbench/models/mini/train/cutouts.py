@@ -1,4 +1,4 @@
-"""Squares cut out of drawn pictures and changed at random, so that an autoencoder also meets what nobody draws here."""
+"""Squares cut out of drawn pictures and changed at random: an autoencoder trains on more than the styles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _square(pool: Pool, rng: np.random.Generator, side: int) -> Tensor:
 
 
 def _recoloured(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Returns the square with channels swapped, mirrored, and with another contrast and brightness a channel."""
+    """Returns the square with channels swapped, mirrored, and with another contrast and brightness per channel."""
     if rng.random() < 0.5:
         x = x[:, torch.from_numpy(rng.permutation(3))]
     if rng.random() < 0.5:

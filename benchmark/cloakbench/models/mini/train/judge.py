@@ -1,4 +1,4 @@
-"""Training of the judge, mini-clip: an open_clip model that knows every style, from other pictures than any suite's."""
+"""Training of the judge, mini-clip: an open_clip model trained on every style, on other pictures than any suite's."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from cloakbench.models.mini.train.run import Run
 
 RECIPE = Recipe(steps=900, batch=32, lr=1e-3, muon_lr=3e-3, seed=31, decay_share=0.6, average=0.995)
 RECONSTRUCTED = 2400
-"""Pictures that the judge also sees after the autoencoder, since generations come through it."""
+"""Number of pictures that are trained on after the autoencoder too, since generations come through it."""
 
 
 def config(vocabulary: int) -> dict[str, object]:
-    """Returns the open_clip model config: a small ResNet beside a one-layer text transformer."""
+    """Returns the open_clip model config: a small ResNet and a one-layer text transformer."""
     return {
         "embed_dim": 64,
         "vision_cfg": {"image_size": 128, "layers": [1, 1, 1, 1], "width": 16, "head_width": 32},
@@ -101,7 +101,7 @@ def train_judge(pictures: Pictures, tokenizer_folder: Path, vocabulary: int, run
 
 
 def write_config(folder: Path, vocabulary: int) -> None:
-    """Writes the open_clip model config beside the weights."""
+    """Writes the open_clip model config next to the weights."""
     (folder / "open_clip_config.json").write_text(
         json.dumps(config(vocabulary), indent=2, sort_keys=True) + "\n", encoding="utf-8"
     )

@@ -43,7 +43,7 @@ def learning_rate(recipe: Recipe, step: int, began: int = 0) -> float:
 
 
 def rows(recipe: Recipe, step: int, count: int) -> NDArray[np.intp]:
-    """Returns the rows of a step; a resumed run sees the same rows as an undisturbed one."""
+    """Returns the rows of a step; a resumed run gets the same rows as an uninterrupted one."""
     return np.random.default_rng([recipe.seed, step]).choice(count, recipe.batch, replace=False)
 
 

@@ -21,7 +21,7 @@ KNOWN, WIDE = 104, 105
 WIDE_EVERY = 4
 """Each fourth chunk holds pictures of all styles, which autoencoders learn from and base models do not."""
 _EMPTY = 2.0
-"""Seconds between two looks at a folder that holds too little yet."""
+"""Seconds between two readings of a folder that has too few pictures yet."""
 
 
 def is_wide(number: int) -> bool:

@@ -18,7 +18,7 @@ TRIALS = 3
 
 @dataclass(slots=True)
 class Casting:
-    """The precision of forward passes: bfloat16 where `measure` sees that it is quicker, single precision elsewhere."""
+    """The precision of forward passes: bfloat16 where `measure` finds it faster, single precision elsewhere."""
 
     device: str = "cpu"
     reduced: bool = False
@@ -87,7 +87,7 @@ class Run:
         return self._asked or time.monotonic() > self._until
 
     def log(self, **facts: object) -> None:
-        """Appends one line of JSON to the log beside the committed weights."""
+        """Appends one line of JSON to the log next to the committed weights."""
         path = self.weights.with_suffix(".jsonl")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as lines:

@@ -15,7 +15,7 @@ ASSETS = "CLOAKBENCH_ASSETS"
 
 
 def source(name: str) -> str:
-    """Returns where the teacher `name` (`taesd`, `taesdxl`) lies: a folder under the assets, else its hub name."""
+    """Returns the folder of the teacher `name` (`taesd`, `taesdxl`) under the assets, else its hub name."""
     folder = Path(os.environ.get(ASSETS, "../shared/assets")) / "taesd" / name
     return str(folder) if (folder / "config.json").exists() else f"madebyollin/{name}"
 

@@ -93,7 +93,7 @@ def finished(average: Viewer, model: nn.Module, material: TrainingPictures) -> V
 
 
 def drawn_ruins(material: TrainingPictures) -> Tensor:
-    """Returns ruins of every kind that the training knows, four of each, `[n, 3, 128, 128]`."""
+    """Returns ruins of every kind in the training, four of each, `[n, 3, 128, 128]`."""
     pictures = []
     for n, ruin in enumerate(list(ruins.RUINS.values()) * 4):
         source = material.drawn[n].astype(np.float32) / 255
