@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cloakbench.whitebox import distance_map
+from cloakbench.models import loader
+from cloakbench.whitebox import distance_map, family, latent_means
 
 
 def mean_square(x, y):
@@ -25,3 +26,21 @@ def test_distance_map_is_high_where_images_differ():
     found = distance_map(mean_square, images, changed)[0, 0]
     assert float(found.max()) == pytest.approx(float(found[40:56, 72:88].max()))
     assert float(found[:8].max()) == float(found[88:].max()) == float(found[:, :40].max()) == 0
+
+
+def test_signs_of_half_precision_gradients_are_those_of_single_precision_and_hardly_ever_zero(sd_stand_ins):
+    """Steps of sign gradients would be lost where rounding leaves zeros or ties."""
+    images = torch.rand((1, 3, 64, 64), generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for dtype in (torch.float32, torch.bfloat16):
+        model = loader.load("sd15", dtype=dtype)
+        own = images.clone().requires_grad_(True)
+        latent_means(model, own).square().sum().backward()
+        gradients.append(own.grad)
+    exact, half = gradients
+    assert float((half == 0).float().mean()) < 0.01
+    assert float((exact.sign() == half.sign()).float().mean()) > 0.95
+
+
+def test_an_xl_model_has_the_family_of_stable_diffusion(sd_stand_ins):
+    assert family(loader.load("sdxl")) == "stable-diffusion"

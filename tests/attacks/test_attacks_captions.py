@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+from types import SimpleNamespace
+
 import pytest
 import torch
+from purifying import ASSETS
+from transformers import CLIPTokenizer
 
 from cloakbench.attacks.mimicry.personalised import keep_token
 from cloakbench.errors import UserError
@@ -62,3 +67,30 @@ def test_learned_words_get_a_gradient_behind_a_long_caption(narrow):
     with formula.watching() as seen:
         TextualInversion("painting", steps=1, batch=1, learning_rate=1e-3).personalise(narrow, data, 0)
     assert float(seen.gradients[0][0].abs().max()) > 0
+
+
+@pytest.fixture(scope="module")
+def clip_tokenizer():
+    folder = ASSETS / "sd_configs" / "sd15" / "tokenizer"
+    if not folder.is_dir():
+        pytest.skip("the tokenizer of Stable Diffusion is not here: set CLOAKBENCH_ASSETS")
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def test_the_real_tokenizer_reads_the_token_as_one_word_and_keeps_it_behind_a_long_caption(clip_tokenizer):
+    model = SimpleNamespace(name="sd15", tokenizer=clip_tokenizer)
+    assert clip_tokenizer("a sks painting").input_ids == [49406, 320, 48136, 3086, 49407]
+    [kept] = keep_token(model, [f"{LONG} in the style of sks"], "sks")
+    padded = clip_tokenizer(kept, padding="max_length", truncation=True, max_length=77).input_ids
+    assert 48136 in padded
+    assert 48136 not in clip_tokenizer(f"{LONG} in the style of sks", truncation=True, max_length=77).input_ids
+
+
+def test_the_real_tokenizer_reads_learned_words_as_one_token_beside_punctuation(clip_tokenizer):
+    own = copy.deepcopy(clip_tokenizer)
+    own.add_tokens(["<sks-0>"])
+    new = own.convert_tokens_to_ids("<sks-0>")
+    assert new == 49408
+    for text in ("by <sks-0>, oil", "(<sks-0>)", "<sks-0>'s"):
+        assert own(text).input_ids.count(new) == 1
+    assert own("oil").input_ids == clip_tokenizer("oil").input_ids

@@ -21,6 +21,10 @@ from cloakbench.attacks.mimicry.sampling import generate, image_to_image, starti
 from cloakbench.errors import UserError
 from cloakbench.images import to_tensor
 from cloakbench.models import loader
+from cloakbench.models.mini import architecture, tokenizer
+from cloakbench.models.mini.architecture import MINI_XL
+from cloakbench.models.mini.train import export
+from cloakbench.models.mini.train.denoiser import ModelXL
 from cloakbench.models.xl import time_ids
 from cloakbench.schemas.suite import Sampling
 
@@ -199,3 +203,21 @@ def test_an_edit_and_a_white_box_loss_take_the_same_contexts(xl):
 def test_what_trains_a_text_encoder_is_refused(xl, attack):
     with pytest.raises(UserError, match="one text encoder"):
         attack.personalise(xl, DATA, 0)
+
+
+def test_a_folder_of_the_embedded_xl_form_learns_and_draws(tmp_path):
+    """The embedded model of this form is trained later; its folder is what its training writes."""
+    words = tmp_path / "words"
+    tokenizer.write(words, ["painting", "style", "boat", "sks"])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        own = ModelXL(MINI_XL, len(tokenizer.load(words)))
+        export.base_xl(MINI_XL, own, architecture.vae(architecture.SDXL_SCALE), words, tmp_path)
+    model = loader.load(str(tmp_path / "mini-xl"))
+    assert model.embed_negative().any()  # it learned the empty text, so that guidance moves away from that
+    noisy, times = torch.randn((2, 4, 16, 16), generator=torch.Generator().manual_seed(0)), torch.tensor([5, 900])
+    expected = own.float().eval()(noisy, times, model.tokens(TEXTS[:2]))
+    assert torch.allclose(model.unet(noisy, times, model.embed(TEXTS[:2])).sample, expected, atol=1e-5)
+    mimic = LoRA(rank=2, alpha=2.0, steps=1, batch=1, learning_rate=1e-3).personalise(model, DATA, 0)
+    [image] = generate(mimic, ["a boat"], [1], SAMPLING)
+    assert image.shape == (128, 128, 3)

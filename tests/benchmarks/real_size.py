@@ -113,7 +113,7 @@ def shortened(name: str, arguments: argparse.Namespace) -> Table:
     """Returns the table of a suite with few steps, one image and one image generated; models and sizes stay."""
     suite: Table = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     if arguments.attack:
-        _keep_attacks(suite, {*arguments.attack, suite["rank_by"]})
+        _keep_attacks(suite, arguments.attack)
     _shorten_stages(suite, arguments.small_card)
     for absent in ("matching", "published"):
         suite.pop(absent, None)
@@ -137,8 +137,10 @@ def _shorten_stages(suite: Table, small_card: bool) -> None:
                 suite[kind][stage] |= {"optimizer": "adamw-8bit", "gradient_checkpointing": True}
 
 
-def _keep_attacks(suite: Table, names: set[str]) -> None:
-    """Takes the other attacks, and the tables that only they need, out of a suite's table."""
+def _keep_attacks(suite: Table, names: list[str]) -> None:
+    """Takes the other attacks, and the tables that only they need, out of a suite's table; the first has to imitate."""
+    if suite["rank_by"] not in names:
+        suite["rank_by"] = names[0]
     suite["attacks"] = [attack for attack in suite["attacks"] if attack["name"] in names]
     stages = {attack["mimicry"] for attack in suite["attacks"]}
     for attack in suite["attacks"]:

@@ -79,3 +79,11 @@ def test_the_cache_is_read_by_commit_and_only_what_is_needed(bare, sd_weights, m
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(bare / "hub"))
     assert hub.cached("some/model", "") == (repository / "snapshots" / COMMIT, COMMIT)
     assert hub.cached("some/model", COMMIT).revision == COMMIT
+
+
+def test_the_sentence_that_says_to_accept_a_licence_is_kept():
+    def gated(mirror, revision, /):
+        raise OSError("401 Client Error. (Request ID: 1)\n\nCannot access the repository.\nAccept its licence first.")
+
+    with pytest.raises(UserError, match="Accept its licence first"):
+        hub.find("sd15", [hub.HubSource("somebody/sd15")], gated)

@@ -68,6 +68,7 @@ def base_xl(which: Base, model: ModelXL, vae: AutoencoderKL, words: Path, weight
         unet=model.unet,
         scheduler=architecture.scheduler(which),
         add_watermarker=False,
+        force_zeros_for_empty_prompt=False,  # it learns empty captions, not zeros
     )
     _folder(pipe, weights / which.name, words, ["tokenizer", "tokenizer_2"])
 
