@@ -43,8 +43,9 @@ docs: install ## the documentation as a site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict -f benchmark/docs/mkdocs.yml
 	@echo file://$(CURDIR)/site/docs/index.html
 
+# Three processes for two cores: some tests wait.
 test: $(TEST_STAMP) lint ## everything but the long checks
-	$(PYTEST) -n 2 --dist loadfile -m 'not long'
+	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m 'not long'
 
 test-long: $(TEST_STAMP) ## the long checks
 	$(PYTEST) -m long --durations=0

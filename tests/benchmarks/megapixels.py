@@ -21,6 +21,7 @@ VERBS = {
     "clean resize": ["clean", "resize", "--in", "pictures", "--out", "resized"],
     "measure psnr": ["measure", "psnr", "--image", "jpeg", "--reference", "pictures"],
     "measure ssim": ["measure", "ssim", "--image", "jpeg", "--reference", "pictures"],
+    "measure ms-ssim": ["measure", "ms-ssim", "--image", "jpeg", "--reference", "pictures"],
     "measure gmsd": ["measure", "gmsd", "--image", "jpeg", "--reference", "pictures"],
     "measure mini-lpips": ["measure", "mini-lpips", "--image", "jpeg", "--reference", "pictures"],
     "protect photoguard, 1 step": ["protect", "photoguard[steps=1]", "--in", "pictures", "--out", "guarded"],

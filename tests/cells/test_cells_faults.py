@@ -125,12 +125,9 @@ def test_a_reader_that_leaves_after_the_first_line_is_no_fault():
 
 
 @pytest.mark.finding("C7")
-def test_two_processes_take_records_into_one_store_at_once(copy, good_run, tmp_path):
+def test_two_processes_take_records_into_one_store_at_once(copy, good_run, forks, tmp_path):
     store = Store(tmp_path / "target")
-    children = []
-    for _ in range(3):
-        command = "from cloakbench.cli import main; main()", "adopt", str(copy.root), "--store", str(store.root)
-        children.append(subprocess.Popen([sys.executable, "-c", *command], stderr=subprocess.PIPE, text=True))
+    children = [forks.start("adopt", copy.root, "--store", store.root) for _ in range(3)]
     errors = [process.communicate(timeout=300)[1] for process in children]
     assert [process.returncode for process in children] == [0, 0, 0], errors
     assert len(list(store.records())) == len(good_run.cells)
@@ -138,10 +135,10 @@ def test_two_processes_take_records_into_one_store_at_once(copy, good_run, tmp_p
 
 
 @pytest.fixture
-def runs(weights, tmp_path):
+def runs(weights, forks, tmp_path):
     path = tmp_path / "tiny.toml"
     path.write_text(tiny.TEXT)
-    return Runs(path, weights)
+    return Runs(path, weights, forks)
 
 
 def test_two_runs_on_one_store_end_as_one(runs, tmp_path):

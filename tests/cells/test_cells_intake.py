@@ -403,8 +403,8 @@ def test_an_unexpected_error_ends_with_2_and_no_traceback(source, cloakbench, mo
     assert "Traceback" not in done.err
 
 
-def test_output_that_is_closed_is_no_fault(source):
-    command = f"from cloakbench.cli import main; main(['verify', {str(source.root)!r}])"
+def test_output_that_is_closed_is_no_fault():
+    command = "from cloakbench.cli import main; main(['list', 'suites'])"  # every verb prints by the same code
     for redirect in (">&-", ">&- 2>&-", "</dev/null >/dev/full"):
         shell = f'exec {sys.executable} -c "$0" {redirect}'
         done = subprocess.run(["/bin/bash", "-c", shell, command], stderr=subprocess.PIPE, text=True, check=False)

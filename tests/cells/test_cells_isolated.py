@@ -18,16 +18,30 @@ from tests.submissions import hostile
 PHOTOGUARD = "photoguard[steps=2]"
 
 
-@pytest.fixture
-def planned(weights, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("isolated")
+
+
+@pytest.fixture(scope="module")
+def planned(weights, folder):
     """Plans the tiny suite for the named protections, a hostile one among the installed."""
-    hostile.install(tmp_path / "site")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), roots.PYTHONPATH]))
-    monkeypatch.setenv("CLOAKBENCH_MODELS", str(weights))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "tiny.toml").write_text(tiny.TEXT)
-    return lambda name, *protections: sessions.plan(Choice(str(tmp_path / "tiny.toml"), protections), tmp_path / name)
+    hostile.install(folder / "site")
+    (folder / "tiny.toml").write_text(tiny.TEXT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder / "site"))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(folder / "site"), roots.PYTHONPATH]))
+        patch.setenv("CLOAKBENCH_MODELS", str(weights))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        yield lambda name, *protections: sessions.plan(Choice(str(folder / "tiny.toml"), protections), folder / name)
+
+
+@pytest.fixture(scope="module")
+def apart(planned):
+    """A run of one good protection in a process of its own; the tests read its store, and never write it."""
+    session = planned("apart", PHOTOGUARD)
+    run(session)
+    return session
 
 
 def kept(session):
@@ -35,9 +49,7 @@ def kept(session):
     return {key: {k: v for k, v in record.items() if k != "isolation"} for key, record in told(session.store).items()}
 
 
-def test_a_process_of_its_own_gives_the_bytes_of_the_harness(planned):
-    apart = planned("apart", PHOTOGUARD)
-    run(apart)
+def test_a_process_of_its_own_gives_the_bytes_of_the_harness(apart, planned):
     isolated = {record.isolation for record in map(apart.finished, apart.cells) if record.protection.name == PHOTOGUARD}
     assert isolated <= {"bubblewrap", "process"}
     assert isolated
@@ -51,9 +63,7 @@ def test_a_process_of_its_own_gives_the_bytes_of_the_harness(planned):
 
 
 @pytest.mark.finding("A3", "A16")
-def test_a_hostile_entry_ends_as_a_status_and_leaves_the_others_as_they_were(planned):
-    without = planned("without", PHOTOGUARD)
-    run(without)
+def test_a_hostile_entry_ends_as_a_status_and_leaves_the_others_as_they_were(apart, planned):
     statuses_of = {
         "patches": Status.INVALID_OUTPUT,
         "grows": Status.INVALID_OUTPUT,
@@ -66,7 +76,7 @@ def test_a_hostile_entry_ends_as_a_status_and_leaves_the_others_as_they_were(pla
     found = told(among.store)
     statuses = {r["protection"]["name"]: r["status"] for r in found.values() if r["protection"]["name"] in names}
     assert list(map(statuses.get, names)) == list(statuses_of.values())
-    assert {key: found[key] for key in told(without.store)} == told(without.store)
+    assert {key: found[key] for key in told(apart.store)} == told(apart.store)
     assert sessions.failed(among.counts()) == len([c for c in among.cells if c.entry.facts.name in names])
 
 
@@ -79,11 +89,11 @@ def test_claims_are_asked_once_for_a_state_of_the_code(planned, monkeypatch):
     assert {entry.facts.title for entry in entries if entry.facts.name == PHOTOGUARD} == {"PhotoGuard (encoder attack)"}
 
 
-def test_one_that_can_not_be_loaded_is_left_out_unless_it_is_named(planned, tmp_path, caplog, monkeypatch):
-    hostile.install(tmp_path / "site", "broken", "raise RuntimeError('at import')")
+def test_one_that_can_not_be_loaded_is_left_out_unless_it_is_named(planned, folder, caplog, monkeypatch):
+    hostile.install(folder / "site", "broken", "raise RuntimeError('at import')")
     monkeypatch.setattr(submissions, "discover", lambda: SimpleNamespace(names=("broken",)))
-    session = planned("store")
+    session = planned("without")
     assert "broken" not in {cell.entry.facts.name for cell in session.cells}
     assert "at import" in caplog.text
     with pytest.raises(Exception, match="at import"):
-        planned("store", "broken")
+        planned("without", "broken")

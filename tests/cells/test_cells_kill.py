@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,44 +14,20 @@ from cloakbench.image_files import decode
 from cloakbench.images import digest
 from cloakbench.runs import session as sessions
 from cloakbench.schemas.kinds import Status
+from tests.command_forks import Command, Helper
 
-SLOWED = """
-import time
-from cloakbench.store.store import Store
-
-def slowed(write):
-    def wrapper(*arguments):
-        write(*arguments)
-        time.sleep(0.25)
-    return wrapper
-
-Store.write_record, Store.write_images = slowed(Store.write_record), slowed(Store.write_images)
-from cloakbench.cli import main
-main()
-"""
-"""The command line with a pause after each write: on a busy machine a tiny run would end before it can be stopped."""
-COMMAND = [sys.executable, "-c", SLOWED]
 PATIENCE_S = 120
 
 
 class Runs:
-    """Starts `cloakbench run` on one suite file with the stand-in weights."""
+    """Starts `cloakbench run` on one suite file with the stand-in weights, slowed so that it can be stopped."""
 
-    def __init__(self, suite: Path, weights: Path) -> None:
-        self.suite = suite
-        self.environment = {**os.environ, "CLOAKBENCH_MODELS": str(weights)}
+    def __init__(self, suite: Path, weights: Path, forks: Helper) -> None:
+        self.suite, self.weights, self.forks = suite, weights, forks
 
-    def start(self, store: Path) -> subprocess.Popen[str]:
-        arguments = ["run", str(self.suite), "--protection", "placebo", "--store", str(store), "--keep", "images"]
-        return subprocess.Popen(
-            [*COMMAND, *arguments, "--json"],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # What runs the tests in the background may ignore SIGINT, which children inherit.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+    def start(self, store: Path) -> Command:
+        arguments = ["run", self.suite, "--protection", "placebo", "--store", store, "--keep", "images", "--json"]
+        return self.forks.start(*arguments, is_slowed=True, CLOAKBENCH_MODELS=str(self.weights))
 
     def finish(self, store: Path) -> dict[str, object]:
         process = self.start(store)
@@ -80,10 +53,10 @@ def undisturbed(suite, store):
 
 
 @pytest.fixture(scope="module")
-def runs(weights, tmp_path_factory):
+def runs(weights, forks, tmp_path_factory):
     path = tmp_path_factory.mktemp("suite") / "tiny.toml"
     path.write_text(tiny.TEXT)
-    return Runs(path, weights)
+    return Runs(path, weights, forks)
 
 
 def records(store):

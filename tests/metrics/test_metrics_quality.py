@@ -92,6 +92,17 @@ def test_ssim_in_strips_is_that_of_whole_images(rows, monkeypatch):
     assert 0 < float(whole.min()) < float(whole.max()) < 1
 
 
+def test_ms_ssim_in_strips_is_that_of_whole_images(monkeypatch):
+    """Sides that are odd at some scale, where pyiqa's means of 2 x 2 pixels count zeros beyond the border."""
+    original = to_tensor([tiny.picture(0, 163, 166), tiny.picture(1, 163, 166)])
+    changed = (original + 0.1 * torch.sin(torch.arange(original.numel()).reshape(original.shape))).clamp(0, 1)
+    whole = quality.ms_ssim(changed, original)
+    monkeypatch.setattr(quality, "WHOLE_PIXELS", 100)
+    monkeypatch.setattr(quality, "STRIP_PIXELS", 7 * 166)
+    assert torch.allclose(quality.ms_ssim(changed, original), whole, rtol=0, atol=1e-12)
+    assert 0 < float(whole.min()) < float(whole.max()) < 1
+
+
 def test_ms_ssim_is_wangs_on_luma():
     """Contrast and structure at five scales, luminance at the coarsest; means of 2 x 2 pixels between them."""
     exponents = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)

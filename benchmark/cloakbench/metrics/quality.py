@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from cloakbench.images import Pixels
 from cloakbench.metrics import catalogue
@@ -22,7 +23,9 @@ PSNR_CAP = 80.0
 SSIM_SIDE = 11
 """Pixels per side of SSIM's window."""
 WHOLE_PIXELS, STRIP_PIXELS = 1 << 22, 1 << 20
-"""The largest image whose SSIM is computed in one piece, and how much of a larger one is computed at once."""
+"""The largest image whose SSIM or MS-SSIM is computed in one piece, and how much of a larger one at once."""
+MS_SSIM_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Weights of the five scales of MS-SSIM, the finest first (Wang, Simoncelli and Bovik 2003, section 3.2)."""
 
 
 @lru_cache(maxsize=32)
@@ -53,24 +56,56 @@ pieapp = _by_pyiqa("pieapp", "pieapp")
 topiq_fr = _by_pyiqa("topiq_fr", "topiq-fr")
 lpips_alex = _by_pyiqa("lpips", "lpips-alex")
 lpips_vgg = _by_pyiqa("lpips-vgg", "lpips-vgg")
-ms_ssim = _by_pyiqa("ms_ssim")
 fsim = _by_pyiqa("fsim")
 
 
 def ssim(changed: Tensor, original: Tensor) -> Tensor:
     """Returns SSIM `[B]`: of large images in strips of rows, because pyiqa's convolution takes about 1 kB per pixel."""
     measure = _by_pyiqa("ssim")
-    height, width = changed.shape[-2:]
-    if height * width <= WHOLE_PIXELS:
+    if changed[0, 0].numel() <= WHOLE_PIXELS:
         return measure(changed, original)
-    windows = height - SSIM_SIDE + 1
-    rows = max(1, STRIP_PIXELS // width)
     total = torch.zeros(len(changed), dtype=torch.float64, device=changed.device)
-    for first in range(0, windows, rows):
-        last = min(first + rows, windows)
-        strip = slice(first, last + SSIM_SIDE - 1)
-        total += (last - first) * measure(changed[..., strip, :], original[..., strip, :])
-    return total / windows
+    for rows, share in _strips(changed):
+        total += share * measure(changed[..., rows, :], original[..., rows, :])
+    return total
+
+
+def ms_ssim(changed: Tensor, original: Tensor) -> Tensor:
+    """Returns MS-SSIM `[B]`: of large images by pyiqa's parts in strips of rows, as `ssim`."""
+    if changed[0, 0].numel() <= WHOLE_PIXELS:
+        return _by_pyiqa("ms_ssim")(changed, original)
+    from pyiqa.archs.func_util import preprocess_rgb  # importing pyiqa's networks takes a while
+
+    network = _network("ms_ssim", original.device, ())
+    settings = network.test_y_channel, network.data_range, network.color_space
+    x, y = preprocess_rgb(changed, *settings).double(), preprocess_rgb(original, *settings).double()
+    exponents = torch.tensor(MS_SSIM_EXPONENTS).to(x)
+    product = torch.ones(len(x), dtype=torch.float64, device=x.device)
+    for exponent in exponents[:-1]:
+        product *= _structure(x, y, network.data_range)[1] ** exponent
+        padding = (x.shape[2] % 2, x.shape[3] % 2)
+        x, y = avg_pool2d(x, 2, padding=padding), avg_pool2d(y, 2, padding=padding)
+    return product * _structure(x, y, network.data_range)[0] ** exponents[-1]
+
+
+def _structure(x: Tensor, y: Tensor, data_range: float) -> Tensor:
+    """Returns SSIM and its factor of contrast and structure `[2, B]`, means over strips of rows."""
+    from pyiqa.archs.ssim_arch import ssim as parts
+
+    total = torch.zeros(2, len(x), dtype=x.dtype, device=x.device)
+    for rows, share in _strips(x):
+        total += share * torch.stack(parts(x[..., rows, :], y[..., rows, :], get_cs=True, data_range=data_range))
+    return total
+
+
+def _strips(image: Tensor) -> Iterator[tuple[slice, float]]:
+    """Yields the rows of each strip of `[B, C, H, W]`, and its share of all positions of SSIM's window."""
+    height, width = image.shape[-2:]
+    windows = height - SSIM_SIDE + 1
+    step = max(1, STRIP_PIXELS // width)
+    for first in range(0, windows, step):
+        last = min(first + step, windows)
+        yield slice(first, last + SSIM_SIDE - 1), (last - first) / windows
 
 
 def psnr(changed: Tensor, original: Tensor) -> Tensor:
