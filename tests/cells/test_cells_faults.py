@@ -99,7 +99,18 @@ def test_a_full_disk_keeps_what_was_there(good_run, tmp_path):
 @pytest.mark.usefixtures("stand_ins")
 def test_a_run_needs_no_shared_memory(tiny_suite, tmp_path):
     wall = walled("--size", 4096, "--tmpfs", "/dev/shm")
-    command = ["run", tiny_suite, "--protection", "placebo", "--store", tmp_path / "store", "--workers", 2]
+    command = [
+        "run",
+        tiny_suite,
+        "--protection",
+        "placebo",
+        "--store",
+        tmp_path / "store",
+        "--executor",
+        "local",
+        "--workers",
+        1,
+    ]
     codes, _ = run_verbs([command], *wall)
     assert codes == {"run": 0}
     assert verify(tmp_path / "store").problems == []

@@ -66,7 +66,6 @@ def test_a_process_of_its_own_gives_the_bytes_of_the_harness(apart, planned):
 def test_a_hostile_entry_ends_as_a_status_and_leaves_the_others_as_they_were(apart, planned):
     statuses_of = {
         "patches": Status.INVALID_OUTPUT,
-        "grows": Status.INVALID_OUTPUT,
         "lone_surrogate": Status.FAILED,
         "forges": Status.FAILED,
     }
