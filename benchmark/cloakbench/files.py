@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 PARTIAL = ".partial-"
 """How the name of a file begins that is not whole yet."""
+MOST_BYTES = 1 << 30
+"""Of a file that a stranger may have written."""
 
 
 def to_json(value: Mapping[str, Any]) -> bytes:
@@ -35,6 +39,30 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def read_regular(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Returns what a file holds; raises OSError for a pipe or a device, and for more than `most` bytes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is no regular file", str(path))
+        if os.fstat(descriptor).st_size > most:
+            raise OSError(errno.EFBIG, f"has more than {most} bytes", str(path))
+        return file.read(most)
+
+
+def find_special(folder: Path) -> list[Path]:
+    """Returns the pipes, sockets and devices below a folder, sorted."""
+    special, folders = [], [folder]
+    while folders:
+        for path in folders.pop().iterdir():
+            mode = path.lstat().st_mode
+            if stat.S_ISDIR(mode):
+                folders.append(path)
+            elif not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+                special.append(path)
+    return sorted(special)
 
 
 def find_links(folder: Path) -> list[Path]:

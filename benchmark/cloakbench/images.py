@@ -7,7 +7,7 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +74,11 @@ def to_tensor(pixels: Iterable[Pixels]) -> Tensor:
 def digest(pixels: Pixels) -> str:
     """Returns the SHA-256 of an image's shape and pixels, whatever its file format."""
     return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def digests(pictures: Sequence[Pixels]) -> list[str]:
+    """Returns the digest of each image."""
+    return [digest(pixels) for pixels in pictures]
 
 
 def fit_square(pixels: Pixels, size: int) -> Pixels:

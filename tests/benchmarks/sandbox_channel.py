@@ -5,22 +5,28 @@
 The protection returns its images as they are, so that a call is what the channel costs. Calls of both checkouts take
 turns, each with its own process, and the ratio of each pair counts, so that other work on the machine falls on both. An
 older checkout is one whose package is still called `benchmark`, such as commit 9101ad7. A start is compared with a
-plain process that imports the same libraries and loads the same protection. Other work on
-the machine can only add to a time, so that the best of several says most.
+plain process that imports the same libraries and loads the same protection, and both take turns. Each figure is a
+median with its range, of wall seconds and of processor seconds of all processes together: other work on the machine
+adds to the former, hardly to the latter.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from cloakbench.submissions.sandbox import bubblewrap
+import psutil
+
+from cloakbench.submissions.sandbox import bubblewrap, processes
 from tests import roots
 from tests.submissions import hostile
 
@@ -64,7 +70,7 @@ with Sandboxed("unchanged") as worker:
         print(time.perf_counter() - start, flush=True)
 """
 START = """
-import sys, time
+import resource, sys, time
 if sys.argv[1] == "process":
     import shutil
     shutil.which = lambda _name: None
@@ -73,6 +79,8 @@ start = time.perf_counter()
 with SandboxedSubmission("unchanged") as worker:
     worker.load()
     print(time.perf_counter() - start)
+spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(spent.ru_utime + spent.ru_stime)
 """
 PLAIN = """
 import torch
@@ -81,6 +89,14 @@ from cloakbench.submissions import guard
 from cloakbench.system import peak
 submissions.load("unchanged").claims()
 """
+
+
+class Spent(NamedTuple):
+    """What something took."""
+
+    wall_s: float
+    busy_s: float
+    """Processor seconds of all its processes."""
 
 
 class Caller:
@@ -94,11 +110,17 @@ class Caller:
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n"
 
-    def seconds(self) -> float:
+    def call(self) -> Spent:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        before = self._busy()
         print(file=self._process.stdin, flush=True)
-        return float(self._process.stdout.readline())
+        wall = float(self._process.stdout.readline())
+        return Spent(wall, self._busy() - before)
+
+    def _busy(self) -> float:
+        parent = psutil.Process(self._process.pid)
+        return processes.busy([parent, *parent.children(recursive=True)])
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -110,35 +132,53 @@ def compare_calls(isolation: str, older: Path, pairs: int, environment: dict[str
     old_environment = {**environment, "PYTHONPATH": os.pathsep.join([folder, str(older)])}
     new = Caller(NEW, isolation, environment, folder)
     old = Caller(OLD, isolation, old_environment, folder)
-    times = [(new.seconds(), old.seconds()) for _ in range(pairs)]
+    spent = [(new.call(), old.call()) for _ in range(pairs)]
     new.close()
     old.close()
-    ratios = sorted(a / b for a, b in times)
-    print(
-        f"{isolation}: a call takes {statistics.median(a for a, _ in times):.3f} s, of the older checkout "
-        f"{statistics.median(b for _, b in times):.3f} s; ratio of pairs {statistics.median(ratios):.2f} "
-        f"({ratios[0]:.2f} to {ratios[-1]:.2f}, {pairs} pairs)",
-        flush=True,
-    )
+    for field in Spent._fields:
+        times = [(getattr(a, field), getattr(b, field)) for a, b in spent]
+        ratios = [a / b for a, b in times if b]
+        ours, theirs = zip(*times, strict=True)
+        print(
+            f"{isolation}: a call, {field}: {describe(ours)}, of the older checkout {describe(theirs)}, ratio of pairs "
+            f"{describe(ratios)}; {pairs} pairs",
+            flush=True,
+        )
+
+
+def describe(values: Sequence[float]) -> str:
+    """Returns the median and the range in words."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def start_plainly(environment: dict[str, str], folder: str) -> Spent:
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run([sys.executable, "-c", PLAIN], check=True, env=environment, cwd=folder)
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Spent(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def start_sandboxed(isolation: str, environment: dict[str, str], folder: str) -> Spent:
+    command = [sys.executable, "-c", START, isolation]
+    done = subprocess.run(command, check=True, env=environment, cwd=folder, capture_output=True, text=True)
+    wall, busy = map(float, done.stdout.split())
+    return Spent(wall, busy)
 
 
 def compare_starts(isolation: str, count: int, environment: dict[str, str], folder: str) -> None:
-    differences = []
+    pairs = []
     for _ in range(count):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", PLAIN], check=True, env=environment, cwd=folder)
-        plain = time.perf_counter() - start
-        command = [sys.executable, "-c", START, isolation]
-        done = subprocess.run(command, check=True, env=environment, cwd=folder, capture_output=True, text=True)
-        differences.append((float(done.stdout), plain))
-    sandboxed, plain = zip(*differences, strict=True)
-    median = statistics.median(a - b for a, b in differences)
-    print(
-        f"{isolation}: a start takes {min(sandboxed):.2f} s at best ({statistics.median(sandboxed):.2f} s in the "
-        f"median), a plain process {min(plain):.2f} s ({statistics.median(plain):.2f} s); {median:+.2f} s in the "
-        f"median of {count} pairs",
-        flush=True,
-    )
+        plain = start_plainly(environment, folder)
+        pairs.append((start_sandboxed(isolation, environment, folder), plain))
+    for field in Spent._fields:
+        times = [(getattr(a, field), getattr(b, field)) for a, b in pairs]
+        ours, plain_times = zip(*times, strict=True)
+        differences = [a - b for a, b in times]
+        print(
+            f"{isolation}: a start, {field}: {describe(ours)}, of a plain process {describe(plain_times)}, difference "
+            f"{describe(differences)}; {count} pairs",
+            flush=True,
+        )
 
 
 def main() -> None:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
+import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from cloakbench.cells.countermeasures import AttackFault, check_honest
-from cloakbench.cells.state import CellState
+from cloakbench import images
+from cloakbench.cells.package_attacks import AttackFault, require_honest
+from cloakbench.datasets import artists
 from cloakbench.errors import UserError
 from cloakbench.images import digest
 from cloakbench.metrics import quality
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
 from cloakbench.schemas.kinds import Status
+from cloakbench.store import key
 from cloakbench.store.reading import load
+from cloakbench.store.store import Store
+from cloakbench.submissions import EntryKind
+from cloakbench.upkeep import archive
+from cloakbench.upkeep.merge import merge
+from cloakbench.upkeep.verify import verify
+from cloakbench_leaderboards.scores.evidence import gather
 from tests import roots, tiny
 from tests.running import of, record_of, run
 from tests.submissions import hostile
@@ -35,11 +48,73 @@ class Hostile(Countermeasure):
 """
 
 
+IMITATOR = """
+import torch
+from cloakbench import Mimicry
+
+
+class Hostile(Mimicry):
+    title = "Draws what it is asked for"
+    knowledge = "pairs"
+
+    def imitate(self, images, request):
+        assert len(request.captions) == len(images) == 3
+        assert request.model.unet is not None
+        levels = torch.tensor([len(prompt) / 255 for prompt in request.prompts])
+        return levels.view(-1, 1, 1, 1).expand(-1, 3, 128, 128) + images.mean() * 0
+"""
+REMEMBERER = """
+from cloakbench import Countermeasure
+
+MEMORY = []
+
+
+class Hostile(Countermeasure):
+    title = "Returns what it was shown first"
+
+    def clean(self, images, request):
+        MEMORY.append(images.clone())
+        return (MEMORY[0] + 1 / 255).clamp(0, 1)
+"""
+COPIER = """
+from pathlib import Path
+
+import numpy as np
+import torch
+import cloakbench
+
+KEPT = torch.from_numpy(np.load(Path(__file__).with_name("{name}.npy")) / np.float32(255)).permute(0, 3, 1, 2)
+
+
+class Hostile(cloakbench.{base}):
+    title = "Returns pictures that it has brought along"
+
+    def clean(self, images, request):
+        return KEPT[: len(images)]
+
+    def imitate(self, images, request):
+        return KEPT[:1].expand(len(request.prompts), -1, -1, -1)
+"""
+
+
+def install_copier(site, name, base, group, pictures):
+    hostile.install(site, name, COPIER.format(name=name, base=base), group)
+    np.save(site / f"{name}.npy", np.stack(pictures))
+
+
 @pytest.fixture(scope="module")
 def planned(weights, tmp_path_factory):
     """Plans the tiny suite with the named attacks of packages."""
     folder = tmp_path_factory.mktemp("external")
-    hostile.install(folder / "site", "brightens", SOURCE, "cloakbench.countermeasures")
+    site = folder / "site"
+    hostile.install(site, "brightens", SOURCE, "cloakbench.countermeasures")
+    hostile.install(site, "imitator", IMITATOR, "cloakbench.mimicry")
+    hostile.install(site, "remembers", REMEMBERER, "cloakbench.countermeasures")
+    artist = artists.mini_artist("vellmar", tiny.suite())
+    install_copier(site, "restores", "Countermeasure", "cloakbench.countermeasures", artist.images)
+    # One level off, so that no digest gives it away.
+    nearly = [np.clip(pixels.astype(int) + 1, 0, 255).astype(np.uint8) for pixels in artist.references]
+    install_copier(site, "copies", "Mimicry", "cloakbench.mimicry", nearly)
     (folder / "tiny.toml").write_text(tiny.TEXT)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder / "site"))
@@ -56,8 +131,8 @@ def planned(weights, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ran(planned):
-    session = planned("brightens")
-    run(session)
+    session = planned("brightens", "imitator")
+    run(session, keep_images=True)
     return session
 
 
@@ -70,7 +145,7 @@ def test_cells_of_the_suite_stay_what_they_are(planned, ran):
     with_attack = {cell.key for cell in ran.cells}
     added = [cell for cell in ran.cells if cell.key not in plain]
     assert plain < with_attack
-    assert {(cell.attack.name, cell.seed) for cell in added} == {("brightens", 0)}
+    assert {(cell.attack.name, cell.seed) for cell in added} == {("brightens", 0), ("imitator", 0)}
     assert {cell.entry.facts.name for cell in added} == {"identity", "placebo", "random-noise"}
     assert [attack.name for attack in load(ran.store.root).facts.suite.attacks] == ["dreambooth", "noise"]
 
@@ -103,12 +178,178 @@ def test_an_attack_of_the_suite_has_its_name_alone(planned):
         planned("unheard-of")
 
 
-def test_hidden_clean_images_among_the_cleaned_end_the_cell(ran):
+def test_a_package_imitates_in_place_of_the_suites_mimicry(ran):
+    cell, record = of(ran, "random-noise", "imitator"), record_of(ran, "random-noise", "imitator")
+    assert record.status is Status.OK, record.reason
+    prompts = ran.suite.generated_prompts
+    drawn = [np.full((128, 128, 3), len(prompt), np.uint8) for prompt in prompts]
+    assert record.digests["generate"] == [digest(pixels) for pixels in drawn]
+    assert set(cell.keys) == {"protect", "generate", "measure"}
+    assert cell.recipes.generate.package == record.attack.package.digest
+    assert (record.attack.package.kind, record.attack.package.knowledge) == ("mimicry", "pairs")
+    assert (record.attack.countermeasure, record.attack.mimicry) == (None, "imitator")
+    assert len(record.generations["style-distance"]) == len(prompts)
+    assert record.cost["generate"].wall_s > 0
+    assert verify(ran.store.root, is_deep=True).problems == []
+
+
+@pytest.mark.finding("D5")
+@pytest.mark.parametrize("name", ["restores", "copies"])
+def test_an_attack_that_returns_images_it_was_not_given_ends_its_cell(name, planned, tmp_path):
+    session = planned(name)
+    cells = [cell for cell in session.cells if cell.attack.name == name and cell.entry.facts.name == "random-noise"]
+    run(replace(session, cells=cells, store=Store(tmp_path / "store")))
+    record = Store(tmp_path / "store").read_record(cells[0].key, session.environment.env_class)
+    assert record.status is Status.SKIPPED
+    assert "copies of the artist's own" in record.reason
+    assert record.generations == {}
+
+
+@pytest.mark.finding("D17")
+def test_an_attack_forgets_what_its_clean_arm_has_shown_it(ran, planned, tmp_path):
+    session = planned("remembers")
+    cells = {}
+    for cell in session.cells:
+        if cell.attack.name == "remembers":
+            cells[cell.entry.facts.name] = cell
+    chosen = [cells["identity"], cells["random-noise"]]
+    store = Store(tmp_path / "store")
+    run(replace(session, cells=chosen, store=store))
+    clean, protected = (store.read_record(cell.key, session.environment.env_class) for cell in chosen)
+    assert (clean.status, protected.status) == (Status.OK, Status.OK)
+    pixels, _ = store.read_images(chosen[1].keys["protect"], session.environment.env_class)
+    expected = [np.minimum(image.astype(int) + 1, 255).astype(np.uint8) for image in pixels]
+    assert protected.digests["countermeasure"] == [digest(image) for image in expected]
+
+
+def test_images_that_were_given_are_no_copies(ran):
     cell = of(ran, "random-noise", "brightens")
-    protected = [pixels // 2 for pixels in cell.artist.images]
-    work = CellState(cell, protected=protected)
-    check_honest(protected, work)
-    for hidden in (cell.artist.images[1], cell.artist.references[0]):
-        with pytest.raises(AttackFault, match="1 of the artist's own"):
-            check_honest([*protected[:2], hidden], work)
-    check_honest(cell.artist.images, CellState(cell, protected=list(cell.artist.images)))
+    artist, attack = cell.artist, cell.attack
+    protected = [pixels // 2 for pixels in artist.images]
+    require_honest(protected, artist, protected, attack)
+    require_honest(artist.images, artist, artist.images, attack)
+    for hidden in (artist.images[1], artist.references[0]):
+        with pytest.raises(AttackFault, match="1 copies of the artist's own"):
+            require_honest([*protected[:2], hidden], artist, protected, attack)
+
+
+@pytest.fixture
+def target(ran, tmp_path):
+    """A store in which the suite has run without the attacks of packages."""
+    store = Store(tmp_path / "target")
+    shutil.copytree(ran.store.root, store.root)
+    stages = set()
+    for cell in ran.cells:
+        if cell.attack.name in ("brightens", "imitator"):
+            stages |= {cell.key, *cell.keys.values()}
+    for cell in ran.cells:
+        if cell.attack.name not in ("brightens", "imitator"):
+            stages -= {cell.key, *cell.keys.values()}
+    for name in stages:
+        for folder in store.root.glob(f"*/{name[:2]}/{name}"):
+            shutil.rmtree(folder)
+    return store
+
+
+def rewritten(path, out, change):
+    """Returns an archive whose records, and images by their digests, a dishonest author has changed."""
+    with zipfile.ZipFile(path) as opened:
+        files = {name: opened.read(name) for name in opened.namelist() if name != archive.SUMS}
+    change(files)
+    sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
+    with zipfile.ZipFile(out, "w") as opened:
+        for name, data in [*files.items(), (archive.SUMS, sums.encode())]:
+            opened.writestr(name, data)
+    return out
+
+
+def records_in(files):
+    for name in [name for name in files if name.startswith("records/")]:
+        yield name, json.loads(files[name])
+
+
+def with_better_values(files):
+    for name, document in records_in(files):
+        document["generations"]["style-distance"] = [0.5 for _ in document["generations"]["style-distance"]]
+        files[name] = json.dumps(document).encode()
+
+
+def with_references(files):
+    """The generated images are the artist's references, and every value is that of these."""
+    pictures = artists.mini_artist("vellmar", tiny.suite()).references
+    for name, document in records_in(files):
+        pixels = [pictures[n] for n in range(len(document["digests"]["generate"]))]
+        document["digests"]["generate"] = [digest(picture) for picture in pixels]
+        generate = key.digest(document["components"]["generate"])
+        folder = f"images/{generate[:2]}/{generate}/{document['environment']['env_class']}"
+        for number, picture in enumerate(pixels):
+            files[f"{folder}/{number:03d}.png"] = images.encode(picture)
+        files[f"{folder}/manifest.json"] = json.dumps({"digests": document["digests"]["generate"]}).encode()
+        files[name] = json.dumps(document).encode()
+
+
+def without_generations(files):
+    for _, document in list(records_in(files)):
+        generate = key.digest(document["components"]["generate"])
+        for name in [name for name in files if generate in name and name.startswith("images/")]:
+            del files[name]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("brightens", "countermeasure"), ("imitator", "mimicry")])
+def test_an_attack_is_submitted_verified_and_merged(name, kind, ran, target, tmp_path, cloakbench, planned):
+    out = tmp_path / "attack.zip"
+    done = cloakbench("submit", name, "--kind", kind, "--store", ran.store.root, "--out", out, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["records"] == 3
+    assert cloakbench("verify", out, "--deep").code == 0
+    merged = merge([out], target)
+    assert (merged.records, merged.known) == (3, 0)
+    arrived = [record for record in load(target.root).records if record.attack.package]
+    assert {record.attack.name for record in arrived} == {name}
+    assert not any(target.is_own(record.key, record.environment.env_class) for record in arrived)
+    evidence = gather(load(target.root))
+    assert [record for record in evidence.records if record.attack.package] == []
+
+
+@pytest.mark.finding("D16")
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (with_better_values, "style-distance"),
+        (with_references, "copies of the artist's own"),
+        (without_generations, "expected its images of generate"),
+    ],
+)
+def test_a_dishonest_archive_of_an_attack_is_refused(change, words, ran, target, tmp_path, planned):
+    archive.pack("imitator", None, ran.store.root, tmp_path / "x.zip", EntryKind.MIMICRY)
+    before = sorted(target.files())
+    path = rewritten(tmp_path / "x.zip", tmp_path / "y.zip", change)
+    with pytest.raises(UserError, match="faults") as caught:
+        merge([path], target)
+    assert words in caught.value.message
+    assert sorted(target.files()) == before
+
+
+@pytest.mark.finding("D11")
+@pytest.mark.parametrize("difference", ["other images", "no record"])
+def test_an_attack_on_images_that_this_store_does_not_know_is_refused(difference, ran, target, tmp_path, planned):
+    archive.pack("brightens", None, ran.store.root, tmp_path / "x.zip", EntryKind.COUNTERMEASURE)
+    for path in list(target.records()):
+        document = json.loads(path.read_bytes())
+        if document["protection"]["name"] != "placebo":
+            continue
+        if difference == "no record":
+            path.unlink()
+        else:
+            document["digests"]["protect"] = ["a" * 64] * 3
+            path.write_text(json.dumps(document))
+    with pytest.raises(UserError, match="images of placebo"):
+        merge([tmp_path / "x.zip"], target)
+
+
+def test_what_is_submitted_as_an_attack_has_run_as_one(ran, tmp_path, cloakbench):
+    arguments = ("--store", ran.store.root, "--out", tmp_path / "x.zip")
+    for name, kind in (("brightens", "mimicry"), ("placebo", "countermeasure"), ("brightens", "protection")):
+        done = cloakbench("submit", name, "--kind", kind, *arguments)
+        assert (done.code, kind in done.err) == (2, True)
+    assert not (tmp_path / "x.zip").exists()

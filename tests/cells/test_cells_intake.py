@@ -316,6 +316,7 @@ def test_images_over_the_budget_are_refused_though_all_digests_fit(source, tmp_p
         document["quality"]["linf"] = [8.0] * 3
         path.write_text(json.dumps(document))
     archive.pack("good", None, source.root, tmp_path / "faces.zip")
+    shutil.copytree(source.root / "facts", tmp_path / "target" / "facts")
     with pytest.raises(UserError, match="levels"):
         merge([tmp_path / "faces.zip"], Store(tmp_path / "target"))
 

@@ -157,6 +157,7 @@ def rekeyed(files, change):
     return {names.get(name, name): data for name, data in files.items()}
 
 
+@pytest.mark.finding("D10")
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -164,11 +165,47 @@ def rekeyed(files, change):
         (lambda recipes: recipes["measure"].update(references=["0" * 64] * 2), "as references"),
         (lambda recipes: recipes["measure"]["metrics"].update(psnr=0), "psnr"),
         (lambda recipes: recipes["measure"].update(perceptual="0" * 64), "mini-lpips"),
+        (lambda recipes: recipes["personalise"]["parameters"].update(steps=1), "recipe of 'personalise'"),
+        (lambda recipes: recipes["personalise"].update(model="0" * 64), "recipe of 'personalise'"),
+        (lambda recipes: recipes["generate"]["sampling"].update(steps=1), "recipe of 'generate'"),
+        (lambda recipes: recipes["protect"].update(budget_255=255), "recipe of 'protect'"),
     ],
 )
 def test_what_could_not_be_computed_again_is_refused(change, word, archive, target, tmp_path):
-    """Other originals or metrics than those here: nothing could say whether the values are right."""
+    """Other originals, metrics or attacks than those here: nothing could say whether the values are right."""
     refused(packed(tmp_path / "x.zip", rekeyed(contents(archive), change)), target, word)
+
+
+@pytest.mark.finding("D10")
+def test_an_attack_under_the_name_of_another_is_refused(archive, target, tmp_path):
+    """The records of `dreambooth` say that they are of `noise`, and those of `noise` the other way round."""
+
+    def swap(document):
+        attack = document["attack"]
+        attack["name"] = {"dreambooth": "noise", "noise": "dreambooth"}[attack["name"]]
+
+    files = contents(archive)
+    for name in [name for name in files if name.startswith("records/")]:
+        document = json.loads(files[name])
+        swap(document)
+        files[name] = json.dumps(document).encode()
+    refused(packed(tmp_path / "x.zip", files), target, "recipe of 'countermeasure'|facts of the attack")
+
+
+@pytest.mark.finding("D14")
+def test_another_version_of_what_ran_here_does_not_replace_it(good_run, archive, tmp_path):
+    store = Store(tmp_path / "own")
+    shutil.copytree(good_run.store.root, store.root)
+    files = contents(archive)
+    for name in [name for name in files if name.startswith("records/")]:
+        document = json.loads(files[name])
+        document["protection"]["package_digest"] = "f" * 64
+        files[name] = json.dumps(document).encode()
+    newer = rekeyed(files, lambda recipes: recipes["protect"].update(package="f" * 64))
+    before = told(store)
+    with pytest.raises(UserError, match="which ran here"):
+        merge([packed(tmp_path / "x.zip", newer)], store)
+    assert told(store) == before
 
 
 def test_a_tampered_image_is_refused_though_the_digests_were_made_anew(archive, target, tmp_path):

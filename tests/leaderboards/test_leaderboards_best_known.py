@@ -76,6 +76,71 @@ def test_a_weaker_or_incomplete_attack_changes_nothing():
         assert "denoise" not in value.note
 
 
+def numbers(gathered):
+    """Every number of the board but best known P, as text, so that two numbers that are none are equal."""
+    columns = {}
+    for key, column in gathered.standings.columns.items():
+        if key != best_known.KEY:
+            columns[key] = [estimate.value for estimate in column.estimates]
+    return repr((columns, gathered.scores.summary, [entry.name for entry in gathered.entries]))
+
+
+def hostile(change):
+    """Records of an attack that would say that nothing is left of `x`, each changed."""
+    return [change(cell) for cell in under(-5, -5)]
+
+
+def with_version(record, version):
+    facts = record.protection.model_copy(update={"version": version, "package_digest": "f" * 64})
+    recipe = {"protect": {"package": "f" * 64}}
+    newer = {"protection": facts, "components": recipe, "created": "2026-03-01T00:00:00+00:00"}
+    return record.model_copy(update=newer)
+
+
+CHANGES = {
+    "another version": lambda cell: with_version(cell, "9"),
+    "other images": lambda cell: cell.model_copy(update={"digests": {**cell.digests, "protect": ["b" * 64]}}),
+    "another salt": lambda cell: cell.model_copy(update={"salt_digest": "1" * 64}),
+    "another environment": lambda cell: cell.model_copy(
+        update={"environment": cell.environment.model_copy(update={"env_class": "f" * 12})}
+    ),
+}
+
+
+@pytest.mark.finding("D11")
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_an_attack_on_something_else_lowers_nothing(change):
+    many = [cell.model_copy(update={"seed": seed}) for seed in range(9) for cell in hostile(change)]
+    changed = evidence(*many)
+    assert numbers(changed) == numbers(evidence())
+    assert changed.standings.value(best_known.KEY, "x")[1].value == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("p", [-5.0, 0.1, 0.5, 0.9, 3.0])
+def test_an_attack_from_outside_can_only_lower_best_known_p(p):
+    changed = evidence(*under(p, p))
+    assert numbers(changed) == numbers(evidence())
+    assert changed.standings.value(best_known.KEY, "x")[1].value == pytest.approx(min(0.5, p))
+
+
+def test_a_mimicry_of_a_package_is_measured_against_the_suites_own():
+    """Its clean arm is bad on purpose: P is that of the suite's scale all the same."""
+    package = PACKAGE.model_copy(update={"kind": "mimicry"})
+    records = []
+    for cell in [*under(0.2, 0.3)[2:], outside("identity", "a", 5.0), outside("identity", "b", 5.0)]:
+        attack = cell.attack.model_copy(
+            update={"package": package, "mimicry": "denoise", "countermeasure": None, "versions": {}}
+        )
+        cost = {"generate": StageCost(wall_s=8, device_s=8, peak_bytes=0, cached=False)}
+        digests = {"generate": ["a" * 64] * 4}
+        records.append(cell.model_copy(update={"attack": attack, "cost": cost, "digests": digests}))
+    changed = evidence(*records)
+    value, estimate = changed.standings.value(best_known.KEY, "x")
+    assert estimate.value == pytest.approx(0.26)
+    assert "2 s" in value.note
+    assert numbers(changed) == numbers(evidence())
+
+
 def test_damage_is_the_mean_over_the_images_of_the_clean_arm():
     first = record("identity", "a", 0.4, attack=synthetic.JPEG, damage={"psnr": [30.0, 32.0]})
     second = record("identity", "b", 0.3, attack=synthetic.JPEG, damage={"psnr": [40.0]})

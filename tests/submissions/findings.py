@@ -1,4 +1,4 @@
-"""What a red team tried against the project, in plain words, and how each attempt has to end in each isolation.
+"""What red teams tried against the project, in plain words, and how each attempt has to end in each isolation.
 
 Tests name the attempts that they repeat by `@pytest.mark.finding(...)`; `test_findings.py` holds both together.
 
@@ -77,4 +77,22 @@ FINDINGS = {
     "C6": Finding("a umask that lets nobody else read"),
     "C7": Finding("two processes that take records into one store at once"),
     "C8": Finding("a process that is killed while it takes records in"),
+    "D1": _kernel("a program that reads a hidden folder inside a visible one: the artist's clean images"),
+    "D2": Finding("a pipe in place of a record, in a folder that is verified, merged, adopted or shown"),
+    "D3": Finding("a package whose module is a pipe, so that its digest is never finished"),
+    "D4": Finding("an answer that says that it cost nothing"),
+    "D5": Finding("an attack that returns images of the artist that its package has brought along"),
+    "D6": Finding("an attack of another geometry, or with another number of images"),
+    "D7": Finding("a suite whose prompts ask for a text of any length"),
+    "D8": Finding("a suite that asks for billions of images, or for strengths without end"),
+    "D9": Finding("finite values so large that their squares are not, which end everybody's board"),
+    "D10": Finding("records of an easier attack under the name of the suite's"),
+    "D11": Finding("an attack on images that are hardly protected, reported against a rival"),
+    "D12": Finding("forged repetitions, pictures and histories beside records that ran here"),
+    "D13": Finding("a suite under a known name in which another direction is better"),
+    "D14": Finding("a newer version of a rival's entry, which would replace what ran here"),
+    "D15": Finding("features of another shape than their network gives"),
+    "D16": Finding("an attack's archive with values that its generations do not give, or with references as these"),
+    "D17": Finding("an attack that remembers the clean images which its own clean arm has shown it"),
+    "D18": Finding("a record whose entry looks into a model that is fetched, or into a folder of this machine"),
 }

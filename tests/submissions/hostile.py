@@ -121,6 +121,23 @@ def forges(images, request):
     os._exit(0)
 
 
+def free(images, request):
+    # Works for a while, then answers in place of its worker that it took no time.
+    end = time.process_time() + 1.0
+    while time.process_time() < end:
+        pass
+    [order] = [thing for thing in gc.get_objects() if type(thing).__name__ == "Protect"]
+    body = json.dumps({"number": order.number, "kind": "images", "busy_s": 0.0, "peak_bytes": 0}).encode()
+    pixels = bytes([120]) * sum(height * width * channels for height, width, channels in order.shapes)
+    for descriptor in range(3, 64):
+        try:
+            if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY:
+                os.write(descriptor, struct.pack(">I", len(body)) + body + pixels)
+        except OSError:
+            pass
+    time.sleep(600)
+
+
 def seeds(images, request):
     random.seed(0), np.random.seed(0), torch.manual_seed(0), torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)

@@ -21,7 +21,7 @@ HAS_BUBBLEWRAP = bubblewrap.kind() == "bubblewrap"
 UNRESTRICTED = """
 from cloakbench.submissions.sandbox import kernel, worker
 
-kernel.restrict_files = lambda readable, writable: False
+kernel.restrict_files = lambda *_paths: False
 kernel.filter_calls = lambda local_sockets: False
 worker.main()
 """

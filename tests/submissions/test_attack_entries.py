@@ -18,10 +18,12 @@ from cloakbench.submissions.guard import SubmissionFault
 from cloakbench.submissions.sandbox.client import SandboxedSubmission
 from tests import roots
 from tests.submissions import hostile
-from tests.submissions.sandboxes import ISOLATIONS, LIMITS, choose
+from tests.submissions.findings import FINDINGS, Outcome
+from tests.submissions.sandboxes import LIMITS, MODES, choose
 
 CLEANER = """
 import socket
+import subprocess
 from pathlib import Path
 
 import torch
@@ -51,6 +53,13 @@ def reads_clean_images(images, request):
 def opens_socket(images, request):
     socket.create_connection(("192.0.2.1", 80), timeout=1)
     return images
+
+
+def reads_by_program(images, request):
+    folder = Path(cloakbench.__file__).parent / "datasets" / "mini" / "vellmar" / "images"
+    command = ["/bin/sh", "-c", 'cat "$0"/*.png', str(folder)]
+    output = subprocess.run(command, capture_output=True).stdout
+    return torch.ones_like(images) if output else images
 
 
 def grows(images, request):
@@ -103,7 +112,7 @@ def order(deed: str, prompts: tuple[str, ...] = ()) -> AttackOrder:
     return AttackOrder(seed=1, class_word="painting", captions=[deed] * 3, token="sks", prompts=prompts, side=16)
 
 
-@pytest.fixture(params=ISOLATIONS)
+@pytest.fixture(params=MODES)
 def cleaner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxedSubmission]:
     choose(request.param, monkeypatch)
     with SandboxedSubmission("cleaner", LIMITS, kind=EntryKind.COUNTERMEASURE) as worker:
@@ -124,6 +133,7 @@ def test_attacks_are_found_by_their_kind_alone() -> None:
         submissions.find("imitator", kind=EntryKind.COUNTERMEASURE)
 
 
+@pytest.mark.finding("D6")
 def test_a_countermeasure_sees_the_set_and_one_that_cheats_is_stopped(cleaner: SandboxedSubmission) -> None:
     claims = cleaner.load()
     assert (claims.title, claims.knowledge) == ("Cleaner", "tool")
@@ -138,6 +148,7 @@ def test_a_countermeasure_sees_the_set_and_one_that_cheats_is_stopped(cleaner: S
     assert len(cleaner.attempts) > before
 
 
+@pytest.mark.finding("D6")
 def test_a_mimicry_returns_one_image_per_prompt() -> None:
     with SandboxedSubmission("imitator", LIMITS, kind=EntryKind.MIMICRY) as worker:
         generated = worker.attack(IMAGES, order("fine", ("ab", "abcd")))
@@ -145,6 +156,14 @@ def test_a_mimicry_returns_one_image_per_prompt() -> None:
         assert [pixels[0, 0, 0] for pixels in generated] == [2, 4]
         with pytest.raises(SubmissionFault, match="shape"):
             worker.attack(IMAGES, order("one too few", ("ab", "abcd")))
+
+
+@pytest.mark.finding("D1")
+def test_no_program_reads_the_clean_images(cleaner: SandboxedSubmission, request: pytest.FixtureRequest) -> None:
+    cleaned = cleaner.attack(IMAGES, order("reads_by_program"))
+    mode = request.node.callspec.params["cleaner"]
+    assert FINDINGS["D1"].plain is Outcome.PASSES
+    assert all((pixels == 255).all() == (mode == "plain") for pixels in cleaned)
 
 
 @pytest.mark.parametrize(

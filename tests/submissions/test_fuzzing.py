@@ -1,4 +1,4 @@
-"""Whatever bytes a worker answers: a fault of the entry, or an answer and images of the promised shapes."""
+"""Whatever bytes a worker answers, of a protection or of an attack: a fault, or images of the promised shapes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -36,6 +37,7 @@ COSTS = {"attempts": ["a"], "observed": [], "walls": ["seccomp"], "peak_bytes": 
 ANSWERS = [
     {"number": NUMBER, "kind": "images", **COSTS},
     {"number": NUMBER, "kind": "claims", "claims": CLAIMS},
+    {"number": NUMBER, "kind": "claims", "claims": {**CLAIMS, "budget": "ready-made", "knowledge": "pairs"}},
     {"number": NUMBER, "kind": "fault", "fault": FAULT},
     {"number": 0, "kind": "ready"},
 ]
@@ -58,6 +60,7 @@ class SpeakingWorker(RunningWorker):
     def __init__(self, data: bytes) -> None:
         self._process: Any = SimpleNamespace(pid=os.getpid(), poll=lambda: None)
         self._overhead, self._exit_code, self._output = 1, None, deque()
+        self._members, self.most_bytes = [psutil.Process()], 0
         self._limits, self._deadline, self._next_look = LIMITS, 0.0, float("inf")
         self._answers, writing = os.pipe()
         self._report, self._alive = os.pipe()
@@ -99,8 +102,18 @@ def protect_order() -> messages.Protect:
     )  # fmt: skip
 
 
+def attack_order() -> messages.Attack:
+    return messages.Attack(
+        number=NUMBER, model=None, shapes=[image.shape for image in ORIGINALS], seed=0, class_word="painting",
+        captions=["a", "b"], token="sks", prompts=["a boat", "a house"], side=3,
+    )  # fmt: skip
+
+
 def load_order() -> messages.Load:
     return messages.Load(number=NUMBER, spelling="fuzzed")
+
+
+AnyOrder = messages.Load | messages.Protect | messages.Attack
 
 
 def texts_of(answer: Answer) -> Iterator[str]:
@@ -111,7 +124,7 @@ def texts_of(answer: Answer) -> Iterator[str]:
         yield from (answer.claims.title, answer.claims.paper, answer.claims.licence, answer.claims.control or "")
 
 
-def examine(data: bytes, order: messages.Load | messages.Protect) -> bool:
+def examine(data: bytes, order: AnyOrder) -> bool:
     """Gives an order to a worker that answers with `data`; returns whether that is an answer."""
     with speaking(data) as submission:
         try:
@@ -156,7 +169,7 @@ def changed_answers(data: st.DataObject) -> None:
             document = replaced(document, path, data.draw(VALUES))
     body = json.dumps(document).encode()
     pixels = data.draw(st.sampled_from([PIXELS, PIXELS[:-1], b"", PIXELS * 2]))
-    for order in (protect_order(), load_order()):
+    for order in (protect_order(), attack_order(), load_order()):
         examine(framed(body) + pixels, order)
 
 
@@ -165,12 +178,13 @@ def changed_bytes(data: st.DataObject) -> None:
     whole = framed(json.dumps(data.draw(st.sampled_from(ANSWERS))).encode()) + PIXELS
     position = data.draw(st.integers(0, len(whole)))
     changed = whole[:position] + data.draw(st.binary(max_size=12)) + whole[position + data.draw(st.integers(0, 8)) :]
-    for order in (protect_order(), load_order()):
+    for order in (protect_order(), attack_order(), load_order()):
         examine(changed, order)
 
 
 def test_an_honest_answer_is_one() -> None:
-    for number, order in ((0, protect_order()), (1, load_order()), (2, protect_order()), (2, load_order())):
+    orders = ((0, protect_order()), (0, attack_order()), (1, load_order()), (2, load_order()), (3, attack_order()))
+    for number, order in orders:
         assert examine(framed(json.dumps(ANSWERS[number]).encode()) + PIXELS, order)
 
 

@@ -208,3 +208,11 @@ def test_a_bubblewrap_that_may_not_make_namespaces_is_no_wall(tmp_path: Path, mo
     monkeypatch.setattr(shutil, "which", lambda _name: str(refused))
     assert bubblewrap.kind() == "process"
     assert bubblewrap.wall([tmp_path], [], 1 << 20) == []
+
+
+@pytest.mark.finding("D4")
+def test_the_system_says_what_an_answer_has_cost(worker: SandboxedSubmission) -> None:
+    misbehave(worker, "free")
+    assert worker.busy_s > 0.9
+    assert worker.peak_bytes > 50 << 20
+    worker.close()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def test_nothing_of_a_package_runs_while_its_digest_is_taken(
     digest_of(owner)
     assert not mark.exists()
     assert "dotpk" not in sys.modules
+
+
+@pytest.mark.finding("D3")
+@pytest.mark.parametrize("editable", [False, True])
+def test_a_module_that_is_a_pipe_is_never_opened(environment: Environment, editable: bool) -> None:
+    owner = environment.install("pack", {"p": "pack:A"}, {"pack.py": "x = 1\n"}, editable=editable)
+    (owner.root / "pack.py").unlink()
+    os.mkfifo(owner.root / "pack.py")
+    with pytest.raises(SubmissionError, match="found none"):
+        digest_of(owner)
 
 
 @pytest.mark.finding("A21")

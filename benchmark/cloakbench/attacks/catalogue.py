@@ -58,11 +58,13 @@ def imitation(spec: AttackSpec) -> StageFacts:
 
 def is_ranked(spec: AttackSpec) -> bool:
     """Returns whether an attack is scored by imitation of the style; editing has columns of its own."""
-    return imitation(spec).kind == "mimicry"
+    return spec.has_own_mimicry or imitation(spec).kind == "mimicry"
 
 
 def stages(spec: AttackSpec) -> list[StageFacts]:
-    """Returns the stages of an attack: its countermeasures, then what imitates."""
+    """Returns the stages of an attack: its countermeasures, then what imitates; those of packages are none."""
+    if spec.has_own_mimicry:
+        return []
     return [*chain(spec.countermeasure), imitation(spec)]
 
 

@@ -5,32 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from cloakbench import images
 from cloakbench.attacks import catalogue
 from cloakbench.attacks.context import Context, Detector, Pairs
 from cloakbench.attacks.stage import StageFacts
 from cloakbench.cells.cost import Meter
+from cloakbench.cells.package_attacks import PackageAttacks
 from cloakbench.cells.plan import PlannedEntry, Planner
 from cloakbench.cells.state import CellState
 from cloakbench.datasets.artists import Artist
-from cloakbench.errors import BenchmarkError
 from cloakbench.images import Pixels
 from cloakbench.models.loader import BaseModel
 from cloakbench.schemas.external import ExternalAttack
-from cloakbench.schemas.recipes import CleanRecipe
-from cloakbench.submissions import guard
-from cloakbench.submissions.attacking import AttackOrder
-from cloakbench.submissions.discovery import EntryKind
-from cloakbench.submissions.sandbox.client import SandboxedSubmission, SurrogateChoice
-
-
-class AttackFault(BenchmarkError):  # noqa: N818 - as a submission's fault is called
-    """An attack of a package failed or cheated; the protection is not at fault."""
 
 
 @dataclass
@@ -39,7 +28,7 @@ class CountermeasureRunner:
 
     Attributes:
         planner: The plan of the cells.
-        hidden: Folder that no package's attack may see: the store.
+        packages: Runs the countermeasures of packages.
         device: The device of models.
         dtype: The precision of models.
         perceptual: The suite's perceptual distance.
@@ -48,26 +37,20 @@ class CountermeasureRunner:
     """
 
     planner: Planner
-    hidden: Path
+    packages: PackageAttacks
     device: torch.device
     dtype: torch.dtype
     perceptual: Callable[[Tensor, Tensor], Tensor]
     load: Callable[[str], BaseModel]
     protect: Callable[[PlannedEntry, float, Artist, Meter], list[Pixels]]
-    _attackers: dict[str, SandboxedSubmission] = field(default_factory=dict)
     _pairs_by_entry: dict[str, Pairs] = field(default_factory=dict)
 
     def clean(self, work: CellState) -> list[Pixels]:
         """Returns the protected images of a cell after its countermeasures; raises AttackFault."""
         attack = work.cell.attack
         if isinstance(attack, ExternalAttack):
-            return self._cleaned_outside(work, attack)
+            return self.packages.clean(work, attack)
         return self._cleaned(work, catalogue.chain(attack.countermeasure))
-
-    def close(self) -> None:
-        """Ends the processes that attacks of packages run in."""
-        for worker in self._attackers.values():
-            worker.close()
 
     def _cleaned(self, work: CellState, chain: Sequence[StageFacts]) -> list[Pixels]:
         pixels, artist = work.protected, work.cell.artist
@@ -111,42 +94,3 @@ class CountermeasureRunner:
                 protected += self.protect(entry, work.strength, other, work.meter)
             self._pairs_by_entry[name] = Pairs(clean, protected)
         return self._pairs_by_entry[name]
-
-    def _cleaned_outside(self, work: CellState, attack: ExternalAttack) -> list[Pixels]:
-        """Returns what a package's countermeasure makes of the protected images; raises AttackFault."""
-        cell, suite = work.cell, self.planner.suite
-        recipe = cell.recipes.countermeasure
-        assert isinstance(recipe, CleanRecipe)
-        order = AttackOrder(
-            seed=recipe.seed, class_word=suite.class_word, captions=cell.artist.captions, token=suite.token
-        )
-        model = SurrogateChoice.at(attack.model, str(self.device), suite.dtype, suite.perceptual)
-        worker = self._attackers.setdefault(attack.package.spelling, self._attacker(attack.package.spelling))
-        try:
-            cleaned = worker.attack(work.protected, order, model)
-        except guard.SubmissionFault as fault:
-            raise AttackFault(f"the attack {attack.name} failed: {fault.message}", fault.hint) from fault
-        work.meter.add_process(worker.busy_s, worker.peak_bytes)
-        check_honest(cleaned, work)
-        return cleaned
-
-    def _attacker(self, spelling: str) -> SandboxedSubmission:
-        return SandboxedSubmission(
-            spelling,
-            threads=torch.get_num_threads(),
-            hidden=[self.hidden],
-            kind=EntryKind.COUNTERMEASURE,
-        )
-
-
-def check_honest(cleaned: Sequence[Pixels], work: CellState) -> None:
-    """Raises AttackFault where a cleaned image is one of the artist's clean images that the attack was not given."""
-    artist = work.cell.artist
-    protected = {images.digest(pixels) for pixels in work.protected}
-    hidden = {*artist.image_digests, *artist.reference_digests} - protected
-    copies = sum(images.digest(pixels) in hidden for pixels in cleaned)
-    if copies:
-        raise AttackFault(
-            f"expected cleaned images, got {copies} of the artist's own clean images from {work.cell.attack.name}",
-            "An attack may use the protected images alone.",
-        )

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from cloakbench.attacks import catalogue
 from cloakbench.cells.calibration import NotReached
-from cloakbench.cells.countermeasures import AttackFault
+from cloakbench.cells.package_attacks import AttackFault
 from cloakbench.cells.plan import Cell, Planner
 from cloakbench.cells.stages import Stages
 from cloakbench.cells.state import CellState
@@ -205,9 +205,10 @@ class Pipeline:
 def attack_facts(attack: AttackSpec) -> AttackFacts:
     """Returns what a record says about an attack."""
     package = attack.package if isinstance(attack, ExternalAttack) else None
+    is_cleaning = package is not None and package.kind == "countermeasure"
     return AttackFacts(
         name=attack.name,
-        countermeasure=package.spelling if package else attack.countermeasure,
+        countermeasure=package.spelling if package and is_cleaning else attack.countermeasure,
         mimicry=attack.mimicry,
         model=attack.model,
         versions=catalogue.versions(attack),

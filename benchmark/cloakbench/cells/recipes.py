@@ -84,9 +84,9 @@ class RecipeBuilder:
             if strength is None:
                 calibrate = self._calibrate(facts, target)
             protect = self._protect(facts, artist, strength, calibrate)
-            if attack.countermeasure is not None or isinstance(attack, ExternalAttack):
+            if attack.has_countermeasure:
                 countermeasure = self._countermeasure(attack, artist, protect)
-            if not edits:
+            if not edits and not attack.has_own_mimicry:
                 personalise = self._personalise(attack, artist, seed, countermeasure or protect)
         before = personalise or countermeasure or protect
         generate = self._edit(attack, artist, seed, before) if edits else self._imitate(attack, artist, seed, before)
@@ -219,8 +219,9 @@ class RecipeBuilder:
         )
 
     def _imitate(self, attack: AttackSpec, artist: Artist, seed: int, before: StageRecipe | None) -> ImitateRecipe:
+        package = attack.package.digest if isinstance(attack, ExternalAttack) and attack.has_own_mimicry else None
         return ImitateRecipe(
-            version=SAMPLING_VERSION,
+            version=EXTERNAL_VERSION if package else SAMPLING_VERSION,
             sampling=self.suite.sampling,
             token=self.suite.token,
             class_word=self.suite.class_word,
@@ -228,6 +229,8 @@ class RecipeBuilder:
             mimicry=attack.mimicry,
             seed=self.seed(artist.name, seed, "generate"),
             dtype=self.suite.dtype,
+            captions=list(artist.captions) if package else None,
+            package=package,
             parents=_keys(before),
         )
 

@@ -20,6 +20,7 @@ from cloakbench.cells import calibration, orders
 from cloakbench.cells.calibration import CalibrationSearch, CalibrationTarget
 from cloakbench.cells.cost import Meter
 from cloakbench.cells.countermeasures import CountermeasureRunner
+from cloakbench.cells.package_attacks import PackageAttacks
 from cloakbench.cells.plan import Cell, PlannedEntry, Planner
 from cloakbench.cells.state import CellState
 from cloakbench.datasets.artists import Artist
@@ -157,8 +158,7 @@ class Stages:
         """Returns protected images; those of the identity control are the originals."""
         if entry.instance is None or entry.facts.role is Role.IDENTITY:
             return list(artist.images)
-        suite = self.suite
-        device = str(self.device)
+        suite, device = self.suite, str(self.device)
         order = orders.order(suite, entry, strength, artist, device)
         if isinstance(entry.instance, SandboxedSubmission):
             surrogate, *further = orders.models(suite, entry, device)
@@ -170,8 +170,8 @@ class Stages:
 
     def clean(self, work: CellState) -> None:
         """Fills in what the mimic gets, the protected images after the attack's countermeasures, and their damage."""
-        attack, cell = work.cell.attack, work.cell
-        if not isinstance(attack, ExternalAttack) and not attack.countermeasures:
+        cell = work.cell
+        if "countermeasure" not in cell.keys:
             work.cleaned = work.protected
             return
         name = cell.keys["countermeasure"]
@@ -181,17 +181,29 @@ class Stages:
             work.damage = quality.measure(names, work.cleaned, cell.artist.images, self.device)
 
     @cached_property
+    def _packages(self) -> PackageAttacks:
+        return PackageAttacks(self.planner, self.store.root, self.device)
+
+    @cached_property
     def _countermeasures(self) -> CountermeasureRunner:
-        root = self.store.root
-        return CountermeasureRunner(self.planner, root, self.device, self.dtype, self.perceptual, self.model, self._ask)
+        device, dtype = self.device, self.dtype
+        return CountermeasureRunner(self.planner, self._packages, device, dtype, self.perceptual, self.model, self._ask)
 
     def close(self) -> None:
         """Ends the processes that attacks of packages run in."""
-        if "_countermeasures" in vars(self):
-            self._countermeasures.close()
+        if "_packages" in vars(self):
+            self._packages.close()
 
     def imitate(self, work: CellState) -> None:
         """Fills in what the mimic generates after learning from the cleaned images; the floor's has learned nothing."""
+        cell = work.cell
+        if isinstance(cell.attack, ExternalAttack) and cell.attack.has_own_mimicry:
+            work.generated = work.meter.run("generate", self._packages.imitate, work, cell.attack)
+        else:
+            self._imitate(work)
+        work.digests["generate"] = images.digests(work.generated)
+
+    def _imitate(self, work: CellState) -> None:
         cell = work.cell
         mimic = Personalised(self.model(cell.attack.model))
         if "personalise" in cell.keys:
@@ -201,7 +213,6 @@ class Stages:
         plan, prompts = self.suite.sampling, self.suite.generated_prompts
         seeds = self._seeds(cell.artist, cell.seed, "generate", len(prompts))
         work.generated = work.meter.run("generate", sampling.generate, mimic, prompts, seeds, plan)
-        work.digests["generate"] = _digests(work.generated)
 
     def _personalise(self, cell: Cell, cleaned: Sequence[Pixels]) -> Personalised:
         facts, suite, recipe = catalogue.imitation(cell.attack), self.suite, cell.recipes.personalise
@@ -217,7 +228,7 @@ class Stages:
         cell, shared = work.cell, key.clean_edit(work.cell.recipes)
         assert shared is not None
         work.generated = work.meter.run("generate", self._edit, cell, work.cleaned)
-        work.digests["generate"] = _digests(work.generated)
+        work.digests["generate"] = images.digests(work.generated)
         work.clean_edits = self._get_or_compute(work, key.CLEAN_EDIT, shared, self._edit, cell, cell.artist.images)
 
     def _edit(self, cell: Cell, pixels: Sequence[Pixels]) -> list[Pixels]:
@@ -262,7 +273,7 @@ class Stages:
         else:
             pixels, cost = stored
             work.meter.cached(stage, cost)
-        work.digests[stage] = _digests(pixels)
+        work.digests[stage] = images.digests(pixels)
         return pixels
 
     def _read(self, name: str) -> tuple[list[Pixels], StageCost] | None:
@@ -286,7 +297,3 @@ def _repeat(items: Sequence[T], count: int) -> list[T]:
     for item in items:
         repeated += [item] * count
     return repeated
-
-
-def _digests(pixels: Sequence[Pixels]) -> list[str]:
-    return [images.digest(image) for image in pixels]

@@ -54,7 +54,7 @@ def check(name: str, *, kind: Kind = "protection", json: Flag = False) -> int:
     else:
         verdict = "an official run would accept it" if card.accepted else "an official run would refuse it"
         print(f"{card.protection}: {verdict} (isolated by {card.isolation})")
-        if card.accepted and kind != "mimicry":
+        if card.accepted:
             option = "--protection" if kind == "protection" else "--attack"
             print(f"next: cloakbench run mini-quick {option} {shlex.quote(name)}")
     return 0 if card.accepted else FAULTS
@@ -79,23 +79,33 @@ def _print_line(line: ScoreCardLine) -> None:
     print(f"{mark}  {line.name}: {line.detail}", flush=True)
 
 
-def submit(name: str, *, out: Path, suite: WhichSuite = None, store: StoreFolder = None, json: Flag = False) -> int:
-    """Packs the records, digests and protected images of a protection into one archive for `cloakbench merge`.
+def submit(
+    name: str,
+    *,
+    out: Path,
+    kind: Kind = "protection",
+    suite: WhichSuite = None,
+    store: StoreFolder = None,
+    json: Flag = False,
+) -> int:
+    """Packs the records, digests and images of a protection or attack into one archive for `cloakbench merge`.
 
     Args:
-        name: The protection, such as `my-cloak` or `photoguard[steps=200]`.
+        name: The entry, such as `my-cloak` or `photoguard[steps=200]`.
         out: The archive, a zip file.
+        kind: What it is; an attack has to be run with `--keep images`.
         json: Print an object with the archive and its numbers of records, images and bytes.
     """
     source = store or default_store()
     progress.say(f"packing the records of {name} in {source}")
+    from cloakbench.submissions import EntryKind
     from cloakbench.upkeep.archive import pack
     from cloakbench_leaderboards.board.summary import lacks
 
-    packed = pack(name, suite, source, out)
+    packed = pack(name, suite, source, out, EntryKind(kind))
     if json:
         return print_values(asdict(packed), True)
-    for line in lacks(source, suite, name):
+    for line in lacks(source, suite, name) if kind == "protection" else ():
         print(line)
     print_values(asdict(packed), False)
     address = submission_address()

@@ -28,6 +28,11 @@ class Space:
     extract: Callable[[Sequence[Pixels], str], Tensor]
 
     @property
+    def is_here(self) -> bool:
+        """Whether its weights lie here."""
+        return weights.find(self.weights).is_here
+
+    @property
     def digest(self) -> str:
         """The SHA-256 of the weights on this machine; raises UserError where there are none."""
         path = _path(self.weights)

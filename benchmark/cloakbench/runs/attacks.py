@@ -16,12 +16,12 @@ from cloakbench.submissions.sandbox.client import SandboxedSubmission
 
 
 def external(spellings: Sequence[str], suite: Suite, store: Path) -> list[ExternalAttack]:
-    """Returns the named countermeasures of packages, each before the mimicry of the suite's first attack without one.
+    """Returns the named attacks of packages, on the model of the suite's first attack without a countermeasure.
 
-    Their processes do not see the folder `store`.
+    A countermeasure stands before the mimicry of that attack. The processes do not see the folder `store`.
 
     Raises:
-        UserError: A name is unknown or taken by an attack of the suite.
+        UserError: A name is unknown, offered as two kinds of attack, or taken by an attack of the suite.
         SubmissionError: A package can't be imported or built.
     """
     names = dict.fromkeys(submissions.parse(spelling).identity for spelling in spellings)
@@ -31,12 +31,13 @@ def external(spellings: Sequence[str], suite: Suite, store: Path) -> list[Extern
 def _external(spelling: str, suite: Suite, store: Path) -> ExternalAttack:
     if spelling in {attack.name for attack in suite.attacks}:
         raise UserError(f"expected an attack that the suite {suite.name!r} lacks, got {spelling!r}", "Leave it out.")
-    offer = submissions.find(submissions.parse(spelling).name, kind=EntryKind.COUNTERMEASURE)
+    kind = find_kind(submissions.parse(spelling).name)
+    offer = submissions.find(submissions.parse(spelling).name, kind=kind)
     digest = submissions.package_digest(offer.distribution)
-    worker = SandboxedSubmission(spelling, hidden=[store], kind=EntryKind.COUNTERMEASURE)
+    worker = SandboxedSubmission(spelling, hidden=[store], kind=kind)
     claims = ask(offer, spelling, digest, worker)
-    plain = _plain(suite)
     package = AttackPackage(
+        kind="mimicry" if kind is EntryKind.MIMICRY else "countermeasure",
         spelling=spelling,
         distribution=offer.distribution,
         version=offer.version,
@@ -45,7 +46,35 @@ def _external(spelling: str, suite: Suite, store: Path) -> ExternalAttack:
         paper=claims.paper,
         knowledge=claims.knowledge or "oblivious",
     )
-    return ExternalAttack(name=spelling, mimicry=plain.mimicry, model=plain.model, package=package)
+    return on_suite(package, suite)
+
+
+def on_suite(package: AttackPackage, suite: Suite) -> ExternalAttack:
+    """Returns a package's attack as a suite runs it; raises UserError where all its attacks have countermeasures."""
+    plain = _plain(suite)
+    mimicry = package.spelling if package.kind == "mimicry" else plain.mimicry
+    return ExternalAttack(name=package.spelling, mimicry=mimicry, model=plain.model, package=package)
+
+
+def find_kind(name: str) -> EntryKind:
+    """Returns what kind of attack is installed under a name; raises UserError where there is none, or two."""
+    offering: list[EntryKind] = []
+    names: set[str] = set()
+    for kind in (EntryKind.COUNTERMEASURE, EntryKind.MIMICRY):
+        offers = submissions.discover(kind=kind).names
+        names |= set(offers)
+        if name in offers:
+            offering.append(kind)
+    if len(offering) > 1:
+        raise UserError(
+            f"expected one attack called {name!r}, got a countermeasure and a mimicry", "Uninstall one of the packages."
+        )
+    if not offering:
+        raise UserError(
+            f"expected an installed countermeasure or mimicry, got {name!r}",
+            f"Installed: {', '.join(sorted(names)) or 'none'}. Add one with pip install PATH_OR_NAME.",
+        )
+    return offering[0]
 
 
 def _plain(suite: Suite) -> AttackSpec:

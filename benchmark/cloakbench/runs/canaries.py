@@ -15,6 +15,7 @@ from cloakbench.execute.inline import InlineExecutor
 from cloakbench.execute.progress import Reporter, reporter
 from cloakbench.metrics import weights
 from cloakbench.runs.session import Session
+from cloakbench.schemas.external import ExternalAttack
 from cloakbench.schemas.kinds import Role, Status
 from cloakbench.schemas.record import Record
 from cloakbench.store.store import Store
@@ -33,7 +34,8 @@ def choose(session: Session) -> list[Cell]:
     cleaned: list[Cell] = []
     artist = None
     for cell in session.cells:
-        if cell.entry.facts.role is not Role.IDENTITY or cell.seed > 0 or not catalogue.is_ranked(cell.attack):
+        is_clean_arm = cell.entry.facts.role is Role.IDENTITY and cell.seed == 0
+        if not is_clean_arm or isinstance(cell.attack, ExternalAttack) or not catalogue.is_ranked(cell.attack):
             continue
         artist = artist or cell.artist.name
         if cell.artist.name == artist:

@@ -15,7 +15,9 @@ class AttackPackage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    spelling: fields.Name
+    kind: Literal["countermeasure", "mimicry"] = "countermeasure"
+    """What it offers."""
+    spelling: fields.EntryName
     """Entry-point name with parameters."""
     distribution: fields.Name
     version: fields.Name
@@ -27,9 +29,20 @@ class AttackPackage(BaseModel):
 
 
 class ExternalAttack(AttackSpec):
-    """A countermeasure of a package before a mimicry of the suite; no part of the suite, whose scores it cannot change.
+    """An attack of a package; no part of the suite, whose scores it cannot change.
 
-    `countermeasure` is None: what cleans is the package.
+    A package's countermeasure stands before a mimicry of the suite, with `countermeasure` None. A package's mimicry
+    takes the protected images as they are, and `mimicry` is its spelling.
     """
 
     package: AttackPackage
+
+    @property
+    def has_countermeasure(self) -> bool:
+        """Whether the package cleans the protected images."""
+        return self.package.kind == "countermeasure"
+
+    @property
+    def has_own_mimicry(self) -> bool:
+        """Whether the package generates the images."""
+        return self.package.kind == "mimicry"

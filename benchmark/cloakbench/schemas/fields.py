@@ -18,6 +18,8 @@ from cloakbench.printable import replace_hidden
 
 MAX_VALUES = 10_000
 """The largest number of values of one metric, or of digests of one stage, in a record."""
+LARGEST = 1e30
+"""The largest size of a measured number."""
 _LINE_ENDS = "\n\t"
 _KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -95,8 +97,9 @@ Text = Annotated[str, _text(4000, _LINE_ENDS)]
 """A few sentences, such as the reason of a fault."""
 Trace = Annotated[str, _text(100_000, _LINE_ENDS)]
 """A traceback."""
-FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+FiniteFloat = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+"""A number whose square, and sums of such squares, are finite too."""
+Amount = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 """Seconds, bytes or joules that something took."""
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Strength = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

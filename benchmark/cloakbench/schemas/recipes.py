@@ -193,6 +193,10 @@ class ImitateRecipe(StageRecipe):
     mimicry: str
     seed: int
     dtype: str
+    captions: list[str] | None = None
+    """Of the images that a package's mimicry takes; None for a mimicry of the harness."""
+    package: str | None = None
+    """SHA-256 over the files of the distribution that offers it; None for a mimicry of the harness."""
 
     @property
     def label(self) -> str:

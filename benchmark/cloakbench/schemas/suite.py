@@ -13,14 +13,21 @@ Scalar = bool | int | float | str
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+MAX_GENERATED = 10_000
+"""The largest number of images that a suite asks a mimic for: a record holds as many values of a metric."""
 
 
 def _fillable(text: str, fields: set[str]) -> str:
-    """Returns `text`; raises ValueError where it names another placeholder than `fields`."""
-    named = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
-    if named - fields:
-        raise ValueError(f"expected no placeholder but {sorted(fields)} in {text!r}")
+    """Returns `text`; raises ValueError where it names another placeholder than `fields`, or how to format one.
+
+    A format could ask for a text of any length.
+    """
+    for _, field, layout, conversion in string.Formatter().parse(text):
+        if field is not None and (field not in fields or layout or conversion):
+            raise ValueError(f"expected no placeholder but {sorted(fields)} in {text!r}")
     return text
 
 
@@ -41,6 +48,16 @@ class AttackSpec(_Frozen):
     def countermeasures(self) -> list[str]:
         """The countermeasures in their order."""
         return links(self.countermeasure)
+
+    @property
+    def has_countermeasure(self) -> bool:
+        """Whether something cleans the protected images first."""
+        return self.countermeasure is not None
+
+    @property
+    def has_own_mimicry(self) -> bool:
+        """Whether a package generates the images in place of a mimicry of the harness."""
+        return False
 
 
 class Seeds(_Frozen):
@@ -64,6 +81,13 @@ class Sampling(Diffusing):
 
     prompts: list[str] = Field(min_length=1)
     per_prompt: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Sampling:
+        count = len(self.prompts) * self.per_prompt
+        if count > MAX_GENERATED:
+            raise ValueError(f"expected at most {MAX_GENERATED} generated images, got {count}")
+        return self
 
     @field_validator("prompts")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from cloakbench.errors import InfrastructureError, UserError
-from cloakbench.files import write_whole
+from cloakbench.files import read_regular, write_whole
 from cloakbench.metrics import catalogue
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import SuiteFacts
@@ -68,7 +68,7 @@ def load(path: Path, suite: str | None = None) -> Loaded:
     facts = _choose(_all_facts(path), suite, path)
     name_and_version = (facts.suite.name, facts.suite.version)
     filed, damaged = [], []
-    for origin, text in _documents(path):
+    for origin, text in _documents(path, RECORDS_FILE, StorePaths(path).records):
         parsed = _parse(origin, text)
         if isinstance(parsed, DamagedLine):
             damaged.append(parsed)
@@ -123,7 +123,7 @@ def get_result(record: Record) -> dict[str, Any]:
 
 def records(path: Path) -> Iterator[Record | DamagedLine]:
     """Yields every record of a store or reference folder, of all suites and versions, and the damaged ones."""
-    for origin, text in _documents(path):
+    for origin, text in _documents(path, RECORDS_FILE, StorePaths(path).records):
         yield _parse(origin, text)
 
 
@@ -132,14 +132,15 @@ def canaries(path: Path) -> list[Record]:
 
     Damaged ones are left out: a canary is evidence, and its cell can run once more.
     """
-    compact = path / CANARIES_FILE
-    if is_reference(path):
-        texts = compact.read_bytes().splitlines() if compact.is_file() else []
-    else:
-        texts = [file.read_bytes() for file in StorePaths(path).canaries()]
-    parsed = [_parse(Path(CANARIES_FILE), text) for text in texts if text.strip()]
-    again = [entry for entry in parsed if isinstance(entry, Record)]
+    again = [entry.record for entry in filed_canaries(path) if isinstance(entry, FiledRecord)]
     return sorted(again, key=lambda record: (record.created, record.key))
+
+
+def filed_canaries(path: Path) -> Iterator[FiledRecord | DamagedLine]:
+    """Yields the canaries of a store or reference folder with their file or line, and the damaged ones."""
+    for origin, text in _documents(path, CANARIES_FILE, StorePaths(path).canaries):
+        parsed = _parse(origin, text, is_canary=True)
+        yield parsed if isinstance(parsed, DamagedLine) else FiledRecord(str(origin), parsed)
 
 
 def is_reference(path: Path) -> bool:
@@ -210,7 +211,7 @@ def suite_names(path: Path) -> list[str]:
 
 def _read_facts(file: Path) -> SuiteFacts:
     try:
-        data = file.read_bytes()
+        data = read_regular(file)
         return SuiteFacts.model_validate_json(data.removeprefix(_BOM))
     except (OSError, ValidationError) as error:
         is_pointer = not isinstance(error, OSError) and data.startswith(_LFS)
@@ -230,22 +231,23 @@ def _choose(facts: list[SuiteFacts], name: str | None, path: Path) -> SuiteFacts
     return max((entry for entry in facts if entry.suite.name == name), key=lambda entry: entry.suite.version)
 
 
-def _documents(path: Path) -> Iterator[tuple[Path, bytes | OSError]]:
-    compact = path / RECORDS_FILE
+def _documents(path: Path, compact: str, files: Callable[[], Iterable[Path]]) -> Iterator[tuple[Path, bytes | OSError]]:
+    """Yields the lines of the file `compact` of a reference folder, or what the files of a store hold."""
     if is_reference(path):
-        lines = compact.read_bytes().splitlines() if compact.is_file() else []
+        lines = (path / compact).read_bytes().splitlines() if (path / compact).is_file() else []
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield Path(f"{RECORDS_FILE}:{number}"), line
+                yield Path(f"{compact}:{number}"), line
         return
-    for file in StorePaths(path).records():
+    for file in files():
         try:
-            yield file.relative_to(path), file.read_bytes()
+            yield file.relative_to(path), read_regular(file)
         except OSError as error:
             yield file.relative_to(path), error
 
 
-def _parse(origin: Path, text: bytes | OSError) -> Record | DamagedLine:
+def _parse(origin: Path, text: bytes | OSError, is_canary: bool = False) -> Record | DamagedLine:
+    """Returns the record in a file or line, which is named where it holds none; canaries lie a folder deeper."""
     if isinstance(text, OSError):
         return DamagedLine(str(origin), f"cannot be read: {text.strerror}")
     if len(text) > MAX_LINE:
@@ -257,7 +259,8 @@ def _parse(origin: Path, text: bytes | OSError) -> Record | DamagedLine:
     except ValidationError as error:
         return DamagedLine(str(origin), _first_line(error))
     is_filed = origin.suffix == ".json"
-    if is_filed and (origin.parent.name, origin.stem) != (record.key, record.environment.env_class):
+    address = origin.parent if is_canary else origin
+    if is_filed and (address.parent.name, address.stem) != (record.key, record.environment.env_class):
         return DamagedLine(str(origin), "its key or environment class differs from its address")
     problem = _find_out_of_range(record)
     return DamagedLine(str(origin), problem) if problem else record

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from cloakbench import images
 from cloakbench.errors import InfrastructureError, UserError
-from cloakbench.files import to_json, write_whole
+from cloakbench.files import read_regular, to_json, write_whole
 from cloakbench.images import Pixels
 from cloakbench.schemas.record import Calibration, Record
 from cloakbench.schemas.suite import SuiteFacts
@@ -26,6 +26,8 @@ from cloakbench.system.locations import STORE_VARIABLE
 
 MAX_PIXELS = 2048 * 2048
 """Of one image of a stage."""
+MAX_FILE = 64 << 20
+"""Bytes of one file of a stage."""
 MAX_BYTES = 1 << 30
 """Of all images of a stage, decoded."""
 
@@ -169,7 +171,7 @@ class Store(StorePaths):
         pixels: list[Pixels] = []
         size = 0
         for file in files:
-            pixels.append(images.decode_png(file.read_bytes(), MAX_PIXELS))
+            pixels.append(images.decode_png(read_regular(file, MAX_FILE), MAX_PIXELS))
             size += pixels[-1].nbytes
             if size > MAX_BYTES:
                 raise ValueError(f"expected at most {MAX_BYTES} bytes of pixels, got more")
@@ -199,7 +201,7 @@ class Store(StorePaths):
         if not path.exists():
             return {}
         try:
-            return features.unpack(path.read_bytes())
+            return features.unpack(read_regular(path, MAX_FILE))
         except (OSError, ValueError) as error:
             raise CorruptFile(f"the features {path} are damaged: {error}", "They are not used.") from error
 

@@ -13,6 +13,7 @@ from cloakbench.images import Pixels
 from cloakbench.submissions import checking
 from cloakbench.submissions.attacking import AttackOrder
 from cloakbench.submissions.checking import OTHER_SIZES, SURROGATE, Card, ScoreCardLine, samples
+from cloakbench.submissions.copies import count_copies, psnr
 from cloakbench.submissions.discovery import EntryKind
 from cloakbench.submissions.sandbox.client import SandboxedSubmission
 
@@ -20,8 +21,6 @@ LEVELS = 8
 """The size of the random perturbation of the images that an attack is tried on, in levels of 255."""
 LEAST_PSNR = 15.0
 """In dB, between an image and what became of it: below, it is hardly the same picture. Project-defined."""
-COPY_PSNR = 40.0
-"""In dB: above, a generated image is taken for one of the images that were to be imitated. Project-defined."""
 MODEL_SIDE = 128
 """Side of what the embedded model draws, in pixels."""
 ARTIST = "sks"
@@ -69,7 +68,7 @@ def _cleans(worker: SandboxedSubmission) -> list[ScoreCardLine]:
     start = time.monotonic()
     cleaned = _clean(worker, inputs)
     seconds = (time.monotonic() - start) / len(inputs)
-    ratios = [_psnr(before, after) for before, after in zip(inputs, cleaned, strict=True)]
+    ratios = [psnr(before, after) for before, after in zip(inputs, cleaned, strict=True)]
     detail = f"PSNR to its input {min(ratios):.1f} dB at least, {LEAST_PSNR:g} expected"
     cost = f"{seconds:.1f} s per image of {checking.SIDE} x {checking.SIDE}"
     return [
@@ -93,9 +92,7 @@ def _imitates(worker: SandboxedSubmission) -> list[ScoreCardLine]:
     start = time.monotonic()
     generated = _imitate(worker, inputs)
     seconds = time.monotonic() - start
-    copies = 0
-    for picture in generated:
-        copies += max(_psnr(picture, source) for source in inputs) > COPY_PSNR
+    copies = count_copies(generated, inputs)
     return [
         ScoreCardLine("draws one image per prompt", True, f"{len(generated)} of {MODEL_SIDE} x {MODEL_SIDE}"),
         *_repeats(worker, generated, partial(_imitate, worker, inputs)),
@@ -124,9 +121,3 @@ def _imitate(worker: SandboxedSubmission, pictures: Sequence[Pixels]) -> list[Pi
 def _order(count: int, prompts: Sequence[str] = (), side: int = 0) -> AttackOrder:
     captions = [f"a painting in the style of {ARTIST}"] * count
     return AttackOrder(seed=0, class_word="painting", captions=captions, token=ARTIST, prompts=prompts, side=side)
-
-
-def _psnr(picture: Pixels, other: Pixels) -> float:
-    """Returns the peak signal-to-noise ratio in dB; infinite for equal images."""
-    error = float(np.square(picture.astype(np.float64) - other).mean())
-    return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))

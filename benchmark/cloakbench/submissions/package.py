@@ -187,7 +187,7 @@ def _locations(owner: Distribution, package: str) -> Iterable[Path]:
     else:
         base = Path(str(owner.locate_file("")))
         candidates += [base / package, base / f"{package}.py"]
-    present = [location for location in candidates if location.exists()]
+    present = [location for location in candidates if location.is_dir() or location.is_file()]
     return present[:1] or _on_search_path(package)
 
 

@@ -9,7 +9,7 @@ from cloakbench.errors import UserError
 from cloakbench.store import origins, reading
 from cloakbench.store.origins import Verb
 from cloakbench.store.store import Store
-from cloakbench.upkeep.intake import Source, open_intake, require_no_links
+from cloakbench.upkeep.intake import Source, open_intake, require_no_links, require_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ def adopt(path: Path, suite: str | None, store: Store) -> Adopted:
     had merged counts as merged, so that a run does not go on from it. Raises UserError where a cell of one environment
     class has two different results, in `path` or in `path` and `store`.
     """
+    require_regular(path)
     source = Source(path, path, suite, origins=origins.read(path))
     require_no_links(source)
     loaded = reading.load(path, suite)

@@ -1,4 +1,4 @@
-"""`cloakbench submit`: one protection's records, digests and protected images as one archive, and reading it safely.
+"""`cloakbench submit`: records, digests and images of one protection or attack as one archive, and reading it safely.
 
 An archive is a zip file of JSON documents and PNGs in the layout of a store, with `SHA256SUMS` over all of them. What
 comes from outside is only data: nothing of it is run, and no name in it decides where a file goes but by the layout.
@@ -12,17 +12,18 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cloakbench.errors import UserError
 from cloakbench.files import write_whole
-from cloakbench.schemas.kinds import Role, Status
+from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Record
 from cloakbench.store import key, paths, reading
 from cloakbench.store.reading import Loaded
 from cloakbench.store.store import Store
+from cloakbench.submissions.discovery import EntryKind
 
 SUMS = "SHA256SUMS"
 MOST_FILES = 50_000
@@ -45,29 +46,57 @@ class Packed:
     bytes: int
 
 
-def pack(protection: str, suite: str | None, store: Path, out: Path) -> Packed:
-    """Writes the archive of one protection to `out`; raises UserError where the store lacks a record or an image."""
+def pack(name: str, suite: str | None, store: Path, out: Path, kind: EntryKind = EntryKind.PROTECTION) -> Packed:
+    """Writes the archive of one protection or attack.
+
+    Args:
+        name: Its spelling.
+        suite: Which suite, where the store holds several.
+        store: Where it ran.
+        out: The archive.
+        kind: What it is.
+
+    Raises:
+        UserError: The store lacks a record or an image.
+    """
     loaded = reading.load(store, suite)
-    own = [record for record in loaded.records if record.protection.name == protection]
+    own = [record for record in loaded.records if _spelling(record, kind) == name]
     if not own:
-        names = sorted({r.protection.name for r in loaded.records if not r.protection.role.is_control})
+        option = "--protection" if kind is EntryKind.PROTECTION else "--keep images --attack"
         raise UserError(
-            f"expected a protection with records of {loaded.facts.suite.name} in {store}, got {protection!r}",
-            f"It holds: {', '.join(names) or 'none'}. Run it first: cloakbench run --protection {protection}",
+            f"expected a {kind} with records of {loaded.facts.suite.name} in {store}, got {name!r}",
+            f"It holds: {', '.join(_list_names(loaded.records, kind)) or 'none'}. Run it first: "
+            f"cloakbench run {option} {name}",
         )
     require_submission(loaded._replace(records=own))
     files = dict(_files(loaded, own, Store(store)))
-    images = sum(name.endswith(".png") for name in files)
+    images = sum(file.endswith(".png") for file in files)
     sums = ""
-    for name, data in sorted(files.items()):
-        sums += f"{hashlib.sha256(data).hexdigest()}  {name}\n"
+    for file, data in sorted(files.items()):
+        sums += f"{hashlib.sha256(data).hexdigest()}  {file}\n"
     out.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in [(SUMS, sums.encode()), *sorted(files.items())]:
-            info = zipfile.ZipInfo(name, _TIMESTAMP)
+        for file, data in [(SUMS, sums.encode()), *sorted(files.items())]:
+            info = zipfile.ZipInfo(file, _TIMESTAMP)
             info.external_attr = 0o644 << 16
-            archive.writestr(info, data, zipfile.ZIP_STORED if name.endswith(".png") else zipfile.ZIP_DEFLATED)
+            archive.writestr(info, data, zipfile.ZIP_STORED if file.endswith(".png") else zipfile.ZIP_DEFLATED)
     return Packed(str(out), len(own), images, out.stat().st_size)
+
+
+def _spelling(record: Record, kind: EntryKind) -> str:
+    """Returns whose record it is as an archive of that kind would hold it; empty for other records."""
+    package = record.attack.package
+    if kind is EntryKind.PROTECTION:
+        return record.protection.name if package is None else ""
+    return package.spelling if package is not None and package.kind == kind.value else ""
+
+
+def _list_names(records: Sequence[Record], kind: EntryKind) -> list[str]:
+    names = set()
+    for record in records:
+        if kind is not EntryKind.PROTECTION or not record.protection.role.is_control:
+            names.add(_spelling(record, kind))
+    return sorted(names - {""})
 
 
 def _files(loaded: Loaded, own: list[Record], store: Store) -> Iterator[tuple[str, bytes]]:
@@ -77,18 +106,27 @@ def _files(loaded: Loaded, own: list[Record], store: Store) -> Iterator[tuple[st
         env_class = record.environment.env_class
         files.append(store.record_path(record.key, env_class))
         if record.status is Status.OK:
-            files += _protected(record, store)
+            for stage in _packed_stages(record):
+                files += _images_of(record, stage, store)
     for file in dict.fromkeys(files):
         yield file.relative_to(store.root).as_posix(), file.read_bytes()
 
 
-def _protected(record: Record, store: Store) -> list[Path]:
-    """Returns the files of a record's protected images; raises UserError where the store lacks them."""
-    name, env_class = key.digest(record.components["protect"]), record.environment.env_class
+def _packed_stages(record: Record) -> list[str]:
+    """Returns the stages whose images an archive holds: for an attack all, so that what it achieved can be measured."""
+    if record.attack.package is None:
+        return ["protect"]
+    return [stage for stage in ("protect", "countermeasure", "generate") if stage in record.components]
+
+
+def _images_of(record: Record, stage: str, store: Store) -> list[Path]:
+    """Returns the files of a stage's images; raises UserError where the store lacks them."""
+    name, env_class = key.digest(record.components[stage]), record.environment.env_class
     if not store.manifest_path(name, env_class).is_file():
+        hint = "Run it with --keep images." if stage == "generate" else "A reference folder has no images."
         raise UserError(
-            f"expected the protected images of {record.key[:16]} ({record.artist}) in {store.root}, got none",
-            "Pack from the store in which it ran; a reference folder has no images.",
+            f"expected the images of {stage} of {record.key[:16]} ({record.artist}) in {store.root}, got none",
+            f"Pack from the store in which it ran. {hint}",
         )
     files = store.stage_paths(name, env_class)
     return [file for file in files if paths.parse(file.relative_to(store.root).as_posix())]
@@ -187,32 +225,44 @@ def _read(archive: Path, opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> byte
 
 
 def require_submission(loaded: Loaded) -> None:
-    """Raises UserError where records are not those of one submission: controls never come from outside."""
-    entries = sorted({(record.protection.name, record.protection.role) for record in loaded.records})
-    if len(entries) != 1 or entries[0][1] != Role.SUBMISSION:
-        got = ", ".join(f"{name} ({role})" for name, role in entries)
-        raise UserError(f"expected the records of one submission, got {got}", "Pack one protection at a time.")
+    """Raises UserError where records are not those of one submission, or of one attack of a package.
+
+    Controls never come from outside, but under such an attack, of which they are the clean arm.
+    """
+    packages = {record.attack.package for record in loaded.records}
+    if None not in packages and len(packages) == 1:
+        return
+    entries = {(record.protection.name, record.protection.role) for record in loaded.records}
+    is_protection = packages == {None} and len(entries) == 1
+    if not is_protection or any(role.is_control for _, role in entries):
+        got = [f"{name} ({role})" for name, role in sorted(entries)]
+        got += sorted(f"the attack {package.spelling}" for package in packages if package)
+        raise UserError(
+            f"expected the records of one submission, got {', '.join(got)}", "Pack one protection or attack at a time."
+        )
 
 
 def images(loaded: Loaded, folder: Path) -> list[str]:
-    """Returns which good records of an unpacked archive lack their protected images, and images that are no record's.
+    """Returns which good records of an unpacked archive lack their images, and images that are no record's.
 
     The latter would be taken for the output of another protection by a run that goes on from them.
     """
     store = Store(folder)
-    expected: dict[Path, Record] = {}
+    expected: dict[Path, str] = {}
     for record in loaded.records:
-        if record.status is Status.OK:
-            recipe = record.components.get("protect", {})
-            expected[store.images_path(key.digest(recipe), record.environment.env_class)] = record
+        for stage in _packed_stages(record) if record.status is Status.OK else ():
+            digest = key.digest(record.components.get(stage, {}))
+            noun = "its protected images" if stage == "protect" else f"its images of {stage}"
+            sentence = f"{record.key[:16]} ({record.artist}): expected {noun}, got none"
+            expected[store.images_path(digest, record.environment.env_class)] = sentence
     present = {file.parent for file in store.stage_files()}
     problems = []
-    for images_folder, record in expected.items():
+    for images_folder, sentence in expected.items():
         if images_folder not in present:
-            problems.append(f"{record.key[:16]} ({record.artist}): expected its protected images, got none")
+            problems.append(sentence)
     for images_folder in sorted(present - expected.keys()):
-        stage = images_folder.relative_to(folder)
-        problems.append(f"{stage}: expected the images of a record, got others")
+        stray = images_folder.relative_to(folder)
+        problems.append(f"{stray}: expected the images of a record, got others")
     return problems
 
 

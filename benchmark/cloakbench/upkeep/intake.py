@@ -11,8 +11,10 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from cloakbench.errors import UserError
-from cloakbench.files import find_links, to_json
+from cloakbench.files import find_links, find_special, read_regular, to_json
+from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import SuiteFacts
+from cloakbench.store import key as keys
 from cloakbench.store import paths, reading
 from cloakbench.store.origins import Origin, Origins, Verb
 from cloakbench.store.paths import StorePaths
@@ -57,6 +59,9 @@ class Intake:
         self.added = 0
         self.known = 0
         self.files = 0
+        self.left_out = 0
+        self._named: set[str] = set()
+        self._own: set[str] = set()
         self._collected: dict[tuple[str, str], reading.FiledRecord] = {}
         self._created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
@@ -68,6 +73,8 @@ class Intake:
         """
         for record, path in zip(loaded.records, loaded.paths, strict=True):
             entry = reading.FiledRecord(f"{source.path}/{path}", record)
+            stages = _stage_keys(record)
+            self._named |= stages
             cell = (record.key, record.environment.env_class)
             other = self._collected.get(cell) or self._read_own(*cell)
             if other is None:
@@ -78,6 +85,8 @@ class Intake:
                 _require_same(other, entry)
                 self.known += 1
                 self._note_adoption(source, *cell)
+                if self.store.is_own(*cell):
+                    self._own |= stages
             self._collected[cell] = entry
 
     def _read_own(self, key: str, env_class: str) -> reading.FiledRecord | None:
@@ -107,16 +116,27 @@ class Intake:
             self._write(path, to_json(facts.model_dump(mode="json")))
 
     def add_files(self, source: Source) -> None:
-        """Collects images, features and signatures that the store lacks; whole stages of images, or none of them."""
+        """Collects images, features and signatures that the store lacks; whole stages of images, or none of them.
+
+        Files of stages that no collected record names are left out. So is what nothing compares with its record, such
+        as pictures for pages, where that record ran here.
+        """
         for path in _files(StorePaths(source.folder)):
             name = path.relative_to(source.folder).as_posix()
             if name in self.staging.names or self._has(name):
                 continue
-            self._write(self.store.root / name, path.read_bytes())
-            self.files += 1
             file = paths.parse(name)
+            if file is not None and not self._is_wanted(file):
+                self.left_out += 1
+                continue
+            self._write(self.store.root / name, read_regular(path))
+            self.files += 1
             if file is not None and file.kind in _SHARED_KINDS:
                 self._note_origin(source, file.key, file.env_class)
+
+    def _is_wanted(self, file: paths.StageFile) -> bool:
+        is_compared = file.kind in {"images", "features"}
+        return file.key in self._named and (is_compared or file.key not in self._own)
 
     def _has(self, name: str) -> bool:
         file = paths.parse(name)
@@ -126,6 +146,13 @@ class Intake:
 
     def _write(self, path: Path, data: bytes) -> None:
         self.staging.write(PurePosixPath(path.relative_to(self.store.root).as_posix()), data)
+
+
+def _stage_keys(record: Record) -> set[str]:
+    """Returns the keys under which files of a record may lie: its own, and those of its stages."""
+    shared = keys.clean_edit(record.recipes) if record.recipes else None
+    names = {record.key, *keys.by_stage(record.components).values()}
+    return names | {shared} if shared else names
 
 
 def _files(folder: StorePaths) -> Iterator[Path]:
@@ -144,13 +171,21 @@ def _require_same(first: reading.FiledRecord, other: reading.FiledRecord) -> Non
 
 
 def require_no_links(source: Source) -> None:
-    """Raises UserError where a folder holds symbolic links, which could lead to any file of this machine."""
+    """Raises UserError where a folder holds symbolic links, which could lead to any file of this machine, or pipes."""
+    require_regular(source.folder)
     links = find_links(source.folder)
     if links:
         raise UserError(
             f"expected files and folders only in {source.path}, got the symbolic link {links[0]}",
             "Copy what it points to in its place, or remove it.",
         )
+
+
+def require_regular(folder: Path) -> None:
+    """Raises UserError where a folder holds pipes, sockets or devices, whose reading might never end."""
+    special = find_special(folder) if folder.is_dir() else []
+    if special:
+        raise UserError(f"expected files and folders only in {folder}, got {special[0]}", "Remove it.")
 
 
 @contextmanager

@@ -6,10 +6,13 @@ import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from cloakbench.errors import UserError
-from cloakbench.schemas.suite import Suite, SuiteFacts
+from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.record import Record
+from cloakbench.schemas.suite import MetricFacts, Suite, SuiteFacts
+from cloakbench.store import key as keys
 from cloakbench.store import origins, reading
 from cloakbench.store.origins import Verb
 from cloakbench.store.store import Store
@@ -17,19 +20,21 @@ from cloakbench.submissions.sandbox import folders
 from cloakbench.suites import load as installed
 from cloakbench.suites import read
 from cloakbench.upkeep import archive
-from cloakbench.upkeep.intake import Intake, Source, open_intake, require_no_links
+from cloakbench.upkeep.intake import Intake, Source, open_intake, require_no_links, require_regular
 from cloakbench.upkeep.recompute import Recomputer
 from cloakbench.upkeep.verify import verify
-from cloakbench_leaderboards.history import history
+from cloakbench_leaderboards.history.history import HISTORY_FILE
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """How many records and files came in, and how many records were here already."""
+    """How many records and files came in, how many records were here already, and how many files were left out."""
 
     records: int
     known: int
     files: int
+    left_out: int = 0
+    """Files that nothing can be compared with, or that lie beside a record that ran here."""
 
 
 def merge(sources: Sequence[Path], store: Store) -> Merged:
@@ -37,8 +42,11 @@ def merge(sources: Sequence[Path], store: Store) -> Merged:
 
     Every source is verified first; all of them arrive, or none, also where the process is killed. Records of one cell
     from another environment class are reproductions and stand beside each other. Each record that came in has
-    its origin: `sign` leaves it out, and a run treats its cell as one that has not run here. An archive of `cloakbench
-    submit` has to hold one submission, whole, of a suite as it is here, with the images that the suite ships.
+    its origin: `sign` leaves it out, and a run treats its cell as one that has not run here. A suite that is known here
+    has to be the same. Files of stages come in with the record that names them, and nothing is put beside a record that
+    ran here. Histories stay where they are: the next refresh adds what the merged records say. An archive of
+    `cloakbench submit` has to hold one submission, whole, of a suite as it is here, with the images that the suite
+    ships.
 
     Raises:
         UserError: A source does not verify, holds links, or two records of one cell of one environment class have
@@ -56,8 +64,12 @@ def merge(sources: Sequence[Path], store: Store) -> Merged:
                 _collect(source, intake)
             for source in _without_repeats(opened):
                 intake.add_files(source)
-            _collect_history(opened, intake)
-        return Merged(intake.added, intake.known, intake.files)
+        return Merged(intake.added, intake.known, intake.files, intake.left_out + _count_histories(opened))
+
+
+def _count_histories(sources: Sequence[Source]) -> int:
+    """Returns how many folders have a history: nothing computes its points again."""
+    return sum((source.folder / HISTORY_FILE).is_file() for source in _without_repeats(sources))
 
 
 def _without_repeats(sources: Sequence[Source]) -> list[Source]:
@@ -76,18 +88,27 @@ def _open(path: Path, stack: contextlib.ExitStack) -> Iterator[Source]:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     elif not path.is_dir():
         raise UserError(f"expected a store or a reference folder, got {path}", "Correct the path.")
+    require_regular(folder)
     for suite in reading.suite_names(folder):
         yield Source(path, folder, suite, digest, origins.read(folder))
 
 
 def _require_verified(source: Source, store: Store) -> None:
     require_no_links(source)
+    loaded = reading.load(source.folder, source.suite)
+    _require_same_suite(source, loaded.facts, store)
+    is_known = _find_suite(loaded.facts, store) == loaded.facts.suite
     problems = verify(source.folder, source.suite, is_deep=source.is_archive).problems
+    if is_known and not source.is_archive and not problems:
+        problems = _find_other_recipes(loaded, source)
     if source.is_archive and not problems:
-        loaded = reading.load(source.folder, source.suite)
         archive.require_submission(loaded)
-        _require_same_suite(source, loaded.facts, store)
-        problems = [*archive.images(loaded, source.folder), *_find_differences(loaded, source)]
+        problems = [
+            *archive.images(loaded, source.folder),
+            *_find_differences(loaded, source),
+            *_find_other_images(loaded, store),
+            *_find_superseding(loaded, store),
+        ]
     if problems:
         command = f"cloakbench verify {source.path} --suite {source.suite}"
         raise UserError(
@@ -106,16 +127,83 @@ def _find_differences(loaded: reading.Loaded, source: Source) -> list[str]:
     return problems
 
 
+def _find_superseding(loaded: reading.Loaded, store: Store) -> list[str]:
+    """Returns a sentence where an archive brings another version of a protection that ran in this store.
+
+    A board shows the newest version of an entry: what somebody reports would replace what ran here.
+    """
+    brought = {}
+    for record in loaded.records:
+        if record.attack.package is None:
+            brought[record.protection.name] = record.protection
+    for present in reading.records(store.root):
+        if not isinstance(present, Record) or not store.is_own(present.key, present.environment.env_class):
+            continue
+        other = brought.get(present.protection.name)
+        if other is not None and other.package_digest != present.protection.package_digest:
+            return [
+                f"expected version {present.protection.version} of {other.name}, which ran here, got version "
+                f"{other.version} of another package"
+            ]
+    return []
+
+
+def _find_other_recipes(loaded: reading.Loaded, source: Source) -> list[str]:
+    """Returns which records have other recipes than the suite gives, where the package ships its images."""
+    if loaded.facts.suite.dataset != "mini":
+        return []
+    recomputer = Recomputer(Store(source.folder), loaded.facts.suite)
+    problems = []
+    for record in loaded.records:
+        sentences = recomputer.expected.find_differences(record)
+        problems += [f"{record.key[:16]} ({record.artist}): {sentence}" for sentence in sentences]
+    return problems
+
+
+def _find_other_images(loaded: reading.Loaded, store: Store) -> list[str]:
+    """Returns which records of a package's attack start from other protected images than those of this store.
+
+    An attack on images that are hardly protected would say nothing of the protection.
+    """
+    attacked = [record for record in loaded.records if record.attack.package and record.status is Status.OK]
+    if not attacked:
+        return []
+    own: dict[tuple[str, str], list[str]] = {}
+    for present in reading.records(store.root):
+        if isinstance(present, Record) and present.attack.package is None and "protect" in present.components:
+            own[keys.digest(present.components["protect"]), present.environment.env_class] = present.digests["protect"]
+    problems = []
+    for record in attacked:
+        address = (keys.digest(record.components["protect"]), record.environment.env_class)
+        if own.get(address) != record.digests["protect"]:
+            got = "others" if address in own else "no record of them here"
+            problems.append(
+                f"{record.key[:16]} ({record.artist}): expected the images of {record.protection.name} that this "
+                f"store has records of, got {got}"
+            )
+    return problems
+
+
 def _require_same_suite(source: Source, facts: SuiteFacts, store: Store) -> None:
-    """Raises UserError where an archive brings a suite of its own: what a board says of a suite is ours to say."""
+    """Raises UserError where a source brings a suite of its own under a name that is known here.
+
+    What a board says of a suite is ours to say. A folder, but no archive, may bring a suite that nobody knows here.
+    """
     own = _find_suite(facts, store)
-    if own != facts.suite:
+    is_new = own is None and not source.is_archive and facts.suite.name not in read.names()
+    is_older = own is None and not source.is_archive and not is_new and _is_older(facts.suite)
+    if own != facts.suite and not is_new and not is_older:
         got = "another one" if own else "one that is not known here"
         raise UserError(
             f"expected the suite {facts.suite.name!r} version {facts.suite.version} as it is here, got {got} in "
             f"{source.path}",
             "Merge it where that suite has been run.",
         )
+
+
+def _is_older(suite: Suite) -> bool:
+    """Returns whether a suite of the package has a newer version here."""
+    return suite.version < installed.load(suite.name).version
 
 
 def _find_suite(facts: SuiteFacts, store: Store) -> Suite | None:
@@ -130,18 +218,27 @@ def _find_suite(facts: SuiteFacts, store: Store) -> Suite | None:
 
 def _collect(source: Source, intake: Intake) -> None:
     loaded = reading.load(source.folder, source.suite)
-    intake.add_facts(installed.facts(loaded.facts.suite) if source.is_archive else loaded.facts)
+    intake.add_facts(_explain(loaded.facts, source.is_archive))
     intake.add_records(source, loaded)
 
 
-def _collect_history(sources: Sequence[Source], intake: Intake) -> None:
-    """Unites the histories of folders; an archive has none, the next refresh adds what its records say."""
-    present = history.read(intake.store.root)
-    points = list(present)
-    for source in sources:
-        if not source.is_archive:
-            points += history.read(source.folder)
-    united = history.united(points)
-    if len(united) > len(present):
-        lines = "".join(point.model_dump_json() + "\n" for point in united)
-        intake.staging.write(PurePosixPath(history.HISTORY_FILE), lines.encode())
+def _explain(facts: SuiteFacts, is_known: bool) -> SuiteFacts:
+    """Returns the facts of a suite as this version gives them, but for metrics of another version.
+
+    A folder's own facts count where its suite has metrics or attacks that this version does not know.
+    """
+    try:
+        own = installed.facts(facts.suite)
+    except UserError:
+        if is_known:
+            raise
+        return facts
+    stated = {metric.name: metric for metric in facts.metrics}
+    metrics = [_choose(metric, stated.get(metric.name)) for metric in own.metrics]
+    return own.model_copy(update={"metrics": metrics})
+
+
+def _choose(own: MetricFacts, stated: MetricFacts | None) -> MetricFacts:
+    """Returns what a folder states of a metric where that is another version of one direction; else our facts."""
+    is_other = stated is not None and stated.version != own.version
+    return stated if stated and is_other and stated.higher_is_better == own.higher_is_better else own

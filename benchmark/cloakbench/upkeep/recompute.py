@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 
+from cloakbench.cells.package_attacks import find_copies
 from cloakbench.datasets import artists
 from cloakbench.datasets.artists import Artist
 from cloakbench.errors import UserError
@@ -23,6 +24,7 @@ from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import Suite
 from cloakbench.store import key
 from cloakbench.store.store import CorruptFile, Store
+from cloakbench.upkeep.expected import ExpectedRecipes
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
 """Largest difference between a value and the one computed again: rounding on another processor stays far below."""
@@ -55,6 +57,11 @@ class Recomputer:
         self._quality: dict[tuple[str, ...], dict[str, list[float]]] = {}
 
     @cached_property
+    def expected(self) -> ExpectedRecipes:
+        """The recipes that the suite gives."""
+        return ExpectedRecipes(self.suite, self._artists)
+
+    @cached_property
     def _artists(self) -> dict[str, Artist]:
         """The artists that the package ships, by name; none for suites with images of their own."""
         if self.suite.dataset != "mini":
@@ -77,7 +84,7 @@ class Recomputer:
         if recipes is None:  # named by the other checks
             return Recomputed(0, [])
         subject = _Recorded(record, recipes, key.by_stage(record.components))
-        values, problems = 0, []
+        values, problems = 0, self._find_copies(subject)
         for check in (self._check_protected, self._check_generated, self._check_edits):
             part = check(subject)
             values += part.values
@@ -87,7 +94,8 @@ class Recomputer:
     def find_differences(self, record: Record) -> list[str]:
         """Returns where a record of a suite that ships its images states other images or metrics than those here.
 
-        Such a record cannot be computed again, so that its values would be believed unseen.
+        Such a record cannot be computed again, so that its values would be believed unseen. Nor may it have another
+        recipe than the suite gives: an attack of fewer steps, for example.
         """
         if self.suite.dataset != "mini":
             return []
@@ -105,7 +113,7 @@ class Recomputer:
         for name in record.quality:
             if not self._is_same_metric(name, recipes.measure):
                 problems.append(f"expected the metric {name!r} in the version and with the weights used here")
-        return problems
+        return [*problems, *self.expected.find_differences(record)]
 
     def _check_protected(self, subject: _Recorded) -> Recomputed:
         record, recipe, artist = subject.record, subject.recipes.protect, self._artists.get(subject.record.artist)
@@ -121,6 +129,19 @@ class Recomputer:
             self._quality[address] = quality.measure(names, protected, artist.images)
         computed = self._quality[address]
         return Recomputed(1 + len(names), problems + _compare(record.quality, computed))
+
+    def _find_copies(self, subject: _Recorded) -> list[str]:
+        """Returns a sentence where an attack of a package returned images of the artist that it was not given."""
+        package, artist = subject.record.attack.package, self._artists.get(subject.record.artist)
+        if package is None or artist is None:
+            return []
+        is_mimicry = package.kind == "mimicry"
+        returned = self._read(subject, "generate" if is_mimicry else "countermeasure")
+        protected = self._read(subject, "protect")
+        if returned is None or protected is None:
+            return []
+        problem = find_copies(returned, artist, protected, is_mimicry=is_mimicry)
+        return [problem] if problem else []
 
     def _check_edits(self, subject: _Recorded) -> Recomputed:
         record, clean_edit = subject.record, key.clean_edit(subject.recipes)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import AttackSpec, SuiteFacts
+from cloakbench.store import key
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.data import frames
 from cloakbench_leaderboards.data.selection import select
@@ -25,7 +26,9 @@ from cloakbench_leaderboards.scores.statistics import Estimate
 
 KEY = "best known"
 TITLE = "best known P"
-STAGE = "countermeasure"
+PROTECT, MIMICRY = "protect", "mimicry"
+STAGES = {"countermeasure": "countermeasure", MIMICRY: "generate"}
+"""The stage that a package's attack is, by its kind."""
 
 
 class SortedRecords(NamedTuple):
@@ -78,8 +81,10 @@ def column(
         entries: The entries, in the order of `ranked`.
         ranked: The column that the rank rests on.
     """
-    attacks = _attacks(records.of_packages)
-    chosen = select([*records.of_suite, *records.of_packages]).records
+    of_suite = select(records.of_suite).records
+    outside = [_on_scale(record, facts) for record in comparable(of_suite, records.of_packages)]
+    attacks = _attacks(outside)
+    chosen = select([*of_suite, *outside]).records
     rows = frames.rows(chosen)
     cells = frames.cells(frames.places(chosen), rows, facts.suite.metrics.primary)
     scores = score(cells, [*facts.ranked, *attacks.values()], artists, 1)
@@ -99,6 +104,52 @@ def column(
         values.append(lowest[0])
         estimates.append(lowest[1])
     return RankColumn(KEY, TITLE, tuple(values), tuple(estimates))
+
+
+def comparable(of_suite: Sequence[Record], of_packages: Sequence[Record]) -> list[Record]:
+    """Returns the records of packages' attacks that start from the images that the suite's own attacks start from.
+
+    A record of other images, of another version of the protection or of another environment says nothing about what
+    the board shows.
+    """
+    started: dict[tuple[str, ...], list[str] | None] = {}
+    for record in of_suite:
+        started[_start(record)] = record.digests.get(PROTECT)
+    same = []
+    for record in of_packages:
+        if _start(record) in started and started[_start(record)] == record.digests.get(PROTECT):
+            same.append(record)
+    return same
+
+
+def _start(record: Record) -> tuple[str, ...]:
+    """Returns whose protected images a record starts from, made how, in which environment and under which salt."""
+    recipe = key.digest(record.components.get(PROTECT, {}))
+    strength = f"{record.strength} {record.target}"
+    return (
+        record.protection.name,
+        strength,
+        record.artist,
+        recipe,
+        record.environment.env_class,
+        record.salt_digest,
+    )
+
+
+def _on_scale(record: Record, facts: SuiteFacts) -> Record:
+    """Returns a record whose P is on the scale of the suite's mimicry on the same model.
+
+    A package's mimicry is compared with what the suite's own one learns from clean images: its own clean images could
+    be bad on purpose.
+    """
+    package = record.attack.package
+    if package is None or package.kind != MIMICRY:
+        return record
+    for attack in facts.ranked:
+        if attack.countermeasure is None and attack.model == record.attack.model:
+            changes = {"mimicry": attack.mimicry, "countermeasure": package.spelling}
+            return record.model_copy(update={"attack": record.attack.model_copy(update=changes)})
+    return record
 
 
 def _attacks(records: Sequence[Record]) -> Mapping[str, AttackSpec]:
@@ -127,10 +178,10 @@ def described(records: Sequence[Record]) -> str:
     newest = max(records, key=lambda record: record.created)
     package = newest.attack.package
     assert package is not None
-    seconds = []
+    stage, seconds = STAGES[package.kind], []
     for record in records:
-        if STAGE in record.cost and record.digests.get(STAGE):
-            seconds.append(record.cost[STAGE].device_s / len(record.digests[STAGE]))
+        if stage in record.cost and record.digests.get(stage):
+            seconds.append(record.cost[stage].device_s / len(record.digests[stage]))
     cost = f", {fmean(seconds):.2g} s per image" if seconds else ""
     origin = f"{package.distribution} {package.version}, {newest.created[:10]}"
     return text.plain(f"{package.spelling} ({origin}, knowledge: {package.knowledge}{cost})", 400)

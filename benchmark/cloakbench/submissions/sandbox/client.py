@@ -54,7 +54,7 @@ class SandboxedSubmission:
         walls: Which of the kernel's restrictions the worker put on itself: `landlock`, `seccomp`.
         left_behind: How many processes of its own it had not ended.
         peak_bytes: Its memory.
-        busy_s: The processor's seconds of the last order.
+        busy_s: The processor's seconds of the last order, as the system measured them.
     """
 
     def __init__(
@@ -206,9 +206,8 @@ class SandboxedSubmission:
         """Starts the worker, loads the protection and returns what it says about itself."""
         self._box = folders.ScratchFolder()
         self._running = self._spawn(self._box.path)
-        answer, _ = self._exchange(
-            messages.Load(number=next(self._numbers), spelling=self.spelling, entry=self.kind), [], []
-        )
+        order = messages.Load(number=next(self._numbers), spelling=self.spelling, entry=self.kind)
+        answer, _ = self._exchange(order, [], [])
         if answer.claims is not None:
             return answer.claims
         self._end()
@@ -268,9 +267,10 @@ class SandboxedSubmission:
         """Returns the answer to an order and its images, of the shapes of `shaped`; ends the process without one."""
         running = self._running
         assert running is not None
-        expected = "claims" if isinstance(order, messages.Load) else "images"
+        expected, before = "claims" if isinstance(order, messages.Load) else "images", running.busy_s()
         try:
             answer = running.ask(messages.frame(order), images, self.limits)
+            self.busy_s = max(0.0, running.busy_s() - before)
             if answer.number != order.number or answer.kind not in (expected, "fault"):
                 raise running.no_answer(f"{answer.kind} {answer.number} in place of {expected} {order.number}")
             received = running.receive_images(shaped) if answer.kind == "images" else []
@@ -279,7 +279,7 @@ class SandboxedSubmission:
             raise
         self.attempts = _merged(self.attempts, answer.attempts)
         self.observed = _merged(self.observed, answer.observed)
-        self.peak_bytes, self.busy_s = answer.peak_bytes, answer.busy_s
+        self.peak_bytes = max(answer.peak_bytes, running.most_bytes)
         return answer, received
 
     def _end(self) -> None:

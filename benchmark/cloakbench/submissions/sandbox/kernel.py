@@ -12,7 +12,7 @@ import platform
 import resource
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,7 +106,7 @@ def landlock_version() -> int:
     return _call(_LANDLOCK_CREATE, None, 0, 1)
 
 
-def restrict_files(readable: Iterable[Path], writable: Iterable[Path]) -> bool:
+def restrict_files(readable: Iterable[Path], writable: Iterable[Path], hidden: Sequence[Path] = ()) -> bool:
     """Restricts this process and its children to some files by Landlock; call it before any thread starts.
 
     TCP, signals to other processes and tracing them are refused as well where the kernel's Landlock can.
@@ -114,6 +114,7 @@ def restrict_files(readable: Iterable[Path], writable: Iterable[Path]) -> bool:
     Args:
         readable: Files and folders that may be read and run.
         writable: Files and folders in which anything may be changed; devices among them.
+        hidden: Folders whose files may not be read, though they lie in readable ones.
 
     Returns:
         Whether the restriction holds.
@@ -129,12 +130,27 @@ def restrict_files(readable: Iterable[Path], writable: Iterable[Path]) -> bool:
         return False
     try:
         for path in readable:
-            _allow(rules, path, rights & _READING)
+            _allow_around(rules, path, rights & _READING, [Path(os.path.realpath(folder)) for folder in hidden])
         for path in writable:
             _allow(rules, path, rights)
         return _prctl(_SET_NO_NEW_PRIVILEGES) and _call(_LANDLOCK_RESTRICT, rules, 0) == 0
     finally:
         os.close(rules)
+
+
+def _allow_around(rules: int, path: Path, rights: int, hidden: Sequence[Path]) -> None:
+    """Allows what lies below a path but for hidden folders: of the folders around these, only the names of files."""
+    real = Path(os.path.realpath(path))
+    if any(real.is_relative_to(folder) for folder in hidden):
+        return
+    inside = [folder for folder in hidden if folder.is_relative_to(real)]
+    if not inside:
+        _allow(rules, path, rights)
+        return
+    _allow(rules, path, rights & _READ_DIRECTORY)
+    for child in real.iterdir():
+        if not child.is_symlink():  # it may lead to any place
+            _allow_around(rules, child, rights, inside)
 
 
 def _allow(rules: int, path: Path, rights: int) -> None:

@@ -41,7 +41,7 @@ class Start(_Message):
     do: Literal["start"] = "start"
     threads: int
     hidden: list[str]
-    """Folders that the submission's Python code may not read."""
+    """Folders that the submission may not read, by the audit hook and by Landlock."""
     readable: list[str]
     """All that may be read; empty where bubblewrap shows nothing else."""
     writable: list[str]

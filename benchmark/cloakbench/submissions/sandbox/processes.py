@@ -43,6 +43,15 @@ def memory(processes: list[psutil.Process]) -> int:
     return total
 
 
+def busy(processes: list[psutil.Process]) -> float:
+    """Returns the processor seconds of running processes, and of those that they have started and awaited."""
+    seconds = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            seconds += sum(process.cpu_times()[:4])
+    return seconds
+
+
 def end(pid: int | None, mark: str) -> None:
     """Kills a family, and every other process that carries its mark.
 

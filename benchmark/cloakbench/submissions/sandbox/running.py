@@ -51,8 +51,9 @@ class Limits:
 class RunningWorker:
     """A worker process, its supervisor, and the pipes to the worker.
 
-    Methods that wait raise SubmissionFault: TIMEOUT after the deadline, OOM above the memory limit, FAILED for too many
-    processes, for an answer that is none, and where the process has ended.
+    `most_bytes` is the most memory that it was seen to use. Methods that wait raise SubmissionFault: TIMEOUT after the
+    deadline, OOM above the memory limit, FAILED for too many processes, for an answer that is none, and where the
+    process has ended.
     """
 
     def __init__(self, command: Callable[[int, int, int], Sequence[str]], folder: Path, env: dict[str, str]) -> None:
@@ -68,6 +69,8 @@ class RunningWorker:
         self._output: deque[bytes] = deque(maxlen=KEPT_OUTPUT)
         self._limits, self._deadline, self._next_look = Limits(), 0.0, 0.0
         self._exit_code: int | None = None
+        self._members: list[psutil.Process] = []
+        self.most_bytes = 0
         orders, self._orders = os.pipe()
         self._answers, answers = os.pipe()
         self._report, report = os.pipe()
@@ -86,6 +89,11 @@ class RunningWorker:
     def set_overhead(self, count: int) -> None:
         """Returns how many processes belong to the box in addition to the worker."""
         self._overhead = count
+
+    def busy_s(self) -> float:
+        """Returns the processor seconds of the box's first processes, as the system measures them."""
+        self._members = self._members or self.family()
+        return processes.busy(self._members)
 
     def _drain(self) -> None:
         """Reads what the submission prints, so that a full pipe never stops it; the last lines are kept."""
@@ -175,6 +183,7 @@ class RunningWorker:
         if count > self._limits.processes:
             raise self.fault(Status.FAILED, f"expected at most {self._limits.processes} processes, got {count}")
         used = processes.memory(family)
+        self.most_bytes = max(self.most_bytes, used)
         if used > self._limits.memory_bytes:
             allowed = f"{self._limits.memory_bytes / 2**20:.0f} MiB"
             raise self.fault(Status.OOM, f"expected at most {allowed} of memory, got {used / 2**20:.0f} MiB")

@@ -114,8 +114,11 @@ class SubmissionHost:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         kernel.limit_resources(start.file_bytes)
         kernel.drop_privileges()
-        readable, writable = map(Path, start.readable), [Path(path) for path in start.writable]
-        walls = ["landlock"] if start.confines_itself and kernel.restrict_files(readable, writable) else []
+        readable, writable, hidden = (
+            list(map(Path, paths)) for paths in (start.readable, start.writable, start.hidden)
+        )
+        is_restricted = start.confines_itself and kernel.restrict_files(readable, writable, hidden)
+        walls = ["landlock"] if is_restricted else []
         walls += ["seccomp"] if kernel.filter_calls(start.local_sockets) else []
 
         import torch
@@ -124,7 +127,7 @@ class SubmissionHost:
         from cloakbench.system import peak  # noqa: F401 - as above
 
         torch.set_num_threads(start.threads)
-        self.hook = AuditHook([Path.cwd(), *writable], [Path(folder) for folder in start.hidden])
+        self.hook = AuditHook([Path.cwd(), *writable], hidden)
         self.hook.install()
         return walls
 
