@@ -266,7 +266,7 @@ def test_links_doubles_bombs_and_no_archives_are_refused(archive, target, tmp_pa
     monkeypatch.setattr(packing, "MOST_BYTES", 1000)
     refused(archive, target, "expected at most 1000 bytes, got")
     monkeypatch.setattr(packing, "MOST_OF_A_FILE", 10)
-    refused(archive, target, "expected at most 10 bytes a file, got")
+    refused(archive, target, "expected at most 10 bytes per file, got")
 
 
 def test_a_foreign_suite_controls_and_images_of_others_are_refused(good_run, archive, target, tmp_path):
