@@ -351,3 +351,12 @@ def test_images_of_ones_own_on_a_model_with_two_text_encoders_leave_learned_word
     names = [attack.name for attack in suites.on_model(suites.load("folder"), "sdxl").attacks]
     assert {"dreambooth", "lora", "impress"} <= set(names)
     assert not {"textual-inversion", "dreamstyler"} & set(names)
+
+
+def test_the_limits_of_a_transfer_depend_on_the_autoencoder():
+    painting, transfer = suites.load("painting"), suites.load("sdxl-transfer")
+    same = catalogue.limits(painting.attack("sd21-transfer"), painting)
+    other = catalogue.limits(transfer.attack("lora"), transfer)
+    assert catalogue.TRANSFER_LIMITS in same
+    assert catalogue.OTHER_AUTOENCODER_LIMITS in other
+    assert "did not look into" not in catalogue.limits(transfer.attack("white-box"), transfer)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 from cloakbench.attacks.stage import Kind, Knowledge, StageFacts
 from cloakbench.attacks.stages import STAGES as STAGES
 from cloakbench.errors import unknown
+from cloakbench.models import registry
 from cloakbench.schemas.suite import links
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ TRANSFER_LIMITS = (
     "about SDXL and later models."
 )
 """Limits of every attack on another model than the suite's surrogate."""
+OTHER_AUTOENCODER_LIMITS = (
+    "The model is one that the protection did not look into, with an autoencoder of another family: it says nothing "
+    "about models whose autoencoder is the surrogate's."
+)
+"""Of an attack on a model whose autoencoder is of another family than the surrogate's."""
 
 
 def find(kind: Kind, name: str) -> StageFacts:
@@ -115,7 +121,8 @@ def limits(spec: AttackSpec, suite: Suite) -> str:
     """Returns in words what an attack of a suite cannot show."""
     sentences = [stage.limits for stage in stages(spec)]
     if spec.model != suite.surrogate:
-        sentences.append(TRANSFER_LIMITS)
+        families = {registry.find(alias).latent_family for alias in (spec.model, suite.surrogate)}
+        sentences.append(TRANSFER_LIMITS if len(families) == 1 else OTHER_AUTOENCODER_LIMITS)
     return " ".join(sentences)
 
 
