@@ -101,6 +101,8 @@ class ModelWriter:
         config = {**self._config("vae"), **changes}
         if self.narrow:
             config |= NARROW_VAE | {"block_out_channels": [8] * len(config["block_out_channels"])}
+            # Attention over the upscaler's 512 x 512 latents takes a CPU minutes, however narrow.
+            config |= {"mid_block_add_attention": changes is not UPSCALER_VAE}
         return AutoencoderKL.from_config(config)
 
     def _text_encoder(self, is_second: bool) -> CLIPTextModel:
