@@ -8,7 +8,8 @@ import torch
 from purifying import IMPRESS, PICTURES, TAESD, around, build
 
 from cloakbench import submissions
-from cloakbench.attacks.countermeasures.impress import Impress
+from cloakbench.attacks import catalogue
+from cloakbench.attacks.countermeasures.impress import EPSILON, Impress
 from cloakbench.datasets.artists import mini_artist
 from cloakbench.images import to_tensor
 from cloakbench.models import autoencoders, loader, registry
@@ -122,3 +123,18 @@ def test_impress_lowers_its_loss_on_a_painting(painting):
     vae = autoencoders.load(TAESD, CPU, torch.float32)
     _, losses = Impress(TAESD, 4, 0.02).purify(to_tensor([painting[:64, :64]]), [1], vae, loader.mini_lpips())
     assert bool((losses.diff(dim=0) < 0).all())
+
+
+def test_it_is_named_that_the_authors_computed_in_half_precision():
+    """In half precision the second moment of most pixels is 0, and the step less than half a unit."""
+    gradient = torch.full((1,), 2 * 0.05 / (3 * 512 * 512))
+    moved = {}
+    for dtype in (torch.float16, torch.float32):
+        pixel = torch.full((1,), 0.9, dtype=dtype, requires_grad=True)
+        adam = torch.optim.Adam([pixel], 1e-2, eps=EPSILON)
+        for _ in range(50):
+            pixel.grad = gradient.to(dtype)
+            adam.step()
+        moved[dtype] = float((0.9 - pixel.detach().float()).abs())
+    assert moved[torch.float16] < 1e-3 < moved[torch.float32]
+    assert "half precision" in catalogue.find("countermeasure", "impress").limits

@@ -93,8 +93,8 @@ def saved_bytes(network: nn.Module, forward: Callable[[], object]) -> int:
         return tensor
 
     with fused(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        held = forward()
-    del held
+        outputs = forward()
+    del outputs
     return sum(storages.values())
 
 
