@@ -139,7 +139,9 @@ def paused(write: Any) -> Any:
 
 
 if __name__ == "__main__":
-    from cloakbench.system import cpu  # noqa: F401 I001 - before torch
+    from cloakbench.system import cpu, imports  # noqa: F401 - before torch
+
+    imports.skip_unused()  # as the command line does
 
     import torch
 

@@ -17,6 +17,7 @@ from cloakbench import progress
 from cloakbench.commands import board, compare, dataset, images, metrics, plan, refresh, run, store, submit
 from cloakbench.commands.terminal import cleaned_output, print_error
 from cloakbench.errors import BenchmarkError
+from cloakbench.system import imports
 
 EXIT_CODES = "Exit codes: 0 done; 1 `regress` found a regression; 2 any error or fault; 130 interrupted."
 GROUPS: Mapping[str, Mapping[str, Callable[..., int]]] = {
@@ -107,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     `CLOAKBENCH_DEBUG=1` prints tracebacks.
     """
     _open_closed_streams()
+    if arguments is None:  # the process is the command's own
+        imports.skip_unused()
     code: object = 2
     try:
         words = _renamed(sys.argv[1:] if arguments is None else arguments)

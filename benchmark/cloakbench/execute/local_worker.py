@@ -8,6 +8,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloakbench.system import imports
+
 if TYPE_CHECKING:
     from cloakbench.datasets.artists import Artist
     from cloakbench.execute.job import RunnerFactory
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 def serve(line: Connection, job: RunnerFactory, root: Path) -> None:
     """Sends None when ready, then one Outcome or exception per task."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run that is interrupted ends its processes itself
+    imports.skip_unused()
     artists: dict[str, Artist] = {}
     try:
         runner = job.open(root)

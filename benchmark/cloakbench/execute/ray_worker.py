@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloakbench.system import cpu
+from cloakbench.system import cpu, imports
 
 if TYPE_CHECKING:
     from cloakbench.datasets.artists import Artist
@@ -28,6 +28,7 @@ class Actor:
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         cpu.adopt(variables)
+        imports.skip_unused()
         self._root = Path(tempfile.mkdtemp(prefix="cloakbench-"))
         self._runner: CellRunner | None = None
         self._artists: dict[str, Artist] = {}

@@ -1,0 +1,25 @@
+"""Libraries that the models' libraries import and that nothing here uses."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+UNUSED = ("bitsandbytes",)
+"""Arithmetic with quantised weights. It comes with pyiqa; diffusers imports it where it is installed, which takes a
+second of the start of every process."""
+READERS = ("diffusers", "peft", "transformers")
+"""What looks for these libraries, once, when it is imported."""
+
+
+def skip_unused(modules: MutableMapping[str, Any] = sys.modules) -> None:
+    """Makes the unused libraries look as if they were not installed, unless it is too late for that.
+
+    For processes of the project's own: a program that uses cloakbench as a library may need them.
+
+    Args:
+        modules: The imported modules by name; None in place of a module makes its import fail.
+    """
+    if not any(name in modules for name in (*READERS, *UNUSED)):
+        modules.update(dict.fromkeys(UNUSED))
