@@ -104,7 +104,7 @@ def numbers(values: Iterable[float]) -> str:
         >>> numbers([0.25, 1.0])
         '0.25, 1'
     """
-    return ", ".join(f"{value:g}" for value in values)
+    return ", ".join(map("{:g}".format, values))
 
 
 def limits(by_metric: Mapping[str, float]) -> str:

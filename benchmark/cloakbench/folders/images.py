@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def read(source: Path) -> dict[str, Pixels]:
     """
     pixels = read_folder(source)
     names = [Path(file).with_suffix(".png").name for file in pixels]
-    duplicates = sorted({name for name in names if names.count(name) > 1})
+    duplicates = sorted((Counter(names) - Counter(set(names))).keys())
     if duplicates:
         raise UserError(f"expected images of different names, got several for {', '.join(duplicates)}", "Rename them.")
     check_names(names)

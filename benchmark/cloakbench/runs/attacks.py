@@ -29,7 +29,7 @@ def external(spellings: Sequence[str], suite: Suite, store: Path) -> list[Extern
 
 
 def _external(spelling: str, suite: Suite, store: Path) -> ExternalAttack:
-    if spelling in {attack.name for attack in suite.attacks}:
+    if suite.has_attack(spelling):
         raise UserError(f"expected an attack that the suite {suite.name!r} lacks, got {spelling!r}", "Leave it out.")
     kind = find_kind(submissions.parse(spelling).name)
     offer = submissions.find(submissions.parse(spelling).name, kind=kind)

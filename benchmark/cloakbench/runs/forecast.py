@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -145,8 +145,10 @@ def within(session: Session, time: str | None) -> Deadline | None:
 
 
 def _references() -> Iterable[tuple[str, Path]]:
-    folders = sorted(path for path in REFERENCES.glob("*") if StorePaths(path).is_reference)
-    return [(f"leaderboards/reference/{path.name}", path) for path in folders]
+    """Yields the reference folders of the repository, by their paths in it."""
+    for path in sorted(REFERENCES.glob("*")):
+        if StorePaths(path).is_reference:
+            yield f"leaderboards/reference/{path.name}", path
 
 
 def record_bytes(step: StageStep, record: Record) -> int | None:
@@ -181,7 +183,7 @@ def _lines(due: Sequence[StageStep], costs: Costs) -> list[ForecastLine]:
         named.setdefault((step.stage, step.label), []).append(step)
     lines = []
     for name in sorted(named, key=lambda name: (_ORDER.index(name[0]), name[1])):
-        usual = [costs.usual(step) for step in named[name]]
+        usual = list(map(costs.usual, named[name]))
         rough = 0
         for position, step in enumerate(named[name]):
             if usual[position] is None:
@@ -252,7 +254,7 @@ def _unknown(lines: Sequence[ForecastLine]) -> list[str]:
         some = f"{line.unknown} of {line.runs}" if line.unknown < line.runs else ""
         label = f"{line.what} ({some})" if line.what and some else line.what or some
         labels.setdefault(line.stage, []).append(label)
-    return [f"{stage} {', '.join(of_stage)}".strip() for stage, of_stage in labels.items()]
+    return _texts(labels)
 
 
 def _rough(lines: Sequence[ForecastLine]) -> list[str]:
@@ -261,4 +263,9 @@ def _rough(lines: Sequence[ForecastLine]) -> list[str]:
     for line in lines:
         if line.rough:
             labels.setdefault(line.stage, []).append(line.what)
-    return [f"{stage} {', '.join(what)}".strip() for stage, what in labels.items()]
+    return _texts(labels)
+
+
+def _texts(labels: Mapping[str, Sequence[str]]) -> list[str]:
+    """Returns one text per stage with its labels."""
+    return [f"{stage} {', '.join(of_stage)}".strip() for stage, of_stage in labels.items()]

@@ -121,7 +121,7 @@ class _Rescoring:
     def _present(self, record: Record) -> Cell | None:
         """Returns the suite's present cell of a record, None where its recipes before `measure` differ."""
         artist = self.artists.get(record.artist)
-        if artist is None or record.attack.name not in {attack.name for attack in self.suite.attacks}:
+        if artist is None or not self.suite.has_attack(record.attack.name):
             return None
         if record.target is not None and record.target not in self.suite.calibrated:
             return None

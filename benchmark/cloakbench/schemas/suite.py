@@ -235,6 +235,10 @@ class Suite(_Frozen):
         """The targets of quality to which a run calibrates strengths; none without `matching`."""
         return self.matching.calibrated if self.matching else []
 
+    def has_attack(self, name: str) -> bool:
+        """Returns whether the suite has an attack called `name`."""
+        return any(attack.name == name for attack in self.attacks)
+
     def attack(self, name: str) -> AttackSpec:
         """Returns the attack called `name`; raises KeyError where the suite has none."""
         return {attack.name: attack for attack in self.attacks}[name]

@@ -180,7 +180,7 @@ def export_reference(store: Path, suite: str | None, folder: Path) -> Loaded:
 def _export(loaded: Loaded, store: Path, folder: Path) -> Loaded:
     records = [record.model_copy(update={"traceback": ""}) for record in loaded.records]
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / RECORDS_FILE, "".join(record.model_dump_json() + "\n" for record in records).encode())
+    write_whole(folder / RECORDS_FILE, _to_lines(records))
     write_whole(folder / FACTS_FILE, (loaded.facts.model_dump_json(indent=2) + "\n").encode())
     for file in sorted((store / SIGNATURES).glob("*.manifest*")):
         write_whole(folder / SIGNATURES / file.name, file.read_bytes())
@@ -189,8 +189,12 @@ def _export(loaded: Loaded, store: Path, folder: Path) -> Loaded:
         write_whole(folder / ORIGINS_FILE, merged)
     again = [record for record in canaries(store) if record.suite == loaded.facts.suite.name]
     if again:
-        write_whole(folder / CANARIES_FILE, "".join(record.model_dump_json() + "\n" for record in again).encode())
+        write_whole(folder / CANARIES_FILE, _to_lines(again))
     return loaded._replace(records=records)
+
+
+def _to_lines(records: Iterable[Record]) -> bytes:
+    return "".join(record.model_dump_json() + "\n" for record in records).encode()
 
 
 def _all_facts(path: Path) -> list[SuiteFacts]:
@@ -201,7 +205,7 @@ def _all_facts(path: Path) -> list[SuiteFacts]:
             f"{FACTS_FILE}",
             f"Name another folder, or run a suite first: cloakbench run mini-quick --store {path}",
         )
-    return [_read_facts(file) for file in files]
+    return list(map(_read_facts, files))
 
 
 def suite_names(path: Path) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from cloakbench.attacks import catalogue
 from cloakbench.errors import UserError
 from cloakbench.metrics import catalogue as metrics
@@ -108,7 +110,7 @@ def _check_editing(suite: Suite) -> None:
             f"expected rank_by to name an attack that imitates the style ({choices}), got {suite.rank_by!r}",
             "Rank by another attack: editing has columns of its own, without a rank.",
         )
-    edits = [attack.name for attack in suite.attacks if attack.name not in ranked]
+    edits = [attack.name for attack in itertools.filterfalse(catalogue.is_ranked, suite.attacks)]
     for key, values in (("edit_prompts", suite.edit_prompts), ("metrics.edit", suite.metrics.edit)):
         if edits and not values:
             raise UserError(f"expected {key} for the attack {edits[0]!r}, got none", "Add it to the suite.")

@@ -173,6 +173,7 @@ def _entries(archive: Path, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.Z
     if len(infos) > MOST_FILES:
         raise _refused(archive, f"expected at most {MOST_FILES} files, got {len(infos)}")
     entries: dict[str, zipfile.ZipInfo] = {}
+    total = 0
     for info in infos:
         if not _is_expected(info):
             raise _refused(archive, f"expected records, facts and images only, got {info.orig_filename[:100]!r}")
@@ -183,7 +184,7 @@ def _entries(archive: Path, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.Z
         if info.file_size > MOST_OF_A_FILE:
             raise _refused(archive, f"expected at most {MOST_OF_A_FILE} bytes per file, got {info.file_size}")
         entries[info.filename] = info
-    total = sum(info.file_size for info in infos)
+        total += info.file_size
     if total > MOST_BYTES:
         raise _refused(archive, f"expected at most {MOST_BYTES} bytes, got {total}")
     return entries

@@ -43,7 +43,7 @@ def _files(paths: list[Path]) -> list[Path]:
     below = list(paths)
     for path in paths:
         below += path.rglob("*")
-    return [file for file in below if file.is_file()]
+    return list(filter(Path.is_file, below))
 
 
 def _remove(path: Path) -> None:

@@ -123,7 +123,8 @@ def _find_differences(loaded: reading.Loaded, source: Source) -> list[str]:
     problems = []
     for record in loaded.records:
         sentences = recomputer.find_differences(record)
-        problems += [f"{record.key[:16]} ({record.artist}): {sentence}" for sentence in sentences]
+        for sentence in sentences:
+            problems.append(f"{record.key[:16]} ({record.artist}): {sentence}")
     return problems
 
 

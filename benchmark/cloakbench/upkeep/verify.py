@@ -97,9 +97,9 @@ def verify(
 
 def _find_damage(path: Path, loaded: reading.Loaded) -> list[str]:
     """Returns the problems that belong to no record: damaged files, links, and cells that have two results."""
-    damaged = [f"{line.path}: {line.reason}" for line in loaded.damaged]
-    links = [f"{link}: expected a file, got a symbolic link" for link in find_links(path)]
-    return [*damaged, *links, *loaded.conflicts]
+    problems = [f"{line.path}: {line.reason}" for line in loaded.damaged]
+    problems += [f"{link}: expected a file, got a symbolic link" for link in find_links(path)]
+    return [*problems, *loaded.conflicts]
 
 
 def _count_signed(loaded: reading.Loaded) -> int:

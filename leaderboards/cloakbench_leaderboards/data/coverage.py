@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -63,7 +64,7 @@ def where(gap: Gap) -> str:
             names.append(f"{strength:g}")
     if len(names) < len(gap.strengths):
         names.append("to be searched for")
-    artists = text.listed([text.name(artist) for artist in gap.artists])
+    artists = text.listed(list(map(text.name, gap.artists)))
     return f"{gap.cells} cell{'s' * (gap.cells != 1)} at strength {text.listed(names)}, {artists}"
 
 
@@ -88,13 +89,12 @@ def _planned(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> Itera
         if Role(str(role)).has_strengths:
             seeds = suite.seeds.protected
             for strength in _strengths(group, str(budget), suite):
-                points.extend((strength, attack.name) for attack in suite.attacks)
+                for attack in suite.attacks:
+                    points.append((strength, attack.name))
         else:
             points.extend(sorted(set(zip(group["strength"], group["attack"], strict=True))))
-        for strength, attack in points:
-            for artist in artists:
-                for seed in range(seeds):
-                    yield str(protection), float(strength), str(attack), artist, seed
+        for (strength, name), artist, seed in itertools.product(points, artists, range(seeds)):
+            yield str(protection), float(strength), str(name), artist, seed
 
 
 def _strengths(group: pd.DataFrame, budget: str, suite: Suite) -> list[float]:

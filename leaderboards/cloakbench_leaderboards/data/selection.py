@@ -46,7 +46,7 @@ def select(records: list[Record]) -> SelectedRecords:
         "double": len(current) - len(chosen) - contradicted,
         "of a cell that a later record of the same recipe gives another result for": contradicted,
     }
-    return SelectedRecords(chosen, {reason: count for reason, count in counts.items() if count})
+    return SelectedRecords(chosen, +Counter(counts))
 
 
 def has_same_result(record: Record, other: Record) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -93,8 +94,10 @@ def _same(cells: Sequence[Record], records: Mapping[str, Record]) -> list[Record
 
 def _p(own: Sequence[Record], needed: Sequence[Record], primary: str) -> float | None:
     """Returns P over all cells together, None where an arm or every value is missing."""
-    clean = _mean([record for record in needed if record.protection.role == Role.IDENTITY], primary)
-    floor = _mean([record for record in needed if record.protection.role == Role.FLOOR], primary)
+    by_role: dict[Role, list[Record]] = defaultdict(list)
+    for record in needed:
+        by_role[record.protection.role].append(record)
+    clean, floor = _mean(by_role[Role.IDENTITY], primary), _mean(by_role[Role.FLOOR], primary)
     value = _mean(own, primary)
     if clean is None or floor is None or value is None or floor == clean:
         return None

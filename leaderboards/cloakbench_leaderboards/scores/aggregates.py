@@ -98,7 +98,7 @@ def _least(setting: Setting, subject: EntryPoints, options: Mapping[str, Match])
     bias = clean_bias(grid, list(options))
     if subject.role == Role.IDENTITY:
         return bias
-    first, second = (_stacked(setting, subject, options, half) for half in HALVES)
+    first, second = _stacked(setting, subject, options, HALVES[0]), _stacked(setting, subject, options, HALVES[1])
     return np.asarray(np.minimum(statistics.split_half(first, second) - np.nan_to_num(bias), 1.0))
 
 
@@ -108,10 +108,11 @@ def clean_bias(grid: ScoreMatrices, attacks: Sequence[str]) -> Array:
     Its expectation is at most 0: the images protect nothing, so all of it is the bias of choosing. NaN for an artist
     without a value under one of the attacks.
     """
-    addresses = [(CLEAN, 0.0, attack) for attack in attacks]
-    if not grid.rows.keys() >= set(addresses):
-        return np.full(len(grid.artists), math.nan)
-    rows = [grid.rows[address] for address in addresses]
+    rows = []
+    for attack in attacks:
+        if (CLEAN, 0.0, attack) not in grid.rows:
+            return np.full(len(grid.artists), math.nan)
+        rows.append(grid.rows[CLEAN, 0.0, attack])
     return statistics.split_half(grid.first[rows], grid.second[rows])
 
 

@@ -176,7 +176,10 @@ def _competence(signals: Sequence[Signal], artists: int) -> GoldCondition:
 
 
 def _arms(attacks: Sequence[AttackSpec]) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((attack.mimicry, attack.model) for attack in attacks))
+    arms: dict[tuple[str, str], None] = {}
+    for attack in attacks:
+        arms[attack.mimicry, attack.model] = None
+    return list(arms)
 
 
 def _outside(values: Array) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -144,7 +145,7 @@ class Setting:
 def curve(setting: Setting, subject: EntryPoints, attack: str) -> QualityCurve:
     """Returns the trade-off curve of an entry against an attack: points with a score and every quality metric."""
     names = setting.suite.metrics.quality
-    quality: dict[str, list[float]] = {name: [] for name in names}
+    quality: dict[str, list[float]] = defaultdict(list)
     strengths: list[float] = []
     points = [(str(CLEAN), 0.0)]
     for strength in subject.strengths:
@@ -156,7 +157,7 @@ def curve(setting: Setting, subject: EntryPoints, attack: str) -> QualityCurve:
         strengths.append(point[1])
         for name in names:
             quality[name].append(setting.quality[(*point, name)])
-    return QualityCurve(tuple(strengths), {name: tuple(values) for name, values in quality.items()})
+    return QualityCurve(tuple(strengths), {name: tuple(quality[name]) for name in names})
 
 
 def match(setting: Setting, subject: EntryPoints, attack: str, stop: OperatingPoint) -> Match:

@@ -15,7 +15,7 @@ from cloakbench_leaderboards.scores import aggregates, ranking, sensitivity, sta
 from cloakbench_leaderboards.scores.matching import OperatingPoint
 from cloakbench_leaderboards.scores.ranking import Standing
 from cloakbench_leaderboards.scores.setting import CLEAN, EntryPoints, Setting, Value, curve
-from cloakbench_leaderboards.scores.statistics import Estimate
+from cloakbench_leaderboards.scores.statistics import Array, Estimate
 
 WORST_CASE = "worst-case"
 ENTRY_COLUMNS = ["protection", "column", "value", "low", "high", "artists", "state", "gate", "note"]
@@ -83,6 +83,7 @@ class Standings:
 def standings(setting: Setting, subjects: Sequence[EntryPoints]) -> Standings:
     """Returns every column and place; only places, groups, flips and the front depend on the other entries."""
     entries = [subject for subject in subjects if subject.role != Role.FLOOR]
+    names = [subject.name for subject in entries]
     columns = _columns(setting, entries)
     rank_column = _rank_column(setting, entries, columns)
     unranked: dict[str, str] = {}
@@ -93,12 +94,12 @@ def standings(setting: Setting, subjects: Sequence[EntryPoints]) -> Standings:
             unranked[subject.name] = reason
         else:
             ranked.append(row)
-    complete = tuple(entries[row].name for row in ranked)
+    complete = tuple(map(names.__getitem__, ranked))
     if len(ranked) < LEAST_RANKED:
-        unranked |= {entries[row].name: ALONE for row in ranked}
+        unranked |= dict.fromkeys(complete, ALONE)
         ranked = []
     return Standings(
-        names=tuple(subject.name for subject in entries),
+        names=tuple(names),
         columns=columns,
         rank_column=rank_column,
         places=_places(entries, rank_column, ranked),
@@ -124,9 +125,19 @@ def _provisional(setting: Setting, entries: Sequence[EntryPoints]) -> tuple[str,
 def _places(entries: Sequence[EntryPoints], rank_column: RankColumn, ranked: Sequence[int]) -> dict[str, Standing]:
     if not ranked:
         return {}
-    standings = ranking.places(np.asarray([rank_column.values[row].artists for row in ranked]))
-    names = [entries[row].name for row in ranked]
-    return dict(zip(names, standings, strict=True))
+    names, values = _ranked_values(entries, rank_column, ranked)
+    return dict(zip(names, ranking.places(values), strict=True))
+
+
+def _ranked_values(
+    entries: Sequence[EntryPoints], rank_column: RankColumn, ranked: Sequence[int]
+) -> tuple[list[str], Array]:
+    """Returns the names of the ranked entries and their values of the rank's column `[entries, artists]`."""
+    names, values = [], []
+    for row in ranked:
+        names.append(entries[row].name)
+        values.append(rank_column.values[row].artists)
+    return names, np.asarray(values)
 
 
 def _decisive(
@@ -134,8 +145,7 @@ def _decisive(
 ) -> dict[str, tuple[str, ...]]:
     if not ranked:
         return {}
-    values = np.asarray([rank_column.values[row].artists for row in ranked])
-    names = [entries[row].name for row in ranked]
+    names, values = _ranked_values(entries, rank_column, ranked)
     return dict(zip(names, sensitivity.decisive_artists(values, setting.grid.artists), strict=True))
 
 

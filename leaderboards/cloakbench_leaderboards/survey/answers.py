@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def evaluate(files: Iterable[Path], key: Path) -> SurveyResult:
         UserError: A file cannot be read, has other columns, or belongs to another survey.
     """
     pairs, survey = _key(key)
-    answers = pd.concat([_answers(path, survey) for path in files], ignore_index=True)
+    answers = pd.concat(map(_answers, files, itertools.repeat(survey)), ignore_index=True)
     doubled = answers.duplicated(["viewer", "pair"])
     merged = answers[~doubled].merge(pairs, on="pair", validate="many_to_one")
     inattentive = _inattentive(merged)

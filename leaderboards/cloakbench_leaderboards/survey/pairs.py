@@ -7,6 +7,7 @@ says which is more like the artist and which is the better picture.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,11 +84,9 @@ def _names(lookup: Lookup) -> list[str]:
 def _round_robin(groups: Sequence[list[SurveyPair]], most: int) -> list[SurveyPair]:
     """Returns up to `most` pairs, one of each group in turn, so that all groups have as many as they can."""
     chosen: list[SurveyPair] = []
-    for position in range(max((len(group) for group in groups), default=0)):
-        for group in groups:
-            if position < len(group) and len(chosen) < most:
-                chosen.append(group[position])
-    return chosen
+    for turn in itertools.zip_longest(*groups):
+        chosen += filter(None, turn)
+    return chosen[:most]
 
 
 def _of_entry(

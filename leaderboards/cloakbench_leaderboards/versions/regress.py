@@ -81,7 +81,7 @@ def _names(before: Reference, after: Reference, old: Loaded, new: Loaded, store:
             f"and {text.listed(theirs) or 'none'} in {after.where(store)}",
             "Run the same protection for both, or name one on each side: A:photoguard B:mist.",
         )
-    return [(name, name) for name in shared]
+    return list(zip(shared, shared, strict=True))
 
 
 def lines(result: Comparison) -> list[str]:

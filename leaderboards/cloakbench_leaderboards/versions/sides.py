@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -80,24 +80,27 @@ def sides(before: SideRequest, after: SideRequest) -> tuple[Side, Side]:
 
 
 def _entry(request: SideRequest) -> list[Record]:
-    named = [record for record in request.loaded.records if record.protection.name == request.name]
-    if not named:
-        names = sorted({record.protection.name for record in request.loaded.records})
-        raise unknown(f"a protection with records in {request.where}", request.name, names, "protections")
+    by_name: dict[str, list[Record]] = defaultdict(list)
+    for record in request.loaded.records:
+        by_name[record.protection.name].append(record)
+    if request.name not in by_name:
+        raise unknown(f"a protection with records in {request.where}", request.name, sorted(by_name), "protections")
     if request.version is None:
-        return named
-    records = [record for record in named if record.protection.version == request.version]
-    if not records:
-        versions = ", ".join(sorted({record.protection.version for record in named}))
+        return by_name[request.name]
+    by_version: dict[str, list[Record]] = defaultdict(list)
+    for record in by_name[request.name]:
+        by_version[record.protection.version].append(record)
+    if request.version not in by_version:
+        versions = ", ".join(sorted(by_version))
         raise UserError(
             f"expected a version of {request.name} in {request.where}: {versions}, got {request.version}",
             "Name one of these, or none for the newest.",
         )
-    return records
+    return by_version[request.version]
 
 
 def _arms(records: Iterable[Record]) -> Counter[Arm]:
-    return Counter(_arm(record) for record in records)
+    return Counter(map(_arm, records))
 
 
 def _arm(record: Record) -> Arm:
