@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Surrogate:
-    """The white-box diffusion model that a protection may look into; its weights are frozen.
+    """The white-box diffusion model whose gradients a protection may use; its weights are frozen.
 
     `vae`, `unet`, `text_encoder`, `tokenizer` and `scheduler` are the diffusers and transformers objects of the
     suite's surrogate model. `perceptual(x, y)` takes two image tensors `[B, 3, H, W]` in [0, 1] and returns a

@@ -1,4 +1,4 @@
-"""Signed manifests: who vouches for which records, by keys and signatures of OpenSSH."""
+"""Signed manifests: which signers vouch for which records, by keys and signatures of OpenSSH."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cloakbench sign`: vouches for what ran in a store."""
+"""`cloakbench sign`: signs the records that ran in a store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sign_own(folder: Path, suite: str | None, key: Path) -> Signed:
     if reading.is_reference(folder):
         raise UserError(
             f"expected the store in which the records ran, got the reference folder {folder}",
-            "Sign the store, then export it: the signatures come along.",
+            "Sign the store, then export it: the signatures are exported too.",
         )
     records, store = reading.load(folder, suite).records, Store(folder)
     own = [record for record in records if store.is_own(record.key, record.environment.env_class)]
