@@ -100,7 +100,7 @@ class BaseModel:
         return 1 << (levels - 1)
 
     def surrogate(self, perceptual_distance: Callable[[Tensor, Tensor], Tensor] | None = None) -> Surrogate:
-        """Returns the white-box view that a protection gets, with the suite's perceptual distance or the embedded one."""
+        """Returns the view that a protection gets, with the suite's perceptual distance or the embedded one."""
         return Surrogate(
             self.name,
             self.vae,
