@@ -18,6 +18,9 @@ T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 5.0
 """How long plain lines wait for each other, so that a log of quick items stays short."""
 
+SECONDS_BEFORE_LINES = 1.0
+"""Work that ends sooner needs no line of its own."""
+
 
 class Display(Protocol):
     """Where progress goes."""
@@ -53,7 +56,7 @@ class PlainDisplay:
             for done, item in enumerate(items, start=1):
                 yield item
                 now = time.monotonic()
-                is_end = done in (1, total) and not is_within
+                is_end = done in (1, total) and not is_within and total > 1 and now - began >= SECONDS_BEFORE_LINES
                 if is_end or now - max(began, self._written) >= SECONDS_BETWEEN_LINES:
                     self._written = now
                     self.say(f"{done} of {total} {unit}, {duration((now - began) / done * (total - done))} left")

@@ -237,7 +237,7 @@ def test_nothing_changes_by_resampling_in_95_of_100_comparisons():
 
 
 def test_nothing_in_common_is_said(tmp_path):
-    with pytest.raises(UserError, match="expected a protection with records in somewhere"):
+    with pytest.raises(UserError, match="a protection with records in somewhere"):
         compared(RECORDS, [each for each in RECORDS if each.protection.name != "photoguard"])
     assert parse("impasto[clip=false,base=advdm]").protection == "impasto[base=advdm,clip=false]"
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cloakbench import progress
-from cloakbench.attacks.catalogue import chain
+from cloakbench.attacks.catalogue import chain, find
 from cloakbench.commands.options import Flag, Many
 from cloakbench.commands.terminal import print_rows, refuse_unknown
 from cloakbench.errors import UserError
@@ -38,6 +38,7 @@ def protect(
         json: Print a list of objects with file and measured change.
     """
     refuse_unknown([name])
+    _refuse_missing(in_)
     progress.say(f"protecting the images of {in_} with {name}; loading the libraries takes some seconds")
     from cloakbench.folders.protect import ProtectOptions, protect_folder
 
@@ -101,6 +102,7 @@ def mimic(
         seed: Seed of the training and of the images.
         json: Print a list of objects with file and prompt.
     """
+    find("mimicry", name)
     _refuse_missing(in_)
     progress.say(f"learning the images of {in_} by {name}; loading the libraries takes some seconds")
     from cloakbench.folders.mimic import MimicOptions, mimic_folder

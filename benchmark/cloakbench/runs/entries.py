@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cloakbench import submissions
+from cloakbench import progress, submissions
 from cloakbench.cells.plan import FLOOR, PlannedEntry
 from cloakbench.errors import BenchmarkError
 from cloakbench.families import Family
@@ -98,10 +98,10 @@ def claims_of(entries: Iterable[PlannedEntry]) -> dict[str, Claims]:
 
 def _all_others(store: Path, threads: int, limits: Limits | None) -> list[PlannedEntry]:
     others = []
-    for name in submissions.discover().names:
-        if name not in CONTROLS:
-            try:
-                others.append(entry(name, store, threads, limits))
-            except BenchmarkError as error:
-                _log.warning("left out: %s", error.message)
+    names = [name for name in submissions.discover().names if name not in CONTROLS]
+    for name in progress.track(names, len(names), "protections looked at"):
+        try:
+            others.append(entry(name, store, threads, limits))
+        except BenchmarkError as error:
+            _log.warning("%s is left out: %s", name, error.message)
     return others

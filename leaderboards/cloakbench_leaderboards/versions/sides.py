@@ -84,7 +84,8 @@ def _entry(request: SideRequest) -> list[Record]:
     for record in request.loaded.records:
         by_name[record.protection.name].append(record)
     if request.name not in by_name:
-        raise unknown(f"a protection with records in {request.where}", request.name, sorted(by_name), "protections")
+        expected = f"a folder of records, or a protection with records in {request.where}"
+        raise unknown(expected, request.name, sorted(by_name), "protections")
     if request.version is None:
         return by_name[request.name]
     by_version: dict[str, list[Record]] = defaultdict(list)
