@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -11,9 +12,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
+from PIL import Image
 
 from cloakbench import Protection, Request, cli
+from cloakbench.images import encode
+from cloakbench_leaderboards.site import site
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "benchmark" / "docs"
@@ -60,8 +65,93 @@ def test_each_command_of_the_documents_has_a_verb_and_options_that_exist(command
     assert bound.args or bound.kwargs
 
 
+def test_each_command_of_a_boards_pages_has_a_verb_and_options_that_exist(tmp_path):
+    site.build(ROOT / "leaderboards" / "reference" / "folder", tmp_path / "site", unofficial=True)
+    commands = set()
+    for page in (tmp_path / "site").rglob("*.html"):
+        for block in re.findall(r'<pre class="command"[^>]*><code>(.*?)</code>', page.read_text(), flags=re.DOTALL):
+            commands |= {line for line in html.unescape(block).splitlines() if line.startswith("cloakbench ")}
+    assert {command.split()[1] for command in commands} >= {"new", "run", "board", "protect", "submit"}
+    for command in sorted(commands):
+        cli.app.parse_args(shlex.split(command)[1:], exit_on_error=False, print_error=False)
+
+
+PYTHON_BLOCKS = {
+    "benchmark/API.md": 8,
+    "benchmark/cloakbench/attacks/README.md": 3,
+    "benchmark/docs/pages/pictures.md": 1,
+    "benchmark/docs/pages/protection.md": 1,
+    "leaderboards/README.md": 1,
+    "submissions/README.md": 1,
+}
+"""Blocks of Python by document: tests/test_api.py runs the first, tests/attacks/test_attacks_readme.py the second."""
+
+
+def python_blocks(document: Path) -> list[str]:
+    """Returns the blocks of Python in a document."""
+    return re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_no_document_has_a_block_of_python_that_no_test_runs():
+    counts = {path.relative_to(ROOT).as_posix(): len(python_blocks(path)) for path in DOCUMENTS}
+    assert {document: count for document, count in counts.items() if count} == PYTHON_BLOCKS
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_the_block_of_the_page_on_pictures_runs(tmp_path, monkeypatch):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "0.png").write_bytes(encode(tiny.picture(0, 64, 80)))
+    monkeypatch.chdir(tmp_path)
+    [block] = python_blocks(DOCS / "pages" / "pictures.md")
+    exec(block, {})
+    with Image.open(tmp_path / "protected.png") as image:
+        assert image.size == (80, 64)
+
+
+def test_the_block_of_the_page_on_scores_builds_a_board(tmp_path, monkeypatch):
+    (tmp_path / "results").symlink_to(ROOT / "leaderboards" / "reference" / "folder")
+    monkeypatch.chdir(tmp_path)
+    [block] = python_blocks(ROOT / "leaderboards" / "README.md")
+    exec(block.replace('"mini"', '"folder"'), {})
+    assert (tmp_path / "site" / "index.html").is_file()
+
+
+def test_the_ten_lines_of_the_page_on_submissions_are_a_protection():
+    [block] = python_blocks(ROOT / "submissions" / "README.md")
+    names: dict[str, object] = {
+        "my_signs": lambda images, generator: torch.sign(torch.randn(images.shape, generator=generator))
+    }
+    exec(block, names)
+    images = torch.full((2, 3, 16, 16), 0.5)
+    changed = names["MyCloak"]().protect(images, Request(strength=1.0, epsilon=8 / 255, surrogate=None))
+    assert float((changed - images).abs().max()) == pytest.approx(8 / 255)
+
+
+PICTURE_COMMANDS = commands_of(DOCS / "pages" / "pictures.md")
+
+
+def test_the_readme_and_the_page_on_pictures_have_the_same_commands():
+    assert set(PICTURE_COMMANDS) <= set(commands_of(ROOT / "README.md"))
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("stand_ins")
+def test_the_commands_of_the_page_on_pictures_run_in_their_order(tmp_path, monkeypatch, cloakbench):
+    for folder in (tmp_path / "pictures", tmp_path / "FOLDER" / "ann"):
+        folder.mkdir(parents=True)
+        for number in range(5):
+            (folder / f"{number}.png").write_bytes(encode(tiny.picture(number, 64, 80)))
+    monkeypatch.chdir(tmp_path)
+    for command in PICTURE_COMMANDS:
+        limit = ["--limit", "1"] if command.startswith("cloakbench run") else []
+        done = cloakbench(*shlex.split(command)[1:], *limit)
+        assert done.code == 0, done.err
+    assert len(list((tmp_path / "cleaned").glob("*.png"))) == 5
+    assert (tmp_path / "site" / "index.html").is_file()
+
+
 def test_the_protection_of_the_tutorial_works():
-    [block] = re.findall(r"```python\n(.*?)```", (DOCS / "pages" / "protection.md").read_text(), flags=re.DOTALL)
+    [block] = python_blocks(DOCS / "pages" / "protection.md")
     names: dict[str, object] = {}
     exec(block, names)
     kind = names["MyCloak"]
