@@ -226,7 +226,7 @@ def _metrics(evidence: Evidence) -> tuple[MetricView, ...]:
                 name=text.name(metric.name),
                 version=str(metric.version),
                 kind=f"{LEVELS[metric.level]}{primary}",
-                unit=text.plain(metric.unit, UNIT_LIMIT) or "none",
+                unit=text.plain(metric.unit, UNIT_LIMIT).replace("^2", "²") or "none",
                 better="↑ higher" if metric.higher_is_better else "↓ lower",
                 summary=text.plain(metric.summary, 1000),
             )

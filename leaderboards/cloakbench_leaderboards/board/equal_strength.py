@@ -106,7 +106,7 @@ def metric_column(evidence: Evidence, name: str, detail: str = "") -> TableColum
     facts = evidence.metric(name)
     if facts is None:
         return TableColumn(text.name(name), detail)
-    unit = text.plain(facts.unit, UNIT_LIMIT)
+    unit = text.plain(facts.unit, UNIT_LIMIT).replace("^2", "²")
     better = Better.HIGHER if facts.higher_is_better else Better.LOWER
     return TableColumn(text.name(name), ", ".join(part for part in (unit, detail) if part), better)
 

@@ -42,6 +42,8 @@ class LineView:
     last: str
     words: str
     has_regressed: bool
+    values: int
+    """The number of values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ def _line(series: ScoreHistory) -> LineView:
         last=text.number(last.p, _half_width(last.low, last.high)),
         words=steps or (f"{count} values, no step" if count > 1 else "one value"),
         has_regressed=series.has_regressed,
+        values=count,
     )
 
 

@@ -34,6 +34,7 @@ COLUMNS = {
     "note": "what is missing in the value",
 }
 """The columns of `results.csv` and `results.parquet`."""
+_ARXIV = re.compile(r"(?<=arxiv\.org/abs/)(\d\d)\d\d\.\d{4,5}")
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", text.MINUS: "$-$"}
 _SPECIAL = re.compile(r"[\\~^\u2212&%$#_{}]")
 # A spreadsheet takes a cell that begins like this for a formula.
@@ -138,8 +139,19 @@ def bibtex(material: Material) -> bytes:
         if facts.paper and facts.paper not in papers and not facts.is_control:
             papers.add(facts.paper)
             fields = {"title": f"{{{_latex(facts.title)}}}", "howpublished": rf"\url{{{facts.paper}}}"}
-            entries.append(_reference(slug(facts.label), fields))
+            entries.append(_reference(slug(facts.label), {**fields, **_eprint(facts.paper)}))
     return "\n".join(entries).encode()
+
+
+def _eprint(paper: str) -> dict[str, str]:
+    """Returns the fields of a paper of arXiv, whose number begins with the year and month; none for another address.
+
+    Example:
+        >>> _eprint("https://arxiv.org/abs/2403.19254")["year"]
+        '2024'
+    """
+    match = _ARXIV.search(paper)
+    return {"eprint": match[0], "archiveprefix": "arXiv", "year": f"20{match[1]}"} if match else {}
 
 
 def _reference(key: str, fields: dict[str, str]) -> str:

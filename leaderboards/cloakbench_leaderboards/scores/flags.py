@@ -21,7 +21,7 @@ MEANINGS = {
     FRONT: "on the Pareto front: at some measured point no less visible entry protects as much",
     OVER: "at a calibrated strength the artists' own images are worse than the target allows; it has no rank",
     FAILED: "cells lost by the submission's own fault (failed, too slow or invalid images): each counts as P 0",
-    MISSING: "cells without a measurement for another reason; nothing is filled in",
+    MISSING: "cells that were not run yet; nothing is filled in",
     NO_WALL: "its code ran, for some cells, without the sandbox that hides files and the network from it",
     VARIES: "not deterministic: the same seed may give other images",
     READY: "its images came ready-made from a closed tool, which was not run here",
