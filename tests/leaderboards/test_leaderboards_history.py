@@ -177,7 +177,8 @@ def test_the_page_and_the_feed_tell_of_it(folder, tmp_path):
     out = build(folder, tmp_path / "site", unofficial=True).parent
     text = (out / page.PATH).read_text()
     parsed = Links(text)
-    assert parsed.tags.count("svg") == 5 * 5  # protections x attacks
+    assert parsed.tags.count("svg") == 5  # the attacks of the one protection with two values each
+    assert text.count("One value so far") == 4  # the other protections
     assert "script" not in parsed.tags
     assert "2026-03-01, version 1.2" in text
     assert "No control cell has run again yet." in text
