@@ -134,22 +134,6 @@ def test_the_readme_and_the_page_on_pictures_have_the_same_commands():
     assert set(PICTURE_COMMANDS) <= set(commands_of(ROOT / "README.md"))
 
 
-@pytest.mark.long
-@pytest.mark.usefixtures("stand_ins")
-def test_the_commands_of_the_page_on_pictures_run_in_their_order(tmp_path, monkeypatch, cloakbench):
-    for folder in (tmp_path / "pictures", tmp_path / "FOLDER" / "ann"):
-        folder.mkdir(parents=True)
-        for number in range(5):
-            (folder / f"{number}.png").write_bytes(encode(tiny.picture(number, 64, 80)))
-    monkeypatch.chdir(tmp_path)
-    for command in PICTURE_COMMANDS:
-        limit = ["--limit", "1"] if command.startswith("cloakbench run") else []
-        done = cloakbench(*shlex.split(command)[1:], *limit)
-        assert done.code == 0, done.err
-    assert len(list((tmp_path / "cleaned").glob("*.png"))) == 5
-    assert (tmp_path / "site" / "index.html").is_file()
-
-
 def test_the_protection_of_the_tutorial_works():
     [block] = python_blocks(DOCS / "pages" / "protection.md")
     names: dict[str, object] = {}
