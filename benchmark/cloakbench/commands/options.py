@@ -48,7 +48,7 @@ class RunSelection:
 
     Args:
         protection: Protections such as `photoguard[steps=50]`; all installed ones by default. Controls are added.
-        attack: Countermeasures of installed packages to run too; the suite's scores do not change.
+        attack: Attacks of installed packages to run too; the suite's scores do not change.
         model: Model alias (or folder in diffusers layout) for the suite `folder`, which takes any.
         salt_file: File with the secret salt of an official run, which needs all weights, locks and a clean commit.
     """

@@ -25,4 +25,4 @@ class Choice:
     salt_file: Path | None = None
     """File with the secret salt of an official run; None for the public salt."""
     attacks: Sequence[str] = ()
-    """Countermeasures of installed packages that run in addition to the suite's attacks."""
+    """Attacks of installed packages (countermeasures, mimicry) that run in addition to the suite's attacks."""
