@@ -99,8 +99,10 @@ def _require_verified(source: Source, store: Store) -> None:
     _require_same_suite(source, loaded.facts, store)
     is_known = _find_suite(loaded.facts, store) == loaded.facts.suite
     problems = verify(source.folder, source.suite, is_deep=source.is_archive).problems
+    remedy = f"See them all: cloakbench verify {source.path} --suite {source.suite}"
     if is_known and not source.is_archive and not problems:
         problems = _find_other_recipes(loaded, source)
+        remedy = "Run these cells again with this version, or merge the folder into a store of its own."
     if source.is_archive and not problems:
         archive.require_submission(loaded)
         problems = [
@@ -110,10 +112,9 @@ def _require_verified(source: Source, store: Store) -> None:
             *_find_superseding(loaded, store),
         ]
     if problems:
-        command = f"cloakbench verify {source.path} --suite {source.suite}"
         raise UserError(
             f"expected records that verify, got {len(problems)} faults in {source.path}: {problems[0]}",
-            "Ask its author to pack it again." if source.is_archive else f"See them all: {command}",
+            "Ask its author to pack it again." if source.is_archive else remedy,
         )
 
 
