@@ -24,6 +24,8 @@ from cloakbench.upkeep.verify import verify
 from cloakbench_leaderboards.board.board import view
 from cloakbench_leaderboards.scores.evidence import gather
 
+pytestmark = pytest.mark.usefixtures("stand_ins")
+
 TRICKS = [
     "",
     "../../../escaped",
@@ -165,6 +167,9 @@ def archives(base, root, data):
     path.write_bytes(raw)
     outside = state(root)
     store = Store(root / "deep" / "store")
+    facts = next(entry for entry in base.files if entry.startswith("facts/"))
+    (store.root / "facts").mkdir(parents=True)
+    (store.root / facts).write_bytes(base.files[facts])
     attempt(lambda: merge([path], store))
     present = state(store.root) if store.root.exists() else set()
     assert not [file for file in present if "partial" in file or "committed" in file]

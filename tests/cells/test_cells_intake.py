@@ -27,6 +27,9 @@ from cloakbench.upkeep.verify import verify
 from tests.forking import wait_status
 from tests.programs import needs_openssh
 
+pytestmark = pytest.mark.usefixtures("stand_ins")
+"""The weights that the run measured with: a merge compares recipes, which name them."""
+
 
 @pytest.fixture
 def source(good_run, tmp_path):

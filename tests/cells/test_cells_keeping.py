@@ -16,6 +16,9 @@ from cloakbench.upkeep.merge import merge
 from cloakbench.upkeep.verify import verify
 from tests.running import told
 
+pytestmark = pytest.mark.usefixtures("stand_ins")
+"""The weights that the run measured with: a merge compares recipes, which name them."""
+
 
 @pytest.fixture
 def store(good_run, tmp_path):

@@ -23,6 +23,9 @@ from cloakbench.upkeep.merge import merge
 from cloakbench.upkeep.verify import verify
 from tests.forking import wait_status
 
+pytestmark = pytest.mark.usefixtures("stand_ins")
+"""The weights that the run measured with: a merge compares recipes, which name them."""
+
 
 @pytest.fixture
 def merged(source, tmp_path):  # noqa: F811
