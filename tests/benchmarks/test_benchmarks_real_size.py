@@ -10,14 +10,14 @@ import real_size
 
 STAGES = {
     "painting": {
-        "protect photoguard",
+        "protect photoguard[steps=2]",
         *(f"countermeasure {name}" for name in ("jpeg", "impress", "diffpure", "vae-trans", "noisy-upscale")),
         *(f"personalise {name} on sd15" for name in ("dreambooth", "lora", "textual-inversion", "dreamstyler")),
         "personalise dreambooth on sd21-base",
         "generate images of lora on sd15",
         "measure",
     },
-    "editing": {"protect photoguard", "countermeasure impress", "generate images of inpaint on sd15-inpaint"},
+    "editing": {"protect photoguard[steps=2]", "countermeasure impress", "generate images of inpaint on sd15-inpaint"},
 }
 
 
