@@ -276,6 +276,16 @@ def test_own_images_keep_their_size_and_the_budget(cloakbench, photos, tmp_path,
 
 
 @pytest.mark.usefixtures("stand_ins")
+@pytest.mark.parametrize(("limit", "is_warned"), [(93 * 131 - 1, True), (93 * 131, False)])
+def test_large_images_are_warned_of_before_they_take_the_memory(
+    cloakbench, photos, tmp_path, monkeypatch, limit, is_warned
+):
+    monkeypatch.setattr("cloakbench.folders.protect.LARGE_PIXELS", limit)
+    done = cloakbench("protect", "placebo", "--in", photos, "--out", tmp_path / "out")
+    assert (done.code, "megapixels" in done.err) == (0, is_warned)
+
+
+@pytest.mark.usefixtures("stand_ins")
 def test_protecting_again_gives_the_same_bytes(cloakbench, photos, tmp_path):
     for out in ("one", "two"):
         assert cloakbench("protect", "random-noise", "--in", photos, "--out", tmp_path / out).code == 0

@@ -17,6 +17,10 @@ from cloakbench.suites import load as suites
 if TYPE_CHECKING:
     from cloakbench.submissions.guard import Protected
 
+LARGE_PIXELS = 1 << 22
+"""Beyond this area a protection that follows gradients may need more memory than there is. At 12 megapixels one step of
+`photoguard` is ended by the system at 5 GiB, without a message (tests/benchmarks/README.md)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectOptions:
@@ -120,6 +124,12 @@ def protect_folder(name: str, source: Path, target: Path, options: ProtectOption
     rows: dict[str, Changed] = {}
     groups = _by_size(originals)
     progress.say(f"{len(originals)} images of {len(groups)} sizes; images of one size are protected together")
+    largest = max(pixels.shape[0] * pixels.shape[1] for pixels in originals.values())
+    if largest > LARGE_PIXELS:
+        progress.say(
+            f"the largest image has {largest / 1e6:.1f} megapixels: a protection that follows gradients may need more "
+            "memory than there is, and the system then ends it without a message; scale the image down before"
+        )
     for group in progress.track(groups, len(groups), "sizes"):
         protected = protect(list(group.values()))
         outputs.write(target, dict(zip(group, protected.pngs, strict=True)), "protect")
