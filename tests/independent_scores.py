@@ -52,9 +52,7 @@ def read(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
                 "seed": record["seed"],
                 "status": record["status"],
                 "class": (record["environment"]["env_class"], record["salt_digest"]),
-                "all": values.mean() if len(values) else math.nan,
-                "even": values[0::2].mean() if len(values) else math.nan,
-                "odd": values[1::2].mean() if len(values) > 1 else math.nan,
+                "distance": values.mean() if len(values) else math.nan,
             }
         )
     cells = pd.DataFrame(rows)
@@ -71,22 +69,27 @@ def numbers(folder: Path) -> Numbers:
     own = cells[cells["arm"] == arm]
     clean = own[(own["role"] == "identity") & own["countermeasure"].isna()].set_index(["artist", "seed"])
     floor = own[own["role"] == "floor"].drop_duplicates(["artist", "seed"]).set_index(["artist", "seed"])
-    weights = _weights(clean["all"], floor["all"])
-    options = [attack["name"] for attack in suite["attacks"] if (attack["mimicry"], attack["model"]) == arm]
+    weights = _weights(clean["distance"], floor["distance"])
+    family = [attack["name"] for attack in suite["attacks"] if (attack["mimicry"], attack["model"]) == arm]
+    listed = suite.get("worst_case") or family
+    options = [name for name in family if name == headline or name in listed]
+    seeds = range(suite["seeds"]["protected"])
     target = sorted(suite["matching"]["targets"], reverse=suite["matching"]["metric"] == "psnr")[1]
     scored = {}
     for entry, group in own[own["target"] == target].groupby("entry"):
-        scored[entry] = _scores(group, clean, weights)
-    identity = own[(own["role"] == "identity") & (own["seed"] < suite["seeds"]["protected"])]
-    bias = _minimum(_scores(identity, clean, weights), options)
+        scored[entry] = [_scores(group[group["seed"] == seed], clean, weights) for seed in seeds]
+    identity = own[own["role"] == "identity"]
+    by_seed = [_scores(identity[identity["seed"] == seed], clean, weights) for seed in seeds]
+    unprotected = _least(by_seed, options, weights)
     submissions = sorted(own.loc[own["role"] == "submission", "entry"].unique())
     p, worst, shared = {}, {}, {}
     for entry in submissions:
-        if entry in scored and headline in scored[entry]["all"].columns:
-            shared[entry] = _contributions(scored[entry]["all"][headline].clip(upper=1.0), weights)
+        if entry in scored and headline in scored[entry][0].columns:
+            means = sum(table[headline] for table in scored[entry]) / len(seeds)
+            shared[entry] = _contributions(means.clip(upper=1.0), weights)
             p[entry] = float(shared[entry].mean())
-        if entry in scored and set(options) <= set(scored[entry]["all"].columns):
-            least = (_minimum(scored[entry], options) - bias).clip(upper=1.0)
+        if entry in scored and set(options) <= set(scored[entry][0].columns):
+            least = (_least(scored[entry], options, weights) - unprotected).clip(upper=1.0)
             worst[entry] = _contributions(least, weights)
     return Numbers(
         p=p,
@@ -107,24 +110,27 @@ def _weights(clean: pd.Series[float], floor: pd.Series[float]) -> pd.Series[floa
     return by_artist.mean()[(lower > 0) & (lower >= 3 * noise)]
 
 
-def _scores(cells: pd.DataFrame, clean: pd.DataFrame, weights: pd.Series[float]) -> dict[str, pd.DataFrame]:
-    """Returns P by artist (rows) and attack (columns): on all generations, and on those of even and odd index."""
-    paired = cells.join(clean[["all", "even", "odd"]].add_suffix(" clean"), on=["artist", "seed"])
-    tables = {}
-    for part in ("all", "even", "odd"):
-        difference = (paired[part] - paired[f"{part} clean"]).rename("p")
-        means = difference.groupby([paired["artist"], paired["attack"]]).mean().unstack("attack")
-        tables[part] = means.reindex(weights.index).div(weights, axis=0)
-    return tables
+def _scores(cells: pd.DataFrame, clean: pd.DataFrame, weights: pd.Series[float]) -> pd.DataFrame:
+    """Returns P by artist (rows) and attack (columns)."""
+    paired = cells.join(clean["distance"].rename("clean"), on=["artist", "seed"])
+    difference = (paired["distance"] - paired["clean"]).rename("p")
+    means = difference.groupby([paired["artist"], paired["attack"]]).mean().unstack("attack")
+    return means.reindex(weights.index).div(weights, axis=0)
 
 
-def _minimum(tables: dict[str, pd.DataFrame], options: list[str]) -> pd.Series[float]:
-    """Returns the least P by artist: the attack is chosen on one half of the generations, scored on the other."""
-    even, odd = tables["even"][options], tables["odd"][options]
-    rows = np.arange(len(even))
-    by_even = odd.to_numpy()[rows, even.to_numpy().argmin(1)]
-    by_odd = even.to_numpy()[rows, odd.to_numpy().argmin(1)]
-    return pd.Series((by_even + by_odd) / 2, even.index)
+def _least(tables: list[pd.DataFrame], options: list[str], weights: pd.Series[float]) -> pd.Series[float]:
+    """Returns the least P by artist, the attack chosen on the other seeds, or with one seed on the other artists."""
+    least = {}
+    for artist in weights.index:
+        scores = []
+        for seed, table in enumerate(tables):
+            if len(tables) > 1:
+                others = sum(table.loc[artist, options] for number, table in enumerate(tables) if number != seed)
+            else:
+                others = table[options].drop(index=artist).mul(weights.drop(artist), axis=0).sum()
+            scores.append(table.loc[artist, others.idxmin()])
+        least[artist] = float(np.mean(scores))
+    return pd.Series(least)
 
 
 def _contributions(p: pd.Series[float], weights: pd.Series[float]) -> pd.Series[float]:

@@ -167,7 +167,7 @@ def record(
         "sets": {"frechet": 10 * mean, "kid": mean / 100},
         "digests": {},
         "environment": _environment(),
-        "cost": {"protect": StageCost(wall_s=4.0 * strength, device_s=0, peak_bytes=0, cached=False)},
+        "cost": {"protect": StageCost(wall_s=9.0, device_s=4.0 * strength, peak_bytes=0, cached=False)},
         "created": f"2026-01-0{1 + seed}T00:00:00+00:00",
     }
     return Record.model_validate(fields | changes)

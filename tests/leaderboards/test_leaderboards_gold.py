@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import synthetic
-from synthetic import FLOOR, PLAIN, TRANSFER, record
+from synthetic import FLOOR, LORA, PLAIN, TRANSFER, record
 
 from cloakbench.errors import UserError
 from cloakbench.schemas.suite import Seeds
@@ -88,7 +88,8 @@ def test_a_floor_that_comes_out_otherwise_is_refused(tmp_path):
 def test_a_floor_drawn_once_is_refused():
     once = suite(seeds=Seeds(protected=1, controls=1))
     found = failed([each for each in gold_run() if each.seed == 0], once)
-    assert found == {"Floor drawn again": "It was drawn once only for dreambooth on mini-a."}
+    words = "It was drawn once only for dreambooth on mini-a."
+    assert found == {"Floor drawn again": words, "Clean arm drawn again": words}
 
 
 @pytest.mark.parametrize(("band", "noise"), [((0.0, 0.2), 0.2), ((0.2, 0.3), 0.07)])
@@ -128,3 +129,27 @@ def test_demonstrations_and_folders_have_no_gold_run(tmp_path, changes):
 def test_below_six_artists_no_gold_run_holds():
     few = [each for each in gold_run() if each.artist in NAMES[:5]]
     assert "Attacks learn" in failed(few, suite(artists=NAMES[:5]))
+
+
+@pytest.mark.parametrize(("is_shared", "floors"), [(True, 2), (False, 4)])
+def test_floors_that_are_the_same_images_are_counted_once(is_shared, floors):
+    records = gold_run() + [arm for n in range(6) for seed in range(2) for arm in arms_of(n, seed, LORA)]
+    drawn = []
+    for record_ in records:
+        mimicry = "" if is_shared else record_.attack.mimicry
+        images = [f"{record_.artist} {record_.seed} {mimicry}"] if record_.protection.role == "floor" else []
+        drawn.append(record_.model_copy(update={"digests": {"generate": images}}))
+    board = gather(Loaded(synthetic.facts(suite(attacks=(PLAIN, LORA))), drawn, []))
+    words = {condition.name: condition.words for condition in gold.checks(board)}
+    assert words["Floor drawn again"].startswith(f"All {floors} draws")
+    assert words["Clean arm drawn again"].startswith("All 4 draws")
+
+
+def test_a_clean_arm_that_moves_by_more_than_noise_is_refused():
+    records = []
+    for number, record_ in enumerate(gold_run()):
+        if record_.protection.role == "identity" and record_.seed == 1:
+            moved = {name: [value - 0.1 - number % 7 / 1e4 for value in v] for name, v in record_.generations.items()}
+            record_ = record_.model_copy(update={"generations": moved})
+        records.append(record_)
+    assert "Clean arm drawn again" in failed(records, suite())

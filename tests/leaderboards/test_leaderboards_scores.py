@@ -296,7 +296,7 @@ def test_selection_keeps_the_largest_environment_class_and_the_newest_version():
 def test_frames_hold_a_row_per_cell_image_and_generation():
     records = [record("x", "a", [0.4, 0.6], strength=0.5)]
     found = cells(records).iloc[0]
-    assert (found["distance"], found["first"], found["second"]) == (0.5, 0.4, 0.6)
+    assert found["distance"] == 0.5
     assert len(frames.images(records)) == 2 * 2
     assert len(frames.generations(records)) == 2 * 2
     values = frames.metrics(records).set_index("metric")["value"]

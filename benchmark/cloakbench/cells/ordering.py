@@ -8,6 +8,7 @@ from enum import IntEnum
 
 from cloakbench.cells.plan import Cell
 from cloakbench.errors import UserError
+from cloakbench.schemas.suite import Suite
 
 SELECTABLE = ("protection", "artist", "attack", "seed", "strength", "target")
 
@@ -27,14 +28,19 @@ class Round(IntEnum):
     """Further seeds of the protections."""
 
 
-def arranged(cells: Sequence[Cell]) -> list[Cell]:
+def arranged(cells: Sequence[Cell], suite: Suite) -> list[Cell]:
     """Returns the cells in the order they are to run in, so that an interrupted run holds a balanced board.
 
-    In rounds. In each, first seeds before later ones and strong points before weak ones; then one attack after the
-    other, those on one base model together and those of one mimicry among them, so that models, class images and
-    compiled graphs are used again; then one artist after the other, in each every protection. At any moment the
-    protections of a round are thus at most one block of an attack and an artist apart. Attacks and artists keep the
-    order in which the cells first name them, entries too; what cells are and compute does not depend on it.
+    Cells that a rank rests on come before all others. Both parts run in rounds. In each, first seeds come before later
+    ones and strong points before weak ones. Then one attack runs after the other: those on one base model together,
+    and those of one mimicry among them, so that models, class images and compiled graphs are used again. Then one
+    artist after the other, in each every protection. At any moment the protections of a round are thus at most one
+    block of an attack and an artist apart. Attacks, artists and entries keep the order in which the cells first name
+    them; what cells compute does not depend on the order.
+
+    Args:
+        cells: The cells, in any order.
+        suite: Says what a rank rests on.
     """
     strongest = _strongest(cells)
     model = _rank(cells, lambda cell: cell.attack.model)
@@ -49,9 +55,25 @@ def arranged(cells: Sequence[Cell]) -> list[Cell]:
         weaker = 0.0 if _is_first(cell, strongest) else -strength
         block = (model[cell.attack.model], mimicry[cell.attack.mimicry], attack[cell.attack.name])
         who = (artist[cell.artist.name], entry[cell.entry.facts.name])
-        return (_round(cell, strongest), cell.seed, weaker, *block, *who, -strength)
+        return (not carries_rank(cell, suite), _round(cell, strongest), cell.seed, weaker, *block, *who, -strength)
 
     return sorted(cells, key=rank)
+
+
+def carries_rank(cell: Cell, suite: Suite) -> bool:
+    """Returns whether a rank of the suite's board rests on a cell: on its attack, and on its strength or target."""
+    facts, matching = cell.entry.facts, suite.matching
+    if cell.attack.name not in suite.rank_attacks:
+        return False
+    if not facts.role.has_strengths:
+        return True
+    if matching is None or suite.rank_by != "worst-case":
+        return cell.strength == sorted(suite.strengths)[len(suite.strengths) // 2]
+    middle = matching.targets[1]
+    if middle in matching.calibrated and facts.budget.runs_at_targets:
+        return cell.target == middle
+    # Interpolated from all strengths.
+    return cell.target is None
 
 
 def _round(cell: Cell, strongest: dict[str, float]) -> Round:

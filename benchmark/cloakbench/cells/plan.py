@@ -109,7 +109,8 @@ class Planner(RecipeBuilder):
         count = suite.seeds.protected if role.has_strengths else suite.seeds.controls
         for strength, target in self._points(entry.facts):
             for attack in suite.attacks:
-                if _applies(role, attack):
+                is_run = not role.has_strengths or suite.runs_at(attack.name, entry.facts.budget, target)
+                if is_run and _applies(role, attack):
                     for seed in range(count):
                         yield self.cell(entry, strength, artist, attack, seed, target)
             if role.has_images:

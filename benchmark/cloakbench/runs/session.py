@@ -145,7 +145,7 @@ def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
     unready = _unready(planned, suite, choice, where, all(artist.masks for artist in loaded))
     further = chain.from_iterable(entry.facts.looked_into for entry in planned)
     planner = Planner(suite, digests(suite, further), official.read_salt(choice.salt_file), calibrating, outside)
-    cells = arranged(select(planner.cells(planned, loaded), choice.only))
+    cells = arranged(select(planner.cells(planned, loaded), choice.only), suite)
     return Session(
         suite,
         planner,

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from cloakbench.schemas.kinds import BudgetKind
 from cloakbench.schemas.suite_tables import CallLimits, Matching, PublishedFigure
 
 Scalar = bool | int | float | str
@@ -156,6 +157,11 @@ class Suite(_Frozen):
     rank_by: str
     """Attack whose protection P at the middle strength carries the rank, or `worst-case`: over countermeasures, at the
     middle quality target."""
+    worst_case: list[str] = []
+    """Attacks of the worst case beside the headline's: those with the strongest countermeasures, chosen on development
+    artists before the suite's own are measured. Empty: all that differ from the headline's in the countermeasure."""
+    weaker_against: Literal["all", "headline"] = "all"
+    """Which attacks run at the given strengths of an entry that is calibrated, too. `headline`: the curve alone."""
     protect_seed: int = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
     perceptual: Literal["mini-lpips", "lpips-vgg", "lpips-alex"] = "mini-lpips"
@@ -186,6 +192,9 @@ class Suite(_Frozen):
             raise ValueError(f"attack names must be unique, got {names}")
         if self.rank_by not in {*names, "worst-case"}:
             raise ValueError(f"rank_by must be worst-case or one of {', '.join(names)}, got {self.rank_by!r}")
+        unknown = sorted(set(self.worst_case) - set(names))
+        if unknown:
+            raise ValueError(f"worst_case must name attacks of the suite, got {', '.join(unknown)}")
         if self.dataset != "folder" and (not self.artists or len(set(self.artists)) != len(self.artists)):
             raise ValueError(
                 f"artists must be unique, and at least one for the dataset {self.dataset}, got {self.artists}"
@@ -216,6 +225,29 @@ class Suite(_Frozen):
         if shared:
             raise ValueError(f"matching.artists must not be among the suite's artists, got {', '.join(shared)}")
         return self
+
+    @property
+    def headline(self) -> str:
+        """Name of the attack that the headline shows: the one that carries the rank, or the first."""
+        return self.attacks[0].name if self.rank_by == "worst-case" else self.rank_by
+
+    @property
+    def rank_attacks(self) -> list[str]:
+        """Names of the attacks that a rank rests on."""
+        if self.rank_by != "worst-case":
+            return [self.rank_by]
+        first = self.attacks[0]
+        names = []
+        for attack in self.attacks:
+            is_family = (attack.mimicry, attack.model) == (first.mimicry, first.model)
+            if attack is first or (is_family and (not self.worst_case or attack.name in self.worst_case)):
+                names.append(attack.name)
+        return names
+
+    def runs_at(self, attack: str, budget: BudgetKind, target: float | None) -> bool:
+        """Returns whether an attack runs on an entry with strengths at a target, or at a given strength (None)."""
+        is_beside = target is None and bool(self.calibrated) and budget.runs_at_targets
+        return not is_beside or self.weaker_against == "all" or attack == self.headline
 
     @property
     def collected(self) -> list[str]:

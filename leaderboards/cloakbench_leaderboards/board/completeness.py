@@ -68,7 +68,7 @@ def _needed(evidence: Evidence, entry: BoardEntry) -> int:
     if entry.name in evidence.standings.complete:
         return 0
     setting = evidence.setting
-    attacks = setting.family if evidence.suite.rank_by == WORST_CASE else [setting.attack]
+    attacks = setting.worst_attacks if evidence.suite.rank_by == WORST_CASE else [setting.attack]
     needed = 0
     for attack in attacks:
         value = aggregates.protection(setting, entry.subject, attack.name, setting.middle)

@@ -173,7 +173,7 @@ def _definitions(evidence: Evidence) -> list[str]:
     at = middle.label if rules else f"strength {middle.label}"
     notes = [
         f"Worst case, mean and retention stand at {at}. Worst case: under the countermeasure that serves the mimic "
-        "best, chosen for each artist on one half of the generations and scored on the other.",
+        "best, chosen on other seeds or artists than it is scored on, less the same of the unprotected images.",
     ]
     if rules is None:
         return notes

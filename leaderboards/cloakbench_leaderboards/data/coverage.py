@@ -88,22 +88,35 @@ def _planned(cells: pd.DataFrame, suite: Suite, artists: Sequence[str]) -> Itera
         seeds = suite.seeds.controls
         if Role(str(role)).has_strengths:
             seeds = suite.seeds.protected
-            for strength in _strengths(group, str(budget), suite):
-                for attack in suite.attacks:
-                    points.append((strength, attack.name))
+            points += _points(group, BudgetKind(str(budget)), suite)
         else:
             points.extend(sorted(set(zip(group["strength"], group["attack"], strict=True))))
         for (strength, name), artist, seed in itertools.product(points, artists, range(seeds)):
             yield str(protection), float(strength), str(name), artist, seed
 
 
-def _strengths(group: pd.DataFrame, budget: str, suite: Suite) -> list[float]:
-    """Returns the strengths that a suite plans for one entry; NaN for each target without a finished calibration."""
-    strengths = [] if budget == PERCEPTUAL else list(suite.strengths)
-    if budget == READY_MADE:
-        return strengths
-    calibrated = group.dropna(subset="target").groupby("target")["strength"].first()
-    return [*strengths, *(float(calibrated.get(target, math.nan)) for target in suite.calibrated)]
+def _points(group: pd.DataFrame, budget: BudgetKind, suite: Suite) -> list[tuple[float, str]]:
+    """Returns strength and attack of each cell that a suite asks of one entry on an artist and seed."""
+    points = []
+    for strength, target in _strengths(group, budget, suite):
+        for attack in suite.attacks:
+            if suite.runs_at(attack.name, budget, target):
+                points.append((strength, attack.name))
+    return points
+
+
+def _strengths(group: pd.DataFrame, budget: BudgetKind, suite: Suite) -> list[tuple[float, float | None]]:
+    """Returns the strengths that a suite asks of one entry, each with its target.
+
+    The target is None for a given strength. The strength is NaN for a target that no search has ended for.
+    """
+    strengths: list[tuple[float, float | None]] = []
+    if budget.runs_at_strengths:
+        strengths += [(strength, None) for strength in suite.strengths]
+    if budget.runs_at_targets:
+        calibrated = group.dropna(subset="target").groupby("target")["strength"].first()
+        strengths += [(float(calibrated.get(target, math.nan)), target) for target in suite.calibrated]
+    return strengths
 
 
 def _nan_last(strength: float) -> tuple[bool, float]:

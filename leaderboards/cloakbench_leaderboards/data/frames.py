@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from cloakbench.schemas.kinds import Status
@@ -20,8 +19,6 @@ PLACE_COLUMNS = ["key", "protection", "role", "budget", "strength", "target", "a
 ATTACK_COLUMNS = ["attack", "countermeasure", "mimicry", "model", "seed"]
 CELL_COLUMNS = [*PLACE_COLUMNS, *ATTACK_COLUMNS, "status", "reason", "seconds"]
 ROW_COLUMNS = ["cell", "metric", "index", "value"]
-HALVES = ["first", "second"]
-"""Means of D over the generations of even and of odd index: halves of each prompt."""
 
 
 class CellStatus(StrEnum):
@@ -54,7 +51,7 @@ def _needs_no_protection(record: Record) -> bool:
 
 
 def places(records: Sequence[Record]) -> pd.DataFrame:
-    """Returns one row per cell, in the order of `records`: its address, how it ended, seconds to protect an image.
+    """Returns one row per cell, in the order of `records`: its address, how it ended, seconds per protected image.
 
     `target` is NaN where the suite gives the strength.
     """
@@ -79,7 +76,7 @@ def rows(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def cells(places: pd.DataFrame, rows: pd.DataFrame, primary: str) -> pd.DataFrame:
-    """Returns `places` with `distance`, the mean of `primary` over a cell's generations, and the means of its halves.
+    """Returns `places` with `distance`, the mean of `primary` over a cell's generations.
 
     Args:
         places: What `places` returns.
@@ -87,19 +84,14 @@ def cells(places: pd.DataFrame, rows: pd.DataFrame, primary: str) -> pd.DataFram
         primary: The suite's primary distance.
 
     Returns:
-        One row per cell. The three means are NaN where a cell did not end well or a half is empty.
+        One row per cell. The mean is NaN where a cell did not end well.
     """
     rows = rows[rows["metric"] == primary]
     number, value = rows["cell"].to_numpy(), rows["value"].to_numpy()
-    is_odd = (rows["index"].to_numpy() & 1).astype(bool)
     is_ok = (places["status"] == str(CellStatus.OK)).to_numpy()
-
-    def means(chosen: npt.NDArray[np.bool_] | slice) -> npt.NDArray[np.float64]:
-        count = np.bincount(number[chosen], minlength=len(places))
-        total = np.bincount(number[chosen], weights=value[chosen], minlength=len(places))
-        return np.where(is_ok & (count > 0), total / np.maximum(count, 1), math.nan)
-
-    return places.assign(distance=means(slice(None)), first=means(~is_odd), second=means(is_odd))
+    count = np.bincount(number, minlength=len(places))
+    total = np.bincount(number, weights=value, minlength=len(places))
+    return places.assign(distance=np.where(is_ok & (count > 0), total / np.maximum(count, 1), math.nan))
 
 
 def metrics(records: Sequence[Record]) -> pd.DataFrame:
@@ -173,7 +165,10 @@ def _long(blocks: Iterator[dict[str, list[float]]]) -> pd.DataFrame:
 
 
 def _seconds(record: Record) -> float:
-    """Returns the wall seconds of protecting one image, also where the images came out of the store."""
+    """Returns the processor or device seconds of protecting one image, with those of the submission's own process.
+
+    The same where the images came out of the store.
+    """
     cost = record.cost.get("protect")
     images = len(next(iter(record.quality.values()), []))
-    return cost.wall_s / images if cost and images else math.nan
+    return cost.device_s / images if cost and images else math.nan

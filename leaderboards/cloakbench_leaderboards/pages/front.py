@@ -121,7 +121,7 @@ def _order_words(evidence: Evidence, arranged: ProvisionalOrder, runs: Mapping[s
         return f"Ranked by {evidence.standings.rank_column.title}; entries below the rule are incomplete."
     if not entries:
         return "No protection was run yet, only the controls."
-    total = len(evidence.setting.family)
+    total = len(evidence.setting.worst_attacks)
     return (
         f"No ranking yet: {ranked} of {len(entries)} entries {'is' if ranked == 1 else 'are'} measured under all "
         f"{total} attacks that decide the rank. The order is provisional, by P without cleaning, the number that all "

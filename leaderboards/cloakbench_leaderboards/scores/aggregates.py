@@ -9,7 +9,6 @@ import numpy as np
 
 from cloakbench.schemas.kinds import PointState, Role
 from cloakbench.schemas.suite import AttackSpec
-from cloakbench_leaderboards.data.frames import HALVES
 from cloakbench_leaderboards.scores import matching, statistics
 from cloakbench_leaderboards.scores.matching import Match, OperatingPoint
 from cloakbench_leaderboards.scores.scores import ScoreMatrices
@@ -56,23 +55,22 @@ def mean(setting: Setting, subject: EntryPoints, stop: OperatingPoint) -> Value:
 def worst(
     setting: Setting, subject: EntryPoints, stop: OperatingPoint, attacks: Sequence[AttackSpec] | None = None
 ) -> Value:
-    """Returns P under the countermeasure that serves the mimic best, artist by artist; no countermeasure is an option.
+    """Returns P under the countermeasure that serves the mimic best; no countermeasure is an option.
 
-    A minimum of noisy values is too low, so the countermeasure is chosen on one half of the generations and scored on
-    the other, and the other way round; the two scores are averaged. Both halves come from one trained model, so part
-    of the bias stays: the same minimum over the images as they are, at the same attacks and number of seeds, is taken
-    off. For those images themselves it is shown.
+    A minimum of noisy values is too low, so the countermeasure is chosen where it is not scored: on the other seeds,
+    or with one seed on the other artists (`statistics.least_elsewhere`). The same number for the images as they are,
+    under the same attacks and with as many seeds, is taken off. For those images themselves it is shown.
 
     Args:
         setting: What all entries share.
         subject: The entry.
         stop: Where entries are compared.
-        attacks: Which of the attacks are options; by default all that differ from the headline's in the countermeasure.
+        attacks: Which of the attacks are options; by default those that the suite names for the worst case.
     """
     states: list[PointState] = []
     lacks: list[str] = []
     options: dict[str, Match] = {}
-    for attack in _live(setting, setting.family if attacks is None else attacks):
+    for attack in _live(setting, setting.worst_attacks if attacks is None else attacks):
         point = match(setting, subject, attack.name, stop)
         states.append(point.state)
         lacks += _prefixed(attack, _lacks(setting, subject, attack.name, point))
@@ -84,36 +82,32 @@ def worst(
     if not options:
         return Value(_nothing(setting), state, note, shared, attacks=count)
     value, denominator = _blend(setting, subject, *next(iter(options.items())), "p")
-    if len(options) > 1:  # with one option nothing is chosen, and all generations count
-        value = _least(setting, subject, options)
-    if not np.isfinite(value).any():
-        note = "needs two generations or more per cell, to choose on one half and score on the other"
+    if len(options) > 1:  # with one option nothing is chosen, and nothing is taken off
+        value = _least(setting, subject, options, denominator)
     return Value(statistics.contributions(value * denominator, denominator), state, note, shared, attacks=count)
 
 
-def _least(setting: Setting, subject: EntryPoints, options: Mapping[str, Match]) -> Array:
-    """Returns the least P over the attacks for each artist, without the bias of choosing."""
-    # The placebo is averaged over the seeds of the controls before the minimum, entries over their own.
-    grid = setting.grid if subject.role == Role.PLACEBO or setting.clean is None else setting.clean
-    bias = clean_bias(grid, list(options))
+def _least(setting: Setting, subject: EntryPoints, options: Mapping[str, Match], denominator: Array) -> Array:
+    """Returns P under the countermeasure chosen for each artist, less that of the images as they are."""
+    unprotected = clean_least(setting.clean or setting.grid, list(options), denominator)
     if subject.role == Role.IDENTITY:
-        return bias
-    first, second = _stacked(setting, subject, options, HALVES[0]), _stacked(setting, subject, options, HALVES[1])
-    return np.asarray(np.minimum(statistics.split_half(first, second) - np.nan_to_num(bias), 1.0))
+        return unprotected
+    # Controls have more seeds than entries: all choose on as many.
+    values = _stacked(setting, subject, options, "seeds")[:, : setting.suite.seeds.protected]
+    return np.asarray(np.minimum(statistics.least_elsewhere(values, denominator) - np.nan_to_num(unprotected), 1.0))
 
 
-def clean_bias(grid: ScoreMatrices, attacks: Sequence[str]) -> Array:
-    """Returns the minimum over attacks of the images as they are, chosen and scored as in `worst`, one per artist.
+def clean_least(grid: ScoreMatrices, attacks: Sequence[str], denominator: Array) -> Array:
+    """Returns P of the images as they are under the attack chosen as in `worst`, one value per artist.
 
-    Its expectation is at most 0: the images protect nothing, so all of it is the bias of choosing. NaN for an artist
-    without a value under one of the attacks.
+    It is what countermeasures alone do to the imitation. NaN for an artist without a value under one of the attacks.
     """
     rows = []
     for attack in attacks:
         if (CLEAN, 0.0, attack) not in grid.rows:
             return np.full(len(grid.artists), math.nan)
         rows.append(grid.rows[CLEAN, 0.0, attack])
-    return statistics.split_half(grid.first[rows], grid.second[rows])
+    return statistics.least_elsewhere(grid.seeds[rows], denominator)
 
 
 def _prefixed(attack: AttackSpec, lacks: Sequence[str]) -> list[str]:
@@ -127,7 +121,7 @@ def retention(setting: Setting, subject: EntryPoints, stop: OperatingPoint) -> V
     """
     if subject.role != Role.SUBMISSION:  # a quotient of two noises says nothing
         return Value(_nothing(setting), PointState.NOT_DEFINED, "a control protects nothing that could be retained")
-    family = _live(setting, setting.family)
+    family = _live(setting, setting.worst_attacks)
     plain: list[AttackSpec] = []
     cleaned: list[AttackSpec] = []
     for attack in family:

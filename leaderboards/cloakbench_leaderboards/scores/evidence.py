@@ -151,7 +151,14 @@ class Evidence:
         return None
 
     def focus(self, entry: BoardEntry) -> float:
-        """Returns the strength at which an entry's raw values stand in the headline: the middle, or its nearest."""
+        """Returns the strength at which an entry's raw values and cost stand in the headline.
+
+        That is the one sought for the middle target; else the middle strength, or the nearest to it.
+        """
+        target = self.setting.middle.target
+        search = None if target is None else entry.subject.calibrations.get(target)
+        if search is not None and search.strength:
+            return search.strength
         return min(entry.strengths, key=lambda strength: (abs(strength - self.middle), strength), default=self.middle)
 
 

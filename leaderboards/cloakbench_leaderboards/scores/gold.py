@@ -12,6 +12,7 @@ import pandas as pd
 from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.suite import AttackSpec, Suite
 from cloakbench_leaderboards import text
+from cloakbench_leaderboards.data.frames import NO_COUNTERMEASURE
 from cloakbench_leaderboards.scores import statistics
 from cloakbench_leaderboards.scores.evidence import Evidence
 from cloakbench_leaderboards.scores.signal import ARM, Signal
@@ -42,7 +43,8 @@ def checks(evidence: Evidence) -> list[GoldCondition]:
     return [
         _controls(evidence),
         _placebo(evidence),
-        _floor(evidence),
+        _again("Floor drawn again", "1", _floor_cells(evidence), evidence),
+        _again("Clean arm drawn again", "0", _clean_cells(evidence), evidence),
         _random_noise(evidence),
         _competence(evidence.scores.signals, len(evidence.artists)),
     ]
@@ -102,35 +104,75 @@ def _placebo(evidence: Evidence) -> GoldCondition:
     return GoldCondition(name, True, f"Its effect is within noise of 0 against {len(rows)} attacks.")
 
 
-def _floor(evidence: Evidence) -> GoldCondition:
-    """The floor drawn with one seed is within noise of 1 on the scale of its other seeds."""
-    name = "Floor drawn again"
-    values, alone = _draws(evidence)
+def _again(name: str, expected: str, cells: pd.DataFrame, evidence: Evidence) -> GoldCondition:
+    """An arm drawn with one seed is within noise of its other seeds, on the scale of P where it stands at `expected`.
+
+    Args:
+        name: Of the condition.
+        expected: P of the arm, in words.
+        cells: The cells of the arm; draws of the same images stand there once.
+        evidence: The board.
+    """
+    values, alone = _draws(cells, evidence.scores.signals)
     if not values and not alone:
-        return GoldCondition(name, False, "There is no floor, or no attack learned.")
+        return GoldCondition(name, False, "There is no such arm, or no attack learned.")
     if alone:
         return GoldCondition(name, False, f"It was drawn once only for {text.listed(alone)}.")
     outside = _outside(np.concatenate(_same_width(values)))
     if outside.any():
-        return GoldCondition(name, False, f"{int(outside.sum())} of {len(outside)} draws are not within noise of 1.")
-    return GoldCondition(name, True, f"All {len(outside)} draws are within noise of 1.")
+        words = f"{int(outside.sum())} of {len(outside)} draws are not within noise of {expected}."
+        return GoldCondition(name, False, words)
+    return GoldCondition(name, True, f"All {len(outside)} draws are within noise of {expected}.")
 
 
-def _draws(evidence: Evidence) -> tuple[list[Array], list[str]]:
-    """Returns each floor draw less the mean of its other seeds, one block per arm, and the arms drawn only once."""
+def _clean_cells(evidence: Evidence) -> pd.DataFrame:
+    """Returns the cells of the unprotected images without countermeasure."""
+    cells = evidence.levels.cells
+    is_plain = (cells["role"] == str(Role.IDENTITY)) & (cells["countermeasure"] == NO_COUNTERMEASURE)
+    return cells[is_plain & cells["distance"].notna()]
+
+
+def _floor_cells(evidence: Evidence) -> pd.DataFrame:
+    """Returns the cells of the floor; of mimicries whose floors are the same images, those of one that learned."""
     cells = evidence.levels.cells
     floor = cells[(cells["role"] == str(Role.FLOOR)) & cells["distance"].notna()]
+    learned = {(signal.mimicry, signal.model) for signal in evidence.scores.signals if signal.has_signal}
+    images: dict[tuple[str, str], set[tuple[str, int, tuple[str, ...]]]] = {}
+    for record in evidence.records:
+        arm = (record.attack.mimicry, record.attack.model)
+        digests = record.digests.get("generate")
+        if record.protection.role is Role.FLOOR and arm in learned and digests:
+            images.setdefault(arm, set()).add((record.artist, record.seed, tuple(digests)))
+    first: dict[frozenset[tuple[str, int, tuple[str, ...]]], tuple[str, str]] = {}
+    repeated = []
+    for arm, drawn in images.items():
+        if first.setdefault(frozenset(drawn), arm) != arm:
+            repeated.append(arm)
+    arms = pd.Series(list(zip(floor["mimicry"], floor["model"], strict=True)), index=floor.index, dtype=object)
+    return floor[~arms.isin(repeated)]
+
+
+def _draws(cells: pd.DataFrame, signals: Sequence[Signal]) -> tuple[list[Array], list[str]]:
+    """Returns each draw of an arm less the mean of its other seeds, one block per mimicry and model.
+
+    Args:
+        cells: The cells of the arm.
+        signals: What there was to learn.
+
+    Returns:
+        The blocks, and the mimicries that were drawn only once.
+    """
     rows = []
-    for s in evidence.scores.signals:
+    for s in signals:
         if s.has_signal:
             rows.append((s.artist, s.mimicry, s.model, s.denominator))
     learned = pd.DataFrame(rows, columns=["artist", *ARM, "denominator"])
-    floor = floor.merge(learned, on=["artist", *ARM]).drop_duplicates(["artist", *ARM, "seed"])
+    cells = cells.merge(learned, on=["artist", *ARM]).drop_duplicates(["artist", *ARM, "seed"])
     blocks: list[Array] = []
     alone: list[str] = []
-    if not len(floor):
+    if not len(cells):
         return blocks, alone
-    table = floor.pivot_table(index=[*ARM, "seed"], columns="artist", values=["distance", "denominator"])
+    table = cells.pivot_table(index=[*ARM, "seed"], columns="artist", values=["distance", "denominator"])
     for arm, group in table.groupby(level=ARM):
         distance = group["distance"].to_numpy(dtype=float)
         if len(group) < 2:
@@ -184,7 +226,7 @@ def _arms(attacks: Sequence[AttackSpec]) -> list[tuple[str, str]]:
 
 def _outside(values: Array) -> np.ndarray:
     """Returns whether 0 is outside of each row's interval; a row without one counts as outside."""
-    estimates = statistics.estimates(values, 1 - FAMILY_ERROR / max(len(values), 1))
+    estimates = statistics.difference_estimates(values, 1 - FAMILY_ERROR / max(len(values), 1))
     return ~((estimates.low <= 0) & (estimates.high >= 0))
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.suite import AttackSpec
-from cloakbench_leaderboards.data.frames import HALVES, CellStatus
+from cloakbench_leaderboards.data.frames import CellStatus
 from cloakbench_leaderboards.scores import statistics
 from cloakbench_leaderboards.scores.signal import PAIR, Signal
 from cloakbench_leaderboards.scores.signal import clean as clean_arm
@@ -56,9 +56,8 @@ class ScoreMatrices:
     """At most 1."""
     effect: Array
     """At most 1."""
-    first: Array
-    """P on the even generations alone, not capped."""
-    second: Array
+    seeds: Array
+    """P of each seed, not capped: operating points, seeds, artists."""
     distance: Array
     denominator: Array
     """Of each artist under the row's attack, whether scored or not; NaN where there is no signal."""
@@ -97,9 +96,9 @@ def score(
     has_point &= ~(cells["target"].notna() & (cells["strength"] == 0))
     paired = _paired(cells[has_point], cells, attacks)
     points = _points(paired, signals)
-    grid = _matrices(points, attacks, artists, signals)
+    grid = _matrices(points, paired, attacks, artists, signals)
     is_clean = (paired["role"] == str(Role.IDENTITY)) & (paired["seed"] < (math.inf if seeds is None else seeds))
-    clean = _matrices(_points(paired[is_clean], signals), attacks, artists, signals)
+    clean = _matrices(_points(paired[is_clean], signals), paired[is_clean], attacks, artists, signals)
     return Scores(signals, points, grid, _summary(points, grid, attacks, signals), clean)
 
 
@@ -113,14 +112,12 @@ def _paired(chosen: pd.DataFrame, cells: pd.DataFrame, attacks: Sequence[AttackS
     paired["failed"] = fault
     paired["p"] = (paired["distance"] - paired["clean"]).mask(fault, 0.0)
     paired["effect"] = (paired["distance"] - paired["clean_same"]).mask(fault, 0.0)
-    for half in HALVES:
-        paired[half] = (paired[half] - paired[f"clean_{half}"]).mask(fault, 0.0)
     return paired
 
 
 def _points(paired: pd.DataFrame, signals: Sequence[Signal]) -> pd.DataFrame:
     groups = paired.groupby(ARTIST, sort=True, observed=True)
-    points = groups[["p", "effect", *HALVES, "distance"]].mean()
+    points = groups[["p", "effect", "distance"]].mean()
     points = points.assign(failed=groups["failed"].any(), **groups[["mimicry", "model", "role"]].first())
     points = points.reset_index().astype({"protection": str, "strength": float, "attack": str, "artist": str})
     rows = [(s.artist, s.mimicry, s.model, s.denominator, s.has_signal, s.reason) for s in signals]
@@ -130,7 +127,7 @@ def _points(paired: pd.DataFrame, signals: Sequence[Signal]) -> pd.DataFrame:
         by_signal, on=["artist", "mimicry", "model"], how="left"
     )
     no_signal = points["has_signal"] != True  # noqa: E712 - NaN where the suite does not have the artist
-    for name in ("p", "effect", *HALVES):
+    for name in ("p", "effect"):
         points[name] = (points[name] / points["denominator"]).mask(no_signal)
     blocked = points["blocked"].fillna("the suite does not have this artist")
     reason = blocked.mask(~no_signal, _reasons(paired, points))
@@ -148,7 +145,11 @@ def _reasons(paired: pd.DataFrame, points: pd.DataFrame) -> pd.Series[str]:
 
 
 def _matrices(
-    points: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence[str], signals: Sequence[Signal]
+    points: pd.DataFrame,
+    paired: pd.DataFrame,
+    attacks: Sequence[AttackSpec],
+    artists: Sequence[str],
+    signals: Sequence[Signal],
 ) -> ScoreMatrices:
     scored = points[points["artist"].isin(list(artists))]
     addresses = scored.groupby(POINT, sort=True).ngroup().to_numpy(dtype=int)
@@ -171,12 +172,26 @@ def _matrices(
         artists=tuple(artists),
         p=matrix(scored["p"].clip(upper=1.0)),
         effect=matrix(scored["effect"].clip(upper=1.0)),
-        first=matrix(scored["first"]),
-        second=matrix(scored["second"]),
+        seeds=_by_seed(paired, rows, artists) / denominator[:, None, :],
         distance=matrix(scored["distance"]),
         denominator=denominator,
         learned=frozenset(name for name, values in by_attack.items() if np.isfinite(values).any()),
     )
+
+
+def _by_seed(paired: pd.DataFrame, rows: dict[Address, int], artists: Sequence[str]) -> Array:
+    """Returns the difference to the clean arm by operating point, seed and artist; NaN where there is none."""
+    chosen = paired[paired["artist"].isin(list(artists))]
+    chosen = chosen.astype({"protection": str, "strength": float, "attack": str, "artist": str})
+    seeds, labels = pd.factorize(chosen["seed"], sort=True)
+    groups = chosen.groupby(POINT, sort=True)
+    # Groups and `rows` have the same addresses in the same order.
+    assert groups.ngroups == len(rows)
+    columns = pd.Series(range(len(artists)), index=list(artists), dtype=int)
+    filled = np.full((len(rows), max(len(labels), 1), len(artists)), math.nan)
+    column = chosen["artist"].map(columns).to_numpy(dtype=int)
+    filled[groups.ngroup().to_numpy(dtype=int), seeds, column] = chosen["p"].to_numpy(dtype=float)
+    return filled
 
 
 def _denominators(attacks: Sequence[AttackSpec], artists: Sequence[str], signals: Sequence[Signal]) -> dict[str, Array]:

@@ -127,6 +127,14 @@ class Setting:
         return same
 
     @property
+    def worst_attacks(self) -> list[AttackSpec]:
+        """The attacks of the worst case: the headline's, and those of the family that the suite names for it."""
+        named = self.suite.worst_case
+        if not named:
+            return self.family
+        return [a for a in self.family if a.name in named or a.name == self.attack.name]
+
+    @property
     def stops(self) -> list[OperatingPoint]:
         """Where entries are compared: the suite's targets, or its strengths where it has none."""
         if self.suite.matching:

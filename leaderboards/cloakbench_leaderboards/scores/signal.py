@@ -12,7 +12,7 @@ import pandas as pd
 
 from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.suite import AttackSpec
-from cloakbench_leaderboards.data.frames import HALVES, NO_COUNTERMEASURE
+from cloakbench_leaderboards.data.frames import NO_COUNTERMEASURE
 from cloakbench_leaderboards.scores import statistics
 
 ARM = ["mimicry", "model"]
@@ -71,9 +71,8 @@ class Signal(NamedTuple):
 
 
 def clean(cells: pd.DataFrame, attacks: Sequence[AttackSpec]) -> pd.DataFrame:
-    """Returns the clean arm without countermeasure: artist, mimicry, model, seed, `clean` and its halves."""
-    names = {"distance": "clean", **{half: f"clean_{half}" for half in HALVES}}
-    return _plain_arm(cells, "identity", attacks).rename(columns=names)
+    """Returns the clean arm without countermeasure: artist, mimicry, model, seed, `clean`."""
+    return _plain_arm(cells, "identity", attacks).rename(columns={"distance": "clean"})
 
 
 def signals(cells: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence[str]) -> list[Signal]:
@@ -144,4 +143,4 @@ def _plain_arm(cells: pd.DataFrame, role: str, attacks: Sequence[AttackSpec]) ->
         & cells["attack"].isin(list(order))
     ]
     chosen = chosen.assign(order=chosen["attack"].map(order)).sort_values(["order", "strength"], kind="stable")
-    return chosen.drop_duplicates(PAIR)[[*PAIR, "distance", *HALVES]]
+    return chosen.drop_duplicates(PAIR)[[*PAIR, "distance"]]

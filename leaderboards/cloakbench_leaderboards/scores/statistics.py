@@ -62,19 +62,38 @@ class Estimates:
         return [self.at(row) for row in range(len(self.n))]
 
 
-def split_half(first: Array, second: Array) -> Array:
-    """Returns per artist (last axis) the least over options (first axis), chosen on one half and scored on the other.
+def least_elsewhere(values: Array, weights: Array) -> Array:
+    """Returns per artist the value of the option that is lowest, chosen where it is not scored.
+
+    A minimum of noisy values is too low. With two seeds or more, the option that is lowest on the other seeds is scored
+    on each seed, and the scores are averaged. With one seed, the option with the lowest weighted mean over the other
+    artists is scored on each artist.
+
+    Args:
+        values: One value per option, seed and artist; NaN where absent.
+        weights: One weight per artist.
+
+    Returns:
+        One value per artist; NaN for an artist without a seed on which every option has a value.
 
     Example:
-        >>> split_half(np.array([[0.1], [0.3]]), np.array([[0.4], [0.2]]))  # chosen 0, scored 0.4; chosen 1, scored 0.3
+        >>> least_elsewhere(np.array([[[0.1], [0.4]], [[0.3], [0.2]]]), np.ones(1))  # scored 0.4 and 0.3
         array([0.35])
+        >>> least_elsewhere(np.array([[[0.1, 0.4, 0.5]], [[0.3, 0.2, 0.3]]]), np.ones(3))  # options 1, 0 and 0
+        array([0.3, 0.4, 0.5])
     """
-    absent = ~(np.isfinite(first).all(0) & np.isfinite(second).all(0))
-    by_first = np.where(np.isfinite(first), first, np.inf).argmin(0)
-    by_second = np.where(np.isfinite(second), second, np.inf).argmin(0)
-    scored_second = np.take_along_axis(second, by_first[None], 0)[0]
-    scored_first = np.take_along_axis(first, by_second[None], 0)[0]
-    return np.where(absent, math.nan, (scored_second + scored_first) / 2)
+    complete = np.isfinite(values).all(0)
+    count = complete.sum(0)
+    filled = np.where(complete, values, 0.0)
+    others = filled.sum(1, keepdims=True) - filled
+    on_seeds = np.take_along_axis(filled, others.argmin(0)[None], 0)[0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = filled.sum(1) / count
+        by_seeds = on_seeds.sum(0) / count
+    weighted = np.where(count > 0, means * weights, 0.0)
+    choice = (weighted.sum(-1, keepdims=True) - weighted).argmin(0)
+    by_artists = np.take_along_axis(means, choice[None], 0)[0]
+    return np.where(count > 1, by_seeds, by_artists)
 
 
 def contributions(numerators: Array, denominators: Array) -> Array:

@@ -109,7 +109,7 @@ def _same_attacks(evidence: Evidence, subject: EntryPoints, noise: EntryPoints) 
             return None
         return values[rows[subject.name]].artists, values[rows[noise.name]].artists
     shared = []
-    for attack in setting.family:
+    for attack in setting.worst_attacks:
         sides = []
         for side in (subject, noise):
             sides.append(protection(setting, side, attack.name, setting.middle).artists)
