@@ -78,7 +78,15 @@ class Cell:
     @property
     def search(self) -> str:
         """Which search it needs, for progress lines; empty where its strength is given."""
-        return "" if self.target is None else f"calibrating {self.entry.facts.name} to target {self.target:g}"
+        if self.target is None:
+            return ""
+        words = f"calibrating {self.entry.facts.name} to target {self.target:g}"
+        return f"{words} on {self.artist.name}" if self.is_fitted else words
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether its strength is sought on the artist's own images, with a fractional step."""
+        return self.recipes.calibrate is not None and self.recipes.calibrate.levels is not None
 
 
 @dataclass(frozen=True, slots=True)

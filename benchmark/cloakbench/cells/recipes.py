@@ -33,6 +33,8 @@ from cloakbench.store import key, seeds
 SAMPLING_VERSION = 2
 GUARD_VERSION = 2
 CALIBRATION_VERSION = 2
+OWN_CALIBRATION_VERSION = 1
+"""Of the search on the artist's own images."""
 EXTERNAL_VERSION = 1
 """Of the harness's code that runs attacks of packages."""
 
@@ -82,7 +84,7 @@ class RecipeBuilder:
         calibrate = protect = countermeasure = personalise = None
         if facts.role.has_images:
             if strength is None:
-                calibrate = self._calibrate(facts, target)
+                calibrate = self._calibrate(facts, target, artist)
             protect = self._protect(facts, artist, strength, calibrate)
             if attack.has_countermeasure:
                 countermeasure = self._countermeasure(attack, artist, protect)
@@ -99,20 +101,28 @@ class RecipeBuilder:
             measure=self._measure(artist, protect, generate),
         )
 
-    def _calibrate(self, facts: ProtectionFacts, target: float | None) -> CalibrateRecipe:
+    def _calibrate(self, facts: ProtectionFacts, target: float | None, artist: Artist) -> CalibrateRecipe:
         chosen = self.suite.matching
         if chosen is None or target not in chosen.calibrated:
             raise ValueError(f"expected a calibrated target of the suite {self.suite.name}, got {target}")
         limits = chosen.limits(target)
         return CalibrateRecipe(
-            version=CALIBRATION_VERSION,
-            orders=[self._order(facts, artist) for artist in self.calibration],
+            version=OWN_CALIBRATION_VERSION if chosen.own_images else CALIBRATION_VERSION,
+            orders=[self._order(facts, shown) for shown in self.calibrating(artist)],
             metrics=metrics.versions(list(limits)),
             weights=weights.digests(limits) or None,
             metric=chosen.metric,
             limits=limits,
             tolerance=chosen.tolerance,
+            levels=self.suite.budget_255 if chosen.own_images else None,
         )
+
+    def calibrating(self, artist: Artist) -> Sequence[Artist]:
+        """Returns the artists, with the images, on which an artist's strengths are sought."""
+        matching = self.suite.matching
+        if matching is not None and matching.own_images:
+            return [artist.first(matching.images_per_artist)]
+        return self.calibration
 
     def _protect(
         self, facts: ProtectionFacts, artist: Artist, strength: float | None, calibrate: CalibrateRecipe | None

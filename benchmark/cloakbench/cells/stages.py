@@ -16,8 +16,8 @@ from cloakbench import images
 from cloakbench.attacks import catalogue
 from cloakbench.attacks.mimicry import sampling
 from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
-from cloakbench.cells import calibration, orders
-from cloakbench.cells.calibration import CalibrationSearch, CalibrationTarget
+from cloakbench.cells import orders
+from cloakbench.cells.calibrator import Calibrator
 from cloakbench.cells.cost import Meter
 from cloakbench.cells.countermeasures import CountermeasureRunner
 from cloakbench.cells.package_attacks import PackageAttacks
@@ -30,7 +30,7 @@ from cloakbench.models import loader
 from cloakbench.models.loader import BaseModel
 from cloakbench.schemas.external import ExternalAttack
 from cloakbench.schemas.kinds import Role
-from cloakbench.schemas.record import Calibration, Environment, StageCost
+from cloakbench.schemas.record import Environment, StageCost
 from cloakbench.store import key
 from cloakbench.store.store import CorruptFile, Store
 from cloakbench.submissions import guard
@@ -84,50 +84,17 @@ class Stages:
     def calibrate(self, work: CellState) -> None:
         """Fills in the strength of a cell, and the tries of the search where the cell is calibrated.
 
-        A search continues from the tries in the store. Raises NotReached where no strength meets the target, and
-        SubmissionFault.
+        Raises NotReached where no strength meets the target, and SubmissionFault.
         """
-        cell, matching = work.cell, self.suite.matching
-        if cell.strength is not None:
-            work.strength = cell.strength
+        if work.cell.strength is not None:
+            work.strength = work.cell.strength
             return
-        assert matching is not None
-        assert cell.target is not None
-        target = CalibrationTarget(matching.limits(cell.target), matching.tolerance)
-        search = self._search(cell, list(target.limits))
-        count = len(search.state.tries)
-        try:
-            with self._ask_once(cell.keys["calibrate"]):
-                work.strength = calibration.bisect(target, search.measure)
-        finally:
-            work.calibration = search.state.tries
-            is_cached = len(search.state.tries) == count
-            work.meter.costs["calibrate"] = search.state.cost.model_copy(update={"cached": is_cached})
+        with self._ask_once(work.cell.keys["calibrate"]):
+            self._calibrator.seek(work)
 
-    def _search(self, cell: Cell, metrics: Sequence[str]) -> CalibrationSearch:
-        name = cell.keys["calibrate"]
-        return CalibrationSearch(
-            metrics=metrics,
-            artists=self.planner.calibration,
-            protect=partial(self._ask, cell.entry),
-            keep=partial(self._keep_calibration, name),
-            device=self.device,
-            state=self._read_calibration(name),
-        )
-
-    def _read_calibration(self, name: str) -> Calibration:
-        env_class = self.environment.env_class
-        if not self.store.is_usable(name, env_class):
-            return Calibration()
-        try:
-            return self.store.read_calibration(name, env_class)
-        except CorruptFile as error:
-            _log.warning("%s", error)
-            return Calibration()
-
-    def _keep_calibration(self, name: str, state: Calibration) -> None:
-        self.store.write_calibration(name, self.environment.env_class, state)
-        self.store.mark_own(name, self.environment.env_class)
+    @cached_property
+    def _calibrator(self) -> Calibrator:
+        return Calibrator(self.planner, self.store, self.environment.env_class, self.device, self._ask)
 
     @contextlib.contextmanager
     def _ask_once(self, name: str) -> Iterator[None]:
@@ -145,14 +112,29 @@ class Stages:
         cell = work.cell
         name = cell.keys["protect"]
         with self._ask_once(name):
-            work.protected = self._get_or_compute(
-                work, "protect", name, self._ask, cell.entry, work.strength, cell.artist, work.meter
-            )
+            if cell.is_fitted:
+                self._protect_fitted(work)
+            else:
+                work.protected = self._get_or_compute(
+                    work, "protect", name, self._ask, cell.entry, work.strength, cell.artist, work.meter
+                )
         names = self.usable(self.suite.metrics.quality, work)
         if name not in self._quality:
             measure = partial(quality.measure, names, work.protected, cell.artist.images, self.device)
             self._quality[name], _ = memory.within(measure)
         work.quality = self._quality[name]
+
+    def _protect_fitted(self, work: CellState) -> None:
+        """Fills in the protected images at the strength that meets the limits on all of the artist's images."""
+        cell, calibrator = work.cell, self._calibrator
+        name = cell.keys["protect"]
+        if calibrator.fitted(cell) is None:
+            # Images whose strength is unknown are computed anew.
+            self.store.manifest_path(name, self.environment.env_class).unlink(missing_ok=True)
+        work.protected = self._get_or_compute(work, "protect", name, calibrator.fit, work)
+        strength = calibrator.fitted(cell)
+        assert strength is not None
+        work.strength = strength
 
     def _ask(self, entry: PlannedEntry, strength: float, artist: Artist, meter: Meter) -> list[Pixels]:
         """Returns protected images; those of the identity control are the originals."""

@@ -36,6 +36,10 @@ class Artist:
         """The digest of each protected image; computed once, because thousands of cells read it."""
         return _digests(self.images)
 
+    def first(self, count: int) -> Artist:
+        """Returns the artist with the first `count` images alone."""
+        return Artist(self.name, self.images[:count], self.captions[:count], self.references, self.masks[:count])
+
     @cached_property
     def reference_digests(self) -> list[str]:
         """The digest of each reference."""

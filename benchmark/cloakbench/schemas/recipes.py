@@ -86,6 +86,8 @@ class CalibrateRecipe(MetricVersions, StageRecipe):
     limits: dict[str, float]
     """Worst value allowed of each metric."""
     tolerance: float
+    levels: int | None = None
+    """8-bit levels of the strongest strength, for a search on the artist's own images; None: on a grid of 1/64."""
 
     @property
     def label(self) -> str:

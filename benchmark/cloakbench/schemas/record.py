@@ -75,6 +75,8 @@ class Calibration(_Frozen):
     tries: list[tuple[fields.Strength, dict[fields.Identifier, fields.FiniteFloat]]] = []
     """Each strength that was tried, with the mean of every limited metric over the calibration images, in order."""
     cost: StageCost = StageCost(wall_s=0, device_s=0, peak_bytes=0, cached=False)
+    fitted: fields.Strength | None = None
+    """The strength after the fractional step on all of an artist's own images; None where none was made."""
 
 
 class Environment(_Frozen):

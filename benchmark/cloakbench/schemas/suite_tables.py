@@ -33,7 +33,10 @@ class Matching(SuiteTable):
     artists: list[str] = []
     """Artists whose images calibrate strengths: artists of the dataset that the suite does not protect."""
     images_per_artist: int = Field(default=2, ge=1)
-    """How many images of each of these."""
+    """On how many images of an artist a strength is sought."""
+    own_images: bool = False
+    """Whether the strength is sought per artist, on the artist's own images: in whole 8-bit levels, with a last
+    fractional step. All limits are then kept on all of the artist's images."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Matching:

@@ -95,7 +95,8 @@ def _check_matching(suite: Suite) -> None:
                 f"expected values of {name} from better to worse ({better} is better), got {values}",
                 "Correct the table [matching].",
             )
-    if matching.calibrated and (suite.dataset == "folder" or not matching.artists):
+    needs_others = matching.calibrated and not matching.own_images
+    if needs_others and (suite.dataset == "folder" or not matching.artists):
         raise UserError(
             f"expected matching.artists, whose images calibrate strengths, for the suite {suite.name!r}, got none",
             "Name artists of the dataset that the suite does not protect; images of your own (`folder`) have none.",

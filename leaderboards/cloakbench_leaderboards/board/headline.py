@@ -83,8 +83,8 @@ def rank_cell(evidence: Evidence, entry: BoardEntry) -> TableCell:
     decisive = evidence.standings.decisive[entry.name]
     flag = note = ""
     if decisive:
-        flag = "turns on one artist"
-        note = text.plain(f"The interval of the rank is wider without {text.listed(list(decisive))}.", 200)
+        flag = "one artist"
+        note = text.plain(f"Less certain without {text.listed(list(decisive), 2)}", 200)
     return TableCell(str(standing.rank), standing.rank, detail=interval, flag=flag, note=note)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import NamedTuple
 
@@ -46,7 +47,29 @@ def select(records: list[Record]) -> SelectedRecords:
         "double": len(current) - len(chosen) - contradicted,
         "of a cell that a later record of the same recipe gives another result for": contradicted,
     }
-    return SelectedRecords(chosen, +Counter(counts))
+    return SelectedRecords(at_shared_strengths(chosen), +Counter(counts))
+
+
+def at_shared_strengths(records: list[Record]) -> list[Record]:
+    """Returns the records, those of one protection and target at one strength: the mean over artists.
+
+    Where strengths are sought on each artist's own images they differ, and the target is the operating point.
+    Strength 0 says that no strength meets the target, and stays.
+    """
+    sought: dict[tuple[str, float], dict[str, float]] = {}
+    for record in records:
+        if record.target is not None and record.strength:
+            by_artist = sought.setdefault((record.protection.name, record.target), {})
+            by_artist[record.artist] = record.strength
+    shared = []
+    for record in records:
+        if record.target is not None and record.strength:
+            strengths = sought[record.protection.name, record.target].values()
+            if len(set(strengths)) > 1:
+                mean = round(math.fsum(strengths) / len(strengths), 4)
+                record = record.model_copy(update={"strength": mean})
+        shared.append(record)
+    return shared
 
 
 def has_same_result(record: Record, other: Record) -> bool:
@@ -64,7 +87,8 @@ def cell(record: Record) -> CellAddress:
     attack = record.attack
     return (
         record.protection.name,
-        record.strength,
+        # The strength of a calibrated cell is a result.
+        record.strength if record.target is None else 0.0,
         -1.0 if record.target is None else record.target,
         record.artist,
         "" if record.protection.role == Role.FLOOR else attack.name,

@@ -145,19 +145,12 @@ class Evidence:
 
     def metric(self, name: str) -> MetricFacts | None:
         """Returns what the suite's facts say about a metric."""
-        for metric in self.facts.metrics:
-            if metric.name == name:
-                return metric
-        return None
+        return {metric.name: metric for metric in self.facts.metrics}.get(name)
 
     def focus(self, entry: BoardEntry) -> float:
-        """Returns the strength at which an entry's raw values and cost stand in the headline.
-
-        That is the one sought for the middle target; else the middle strength, or the nearest to it.
-        """
-        target = self.setting.middle.target
-        search = None if target is None else entry.subject.calibrations.get(target)
-        if search is not None and search.strength:
+        """Returns the strength of an entry's values and cost: that sought for the middle target, or the middle one."""
+        search = entry.subject.calibrations.get(self.setting.middle.target or -1.0)
+        if search and search.strength:
             return search.strength
         return min(entry.strengths, key=lambda strength: (abs(strength - self.middle), strength), default=self.middle)
 

@@ -115,7 +115,7 @@ def _again(name: str, expected: str, cells: pd.DataFrame, evidence: Evidence) ->
     """
     values, alone = _draws(cells, evidence.scores.signals)
     if not values and not alone:
-        return GoldCondition(name, False, "There is no such arm, or no attack learned.")
+        return GoldCondition(name, False, f"There is no such arm, or no attack learned from {MIN_ARTISTS} artists.")
     if alone:
         return GoldCondition(name, False, f"It was drawn once only for {text.listed(alone)}.")
     outside = _outside(np.concatenate(_same_width(values)))
@@ -167,6 +167,8 @@ def _draws(cells: pd.DataFrame, signals: Sequence[Signal]) -> tuple[list[Array],
         if s.has_signal:
             rows.append((s.artist, s.mimicry, s.model, s.denominator))
     learned = pd.DataFrame(rows, columns=["artist", *ARM, "denominator"])
+    # An attack that learned from fewer artists has no interval: the condition "Attacks learn" names it.
+    learned = learned[learned.groupby(ARM)["artist"].transform("count") >= MIN_ARTISTS]
     cells = cells.merge(learned, on=["artist", *ARM]).drop_duplicates(["artist", *ARM, "seed"])
     blocks: list[Array] = []
     alone: list[str] = []
