@@ -93,7 +93,7 @@ def least_elsewhere(values: Array, weights: Array) -> Array:
     weighted = np.where(count > 0, means * weights, 0.0)
     choice = (weighted.sum(-1, keepdims=True) - weighted).argmin(0)
     by_artists = np.take_along_axis(means, choice[None], 0)[0]
-    return np.where(count > 1, by_seeds, by_artists)
+    return np.asarray(np.where(count > 1, by_seeds, by_artists), dtype=float)
 
 
 def contributions(numerators: Array, denominators: Array) -> Array:
