@@ -8,6 +8,7 @@ from enum import IntEnum
 
 from cloakbench.cells.plan import Cell
 from cloakbench.errors import UserError
+from cloakbench.schemas.ranked_cells import rank_attacks
 from cloakbench.schemas.suite import Suite
 
 SELECTABLE = ("protection", "artist", "attack", "seed", "strength", "target")
@@ -63,7 +64,7 @@ def arranged(cells: Sequence[Cell], suite: Suite) -> list[Cell]:
 def carries_rank(cell: Cell, suite: Suite) -> bool:
     """Returns whether a rank of the suite's board rests on a cell: on its attack, and on its strength or target."""
     facts, matching = cell.entry.facts, suite.matching
-    if cell.attack.name not in suite.rank_attacks:
+    if cell.attack.name not in rank_attacks(suite):
         return False
     if not facts.role.has_strengths:
         return True

@@ -11,6 +11,7 @@ from cloakbench.contract import Protection
 from cloakbench.datasets.artists import Artist
 from cloakbench.schemas.external import ExternalAttack
 from cloakbench.schemas.kinds import BudgetKind, Role
+from cloakbench.schemas.ranked_cells import runs_at
 from cloakbench.schemas.recipes import Recipes
 from cloakbench.schemas.record import ProtectionFacts
 from cloakbench.schemas.suite import AttackSpec
@@ -117,7 +118,7 @@ class Planner(RecipeBuilder):
         count = suite.seeds.protected if role.has_strengths else suite.seeds.controls
         for strength, target in self._points(entry.facts):
             for attack in suite.attacks:
-                is_run = not role.has_strengths or suite.runs_at(attack.name, entry.facts.budget, target)
+                is_run = not role.has_strengths or runs_at(suite, attack.name, entry.facts.budget, target)
                 if is_run and _applies(role, attack):
                     for seed in range(count):
                         yield self.cell(entry, strength, artist, attack, seed, target)

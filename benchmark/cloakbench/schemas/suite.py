@@ -7,7 +7,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cloakbench.schemas.kinds import BudgetKind
 from cloakbench.schemas.suite_tables import CallLimits, Matching, PublishedFigure
 
 Scalar = bool | int | float | str
@@ -225,29 +224,6 @@ class Suite(_Frozen):
         if shared:
             raise ValueError(f"matching.artists must not be among the suite's artists, got {', '.join(shared)}")
         return self
-
-    @property
-    def headline(self) -> str:
-        """Name of the attack that the headline shows: the one that carries the rank, or the first."""
-        return self.attacks[0].name if self.rank_by == "worst-case" else self.rank_by
-
-    @property
-    def rank_attacks(self) -> list[str]:
-        """Names of the attacks that a rank rests on."""
-        if self.rank_by != "worst-case":
-            return [self.rank_by]
-        first = self.attacks[0]
-        names = []
-        for attack in self.attacks:
-            is_family = (attack.mimicry, attack.model) == (first.mimicry, first.model)
-            if attack is first or (is_family and (not self.worst_case or attack.name in self.worst_case)):
-                names.append(attack.name)
-        return names
-
-    def runs_at(self, attack: str, budget: BudgetKind, target: float | None) -> bool:
-        """Returns whether an attack runs on an entry with strengths at a target, or at a given strength (None)."""
-        is_beside = target is None and bool(self.calibrated) and budget.runs_at_targets
-        return not is_beside or self.weaker_against == "all" or attack == self.headline
 
     @property
     def collected(self) -> list[str]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from cloakbench.schemas.kinds import BudgetKind, Role
+from cloakbench.schemas.ranked_cells import runs_at
 from cloakbench.schemas.suite import Suite
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.data.frames import CellStatus
@@ -100,7 +101,7 @@ def _points(group: pd.DataFrame, budget: BudgetKind, suite: Suite) -> list[tuple
     points = []
     for strength, target in _strengths(group, budget, suite):
         for attack in suite.attacks:
-            if suite.runs_at(attack.name, budget, target):
+            if runs_at(suite, attack.name, budget, target):
                 points.append((strength, attack.name))
     return points
 
