@@ -191,9 +191,8 @@ class Suite(_Frozen):
             raise ValueError(f"attack names must be unique, got {names}")
         if self.rank_by not in {*names, "worst-case"}:
             raise ValueError(f"rank_by must be worst-case or one of {', '.join(names)}, got {self.rank_by!r}")
-        unknown = sorted(set(self.worst_case) - set(names))
-        if unknown:
-            raise ValueError(f"worst_case must name attacks of the suite, got {', '.join(unknown)}")
+        if set(self.worst_case) - set(names):
+            raise ValueError(f"worst_case must name attacks of the suite ({', '.join(names)}), got {self.worst_case}")
         if self.dataset != "folder" and (not self.artists or len(set(self.artists)) != len(self.artists)):
             raise ValueError(
                 f"artists must be unique, and at least one for the dataset {self.dataset}, got {self.artists}"
