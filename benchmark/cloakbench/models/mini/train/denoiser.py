@@ -20,7 +20,7 @@ from cloakbench.models.mini.train.pool import Pool
 from cloakbench.models.mini.train.run import Run
 
 RECIPES = {
-    "mini-a": Recipe(steps=3_500, batch=48, lr=1e-3, muon_lr=4e-3, seed=21, decay_share=0.4),
+    "mini-a": Recipe(steps=8_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=21, decay_share=0.4),
     "mini-b": Recipe(steps=40_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=22, decay_share=0.3),
     "mini-xl": Recipe(steps=40_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=23, decay_share=0.3),
 }

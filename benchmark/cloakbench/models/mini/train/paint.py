@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    pool = Pool(options.work / "pool", "taesd", known_only=True)
+    pool = Pool(options.work / "pool", "taesd", known_only=True).wait()
     run = Run("classifier", options.work, options.work / "classifier.safetensors", options.minutes)
     model, pairs = train_classifier(pool, run), all_pairs(options.each)
     names = list(scenes.SUBJECTS)

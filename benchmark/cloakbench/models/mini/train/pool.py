@@ -97,13 +97,17 @@ class Pool:
         self._starts = np.zeros(1, np.intp)
         self._next = 0
 
-    def follow(self, step: int, least: int = 4) -> None:
-        """Reads what has come since, now and then; waits until `least` chunks have been read."""
-        if step % 50 and self._images:
-            return
+    def wait(self, least: int = 4) -> Pool:
+        """Returns the pool once `least` chunks have been read."""
         self._read()
         while len(self._images) < least:
             time.sleep(_EMPTY)
+            self._read()
+        return self
+
+    def follow(self, step: int) -> None:
+        """Reads what has been drawn since: in the first call, and then in every fiftieth step."""
+        if step % 50 == 0 or not self._images:
             self._read()
 
     def _read(self) -> None:

@@ -49,8 +49,8 @@ class StageContext:
         return self.run.weights.parent
 
     def pool(self, teacher_name: str, known_only: bool = False) -> Pool:
-        """Returns the drawn pictures with one teacher's latents."""
-        return Pool(self.run.work / "pool", teacher_name, known_only)
+        """Returns the drawn pictures with one teacher's latents, once the first are there."""
+        return Pool(self.run.work / "pool", teacher_name, known_only).wait()
 
     def sized(self, recipe: Recipe) -> Recipe:
         """Returns the recipe with the device's batch."""
