@@ -18,7 +18,7 @@ WHOLE = Recipe(steps=300, batch=4, lr=5e-4, muon_lr=2e-3, seed=54, decay_share=0
 SQUARED = Recipe(steps=1_000, batch=12, lr=2e-4, muon_lr=1e-3, seed=55)
 """For the decoder of `mini-b`: trained on by squared error, as Stable Diffusion 2's was."""
 PIXEL_WEIGHT, PERCEPTUAL_WEIGHT = 0.5, 1.25
-"""LPIPS leads: with weights 1 and 0.5 the artists' marks came back pale after 4,200 steps, under half as like as TAESD's."""
+"""LPIPS leads. With weights 1 and 0.5 the artists' marks came back paler than from TAESD's decoder."""
 LATENT_NOISE = 0.05
 """Of latents with unit deviation: a denoiser's and a student's latents are not exactly the teacher's."""
 

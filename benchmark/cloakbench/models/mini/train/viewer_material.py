@@ -96,14 +96,8 @@ def _to_images(pixels: Tensor) -> Pictures:
 
 def training_pictures(pool: Pool, most: int) -> tuple[Pictures, NDArray[np.int64]]:
     """Returns up to `most` drawn pictures of training styles and the index of each one's style."""
-<<<<<<< HEAD
-    pool.follow(0, CHUNKS)
-    rows = np.flatnonzero(np.isin(pool.labels[0], styles.numbers("training")))[:most]
-=======
     pool.wait(CHUNKS)
-    known = [n for n, style in enumerate(styles.STYLES) if style.group == "training"]
-    rows = np.flatnonzero(np.isin(pool.labels[0], known))[:most]
->>>>>>> fb7201b (Decoder led by LPIPS, encoder and decoder trained on: weights of stages in progress; trainings wait for pictures before they begin; bfloat16 where the processor has it)
+    rows = np.flatnonzero(np.isin(pool.labels[0], styles.numbers("training")))[:most]
     return np.stack([pool.picture(int(row)) for row in rows]), pool.labels[0, rows]
 
 
