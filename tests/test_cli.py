@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from cloakbench.runs.entries import entries
 
 HEAVY = ("torch", "diffusers", "transformers", "peft", "open_clip", "pyiqa", "pandas", "scipy", "sklearn")
 RUN = ("--protection", "placebo", "--store")
+IMAGES = str(Path(submissions.__file__).parents[1] / "datasets" / "mini" / "vellmar" / "images")
 
 
 def test_kinds_are_listed_with_name_and_version(cloakbench):
@@ -100,8 +102,8 @@ def test_help_and_lists_import_nothing_heavy(python, arguments):
         (["run", "folder"], "--images FOLDER"),
         (["run", "folder", "--images", "nowhere"], "expected a folder with one sub-folder per artist"),
         (["protect", "placebo", "--in", "nowhere", "--out", "x"], "expected a folder of images, got nowhere"),
-        (["protect", "placebo", "--in", "nowhere", "--out", "x", "--strength", "1.5"], "(0, 1], got 1.5"),
-        (["protect", "placebo", "--in", "nowhere", "--out", "x", "--budget", "0"], "1 to 255 levels, got 0"),
+        (["protect", "placebo", "--in", IMAGES, "--out", "x", "--strength", "1.5"], "(0, 1], got 1.5"),
+        (["protect", "placebo", "--in", IMAGES, "--out", "x", "--budget", "0"], "1 to 255 levels, got 0"),
         (["dataset", "freeze", "mini", "--from", "nowhere", "--out", "x"], "whose dataset is a manifest, got 'mini'"),
         (["dataset", "freeze", "painting", "--from", "nowhere", "--out", "x"], "expected a folder of paintings"),
         (["dataset", "freeze", "painting"], "--from"),

@@ -38,7 +38,7 @@ def test_the_clock_tells_steps_from_set_up():
     cost = timed(lambda: train(5), 5, torch.device("cpu"))
     assert cost.wall.step > 0
     assert cost.wall.setup >= 0
-    with pytest.raises(ValueError, match="expected 4 steps of one optimizer, saw 3"):
+    with pytest.raises(ValueError, match=r"expected 4 steps .* got 3"):
         timed(lambda: train(3), 4, torch.device("cpu"))
 
 

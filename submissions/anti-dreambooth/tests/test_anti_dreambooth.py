@@ -107,7 +107,8 @@ def test_asks_with_what_the_images_are_and_never_with_their_captions(toy, three_
 
 
 @pytest.mark.parametrize(
-    ("width", "given", "expected"), [(768, None, 5e-7), (1024, None, 5e-7), (128, None, 3e-4), (768, 1e-5, 1e-5)]
+    ("width", "learning_rate", "expected"),
+    [(768, None, 5e-7), (1024, None, 5e-7), (128, None, 3e-4), (768, 1e-5, 1e-5)],
 )
 def test_the_learning_rate_is_that_of_the_surrogates_family(
     toy, three_images, ask, monkeypatch, width, learning_rate, expected

@@ -131,5 +131,5 @@ def test_refuses_bad_parameters(parameters: dict[str, object], word: str) -> Non
 def test_refuses_a_style_that_nobody_or_this_surrogate_does_not_know(surrogate: Surrogate, crops: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"style: expected one of .* got 'swirl'"):
         Glaze(style="swirl")
-    with pytest.raises(UserError, match=r"expected a style that mini-a knows .* got 'cubism'"):
+    with pytest.raises(UserError, match=r"expected a style of mini-a .* got 'cubism'"):
         Glaze(style="cubism").protect(crops, ask(surrogate))
