@@ -45,7 +45,7 @@ docs: install ## the documentation as a site
 
 # Three processes for two cores: some tests wait.
 test: $(TEST_STAMP) lint ## everything but the long checks
-	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m 'not long'
+	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder --durations=25 -m 'not long'
 
 test-long: $(TEST_STAMP) ## the long checks
 	$(PYTEST) -m long --durations=0

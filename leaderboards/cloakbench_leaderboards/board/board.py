@@ -123,9 +123,7 @@ def _gold(evidence: Evidence) -> GoldRun | None:
             failed.append(condition.name.lower())
     banner = ""
     if failed:
-        banner = (
-            f"Unofficial: {len(failed)} of {len(conditions)} conditions of the gold run fail ({', '.join(failed)})."
-        )
+        banner = f"Unofficial: {len(failed)} of {len(conditions)} checks of the test itself fail: {'; '.join(failed)}."
     shown = []
     for check in conditions:
         shown.append(CheckView(check.name, check.holds, text.plain(check.words)))

@@ -47,8 +47,9 @@ def _lead(evidence: Evidence) -> BoardFinding:
         shown.append(f"{entry.label} {percent(estimate.value)}")
     numbers = f"At {_limit_words(evidence)} and without cleaning, {', '.join(shown)}."
     if tied:
-        artists = int(np.isfinite(plain_number(evidence, entries[0].name)[0].artists).sum())
-        numbers += f" With {artists} artists {entries[0].label} is not told apart from {text.listed(tied, LISTED)}."
+        scored = int(np.isfinite(plain_number(evidence, entries[0].name)[0].artists).sum())
+        numbers += f" On {scored} of {len(evidence.artists)} artists {entries[0].label} is not told apart from "
+        numbers += f"{text.listed(tied, LISTED)}."
     numbers += _noise_words(evidence)
     is_clear = estimates[0].has_interval and estimates[0].low > 0
     if not is_clear:
@@ -86,7 +87,7 @@ def _limit_words(evidence: Evidence) -> str:
     stop = evidence.setting.middle
     if stop.target is None:
         return f"strength {stop.label}"
-    return f"the visibility limit “{stop_name(len(evidence.setting.stops) // 2)}”"
+    return f"equal visibility (the limit “{stop_name(len(evidence.setting.stops) // 2)}”)"
 
 
 def _noise_words(evidence: Evidence) -> str:
@@ -106,17 +107,15 @@ def _cleaning(evidence: Evidence, order: ProvisionalOrder, runs: Mapping[str, Co
     shown = []
     survivors = []
     for entry, estimate in whole:
-        shown.append(f"{entry.label} keeps {share_words(estimate)}")
+        shown.append(f"{entry.label} takes away {share_words(estimate)}")
         if estimate.has_interval and estimate.low > 0:
             survivors.append(entry.label)
     numbers = f"Under the best cleaning trick {', '.join(shown[:LISTED])}.{rest}"
     if survivors:
         return BoardFinding(f"Some protection survives cleaning: {text.listed(survivors, LISTED)}.", numbers)
     if len(whole) == 1:
-        return BoardFinding("The only entry that was tested fully is not shown to survive cleaning.", numbers)
-    return BoardFinding(
-        f"None of the {len(whole)} entries that were tested fully is shown to survive cleaning.", numbers
-    )
+        return BoardFinding("No protection is shown to survive cleaning; only one was tested fully.", numbers)
+    return BoardFinding(f"No protection is shown to survive cleaning; {len(whole)} were tested fully.", numbers)
 
 
 def _worst_cases(evidence: Evidence, order: ProvisionalOrder) -> list[tuple[BoardEntry, Estimate]]:
@@ -130,7 +129,7 @@ def _worst_cases(evidence: Evidence, order: ProvisionalOrder) -> list[tuple[Boar
 
 
 def _incomplete(order: ProvisionalOrder, runs: Mapping[str, Completeness]) -> str:
-    """Returns a sentence that says how many runs entries lack for a rank; empty where none lacks any."""
+    """Returns a sentence that says how many entries cannot be ranked, and how many runs that takes; or nothing."""
     entries, cells = 0, 0
     for entry in (*order.complete, *order.incomplete):
         if runs[entry.name].needed:
@@ -138,7 +137,7 @@ def _incomplete(order: ProvisionalOrder, runs: Mapping[str, Completeness]) -> st
             cells += runs[entry.name].needed
     if not entries:
         return ""
-    return f" {_counted(entries)} still {'lacks' if entries == 1 else 'lack'} {cells:,} runs for a rank."
+    return f" {_counted(entries)} cannot be ranked yet: {cells:,} runs are missing."
 
 
 def _counted(count: int) -> str:

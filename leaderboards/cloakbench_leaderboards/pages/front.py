@@ -125,7 +125,7 @@ def _order_words(evidence: Evidence, arranged: ProvisionalOrder, runs: Mapping[s
     return (
         f"No ranking yet: {ranked} of {len(entries)} entries {'is' if ranked == 1 else 'are'} measured under all "
         f"{total} attacks that decide the rank. The order is provisional, by P without cleaning, the number that all "
-        "entries above the rule have."
+        "entries in the upper part have."
     )
 
 

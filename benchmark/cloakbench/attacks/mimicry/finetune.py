@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from diffusers import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -126,7 +127,7 @@ def training_weights(part: nn.Module) -> list[nn.Parameter]:
 
 def finished(part: Any, model: BaseModel) -> Any:
     """Returns a trained part as the model's own are: frozen, in evaluation mode, in the model's precision."""
-    if getattr(part, "is_gradient_checkpointing", False):
+    if isinstance(part, ModelMixin) and part.is_gradient_checkpointing:  # text encoders do not have it on
         part.disable_gradient_checkpointing()
     if model.dtype != torch.float32:
         nn.Module.to(part, model.dtype)  # the method of diffusers warns at every call
