@@ -11,19 +11,7 @@ from cloakbench import doctor
 from cloakbench.images import encode
 from cloakbench.models import loader, registry
 from cloakbench.suites import load as suites
-
-RULE = """
-name = "few"
-version = 1
-rule = "The first is protected, the second is a reference."
-protect = 1
-references = 1
-least_side = 40
-most_ratio = 2.0
-
-[artists]
-claude-monet = "tests"
-"""
+from tests import rules
 
 
 @pytest.fixture
@@ -37,7 +25,7 @@ def nowhere(monkeypatch, tmp_path, weights):
 @pytest.fixture
 def painting(tmp_path):
     """A small suite on Stable Diffusion, and a collection to freeze its images from."""
-    (tmp_path / "few.toml").write_text(RULE)
+    (tmp_path / "few.toml").write_text(rules.text("few", ["claude-monet"]))
     text = tiny.TEXT.replace('"mini-a"', '"sd15"').replace('"vellmar"', '"claude-monet"')
     text = text.replace('dataset = "mini"', f'dataset = "manifest"\nselection = "{tmp_path / "few.toml"}"')
     text = text.replace("images_per_artist = 3", "images_per_artist = 1")

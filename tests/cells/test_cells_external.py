@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import zipfile
 from dataclasses import replace
@@ -29,7 +28,7 @@ from cloakbench.upkeep import archive
 from cloakbench.upkeep.merge import merge
 from cloakbench.upkeep.verify import verify
 from cloakbench_leaderboards.scores.evidence import gather
-from tests import roots, tiny
+from tests import tiny
 from tests.running import of, record_of, run
 from tests.submissions import hostile
 
@@ -116,11 +115,7 @@ def planned(weights, tmp_path_factory):
     nearly = [np.clip(pixels.astype(int) + 1, 0, 255).astype(np.uint8) for pixels in artist.references]
     install_copier(site, "copies", "Mimicry", "cloakbench.mimicry", nearly)
     (folder / "tiny.toml").write_text(tiny.TEXT)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder / "site"))
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(folder / "site"), roots.PYTHONPATH]))
-        patch.setenv("CLOAKBENCH_MODELS", str(weights))
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    with hostile.installed(folder, weights):
 
         def plan(*attacks):
             choice = Choice(str(folder / "tiny.toml"), ["placebo"], attacks=attacks)

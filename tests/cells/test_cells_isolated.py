@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +10,7 @@ from cloakbench import submissions
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
 from cloakbench.schemas.kinds import Status
-from tests import roots, tiny
+from tests import tiny
 from tests.running import run, told
 from tests.submissions import hostile
 
@@ -28,11 +27,7 @@ def planned(weights, folder):
     """Plans the tiny suite for the named protections, a hostile one among the installed."""
     hostile.install(folder / "site")
     (folder / "tiny.toml").write_text(tiny.TEXT)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder / "site"))
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(folder / "site"), roots.PYTHONPATH]))
-        patch.setenv("CLOAKBENCH_MODELS", str(weights))
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    with hostile.installed(folder, weights):
         yield lambda name, *protections: sessions.plan(Choice(str(folder / "tiny.toml"), protections), folder / name)
 
 

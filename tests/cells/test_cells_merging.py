@@ -262,6 +262,6 @@ def test_nothing_is_fetched_for_a_record(alias: str, good_run: Session, monkeypa
     record = record_of(good_run.store, "good")
     facts = record.protection.model_copy(update={"looked_into": [alias]})
     monkeypatch.setattr("cloakbench.models.registry.model_digest", lambda _alias: pytest.fail("looked up"))
-    expected = Recomputer(good_run.store, good_run.suite).expected
-    [problem] = expected.find_differences(record.model_copy(update={"protection": facts}))
+    recomputer = Recomputer(good_run.store, good_run.suite)
+    [problem] = recomputer.find_other_recipes(record.model_copy(update={"protection": facts}))
     assert "models of the suite" in problem

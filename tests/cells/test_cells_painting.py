@@ -17,21 +17,9 @@ from cloakbench.runs.choice import Choice
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.suite import Suite
 from cloakbench.suites import load as suites
+from tests import rules
 from tests.running import run
 
-RULE = """
-name = "few"
-version = 1
-rule = "The first two are protected, the next two are references."
-protect = 2
-references = 2
-least_side = 40
-most_ratio = 2.0
-
-[artists]
-claude-monet = "tests"
-ilya-repin = "tests"
-"""
 SHORT = {"steps": 1, "batch": 1, "class_images": 1}
 
 
@@ -71,14 +59,14 @@ def shortened(rule: Path) -> Suite:
 @pytest.fixture
 def painting(sd_stand_ins, tmp_path):
     """A planned run of the shortened suite on two frozen paintings, controls included."""
-    rule = tmp_path / "few.toml"
-    rule.write_text(RULE)
+    path = tmp_path / "few.toml"
+    path.write_text(rules.text("few", ["claude-monet", "ilya-repin"], 2, 2))
     for first, artist in ((0, "claude-monet"), (50, "ilya-repin")):
         source = tmp_path / "wikiart" / artist
         source.mkdir(parents=True)
         for n in range(4):
             (source / f"{n}.png").write_bytes(encode(tiny.picture(first + n, 60, 50 + n)))
-    suite = shortened(rule)
+    suite = shortened(path)
     freeze.freeze(suite, str(tmp_path / "wikiart"), tmp_path / "frozen")
     return sessions.plan_suite(suite, Choice("painting", ["placebo"], tmp_path / "frozen"), tmp_path / "store")
 

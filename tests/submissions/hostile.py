@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+from tests import roots
 
 SOURCE = """
 import ctypes, fcntl, gc, json, os, random, socket, struct, subprocess, sys, time
@@ -165,3 +172,14 @@ def install(folder: Path, name: str = "hostile", source: str = SOURCE, group: st
     (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     (facts / "entry_points.txt").write_text(f"[{group}]\n{name} = {name}_module:Hostile\n")
     (facts / "RECORD").write_text(f"{name}_module.py,,\n")
+
+
+@contextlib.contextmanager
+def installed(folder: Path, weights: Path) -> Iterator[None]:
+    """Lets this process and its children see the packages in `folder/site`, small models, and a cache of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder / "site"))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(folder / "site"), roots.PYTHONPATH]))
+        patch.setenv("CLOAKBENCH_MODELS", str(weights))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        yield

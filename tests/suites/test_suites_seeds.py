@@ -16,21 +16,9 @@ from cloakbench.runs.choice import Choice
 from cloakbench.schemas.kinds import Status
 from cloakbench.suites import load as suites
 from cloakbench.suites.read import FOLDER
+from tests import rules
 from tests.running import run
 
-RULE = """
-name = "editing"
-version = 1
-rule = "The first is protected, the second is a reference."
-protect = 1
-references = 1
-least_side = 40
-most_ratio = 2.0
-needs_masks = true
-
-[artists]
-helen = "tests"
-"""
 FROZEN = ("editing", "imitation", "objects", "painting-lite", "sdxl-transfer")
 OWN_IMAGES = ("cartoon", "faces", "folder-sd")
 
@@ -95,20 +83,6 @@ def short(suite, **changes):
     return suite.model_copy(update={**update, **changes})
 
 
-RULE_OF_ONE = """
-name = "{selection}"
-version = 1
-rule = "The first is protected, the second is a reference."
-protect = 1
-references = 1
-least_side = 40
-most_ratio = 2.0
-
-[artists]
-{artist} = "tests"
-"""
-
-
 def one_artist(name, folder):
     """A shortened suite, and the folder of pictures of its first artist, or of a person called one."""
     suite = suites.load(name)
@@ -119,9 +93,9 @@ def one_artist(name, folder):
         (source / f"{n}.png").write_bytes(encode(tiny.picture(n, 60, 50 + n)))
     if suite.dataset == "folder":
         return short(suite, images_per_artist=1), source.parent
-    rule = folder / "rule.toml"
-    rule.write_text(RULE_OF_ONE.format(selection=suite.selection, artist=artist))
-    suite = short(suite, artists=[artist], images_per_artist=1, selection=str(rule), matching=None)
+    path = folder / "rule.toml"
+    path.write_text(rules.text(suite.selection, [artist]))
+    suite = short(suite, artists=[artist], images_per_artist=1, selection=str(path), matching=None)
     freeze.freeze(suite, str(source.parent), folder / "frozen")
     return suite, folder / "frozen"
 
@@ -154,7 +128,7 @@ def test_every_attack_of_a_suite_runs_on_narrow_models(name, tmp_path):
 
 def edited(folder, *only):
     """Runs the placebo's cells of `editing` on one frozen face; returns their records."""
-    (folder / "few.toml").write_text(RULE)
+    (folder / "few.toml").write_text(rules.text("editing", ["helen"], needs_masks=True))
     source = folder / "helen-collection" / "helen"
     (source / "masks").mkdir(parents=True)
     for n in range(3):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
@@ -129,13 +129,20 @@ class CalibrationSearch:
         return tries[strength]
 
     def _measure(self, strength: float, meter: Meter) -> dict[str, float]:
-        values: dict[str, list[float]] = {name: [] for name in self.metrics}
-        for artist in self.artists:
-            protected = self.protect(strength, artist, meter)
-            measure = partial(quality.measure, self.metrics, protected, artist.images, self.device)
-            for name, of_artist in memory.within(measure)[0].items():
-                values[name] += of_artist
-        return {name: fmean(of_images) for name, of_images in values.items()}
+        pairs = ((self.protect(strength, artist, meter), artist.images) for artist in self.artists)
+        return mean_quality(self.metrics, pairs, self.device)
+
+
+def mean_quality(
+    metrics: Sequence[str], pairs: Iterable[tuple[Sequence[Pixels], Sequence[Pixels]]], device: torch.device
+) -> dict[str, float]:
+    """Returns the mean of each metric over all images of `pairs`: protected images with their originals."""
+    values: dict[str, list[float]] = {name: [] for name in metrics}
+    for protected, originals in pairs:
+        measure = partial(quality.measure, metrics, protected, originals, device)
+        for name, of_images in memory.within(measure)[0].items():
+            values[name] += of_images
+    return {name: fmean(of_images) for name, of_images in values.items()}
 
 
 def _sum(before: StageCost, now: StageCost) -> StageCost:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import fmean
 
 import torch
 
@@ -17,10 +16,8 @@ from cloakbench.cells.plan import Cell, PlannedEntry, Planner
 from cloakbench.cells.state import CellState
 from cloakbench.datasets.artists import Artist
 from cloakbench.images import Pixels
-from cloakbench.metrics import quality
 from cloakbench.schemas.record import Calibration
 from cloakbench.store.store import CorruptFile, Store
-from cloakbench.system import memory
 
 _log = logging.getLogger(__name__)
 
@@ -74,8 +71,7 @@ class Calibrator:
         limits, originals = self._target(cell).limits, cell.artist.images
 
         def measure(changed: Sequence[Pixels]) -> dict[str, float]:
-            values, _ = memory.within(partial(quality.measure, list(limits), changed, originals, self.device))
-            return {name: fmean(of_images) for name, of_images in values.items()}
+            return calibration.mean_quality(list(limits), [(changed, originals)], self.device)
 
         def protect(level: int) -> list[Pixels]:
             return self.protect(cell.entry, level / levels, cell.artist, work.meter)

@@ -53,18 +53,13 @@ class PackageAttacks:
         """Returns what a package's countermeasure makes of the protected images of a cell; raises AttackFault."""
         recipe = work.cell.recipes.countermeasure
         assert isinstance(recipe, CleanRecipe)
-        cleaned = self._run(work, attack, self._order(work, recipe.seed))
-        require_honest(cleaned, work.cell.artist, work.protected, attack)
-        return cleaned
+        return self._run(work, attack, self._order(work, recipe.seed))
 
     def imitate(self, work: CellState, attack: ExternalAttack) -> list[Pixels]:
         """Returns what a package's mimicry generates from the protected images of a cell; raises AttackFault."""
         recipe = work.cell.recipes.generate
         assert isinstance(recipe, ImitateRecipe)
-        order = self._order(work, recipe.seed, self.planner.suite.generated_prompts)
-        generated = self._run(work, attack, order)
-        require_honest(generated, work.cell.artist, work.protected, attack)
-        return generated
+        return self._run(work, attack, self._order(work, recipe.seed, self.planner.suite.generated_prompts))
 
     def close(self) -> None:
         """Ends the processes that the attacks run in."""
@@ -90,6 +85,7 @@ class PackageAttacks:
         except guard.SubmissionFault as fault:
             raise AttackFault(f"the attack {attack.name} failed: {fault.message}", fault.hint) from fault
         work.meter.add_process(worker.busy_s, worker.peak_bytes)
+        require_honest(returned, work.cell.artist, work.protected, attack)
         return returned
 
     def _find_worker(self, attack: ExternalAttack, artist: str) -> SandboxedSubmission:

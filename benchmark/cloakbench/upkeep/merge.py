@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from cloakbench.submissions.sandbox import folders
 from cloakbench.suites import load as installed
 from cloakbench.suites import read
 from cloakbench.upkeep import archive
-from cloakbench.upkeep.intake import Intake, Source, open_intake, require_no_links, require_regular
+from cloakbench.upkeep.intake import Source, open_intake, require_no_links, require_regular
 from cloakbench.upkeep.recompute import Recomputer
 from cloakbench.upkeep.verify import verify
 from cloakbench_leaderboards.history.history import HISTORY_FILE
@@ -57,11 +57,11 @@ def merge(sources: Sequence[Path], store: Store) -> Merged:
         opened: list[Source] = []
         for path in sources:
             opened += _open(path, stack)
-        for source in opened:
-            _require_verified(source, store)
+        verified = [_load_verified(source, store) for source in opened]
         with open_intake(store, Verb.MERGE) as intake:
-            for source in opened:
-                _collect(source, intake)
+            for source, loaded in zip(opened, verified, strict=True):
+                intake.add_facts(_explain(loaded.facts, source.is_archive))
+                intake.add_records(source, loaded)
             for source in _without_repeats(opened):
                 intake.add_files(source)
         return Merged(intake.added, intake.known, intake.files, intake.left_out + _count_histories(opened))
@@ -93,43 +93,44 @@ def _open(path: Path, stack: contextlib.ExitStack) -> Iterator[Source]:
         yield Source(path, folder, suite, digest, origins.read(folder))
 
 
-def _require_verified(source: Source, store: Store) -> None:
+def _load_verified(source: Source, store: Store) -> reading.Loaded:
+    """Returns the records of a source; raises UserError where they do not verify."""
     require_no_links(source)
     loaded = reading.load(source.folder, source.suite)
-    _require_same_suite(source, loaded.facts, store)
-    is_known = _find_suite(loaded.facts, store) == loaded.facts.suite
+    own = _find_suite(loaded.facts, store)
+    _require_same_suite(source, loaded.facts, own)
+    is_known = own == loaded.facts.suite
     problems = verify(source.folder, source.suite, is_deep=source.is_archive).problems
     remedy = f"See them all: cloakbench verify {source.path} --suite {source.suite}"
     if is_known and not source.is_archive and not problems:
-        problems = _find_other_recipes(loaded, source)
+        problems = _find_in_records(loaded, Recomputer(Store(source.folder), loaded.facts.suite).find_other_recipes)
         remedy = "Run these cells again with this version, or merge the folder into a store of its own."
     if source.is_archive and not problems:
         archive.require_submission(loaded)
+        present = [record for record in reading.records(store.root) if isinstance(record, Record)]
         problems = [
             *archive.images(loaded, source.folder),
-            *_find_differences(loaded, source),
-            *_find_other_images(loaded, store),
-            *_find_superseding(loaded, store),
+            *_find_in_records(loaded, Recomputer(Store(source.folder), loaded.facts.suite).find_differences),
+            *_find_other_images(loaded, present),
+            *_find_superseding(loaded, store, present),
         ]
     if problems:
         raise UserError(
             f"expected records that verify, got {len(problems)} faults in {source.path}: {problems[0]}",
             "Ask its author to pack it again." if source.is_archive else remedy,
         )
+    return loaded
 
 
-def _find_differences(loaded: reading.Loaded, source: Source) -> list[str]:
-    """Returns which records state other originals, references or metrics than those here, so that none checks them."""
-    recomputer = Recomputer(Store(source.folder), loaded.facts.suite)
+def _find_in_records(loaded: reading.Loaded, find: Callable[[Record], list[str]]) -> list[str]:
+    """Returns the sentences that `find` has for each record, each with the record that it is about."""
     problems = []
     for record in loaded.records:
-        sentences = recomputer.find_differences(record)
-        for sentence in sentences:
-            problems.append(f"{record.key[:16]} ({record.artist}): {sentence}")
+        problems += [f"{record.key[:16]} ({record.artist}): {sentence}" for sentence in find(record)]
     return problems
 
 
-def _find_superseding(loaded: reading.Loaded, store: Store) -> list[str]:
+def _find_superseding(loaded: reading.Loaded, store: Store, present: Sequence[Record]) -> list[str]:
     """Returns a sentence where an archive brings another version of a protection that ran in this store.
 
     A board shows the newest version of an entry: what somebody reports would replace what ran here.
@@ -138,31 +139,19 @@ def _find_superseding(loaded: reading.Loaded, store: Store) -> list[str]:
     for record in loaded.records:
         if record.attack.package is None:
             brought[record.protection.name] = record.protection
-    for present in reading.records(store.root):
-        if not isinstance(present, Record) or not store.is_own(present.key, present.environment.env_class):
+    for record in present:
+        if not store.is_own(record.key, record.environment.env_class):
             continue
-        other = brought.get(present.protection.name)
-        if other is not None and other.package_digest != present.protection.package_digest:
+        other = brought.get(record.protection.name)
+        if other is not None and other.package_digest != record.protection.package_digest:
             return [
-                f"expected version {present.protection.version} of {other.name}, which ran here, got version "
+                f"expected version {record.protection.version} of {other.name}, which ran here, got version "
                 f"{other.version} of another package"
             ]
     return []
 
 
-def _find_other_recipes(loaded: reading.Loaded, source: Source) -> list[str]:
-    """Returns which records have other recipes than the suite gives, where the package ships its images."""
-    if loaded.facts.suite.dataset != "mini":
-        return []
-    recomputer = Recomputer(Store(source.folder), loaded.facts.suite)
-    problems = []
-    for record in loaded.records:
-        sentences = recomputer.expected.find_differences(record)
-        problems += [f"{record.key[:16]} ({record.artist}): {sentence}" for sentence in sentences]
-    return problems
-
-
-def _find_other_images(loaded: reading.Loaded, store: Store) -> list[str]:
+def _find_other_images(loaded: reading.Loaded, present: Sequence[Record]) -> list[str]:
     """Returns which records of a package's attack start from other protected images than those of this store.
 
     An attack on images that are hardly protected would say nothing of the protection.
@@ -171,9 +160,9 @@ def _find_other_images(loaded: reading.Loaded, store: Store) -> list[str]:
     if not attacked:
         return []
     own: dict[tuple[str, str], list[str]] = {}
-    for present in reading.records(store.root):
-        if isinstance(present, Record) and present.attack.package is None and "protect" in present.components:
-            own[keys.digest(present.components["protect"]), present.environment.env_class] = present.digests["protect"]
+    for record in present:
+        if record.attack.package is None and "protect" in record.components:
+            own[keys.digest(record.components["protect"]), record.environment.env_class] = record.digests["protect"]
     problems = []
     for record in attacked:
         address = (keys.digest(record.components["protect"]), record.environment.env_class)
@@ -186,12 +175,11 @@ def _find_other_images(loaded: reading.Loaded, store: Store) -> list[str]:
     return problems
 
 
-def _require_same_suite(source: Source, facts: SuiteFacts, store: Store) -> None:
+def _require_same_suite(source: Source, facts: SuiteFacts, own: Suite | None) -> None:
     """Raises UserError where a source brings a suite of its own under a name that is known here.
 
     What a board says of a suite is ours to say. A folder, but no archive, may bring a suite that nobody knows here.
     """
-    own = _find_suite(facts, store)
     is_new = own is None and not source.is_archive and facts.suite.name not in read.names()
     is_older = own is None and not source.is_archive and not is_new and _is_older(facts.suite)
     if own != facts.suite and not is_new and not is_older:
@@ -209,6 +197,7 @@ def _is_older(suite: Suite) -> bool:
 
 
 def _find_suite(facts: SuiteFacts, store: Store) -> Suite | None:
+    """Returns the suite of this name and version as the store or the package has it."""
     path = store.facts_path(facts.suite.name, facts.suite.version)
     if path.is_file():
         return SuiteFacts.model_validate_json(path.read_bytes()).suite
@@ -218,13 +207,7 @@ def _find_suite(facts: SuiteFacts, store: Store) -> Suite | None:
     return None
 
 
-def _collect(source: Source, intake: Intake) -> None:
-    loaded = reading.load(source.folder, source.suite)
-    intake.add_facts(_explain(loaded.facts, source.is_archive))
-    intake.add_records(source, loaded)
-
-
-def _explain(facts: SuiteFacts, is_known: bool) -> SuiteFacts:
+def _explain(facts: SuiteFacts, is_archive: bool) -> SuiteFacts:
     """Returns the facts of a suite as this version gives them, but for metrics of another version.
 
     A folder's own facts count where its suite has metrics or attacks that this version does not know.
@@ -232,7 +215,7 @@ def _explain(facts: SuiteFacts, is_known: bool) -> SuiteFacts:
     try:
         own = installed.facts(facts.suite)
     except UserError:
-        if is_known:
+        if is_archive:
             raise
         return facts
     stated = {metric.name: metric for metric in facts.metrics}

@@ -61,13 +61,15 @@ def at_shared_strengths(records: list[Record]) -> list[Record]:
         if record.target is not None and record.strength:
             by_artist = sought.setdefault((record.protection.name, record.target), {})
             by_artist[record.artist] = record.strength
+    means = {}
+    for point, by_artist in sought.items():
+        strengths = by_artist.values()
+        if len(set(strengths)) > 1:
+            means[point] = round(math.fsum(strengths) / len(strengths), 4)
     shared = []
     for record in records:
-        if record.target is not None and record.strength:
-            strengths = sought[record.protection.name, record.target].values()
-            if len(set(strengths)) > 1:
-                mean = round(math.fsum(strengths) / len(strengths), 4)
-                record = record.model_copy(update={"strength": mean})
+        if record.target is not None and record.strength and (record.protection.name, record.target) in means:
+            record = record.model_copy(update={"strength": means[record.protection.name, record.target]})
         shared.append(record)
     return shared
 

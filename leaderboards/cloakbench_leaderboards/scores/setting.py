@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cloakbench.schemas import ranked_cells
 from cloakbench.schemas.kinds import PointState, Role
 from cloakbench.schemas.suite import AttackSpec, Suite
 from cloakbench_leaderboards.scores import matching
@@ -111,28 +112,12 @@ class Setting:
     @property
     def attack(self) -> AttackSpec:
         """The attack of the headline: the suite's own choice, or its first where it ranks by the worst case."""
-        for attack in self.attacks:
-            if attack.name == self.suite.rank_by:
-                return attack
-        return self.attacks[0]
-
-    @property
-    def family(self) -> list[AttackSpec]:
-        """The attacks that differ from the headline's in the countermeasure alone, itself among them."""
-        headline = self.attack
-        same = []
-        for a in self.attacks:
-            if (a.mimicry, a.model) == (headline.mimicry, headline.model):
-                same.append(a)
-        return same
+        return ranked_cells.headline(self.suite, self.attacks)
 
     @property
     def worst_attacks(self) -> list[AttackSpec]:
         """The attacks of the worst case: the headline's, and those of the family that the suite names for it."""
-        named = self.suite.worst_case
-        if not named:
-            return self.family
-        return [a for a in self.family if a.name in named or a.name == self.attack.name]
+        return ranked_cells.worst_attacks(self.suite, self.attacks)
 
     @property
     def stops(self) -> list[OperatingPoint]:

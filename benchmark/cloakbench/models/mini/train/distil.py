@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,13 +61,20 @@ def student_encoder(student: LatentEncoder, casting: Casting) -> Encode:
     return encode
 
 
-def perturbed(encode: Encode, x: Tensor, budget: Tensor, steps: int, source: torch.Generator) -> Tensor:
-    """Returns pictures perturbed within `budget` `[b, 1, 1, 1]` by sign ascent on the change of their latents."""
+def perturbed(encode: Encode, x: Tensor, budget: Tensor, rates: Sequence[Tensor], source: torch.Generator) -> Tensor:
+    """Returns pictures perturbed by sign ascent on the change of their latents, from a random start.
+
+    Args:
+        encode: Whose latents are to change.
+        x: Pictures `[b, 3, h, w]` in [0, 1].
+        budget: Largest change of a value: a scalar, or `[b, 1, 1, 1]`.
+        rates: Length of each step, shaped as the budget.
+        source: Draws the start.
+    """
     with torch.no_grad():
         start = encode(x)
     delta = (torch.rand(x.shape, generator=source).to(x) * 2 - 1) * budget
-    rate = budget * (1.0 if steps == 1 else 0.6)
-    for _ in range(steps):
+    for rate in rates:
         delta.requires_grad_(True)
         latents = encode((x + delta).clamp(0, 1))
         (gradient,) = torch.autograd.grad((latents - start).square().sum(), delta)
@@ -99,8 +106,8 @@ class ReplayBuffer:
         part = self.new // 6
         budget = torch.from_numpy(rng.uniform(LEAST, MOST, (part, 1, 1, 1))).float().to(self.device)
         by_teacher, by_student, by_noise = slice(part), slice(part, 2 * part), slice(2 * part, 3 * part)
-        x[by_teacher] = perturbed(self.teacher, x[by_teacher], budget, 1, source)
-        x[by_student] = perturbed(self.student, x[by_student], budget, 3, source)
+        x[by_teacher] = perturbed(self.teacher, x[by_teacher], budget, [budget], source)
+        x[by_student] = perturbed(self.student, x[by_student], budget, [0.6 * budget] * 3, source)
         noise = torch.rand(x[by_noise].shape, generator=source).to(self.device) - 0.5
         x[by_noise] = (x[by_noise] + noise.sign() * budget).clamp(0, 1)
         with torch.no_grad():

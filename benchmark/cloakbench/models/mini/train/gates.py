@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cloakbench.datasets.procedural import styles
 from cloakbench.models.mini.train import assemble, stages, teacher
-from cloakbench.models.mini.train.distil import Encode, LatentEncoder, teacher_encoder
+from cloakbench.models.mini.train.distil import Encode, LatentEncoder, perturbed, teacher_encoder
 from cloakbench.models.mini.train.pool import to_pixels
 from cloakbench.models.mini.train.run import Casting
 
@@ -72,16 +72,8 @@ class Gate:
 
 def attacked(encode: Encode, x: Tensor, source: torch.Generator) -> Tensor:
     """Returns `x` in [0, 1] perturbed within 8/255 by 60 sign steps that maximise the change of `encode`'s latents."""
-    with torch.no_grad():
-        start = encode(x)
-    delta = (torch.rand(x.shape, generator=source) * 2 - 1) * BUDGET
-    for step in range(STEPS):
-        delta.requires_grad_(True)
-        latents = encode((x + delta).clamp(0, 1))
-        (gradient,) = torch.autograd.grad((latents - start).square().sum(), delta)
-        rate = BUDGET / 4 * (1 - 0.9 * step / STEPS)
-        delta = (delta.detach() + rate * gradient.sign()).clamp(-BUDGET, BUDGET)
-    return (x + delta).clamp(0, 1).detach()
+    rates = [torch.tensor(BUDGET / 4 * (1 - 0.9 * step / STEPS)) for step in range(STEPS)]
+    return perturbed(encode, x, torch.tensor(BUDGET), rates, source)
 
 
 @torch.no_grad()
