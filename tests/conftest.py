@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
 
 from cloakbench.system import cpu  # noqa: F401 - before torch: tests compute with the instruction set of runs
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")  # a busy machine takes longer than Hypothesis's 200 ms per example
 
 SLOWEST_FILES = (
     "test_walk.py",

@@ -29,7 +29,6 @@ def test_limits_are_used_from_unchanged_images_on():
 
 
 @given(st.floats(0.3, 4.0), st.floats(0.01, 30.0))
-@settings(deadline=None)
 def test_the_level_is_the_strongest_that_keeps_the_limit_or_the_next_one(exponent, size):
     tries = []
 
@@ -50,7 +49,7 @@ def test_the_level_is_the_strongest_that_keeps_the_limit_or_the_next_one(exponen
 
 
 @given(st.integers(0, 64), st.integers(1, 16))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_share_of_a_change_keeps_its_mean_and_no_value_changes_more(share, level):
     rng = np.random.default_rng(share)
     before = rng.integers(20, 230, (64, 64, 3)).astype(np.uint8)

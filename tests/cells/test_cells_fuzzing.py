@@ -183,10 +183,10 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_s
 
 @pytest.mark.parametrize("test", [records_and_facts, archives])
 def test_nothing_gets_out_or_half_in(test, base, tmp_path):
-    settings(max_examples=100, deadline=None, suppress_health_check=SLOW, derandomize=True)(test)(base, tmp_path / "f")
+    settings(max_examples=100, suppress_health_check=SLOW, derandomize=True)(test)(base, tmp_path / "f")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("test", [records_and_facts, archives])
 def test_nothing_gets_out_or_half_in_of_many(test, base, tmp_path):
-    settings(max_examples=2000, deadline=None, suppress_health_check=SLOW)(test)(base, tmp_path / "f")
+    settings(max_examples=2000, suppress_health_check=SLOW)(test)(base, tmp_path / "f")

@@ -20,7 +20,7 @@ recipes = st.dictionaries(
 )
 
 
-UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+UNTIMED = settings(suppress_health_check=[HealthCheck.too_slow])
 """How fast examples are made says nothing here, and a busy machine would fail the test."""
 
 

@@ -91,7 +91,7 @@ def test_the_changed_component_is_named():
     assert len(found.changes[0].attacks) == 5
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 1000))
 def test_order_is_irrelevant_and_swapping_mirrors(seed):
     rng = random.Random(seed)

@@ -247,7 +247,7 @@ def test_placebos_worst_case_is_0_within_noise():
 DEMONSTRATION = synthetic.demonstration(artists=6, seeds=2)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.randoms(use_true_random=False))
 def test_order_duplicates_and_labels_change_no_number(draw):
     facts, records = DEMONSTRATION

@@ -194,10 +194,10 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 @pytest.mark.finding("A3", "A14")
 @pytest.mark.parametrize("test", [changed_answers, changed_bytes])
 def test_any_answer_ends_in_words(test: Callable[[], None]) -> None:
-    settings(max_examples=100, deadline=None, suppress_health_check=SLOW, derandomize=True)(test)()
+    settings(max_examples=100, suppress_health_check=SLOW, derandomize=True)(test)()
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("test", [changed_answers, changed_bytes])
 def test_any_of_many_answers_ends_in_words(test: Callable[[], None]) -> None:
-    settings(max_examples=2000, deadline=None, suppress_health_check=SLOW)(test)()
+    settings(max_examples=2000, suppress_health_check=SLOW)(test)()
