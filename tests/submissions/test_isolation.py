@@ -79,7 +79,7 @@ def fine(worker: SandboxedSubmission) -> None:
 
 def test_an_order_says_what_it_cost(worker: SandboxedSubmission) -> None:
     fine(worker)
-    assert 0 < worker.busy_s < LIMITS.seconds
+    assert 0 <= worker.busy_s < LIMITS.seconds  # 0 where it took less than the hundredth that systems count in
     assert 10 << 20 < worker.peak_bytes < LIMITS.memory_bytes
 
 
