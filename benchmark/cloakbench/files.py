@@ -15,6 +15,7 @@ PARTIAL = ".partial-"
 """How the name of a file begins that is not whole yet."""
 MOST_BYTES = 1 << 30
 """Of a file that a stranger may have written."""
+_READING = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def to_json(value: Mapping[str, Any]) -> bytes:
@@ -43,11 +44,32 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def read_regular(path: Path, most: int = MOST_BYTES) -> bytes:
     """Returns what a file holds; raises OSError for a pipe or a device, and for more than `most` bytes."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return _read(os.open(path, _READING), path, most)
+
+
+def read_lines(path: Path) -> list[bytes]:
+    """Returns the lines of a file, none where it is absent; raises OSError as `read_regular` does."""
+    return read_regular(path).splitlines() if path.exists() else []
+
+
+def read_unlinked(path: Path) -> bytes:
+    """Returns what a file holds whose bytes are copied to others; raises OSError as `read_regular` does, and for links.
+
+    A symbolic link, or a hard link as a second name of a file, could give away a file that lies elsewhere.
+    """
+    descriptor = os.open(path, _READING | os.O_NOFOLLOW)
+    if os.fstat(descriptor).st_nlink > 1:
+        os.close(descriptor)
+        raise OSError(errno.EMLINK, "is a hard link, whose other name may lie elsewhere", str(path))
+    return _read(descriptor, path, MOST_BYTES)
+
+
+def _read(descriptor: int, path: Path, most: int) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
             raise OSError(errno.EINVAL, "is no regular file", str(path))
-        if os.fstat(descriptor).st_size > most:
+        if facts.st_size > most:
             raise OSError(errno.EFBIG, f"has more than {most} bytes", str(path))
         return file.read(most)
 

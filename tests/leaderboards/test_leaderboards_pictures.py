@@ -118,6 +118,37 @@ def test_a_damaged_picture_stands_for_itself_alone(tmp_path, data, monkeypatch):
             image.load()
 
 
+@pytest.mark.finding("D25")
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_page_copies_no_file_that_a_link_leads_to(tmp_path, is_folder):
+    facts, records = with_images(tmp_path / "store", ["artist0"], (1.0,), 32)
+    private = Image.new("RGB", (8, 8), (1, 2, 3))
+    (tmp_path / "home").mkdir()
+    private.save(tmp_path / "home" / "000.png")
+    for path in sorted((tmp_path / "store").glob("images/*/*/*/000.png")):
+        path.unlink()
+        if is_folder:
+            path.parent.rmdir()
+            path.parent.symlink_to(tmp_path / "home")
+        else:
+            path.symlink_to(tmp_path / "home" / "000.png")
+    publish(tmp_path / "site", made(facts, records, tmp_path / "store").values())
+    assert not list((tmp_path / "site").rglob("*.png"))
+
+
+@pytest.mark.finding("D25")
+def test_a_page_copies_no_file_that_is_no_picture(tmp_path):
+    facts, records = with_images(tmp_path / "store", ["artist0"], (1.0,), 32)
+    (tmp_path / "private").write_text("PRIVATE")
+    for path in sorted((tmp_path / "store").glob("images/*/*/*/000.png")):
+        path.unlink()
+        path.hardlink_to(tmp_path / "private")
+    publish(tmp_path / "site", made(facts, records, tmp_path / "store").values())
+    copied = list((tmp_path / "site").rglob("*.png"))
+    assert copied
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in copied)
+
+
 def test_a_reference_folder_ships_small_pictures_and_its_front_page_shows_them(tmp_path):
     artists = [f"artist{n}" for n in range(6)]
     facts, records = with_images(tmp_path / "store", artists, (0.5, 1.0), 128, attack=PLAIN)

@@ -216,10 +216,9 @@ def nests_folders(images, text):
 
 def locks_folders(images, text):
     """Folders in its own that nobody may list or write."""
+    os.umask(0o777)
     for name in ("a", "b"):
         os.mkdir(name)
-        Path(name, "file").write_text("x")
-        os.chmod(name, 0)
     return images
 
 
@@ -237,6 +236,55 @@ def forks(images, text):
             os.fork()
             time.sleep(60)
     time.sleep(60)
+
+
+def harness_limited(images, text):
+    """Sets the limit of the harness's open files anew, to what it is; any lower one would end its work."""
+    limits = (ctypes.c_ulong * 2)()
+    _checked(LIBC.prlimit(_harness(), 7, None, limits))
+    _checked(LIBC.prlimit(_harness(), 7, limits, None))
+    raise Got("limited")
+
+
+def harness_slowed(images, text):
+    _checked(LIBC.setpriority(0, _harness(), 19))
+    raise Got("slowed")
+
+
+def harness_pinned(images, text):
+    _checked(LIBC.sched_setaffinity(_harness(), 8, ctypes.byref(ctypes.c_ulong(1))))
+    raise Got("pinned")
+
+
+def chmods(images, text):
+    _checked(LIBC.chmod((text + "/secret").encode(), 0o604))
+    raise Got("changed")
+
+
+def chowns(images, text):
+    _checked(LIBC.chown((text + "/secret").encode(), -1, -1))
+    raise Got("changed")
+
+
+def touches(images, text):
+    _checked(LIBC.utimes((text + "/secret").encode(), None))
+    raise Got("changed")
+
+
+def marks(images, text):
+    _checked(LIBC.setxattr((text + "/secret").encode(), b"user.note", b"x", 1, 0))
+    raise Got("changed")
+
+
+def system_v_memory(images, text):
+    """Memory with a number, which stays when all processes have ended."""
+    _checked(LIBC.shmget(int(text), 4096, 0o1600))
+    raise Got("left")
+
+
+def system_v_queue(images, text):
+    _checked(LIBC.msgget(int(text), 0o1600))
+    raise Got("left")
 
 
 def shared_memory(images, text):
@@ -286,6 +334,23 @@ def devices(images, text):
 
 def becomes_root(images, text):
     _checked(LIBC.unshare(0x10000000))
+    raise Got("namespace")
+
+
+def becomes_root_by_clone(images, text):
+    _clone(LIBC.syscall(56 if os.uname().machine == "x86_64" else 220, 0x10000000 | 17, 0, 0, 0, 0))
+
+
+def becomes_root_by_clone3(images, text):
+    arguments = struct.pack("8Q", 0x10000000, 0, 0, 0, 17, 0, 0, 0)
+    _clone(LIBC.syscall(435, arguments, len(arguments)))
+
+
+def _clone(result):
+    child = _checked(result)
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
     raise Got("namespace")
 
 

@@ -95,4 +95,13 @@ FINDINGS = {
     "D16": Finding("an attack's archive with values that its generations do not give, or with references as these"),
     "D17": Finding("an attack that remembers the clean images which its own clean arm has shown it"),
     "D18": Finding("a record whose entry looks into a model that is fetched, or into a folder of this machine"),
+    "D19": _kernel("a note for the next entry in memory or a queue of System V"),
+    "D20": _kernel("permissions, owners, times and attributes of files outside"),
+    "D21": _kernel("lower limits, another priority or another core for the harness"),
+    "D22": Finding(
+        "a folder that looks like an interrupted merge, with links to or on the way to the maintainer's files"
+    ),
+    "D23": Finding("a hard link to a private file, whose bytes a merge or an export would copy"),
+    "D24": Finding("a file of terabytes without content in place of records"),
+    "D25": Finding("a link, or another file, in place of a picture that a page would copy"),
 }

@@ -22,7 +22,7 @@ UNRESTRICTED = """
 from cloakbench.submissions.sandbox import kernel, worker
 
 kernel.restrict_files = lambda *_paths: False
-kernel.filter_calls = lambda local_sockets: False
+kernel.filter_calls = lambda local_sockets, is_alone: False
 worker.main()
 """
 ISOLATIONS = [

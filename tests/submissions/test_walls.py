@@ -7,6 +7,7 @@ through is marked, and is why isolation `process` protects against accidents, no
 
 from __future__ import annotations
 
+import ctypes
 import os
 import py_compile
 import socket
@@ -173,10 +174,13 @@ def test_no_socket_of_the_host_answers(mode: str, worker: SandboxedSubmission, d
 
 
 @pytest.mark.finding("A11")
-@pytest.mark.parametrize("deed", ["netlink", "io_uring", "becomes_root", "mounts", "devices"])
+@pytest.mark.parametrize(
+    "deed",
+    ["netlink", "io_uring", "becomes_root", "becomes_root_by_clone", "becomes_root_by_clone3", "mounts", "devices"],
+)
 def test_the_kernels_other_doors_are_shut(mode: str, worker: SandboxedSubmission, deed: str) -> None:
     """Without seccomp, io_uring and namespaces are as the kernel's settings have them."""
-    if mode == "plain" and deed in {"io_uring", "becomes_root", "devices"}:
+    if mode == "plain" and deed not in {"netlink", "mounts"}:
         pytest.skip("depends on the settings of the kernel")
     is_dropped = deed in {"mounts", "devices"}  # needs a capability, which a worker gives up in any isolation
     attempt(worker, deed, expected=Outcome.HELD if is_dropped else expect(mode, worker, "A11"))
@@ -195,6 +199,48 @@ def test_the_harness_cannot_be_signalled(mode: str, worker: SandboxedSubmission)
     if mode == "process" and kernel.landlock_version() < kernel.SCOPED_FROM:
         outcome = Outcome.PASSES
     attempt(worker, "harness_signalled", expected=outcome)
+
+
+@pytest.mark.finding("D21")
+@pytest.mark.parametrize("deed", ["harness_limited", "harness_slowed", "harness_pinned"])
+def test_the_harness_keeps_its_limits_and_priority(mode: str, worker: SandboxedSubmission, deed: str) -> None:
+    if mode == "plain" and deed != "harness_limited":
+        pytest.skip("would slow the tests, and depends on the capabilities of the user")
+    attempt(worker, deed, expected=expect(mode, worker, "D21"))
+
+
+@pytest.mark.finding("D20")
+@pytest.mark.parametrize("deed", ["chmods", "chowns", "touches", "marks"])
+def test_no_file_outside_gets_other_permissions_times_or_attributes(
+    mode: str, worker: SandboxedSubmission, deed: str, elsewhere: Path
+) -> None:
+    """Landlock holds none of this; seccomp refuses it."""
+    if mode == "plain" and deed == "marks":
+        pytest.skip("depends on the file system")
+    before = (elsewhere / "secret").stat()
+    outcome = expect(mode, worker, "D20")
+    attempt(worker, deed, str(elsewhere), expected=outcome)
+    if outcome is Outcome.HELD:
+        assert (elsewhere / "secret").stat() == before
+
+
+@pytest.mark.finding("D19")
+@pytest.mark.parametrize(("deed", "table"), [("system_v_memory", "shm"), ("system_v_queue", "msg")])
+def test_entries_leave_nothing_for_each_other_by_number(
+    mode: str, worker: SandboxedSubmission, deed: str, table: str
+) -> None:
+    """Under bubblewrap a box has numbers of its own."""
+    listing = Path("/proc/sysvipc", table)
+    if not listing.exists():
+        pytest.skip("this kernel has no System V IPC")
+    outcome, number = expect(mode, worker, "D19"), os.getpid() + (1 << 24)
+    attempt(worker, deed, str(number), expected=Outcome.HELD if mode == "process" else Outcome.PASSES)
+    rows = [line.split() for line in listing.read_text().splitlines()]
+    left = [int(row[1]) for row in rows if row[0] == str(number)]
+    for identity in left:
+        remove = ctypes.CDLL(None).shmctl if table == "shm" else ctypes.CDLL(None).msgctl
+        remove(identity, 0, None)
+    assert bool(left) == (outcome is Outcome.PASSES)
 
 
 @pytest.mark.finding("A18")

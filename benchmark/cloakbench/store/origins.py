@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cloakbench.errors import UserError
+from cloakbench.files import read_lines, read_regular
 from cloakbench.schemas import fields
 from cloakbench.schemas.record import Record
 from cloakbench.store.paths import ORIGINS_FILE, StorePaths
@@ -58,7 +59,7 @@ def read(folder: Path) -> Origins:
     origins = {}
     for file in StorePaths(folder).origins():
         try:
-            origin = Origin.model_validate_json(file.read_bytes())
+            origin = Origin.model_validate_json(read_regular(file))
         except (ValidationError, OSError):
             origin = UNREADABLE
         if origin.verb is Verb.MERGE:
@@ -67,11 +68,13 @@ def read(folder: Path) -> Origins:
 
 
 def _read_lines(file: Path) -> Origins:
-    lines = file.read_bytes().splitlines() if file.is_file() else []
     try:
+        lines = read_lines(file)
         cells = [CellOrigin.model_validate_json(line) for line in lines if line.strip()]
     except ValidationError as error:
         raise UserError(f"expected origins in {file}, got {error.errors()[0]['msg']}", "Export them again.") from error
+    except OSError as error:
+        raise UserError(f"expected origins in {file}, which {error.strerror}", "Export them again.") from error
     return {(cell.key, cell.env_class): cell.origin for cell in cells}
 
 

@@ -30,6 +30,7 @@ _ENDINGS = {
 _KEY_AND_CLASS = r"(?P<prefix>[0-9a-f]{2})/(?P<key>(?P=prefix)[0-9a-f]{62})/(?P<env>[0-9a-f]{12})"
 _STAGE_FILES = {kind: re.compile(f"{kind}/{_KEY_AND_CLASS}{ending}") for kind, ending in _ENDINGS.items()}
 _FACTS_NAME = re.compile(r"facts/[a-z0-9][a-z0-9-]*-[0-9]+\.json")
+_ORIGIN_NAME = re.compile(rf"origins/{_KEY_AND_CLASS}\.json")
 _SIGNATURE_NAME = re.compile(r"signatures/[0-9a-f]{16}\.manifest(\.sig)?")
 
 
@@ -63,6 +64,12 @@ def is_facts(name: str) -> bool:
 def is_signature(name: str) -> bool:
     """Returns whether a path below a store is that of a signed manifest or its signature."""
     return _SIGNATURE_NAME.fullmatch(name) is not None
+
+
+def is_of_layout(name: str) -> bool:
+    """Returns whether a path below a store is one that a merge writes."""
+    is_origin = _ORIGIN_NAME.fullmatch(name) is not None
+    return parse(name) is not None or is_facts(name) or is_signature(name) or is_origin
 
 
 def write_order(name: str) -> tuple[bool, bool, str]:
@@ -120,6 +127,14 @@ class StorePaths:
     def has_images(self) -> bool:
         """Whether any stage's images are here; a folder of reference records has none."""
         return (self.root / "images").is_dir()
+
+    def holds(self, path: Path) -> bool:
+        """Returns whether a file of the store exists, and no symbolic link below a folder of the store leads elsewhere.
+
+        One of the store's own folders, such as `images`, may be a link to another disk.
+        """
+        folder = self.root / path.relative_to(self.root).parts[0]
+        return path.is_file() and path.resolve().is_relative_to(folder.resolve())
 
     @property
     def signatures(self) -> Path:

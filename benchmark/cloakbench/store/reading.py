@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from cloakbench.errors import InfrastructureError, UserError
-from cloakbench.files import read_regular, write_whole
+from cloakbench.files import read_lines, read_regular, write_whole
 from cloakbench.metrics import catalogue
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import SuiteFacts
 from cloakbench.store import origins, signing, staging
-from cloakbench.store.paths import CANARIES_FILE, FACTS_FILE, ORIGINS_FILE, RECORDS_FILE, SIGNATURES, StorePaths
+from cloakbench.store.paths import CANARIES_FILE, FACTS_FILE, ORIGINS_FILE, RECORDS_FILE, StorePaths
 from cloakbench.system import locations
 
 CIRCUMSTANCES = {"cost", "created", "environment", "isolation", "suite_version", "traceback"}
@@ -182,8 +182,7 @@ def _export(loaded: Loaded, store: Path, folder: Path) -> Loaded:
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / RECORDS_FILE, _to_lines(records))
     write_whole(folder / FACTS_FILE, (loaded.facts.model_dump_json(indent=2) + "\n").encode())
-    for file in sorted((store / SIGNATURES).glob("*.manifest*")):
-        write_whole(folder / SIGNATURES / file.name, file.read_bytes())
+    signing.copy(store, folder)
     merged = origins.to_lines(records, origins.read(store))
     if merged or (folder / ORIGINS_FILE).exists():
         write_whole(folder / ORIGINS_FILE, merged)
@@ -238,7 +237,11 @@ def _choose(facts: list[SuiteFacts], name: str | None, path: Path) -> SuiteFacts
 def _documents(path: Path, compact: str, files: Callable[[], Iterable[Path]]) -> Iterator[tuple[Path, bytes | OSError]]:
     """Yields the lines of the file `compact` of a reference folder, or what the files of a store hold."""
     if is_reference(path):
-        lines = (path / compact).read_bytes().splitlines() if (path / compact).is_file() else []
+        try:
+            lines = read_lines(path / compact)
+        except OSError as error:
+            yield Path(compact), error
+            return
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield Path(f"{compact}:{number}"), line

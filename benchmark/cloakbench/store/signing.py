@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cloakbench.errors import InfrastructureError, UserError
-from cloakbench.files import write_whole
+from cloakbench.files import read_regular, read_unlinked, write_whole
 from cloakbench.schemas.record import Record
 from cloakbench.store import key as keys
-from cloakbench.store.paths import StorePaths
+from cloakbench.store.paths import SIGNATURES, StorePaths, is_signature
 
 NAMESPACE = "cloakbench"
 """A signature that was made for something else does not count."""
@@ -58,16 +58,39 @@ def sign(folder: Path, records: Iterable[Record], key: Path) -> Path:
 def signed(folder: Path, allowed: Path) -> dict[str, str]:
     """Returns who signed which record digest, by the manifests in `folder` whose signature is by an `allowed` key.
 
-    A manifest without such a signature counts for nothing, and nothing is verified without ssh-keygen.
+    A manifest without such a signature, or that cannot be read, counts for nothing, and nothing is verified without
+    ssh-keygen.
     """
     signers: dict[str, str] = {}
     for path in StorePaths(folder).signed_manifests():
-        text = path.read_bytes()
+        try:
+            text = read_regular(path)
+        except OSError:
+            continue
         signer = _signer(text, path.with_suffix(".manifest.sig"), allowed)
         if signer:
             digests = [line.split()[0].decode(errors="replace") for line in text.splitlines() if line.strip()]
             signers |= dict.fromkeys(digests, signer)
     return signers
+
+
+def copy(store: Path, folder: Path) -> None:
+    """Copies the manifests and signatures of a store to a folder of reference records, which is published.
+
+    Raises UserError for a link in place of one, whose bytes could be any file's.
+    """
+    for file in sorted(StorePaths(store).signatures.glob("*.manifest*")):
+        name = f"{SIGNATURES}/{file.name}"
+        if not is_signature(name):
+            continue
+        try:
+            data = read_unlinked(file)
+        except OSError as error:
+            raise UserError(
+                f"expected signatures that are files of their own, got {file}, which {error.strerror}",
+                "Export a copy of the store: cp -r makes one without hard links.",
+            ) from error
+        write_whole(folder / name, data)
 
 
 def _signer(text: bytes, signature: Path, allowed: Path) -> str:

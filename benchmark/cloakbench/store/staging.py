@@ -1,7 +1,8 @@
 """Many files into a store at once: all of them, or none, also where the process is killed.
 
 Files are written to a folder of their own below the store. One rename of that folder decides: before it nothing has
-happened, after it whoever opens the store next moves what is left to be moved.
+happened, after it whoever opens the store next moves what is left to be moved. A stranger's folder may look as if a
+merge had been interrupted: nothing is moved through a symbolic link, and nothing that is no file of a store.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from pathlib import Path, PurePosixPath
 
 from cloakbench.errors import InfrastructureError
 from cloakbench.files import PARTIAL, write_whole
+from cloakbench.store import paths
 
 COMMITTED = ".committed-"
 """How the name of a folder begins whose files belong to the store already."""
@@ -29,8 +32,12 @@ class Staging:
         self.names: set[str] = set()
 
     def write(self, name: PurePosixPath, data: bytes) -> None:
-        """Writes a file that will lie at `name` below the store; raises InfrastructureError where the disk is full."""
+        """Writes a file that will lie at `name` below the store.
+
+        Raises InfrastructureError where the disk is full, or a folder of the store on its way is a symbolic link.
+        """
         try:
+            _require_real_folders(self.root, name)
             write_whole(self.path / name, data)
         except OSError as error:
             raise _explain(self.root, error) from error
@@ -55,21 +62,31 @@ def finish(root: Path) -> None:
     """Moves the files of committed folders to where they belong; nothing happens where there are none."""
     for folder in sorted(root.glob(f"{COMMITTED}*")):
         try:
-            _move(folder, root)
+            if not folder.is_symlink():
+                _move(folder, root)
         except OSError as error:
             raise _explain(root, error) from error
 
 
 def _move(folder: Path, root: Path) -> None:
     """Moves a folder's files; those that another process moves at the same time are passed over."""
-    for parent, _, names in os.walk(folder):  # passes over folders that vanish meanwhile
+    for parent, _, names in os.walk(folder):  # passes over folders that vanish meanwhile, and follows no link
         for name in sorted(names):
             file = Path(parent, name)
-            target = root / file.relative_to(folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            inside = PurePosixPath(file.relative_to(folder).as_posix())
             with contextlib.suppress(FileNotFoundError):
-                file.replace(target)
+                if paths.is_of_layout(inside.as_posix()) and stat.S_ISREG(file.lstat().st_mode):
+                    _require_real_folders(root, inside)
+                    (root / inside).parent.mkdir(parents=True, exist_ok=True)
+                    file.replace(root / inside)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_real_folders(root: Path, name: PurePosixPath) -> None:
+    """Raises OSError where a folder between a store and one of its files is a symbolic link."""
+    for parent in name.parents:
+        if (root / parent).is_symlink() and parent.parts:
+            raise OSError(errno.ELOOP, f"{parent} is a symbolic link", str(root / parent))
 
 
 def _explain(root: Path, error: OSError) -> InfrastructureError:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from cloakbench.errors import UserError
-from cloakbench.files import find_links, find_special, read_regular, to_json
+from cloakbench.files import find_links, find_special, read_unlinked, to_json
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import SuiteFacts
 from cloakbench.store import key as keys
@@ -129,7 +129,7 @@ class Intake:
             if file is not None and not self._is_wanted(file):
                 self.left_out += 1
                 continue
-            self._write(self.store.root / name, read_regular(path))
+            self._write(self.store.root / name, _read_copied(path))
             self.files += 1
             if file is not None and file.kind in _SHARED_KINDS:
                 self._note_origin(source, file.key, file.env_class)
@@ -146,6 +146,17 @@ class Intake:
 
     def _write(self, path: Path, data: bytes) -> None:
         self.staging.write(PurePosixPath(path.relative_to(self.store.root).as_posix()), data)
+
+
+def _read_copied(path: Path) -> bytes:
+    """Returns a file that is copied as it is; raises UserError for a link, whose bytes could be any file's here."""
+    try:
+        return read_unlinked(path)
+    except OSError as error:
+        raise UserError(
+            f"expected files of their own in a folder to merge, got {path}, which {error.strerror}",
+            "Merge a copy of the folder: cp -r makes one without hard links.",
+        ) from error
 
 
 def _stage_keys(record: Record) -> set[str]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
+from cloakbench.files import read_regular
 from cloakbench.schemas.record import Record
 from cloakbench.store.paths import StorePaths, of_gallery
 from cloakbench_leaderboards.parts import addresses
@@ -30,6 +31,8 @@ SHIPPED = "pictures"
 """Folder of a reference folder with small pictures; `shipping` writes it."""
 MAX_PIXELS = 1 << 24
 """Of a picture in a store, such as four generations of 2048 pixels a side; a larger one is shown as damaged."""
+MAX_BYTES = 64 << 20
+"""Of a PNG that is copied to a page."""
 _FORMATS = ("PNG", "WEBP")
 """Of pictures in a store; other readers of Pillow never see a file of a stranger."""
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -84,7 +87,7 @@ class PictureFinder:
     def _stage_image(self, record: Record | None, stage: str) -> Path | None:
         address = stage_address(record, stage) if record else None
         path = self.store.image_path(*address, 0) if address else None
-        return path if path and path.is_file() else None
+        return path if path and self.store.holds(path) else None
 
     def _image(self, label: str, record: Record | None, stage: str, words: str) -> Picture:
         path = self._stage_image(record, stage)
@@ -124,16 +127,16 @@ class PictureFinder:
     def _generations(self, label: str, record: Record | None, words: str) -> Picture:
         address = stage_address(record, "generate") if record else None
         path = self.store.gallery_path(*address) if address else None
-        if address is None or path is None or not path.is_file():
+        if address is None or path is None or not self.store.holds(path):
             return self._shipped(label, record, "generate", "mosaic", words)
-        images = self.store.image_paths(*address)
+        images = list(filter(self.store.holds, self.store.image_paths(*address)))
         source = self._add(*address, "mosaic", partial(_mosaic, path, MOSAIC * self.allowance))
         return Picture(label, source, words, tuple(map(self._full, of_gallery(images))))
 
     def _full(self, path: Path) -> str:
         name, where = path.parent.parent.name, path.parent.name
         full = addresses.image(name, f"{where}-{path.stem}", "png")
-        self.files.setdefault(full, Asset(full, path))
+        self.files.setdefault(full, Asset(full, partial(_whole, path)))
         return full
 
     def _add(self, name: str, where: str, kind: str, make: Callable[[], bytes]) -> str:
@@ -159,6 +162,19 @@ def stage_address(record: Record, stage: str) -> tuple[str, str] | None:
     for recipe in recipes.stages():
         key = recipe.parents.get(stage, key)
     return (key, where) if _KEY.fullmatch(key) else None
+
+
+def _whole(path: Path) -> bytes:
+    """Returns a PNG as it was stored; one that cannot be read as the picture that says so, never as its bytes."""
+    try:
+        data = read_regular(path, MAX_BYTES)
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            image.verify()
+        return data
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        buffer = io.BytesIO()
+        _damaged().save(buffer, "PNG")
+        return buffer.getvalue()
 
 
 def single(path: Path, limit: int) -> bytes:
@@ -204,9 +220,13 @@ def _read(path: Path) -> Image.Image:
                 raise ValueError(f"expected at most {MAX_PIXELS} pixels, got {image.width} x {image.height}")
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        placeholder = Image.new("RGB", (128, 128), "grey")
-        ImageDraw.Draw(placeholder).text((40, 58), "damaged")
-        return placeholder
+        return _damaged()
+
+
+def _damaged() -> Image.Image:
+    placeholder = Image.new("RGB", (128, 128), "grey")
+    ImageDraw.Draw(placeholder).text((40, 58), "damaged")
+    return placeholder
 
 
 def _encoded(image: Image.Image, limit: int) -> bytes:

@@ -127,4 +127,4 @@ def _pair(
 def _strip(store: StorePaths, record: Record) -> Path | None:
     address = stage_address(record, "generate")
     path = store.gallery_path(*address) if address else None
-    return path if path is not None and path.is_file() else None
+    return path if path is not None and store.holds(path) else None

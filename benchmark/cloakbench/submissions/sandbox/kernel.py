@@ -26,22 +26,40 @@ class _Architecture(NamedTuple):
     audit: int
     """The architecture as seccomp names it."""
     socket: int
+    clone: int
     capset: int
+    setpriority: int
     denied: tuple[int, ...]
     """ptrace, process_vm_readv, process_vm_writev, bpf, perf_event_open, add_key, request_key, keyctl, mount, umount2,
     pivot_root, unshare, setns."""
+    denied_alone: tuple[int, ...]
+    """What Landlock leaves open. Queues, semaphores and memory that processes share by number (System V) or by name
+    (mq_open, mq_unlink); chmod, chown, utime and setxattr with their kin; ioprio_set."""
+    for_itself: tuple[int, ...]
+    """Calls whose first argument is a process, 0 for the caller: prlimit64, sched_setaffinity, sched_setscheduler,
+    sched_setparam, sched_setattr."""
 
 
 _ARCHITECTURES = {
     "x86_64": _Architecture(
-        0xC000003E, 41, 126, (101, 310, 311, 321, 298, 248, 249, 250, 165, 166, 155, 272, 308)
+        0xC000003E, 41, 56, 126, 141, (101, 310, 311, 321, 298, 248, 249, 250, 165, 166, 155, 272, 308),
+        (29, 30, 31, 64, 65, 66, 220, 68, 69, 70, 71, 240, 241, 90, 91, 92, 93, 94, 132, 188, 189, 190, 197, 198, 199,
+         235, 260, 261, 268, 280, 251),
+        (302, 203, 144, 142, 314),
     ),
     "aarch64": _Architecture(
-        0xC00000B7, 198, 91, (117, 270, 271, 280, 241, 217, 218, 219, 40, 39, 41, 97, 268)
+        0xC00000B7, 198, 220, 91, 140, (117, 270, 271, 280, 241, 217, 218, 219, 40, 39, 41, 97, 268),
+        (*range(186, 197), 180, 181, 52, 53, 54, 55, 88, 5, 6, 7, 14, 15, 16, 30),
+        (261, 122, 119, 118, 274),
     ),
 }  # fmt: skip
-_DENIED_EVERYWHERE = (425, 426, 427, 428, 429, 430, 431, 432, 433, 438)
-"""io_uring (3 calls), the newer calls that mount (6), pidfd_getfd."""
+_DENIED_EVERYWHERE = (425, 426, 427, 428, 429, 430, 431, 432, 433, 438, 467)
+"""io_uring (3 calls), the newer calls that mount (6), pidfd_getfd, open_tree_attr."""
+_DENIED_ALONE_EVERYWHERE = (452, 463, 466, 469)
+"""fchmodat2, setxattrat, removexattrat, file_setattr."""
+_CLONE3 = 435
+_NEW_NAMESPACES = 0x7E020000
+"""Flags of clone that make namespaces. The flags of clone3 lie in memory, where a filter can't read them."""
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIRECTORY = 1, 1 << 1, 1 << 2, 1 << 3
 _READING = _EXECUTE | _READ_FILE | _READ_DIRECTORY
@@ -166,11 +184,14 @@ def _allow(rules: int, path: Path, rights: int) -> None:
         os.close(descriptor)
 
 
-def filter_calls(local_sockets: bool) -> bool:
+def filter_calls(local_sockets: bool, is_alone: bool) -> bool:
     """Refuses system calls by seccomp, for this process and its children: sockets, tracing, io_uring, mounting.
 
     Args:
         local_sockets: Whether UNIX sockets stay allowed. Pairs of connected sockets always are.
+        is_alone: Whether no bubblewrap hides other files and processes. Then changes of permissions, owners, times and
+            attributes of any file are refused too, and so are System V's shared memory and the limits and priorities
+            of other processes: Landlock knows none of them.
 
     Returns:
         Whether the filter holds; False on an architecture whose call numbers are not listed here.
@@ -178,21 +199,44 @@ def filter_calls(local_sockets: bool) -> bool:
     architecture = _ARCHITECTURES.get(platform.machine())
     if architecture is None or not _prctl(_SET_NO_NEW_PRIVILEGES):
         return False
-    program = b"".join(_instructions(architecture, local_sockets))
+    program = b"".join(_instructions(architecture, local_sockets, is_alone))
     code = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
     return _prctl(_SET_SECCOMP, 2, header)
 
 
-def _instructions(architecture: _Architecture, local_sockets: bool) -> list[bytes]:
-    """Returns the filter: other architectures and listed calls fail with EPERM, sockets with EACCES."""
-    load, equal, at_least, end = 0x20, 0x15, 0x35, 0x06
-    refuse, refuse_socket, allow = 0x00050000 | 1, 0x00050000 | 13, 0x7FFF0000
+_LOAD, _EQUAL, _ANY_BIT, _AT_LEAST, _END = 0x20, 0x15, 0x45, 0x35, 0x06
+_NUMBER, _AUDIT, _FIRST, _SECOND = 0, 4, 16, 24
+"""Where a filter reads the call's number, the architecture, and the low half of the first two arguments."""
+_REFUSE, _REFUSE_SOCKET, _ABSENT, _ALLOW = 0x00050000 | 1, 0x00050000 | 13, 0x00050000 | 38, 0x7FFF0000
+
+
+def _instructions(architecture: _Architecture, local_sockets: bool, is_alone: bool) -> list[bytes]:
+    """Returns the filter: other architectures and listed calls fail with EPERM, sockets with EACCES, clone3 as absent.
+
+    Where clone3 is absent, libraries use clone.
+    """
     family = socket.AF_UNIX if local_sockets else 0xFFFF
-    lines = [(load, 0, 0, 4), (equal, 1, 0, architecture.audit), (end, 0, 0, refuse), (load, 0, 0, 0)]
-    lines += [(at_least, 0, 1, 0x40000000), (end, 0, 0, refuse)]  # the x32 calls of x86-64
-    for number in (*architecture.denied, *_DENIED_EVERYWHERE):
-        lines += [(equal, 0, 1, number), (end, 0, 0, refuse)]
-    lines += [(equal, 0, 3, architecture.socket), (load, 0, 0, 16), (equal, 1, 0, family), (end, 0, 0, refuse_socket)]
-    lines += [(end, 0, 0, allow)]
+    lines = [(_LOAD, 0, 0, _AUDIT), (_EQUAL, 1, 0, architecture.audit), (_END, 0, 0, _REFUSE), (_LOAD, 0, 0, _NUMBER)]
+    lines += [(_AT_LEAST, 0, 1, 0x40000000), (_END, 0, 0, _REFUSE)]  # the x32 calls of x86-64
+    denied = [*architecture.denied, *_DENIED_EVERYWHERE]
+    if is_alone:
+        denied += [*architecture.denied_alone, *_DENIED_ALONE_EVERYWHERE]
+        lines += _refuse_unless_zero(architecture.setpriority, _FIRST)
+        lines += _refuse_unless_zero(architecture.setpriority, _SECOND)
+        for number in architecture.for_itself:
+            lines += _refuse_unless_zero(number, _FIRST)
+    for number in denied:
+        lines += [(_EQUAL, 0, 1, number), (_END, 0, 0, _REFUSE)]
+    lines += [(_EQUAL, 0, 1, _CLONE3), (_END, 0, 0, _ABSENT)]
+    lines += [(_EQUAL, 0, 4, architecture.clone), (_LOAD, 0, 0, _FIRST), (_ANY_BIT, 0, 1, _NEW_NAMESPACES)]
+    lines += [(_END, 0, 0, _REFUSE), (_LOAD, 0, 0, _NUMBER)]
+    lines += [(_EQUAL, 0, 3, architecture.socket), (_LOAD, 0, 0, _FIRST), (_EQUAL, 1, 0, family)]
+    lines += [(_END, 0, 0, _REFUSE_SOCKET), (_END, 0, 0, _ALLOW)]
     return [struct.pack("=HBBI", *line) for line in lines]
+
+
+def _refuse_unless_zero(number: int, argument: int) -> list[tuple[int, int, int, int]]:
+    """Returns the lines that refuse a call with EPERM unless an argument is 0; they leave its number loaded."""
+    lines = [(_EQUAL, 0, 4, number), (_LOAD, 0, 0, argument), (_EQUAL, 1, 0, 0)]
+    return [*lines, (_END, 0, 0, _REFUSE), (_LOAD, 0, 0, _NUMBER)]

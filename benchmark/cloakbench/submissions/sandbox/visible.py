@@ -44,7 +44,7 @@ def folders(python: Path, variables: dict[str, str]) -> list[Path]:
     ]
     candidates += _split(variables.get("LD_LIBRARY_PATH", ""))
     absolute = dict.fromkeys(map(Path.absolute, candidates))
-    return [path for path in absolute if path.exists() and path != Path(path.anchor)]
+    return [path for path in absolute if os.access(path, os.F_OK) and path != Path(path.anchor)]
 
 
 def _split(paths: str) -> Iterator[Path]:

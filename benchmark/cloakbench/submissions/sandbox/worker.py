@@ -119,7 +119,7 @@ class SubmissionHost:
         )
         is_restricted = start.confines_itself and kernel.restrict_files(readable, writable, hidden)
         walls = ["landlock"] if is_restricted else []
-        walls += ["seccomp"] if kernel.filter_calls(start.local_sockets) else []
+        walls += ["seccomp"] if kernel.filter_calls(start.local_sockets, start.confines_itself) else []
 
         import torch
 

@@ -1,0 +1,144 @@
+"""Links, pipes and files of any size in a stranger's folder: none leads to the maintainer's files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cloakbench.errors import InfrastructureError, UserError
+from cloakbench.schemas.record import Record
+from cloakbench.store import origins, reading
+from cloakbench.store.store import Store
+from cloakbench.upkeep.merge import merge
+from cloakbench.upkeep.verify import verify
+
+pytestmark = pytest.mark.usefixtures("stand_ins")
+ORIGIN = f"origins/ab/{'ab' * 32}/0123456789ab.json"
+MANIFEST = "signatures/0123456789abcdef.manifest"
+
+
+@pytest.fixture
+def source(good_run, tmp_path):
+    shutil.copytree(good_run.store.root, tmp_path / "source")
+    return Store(tmp_path / "source")
+
+
+@pytest.fixture
+def reference(good_run, tmp_path):
+    reading.export_reference(good_run.store.root, None, tmp_path / "reference")
+    return tmp_path / "reference"
+
+
+def files(root: Path) -> list[str]:
+    """Returns the names of all files below a folder but for the lock of merges."""
+    return sorted(path.name for path in root.rglob("*") if path.is_file() and path.name != "merge.lock")
+
+
+@pytest.mark.finding("D2")
+@pytest.mark.parametrize("name", [MANIFEST, ORIGIN, "origins.jsonl"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_cannot_be_read_beside_the_records_counts_for_nothing(
+    name: str, make: Callable[[Path], None], source: Store, reference: Path
+) -> None:
+    is_reference = name.endswith(".jsonl")
+    folder = reference if is_reference else source.root
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    make(folder / name)
+    assert reading.load(folder).signed == {}
+    if is_reference:
+        with pytest.raises(UserError, match="origins"):
+            origins.read(folder)
+    else:
+        assert set(origins.read(folder).values()) <= {origins.UNREADABLE}
+
+
+@pytest.mark.finding("D24")
+@pytest.mark.parametrize("name", ["records.jsonl", "canaries.jsonl", "origins.jsonl"])
+def test_a_file_of_any_size_is_refused_unread(name: str, reference: Path, tmp_path: Path) -> None:
+    with (reference / name).open("ab") as file:
+        file.truncate(1 << 32)
+    with pytest.raises(UserError, match="bytes"):
+        merge([reference], Store(tmp_path / "target"))
+
+
+@pytest.mark.finding("D22")
+@pytest.mark.parametrize("read", [verify, reading.load, lambda path: merge([path], Store(path.parent / "target"))])
+def test_no_file_is_moved_out_of_a_folder_that_an_interrupted_merge_links_to(
+    read: Callable[[Path], object], source: Store, tmp_path: Path
+) -> None:
+    """Reading a store completes a merge into it that was killed: this one looks like one, and was not."""
+    home = tmp_path / "home" / "facts"
+    home.mkdir(parents=True)
+    (home / "mine-1.json").write_text("private")
+    (source.root / ".committed-0").symlink_to(home.parent)
+    with contextlib.suppress(UserError):  # a merge names the link
+        read(source.root)
+    assert (home / "mine-1.json").read_text() == "private"
+    assert not (source.root / "facts" / "mine-1.json").exists()
+    assert any("symbolic link" in problem for problem in verify(source.root).problems)
+
+
+@pytest.mark.finding("D22")
+@pytest.mark.parametrize("read", [verify, reading.load, lambda path: merge([path], Store(path.parent / "target"))])
+def test_no_file_is_moved_by_an_interrupted_merge_through_a_link(
+    read: Callable[[Path], object], tmp_path: Path
+) -> None:
+    home, folder = tmp_path / "home", tmp_path / "stranger"
+    home.mkdir()
+    for name in ("facts/mine-1.json", "signatures/authorized_keys"):
+        (folder / ".committed-0" / name).parent.mkdir(parents=True)
+        (folder / ".committed-0" / name).write_text("evil")
+        (folder / name).parent.symlink_to(home)
+    with pytest.raises(InfrastructureError, match="symbolic link"):
+        read(folder)
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.finding("D22")
+def test_a_merge_into_a_store_with_links_is_refused_before_anything_arrives(source: Store, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "records").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InfrastructureError, match="symbolic link"):
+        merge([source.root], Store(tmp_path / "target"))
+    assert files(tmp_path / "elsewhere") == files(tmp_path / "target") == []
+
+
+@pytest.mark.finding("D23")
+def test_a_hard_link_gives_away_no_file_by_a_merge(source: Store, tmp_path: Path) -> None:
+    (tmp_path / "private.key").write_text("PRIVATE")
+    path = next(file for file in source.stage_files() if file.suffix == ".webp")
+    path.unlink()
+    path.hardlink_to(tmp_path / "private.key")
+    with pytest.raises(UserError, match="hard link"):
+        merge([source.root], Store(tmp_path / "target"))
+    assert files(tmp_path / "target") == []
+
+
+@pytest.mark.finding("D23")
+@pytest.mark.parametrize("make", [Path.hardlink_to, Path.symlink_to])
+def test_a_link_gives_away_no_file_by_an_export(
+    make: Callable[[Path, Path], None], source: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "private.key").write_text("PRIVATE")
+    (source.root / "signatures").mkdir(exist_ok=True)
+    make(source.root / MANIFEST, tmp_path / "private.key")
+    with pytest.raises(UserError, match="files of their own"):
+        reading.export_reference(source.root, None, tmp_path / "exported")
+    assert not (tmp_path / "exported" / "signatures").exists()
+
+
+@pytest.mark.finding("D23")
+def test_what_replaces_a_hard_link_leaves_its_other_name_as_it_was(source: Store, tmp_path: Path) -> None:
+    """Files of a store are replaced by a rename, never written in place."""
+    path = next(source.records())
+    (tmp_path / "other name").hardlink_to(path)
+    before, record = path.read_bytes(), Record.model_validate_json(path.read_bytes())
+    source.write_record(record.model_copy(update={"created": "2020-01-01T00:00:00+00:00"}))
+    assert path.read_bytes() != before
+    assert (tmp_path / "other name").read_bytes() == before
