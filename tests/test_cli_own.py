@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -13,8 +16,13 @@ from safetensors import safe_open
 
 from cloakbench import images
 from cloakbench.attacks import catalogue
-from cloakbench.folders import clean
+from cloakbench.attacks.mimicry import sampling
+from cloakbench.errors import UserError
+from cloakbench.files import PARTIAL
+from cloakbench.folders import clean, mimic, outputs
+from cloakbench.submissions import guard
 from cloakbench.suites import load as suites
+from tests.command_forks import Helper
 
 SUITE = tiny.TEXT.replace(
     "[mimicry.dreambooth]",
@@ -198,3 +206,125 @@ def test_every_verb_refuses_the_same_pictures_by_name(cloakbench, stand_ins, pho
     assert told.code == 2
     assert "zoo.png" in told.err
     assert not (tmp_path / "out").exists()
+
+
+def fails_from(call, number, monkeypatch, owner, name):
+    """Replaces a function by one that raises from its call of this number on."""
+    calls = []
+
+    def replacement(*arguments, **values):
+        calls.append(arguments)
+        if len(calls) >= number:
+            raise UserError("expected a second one, got none", "Nothing helps.")
+        return call(*arguments, **values)
+
+    monkeypatch.setattr(owner, name, replacement)
+
+
+def written_files(folder):
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def test_a_countermeasure_that_fails_leaves_the_images_cleaned_before(
+    cloakbench, stand_ins, photos, suite, tmp_path, monkeypatch
+):
+    stage = clean._Chain
+    fails_from(stage.clean, 2, monkeypatch, stage, "clean")
+    ended = cloakbench("clean", "jpeg", "--in", photos, "--out", tmp_path / "out", "--suite", suite)
+    assert ended.code == 2
+    assert "1 of 2 files" in ended.err
+    assert written_files(tmp_path / "out") == ["one.png"]
+    assert np.array_equal(pixels(tmp_path / "out" / "one.png"), as_jpeg(tiny.picture(1, 93, 131), 40))
+
+
+def test_a_protection_that_fails_leaves_the_sizes_done_before(cloakbench, stand_ins, photos, tmp_path, monkeypatch):
+    fails_from(guard.run, 2, monkeypatch, guard, "run")
+    ended = cloakbench("protect", "random-noise", "--in", photos, "--out", tmp_path / "out")
+    assert ended.code == 2
+    assert "1 of 2 files" in ended.err
+    assert written_files(tmp_path / "out") == ["one.png"]
+
+
+def test_a_mimic_that_fails_leaves_its_adapter_and_the_images_generated_before(
+    cloakbench, stand_ins, photos, suite, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(mimic, "AT_ONCE", 1)
+    fails_from(sampling.generate, 3, monkeypatch, sampling, "generate")
+    out = tmp_path / "out"
+    ended = cloakbench("mimic", "lora", "--in", photos, "--out", out, "--prompt", "a boat", "--count", 4)
+    assert ended.code == 2
+    assert written_files(out) == ["000.png", "001.png", "adapter.safetensors"]
+
+
+def test_how_many_are_generated_together_is_not_part_of_the_result(
+    cloakbench, stand_ins, photos, suite, tmp_path, monkeypatch
+):
+    for count in (1, 4):
+        monkeypatch.setattr(mimic, "AT_ONCE", count)
+        paths = ["--in", photos, "--out", tmp_path / str(count), "--suite", suite]
+        assert cloakbench("mimic", "lora", *paths, "--prompt", "a boat", "--count", 3).code == 0
+    for name in ("000.png", "001.png", "002.png"):
+        change = pixels(tmp_path / "1" / name).astype(int) - pixels(tmp_path / "4" / name)
+        assert abs(change).max() <= 1
+
+
+@pytest.mark.parametrize("name", sorted(suites.load("mini").countermeasures))
+def test_images_cleaned_one_by_one_are_those_cleaned_together(stand_ins, name, monkeypatch):
+    facts = catalogue.find("countermeasure", name)
+    assert not facts.whole_set
+    pictures = [tiny.picture(1, 64, 64), tiny.picture(2, 64, 64)]
+    single = list(clean.clean_images(name, pictures, "mini"))
+    monkeypatch.setattr(clean.catalogue, "chain", lambda _: [dataclasses.replace(facts, whole_set=True)])
+    together = list(clean.clean_images(name, pictures, "mini"))
+    for first, second in zip(single, together, strict=True):
+        assert abs(first.astype(int) - second).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "verb", [["protect", "placebo"], ["clean", "jpeg"], ["mimic", "lora", "--prompt", "a boat", "--count", 1]]
+)
+def test_a_name_that_the_disk_does_not_take_is_known_before_the_first_picture(
+    cloakbench, stand_ins, photos, tmp_path, verb, monkeypatch
+):
+    long_name = "x" * 200 + ".png"
+    (photos / "two.png").rename(photos / long_name)
+    monkeypatch.setattr(mimic, "ADAPTER", long_name)
+    out = tmp_path
+    while len(str(out)) < 3900:  # a path may have 4,096 characters
+        out = out / ("d" * 90)
+    out.mkdir(parents=True)
+    ended = cloakbench(*verb, "--in", photos, "--out", out)
+    assert ended.code == 2
+    assert "can be written" in ended.err
+    assert long_name in ended.err
+    assert not list(out.iterdir())
+
+
+def test_names_are_tried_out_in_the_folder_that_they_are_for(tmp_path):
+    with (
+        pytest.raises(UserError, match="can be written"),
+        outputs.opened(tmp_path / "new", ["short.png"], "clean") as output,
+    ):
+        outputs._try_names(tmp_path / "new", ["short.png", "x" * 300])
+    assert output.written == 0
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_killed_command_leaves_whole_pictures(tmp_path):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    (photos / "0.png").write_bytes(images.encode(tiny.picture(0, 1024, 1024)))
+    for number in range(1, 10):
+        (photos / f"{number}.png").write_bytes((photos / "0.png").read_bytes())
+    with Helper(tmp_path) as helper:
+        command = helper.start("clean", "noise", "--in", photos, "--out", out)
+        while command.poll() is None and not list(out.glob("[0-9].png")):
+            time.sleep(0.01)
+        assert command.poll() is None
+        command.send_signal(signal.SIGKILL)
+        command.communicate()
+    names = written_files(out)
+    assert 0 < len(names) < 10
+    assert all(pixels(out / name).shape == (1024, 1024, 3) for name in names)
+    others = {path.name for path in out.iterdir() if path.name not in names}
+    assert all(name.startswith(PARTIAL) or name == ".cloakbench-clean.json" for name in others)

@@ -86,7 +86,7 @@ def attack(
     from cloakbench.folders.clean import clean_images
     from cloakbench.image_values import to_pixels
 
-    return clean_images(countermeasure, to_pixels(images), suite, model)
+    return list(clean_images(countermeasure, to_pixels(images), suite, model))
 
 
 def measure(

@@ -111,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if arguments is None:  # the process is the command's own
         imports.skip_unused()
     code: object = 2
+    words: Sequence[str] = ()
     try:
         words = _renamed(sys.argv[1:] if arguments is None else arguments)
         with cleaned_output(), progress.shown():
@@ -119,7 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = 2
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends what is still waited for
-        print("cloakbench: interrupted; finished cells are kept, run again to go on", file=sys.stderr)
+        is_own = bool(words) and words[0] in GROUPS["Your own images"]
+        kept = "finished files are kept" if is_own else "finished cells are kept, run again to go on"
+        print(f"cloakbench: interrupted; {kept}", file=sys.stderr)
         code = 130
     except BrokenPipeError:  # the reader of the output has closed it
         _discard_output()

@@ -103,6 +103,10 @@ class Entry(ABC):
     """Name as the field writes it, such as "PhotoGuard (encoder attack)"."""
     paper: ClassVar[str] = ""
     """Address of the paper."""
+    paper_title: ClassVar[str] = ""
+    """Title of the paper, for references; empty: the reference has none."""
+    authors: ClassVar[str] = ""
+    """Authors of the paper as BibTeX writes them: `Liang and others`; empty: the reference names none."""
     licence: ClassVar[str] = ""
     needs: frozenset[str] = frozenset()
     """What the entry cannot do without; a protection whose need is not met is skipped with the reason.

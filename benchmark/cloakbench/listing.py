@@ -64,7 +64,11 @@ def _protection(offer: Offer) -> ProtectionItem:
         return ProtectionItem(offer.name, offer.version, "cannot run", "", "", problem)
     facts = source_facts.read(offer)
     kind = "control" if facts.control else KINDS_BY_BUDGET.get(facts.budget, "pixel limit")
-    return ProtectionItem(offer.name, offer.version, kind, facts.year, facts.paper, facts.sentence or offer.summary)
+    summary = facts.sentence or offer.summary
+    if facts.required:
+        values = ",".join(f"{name}=..." for name in facts.required)
+        summary = f"{summary} Runs as {offer.name}[{values}] only."
+    return ProtectionItem(offer.name, offer.version, kind, facts.year, facts.paper, summary)
 
 
 def attacks() -> list[ListItem]:

@@ -142,13 +142,15 @@ def say(text: str) -> None:
 def track(items: Iterable[T], total: int, unit: str) -> Iterator[T]:
     """Yields the items; where progress is shown, it says how many are done and how much time is left.
 
+    Of a single item nothing is said, so that the work within it is shown in its place.
+
     Args:
         items: What is worked on, one after the other.
         total: How many there are.
         unit: What they are, such as `images`.
     """
     display = _display.get()
-    return iter(items) if display is None else display.track(items, total, unit)
+    return iter(items) if display is None or total == 1 else display.track(items, total, unit)
 
 
 def duration(seconds: float) -> str:

@@ -82,8 +82,23 @@ def test_what_the_source_does_not_show_is_left_open(offer, source):
     assert source_facts.read(offer("faint:Faint", {"faint/__init__.py": source})) == source_facts.SourceFacts()
 
 
+@pytest.mark.parametrize(
+    ("constructor", "required"),
+    [
+        ("def __init__(self): ...", ()),
+        ("def __init__(self, steps=40, *, scale: float = 1.0): ...", ()),
+        ("def __init__(self, folder, steps=40, *, scale): ...", ("folder", "scale")),
+        ("def __init__(self, *parts, **values): ...", ()),
+    ],
+)
+def test_parameters_without_a_default_are_those_of_the_nearest_constructor(offer, constructor, required):
+    source = f"class Base:\n    {constructor}\n\nclass Faint(Base):\n    title = 'Faint'\n"
+    assert source_facts.read(offer("faint:Faint", {"faint/__init__.py": source})).required == required
+
+
 def test_every_installed_protection_has_a_sentence():
-    for found in submissions.discover().offers:
-        facts = source_facts.read(found)
-        assert facts.title, found.name
-        assert facts.sentence.endswith("."), found.name
+    for offered in submissions.discover().offers:
+        facts = source_facts.read(offered)
+        assert facts.title, offered.name
+        assert facts.sentence.endswith("."), offered.name
+        assert facts.required == (("folder",) if offered.name == "images" else ())

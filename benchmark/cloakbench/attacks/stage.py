@@ -39,6 +39,8 @@ class StageFacts:
     knowledge: Knowledge = "oblivious"
     needs_others: bool = False
     """Whether it uses clean images by other artists."""
+    whole_set: bool = False
+    """Whether an image's result depends on the artist's other images."""
     needs_one_text_encoder: bool = False
     """Whether it works only on models with one text encoder, which Stable Diffusion XL is not."""
 
@@ -65,6 +67,7 @@ def countermeasure(
     module: str = "",
     knowledge: Knowledge = "oblivious",
     needs_others: bool = False,
+    whole_set: bool = False,
 ) -> StageFacts:
     """Returns a countermeasure, whose class `kind` is in `module`, by default of its name.
 
@@ -82,6 +85,7 @@ def countermeasure(
         perceptual,
         knowledge=knowledge,
         needs_others=needs_others,
+        whole_set=whole_set,
     )
 
 

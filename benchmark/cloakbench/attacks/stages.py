@@ -66,6 +66,7 @@ STAGES: tuple[StageFacts, ...] = (
         "Which images are unprotected is drawn once per artist. They are as recent as the protected ones.",
         "SomeClean",
         knowledge="clean images",
+        whole_set=True,
     ),
     countermeasure(
         "half-clean",
@@ -74,6 +75,7 @@ STAGES: tuple[StageFacts, ...] = (
         "SomeClean",
         module="some_clean",
         knowledge="clean images",
+        whole_set=True,
     ),
     countermeasure(
         "averaging",
@@ -81,6 +83,7 @@ STAGES: tuple[StageFacts, ...] = (
         "It finds fine perturbations that are the same in every image, and leaves those made for one image alone.",
         "Averaging",
         needs_others=True,
+        whole_set=True,
     ),
     countermeasure(
         "learned-remover",

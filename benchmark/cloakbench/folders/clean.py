@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,15 @@ from cloakbench.images import Pixels, encode, measure_budget
 from cloakbench.schemas.suite import Scalar, Suite
 
 if TYPE_CHECKING:
-    from cloakbench.attacks.context import Context
+    from cloakbench.attacks.context import Context, CountermeasureStage
 
 
 def clean_images(
     name: str, pixels: Sequence[Pixels], suite: str | None = None, model: str | None = None
-) -> list[Pixels]:
-    """Returns images cleaned by a countermeasure with the settings of a suite.
+) -> Iterator[Pixels]:
+    """Yields images cleaned by a countermeasure with the settings of a suite, each as soon as it is clean.
+
+    A countermeasure that works on the whole set gets all images together, so that all come at the end.
 
     Args:
         name: A countermeasure, or a chain such as `noise+impress`.
@@ -37,23 +40,42 @@ def clean_images(
             models, or not even one image at a time fits into memory.
     """
     loaded_suite = settings.choose_suite(suite, model)
-    chain = catalogue.chain(name)
-    stages = [(facts, _settings(facts, loaded_suite, model)) for facts in chain]
-    context = _context(loaded_suite, len(pixels))
+    facts = catalogue.chain(name)
+    chain = _Chain(
+        [stage.build(_settings(stage, loaded_suite, model)) for stage in facts],
+        catalogue.turns(facts),
+        _context(loaded_suite, len(pixels)),
+    )
+    if any(stage.whole_set for stage in facts):
+        progress.say(f"{name} works on all {len(pixels)} images together: they come at the end")
+        yield from settings.within_memory(partial(chain.clean, pixels, 0))
+        return
+    for number, image in enumerate(progress.track(pixels, len(pixels), "images")):
+        yield from settings.within_memory(partial(chain.clean, [image], number))
 
-    def clean() -> list[Pixels]:
-        cleaned = list(pixels)
-        for (facts, values), turn in zip(stages, catalogue.turns(chain), strict=True):
-            progress.say(f"{len(cleaned)} images by {facts.name}")
-            seeds = range(turn * len(cleaned), (turn + 1) * len(cleaned))
-            cleaned = facts.build(values).apply(cleaned, replace(context, seeds=seeds))
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """Countermeasures one after the other; `turns` says how often each came before in the chain."""
+
+    stages: Sequence[CountermeasureStage]
+    turns: Sequence[int]
+    context: Context
+
+    def clean(self, images: Sequence[Pixels], first: int) -> list[Pixels]:
+        """Returns cleaned images, of which the first has the number `first` among all; each has seeds of its own."""
+        cleaned, last = list(images), first + len(images)
+        for stage, turn in zip(self.stages, self.turns, strict=True):
+            drawn = turn * len(self.context.seeds)
+            context = replace(
+                self.context, seeds=range(drawn + first, drawn + last), captions=self.context.captions[first:last]
+            )
+            cleaned = stage.apply(cleaned, context)
         return cleaned
-
-    return settings.within_memory(clean)
 
 
 def clean_folder(name: str, source: Path, target: Path, suite: str | None, model: str | None) -> list[Changed]:
-    """Writes a cleaned PNG for every image of a folder.
+    """Writes a cleaned PNG for every image of a folder, each as soon as it is clean.
 
     Args:
         name: A countermeasure or a chain.
@@ -73,10 +95,13 @@ def clean_folder(name: str, source: Path, target: Path, suite: str | None, model
     for facts in catalogue.chain(name):
         _settings(facts, loaded_suite, model)
     originals = folder_images.read(source)
-    outputs.check(target, originals, "clean")
-    cleaned = dict(zip(originals, clean_images(name, list(originals.values()), suite, model), strict=True))
-    outputs.write(target, {file: encode(pixels) for file, pixels in cleaned.items()}, "clean")
-    return [folder_images.changed(file, measure_budget(originals[file], cleaned[file])) for file in originals]
+    rows = []
+    with outputs.opened(target, list(originals), "clean") as output:
+        cleaned = clean_images(name, list(originals.values()), suite, model)
+        for (file, before), after in zip(originals.items(), cleaned, strict=True):
+            output.write(file, encode(after))
+            rows.append(folder_images.changed(file, measure_budget(before, after)))
+    return rows
 
 
 def _settings(facts: StageFacts, suite: Suite, model: str | None) -> dict[str, Scalar]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cloakbench import progress
 from cloakbench.attacks import catalogue
@@ -13,9 +15,14 @@ from cloakbench.folders import images as folder_images
 from cloakbench.folders import outputs, settings
 from cloakbench.images import Pixels, encode, fit_square, to_tensor
 from cloakbench.models import registry
-from cloakbench.schemas.suite import Suite
+from cloakbench.schemas.suite import Sampling, Suite
+
+if TYPE_CHECKING:
+    from cloakbench.attacks.mimicry.personalised import Personalised
 
 ADAPTER = "adapter.safetensors"
+AT_ONCE = 4
+"""Images that are generated together and then written. Each has a seed of its own: others change only its rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +50,6 @@ class MimicOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Generated:
-    """What a mimicry generated: one image per text, and the adapter where the mimicry has one."""
-
-    texts: tuple[str, ...]
-    images: tuple[Pixels, ...]
-    adapter: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
 class Imitation:
     """One written file with its prompt; the prompt of the adapter is empty."""
 
@@ -59,29 +57,51 @@ class Imitation:
     prompt: str
 
 
-def mimic_images(name: str, pixels: Sequence[Pixels], prompts: Sequence[str], options: MimicOptions) -> Generated:
-    """Fine-tunes a model on images and generates from it.
+def mimic_folder(
+    name: str, source: Path, target: Path, prompts: Sequence[str], options: MimicOptions
+) -> list[Imitation]:
+    """Learns the images of a folder and writes what the model then generates, and its adapter where there is one.
+
+    The adapter is written after the training, and each image after its batch.
 
     Args:
         name: The mimicry, such as `dreambooth` or `lora`.
-        pixels: Images `[H, W, 3]`; their central squares are learned.
+        source: Folder of images; their central squares are learned.
+        target: Folder for the PNGs `000.png`, `001.png`, ... and `adapter.safetensors`.
         prompts: What to generate; `{token}` stands for the learned subject, `{class_word}` for what the images are.
         options: Suite, model, count and seed.
 
     Returns:
-        `options.count` images per prompt, in the order of the prompts.
+        One row per file: `options.count` images per prompt, in the order of the prompts, then the adapter.
 
     Raises:
-        UserError: A name is unknown, the suite has no settings for the mimicry, or a prompt has another placeholder.
+        UserError: A name, a prompt, an image or a folder is wrong, or the suite has no settings for the mimicry.
+            Nothing is trained then.
     """
+    folder_images.check_source(source, target)
     suite = settings.choose_suite(options.suite, options.model)
-    model = options.model or suite.surrogate
     texts = _texts(name, prompts, suite, options.count)
-    from cloakbench.attacks.mimicry import sampling
+    originals = folder_images.read(source)
+    progress.say(f"{name} learns {len(originals)} images, then generates {len(texts)}")
+    names = [f"{number:03d}.png" for number in range(len(texts))]
+    rows = [Imitation(file, text) for file, text in zip(names, texts, strict=True)]
+    with outputs.opened(target, [*names, ADAPTER], "mimic") as output:
+        mimic = _learned(name, list(originals.values()), suite, options)
+        if mimic.adapters:
+            output.write(ADAPTER, mimic.adapter())
+            rows.append(Imitation(ADAPTER, ""))
+        seeds = range(options.seed, options.seed + len(texts))
+        for file, pixels in zip(names, _generated(mimic, texts, seeds, suite.sampling), strict=True):
+            output.write(file, encode(pixels))
+    return rows
+
+
+def _learned(name: str, pixels: Sequence[Pixels], suite: Suite, options: MimicOptions) -> Personalised:
+    """Returns a model that has learned images `[H, W, 3]`."""
     from cloakbench.attacks.mimicry.personalised import TrainingSet
     from cloakbench.models import loader
 
-    device = loader.default_device()
+    model, device = options.model or suite.surrogate, loader.default_device()
     base = loader.load(model, device, settings.precision(suite, device))
     size = registry.find(model).image_size
     captions = [suite.caption.format(token=suite.token)] * len(pixels)
@@ -89,45 +109,22 @@ def mimic_images(name: str, pixels: Sequence[Pixels], prompts: Sequence[str], op
     data = TrainingSet(squares, captions, suite.token, suite.class_word, suite.sampling)
     facts = catalogue.find("mimicry", name)
     stage = facts.build(catalogue.settings(facts, suite))
-    mimic = settings.within_memory(lambda: stage.personalise(base, data, options.seed))
-    seeds = range(options.seed, options.seed + len(texts))
-    generated = settings.within_memory(lambda: sampling.generate(mimic, texts, seeds, suite.sampling))
-    return Generated(tuple(texts), tuple(generated), mimic.adapter() if mimic.adapters else None)
+    mimic: Personalised = settings.within_memory(lambda: stage.personalise(base, data, options.seed))
+    return mimic
 
 
-def mimic_folder(
-    name: str, source: Path, target: Path, prompts: Sequence[str], options: MimicOptions
-) -> list[Imitation]:
-    """Learns the images of a folder and writes what the model then generates, and its adapter where there is one.
+def _generated(
+    mimic: Personalised, texts: Sequence[str], seeds: Sequence[int], sampling_settings: Sampling
+) -> Iterator[Pixels]:
+    """Yields an image for each text and seed, a few at a time."""
+    from cloakbench.attacks.mimicry import sampling
 
-    Args:
-        name: The mimicry.
-        source: Folder of images.
-        target: Folder for the PNGs `000.png`, `001.png`, ... and `adapter.safetensors`.
-        prompts: What to generate.
-        options: Suite, model, count and seed.
-
-    Returns:
-        One row per file.
-
-    Raises:
-        UserError: A name, a prompt, an image or a folder is wrong; nothing is trained.
-    """
-    folder_images.check_source(source, target)
-    texts = _texts(name, prompts, settings.choose_suite(options.suite, options.model), options.count)
-    originals = folder_images.read(source)
-    progress.say(f"{name} learns {len(originals)} images, then generates {len(texts)}")
-    names = [f"{number:03d}.png" for number in range(len(texts))]
-    outputs.check(target, [*names, ADAPTER], "mimic")
-    generated = mimic_images(name, list(originals.values()), prompts, options)
-    pngs = [encode(pixels) for pixels in generated.images]
-    rows = [Imitation(file, text) for file, text in zip(names, generated.texts, strict=True)]
-    files = dict(zip(names, pngs, strict=True))
-    if generated.adapter is not None:
-        files[ADAPTER] = generated.adapter
-        rows.append(Imitation(ADAPTER, ""))
-    outputs.write(target, files, "mimic")
-    return rows
+    starts = range(0, len(texts), AT_ONCE)
+    for start in progress.track(starts, len(starts), f"batches of {AT_ONCE} images"):
+        part = slice(start, start + AT_ONCE)
+        yield from settings.within_memory(
+            partial(sampling.generate, mimic, texts[part], seeds[part], sampling_settings)
+        )
 
 
 def _texts(name: str, prompts: Sequence[str], suite: Suite, count: int) -> list[str]:

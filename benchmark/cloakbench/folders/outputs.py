@@ -4,48 +4,109 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from cloakbench import progress
 from cloakbench.errors import UserError
-from cloakbench.files import to_json, write_whole
+from cloakbench.files import PARTIAL, to_json, write_whole
 
 Verb = Literal["protect", "clean", "mimic"]
 
 
-def check(folder: Path, names: Iterable[str], verb: Verb) -> None:
-    """Raises UserError where a file of these names is in the folder and was not written there by the verb."""
+def check(folder: Path, names: Sequence[str], verb: Verb) -> None:
+    """Raises UserError for a name of a file in the folder that the verb did not write, and for an impossible name."""
     written = _written(folder, verb)
     for name in names:
         path = folder / name
-        if path.exists() and _digest(path) not in written:
+        if _exists(path) and _digest(path) not in written:
             raise UserError(
                 f"expected no other file at {path}, got one that `cloakbench {verb}` did not write",
                 "Give another --out, or move the file away.",
             )
 
 
-def write(folder: Path, files: Mapping[str, bytes], verb: Verb) -> None:
-    """Writes files into a folder, creates it where it is missing, and notes their digests in it.
+class OutputFolder:
+    """A folder that a verb writes its results into, one after the other, each whole or not at all."""
+
+    def __init__(self, folder: Path, verb: Verb) -> None:
+        self.written = 0
+        self._folder, self._verb = folder, verb
+        self._digests = _written(folder, verb)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes a file and notes its digest; raises UserError where another file has the name, or the disk is full."""
+        check(self._folder, [name], self._verb)
+        self._digests.add(hashlib.sha256(data).hexdigest())
+        try:
+            # The note is written first: a verb that is interrupted can replace what it has written.
+            self.note()
+            write_whole(self._folder / name, data)
+        except OSError as error:
+            raise _unwritable(self._folder / name, error) from error
+        self.written += 1
+
+    def note(self) -> None:
+        """Writes the digests of the verb's results into the folder; raises OSError where that is impossible."""
+        write_whole(_note(self._folder, self._verb), to_json({"written": sorted(self._digests)}))
+
+
+@contextmanager
+def opened(folder: Path, names: Sequence[str], verb: Verb) -> Iterator[OutputFolder]:
+    """Gives a folder that all these names can be written into; where the work ends early, says how many there are.
 
     Args:
-        folder: Where the files go.
-        files: The bytes of each file by its name.
+        folder: Where the files go; created where it is missing.
+        names: The files that will be written.
         verb: The verb that writes; only the same verb may replace the files later.
 
     Raises:
-        UserError: A file of another origin has one of the names, or the folder cannot be written.
+        UserError: A file of another origin has one of the names, or a name or the folder cannot be written. No result
+            is written then.
     """
-    check(folder, files, verb)
-    digests = {hashlib.sha256(data).hexdigest() for data in files.values()}
+    check(folder, names, verb)
+    output, is_new = OutputFolder(folder, verb), not folder.exists()
     try:
-        # The note is written first: a verb that is interrupted can replace what it has written.
-        write_whole(_note(folder, verb), to_json({"written": sorted(_written(folder, verb) | digests)}))
-        for name, data in files.items():
-            write_whole(folder / name, data)
+        folder.mkdir(parents=True, exist_ok=True)
+        output.note()
     except OSError as error:
-        raise UserError(f"expected a writable folder, got {folder}: {error.strerror}", "Give another --out.") from error
+        raise _unwritable(folder, error) from error
+    try:
+        _try_names(folder, names)
+        yield output
+    except BaseException:
+        if output.written:
+            progress.say(f"{output.written} of {len(names)} files were written to {folder}; they are whole and stay")
+        elif is_new:
+            _note(folder, verb).unlink()
+            folder.rmdir()
+        raise
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # the name is too long
+        raise _unwritable(path, error) from error
+
+
+def _try_names(folder: Path, names: Sequence[str]) -> None:
+    """Raises UserError for a name that the disk of the folder does not take, found out in a temporary folder in it."""
+    path = folder
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=PARTIAL) as trial:
+            for name in names:
+                path = folder / name
+                (Path(trial) / name).touch()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(f"expected a file or folder that can be written, got {path}: {error.strerror}", "Change --out.")
 
 
 def _note(folder: Path, verb: Verb) -> Path:

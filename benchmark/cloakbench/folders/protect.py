@@ -101,7 +101,10 @@ def _protector(name: str, options: ProtectOptions) -> Callable[[Sequence[Pixels]
 
 
 def protect_folder(name: str, source: Path, target: Path, options: ProtectOptions) -> list[Changed]:
-    """Writes a protected PNG for every image of a folder.
+    """Writes a protected PNG for every image of a folder, those of one size as soon as they are protected.
+
+    A protection gets all images of one size together, as in a suite, and may draw its random numbers for all of them:
+    one by one they could come out otherwise.
 
     Args:
         name: The protection.
@@ -119,23 +122,31 @@ def protect_folder(name: str, source: Path, target: Path, options: ProtectOption
     images.check_source(source, target)
     submissions.find(submissions.parse(name).name)
     originals = images.read(source)
-    outputs.check(target, originals, "protect")
+    outputs.check(target, list(originals), "protect")  # before the model is loaded, which takes seconds
     protect = _protector(name, options)
     rows: dict[str, Changed] = {}
-    groups = _by_size(originals)
-    progress.say(f"{len(originals)} images of {len(groups)} sizes; images of one size are protected together")
+    with outputs.opened(target, list(originals), "protect") as output:
+        groups = _by_size(originals)
+        progress.say(
+            f"{len(originals)} images of {len(groups)} sizes; those of one size are protected together, then written"
+        )
+        _warn_of_size(originals)
+        for group in progress.track(groups, len(groups), "sizes"):
+            protected = protect(list(group.values()))
+            for file, png, change in zip(group, protected.pngs, protected.budgets, strict=True):
+                output.write(file, png)
+                rows[file] = images.changed(file, change)
+    return [rows[file] for file in originals]
+
+
+def _warn_of_size(originals: Mapping[str, Pixels]) -> None:
+    """Says where an image is so large that the memory may not suffice."""
     largest = max(pixels.shape[0] * pixels.shape[1] for pixels in originals.values())
     if largest > LARGE_PIXELS:
         progress.say(
             f"the largest image has {largest / 1e6:.1f} megapixels: a protection that follows gradients may need more "
             "memory than there is, and the system then ends it without a message; scale the image down before"
         )
-    for group in progress.track(groups, len(groups), "sizes"):
-        protected = protect(list(group.values()))
-        outputs.write(target, dict(zip(group, protected.pngs, strict=True)), "protect")
-        for file, change in zip(group, protected.budgets, strict=True):
-            rows[file] = images.changed(file, change)
-    return [rows[file] for file in originals]
 
 
 def _by_size(originals: Mapping[str, Pixels]) -> list[dict[str, Pixels]]:

@@ -13,8 +13,9 @@ from cloakbench.families import Family
 from cloakbench.metrics import clips
 from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.suite import Suite
-from cloakbench.submissions import loading
+from cloakbench.submissions import loading, source_facts
 from cloakbench.submissions.claims import ask
+from cloakbench.submissions.discovery import Offer
 from cloakbench.submissions.loading import Claims
 from cloakbench.submissions.naming import normalised
 from cloakbench.submissions.sandbox.client import Limits, SandboxedSubmission
@@ -27,8 +28,8 @@ def entries(names: Sequence[str], store: Path, threads: int, limits: Limits | No
     """Returns the entries of a run: the controls, the floor, and the protections.
 
     Args:
-        names: Which protections; empty for all that are installed. Of these, one that cannot be built with its
-            defaults is left out with a warning.
+        names: Which protections; empty for all that are installed and need no parameter, such as a folder. Of these,
+            one that cannot be built is left out with a warning.
         store: A folder that is hidden from submissions.
         threads: How many threads a submission's process computes with.
         limits: What one call of a submission may use; the default limits where None.
@@ -98,10 +99,19 @@ def claims_of(entries: Iterable[PlannedEntry]) -> dict[str, Claims]:
 
 def _all_others(store: Path, threads: int, limits: Limits | None) -> list[PlannedEntry]:
     others = []
-    names = [name for name in submissions.discover().names if name not in CONTROLS]
+    offers = submissions.discover().offers
+    names = sorted({offer.name for offer in offers if offer.name not in CONTROLS and not _needs_parameters(offer)})
     for name in progress.track(names, len(names), "protections looked at"):
         try:
             others.append(entry(name, store, threads, limits))
         except BenchmarkError as error:
             _log.warning("%s is left out: %s", name, error.message)
     return others
+
+
+def _needs_parameters(offer: Offer) -> bool:
+    """Returns whether a protection cannot run without parameters, as far as its source shows."""
+    try:
+        return bool(source_facts.read(offer).required)
+    except BenchmarkError:  # building it says what is wrong
+        return False

@@ -33,6 +33,10 @@ class ProtectionFacts(_Frozen):
     budget: BudgetKind
     title: fields.Line
     paper: fields.Line
+    """Address of the paper."""
+    paper_title: fields.Line = ""
+    authors: fields.Line = ""
+    """Of the paper, as BibTeX writes them."""
     licence: fields.Line
     deterministic: bool
     settings: dict[fields.Identifier, bool | int | fields.FiniteFloat | fields.Name] = {}

@@ -60,6 +60,8 @@ class Claims(BaseModel):
     """Command that prepares it for another one, with `{model}` for the alias."""
     title: ShortText
     paper: ShortText
+    paper_title: ShortText = ""
+    authors: ShortText = ""
     licence: ShortText
     deterministic: bool
     defaults: Annotated[dict[Identifier, FamilyDefaults], Field(max_length=10)] = {}
@@ -96,6 +98,8 @@ class LoadedEntry(Generic[AnyEntry]):
                 preparation=clean_line(kind.preparation, LONGEST),
                 title=clean_line(kind.title, LONGEST),
                 paper=clean_line(kind.paper, LONGEST),
+                paper_title=clean_line(kind.paper_title, LONGEST),
+                authors=clean_line(kind.authors, LONGEST),
                 licence=clean_line(kind.licence, LONGEST),
                 deterministic=kind.deterministic,
                 defaults=_without(self.instance.defaults, self.parameters),
@@ -172,6 +176,8 @@ def _check_facts(kind: Any, offer: Offer) -> None:
     checks = {
         "title": isinstance(getattr(kind, "title", None), str) and bool(getattr(kind, "title", "")),
         "paper": isinstance(kind.paper, str),
+        "paper_title": isinstance(kind.paper_title, str),
+        "authors": isinstance(kind.authors, str),
         "licence": isinstance(kind.licence, str),
         "budget": not is_protection or kind.budget in list(BudgetKind),
         "knowledge": is_protection or kind.knowledge in KNOWLEDGE,

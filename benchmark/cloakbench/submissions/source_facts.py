@@ -31,6 +31,8 @@ class SourceFacts:
     """Of the paper: the first year in the module's docstring, else from the paper's arXiv address."""
     sentence: str = ""
     """What it does: the first sentence of the docstring, of the module where that names a paper, else of the class."""
+    required: tuple[str, ...] = ()
+    """Parameters of its constructor without a default: it runs only where they are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,10 @@ def read(offer: Offer) -> SourceFacts:
     source = None if roots is None else _find_class(offer, roots, module_name, class_name)
     if source is None or roots is None:
         return SourceFacts()
-    constants = _inherited(offer, roots, source)
+    lineage = _lineage(offer, roots, source)
+    constants: dict[str, str] = {}
+    for definition in reversed(lineage):
+        constants |= _constants(definition)
     about = ast.get_docstring(source.module) or ""
     own = ast.get_docstring(source.definition) or ""
     year = _YEAR.search(about)
@@ -71,6 +76,7 @@ def read(offer: Offer) -> SourceFacts:
         control=constants.get("control", ""),
         year=year.group() if year else f"20{arxiv.group(1)}" if arxiv else "",
         sentence=_first_sentence(about if year else own or about),
+        required=_required(lineage),
     )
 
 
@@ -162,9 +168,9 @@ def _may_have(module: ast.Module, name: str) -> bool:
     return False
 
 
-def _inherited(offer: Offer, roots: dict[str, Path], source: _FoundClass) -> dict[str, str]:
-    """Returns the text constants of a class and of those of its bases whose source is here."""
-    constants = _constants(source.definition)
+def _lineage(offer: Offer, roots: dict[str, Path], source: _FoundClass) -> list[ast.ClassDef]:
+    """Returns a class and those of its first bases whose source is here, itself first."""
+    lineage = [source.definition]
     for _ in range(HOPS):
         base = next((base.id for base in source.definition.bases if isinstance(base, ast.Name)), "")
         origin = _imported_from(source.module, source.name, source.path, base) or (source.name, base)
@@ -173,9 +179,28 @@ def _inherited(offer: Offer, roots: dict[str, Path], source: _FoundClass) -> dic
         parent = _find_class(offer, roots, *origin)
         if parent is None or parent.definition is source.definition:
             break
-        constants = _constants(parent.definition) | constants
+        lineage.append(parent.definition)
         source = parent
-    return constants
+    return lineage
+
+
+def _required(lineage: list[ast.ClassDef]) -> tuple[str, ...]:
+    """Returns the parameters without a default of the first constructor that a class or one of its bases writes."""
+    for definition in lineage:
+        for statement in definition.body:
+            if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+                return _without_default(statement.args)
+    return ()
+
+
+def _without_default(arguments: ast.arguments) -> tuple[str, ...]:
+    """Returns the names of a method's parameters without a default, `self` left out."""
+    positional = [*arguments.posonlyargs, *arguments.args]
+    names = [argument.arg for argument in positional[1 : len(positional) - len(arguments.defaults)]]
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        if default is None:
+            names.append(argument.arg)
+    return tuple(names)
 
 
 def _constants(definition: ast.ClassDef) -> dict[str, str]:

@@ -19,7 +19,7 @@ from cloakbench_leaderboards.parts import addresses, svg
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page
 from cloakbench_leaderboards.parts.pictures import PictureFinder
-from cloakbench_leaderboards.parts.svg import Chart, CurveStyle
+from cloakbench_leaderboards.parts.svg import Chart, CurveStyle, Size
 from cloakbench_leaderboards.scores import side_effects
 from cloakbench_leaderboards.scores.evidence import BoardEntry
 from cloakbench_leaderboards.scores.statistics import Estimate
@@ -40,6 +40,8 @@ class AttackView:
     notes: tuple[str, ...]
     """Why it stands outside the ranking; empty for an attack that is ranked."""
     charts: tuple[Chart, ...]
+    files: tuple[str, ...]
+    """The files with the same plots, in the order of `charts`."""
     more: tuple[Chart, ...]
     no_chart: str
     """Why there is no plot; empty where there is one."""
@@ -65,14 +67,17 @@ def pages(lookup: Lookup, pictures: PictureFinder) -> Iterator[Page]:
         caption, strip = of_attack(lookup, pictures, spec)
         context = {"attack": view(lookup, spec), "caption": caption, "strip": strip}
         yield Page(addresses.attack(spec.name), "attack.html", text.name(spec.name), context, addresses.ATTACKS, crumbs)
+        if not lookup.is_edit(spec):
+            for number, chart in enumerate(_charts(lookup, spec, _first_metric(lookup), svg.FRONT)):
+                yield Page(addresses.plot(spec.name, number), "plot.svg", chart.title, {"chart": chart})
 
 
 def view(lookup: Lookup, spec: AttackSpec) -> AttackView:
     """Returns the content of the page of an attack."""
     facts = lookup.explained.get(spec.name)
     is_edit = lookup.is_edit(spec)
-    first, *others = curves.quality_metrics(lookup.evidence.suite) or [""]
-    charts = () if is_edit else _charts(lookup, spec, [first])
+    others = curves.quality_metrics(lookup.evidence.suite)[1:]
+    charts = () if is_edit else _charts(lookup, spec, _first_metric(lookup))
     return AttackView(
         name=text.name(spec.name),
         summary=text.plain(facts.summary, 1000) if facts else "",
@@ -82,6 +87,7 @@ def view(lookup: Lookup, spec: AttackSpec) -> AttackView:
         extremes="" if is_edit else _extremes(lookup, spec),
         notes=editing.EXPLANATION if is_edit else (),
         charts=charts,
+        files=tuple(addresses.plot(spec.name, number) for number in range(len(charts))),
         more=() if is_edit else _charts(lookup, spec, others),
         no_chart="" if charts or is_edit else sections.no_curve(lookup.evidence, spec.name),
         legend={entry.label: addresses.protection(entry.name) for entry in lookup.entries},
@@ -137,7 +143,11 @@ def _p_words(p: Estimate) -> str:
     return f"P {cell.text} ({interval}{p.n} artists)"
 
 
-def _charts(lookup: Lookup, spec: AttackSpec, metrics: Sequence[str]) -> tuple[Chart, ...]:
+def _first_metric(lookup: Lookup) -> Sequence[str]:
+    return curves.quality_metrics(lookup.evidence.suite)[:1] or [""]
+
+
+def _charts(lookup: Lookup, spec: AttackSpec, metrics: Sequence[str], size: Size = svg.WIDE) -> tuple[Chart, ...]:
     """Returns P, effect and raw distance over each of the quality metrics."""
     styles = styles_of(lookup)
     charts = []
@@ -145,7 +155,7 @@ def _charts(lookup: Lookup, spec: AttackSpec, metrics: Sequence[str]) -> tuple[C
         for measure in Measure:
             curve = _curve(lookup, spec, measure, metric)
             if curve is not None:
-                charts.append(svg.chart(curve, styles))
+                charts.append(svg.chart(curve, styles, size))
     return tuple(charts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +10,7 @@ from functools import partial
 from cloakbench.files import to_json
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.history import last_board
-from cloakbench_leaderboards.history.last_board import Changes, Move
+from cloakbench_leaderboards.history.last_board import Changes, Move, MoveKind
 from cloakbench_leaderboards.parts.page import Asset, Material, Page
 
 PATH = "changes.html"
@@ -33,6 +34,16 @@ def exists(material: Material) -> bool:
     """Returns whether the store holds an account of changes for this version of the suite."""
     last = last_board.read(material.source, material.board.suite)
     return last is not None and last.state.version == material.board.version
+
+
+def summary(material: Material) -> str:
+    """Returns in one sentence what moved since the last board; empty where the store holds no account of it."""
+    last = last_board.read(material.source, material.board.suite)
+    if last is None or last.state.version != material.board.version or not last.changes.before:
+        return ""
+    counts = Counter(move.what for move in last.changes.moves)
+    words = [f"{counts[kind]} {kind}" for kind in MoveKind if counts[kind]]
+    return f"Since the board of {text.plain(last.changes.before, 10)}: {', '.join(words) or 'nothing moved'}."
 
 
 def pages(material: Material) -> Iterator[Page | Asset]:

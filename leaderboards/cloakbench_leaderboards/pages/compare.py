@@ -19,10 +19,12 @@ from cloakbench_leaderboards.board.tables import (
     estimate_cell,
 )
 from cloakbench_leaderboards.board.view import Pair
+from cloakbench_leaderboards.pages.strips import overview
 from cloakbench_leaderboards.parts import addresses, standing
 from cloakbench_leaderboards.parts.differences import Differences
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page, slug
+from cloakbench_leaderboards.parts.pictures import PictureFinder
 from cloakbench_leaderboards.parts.standing import Number
 from cloakbench_leaderboards.scores import aggregates, statistics
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
@@ -55,12 +57,15 @@ class CompareView:
     """Entries that cannot be compared, grouped by reason."""
 
 
-def pages(lookup: Lookup) -> Iterator[Page]:
+def pages(lookup: Lookup, pictures: PictureFinder) -> Iterator[Page]:
     """Yields the page that compares any entries, and one for each ranked entry with its neighbours."""
     differences = Differences(lookup.evidence)
     entries = {entry.name: entry for entry in lookup.entries}
     numbers = {name: standing.numbers(lookup, entries[name]) for name in differences.names}
-    context = {"it": view(lookup, differences, entries, numbers)}
+    strips = {}
+    for entry in lookup.evidence.submissions:
+        strips[slug(entry.name)] = overview(lookup, pictures, entry)
+    context = {"it": view(lookup, differences, entries, numbers), "strips": strips}
     yield Page(addresses.COMPARE, "compare.html", "Compare", context, addresses.COMPARE, scripts=(SCRIPT,))
     crumbs = (Crumb("Compare", addresses.COMPARE),)
     for name in differences.names:

@@ -15,10 +15,10 @@ from cloakbench_leaderboards.board.curves import quality_metrics
 from cloakbench_leaderboards.board.findings import BoardFinding, findings
 from cloakbench_leaderboards.board.view import Board, Pair, TradeOffCurve
 from cloakbench_leaderboards.board.words import GLOSSARY, stop_name
-from cloakbench_leaderboards.pages import cell, front_parts
+from cloakbench_leaderboards.pages import cell, changes, front_parts
 from cloakbench_leaderboards.pages.attack import entry_styles
 from cloakbench_leaderboards.pages.front_parts import AttackHeat, FrontRow
-from cloakbench_leaderboards.parts import bundles, commands, svg
+from cloakbench_leaderboards.parts import bundles, commands, exports, svg
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import INDEX, Material, Page, slug
 from cloakbench_leaderboards.parts.pictures import PictureFinder
@@ -27,7 +27,7 @@ from cloakbench_leaderboards.scores import flags
 from cloakbench_leaderboards.scores.evidence import Evidence
 from cloakbench_leaderboards.scores.setting import CLEAN
 
-EQUAL, MISSING, NUMBERS = "equal.html", "missing.html", "numbers.html"
+EQUAL, MISSING, NUMBERS, PLOT = "equal.html", "missing.html", "numbers.html", "plots/trade-off.svg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ class FrontView:
     controls: tuple[FrontRow, ...]
     heat: AttackHeat
     chart: Chart | None
+    changed: str
+    """What moved since the last board, in one sentence; empty where the source holds no account of it."""
     strips: dict[str, dict[str, list[dict[str, str]]]]
     flags: tuple[Pair, ...]
     """The meaning of the flags on this board."""
@@ -64,11 +66,15 @@ def pages(material: Material) -> Iterator[Page]:
     curve = _curve(board, evidence)
     lookup = Lookup(evidence, board)
     pictures = PictureFinder(StorePaths(material.source), cell.allowance(lookup))
-    front = view(lookup, pictures, curve)
+    front = view(lookup, pictures, curve, changes.summary(material))
     context = {"board": board, "front": front, "island": _island(evidence, curve, front)}
     context["enter"] = commands.enter(evidence.suite)
+    context["reference"] = exports.board_reference(board)
     yield Page(INDEX, "front.html", board.title, context, section=INDEX, scripts=(bundles.FRONT,))
+    if front.chart is not None:
+        yield Page(PLOT, "plot.svg", front.chart.title, {"chart": front.chart})
     beside = {"board": board, "flags": front.flags, "front": front, "fill": commands.fill(evidence.suite)}
+    beside["fill_ranks"] = commands.fill_ranks(evidence.setting)
     yield Page(NUMBERS, "numbers.html", "All numbers", beside, section=INDEX)
     yield Page(EQUAL, "equal.html", "Equal strength, equal protection", beside, section=INDEX)
     yield Page(MISSING, "missing.html", "What is missing", beside, section=INDEX)
@@ -77,7 +83,7 @@ def pages(material: Material) -> Iterator[Page]:
         yield Page(_data_path(spec.name), "data.js", "", {"name": text.name(spec.name), "data": numbers})
 
 
-def view(lookup: Lookup, pictures: PictureFinder, curve: TradeOffCurve | None) -> FrontView:
+def view(lookup: Lookup, pictures: PictureFinder, curve: TradeOffCurve | None, changed: str = "") -> FrontView:
     """Returns the content of the front page."""
     evidence = lookup.evidence
     runs, arranged = completeness(evidence), order(evidence)
@@ -97,6 +103,7 @@ def view(lookup: Lookup, pictures: PictureFinder, curve: TradeOffCurve | None) -
         controls=front_parts.rows(lookup, arranged.controls, runs),
         heat=front_parts.heat(lookup, arranged),
         chart=svg.chart(_fitted(curve), entry_styles(evidence.entries), svg.FRONT) if curve else None,
+        changed=changed,
         strips=front_parts.strips(lookup, pictures, arranged),
         flags=_flags(lookup.board),
         help=dict(GLOSSARY),

@@ -23,7 +23,7 @@ from cloakbench_leaderboards.board.tables import TableCell, clipped
 from cloakbench_leaderboards.board.view import ProtectionView
 from cloakbench_leaderboards.board.words import CAVEATS
 from cloakbench_leaderboards.pages.protection import Shade, shade_class, two_digits
-from cloakbench_leaderboards.pages.strips import by_artist
+from cloakbench_leaderboards.pages.strips import overview
 from cloakbench_leaderboards.parts import addresses
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.pictures import PictureFinder
@@ -225,12 +225,7 @@ def strips(
     for entry in (*order.complete, *order.incomplete, *order.controls)[:STRIP_ENTRIES]:
         if not entry.facts.role.changes_images:
             continue
-        artists = {}
-        for artist, shown in by_artist(lookup, pictures, entry, lookup.evidence.rank_attack).items():
-            views = []
-            for picture in shown:
-                views.append({"label": picture.label, "source": picture.source, "words": picture.words})
-            artists[text.name(artist)] = views
+        artists = overview(lookup, pictures, entry)
         if artists:
             by_entry[entry.label] = artists
     return by_entry

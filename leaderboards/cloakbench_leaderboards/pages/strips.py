@@ -7,6 +7,7 @@ from operator import itemgetter
 
 from cloakbench.schemas.record import Record
 from cloakbench.schemas.suite import AttackSpec
+from cloakbench_leaderboards import text
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.pictures import Picture, PictureFinder
 from cloakbench_leaderboards.scores.evidence import BoardEntry
@@ -49,6 +50,17 @@ def by_artist(
         if all(picture.source for picture in shown):
             strips[record.artist] = shown
     return strips
+
+
+def overview(lookup: Lookup, pictures: PictureFinder, entry: BoardEntry) -> dict[str, list[dict[str, str]]]:
+    """Returns the strips of an entry without cleaning, by artist, as a page's script reads them."""
+    artists = {}
+    for artist, shown in by_artist(lookup, pictures, entry, lookup.evidence.rank_attack).items():
+        views = []
+        for picture in shown:
+            views.append({"label": picture.label, "source": picture.source, "words": picture.words})
+        artists[text.name(artist)] = views
+    return artists
 
 
 def of_attack(lookup: Lookup, pictures: PictureFinder, spec: AttackSpec) -> tuple[str, list[Picture]]:

@@ -25,6 +25,11 @@ def protection(name: str) -> str:
     return f"protections/{slug(name)}.html"
 
 
+def plot(attack: str, number: int) -> str:
+    """Returns the file of a plot of an attack, by its position on the page."""
+    return f"plots/{slug(attack)}-{number + 1}.svg"
+
+
 def comparison(name: str) -> str:
     """Returns the page that compares a protection with its neighbours."""
     return f"compare/{slug(name)}.html"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 
+from cloakbench.schemas import ranked_cells
 from cloakbench.schemas.record import ProtectionFacts, Record
 from cloakbench.schemas.suite import Suite
 from cloakbench_leaderboards import text
+from cloakbench_leaderboards.scores.setting import Setting
 from cloakbench_leaderboards.scores.standings import CONTROLS
 
 PUBLIC_SALT = "efa1f375d76194fa51a3556a97e641e61685f914d446979da50a551a4333ffd7"
@@ -65,6 +67,17 @@ def enter(suite: Suite) -> tuple[str, ...]:
 def fill(suite: Suite) -> str:
     """Returns the command that runs all missing cells of a suite."""
     return " ".join(["cloakbench refresh", _quoted(suite.name), *_images(suite)])
+
+
+def fill_ranks(setting: Setting) -> str:
+    """Returns the command that runs only the missing cells that ranks rest on."""
+    suite, target = setting.suite, setting.middle.target
+    parts = ["cloakbench", "run", suite.name]
+    if target in suite.calibrated:
+        parts += ["--only", f"target={target:g}"]
+    for name in ranked_cells.rank_attacks(suite):
+        parts += ["--only", f"attack={name}"]
+    return " ".join(_quoted(part) for part in [*parts, *_images(suite)])
 
 
 def _images(suite: Suite) -> list[str]:

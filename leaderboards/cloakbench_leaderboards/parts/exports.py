@@ -11,8 +11,11 @@ from importlib import resources
 
 import pandas as pd
 
+from cloakbench.schemas.record import ProtectionFacts
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.tables import exact
+from cloakbench_leaderboards.board.view import Board
+from cloakbench_leaderboards.parts import project
 from cloakbench_leaderboards.parts.page import Asset, Material, slug
 from cloakbench_leaderboards.scores.evidence import Evidence
 from cloakbench_leaderboards.scores.statistics import Estimate
@@ -129,18 +132,62 @@ def _latex_sign(match: re.Match[str]) -> str:
 
 
 def bibtex(material: Material) -> bytes:
-    """Returns one reference for the board and one per paper; a key follows from the name and never changes."""
-    board = material.board
-    note = f"suite {board.suite}, version {board.version}, records up to {board.updated}"
-    fields = {"author": "{cloakbench contributors}", "title": f"{{{_latex(board.title)}}}", "year": board.updated[:4]}
-    entries = [_reference(f"cloakbench-{slug(board.suite)}-{board.version}", {**fields, "note": _latex(note)})]
-    papers = set()
-    for facts in board.protections:
-        if facts.paper and facts.paper not in papers and not facts.is_control:
-            papers.add(facts.paper)
-            fields = {"title": f"{{{_latex(facts.title)}}}", "howpublished": rf"\url{{{facts.paper}}}"}
-            entries.append(_reference(slug(facts.label), {**fields, **_eprint(facts.paper)}))
-    return "\n".join(entries).encode()
+    """Returns one reference for the board and one per paper; a key follows from the name and never changes.
+
+    A paper's authors and title are those that the submission states; what it leaves out, the reference lacks.
+    """
+    references = {"": board_reference(material.board)}
+    for entry in material.evidence.entries:
+        paper = text.link(entry.facts.paper)
+        if paper and paper not in references and not entry.is_control:
+            references[paper] = _reference(slug(entry.label), _paper(entry.facts, paper))
+    return "\n".join(references.values()).encode()
+
+
+def board_reference(board: Board) -> str:
+    """Returns the reference of a board: suite, version, date of the records, and the address that is configured."""
+    address = project.leaderboard()
+    fields = {
+        "author": "{cloakbench contributors}",
+        "title": f"{{{_latex(board.title)}}}",
+        "year": board.updated[:4],
+        "note": _latex(f"suite {board.suite}, version {board.version}, records up to {board.updated}"),
+    }
+    if address:
+        fields["howpublished"] = _url(address)
+    return _reference(f"cloakbench-{slug(board.suite)}-{board.version}", fields)
+
+
+def _paper(facts: ProtectionFacts, address: str) -> dict[str, str]:
+    """Returns the fields of the paper that describes a protection, without those that are not known."""
+    title = text.plain(facts.paper_title)
+    fields = {
+        "author": _authors(text.plain(facts.authors)),
+        "title": f"{{{_latex(title)}}}" if title else "",
+        "howpublished": _url(address),
+        "note": _latex(f"describes {text.plain(facts.title, 120)}"),
+        **_eprint(address),
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _url(address: str) -> str:
+    braces = address.replace("{", "%7B").replace("}", "%7D")
+    return rf"\url{{{braces}}}"
+
+
+def _authors(names: str) -> str:
+    """Returns authors' names joined by `and`, each a whole that BibTeX does not take apart unless it has a comma.
+
+    Example:
+        >>> _authors("Van Le and others"), _authors("Wu, Xiaoyu")
+        ('{Van Le} and others', 'Wu, Xiaoyu')
+    """
+    spelled = []
+    for name in filter(None, names.split(" and ")):
+        is_whole = name == "others" or "," in name
+        spelled.append(_latex(name) if is_whole else f"{{{_latex(name)}}}")
+    return " and ".join(spelled)
 
 
 def _eprint(paper: str) -> dict[str, str]:

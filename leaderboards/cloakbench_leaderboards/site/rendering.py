@@ -9,6 +9,7 @@ import jinja2
 
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.board import commits
+from cloakbench_leaderboards.parts import project
 from cloakbench_leaderboards.parts.page import INDEX, Material, Page
 
 NAVIGATION = (
@@ -44,6 +45,8 @@ class Chrome:
     demonstration: str
     navigation: tuple[tuple[str, str], ...]
     """Paths and labels of the pages that exist."""
+    project: tuple[tuple[str, str], ...]
+    """Addresses and labels of the project's own sites, such as its repository."""
 
 
 class Renderer:
@@ -64,6 +67,7 @@ class Renderer:
             unofficial=board.gold.banner if board.gold else "",
             demonstration=board.demonstration,
             navigation=_navigation(material.all_boards, absent),
+            project=project.links(),
         )
         self._environment = templates()
 

@@ -36,7 +36,7 @@ def drilldown(material: Material) -> Iterator[Page | Asset]:
     pictures = PictureFinder(StorePaths(material.source), cell.allowance(lookup))
     yield from attack.pages(lookup, pictures)
     yield from protection.pages(lookup, material.board.protections, pictures)
-    yield from compare.pages(lookup)
+    yield from compare.pages(lookup, pictures)
     yield from method.pages(lookup, material.board.noise)
     yield from cell.pages(lookup, pictures)
 

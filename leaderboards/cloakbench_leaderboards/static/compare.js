@@ -5,6 +5,7 @@
   const section = document.getElementById("chooser");
   if (!island || !section) return;
   const data = JSON.parse(island.textContent);
+  const strips = JSON.parse(document.getElementById("strips").textContent);
   const byKey = new Map(data.entries.map((entry) => [entry.key, entry]));
   const chooser = section.querySelector(".chooser");
   const result = section.querySelector(".result");
@@ -99,6 +100,33 @@
     return frame;
   }
 
+  // The same artist for all: original, imitation of clean images, then both pictures of each protection.
+  function pictures(chosen) {
+    const own = chosen.map((entry) => strips[entry.key] ?? {});
+    const artist = Object.keys(own[0]).find((name) => own.every((artists) => name in artists));
+    if (artist === undefined) return [];
+    const [original, , clean] = own[0][artist];
+    const list = element("ul", "", { class: "strip" });
+    const add = (picture, label) => {
+      const figure = element("figure");
+      figure.append(
+        element("img", "", { src: picture.source, alt: picture.words, width: "160", height: "160" }),
+        element("figcaption", label),
+      );
+      const item = element("li");
+      item.append(figure);
+      list.append(item);
+    };
+    add(original, original.label);
+    add(clean, clean.label);
+    chosen.forEach((entry, place) => {
+      const [, shown, , imitation] = own[place][artist];
+      add(shown, `${entry.label}: ${shown.label}`);
+      add(imitation, `${entry.label}: ${imitation.label}`);
+    });
+    return [element("p", `Pictures of one artist, ${artist}, without cleaning`, { class: "soft" }), list];
+  }
+
   function value([text, detail]) {
     const cell = element("td", text);
     if (detail) cell.append(element("small", detail));
@@ -143,7 +171,8 @@
       add.addEventListener("click", () => choose([...chosen, left[0].key]));
       chooser.append(add);
     }
-    result.replaceChildren(chosen.length > 1 ? table(chosen.map((key) => byKey.get(key))) : "");
+    const entries = chosen.map((key) => byKey.get(key));
+    result.replaceChildren(...(entries.length > 1 ? [...pictures(entries), table(entries)] : []));
   }
 
   section.hidden = false;

@@ -23,6 +23,7 @@ class AdaptiveGlaze(Glaze):
 
     title = "Adaptive Glaze (against IMPRESS)"
     paper = "https://arxiv.org/abs/2310.19248"
+    authors = "Cao and others"
 
     def __init__(
         self, *, steps: int | None = None, style: str = CHOSEN, weight: float = 30.0, orthogonal: bool = False

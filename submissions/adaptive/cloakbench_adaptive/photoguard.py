@@ -32,6 +32,7 @@ class AdaptivePhotoGuard(Protection):
 
     title = "Adaptive PhotoGuard (against IMPRESS)"
     paper = "https://arxiv.org/abs/2310.19248"
+    authors = "Cao and others"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
     defaults = DEFAULTS

@@ -31,6 +31,7 @@ class AdvDM(Protection):
 
     title = "AdvDM"
     paper = "https://arxiv.org/abs/2302.04578"
+    authors = "Liang and others"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
     defaults = DEFAULTS

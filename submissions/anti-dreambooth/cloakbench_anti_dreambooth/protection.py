@@ -50,6 +50,7 @@ class AntiDreamBooth(Protection):
 
     title = "Anti-DreamBooth"
     paper = "https://arxiv.org/abs/2303.15433"
+    authors = "Van Le and others"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
 

@@ -28,6 +28,7 @@ class FastProtect(Protection):
 
     title = "FastProtect"
     paper = "https://arxiv.org/abs/2412.11423"
+    authors = "Ahn and others"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
     surrogates = perturbations.shipped()

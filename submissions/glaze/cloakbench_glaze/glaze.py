@@ -39,6 +39,7 @@ class Glaze(Protection):
 
     title = "Glaze (re-implementation)"
     paper = "https://arxiv.org/abs/2302.04222"
+    authors = "Shan and others"
     licence = "Apache-2.0"
     budget = "perceptual"
     needs = frozenset({"surrogate"})

@@ -62,6 +62,7 @@ class Impasto(Protection):
 
     title = "Impasto"
     paper = "https://arxiv.org/abs/2403.19254"
+    authors = "Ahn and others"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
 

@@ -39,6 +39,7 @@ class Mist(Protection):
 
     title = "Mist"
     paper = "https://arxiv.org/abs/2305.12683"
+    authors = "Liang and Wu"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
     defaults = DEFAULTS

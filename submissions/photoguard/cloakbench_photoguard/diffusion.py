@@ -42,6 +42,7 @@ class PhotoGuardDiffusion(Protection):
 
     title = "PhotoGuard (diffusion attack)"
     paper = "https://arxiv.org/abs/2302.06588"
+    authors = "Salman and others"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
     defaults = DEFAULTS

@@ -28,6 +28,7 @@ class PhotoGuard(Protection):
 
     title = "PhotoGuard (encoder attack)"
     paper = "https://arxiv.org/abs/2302.06588"
+    authors = "Salman and others"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
     defaults = DEFAULTS

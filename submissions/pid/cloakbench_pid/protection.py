@@ -32,6 +32,7 @@ class Pid(Protection):
 
     title = "PID (prompt-independent defense)"
     paper = "https://arxiv.org/abs/2406.15305"
+    authors = "Li and others"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
     defaults = DEFAULTS

@@ -37,6 +37,7 @@ class ScoreDistillation(Protection):
 
     title = "Score distillation (SDS)"
     paper = "https://arxiv.org/abs/2311.12832"
+    authors = "Xue and others"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
     defaults = DEFAULTS

@@ -34,6 +34,7 @@ class StyleAligned(Mimicry):
 
     title = "StyleAligned"
     paper = "https://arxiv.org/abs/2312.02133"
+    authors = "Hertz and others"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
 
