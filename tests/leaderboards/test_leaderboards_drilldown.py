@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import synthetic
 from PIL import Image
-from synthetic import JPEG
+from synthetic import JPEG, PLAIN
 
 from cloakbench.store.paths import StorePaths
 from cloakbench.store.reading import load
@@ -23,12 +23,13 @@ DEEP = ("attacks/jpeg.html", "protections/impasto.html", "cells/impasto/jpeg.htm
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A site of six artists, with pictures of one protection under one attack."""
+    """A site of six artists, with pictures of two protections under two attacks."""
     root = tmp_path_factory.mktemp("drilldown")
     facts, records = synthetic.demonstration(artists=6, seeds=1)
     shown = []
     for n, each in enumerate(records):
-        is_shown = each.attack.name == JPEG.name and each.protection.name in ("identity", "impasto")
+        is_pictured = each.protection.name in ("identity", "impasto", "glaze")
+        is_shown = is_pictured and each.attack.name in (PLAIN.name, JPEG.name)
         keys = {stage: f"{place}{n:063x}" for place, stage in enumerate(("protect", "countermeasure", "generate"))}
         shown.append(each.model_copy(update={"components": synthetic.components(keys)}) if is_shown else each)
         for stage, key in keys.items() if is_shown else ():
@@ -103,6 +104,18 @@ def test_any_two_are_compared_as_the_board_does_and_the_address_holds_the_choice
     assert page.url.endswith("compare.html#impasto&photoguard")
     page.reload()
     assert page.get_by_label("with").input_value() == "photoguard"
+
+
+def test_a_comparison_shows_pictures_of_an_artist_that_all_chosen_have(page, built):
+    page.goto((built / "compare.html").as_uri() + "#impasto&glaze")
+    captions = page.locator("#chooser .strip figcaption").all_inner_texts()
+    assert captions[:2] == ["original", "imitation of clean"]
+    assert [caption.partition(":")[0] for caption in captions[2:]] == ["impasto", "impasto", "glaze", "glaze"]
+    image = page.locator("#chooser .strip img").last
+    page.wait_for_function("image => image.complete", arg=image.element_handle())
+    assert image.evaluate("image => image.naturalWidth") > 0
+    page.get_by_label("with").select_option("mist")  # which has no pictures
+    assert page.locator("#chooser .strip").count() == 0
 
 
 @pytest.mark.parametrize("path", DEEP)

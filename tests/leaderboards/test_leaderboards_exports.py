@@ -1,14 +1,17 @@
-"""References that a page offers for download."""
+"""Files that a page offers for download, and the project's addresses."""
 
 from __future__ import annotations
 
 import re
+from email.message import Message
+from xml.etree import ElementTree
 
 import pytest
 import synthetic
-from seen import material_of
+from seen import Seen, made, material_of
 
-from cloakbench_leaderboards.parts import exports
+from cloakbench.schemas.suite_tables import Matching
+from cloakbench_leaderboards.parts import commands, exports, project
 
 
 def references(**facts):
@@ -57,3 +60,53 @@ def test_a_hostile_text_stays_within_its_field(text):
     assert len(entries) == 2
     for field in ("author", "title", "note"):
         assert "\\input" not in [*entries.values()][1][field]
+
+
+def test_every_plot_is_a_file_of_its_own_with_title_and_version():
+    facts, records = synthetic.demonstration(artists=2, seeds=1)
+    files = made(facts, records)
+    plots = {path: file.content() for path, file in files.items() if path.startswith("plots/")}
+    assert {"plots/trade-off.svg", "plots/jpeg-1.svg"} <= plots.keys()
+    for content in plots.values():
+        root = ElementTree.fromstring(content)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        words = " ".join(root.itertext())
+        assert f"version {facts.suite.version}" in words
+        assert "impasto" in words
+    linked = set()
+    for path in ("index.html", "attacks/jpeg.html"):
+        linked |= {link.removeprefix("../") for link in Seen(files[path].content().decode()).all("href")}
+    assert {"plots/trade-off.svg", "plots/jpeg-1.svg"} <= linked
+
+
+def test_a_board_names_the_addresses_that_the_package_is_installed_with(monkeypatch):
+    message = Message()
+    for line in ("Leaderboard, https://example.org/board", "Issues, https://example.org/issues", "Bad, javascript:x"):
+        message["Project-URL"] = line
+    monkeypatch.setattr(project, "metadata", lambda _: message)
+    files = made(*synthetic.demonstration(artists=2, seeds=1))
+    links = Seen(files["method.html"].content().decode()).all("href")
+    assert {"https://example.org/board", "https://example.org/issues"} <= set(links)
+    assert "javascript:x" not in links
+    assert r"\url{https://example.org/board}" in files["data/references.bib"].content().decode()
+
+
+def test_without_an_address_a_reference_names_none():
+    [board, *_] = references(paper="https://example.org/paper").values()
+    assert "howpublished" not in board
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "cloakbench run mini --only attack=dreambooth"),
+        (
+            {"matching": Matching(metric="mini-lpips", targets=[0.05, 0.1, 0.2], calibrated=[0.1], tolerance=0.01)},
+            "cloakbench run mini --only target=0.1 --only attack=dreambooth",
+        ),
+    ],
+)
+def test_the_command_for_the_ranks_names_only_what_they_rest_on(changes, expected):
+    facts, records = synthetic.demonstration(artists=2, seeds=1)
+    facts = facts.model_copy(update={"suite": facts.suite.model_copy(update={"rank_by": "dreambooth", **changes})})
+    assert commands.fill_ranks(material_of(facts, records).evidence.setting) == expected

@@ -123,14 +123,28 @@ def test_the_page_and_its_data_say_it(tmp_path):
     name = "cloak[x=bold]"
     evidence, records = board(protected(name, 0.6))
     store = synthetic.save(tmp_path / "store", evidence.facts, records)
-    told = last_board.compare(None, last_board.state(evidence), {})
-    last_board.write(store, LastBoard(state=last_board.state(evidence), changes=told))
+    state = last_board.state(evidence)
+    last_board.write(store, LastBoard(state=state, changes=last_board.compare(None, state, {})))
     page = site.build(store, tmp_path / "out", unofficial=True)
+    assert "Since the board of" not in page.read_text()
     text = (tmp_path / "out" / "changes.html").read_text()
     assert name in text
     assert "first board" in text
     assert 'href="changes.html"' in page.read_text()
     assert (tmp_path / "out" / "changes.json").read_text().startswith("{")
+
+
+def test_the_front_page_says_what_moved_since_the_last_board(tmp_path):
+    evidence, records = board(protected("new-cloak", 0.6))
+    store = synthetic.save(tmp_path / "store", evidence.facts, records)
+    state = last_board.state(evidence)
+    others = {entry: standing for entry, standing in state.standings.items() if entry != "new-cloak"}
+    before = state.model_copy(update={"standings": others, "updated": "2026-01-01"})
+    last_board.write(store, LastBoard(state=state, changes=last_board.compare(before, state, {})))
+    front = site.build(store, tmp_path / "out", unofficial=True).read_text()
+    [line] = [line for line in front.splitlines() if "2026-01-01" in line]
+    assert "1 new" in line
+    assert 'href="changes.html"' in line
 
 
 def test_an_unreadable_state_counts_as_none(tmp_path):

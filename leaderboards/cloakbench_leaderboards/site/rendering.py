@@ -9,6 +9,7 @@ import jinja2
 
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.board import commits
+from cloakbench_leaderboards.board.words import GLOSSARY
 from cloakbench_leaderboards.parts import project
 from cloakbench_leaderboards.parts.page import INDEX, Material, Page
 
@@ -87,6 +88,7 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["glossary"] = dict(GLOSSARY)  # heads of tables explain these words
     # A fixed order without spaces: the same records give the same bytes, and few of them.
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     return environment
