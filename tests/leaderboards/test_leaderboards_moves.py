@@ -142,7 +142,7 @@ def test_the_front_page_says_what_moved_since_the_last_board(tmp_path):
     before = state.model_copy(update={"standings": others, "updated": "2026-01-01"})
     last_board.write(store, LastBoard(state=state, changes=last_board.compare(before, state, {})))
     front = site.build(store, tmp_path / "out", unofficial=True).read_text()
-    [line] = [line for line in front.splitlines() if "2026-01-01" in line]
+    [line] = [line for line in front.splitlines() if "Since the board of 2026-01-01" in line]
     assert "1 new" in line
     assert 'href="changes.html"' in line
 

@@ -309,9 +309,9 @@ def test_the_page_shows_what_binds_and_what_is_not_reached():
     view = board(loaded(six_artists(), matching=MATCHED))
     labels = [column.label for column in view.headline.columns]
     cells = dict(zip(labels, row(view, "x").cells, strict=True))
-    assert cells["P at 0.3"].flag == "limited by psnr"
-    assert (cells["P at 0.45"].text, cells["P at 0.45"].kind) == ("not reached", "state")
-    assert cells["P at 0.45"].note == "the strongest point has mini-lpips 0.3"
+    assert cells["P, visible"].flag == "limited by psnr"
+    assert (cells["P, strong"].text, cells["P, strong"].kind) == ("not reached", "state")
+    assert cells["P, strong"].note == "the strongest point has mini-lpips 0.3"
     # P 0.25 lies at 0.25 / 0.35 of the way to mini-lpips 0.3; 0.5 is never reached
     quality = next(each for each in view.equal_protection.rows if each.head == "x").cells
     assert quality[0].value == pytest.approx(0.3 * 0.25 / 0.35)
@@ -326,7 +326,7 @@ def test_a_point_over_target_is_shown_and_carries_no_rank():
     rules = MATCHED.model_copy(update={"calibrated": [0.3], "gates": {}})
     view = board(loaded([*six_artists(), *over], matching=rules, rank_by="worst-case"))
     cells = dict(zip([column.label for column in view.headline.columns], row(view, "x").cells, strict=True))
-    assert (cells["P at 0.3"].value, cells["P at 0.3"].flag) == (0.5, "over target")
+    assert (cells["P, visible"].value, cells["P, visible"].flag) == (0.5, "over target")
     assert (cells["Rank"].value, cells["Rank"].note, cells["Worst case"].flag) == (None, "over target", "over target")
 
 

@@ -20,6 +20,7 @@ from cloakbench_leaderboards.board.number_cells import (
     with_bar,
 )
 from cloakbench_leaderboards.board.tables import Better, CellKind, Row, Table, TableCell, TableColumn, exact
+from cloakbench_leaderboards.board.words import stop_name
 from cloakbench_leaderboards.scores import standings, statistics
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.flags import Flags
@@ -65,9 +66,10 @@ def column(evidence: Evidence, key: str) -> TableColumn:
     kind = CellKind.RANKING if evidence.standings.rank_column.key == key else CellKind.NUMBER
     if key in HINTS:
         return TableColumn(*HINTS[key], Better.HIGHER, kind)
-    stop = next(stop for stop in evidence.setting.stops if standings.stop_key(stop) == key)
+    number = [standings.stop_key(stop) for stop in evidence.setting.stops].index(key)
+    stop = evidence.setting.stops[number]
     if stop.limits:
-        return TableColumn(f"P at {stop.target:g}", next(iter(stop.limits)), Better.HIGHER, kind)
+        return TableColumn(f"P, {stop_name(number)}", f"at {stop.label}", Better.HIGHER, kind)
     level = f"{stop.strength * evidence.suite.budget_255:g}/255"
     return TableColumn(f"P at {stop.label}", level, Better.HIGHER, kind)
 

@@ -161,7 +161,8 @@ def _charts(lookup: Lookup, spec: AttackSpec, metrics: Sequence[str], size: Size
 
 def _curve(lookup: Lookup, spec: AttackSpec, measure: Measure, metric: str) -> TradeOffCurve | None:
     if measure is Measure.PROTECTION and metric == curves.first_metric(lookup.evidence.suite):
-        return lookup.trade_offs[spec.name]
+        curve = lookup.trade_offs[spec.name]
+        return svg.fitted(curve) if curve else None
     return curves.curve(lookup.evidence, spec.name, measure, metric, lookup.span)
 
 

@@ -118,11 +118,19 @@ def _unranked(lookup: Lookup) -> tuple[Pair, ...]:
     reasons = lookup.evidence.standings.unranked
     for entry in lookup.entries:
         if entry.name in reasons and not entry.is_control:
-            by_reason.setdefault(text.plain(reasons[entry.name]), []).append(entry.label)
+            by_reason.setdefault(_reason(lookup.evidence, entry), []).append(entry.label)
     unranked = []
     for reason, labels in by_reason.items():
         unranked.append(Pair(", ".join(labels), reason))
     return tuple(unranked)
+
+
+def _reason(evidence: Evidence, entry: BoardEntry) -> str:
+    """Returns why an entry has no rank: how many attacks were run, where that is the reason."""
+    value, _ = evidence.standings.value(evidence.standings.rank_column.key, entry.name)
+    if value.attacks is not None and value.attacks.is_partial:
+        return f"{value.attacks.measured} of the {value.attacks.planned} attacks that decide the rank were run"
+    return text.plain(evidence.standings.unranked[entry.name])
 
 
 def neighbours(entries: dict[str, BoardEntry], differences: Differences, name: str, numbers: NumbersByName) -> Table:

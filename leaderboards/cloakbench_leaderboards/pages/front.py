@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cloakbench.store.paths import StorePaths
@@ -102,7 +102,7 @@ def view(lookup: Lookup, pictures: PictureFinder, curve: TradeOffCurve | None, c
         incomplete=front_parts.rows(lookup, arranged.incomplete, runs),
         controls=front_parts.rows(lookup, arranged.controls, runs),
         heat=front_parts.heat(lookup, arranged),
-        chart=svg.chart(_fitted(curve), entry_styles(evidence.entries), svg.FRONT) if curve else None,
+        chart=svg.chart(svg.fitted(curve), entry_styles(evidence.entries), svg.FRONT) if curve else None,
         changed=changed,
         strips=front_parts.strips(lookup, pictures, arranged),
         flags=_flags(lookup.board),
@@ -159,15 +159,6 @@ def _flags(board: Board) -> tuple[Pair, ...]:
 def _curve(board: Board, evidence: Evidence) -> TradeOffCurve | None:
     name = text.name(evidence.rank_attack)
     return next((section.curve for section in board.attacks if section.name == name), None)
-
-
-def _fitted(curve: TradeOffCurve) -> TradeOffCurve:
-    """Returns the curve with a P axis that holds 0, 1 and all means; intervals may leave it."""
-    means = []
-    for series in curve.series:
-        for point in series.points:
-            means.append(point.y)
-    return replace(curve, y_low=min(0.0, *means) - 0.05, y_high=max(1.0, *means) + 0.05)
 
 
 def _data_path(attack: str) -> str:

@@ -38,7 +38,15 @@ COLUMNS = {
 }
 """The columns of `results.csv` and `results.parquet`."""
 _ARXIV = re.compile(r"(?<=arxiv\.org/abs/)(\d\d)\d\d\.\d{4,5}")
-_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", text.MINUS: "$-$"}
+# BibTeX counts braces, those after a backslash too: a single one would end its field.
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "{": r"\textbraceleft{}",
+    "}": r"\textbraceright{}",
+    text.MINUS: "$-$",
+}
 _SPECIAL = re.compile(r"[\\~^\u2212&%$#_{}]")
 # A spreadsheet takes a cell that begins like this for a formula.
 _FORMULA = re.compile(r"^[=+@\t\r-]")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from cloakbench_leaderboards.board.headline import rank_cell
 from cloakbench_leaderboards.board.number_cells import AREA, RETENTION, number_cell
 from cloakbench_leaderboards.board.tables import TableCell, clipped
+from cloakbench_leaderboards.board.words import stop_name
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.scores.evidence import BoardEntry
-from cloakbench_leaderboards.scores.standings import RankColumn
+from cloakbench_leaderboards.scores.standings import RankColumn, stop_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,14 @@ def numbers(lookup: Lookup, entry: BoardEntry) -> tuple[Number, ...]:
     """Returns the rank, then every column of the board, the one that decides the rank among them."""
     standings = lookup.evidence.standings
     columns = {**standings.columns, standings.rank_column.key: standings.rank_column}
+    names = {}
+    for number, stop in enumerate(lookup.evidence.setting.stops):
+        if stop.limits:
+            names[stop_key(stop)] = f"P, {stop_name(number)} ({stop.label})"
     views = [Number("Rank", rank_cell(lookup.evidence, entry), False)]
     for column in columns.values():
-        views.append(Number(column.title, _cell(lookup, column, entry), column is standings.rank_column))
+        label = names.get(column.key, column.title)
+        views.append(Number(label, _cell(lookup, column, entry), column is standings.rank_column))
     return tuple(views)
 
 

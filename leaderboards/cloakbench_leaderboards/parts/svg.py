@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -160,6 +160,15 @@ def styles(labels: Sequence[str], controls: Sequence[str]) -> dict[str, CurveSty
     for number, label in enumerate(controls):
         by_label[label] = CurveStyle(number, True)
     return by_label
+
+
+def fitted(curve: TradeOffCurve) -> TradeOffCurve:
+    """Returns the curve with a P axis that holds 0, 1 and all means; intervals may leave it."""
+    means = []
+    for series in curve.series:
+        for point in series.points:
+            means.append(point.y)
+    return replace(curve, y_low=min(0.0, *means) - 0.05, y_high=max(1.0, *means) + 0.05)
 
 
 def chart(curve: TradeOffCurve, styles: Mapping[str, CurveStyle], size: Size = WIDE, title: str = "") -> Chart:
