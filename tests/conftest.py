@@ -3,17 +3,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from cloakbench.system import cpu  # noqa: F401 - before torch: tests compute with the instruction set of runs
+from tests.command_forks import Helper
 
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")  # a busy machine takes longer than Hypothesis's 200 ms per example
+# A busy machine takes longer than Hypothesis's 200 ms per example, and than its second for making ten of them.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 SLOWEST_FILES = (
     "test_walk.py",
@@ -44,6 +46,20 @@ def weights(tmp_path_factory) -> Path:
     import stand_in
 
     return stand_in.write(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory) -> Iterator[Helper]:
+    """Runs commands and workers of submissions in processes of their own that have imported the libraries already."""
+    with Helper(tmp_path_factory.mktemp("forks")) as helper:
+        yield helper
+
+
+@pytest.fixture
+def forked_workers(forks) -> Iterator[None]:
+    """Lets submissions run in forks, for tests of what is made of their answers."""
+    with forks.workers():
+        yield
 
 
 @pytest.fixture

@@ -22,3 +22,10 @@ def test_what_has_been_imported_stays_as_it_is(name):
     modules = {name: ModuleType(name)}
     imports.skip_unused(modules)
     assert list(modules) == [name]
+
+
+def test_code_of_others_gets_what_was_left_out_of_ours():
+    modules = {}
+    with imports.unused_skipped(modules):
+        assert modules == dict.fromkeys(imports.UNUSED)
+    assert modules == {}

@@ -140,18 +140,17 @@ if __name__ == "__main__":
         record = session.store.read_record(outcome.key, session.environment.env_class)
         print(record.status, record.environment.device.split()[-1])
 """
-OTHER = "avx2" if can("avx512") else "default"
-"""An instruction set that is not the widest one of this processor, which is what nothing asked for gives."""
-SHORT = [("LocalExecutor", None), ("LocalExecutor", OTHER), ("RayExecutor", None)]
-REST = [pytest.param("LocalExecutor", name, marks=pytest.mark.long) for name in ASKED if name not in (None, OTHER)]
 
 
-@pytest.mark.parametrize(("executor", "capability"), [*SHORT, *REST])
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("executor", "capability"), [*(("LocalExecutor", name) for name in ASKED), ("RayExecutor", None)]
+)
 def test_a_run_started_from_python_computes_with_one_instruction_set(executor, capability, weights, tmp_path):
     """Torch is imported first, as in a notebook: without a variable the run is not limited to AVX2.
 
-    Two instruction sets show that workers get the plan's, the widest and another; runs with the others are long tests,
-    because the test above shows for each one that a process adopts it.
+    A long test, because others show the same sooner: the one above that a process adopts each instruction set, those of
+    the executors that their processes get the one of the plan, and `test_jupyter.py` a run that is started so.
     """
     if not can(capability):
         pytest.skip(f"this processor has no {capability}")

@@ -112,10 +112,13 @@ def mini(alias: str, device: torch.device) -> tuple[BaseModel, Suite, list[Pixel
 
 
 def sd15(device: torch.device, tiny: bool) -> tuple[BaseModel, Suite, list[Pixels], list[str]]:
-    """Returns Stable Diffusion 1.5 with random weights, and as many pictures as `painting` has of an artist."""
+    """Returns Stable Diffusion 1.5 with random weights, and as many pictures as `painting` has of an artist.
+
+    A `tiny` one is narrow, and there are two pictures.
+    """
     suite = suites.load("painting")
     size = random_sd15.NARROW if tiny else random_sd15.REAL
-    images = pictures(suite.images_per_artist, size.latent * 8, seed=1)
+    images = pictures(2 if tiny else suite.images_per_artist, size.latent * 8, seed=1)
     caption = suite.caption.format(token=suite.token)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)

@@ -4,15 +4,6 @@ import pytest
 import running
 import tiny
 
-from tests.command_forks import Helper
-
-
-@pytest.fixture(scope="session")
-def forks(tmp_path_factory):
-    """Runs commands in processes of their own that have imported the libraries already."""
-    with Helper(tmp_path_factory.mktemp("forks")) as helper:
-        yield helper
-
 
 @pytest.fixture(scope="session")
 def good_run(weights, tmp_path_factory):

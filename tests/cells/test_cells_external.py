@@ -102,8 +102,8 @@ def install_copier(site, name, base, group, pictures):
 
 
 @pytest.fixture(scope="module")
-def planned(weights, tmp_path_factory):
-    """Plans the tiny suite with the named attacks of packages."""
+def planned(weights, forks, tmp_path_factory):
+    """Plans the tiny suite with the named attacks of packages, which run in forks of a helper."""
     folder = tmp_path_factory.mktemp("external")
     site = folder / "site"
     hostile.install(site, "brightens", SOURCE, "cloakbench.countermeasures")
@@ -115,7 +115,7 @@ def planned(weights, tmp_path_factory):
     nearly = [np.clip(pixels.astype(int) + 1, 0, 255).astype(np.uint8) for pixels in artist.references]
     install_copier(site, "copies", "Mimicry", "cloakbench.mimicry", nearly)
     (folder / "tiny.toml").write_text(tiny.TEXT)
-    with hostile.installed(folder, weights):
+    with hostile.installed(folder, weights), forks.workers():
 
         def plan(*attacks):
             choice = Choice(str(folder / "tiny.toml"), ["placebo"], attacks=attacks)

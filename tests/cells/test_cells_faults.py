@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from test_cells_kill import Runs, records
+from test_cells_kill import PATIENCE_S, Runs, records
 
 from cloakbench.store import reading
 from cloakbench.store.store import Store
@@ -110,6 +110,8 @@ def test_a_run_needs_no_shared_memory(tiny_suite, tmp_path):
         "local",
         "--workers",
         1,
+        "--limit",
+        2,
     ]
     codes, _ = run_verbs([command], *wall)
     assert codes == {"run": 0}
@@ -139,7 +141,7 @@ def test_a_reader_that_leaves_after_the_first_line_is_no_fault():
 def test_two_processes_take_records_into_one_store_at_once(copy, good_run, forks, tmp_path):
     store = Store(tmp_path / "target")
     children = [forks.start("adopt", copy.root, "--store", store.root) for _ in range(3)]
-    errors = [process.communicate(timeout=300)[1] for process in children]
+    errors = [process.communicate()[1] for process in children]
     assert [process.returncode for process in children] == [0, 0, 0], errors
     assert len(list(store.records())) == len(good_run.cells)
     assert verify(store.root).problems == []
@@ -156,7 +158,7 @@ def test_two_runs_on_one_store_end_as_one(runs, tmp_path):
     """Cells may run twice; no record is damaged, and none is lost."""
     both = [runs.start(tmp_path / "shared") for _ in range(2)]
     for process in both:
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate()
         assert process.returncode == 0, errors
     assert len(records(tmp_path / "shared")) == 7
     assert verify(tmp_path / "shared").problems == []
@@ -165,14 +167,14 @@ def test_two_runs_on_one_store_end_as_one(runs, tmp_path):
 
 def test_two_interrupts_lose_no_more_than_one(runs, tmp_path):
     process = runs.start(tmp_path / "store")
-    until = time.monotonic() + 120
+    until = time.monotonic() + PATIENCE_S
     while not list((tmp_path / "store").glob("records/*/*/*.json")):
         assert time.monotonic() < until
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate()
     assert process.returncode in (130, -signal.SIGINT)
     assert "Traceback" not in errors
     assert reading.load(tmp_path / "store").damaged == []

@@ -58,6 +58,7 @@ def test_a_process_of_its_own_gives_the_bytes_of_the_harness(apart, planned):
 
 
 @pytest.mark.finding("A3", "A16")
+@pytest.mark.usefixtures("forked_workers")
 def test_a_hostile_entry_ends_as_a_status_and_leaves_the_others_as_they_were(apart, planned):
     statuses_of = {
         "patches": Status.INVALID_OUTPUT,
@@ -70,7 +71,8 @@ def test_a_hostile_entry_ends_as_a_status_and_leaves_the_others_as_they_were(apa
     found = told(among.store)
     statuses = {r["protection"]["name"]: r["status"] for r in found.values() if r["protection"]["name"] in names}
     assert list(map(statuses.get, names)) == list(statuses_of.values())
-    assert {key: found[key] for key in told(apart.store)} == told(apart.store)
+    undisturbed = kept(apart)
+    assert {key: record for key, record in kept(among).items() if key in undisturbed} == undisturbed
     assert sessions.failed(among.counts()) == len([c for c in among.cells if c.entry.facts.name in names])
 
 

@@ -16,7 +16,7 @@ from cloakbench.runs import session as sessions
 from cloakbench.schemas.kinds import Status
 from tests.command_forks import Command, Helper
 
-PATIENCE_S = 120
+PATIENCE_S = 600
 
 
 class Runs:

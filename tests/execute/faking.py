@@ -28,6 +28,10 @@ class Job:
             raise IncompatibleWorker("expected threads 1, got threads 2 on node-7", "Run on machines of one kind.")
         if self.fault == "blind":
             raise IncompatibleWorker(f"sees {os.environ['CUDA_VISIBLE_DEVICES']}")
+        if self.fault == "computes":
+            import torch
+
+            raise IncompatibleWorker(f"computes with {torch.backends.cpu.get_cpu_capability()}")
         if self.fault == "never begins":
             os._exit(7)
         return Runner(self.fault)
@@ -49,6 +53,18 @@ class Work:
         return SimpleNamespace(key=cell.key, status=Status.INFRA_ERROR, reason=reason)
 
 
+class PrintsEnds:
+    """Prints a line for each cell that has ended."""
+
+    def say(self, text): ...
+    def begin(self, total): ...
+    def start(self, cell): ...
+    def end(self): ...
+
+    def finish(self, cell, outcome):
+        print("ended", flush=True)
+
+
 @dataclass(frozen=True)
 class Runner:
     fault: str
@@ -58,8 +74,8 @@ class Runner:
             os._exit(9)
         if self.fault == "full":
             raise InfrastructureError("no space is left", "Free some.")
-        if self.fault == "slow":
-            time.sleep(0.5)
+        if self.fault == "hangs" and task.attack == "noise":
+            time.sleep(600)
         from cloakbench.execute.progress import Outcome
 
         return Outcome(task.key, Status.OK)

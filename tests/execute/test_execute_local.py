@@ -15,6 +15,7 @@ from cloakbench.execute.local import LocalExecutor
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.planned_job import PlannedJob
+from cloakbench.system import cpu
 from tests import tiny
 from tests.running import Then, told
 
@@ -118,3 +119,9 @@ def test_each_process_sees_the_device_that_it_is_lent(tmp_path, monkeypatch):
         "a worker is left out: sees 7",
     }
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,7"
+
+
+def test_a_process_computes_with_the_instruction_set_of_this_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(cpu, "capability", lambda: "DEFAULT")
+    with pytest.raises(IncompatibleWorker, match="computes with DEFAULT"):
+        LocalExecutor(faking.Job("computes"), tmp_path, 1).run(CELLS, faking.Work(), Then())

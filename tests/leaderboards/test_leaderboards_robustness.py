@@ -51,7 +51,7 @@ def words(line, variables):
     return shlex.split(Template(line).substitute(variables))
 
 
-@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.usefixtures("stand_ins", "forked_workers")
 @pytest.mark.parametrize("lines", [COMMANDS, hook()], ids=["workflow", "hook"])
 def test_its_commands_run_one_after_the_other(lines, tiny_suite, tmp_path, monkeypatch, cloakbench):
     monkeypatch.chdir(tmp_path)

@@ -225,7 +225,8 @@ def daemon(number: int, images: bytes) -> None:
             os.execve(sys.executable, ["red", "-S", "-E", "-c", code], {})
         os._exit(0)
     os.wait()
-    time.sleep(0.3)
+    while not Path(TEXT).exists():
+        time.sleep(0.02)
     write(answer(number, "images") + images)
 
 

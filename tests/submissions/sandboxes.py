@@ -16,7 +16,7 @@ from cloakbench.submissions.sandbox.client import Limits, SandboxedSubmission
 
 FAKE = Path(__file__).with_name("fake_worker.py")
 IMAGE = np.full((16, 24, 3), 120, dtype=np.uint8)
-LIMITS = Limits(seconds=20, memory_bytes=1200 << 20, processes=12, file_bytes=64 << 20)
+LIMITS = Limits(seconds=600, memory_bytes=1200 << 20, processes=12, file_bytes=64 << 20)
 HAS_BUBBLEWRAP = bubblewrap.kind() == "bubblewrap"
 UNRESTRICTED = """
 from cloakbench.submissions.sandbox import kernel, worker

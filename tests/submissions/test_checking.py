@@ -61,6 +61,7 @@ def failed(spelling: str) -> set[str]:
     return {line.name for line in checking.check(spelling).checks if not line.passed}
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_blur_is_accepted_and_flagged() -> None:
     card = checking.check("faulty[kind=blur]")
     assert card.accepted
@@ -76,6 +77,7 @@ def test_restless_output_is_refused_by_an_official_run_before_anything_runs() ->
     assert "cloakbench check faulty[kind=restless]" in refused.value.hint
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_change_that_rounding_wipes_out_is_refused() -> None:
     assert "survives rounding to 8 bit" in failed("faulty[kind=faint]")
 
@@ -88,6 +90,7 @@ def test_reaching_outside_is_refused_and_named() -> None:
     assert not Path("/etc/cloakbench-was-here").exists()
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_another_shape_is_one_clear_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submit, "refuse_unknown", lambda names: None)  # the planted entry is in no package's metadata
     with pytest.raises(SystemExit) as ended:

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from tests import roots
 from tests.submissions import hostile
 
 IMAGE = np.full((16, 24, 3), 120, dtype=np.uint8)
-LIMITS = Limits(seconds=20, memory_bytes=1200 << 20, processes=12)
+LIMITS = Limits(seconds=600, memory_bytes=1200 << 20, processes=12)
 WALLS = [
     "process",
     pytest.param(
@@ -155,9 +156,9 @@ def test_faults_that_end_the_process_or_spoil_it(
 
 @pytest.mark.parametrize("deed", ["sleeps", "spins"])
 def test_no_end_is_a_timeout(store: Path, deed: str) -> None:
-    with SandboxedSubmission("hostile", Limits(seconds=60), hidden=[store]) as own:
+    with SandboxedSubmission("hostile", LIMITS, hidden=[store]) as own:
         own.load()
-        own.limits = Limits(seconds=1)
+        own.limits = replace(LIMITS, seconds=1)
         assert fault(own, deed).status is Status.TIMEOUT
 
 

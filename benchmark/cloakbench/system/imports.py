@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 UNUSED = ("bitsandbytes",)
@@ -23,3 +24,21 @@ def skip_unused(modules: MutableMapping[str, Any] = sys.modules) -> None:
     """
     if not any(name in modules for name in (*READERS, *UNUSED)):
         modules.update(dict.fromkeys(UNUSED))
+
+
+@contextmanager
+def unused_skipped(modules: MutableMapping[str, Any] = sys.modules) -> Iterator[None]:
+    """Leaves the unused libraries out of what is imported inside the block; code that asks for one later gets it.
+
+    For processes that run code of others, too.
+
+    Args:
+        modules: The imported modules by name.
+    """
+    skip_unused(modules)
+    try:
+        yield
+    finally:
+        for name in UNUSED:
+            if name in modules and modules[name] is None:
+                del modules[name]

@@ -199,8 +199,11 @@ def _surrogate(model: messages.SurrogateMessage | None) -> Any:
 
     if model is None:
         return Surrogate("none", None, None, None, None, None, _no_distance, torch.device("cpu"), torch.float32)
-    from cloakbench.metrics import perceptual
-    from cloakbench.models import loader
+    from cloakbench.system import imports
+
+    with imports.unused_skipped():
+        from cloakbench.metrics import perceptual
+        from cloakbench.models import loader
 
     base = loader.load(model.alias, model.device, getattr(torch, model.dtype))
     return base.surrogate(perceptual.distance(model.perceptual, model.device))
