@@ -22,6 +22,7 @@ from cloakbench.runs.entries import entries
 HEAVY = ("torch", "diffusers", "transformers", "peft", "open_clip", "pyiqa", "pandas", "scipy", "sklearn")
 RUN = ("--protection", "placebo", "--store")
 IMAGES = str(Path(submissions.__file__).parents[1] / "datasets" / "mini" / "vellmar" / "images")
+REFERENCE = str(Path(__file__).parents[1] / "leaderboards" / "reference" / "mini")
 
 
 def test_kinds_are_listed_with_name_and_version(cloakbench):
@@ -90,6 +91,10 @@ def test_help_and_lists_import_nothing_heavy(python, arguments):
             "--time-limit as 90s, 30m",
         ),
         (["run", "mini", "--limit", "-1", "--dry-run"], "--limit of 0 or more"),
+        (["run", "mini", "--workers", "0", "--dry-run"], "--workers of 1 or more, got 0"),
+        (["run", "mini", "--store", REFERENCE, "--dry-run"], "expected a store, got the reference folder"),
+        (["status", "mini", "--store", REFERENCE], "expected a store, got the reference folder"),
+        (["plan", "mini", "--store", REFERENCE], "expected a store, got the reference folder"),
         (["run", "mini", "--only", "artist=nobody", "--dry-run"], "expected artist of brix"),
         (["run", "mini", "--only", "attack=jpg", "--dry-run"], "Did you mean 'jpeg'"),
         (["check", "photogard"], "Did you mean photoguard"),

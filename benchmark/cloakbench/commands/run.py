@@ -61,13 +61,14 @@ def run(
         dry_run: Print what would run, and run nothing.
         json: Print the result as JSON.
     """
+    options = ExecutorOptions(executor, workers, address)
     session = planned(selection.choice(suite, only, limit, device), selection.root)
     deadline = _deadline(session, time_limit)
     if dry_run:
         return print_values({**_size(session), "missing": len(session.missing())}, json)
     from cloakbench.runs import session as sessions
 
-    chosen = choose(ExecutorOptions(executor, workers, address), session, keep == "images")
+    chosen = choose(options, session, keep == "images")
     outcomes = sessions.run(session, chosen, keep_images=keep == "images", time_limit=deadline)
     counts = session.counts()
     failed = sessions.failed(counts, outcomes)

@@ -116,10 +116,12 @@ class Session:
 
 
 def plan(choice: Choice, root: Path) -> Session:
-    """Returns the planned run; nothing is computed but digests. Raises UserError for anything unknown.
+    """Returns the planned run; nothing is computed but digests.
 
-    A merge into the store that was interrupted is completed first, so that its records are counted.
+    A merge into the store that was interrupted is completed first, so that its records are counted. Raises UserError
+    for anything unknown, and for a folder of reference records in place of a store.
     """
+    Store(root).require_store()
     staging.finish(root)
     return plan_suite(read(choice.suite), choice, root)
 

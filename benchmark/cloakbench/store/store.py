@@ -39,13 +39,17 @@ class CorruptFile(InfrastructureError):  # noqa: N818 - says what happened to th
 class Store(StorePaths):
     """Records by key and environment class, images of stages, and the facts that pages need."""
 
-    def prepare(self) -> None:
-        """Creates the store; raises UserError where it cannot be written, or is a folder of reference records."""
+    def require_store(self) -> None:
+        """Raises UserError where the folder is one of reference records: a run neither reads nor writes these."""
         if self.is_reference:
             raise UserError(
                 f"expected a store, got the reference folder {self.root}",
-                f"Give another folder with --store or {STORE_VARIABLE}.",
+                f"Give another folder with --store or {STORE_VARIABLE}, and take the records over: cloakbench adopt.",
             )
+
+    def prepare(self) -> None:
+        """Creates the store; raises UserError where it cannot be written, or is a folder of reference records."""
+        self.require_store()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root):
