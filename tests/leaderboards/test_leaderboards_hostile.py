@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+from pathlib import Path
 
+import pytest
 import synthetic
 from PIL import Image
 from seen import KINDS, kind, made, pages
 from synthetic import JPEG, PLAIN, arms, record
 
+from cloakbench.errors import UserError
 from cloakbench.schemas.kinds import Status
 from cloakbench.store.paths import StorePaths
 from cloakbench_leaderboards.parts import pictures
+from cloakbench_leaderboards.site.rendering import NOTICE
 from cloakbench_leaderboards.site.writing import publish
 
 NAMES = [f"artist{n}" for n in range(6)]
@@ -22,10 +28,14 @@ HOSTILE = TRICKS + "x" * 10_000
 def hostile_board():
     # Copies, because the schema of records refuses such strings.
     suite = synthetic.suite([*NAMES[:5], HOSTILE], (PLAIN, JPEG.model_copy(update={"name": HOSTILE})), title=HOSTILE)
+    words = dict.fromkeys(("description", "banner", "class_word", "token", "caption", "surrogate"), HOSTILE)
+    suite = suite.model_copy(update=words)
     facts = synthetic.facts(suite)
-    metrics = [each.model_copy(update={"summary": HOSTILE, "unit": TRICKS}) for each in facts.metrics]
+    metrics = [
+        each.model_copy(update={"summary": HOSTILE, "unit": TRICKS, "weights": (HOSTILE,)}) for each in facts.metrics
+    ]
     attacks = [
-        each.model_copy(update={"summary": HOSTILE, "parameters": {HOSTILE: {HOSTILE: HOSTILE}}})
+        each.model_copy(update={"summary": HOSTILE, "parameters": {HOSTILE: {HOSTILE: HOSTILE}}, "limits": HOSTILE})
         for each in facts.attacks
     ]
     facts = facts.model_copy(update={"metrics": metrics, "attacks": attacks})
@@ -36,6 +46,11 @@ def hostile_board():
             "distribution": HOSTILE,
             "title": HOSTILE,
             "licence": HOSTILE,
+            "paper_title": HOSTILE,
+            "authors": HOSTILE,
+            "settings": {HOSTILE: HOSTILE},
+            "needs": (HOSTILE,),
+            "looked_into": (HOSTILE,),
             "paper": "javascript:alert(1)//https://arxiv.org",
             "package_digest": HOSTILE,
         }
@@ -74,6 +89,7 @@ def hostile_board():
 def test_hostile_words_are_inert_on_every_page(tmp_path):
     facts, records = hostile_board()
     (tmp_path / "store/images").mkdir(parents=True)
+    (tmp_path / "store" / NOTICE).write_text(HOSTILE)
     files = made(facts, records, tmp_path / "store")
     found = pages(files)
     assert {kind(path) for path in found} == KINDS
@@ -99,6 +115,22 @@ def test_hostile_words_are_inert_on_every_page(tmp_path):
         assert "x" * 5000 not in text, path
         assert "49" not in re.findall(r"passwd(\d+)", text), path
         assert sum(map(len, page.words)) < 300_000, path
+
+
+@pytest.mark.finding("D2", "D25")
+@pytest.mark.parametrize("make", [Path.symlink_to, Path.hardlink_to, lambda path, _private: os.mkfifo(path)])
+@pytest.mark.parametrize("name", [NOTICE, "boards/mini.json", "history.jsonl"])
+def test_a_page_shows_no_file_that_a_link_leads_to_and_waits_for_no_pipe(tmp_path, make, name):
+    facts, records = hostile_board()
+    (tmp_path / "private").write_text("PRIVATE")
+    (tmp_path / "store" / name).parent.mkdir(parents=True)
+    make(tmp_path / "store" / name, tmp_path / "private")
+    with contextlib.suppress(UserError):  # a line of the history that is no point
+        files = made(facts, records, tmp_path / "store")
+        publish(tmp_path / "site", files.values())
+    assert (tmp_path / "site").exists() or name == "history.jsonl"
+    for path in (tmp_path / "site").rglob("*.html"):
+        assert "PRIVATE" not in path.read_text()
 
 
 def test_a_path_in_a_recipe_never_becomes_one(tmp_path):

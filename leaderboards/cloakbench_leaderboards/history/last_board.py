@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cloakbench.files import to_json, write_whole
+from cloakbench.files import read_regular, to_json, write_whole
 from cloakbench.schemas.record import Record
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.data.selection import CellAddress, cell
@@ -99,7 +99,7 @@ class LastBoard(_Frozen):
 def read(store: Path, suite: str) -> LastBoard | None:
     """Returns what a store says about the last board of a suite; None where it says nothing, or nothing readable."""
     try:
-        return LastBoard.model_validate_json((store / BOARDS / f"{suite}.json").read_bytes())
+        return LastBoard.model_validate_json(read_regular(store / BOARDS / f"{suite}.json"))
     except (OSError, ValidationError):
         return None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jinja2
 
+from cloakbench.files import read_unlinked
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.board import commits
 from cloakbench_leaderboards.board.words import GLOSSARY
@@ -104,8 +105,8 @@ def _navigation(all_boards: str, absent: set[str]) -> tuple[tuple[str, str], ...
 
 
 def notice(source: Path) -> str:
-    """Returns the maintainer's note of a store or reference folder; empty where there is none."""
+    """Returns the maintainer's note of a store or reference folder; empty where there is none, or a link."""
     try:
-        return text.plain((source / NOTICE).read_text("utf-8", "replace"), NOTICE_LIMIT)
+        return text.plain(read_unlinked(source / NOTICE).decode("utf-8", "replace"), NOTICE_LIMIT)
     except OSError:
         return ""
