@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -88,7 +89,7 @@ def test_completion_of_bash_names_verbs_and_options(cloakbench, tmp_path):
     script = tmp_path / "completion"
     assert cloakbench("--install-completion", "--shell", "bash", "--output", script).code == 0
     lines = [
-        f"source {script}",
+        f"source {shlex.quote(str(script))}",
         "function=$(complete -p cloakbench | sed 's/.*-F \\([^ ]*\\).*/\\1/')",
         "COMP_WORDS=(cloakbench boa) COMP_CWORD=1; $function; echo ${COMPREPLY[@]}",
         "COMP_WORDS=(cloakbench board --un) COMP_CWORD=2; $function; echo ${COMPREPLY[@]}",

@@ -53,6 +53,17 @@ def test_every_file_of_the_table_where_things_are_exists():
     assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
+def test_the_readme_of_the_tests_names_every_file_with_long_tests():
+    tables = section(ROOT / "tests" / "README.md", "The long tests")
+    named = set(re.findall(r"^\| `([\w/]+\.py)`", tables, re.MULTILINE))
+    files = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        if re.search(r"\.mark\.long\b", path.read_text(encoding="utf-8")):
+            files.add(path.relative_to(ROOT / "tests").as_posix())
+    assert len(files) > 10
+    assert named == files
+
+
 @pytest.mark.parametrize("topic", ["attack", "metric", "calibration", "worst case", "sandbox", "curve"])
 def test_the_table_names_the_file_of_what_a_newcomer_looks_for(topic):
     rows = section(ROOT / "benchmark" / "README.md", "Where things are").splitlines()
