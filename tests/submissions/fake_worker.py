@@ -1,6 +1,6 @@
 """A worker that does what a hostile submission could: it speaks to the harness as its name says. Imports no library.
 
-Arguments: the deed, a text for it, and the descriptors of orders, answers and the exit code.
+Arguments: the deed, a text for it as JSON, and the descriptors of orders, answers and the exit code.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-DEED, TEXT = sys.argv[1:3]
+DEED, TEXT = sys.argv[1], json.loads(sys.argv[2])
 ORDERS, ANSWERS, REPORT = map(int, sys.argv[3:6])
 CLAIMS = {
     "budget": "linf", "needs": [], "title": "Fake", "paper": "", "licence": "", "deterministic": True, "control": None,

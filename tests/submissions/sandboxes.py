@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -68,7 +69,9 @@ def fake(patch: pytest.MonkeyPatch, deed: str, text: str = "", limits: Limits = 
     """Returns a submission whose worker is `fake_worker.py` with a deed; it starts within 0.1 s."""
 
     def command(wall: Sequence[str], python: Path, *descriptors: int) -> list[str]:
-        return [*wall, sys.executable, "-S", "-E", str(FAKE), deed, text, *map(str, descriptors)]
+        # JSON is ASCII, which an argument can be in any locale.
+        words = [deed, json.dumps(text), *map(str, descriptors)]
+        return [*wall, sys.executable, "-S", "-E", str(FAKE), *words]
 
     patch.setattr(client, "_command", command)
     return SandboxedSubmission("fake", limits)
