@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cloakbench.attacks import catalogue
 from cloakbench.attacks.stage import StageFacts
@@ -20,6 +20,7 @@ from cloakbench.schemas.recipes import (
     EditRecipe,
     ImitateRecipe,
     MeasureRecipe,
+    MetricVersions,
     PersonaliseRecipe,
     ProtectionOrder,
     ProtectRecipe,
@@ -60,6 +61,8 @@ class RecipeBuilder:
     salt: str
     calibration: Sequence[Artist] = ()
     """Artists on whose images strengths are calibrated."""
+    metric_parts: dict[bool, MetricVersions] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Versions and weights of the metrics of edits, and of all others: the same for every cell."""
 
     def build(
         self,
@@ -247,23 +250,31 @@ class RecipeBuilder:
     def _measure(
         self, artist: Artist, protect: ProtectRecipe | None, generate: ImitateRecipe | EditRecipe
     ) -> MeasureRecipe:
-        chosen = self.suite.metrics
         parents, perceptual = _keys(protect, generate), self.digests.perceptual
         if isinstance(generate, EditRecipe):
-            names = sorted({*chosen.quality, *chosen.edit})
-            versions, files = metrics.versions(names), weights.digests(names) or None
-            return MeasureRecipe(metrics=versions, weights=files, perceptual=perceptual, parents=parents)
-        names = sorted({chosen.primary, *chosen.quality, *chosen.generation, *chosen.sets})
-        is_classifying = any(metrics.entry(name).needs_base_model for name in names)
+            parts = self._metrics(is_edit=True)
+            return MeasureRecipe(metrics=parts.metrics, weights=parts.weights, perceptual=perceptual, parents=parents)
+        parts = self._metrics(is_edit=False)
+        is_classifying = any(metrics.entry(name).needs_base_model for name in parts.metrics)
         return MeasureRecipe(
-            metrics=metrics.versions(names),
-            weights=weights.digests(names) or None,
+            metrics=parts.metrics,
+            weights=parts.weights,
             judge=self.digests.judge,
             perceptual=perceptual,
             references=artist.reference_digests,
             classifier=self.digests.models[self.suite.surrogate] if is_classifying else None,
             parents=parents,
         )
+
+    def _metrics(self, is_edit: bool) -> MetricVersions:
+        """Returns versions and weights of the metrics that a cell computes, found out once for all cells."""
+        if is_edit not in self.metric_parts:
+            chosen = self.suite.metrics
+            others = chosen.edit if is_edit else [chosen.primary, *chosen.generation, *chosen.sets]
+            names = sorted({*chosen.quality, *others})
+            versions, files = metrics.versions(names), weights.digests(names) or None
+            self.metric_parts[is_edit] = MetricVersions(metrics=versions, weights=files)
+        return self.metric_parts[is_edit]
 
     def seed(self, artist: str, index: int, stage: str, draw: int = 0) -> int:
         """Returns the attack seed of a stage."""

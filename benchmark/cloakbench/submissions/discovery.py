@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from importlib.metadata import Distribution, EntryPoint
+from importlib.metadata import Distribution, EntryPoint, PackageMetadata
 
 from cloakbench.errors import UserError
 from cloakbench.submissions import environments
@@ -109,9 +109,10 @@ def _offers(provider: Provider, problems: list[str], kind: EntryKind) -> Iterato
             # The text is searched first: parsing the metadata of every installed package would take most of a listing.
             if kind.group not in (distribution.read_text("entry_points.txt") or ""):
                 continue
-            owner = normalised(distribution.name)
+            facts = distribution.metadata  # parsed anew each time that it is asked for
+            owner = normalised(facts["Name"])
             points = distribution.entry_points.select(group=kind.group)
-            offers = [_offer(point, distribution, kind) for point in points]
+            offers = [_offer(point, facts, kind) for point in points]
         except Exception as error:  # one distribution's damage must not hide the others
             reason = clean_line(f"{type(error).__name__}: {error}")
             problems.append(f"unreadable metadata of {_label(distribution)}: {reason}")
@@ -126,13 +127,12 @@ def _offers(provider: Provider, problems: list[str], kind: EntryKind) -> Iterato
                 problems.append(_misnamed(offer))
 
 
-def _offer(point: EntryPoint, distribution: Distribution, kind: EntryKind) -> Offer:
-    facts = distribution.metadata
+def _offer(point: EntryPoint, facts: PackageMetadata, kind: EntryKind) -> Offer:
     summary = facts["Summary"] if "Summary" in facts else ""  # noqa: SIM401 - typed without get in 3.11
     return Offer(
         name=point.name,
-        distribution=clean_line(distribution.name),
-        version=clean_line(distribution.version),
+        distribution=clean_line(facts["Name"]),
+        version=clean_line(facts["Version"]),
         value=clean_line(point.value),
         summary=clean_line(summary),
         kind=kind,
