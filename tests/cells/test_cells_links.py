@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,24 @@ def test_what_cannot_be_read_beside_the_records_counts_for_nothing(
             origins.read(folder)
     else:
         assert set(origins.read(folder).values()) <= {origins.UNREADABLE}
+
+
+@pytest.mark.finding("D2")
+def test_more_folders_in_each_other_than_a_path_can_name_are_refused_in_few_words(reference: Path) -> None:
+    here = os.open(".", os.O_RDONLY)
+    os.chdir(reference)
+    try:
+        for _ in range(30):
+            Path("d" * 200).mkdir()
+            os.chdir("d" * 200)
+    finally:
+        os.fchdir(here)
+        os.close(here)
+    for read in (verify, lambda path: merge([path], Store(path.parent / "target"))):
+        with pytest.raises(UserError, match="too long") as caught:
+            read(reference)
+        assert len(caught.value.message) < 1000
+    subprocess.run(["rm", "-rf", "--", str(reference)], check=True)  # shutil cannot
 
 
 @pytest.mark.finding("D24")

@@ -89,7 +89,7 @@ def hostile_board():
 def test_hostile_words_are_inert_on_every_page(tmp_path):
     facts, records = hostile_board()
     (tmp_path / "store/images").mkdir(parents=True)
-    (tmp_path / "store" / NOTICE).write_text(HOSTILE)
+    (tmp_path / "store" / NOTICE).write_text(HOSTILE, encoding="utf-8")
     files = made(facts, records, tmp_path / "store")
     found = pages(files)
     assert {kind(path) for path in found} == KINDS
@@ -130,7 +130,7 @@ def test_a_page_shows_no_file_that_a_link_leads_to_and_waits_for_no_pipe(tmp_pat
         publish(tmp_path / "site", files.values())
     assert (tmp_path / "site").exists() or name == "history.jsonl"
     for path in (tmp_path / "site").rglob("*.html"):
-        assert "PRIVATE" not in path.read_text()
+        assert "PRIVATE" not in path.read_text(encoding="utf-8")
 
 
 def test_a_path_in_a_recipe_never_becomes_one(tmp_path):

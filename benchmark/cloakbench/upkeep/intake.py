@@ -193,8 +193,14 @@ def require_no_links(source: Source) -> None:
 
 
 def require_regular(folder: Path) -> None:
-    """Raises UserError where a folder holds pipes, sockets or devices, whose reading might never end."""
-    special = find_special(folder) if folder.is_dir() else []
+    """Raises UserError where a folder holds pipes, sockets or devices, or more folders in each other than a path names.
+
+    Reading these might never end.
+    """
+    try:
+        special = find_special(folder) if folder.is_dir() else []
+    except OSError as error:
+        raise UserError(f"expected folders that can be read in {folder}, got: {error.strerror}", "Remove it.") from None
     if special:
         raise UserError(f"expected files and folders only in {folder}, got {special[0]}", "Remove it.")
 
