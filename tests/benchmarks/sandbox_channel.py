@@ -3,11 +3,11 @@
     python -m tests.benchmarks.sandbox_channel [--older CHECKOUT] [--pairs 12] [--starts 3]
 
 The protection returns its images as they are, so that a call is what the channel costs. Calls of both checkouts take
-turns, each with its own process, and the ratio of each pair counts, so that other work on the machine falls on both. An
-older checkout is one whose package is still called `benchmark`, such as commit 9101ad7. A start is compared with a
-plain process that imports the same libraries and loads the same protection, and both take turns. Each figure is a
-median with its range, of wall seconds and of processor seconds of all processes together: other work on the machine
-adds to the former, hardly to the latter.
+turns, each with its own process, and the ratio of each pair counts, so that other work on the machine falls on both.
+An older checkout is one whose package is still called `benchmark`, such as commit 9101ad7. A start is compared with a
+plain process that imports the same libraries and loads the same protection, both until it is loaded, and both take
+turns. Each figure is a median with its range, of wall seconds and of processor seconds of all processes together:
+other work on the machine adds to the former, hardly to the latter.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ from cloakbench import submissions
 from cloakbench.submissions import guard
 from cloakbench.system import peak
 submissions.load("unchanged").claims()
+print("loaded", flush=True)
 """
 
 
@@ -153,8 +154,12 @@ def describe(values: Sequence[float]) -> str:
 
 def start_plainly(environment: dict[str, str], folder: str) -> Spent:
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([sys.executable, "-c", PLAIN], check=True, env=environment, cwd=folder)
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-c", PLAIN]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder) as plain:
+        assert plain.stdout is not None
+        assert plain.stdout.readline() == "loaded\n"
+        wall = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return Spent(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
