@@ -64,6 +64,7 @@ def versioned() -> list[Versioned]:
     measures = [Versioned(f"metric {m.name}", m.facts.version, module_of(m)) for m in metrics.METRICS]
     harness = [
         Versioned("stage calibrate", recipes.CALIBRATION_VERSION, "cloakbench.cells.calibration"),
+        Versioned("stage calibrate on own images", recipes.OWN_CALIBRATION_VERSION, "cloakbench.cells.fitting"),
         Versioned("stage protect", recipes.GUARD_VERSION, "cloakbench.submissions.guard"),
         Versioned("helpers of protections", recipes.GUARD_VERSION, "cloakbench.pgd"),
         Versioned("stage generate", recipes.SAMPLING_VERSION, "cloakbench.attacks.mimicry.sampling"),

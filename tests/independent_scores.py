@@ -89,8 +89,7 @@ def numbers(folder: Path) -> Numbers:
             shared[entry] = _contributions(means.clip(upper=1.0), weights)
             p[entry] = float(shared[entry].mean())
         if entry in scored and set(options) <= set(scored[entry][0].columns):
-            least = (_least(scored[entry], options, weights) - unprotected).clip(upper=1.0)
-            worst[entry] = _contributions(least, weights)
+            worst[entry] = _least(scored[entry], options, weights) - unprotected
     return Numbers(
         p=p,
         worst={entry: float(values.mean()) for entry, values in worst.items()},
@@ -119,18 +118,26 @@ def _scores(cells: pd.DataFrame, clean: pd.DataFrame, weights: pd.Series[float])
 
 
 def _least(tables: list[pd.DataFrame], options: list[str], weights: pd.Series[float]) -> pd.Series[float]:
-    """Returns the least P by artist, the attack chosen on the other seeds, or with one seed on the other artists."""
-    least = {}
+    """Returns pseudo-values of the least P by artist, the attack chosen on halves of the other artists."""
+    table = (sum(table[options] for table in tables) / len(tables)).clip(upper=1.0)
+    whole, without = _chosen_mean(table, weights), {}
     for artist in weights.index:
-        scores = []
-        for seed, table in enumerate(tables):
-            if len(tables) > 1:
-                others = sum(table.loc[artist, options] for number, table in enumerate(tables) if number != seed)
-            else:
-                others = table[options].drop(index=artist).mul(weights.drop(artist), axis=0).sum()
-            scores.append(table.loc[artist, others.idxmin()])
-        least[artist] = float(np.mean(scores))
-    return pd.Series(least)
+        without[artist] = _chosen_mean(table.drop(index=artist), weights.drop(artist))
+    remaining = pd.Series(without)
+    return whole + (len(remaining) - 1) * (remaining.mean() - remaining)
+
+
+def _chosen_mean(table: pd.DataFrame, weights: pd.Series[float]) -> float:
+    """Returns the weighted mean over artists of P under the attack that is lowest on each half without the artist."""
+    total = 0.0
+    for artist in table.index:
+        others = [name for name in table.index if name != artist]
+        chosen = []
+        for half in itertools.combinations(others, len(table) // 2):
+            products = table.loc[list(half)].to_numpy() * weights[list(half)].to_numpy()[:, None]
+            chosen.append(table.loc[artist].iloc[int(products.sum(0).argmin())])
+        total += weights[artist] * float(np.mean(chosen))
+    return total / float(weights.sum())
 
 
 def _contributions(p: pd.Series[float], weights: pd.Series[float]) -> pd.Series[float]:

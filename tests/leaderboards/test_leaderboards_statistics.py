@@ -39,32 +39,6 @@ def test_a_signal_is_three_times_the_spread_over_seeds_whatever_the_placebo_says
     assert [signal.noise for signal in found.scores.signals] == pytest.approx([spread] * 8)
 
 
-@pytest.mark.parametrize("seeds", [1, 2, 3])
-def test_the_least_of_equal_options_is_not_biased(seeds):
-    """Four options without any effect, eight artists: a plain minimum is far below 0, the board's is not."""
-    rng = np.random.default_rng(seeds)
-    weights = rng.uniform(0.1, 0.6, 8)
-    draws = rng.normal(0, 0.1, (3000, 4, seeds, 8))
-    means, plain = [], []
-    for draw in draws:
-        means.append(np.average(statistics.least_elsewhere(draw, weights), weights=weights))
-        plain.append(np.average(draw.mean(1).min(0), weights=weights))
-    error = np.std(means) / math.sqrt(len(means))
-    assert abs(np.mean(means)) < 4 * error
-    assert 4 * error < 0.005
-    assert np.mean(plain) < -0.05
-
-
-def test_an_option_that_is_lower_everywhere_is_found():
-    values = np.zeros((3, 1, 8))
-    values[1] = -0.5
-    assert statistics.least_elsewhere(values, np.ones(8)).tolist() == [-0.5] * 8
-    values[1, 0, 3] = math.nan
-    least = statistics.least_elsewhere(values, np.ones(8))
-    assert math.isnan(least[3])
-    assert np.delete(least, 3).tolist() == [-0.5] * 7
-
-
 def test_what_countermeasures_do_to_unprotected_images_is_shown_and_taken_off():
     records = []
     for name in EIGHT:

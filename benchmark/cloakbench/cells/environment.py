@@ -36,7 +36,8 @@ def _version(package: str) -> str:
         return "absent"
 
 
-def _git(*arguments: str) -> str:
+def git(*arguments: str) -> str:
+    """Returns what git prints in the repository of this package, stripped; empty where it fails or is not there."""
     here = Path(__file__).parent
     try:
         result = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607 - git of the user's PATH
@@ -72,6 +73,6 @@ def current(device: str, threads: int) -> Environment:
         threads=threads,
         packages=packages,
         libjpeg=str(features.version("jpg") or "unknown"),
-        commit=_git("rev-parse", "HEAD"),
-        dirty=bool(_git("status", "--porcelain", "--untracked-files=no")),
+        commit=git("rev-parse", "HEAD"),
+        dirty=bool(git("status", "--porcelain", "--untracked-files=no")),
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from cloakbench.images import Pixels
 from cloakbench.metrics import catalogue
+from cloakbench.schemas.limits import share_of_limit
 
 LEAST_USE = 0.9
 """Share of its limit that the binding metric has to reach where a stronger level exists."""
@@ -35,9 +36,7 @@ class FractionalStep(NamedTuple):
 
 
 def use_of_limits(limits: Mapping[str, float], quality: Mapping[str, float]) -> dict[str, float]:
-    """Returns which share of its limit each metric uses: 0 for unchanged images, 1 at the limit, more past it.
-
-    Distances grow from 0. Decibels count as squared errors, and a similarity counts from its highest value down.
+    """Returns which share of its limit each metric uses, as `limits.share_of_limit` has it.
 
     Example:
         >>> use_of_limits({"gmsd": 0.05, "psnr": 30.0, "ssim": 0.9}, {"gmsd": 0.04, "psnr": 33.0103, "ssim": 0.95})
@@ -45,14 +44,7 @@ def use_of_limits(limits: Mapping[str, float], quality: Mapping[str, float]) -> 
     """
     use = {}
     for name, limit in limits.items():
-        facts = catalogue.find(name)
-        if facts.unit == "dB":
-            share = 10 ** ((limit - quality[name]) / 10)
-        elif facts.higher_is_better and facts.high is not None:
-            share = (facts.high - quality[name]) / (facts.high - limit)
-        else:
-            share = quality[name] / limit
-        use[name] = round(share, 6)
+        use[name] = round(share_of_limit(catalogue.find(name), quality[name], limit), 6)
     return use
 
 

@@ -47,6 +47,9 @@ def verify(
         again = f"{verdict.recomputed} metrics computed again (seed {verdict.seed})"
         result = f"{len(verdict.problems)} faults" if verdict.problems else "all fit"
         print(f"{counts}, {verdict.images} images and {again} of {verdict.suite}: {result}")
+        print(f"versions of stages and metrics: {verdict.compared} records compared with the commit that they name")
+        for reason, count in verdict.not_compared.items():
+            print(f"  not checked, {reason}: {count}")
     return FAULTS if verdict.problems else 0
 
 

@@ -6,7 +6,7 @@ import json
 import random
 import secrets
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Record
 from cloakbench.store import key, origins, reading, signing
 from cloakbench.store.store import Store
+from cloakbench.upkeep.commits import CommitChecker
 from cloakbench.upkeep.intake import require_regular
 from cloakbench.upkeep.recompute import Recomputed, Recomputer
 from cloakbench.upkeep.record_checks import Checked, check
@@ -47,6 +48,10 @@ class VerifyReport:
     """Metrics of single cells that were computed again from kept images or features."""
     seed: int = 0
     """What the cells to compute again were drawn with."""
+    compared: int = 0
+    """Records whose versions of stages and metrics were compared with the commit that they name."""
+    not_compared: dict[str, int] = field(default_factory=dict)
+    """How many were not, by reason."""
 
 
 def verify(
@@ -56,7 +61,8 @@ def verify(
 
     A record's key must be that of its recipe, a recipe's parents those of the recipes beside it; what a record says
     about itself must be what its recipe and environment say; a good record must hold a value for each image and metric
-    of its suite, or a reason; kept images must have the digests that the record names. No cell of one environment class
+    of its suite, or a reason; kept images must have the digests that the record names. The versions of stages and
+    metrics must be those of the commit that it names, where this repository has it. No cell of one environment class
     may have two different results. A canary must be such a record of a cell that has one. Kept features must have the
     shape that their network gives. The budget and the values of metrics are computed again where the images, or
     features of them, are kept and the originals are shipped.
@@ -77,7 +83,8 @@ def verify(
     require_regular(path)
     loaded = reading.load(path, suite)
     seed = secrets.randbits(32) if seed is None else seed
-    checked = _check_all(loaded, Store(path))
+    commits = CommitChecker()
+    checked = _check_all(loaded, Store(path), commits)
     again = _recompute(loaded, Store(path), None if is_deep else seed)
     canaries, merged = _check_canaries(path, loaded), origins.read(path)
     problems = [*_find_damage(path, loaded), *checked.problems, *again.problems, *canaries]
@@ -92,6 +99,8 @@ def verify(
         merged=sum((record.key, record.environment.env_class) in merged for record in loaded.records),
         recomputed=again.values,
         seed=seed,
+        compared=commits.compared,
+        not_compared={str(reason): count for reason, count in sorted(commits.unchecked.items())},
     )
 
 
@@ -106,13 +115,13 @@ def _count_signed(loaded: reading.Loaded) -> int:
     return sum(signing.digest(record) in loaded.signed for record in loaded.records) if loaded.signed else 0
 
 
-def _check_all(loaded: reading.Loaded, store: Store) -> Checked:
-    """Checks every record on its own, and its kept images against its digests."""
+def _check_all(loaded: reading.Loaded, store: Store, commits: CommitChecker) -> Checked:
+    """Checks every record on its own, its kept images against its digests, and its versions against its commit."""
     images, problems = 0, []
     for record in loaded.records:
         count, sentences = check(record, store, loaded.facts.suite)
         images += count
-        problems += _named(record, sentences)
+        problems += _named(record, [*sentences, *commits.check(record)])
     return Checked(images, problems)
 
 

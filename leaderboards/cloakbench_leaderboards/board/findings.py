@@ -13,7 +13,7 @@ from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.completeness import Completeness, ProvisionalOrder, plain_number
 from cloakbench_leaderboards.board.number_cells import WORST
 from cloakbench_leaderboards.board.words import stop_name
-from cloakbench_leaderboards.scores import ranking
+from cloakbench_leaderboards.scores import agreement, ranking
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS, Estimate
 
@@ -75,7 +75,8 @@ def _by_plain_number(evidence: Evidence) -> list[BoardEntry]:
 def _tied_with_first(evidence: Evidence, entries: Sequence[BoardEntry]) -> list[str]:
     """Returns the labels of the entries that do not differ significantly from the first."""
     blocks = np.asarray([plain_number(evidence, entry.name)[0].artists for entry in entries])
-    apart = ranking.told_apart(blocks)
+    checks = agreement.stacked(evidence.setting, [entry.subject for entry in entries])
+    apart = ranking.told_apart(blocks, checks)
     labels = []
     for number, entry in enumerate(entries):
         if number and not apart[0, number]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import pandas as pd
 
 from cloakbench.schemas.kinds import Role
 from cloakbench_leaderboards import text
+from cloakbench_leaderboards.board import reached
 from cloakbench_leaderboards.board.completeness import has_ranking
 from cloakbench_leaderboards.board.curves import span
 from cloakbench_leaderboards.board.equal_strength import version_words
@@ -45,6 +47,8 @@ def headline(evidence: Evidence, flags: Flags) -> Table:
     columns = [TableColumn("Rank", "interval"), TableColumn("Tie", "group", kind=CellKind.WORDS)]
     for key in evidence.standings.columns:
         columns.append(column(evidence, key))
+    if evidence.suite.matching:
+        columns.append(reached.COLUMN)
     columns += [
         TableColumn("Protecting", "s / image", Better.LOWER),
         TableColumn("Flags", kind=CellKind.WORDS),
@@ -52,7 +56,10 @@ def headline(evidence: Evidence, flags: Flags) -> Table:
     ]
     rows = []
     for entry in evidence.entries:
-        cells = [*_standing(evidence, entry), *_numbers(evidence, entry, ends), _seconds(evidence, entry, seconds)]
+        cells = [*_standing(evidence, entry), *_numbers(evidence, entry, ends)]
+        if evidence.suite.matching:
+            cells.append(reached.cell(evidence, entry))
+        cells.append(_seconds(evidence, entry, seconds))
         words = " · ".join(words for _, words in flags[entry.name])
         cells += [TableCell(words, kind=CellKind.WORDS), _trust(evidence, entry)]
         rows.append(Row(entry.label, version_words(entry), entry.is_control, tuple(cells)))
@@ -156,8 +163,24 @@ def _notes(evidence: Evidence) -> tuple[str, ...]:
             "Ranks with an interval, and tie groups: entries are told apart by paired differences over artists, "
             f"false discoveries kept to {RATE:.0%} of the pairs."
         )
+        notes += _agreement_notes(evidence)
         notes.append(_order_note(evidence))
     return (*notes, *_definitions(evidence))
+
+
+def _agreement_notes(evidence: Evidence) -> list[str]:
+    """Returns how many pairs are not told apart because a metric does not agree; nothing without limits."""
+    standing = evidence.standings
+    if not standing.metrics:
+        return []
+    counts: Counter[str] = Counter()
+    for metrics in standing.not_shown.values():
+        counts.update(metrics)
+    words = [f"{text.name(metric)} {count}" for metric, count in counts.most_common()]
+    missed = f" Pairs that differ in {standing.rank_column.title} but not so: {len(standing.not_shown)}"
+    missed += f", by metric that disagrees: {', '.join(words)}." if words else "."
+    shown = text.listed([text.name(metric) for metric in standing.metrics], len(standing.metrics))
+    return [f"A pair is told apart only where it also differs at equal {shown}, each alone.{missed}"]
 
 
 def _order_note(evidence: Evidence) -> str:
@@ -175,7 +198,7 @@ def _definitions(evidence: Evidence) -> list[str]:
     at = middle.label if rules else f"strength {middle.label}"
     notes = [
         f"Worst case, mean and retention stand at {at}. Worst case: under the countermeasure that serves the mimic "
-        "best, chosen on other seeds or artists than it is scored on, less the same of the unprotected images.",
+        "best, chosen on other artists than it is scored on, less the same of the unprotected images.",
     ]
     if rules is None:
         return notes

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cloakbench.schemas.kinds import PointState
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.number_cells import number_cell
 from cloakbench_leaderboards.board.tables import (
@@ -26,7 +27,7 @@ from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import Crumb, Page, slug
 from cloakbench_leaderboards.parts.pictures import PictureFinder
 from cloakbench_leaderboards.parts.standing import Number
-from cloakbench_leaderboards.scores import aggregates, statistics
+from cloakbench_leaderboards.scores import aggregates, agreement, statistics
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.setting import Value
 from cloakbench_leaderboards.scores.statistics import Array, Estimate
@@ -39,8 +40,9 @@ SCRIPT = "static/compare.js"
 NumbersByName = Mapping[str, tuple[Number, ...]]
 """Rank and numbers of every ranked entry."""
 NOTES = (
-    "The verdict keeps false discoveries to 5 % over all ranked pairs. Each interval is of its pair alone, so it "
-    "may leave out 0 where the verdict says “not told apart”.",
+    "The verdict keeps false discoveries to 5 % over all ranked pairs. A difference counts only where it is also shown "
+    "at equal visibility by each metric that limits it. Each interval is of its pair alone, so it may leave out 0 "
+    "where the verdict says “not told apart”.",
 )
 
 
@@ -142,7 +144,7 @@ def neighbours(entries: dict[str, BoardEntry], differences: Differences, name: s
     rows = [Row(label, "this one", False, cells, addresses.protection(name))]
     for position, other in enumerate(others):
         shifts = [column[position] for column in by_column]
-        verdict = TableCell(_verdict(differences, name, other), kind=CellKind.WORDS)
+        verdict = _verdict_cell(differences, name, other)
         cells = (numbers[other][0].cell, verdict, *_shifted(numbers[other][1:], shifts))
         rows.append(Row(entries[other].label, "", False, cells, addresses.comparison(other)))
     columns = (
@@ -174,16 +176,19 @@ def _pair_row(differences: Differences, entry: BoardEntry, other: BoardEntry, di
     cells = (
         TableCell(other.label, kind=CellKind.WORDS),
         estimate_cell(difference),
-        TableCell(_verdict(differences, entry.name, other.name), kind=CellKind.WORDS),
+        _verdict_cell(differences, entry.name, other.name),
     )
     return Row(entry.label, "", False, cells, addresses.comparison(entry.name))
 
 
-def _verdict(differences: Differences, name: str, other: str) -> str:
+def _verdict_cell(differences: Differences, name: str, other: str) -> TableCell:
+    """Returns whether an entry is ahead of another, and which metrics keep a difference from being shown."""
     first, second = differences.positions[name], differences.positions[other]
-    if not differences.told_apart[first, second]:
-        return "not told apart"
-    return "ahead" if first < second else "behind"
+    if differences.told_apart[first, second]:
+        return TableCell("ahead" if first < second else "behind", kind=CellKind.WORDS)
+    metrics = differences.metrics_against(name, other)
+    detail = f"not shown at equal {text.listed(list(metrics))}" if metrics else ""
+    return TableCell("not told apart", detail=detail, kind=CellKind.WORDS)
 
 
 def _shift_words(difference: Estimate) -> str:
@@ -202,6 +207,8 @@ def _data(
         columns.append({"title": column.title, "carries": column is ranking})
     for spec in lookup.evidence.ranked:
         columns.append({"title": f"P under {text.name(spec.name)}", "carries": False})
+    for metric in lookup.evidence.standings.metrics:
+        columns.append({"title": f"P at equal {text.name(metric)}", "carries": False})
     shown = []
     submissions = [entry.name for entry in lookup.evidence.submissions]
     for name in dict.fromkeys([*differences.names, *submissions]):
@@ -211,7 +218,7 @@ def _data(
         for column in differences.columns:
             values.append(_comparable(column.values[row]))
         cells = [number.cell for number in own[1:]]
-        for value in _by_attack(lookup.evidence, entries[name]):
+        for value in (*_by_attack(lookup.evidence, entries[name]), *_by_metric(lookup.evidence, entries[name])):
             values.append(_packed(value.artists))
             cells.append(_attack_cell(lookup.evidence, value))
         shown.append(
@@ -225,7 +232,7 @@ def _data(
         )
     return {
         "quantiles": quantiles,
-        "limit": round(differences.limit, 10) if math.isfinite(differences.limit) else None,
+        "apart": _rows_of_digits(differences),
         "columns": columns,
         "entries": shown,
     }
@@ -237,6 +244,23 @@ def _by_attack(evidence: Evidence, entry: BoardEntry) -> list[Value]:
     for spec in evidence.ranked:
         values.append(aggregates.protection(setting, entry.subject, spec.name, setting.middle))
     return values
+
+
+def _by_metric(evidence: Evidence, entry: BoardEntry) -> list[Value]:
+    """Returns P at equal visibility by each metric that limits it."""
+    values = []
+    for metric in evidence.standings.metrics:
+        artists = agreement.at_equal(evidence.setting, entry.subject, metric)
+        values.append(Value(artists, PointState.INTERPOLATED, f"at equal {metric}"))
+    return values
+
+
+def _rows_of_digits(differences: Differences) -> list[str]:
+    """Returns one row per ranked entry: 1 for each ranked entry that it is told apart from, else 0."""
+    rows = []
+    for flags in differences.told_apart.astype(int):
+        rows.append("".join(map(str, flags)))
+    return rows
 
 
 def _attack_cell(evidence: Evidence, value: Value) -> TableCell:

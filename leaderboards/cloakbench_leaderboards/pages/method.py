@@ -157,8 +157,8 @@ def _aggregates(lookup: Lookup) -> Section:
     formulas = (
         _formula(
             "worst case",
-            "P under the countermeasure that is lowest on the other seeds, or with one seed on the other artists, "
-            "because a minimum of noisy values is too low; less the same of the unprotected images",
+            "P under the countermeasure that is lowest on halves of the other artists, because a minimum of noisy "
+            "values is too low; less the same of the unprotected images",
         ),
         _formula("mean", "mean of P over all attacks that learned from someone"),
         _formula(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from cloakbench.schemas.kinds import Role
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards import text
+from cloakbench_leaderboards.board import reached
 from cloakbench_leaderboards.board.equal_strength import p_cell
 from cloakbench_leaderboards.board.tables import Table, TableCell
 from cloakbench_leaderboards.board.view import CurveSeries, GapView, Pair, ProtectionView
@@ -86,6 +87,8 @@ class ProtectionPage:
     heats: tuple[Heat, ...]
     """The same at its other strengths."""
     calibrations: tuple[Pair, ...]
+    visibility: Table | None
+    """The limit that binds on each artist's images; None where there are no limits."""
     costs: Table
     gaps: tuple[GapView, ...]
     no_signal: tuple[Pair, ...]
@@ -139,6 +142,7 @@ def view(lookup: Lookup, entry: BoardEntry, facts: ProtectionView) -> Protection
         heat=_heat(lookup, entry, focus),
         heats=tuple(_heat(lookup, entry, strength) for strength in others),
         calibrations=tuple(_calibrations(lookup, entry)),
+        visibility=reached.table(evidence, entry),
         costs=costs.table(lookup.own[entry.name]),
         gaps=tuple(_gaps(lookup, entry)),
         no_signal=_no_signal(lookup),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,27 +35,23 @@ class Differences:
 
     @cached_property
     def told_apart(self) -> npt.NDArray[np.bool_]:
-        """Which pairs differ significantly in the number that decides the rank; by position in `names`."""
-        return ranking.told_apart(self.values(self.evidence.standings.rank_column))
+        """Which pairs differ significantly in the number that decides the rank; by position in `names`.
+
+        The difference has to agree at equal visibility by each metric (`scores/agreement.py`).
+        """
+        return ranking.told_apart(self.values(self.evidence.standings.rank_column), self.checks)
 
     @cached_property
-    def limit(self) -> float:
-        """The least t of a significant difference; infinite where no pair differs significantly.
+    def checks(self) -> Array:
+        """P at equal visibility by one metric at a time `[metrics, entries, artists]`, in the order of `names`."""
+        standings = self.evidence.standings
+        order = list(standings.places)
+        return standings.checks[:, [order.index(name) for name in self.names]]
 
-        The rate of false discoveries is kept over all pairs, so that one limit holds for all of them.
-        """
-        values = self.values(self.evidence.standings.rank_column)
-        first, second = np.triu_indices(len(values), 1)
-        if len(first) == 0:
-            return math.inf
-        p = ranking.paired_p(values[first] - values[second])
-        apart = self.told_apart[first, second]
-        if not apart.any():
-            return math.inf
-        last_apart, next_p = p[apart].max(), min([*p[~apart], 1.0])
-        # Halfway between the last significant difference and the next one: rounding moves no pair across.
-        n = len(self.evidence.artists)
-        return float((stats.t.isf(last_apart / 2, n - 1) + stats.t.isf(min(next_p, 1.0) / 2, n - 1)) / 2)
+    def metrics_against(self, name: str, other: str) -> tuple[str, ...]:
+        """Returns the metrics that keep the difference of two ranked entries from being shown; none where none does."""
+        pairs = self.evidence.standings.not_shown
+        return pairs.get((name, other)) or pairs.get((other, name), ())
 
     @cached_property
     def quantiles(self) -> dict[int, float]:

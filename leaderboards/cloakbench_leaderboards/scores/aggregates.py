@@ -9,7 +9,7 @@ import numpy as np
 
 from cloakbench.schemas.kinds import PointState, Role
 from cloakbench.schemas.suite import AttackSpec
-from cloakbench_leaderboards.scores import matching, statistics
+from cloakbench_leaderboards.scores import matching, statistics, worst_case
 from cloakbench_leaderboards.scores.matching import Match, OperatingPoint
 from cloakbench_leaderboards.scores.scores import ScoreMatrices
 from cloakbench_leaderboards.scores.setting import CLEAN, FIXED, AttackCount, EntryPoints, Setting, Value, curve, match
@@ -57,9 +57,9 @@ def worst(
 ) -> Value:
     """Returns P under the countermeasure that serves the mimic best; no countermeasure is an option.
 
-    A minimum of noisy values is too low, so the countermeasure is chosen where it is not scored: on the other seeds,
-    or with one seed on the other artists (`statistics.least_elsewhere`). The same number for the images as they are,
-    under the same attacks and with as many seeds, is taken off. For those images themselves it is shown.
+    A minimum of noisy values is too low, so the countermeasure is chosen on other artists than it is scored on
+    (`worst_case.least`). The same number for the images as they are, under the same attacks and with as many seeds, is
+    taken off. For those images themselves it is shown.
 
     Args:
         setting: What all entries share.
@@ -81,24 +81,24 @@ def worst(
     shared = _shared_lacks(lacks, count)
     if not options:
         return Value(_nothing(setting), state, note, shared, attacks=count)
+    return Value(_least(setting, subject, options), state, note, shared, attacks=count)
+
+
+def _least(setting: Setting, subject: EntryPoints, options: Mapping[str, Match]) -> Array:
+    """Returns what each artist contributes to the worst case over `options`, less that of the images as they are."""
     value, denominator = _blend(setting, subject, *next(iter(options.items())), "p")
-    if len(options) > 1:  # with one option nothing is chosen, and nothing is taken off
-        value = _least(setting, subject, options, denominator)
-    return Value(statistics.contributions(value * denominator, denominator), state, note, shared, attacks=count)
-
-
-def _least(setting: Setting, subject: EntryPoints, options: Mapping[str, Match], denominator: Array) -> Array:
-    """Returns P under the countermeasure chosen for each artist, less that of the images as they are."""
+    if len(options) == 1:  # nothing is chosen, and nothing is taken off
+        return statistics.contributions(value * denominator, denominator)
     unprotected = clean_least(setting.clean or setting.grid, list(options), denominator)
     if subject.role == Role.IDENTITY:
         return unprotected
-    # Controls have more seeds than entries: all choose on as many.
-    values = _stacked(setting, subject, options, "seeds")[:, : setting.suite.seeds.protected]
-    return np.asarray(np.minimum(statistics.least_elsewhere(values, denominator) - np.nan_to_num(unprotected), 1.0))
+    # Controls have more seeds than entries: all are scored on as many.
+    seeds = _stacked(setting, subject, options, "seeds")[:, : setting.suite.seeds.protected]
+    return worst_case.least(_capped_mean(seeds), denominator) - np.nan_to_num(unprotected)
 
 
 def clean_least(grid: ScoreMatrices, attacks: Sequence[str], denominator: Array) -> Array:
-    """Returns P of the images as they are under the attack chosen as in `worst`, one value per artist.
+    """Returns what each artist contributes to the worst case of the images as they are.
 
     It is what countermeasures alone do to the imitation. NaN for an artist without a value under one of the attacks.
     """
@@ -107,7 +107,15 @@ def clean_least(grid: ScoreMatrices, attacks: Sequence[str], denominator: Array)
         if (CLEAN, 0.0, attack) not in grid.rows:
             return np.full(len(grid.artists), math.nan)
         rows.append(grid.rows[CLEAN, 0.0, attack])
-    return statistics.least_elsewhere(grid.seeds[rows], denominator)
+    return worst_case.least(_capped_mean(grid.seeds[rows]), denominator)
+
+
+def _capped_mean(seeds: Array) -> Array:
+    """Returns the means over seeds (second axis), at most 1; NaN where there is none."""
+    measured = np.isfinite(seeds)
+    count = measured.sum(1)
+    total = np.where(measured, seeds, 0.0).sum(1)
+    return np.where(count > 0, np.minimum(total / np.maximum(count, 1), 1.0), math.nan)
 
 
 def _prefixed(attack: AttackSpec, lacks: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from cloakbench_leaderboards import text
 from cloakbench_leaderboards.data import coverage, frames
 from cloakbench_leaderboards.data.selection import select
 from cloakbench_leaderboards.data.trust import Trust, labels
-from cloakbench_leaderboards.scores import best_known, matching, statistics
+from cloakbench_leaderboards.scores import agreement, best_known, matching, statistics, visibility
 from cloakbench_leaderboards.scores.aggregates import protection
 from cloakbench_leaderboards.scores.matching import CalibratedStrength
 from cloakbench_leaderboards.scores.resolution import Resolution, measure
@@ -25,12 +25,11 @@ from cloakbench_leaderboards.scores.scores import Scores, score
 from cloakbench_leaderboards.scores.setting import EntryPoints, Setting
 from cloakbench_leaderboards.scores.standings import CONTROLS, Standings, standings
 from cloakbench_leaderboards.scores.statistics import Estimate
+from cloakbench_leaderboards.scores.visibility import QualityAddress
 
 Address = tuple[str, float, str, str]
 """Protection, strength, attack, metric."""
 ADDRESS = ["protection", "strength", "attack", "metric"]
-QualityAddress = tuple[str, float, str]
-"""Protection, strength, metric."""
 
 
 class BoardEntry(NamedTuple):
@@ -164,8 +163,9 @@ def gather(loaded: Loaded) -> Evidence:
     artists = tuple(suite.artists or sorted({record.artist for record in chosen.records}))
     scores = score(levels.cells, loaded.facts.ranked, artists, suite.seeds.protected)
     values = _addressed(levels.cells, frames.metrics(chosen.records), suite)
-    quality = _quality(levels, suite)
-    setting = _setting(loaded.facts, scores, quality)
+    means = visibility.quality_means(levels.cells, levels.rows, suite)
+    quality = cast("dict[QualityAddress, Estimate]", over_artists(means, ["protection", "strength", "metric"], "value"))
+    setting = _setting(loaded.facts, scores, quality, means)
     entries = _entries(setting, chosen.records)
     subjects = [entry.subject for entry in entries]
     standing = best_known.added(standings(setting, subjects), loaded.facts, records, artists, setting, subjects)
@@ -189,7 +189,10 @@ def gather(loaded: Loaded) -> Evidence:
     )
 
 
-def _setting(facts: SuiteFacts, scores: Scores, quality: Mapping[QualityAddress, Estimate]) -> Setting:
+def _setting(
+    facts: SuiteFacts, scores: Scores, quality: Mapping[QualityAddress, Estimate], means: pd.DataFrame
+) -> Setting:
+    artist_quality = visibility.by_artist(facts, means, scores.grid.artists)
     directions = {metric.name: metric.higher_is_better for metric in facts.metrics}
     return Setting(
         suite=facts.suite,
@@ -198,6 +201,8 @@ def _setting(facts: SuiteFacts, scores: Scores, quality: Mapping[QualityAddress,
         clean=scores.clean,
         quality={address: estimate.value for address, estimate in quality.items()},
         higher_is_better=directions,
+        shares=visibility.shares(facts, artist_quality),
+        artist_quality=artist_quality,
     )
 
 
@@ -213,12 +218,6 @@ def _levels(records: list[Record], suite: Suite) -> Levels:
     rows = frames.rows(records)
     cells = frames.cells(frames.places(records), rows, suite.metrics.primary)
     return Levels(rows, cells, pd.DataFrame(), pd.DataFrame())
-
-
-def _quality(levels: Levels, suite: Suite) -> dict[QualityAddress, Estimate]:
-    rows = levels.rows[levels.rows["level"] == "quality"]
-    means = frames.quality(levels.cells[frames.CELL_COLUMNS], rows, [attack.name for attack in suite.attacks])
-    return cast("dict[QualityAddress, Estimate]", over_artists(means, ["protection", "strength", "metric"], "value"))
 
 
 def _addressed(cells: pd.DataFrame, metrics: pd.DataFrame, suite: Suite) -> pd.DataFrame:
@@ -275,14 +274,15 @@ def _subject(
 
 
 def _noise(setting: Setting, cells: pd.DataFrame, entries: list[BoardEntry]) -> Resolution:
-    floor, values = statistics.mean([]), []
+    floor, values, subjects = statistics.mean([]), [], []
     for entry in entries:
         p = protection(setting, entry.subject, setting.attack.name, setting.middle).artists
         if entry.facts.role is Role.PLACEBO:
             floor = statistics.estimates(p[None]).at(0)
         if not entry.is_control:
             values.append(p)
-    return measure(setting, cells, floor, values)
+            subjects.append(entry.subject)
+    return measure(setting, cells, floor, values, agreement.stacked(setting, subjects))
 
 
 def _ordered(entries: list[BoardEntry], standing: Standings) -> list[BoardEntry]:

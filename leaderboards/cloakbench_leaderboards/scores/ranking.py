@@ -15,6 +15,8 @@ from cloakbench_leaderboards.scores.statistics import Array
 RATE = 0.05
 """Rate of false discoveries among the pairs that are told apart."""
 Flags = npt.NDArray[np.bool_]
+NO_CHECKS: Array = np.empty((0, 0, 0))
+"""Stands for checks where a difference has to agree with nothing else."""
 
 
 class Standing(NamedTuple):
@@ -30,14 +32,15 @@ class Standing(NamedTuple):
     """Letter of its tie group, whose entries do not differ significantly from its first."""
 
 
-def places(values: Array) -> list[Standing]:
+def places(values: Array, checks: Array = NO_CHECKS) -> list[Standing]:
     """Returns the place of each entry by its mean; higher is better, equal values keep the order of the rows.
 
     Args:
         values: What each artist (last axis) contributes to each entry (row); rows hold the same artists.
+        checks: As of `told_apart`.
     """
     mean = np.nanmean(values, axis=1)
-    apart = told_apart(values)
+    apart = told_apart(values, checks)
     above = mean[:, None] < mean[None, :]
     best = 1 + (apart & above).sum(1)
     worst = len(values) - (apart & ~above).sum(1)
@@ -50,14 +53,19 @@ def places(values: Array) -> list[Standing]:
     return [standings[row] for row in range(len(values))]
 
 
-def told_apart(values: Array) -> Flags:
+def told_apart(values: Array, checks: Array = NO_CHECKS) -> Flags:
     """Returns for each pair of rows whether their paired difference over artists is not 0.
 
     A t-test of each pair's differences, all pairs together under Benjamini and Hochberg's (1995) control of the rate
     of false discoveries.
+
+    Args:
+        values: What each artist (last axis) contributes to each entry (row).
+        checks: Further numbers of the same entries `[numbers, entries, artists]`, whose differences have to agree.
     """
     first, second = np.triu_indices(len(values), 1)
-    rejected = discoveries(paired_p(values[first] - values[second]))
+    further = checks[:, first] - checks[:, second] if len(checks) else checks
+    rejected = discoveries(agreeing_p(values[first] - values[second], further))
     apart = np.zeros((len(values), len(values)), dtype=bool)
     apart[first[rejected], second[rejected]] = True
     return apart | apart.T
@@ -77,6 +85,23 @@ def paired_p(differences: Array) -> Array:
     # Without any spread the test has no statistic.
     constant = np.where(np.where(measured, differences, 0.0).any(1), 0.0, 1.0)
     return np.where(measured.sum(1) < 2, 1.0, np.where(np.isfinite(p), p, constant))
+
+
+def agreeing_p(differences: Array, checks: Array) -> Array:
+    """Returns p of the claim that each difference and all its checks have one sign and are not 0.
+
+    An intersection-union test (Berger 1982): the largest p of all, which keeps the level without a correction. 1 where
+    a check has the other sign or no value.
+
+    Args:
+        differences: One row per pair, artists along the last axis.
+        checks: The same pairs by further numbers `[numbers, pairs, artists]`.
+    """
+    p, sign = paired_p(differences), np.sign(np.nansum(differences, axis=-1))
+    for check in checks:
+        is_same = np.sign(np.nansum(check, axis=-1)) == sign
+        p = np.maximum(p, np.where(is_same, paired_p(check), 1.0))
+    return p
 
 
 def discoveries(p: Array, rate: float = RATE) -> Flags:

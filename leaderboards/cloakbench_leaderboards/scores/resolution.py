@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from cloakbench.schemas.kinds import Role
-from cloakbench_leaderboards.scores import sensitivity, statistics
+from cloakbench_leaderboards.scores import ranking, sensitivity, statistics
 from cloakbench_leaderboards.scores.sensitivity import PairCounts
 from cloakbench_leaderboards.scores.setting import Setting
 from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, Array, Estimate
@@ -48,7 +48,13 @@ class Resolution(NamedTuple):
         return detectable(self.spread, self.artists)
 
 
-def measure(setting: Setting, cells: pd.DataFrame, placebo: Estimate, entries: Sequence[Array]) -> Resolution:
+def measure(
+    setting: Setting,
+    cells: pd.DataFrame,
+    placebo: Estimate,
+    entries: Sequence[Array],
+    checks: Array = ranking.NO_CHECKS,
+) -> Resolution:
     """Returns the noise of a board.
 
     Args:
@@ -56,6 +62,7 @@ def measure(setting: Setting, cells: pd.DataFrame, placebo: Estimate, entries: S
         cells: What `frames.cells` returns.
         placebo: P of the placebo.
         entries: What each artist contributes to P of each entry against the headline's attack, which all share.
+        checks: As of `ranking.told_apart`.
     """
     first, second = np.triu_indices(len(entries), 1)
     differences = np.asarray(entries)[first] - np.asarray(entries)[second] if len(first) else np.empty((0, 0))
@@ -68,13 +75,13 @@ def measure(setting: Setting, cells: pd.DataFrame, placebo: Estimate, entries: S
         seeds=setting.suite.seeds.protected,
         pairs=len(differences),
         null=_null_noise(setting, cells),
-        counts=_counts(setting, entries),
+        counts=_counts(setting, entries, checks),
     )
 
 
-def _counts(setting: Setting, entries: Sequence[Array]) -> PairCounts | None:
+def _counts(setting: Setting, entries: Sequence[Array], checks: Array) -> PairCounts | None:
     values = np.asarray(entries) if len(entries) else np.empty((0, len(setting.grid.artists)))
-    return sensitivity.pair_counts(values, setting.grid.artists, setting.suite.equivalence_margin)
+    return sensitivity.pair_counts(values, setting.grid.artists, setting.suite.equivalence_margin, checks)
 
 
 def _learned(setting: Setting) -> int:
@@ -83,8 +90,8 @@ def _learned(setting: Setting) -> int:
     return len(setting.grid.artists) if row is None else int(np.isfinite(setting.grid.denominator[row]).sum())
 
 
-def detectable(spread: float, artists: int, power: float = POWER) -> float:
-    """Returns the smallest mean difference that a paired t-test over `artists` finds with `power`, at level 0.05.
+def detectable(spread: float, artists: int, power: float = POWER, level: float = LEVEL) -> float:
+    """Returns the smallest mean difference that a paired t-test over `artists` finds with `power`, at 1 - `level`.
 
     The usual approximation (t of the level + t of the power) x standard error. NaN below six artists.
 
@@ -94,11 +101,13 @@ def detectable(spread: float, artists: int, power: float = POWER) -> float:
     """
     if artists < MIN_ARTISTS or not math.isfinite(spread):
         return math.nan
-    reach = stats.t.ppf((1 + LEVEL) / 2, artists - 1) + stats.t.ppf(power, artists - 1)
+    reach = stats.t.ppf((1 + level) / 2, artists - 1) + stats.t.ppf(power, artists - 1)
     return float(reach * spread / math.sqrt(artists))
 
 
-def artists_needed(noise: Resolution, resolution: float, seeds: int, power: float = POWER) -> int | None:
+def artists_needed(
+    noise: Resolution, resolution: float, seeds: int, power: float = POWER, level: float = LEVEL
+) -> int | None:
     """Returns how many artists tell entries apart that differ by `resolution`, with `seeds` each; None beyond 10,000.
 
     The spread of a difference is that of the artists and twice that of a seed over the number of seeds, as if entries
@@ -117,12 +126,12 @@ def artists_needed(noise: Resolution, resolution: float, seeds: int, power: floa
     if not math.isfinite(spread):
         return None
     for artists in range(MIN_ARTISTS, MOST_ARTISTS + 1):
-        if detectable(spread, artists, power) <= resolution * (1 + 1e-9):
+        if detectable(spread, artists, power, level) <= resolution * (1 + 1e-9):
             return artists
     return None
 
 
-def seeds_needed(noise: Resolution, resolution: float, power: float = POWER) -> int | None:
+def seeds_needed(noise: Resolution, resolution: float, power: float = POWER, level: float = LEVEL) -> int | None:
     """Returns how many seeds the same artists need to tell entries apart that differ by `resolution`.
 
     None where no number of seeds is enough, because the artists differ too much, or where a seed's noise is unknown.
@@ -134,7 +143,7 @@ def seeds_needed(noise: Resolution, resolution: float, power: float = POWER) -> 
         >>> seeds_needed(noise, 0.05) is None
         True
     """
-    unit = detectable(1.0, noise.artists, power)
+    unit = detectable(1.0, noise.artists, power, level)
     budget = (resolution / unit) ** 2 - max(noise.spread**2 - 2 * noise.seed**2 / noise.seeds, 0.0)
     if not (math.isfinite(budget) and budget > 0 and noise.seed > 0):
         return None

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cloakbench_leaderboards.scores import ranking, statistics
+from cloakbench_leaderboards.scores.ranking import NO_CHECKS
 from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, Array
 
 
@@ -28,25 +29,29 @@ class PairCounts(NamedTuple):
     """Without this artist the fewest pairs are told apart."""
 
 
-def pair_counts(values: Array, artists: Sequence[str], margin: float) -> PairCounts | None:
+def pair_counts(values: Array, artists: Sequence[str], margin: float, checks: Array = NO_CHECKS) -> PairCounts | None:
     """Returns the counts over all pairs of entries; None with fewer than two entries or six artists.
 
     Args:
         values: What each artist (across) contributes to P of each entry (down); NaN where absent.
         artists: Names of the artists.
         margin: Difference of P that counts as none.
+        checks: As of `ranking.told_apart`.
     """
-    enough = values[np.isfinite(values).sum(-1) >= MIN_ARTISTS] if len(values) else values
+    is_enough = np.isfinite(values).sum(-1) >= MIN_ARTISTS
+    enough, further = values[is_enough] if len(values) else values, checks
     if len(enough) < 2:
         return None
+    if len(checks):
+        further = checks[:, is_enough]
     first, second = np.triu_indices(len(enough), 1)
     counts = {}
-    for artist, remaining in _left_out(enough, artists):
-        counts[artist] = int(ranking.told_apart(remaining)[first, second].sum())
+    for artist, remaining, others in _left_out(enough, further, artists):
+        counts[artist] = int(ranking.told_apart(remaining, others)[first, second].sum())
     least = min(counts, key=lambda artist: counts[artist])
     return PairCounts(
         pairs=len(first),
-        apart=int(ranking.told_apart(enough)[first, second].sum()),
+        apart=int(ranking.told_apart(enough, further)[first, second].sum()),
         least=counts[least],
         most=max(counts.values()),
         equivalent=int(equivalent(enough[first] - enough[second], margin).sum()),
@@ -65,7 +70,7 @@ def equivalent(differences: Array, margin: float) -> npt.NDArray[np.bool_]:
         return np.asarray((interval.low > -margin) & (interval.high < margin), dtype=bool)
 
 
-def decisive_artists(values: Array, artists: Sequence[str]) -> list[tuple[str, ...]]:
+def decisive_artists(values: Array, artists: Sequence[str], checks: Array = NO_CHECKS) -> list[tuple[str, ...]]:
     """Returns for each entry the artists without any one of whom its rank is less certain.
 
     That is where a limit of its rank interval lies further out than with all artists.
@@ -73,18 +78,20 @@ def decisive_artists(values: Array, artists: Sequence[str]) -> list[tuple[str, .
     Args:
         values: What each artist (across) contributes to the number of each ranked entry (down).
         artists: Names of the artists.
+        checks: As of `ranking.told_apart`.
     """
-    whole = ranking.places(values)
+    whole = ranking.places(values, checks)
     decisive: list[list[str]] = [[] for _ in whole]
-    for artist, remaining in _left_out(values, artists):
-        for row, (before, after) in enumerate(zip(whole, ranking.places(remaining), strict=True)):
+    for artist, remaining, others in _left_out(values, checks, artists):
+        for row, (before, after) in enumerate(zip(whole, ranking.places(remaining, others), strict=True)):
             if after.best < before.best or after.worst > before.worst:
                 decisive[row].append(artist)
     return [tuple(names) for names in decisive]
 
 
-def _left_out(values: Array, artists: Sequence[str]) -> Iterator[tuple[str, Array]]:
-    """Yields each artist that has a value, with the values of the others."""
+def _left_out(values: Array, checks: Array, artists: Sequence[str]) -> Iterator[tuple[str, Array, Array]]:
+    """Yields each artist that has a value, with the values and the checks of the others."""
     for column, artist in enumerate(artists):
         if np.isfinite(values[:, column]).any():
-            yield artist, np.delete(values, column, axis=1)
+            others = np.delete(checks, column, axis=-1) if len(checks) else checks
+            yield artist, np.delete(values, column, axis=1), others

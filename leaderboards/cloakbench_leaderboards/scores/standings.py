@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cloakbench.schemas.kinds import PointState, Role
-from cloakbench_leaderboards.scores import aggregates, ranking, sensitivity, statistics
+from cloakbench_leaderboards.scores import aggregates, agreement, ranking, sensitivity, statistics
 from cloakbench_leaderboards.scores.matching import OperatingPoint
 from cloakbench_leaderboards.scores.ranking import Standing
 from cloakbench_leaderboards.scores.setting import CLEAN, EntryPoints, Setting, Value, curve
@@ -58,6 +58,15 @@ class Standings:
     """Entries on the Pareto front of quality and P."""
     decisive: dict[str, tuple[str, ...]]
     """By ranked entry: the artists without any one of whom its rank is less certain."""
+    checks: Array
+    """What each artist contributes to P at equal visibility by one metric `[metrics, ranked entries, artists]`.
+
+    The ranked entries are in the order of `places`. Differences count as shown only where all of these agree.
+    """
+    metrics: tuple[str, ...]
+    """The metrics of `checks`."""
+    not_shown: dict[tuple[str, str], tuple[str, ...]]
+    """Pairs of ranked entries that differ in the rank's number alone, with the metrics that do not agree."""
 
     def value(self, key: str, name: str) -> tuple[Value, Estimate]:
         """Returns a number of an entry; raises KeyError where there is no such column or entry."""
@@ -98,17 +107,21 @@ def standings(setting: Setting, subjects: Sequence[EntryPoints]) -> Standings:
     if len(ranked) < LEAST_RANKED:
         unranked |= dict.fromkeys(complete, ALONE)
         ranked = []
+    checks = agreement.stacked(setting, [entries[row] for row in ranked])
     return Standings(
         names=tuple(names),
         columns=columns,
         rank_column=rank_column,
-        places=_places(entries, rank_column, ranked),
+        places=_places(entries, rank_column, ranked, checks),
         unranked=unranked,
         complete=complete,
         provisional=_provisional(setting, entries),
         flips=_flips(columns, rank_column, ranked),
         front=frozenset(_front(setting, entries)),
-        decisive=_decisive(setting, entries, rank_column, ranked),
+        decisive=_decisive(setting, entries, rank_column, ranked, checks),
+        checks=checks,
+        metrics=agreement.metrics(setting),
+        not_shown=_not_shown(setting, entries, rank_column, ranked, checks),
     )
 
 
@@ -122,11 +135,13 @@ def _provisional(setting: Setting, entries: Sequence[EntryPoints]) -> tuple[str,
     return tuple(sorted(means, key=lambda name: (-means[name], name)))
 
 
-def _places(entries: Sequence[EntryPoints], rank_column: RankColumn, ranked: Sequence[int]) -> dict[str, Standing]:
+def _places(
+    entries: Sequence[EntryPoints], rank_column: RankColumn, ranked: Sequence[int], checks: Array
+) -> dict[str, Standing]:
     if not ranked:
         return {}
     names, values = _ranked_values(entries, rank_column, ranked)
-    return dict(zip(names, ranking.places(values), strict=True))
+    return dict(zip(names, ranking.places(values, checks), strict=True))
 
 
 def _ranked_values(
@@ -141,12 +156,24 @@ def _ranked_values(
 
 
 def _decisive(
-    setting: Setting, entries: Sequence[EntryPoints], rank_column: RankColumn, ranked: Sequence[int]
+    setting: Setting, entries: Sequence[EntryPoints], rank_column: RankColumn, ranked: Sequence[int], checks: Array
 ) -> dict[str, tuple[str, ...]]:
     if not ranked:
         return {}
     names, values = _ranked_values(entries, rank_column, ranked)
-    return dict(zip(names, sensitivity.decisive_artists(values, setting.grid.artists), strict=True))
+    return dict(zip(names, sensitivity.decisive_artists(values, setting.grid.artists, checks), strict=True))
+
+
+def _not_shown(
+    setting: Setting, entries: Sequence[EntryPoints], rank_column: RankColumn, ranked: Sequence[int], checks: Array
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    if not ranked:
+        return {}
+    names, values = _ranked_values(entries, rank_column, ranked)
+    pairs = {}
+    for (first, second), metrics in agreement.not_shown(agreement.metrics(setting), values, checks).items():
+        pairs[names[first], names[second]] = metrics
+    return pairs
 
 
 def _flips(

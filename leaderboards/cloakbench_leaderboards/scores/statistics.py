@@ -62,40 +62,6 @@ class Estimates:
         return [self.at(row) for row in range(len(self.n))]
 
 
-def least_elsewhere(values: Array, weights: Array) -> Array:
-    """Returns per artist the value of the option that is lowest, chosen where it is not scored.
-
-    A minimum of noisy values is too low. With two seeds or more, the option that is lowest on the other seeds is scored
-    on each seed, and the scores are averaged. With one seed, the option with the lowest weighted mean over the other
-    artists is scored on each artist.
-
-    Args:
-        values: One value per option, seed and artist; NaN where absent.
-        weights: One weight per artist.
-
-    Returns:
-        One value per artist; NaN for an artist without a seed on which every option has a value.
-
-    Example:
-        >>> least_elsewhere(np.array([[[0.1], [0.4]], [[0.3], [0.2]]]), np.ones(1))  # scored 0.4 and 0.3
-        array([0.35])
-        >>> least_elsewhere(np.array([[[0.1, 0.4, 0.5]], [[0.3, 0.2, 0.3]]]), np.ones(3))  # options 1, 0 and 0
-        array([0.3, 0.4, 0.5])
-    """
-    complete = np.isfinite(values).all(0)
-    count = complete.sum(0)
-    filled = np.where(complete, values, 0.0)
-    others = filled.sum(1, keepdims=True) - filled
-    on_seeds = np.take_along_axis(filled, others.argmin(0)[None], 0)[0]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = filled.sum(1) / count
-        by_seeds = on_seeds.sum(0) / count
-    weighted = np.where(count > 0, means * weights, 0.0)
-    choice = (weighted.sum(-1, keepdims=True) - weighted).argmin(0)
-    by_artists = np.take_along_axis(means, choice[None], 0)[0]
-    return np.asarray(np.where(count > 1, by_seeds, by_artists), dtype=float)
-
-
 def contributions(numerators: Array, denominators: Array) -> Array:
     """Returns what each artist (last axis) contributes to sum(numerators) / sum(denominators); absent ones are NaN.
 

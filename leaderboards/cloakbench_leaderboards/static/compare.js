@@ -25,17 +25,9 @@
     const mean = measured.reduce((sum, value) => sum + value, 0) / n;
     const second = measured.reduce((sum, value) => sum + (value - mean) ** 2, 0);
     const quantile = data.quantiles[n];
-    if (quantile === undefined) return { mean, n, t: 0 };
-    if (second <= n * (1e-12 * Math.max(Math.abs(mean), 1e-12)) ** 2) return { mean, n, low: mean, high: mean, t: 0 };
-    const spread = Math.sqrt(second / (n - 1));
-    const reach = (quantile * spread) / Math.sqrt(n);
-    return {
-      mean,
-      n,
-      low: mean - reach,
-      high: mean + reach,
-      t: Math.abs(mean) / (spread / Math.sqrt(n)),
-    };
+    if (quantile === undefined) return { mean, n };
+    const reach = (quantile * Math.sqrt(second / (n - 1))) / Math.sqrt(n);
+    return { mean, n, low: mean - reach, high: mean + reach };
   }
 
   function number(value, halfWidth) {
@@ -54,12 +46,15 @@
     return `${number(difference.mean, half)} (${number(difference.low, half)} to ${number(difference.high, half)}), ${artists}`;
   }
 
-  function verdict(difference, carries) {
+  // The ranked entries stand first; only for them does the board say which pairs of the rank's number are told apart.
+  function verdict(difference, carries, first, other) {
     if (!difference || difference.low === undefined) return "\u2013";
-    const apart = carries ? data.limit !== null && difference.t >= data.limit : difference.low > 0 || difference.high < 0;
+    const row = data.apart[data.entries.indexOf(first)];
+    const flag = carries && row ? row[data.entries.indexOf(other)] : undefined;
+    const apart = flag === undefined ? difference.low > 0 || difference.high < 0 : flag === "1";
     if (!apart) return "not told apart";
     const words = difference.mean > 0 ? "ahead" : "behind";
-    return carries ? words : `${words}, uncorrected`;
+    return flag === undefined ? `${words}, uncorrected` : words;
   }
 
   function table(chosen) {
@@ -90,7 +85,7 @@
           ),
         );
         row.append(value(other.texts[place]), element("td", words(difference)));
-        row.append(element("td", verdict(difference, column.carries), { class: "words" }));
+        row.append(element("td", verdict(difference, column.carries, first, other), { class: "words" }));
       }
       body.append(row);
     });

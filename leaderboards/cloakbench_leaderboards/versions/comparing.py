@@ -13,15 +13,14 @@ from cloakbench.schemas.suite import Suite
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.data.points import PointAddress, PointKind
 from cloakbench_leaderboards.scores import statistics
+from cloakbench_leaderboards.scores.agreement import MetricDifference, disagreeing, of_pair
 from cloakbench_leaderboards.scores.resolution import Resolution, artists_needed, detectable, seeds_needed
 from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS, too_few
 from cloakbench_leaderboards.versions.changes import Change, changes
-from cloakbench_leaderboards.versions.pairing import Paired, Pairs, contradicted, paired, pairs, places
+from cloakbench_leaderboards.versions.judging import JudgedAttacks, judge_all
+from cloakbench_leaderboards.versions.pairing import Paired, Pairs, artists_of, contradicted, paired, pairs, places
 from cloakbench_leaderboards.versions.sides import Side
-from cloakbench_leaderboards.versions.verdicts import Judged, Verdict, judge, overall
-
-SAME = 1e-9
-"""Differences of P up to this size are rounding."""
+from cloakbench_leaderboards.versions.verdicts import ALPHA, Verdict, overall
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Difference:
     seeds: int
     """Attack seeds of a cell that both sides have."""
     least: float
-    """Least difference that this many artists show with 80 % power."""
+    """Least difference that this many artists show with 80 % power, at the level that Holm's correction starts with."""
     verdict: Verdict
     reason: str
     """Why it is inconclusive, or that equal recipes have other results; empty otherwise."""
@@ -53,6 +52,12 @@ class Difference:
     """How many seeds would decide, if the change is what it seems; None where no number would or it is decided."""
     artists_needed: int | None
     """The same for artists, at the seeds that there are."""
+    by_metric: tuple[MetricDifference, ...]
+    """The change at equal visibility by each metric that has a limit; a verdict needs all of them to agree."""
+    disagreeing: tuple[str, ...]
+    """The metrics that keep the verdict from being regressed or improved."""
+    turns_on: tuple[str, ...]
+    """The artists without any one of whom the verdict is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,8 @@ class Comparison:
     changes: tuple[Change, ...]
     quality: tuple[tuple[str, float, float], ...]
     """Quality metric, and its mean over the protected images that both sides have, before and after."""
+    turns_on: tuple[str, ...]
+    """The artists without any one of whom the verdict on the whole is another."""
     notes: tuple[str, ...]
     """What a reader has to know: other environment classes, other seeds, cells that one side lacks."""
 
@@ -80,34 +87,36 @@ def compare(before: Side, after: Side) -> Comparison:
     """
     shared, suite = pairs(before, after), after.facts.suite
     measured = paired(before, after, shared)
-    attacks: list[Difference] = []
-    if measured:
-        judged = judge(np.asarray([attack.after - attack.before for attack in measured]), suite.equivalence_margin)
-        attacks = []
-        for row, attack in enumerate(measured):
-            attacks.append(_difference(attack, judged, row, suite))
+    judged = judge_all(measured, artists_of(shared), suite)
+    attacks = []
+    for row, attack in enumerate(measured):
+        attacks.append(_difference(attack, judged, row, suite))
     return Comparison(
         before=before.words,
         after=after.words,
         suite=f"{suite.name} {suite.version}",
         margin=suite.equivalence_margin,
-        verdict=overall([difference.verdict for difference in attacks]),
+        verdict=overall(judged.verdicts),
         attacks=tuple(attacks),
         changes=tuple(changes(shared.values())),
         quality=tuple(_quality(shared, suite.metrics.quality)),
+        turns_on=judged.turns_on,
         notes=tuple(_notes(before, after, shared)),
     )
 
 
-def _difference(attack: Paired, judged: Judged, row: int, suite: Suite) -> Difference:
-    change, margin = judged.change.at(row), suite.equivalence_margin
-    verdict = _verdict(attack, Verdict(str(judged.verdicts[row])))
+def _difference(attack: Paired, judged: JudgedAttacks, row: int, suite: Suite) -> Difference:
+    change, margin, verdict = judged.tests.change.at(row), suite.equivalence_margin, judged.verdicts[row]
     spread = float(np.nanstd(attack.after - attack.before, ddof=1)) if change.n > 1 else math.nan
     seed = attack.seed_noise if math.isfinite(attack.seed_noise) else 0.0
     noise = Resolution(change.n, statistics.mean([]), seed, spread, attack.seeds)
+    # Each of several attacks has to be found by itself: the corrected level of the one with the least p.
+    level = 1 - ALPHA / len(judged.verdicts)
     # If the change is what it seems, it is decided where it shows, or where its distance from the margin does.
     resolution = max(abs(change.value), margin - abs(change.value))
-    is_open = verdict is Verdict.INCONCLUSIVE and change.n >= MIN_ARTISTS
+    by_metric = tuple(of_pair(attack.metrics, attack.checks))
+    is_blocked = verdict is Verdict.INCONCLUSIVE and judged.unchecked[row] in (Verdict.REGRESSED, Verdict.IMPROVED)
+    is_open = verdict is Verdict.INCONCLUSIVE and change.n >= MIN_ARTISTS and not is_blocked
     return Difference(
         attack=attack.attack,
         at=_at(attack.points, suite),
@@ -116,30 +125,19 @@ def _difference(attack: Paired, judged: Judged, row: int, suite: Suite) -> Diffe
         change=change.value,
         low=change.low,
         high=change.high,
-        p=float(judged.p[row]),
+        p=float(judged.tests.p[row]),
         artists=change.n,
         seeds=attack.seeds,
-        least=detectable(spread, change.n),
+        least=detectable(spread, change.n, level=level),
         verdict=verdict,
         reason=_reason(verdict, change.n, attack.other_results),
         other_results=attack.other_results,
-        seeds_needed=seeds_needed(noise, resolution) if is_open else None,
-        artists_needed=artists_needed(noise, resolution, attack.seeds) if is_open else None,
+        seeds_needed=seeds_needed(noise, resolution, level=level) if is_open else None,
+        artists_needed=artists_needed(noise, resolution, attack.seeds, level=level) if is_open else None,
+        by_metric=by_metric,
+        disagreeing=disagreeing(change.value, by_metric) if is_blocked else (),
+        turns_on=judged.turning[row],
     )
-
-
-def _verdict(attack: Paired, tested: Verdict) -> Verdict:
-    """Returns the verdict on one attack, from its test and from what both sides say about equal recipes.
-
-    Equal cells are equivalent without a test only where no value differs, those of the controls included.
-    """
-    if attack.other_results:
-        return tested if tested in (Verdict.REGRESSED, Verdict.IMPROVED) else Verdict.OTHER_RESULT
-    change = attack.after - attack.before
-    is_zero = bool((np.abs(change[np.isfinite(change)]) <= SAME).all())
-    if tested is Verdict.INCONCLUSIVE and attack.has_same_cells and is_zero:
-        return Verdict.EQUIVALENT
-    return tested
 
 
 def _reason(verdict: Verdict, artists: int, other_results: int) -> str:

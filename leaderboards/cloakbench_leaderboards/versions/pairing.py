@@ -9,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from cloakbench.schemas.kinds import Role
+from cloakbench.schemas.limits import share_of_limit
 from cloakbench.schemas.record import Record
+from cloakbench.schemas.suite import SuiteFacts
 from cloakbench_leaderboards.data import frames
 from cloakbench_leaderboards.data.points import PointAddress, PointKind
 from cloakbench_leaderboards.data.selection import has_same_result
-from cloakbench_leaderboards.scores import statistics
+from cloakbench_leaderboards.scores import agreement, matching, statistics
 from cloakbench_leaderboards.scores.scores import ScoreMatrices, score
 from cloakbench_leaderboards.scores.statistics import Array
 from cloakbench_leaderboards.versions.sides import Side
@@ -49,6 +51,10 @@ class Paired(NamedTuple):
     """Whether the keys and environment classes of both sides are equal; says nothing about their values."""
     other_results: int
     """Cells, and cells of the controls, with equal key and environment class on both sides but other values."""
+    metrics: tuple[str, ...]
+    """Those that have a limit on both sides."""
+    checks: Array
+    """After minus before at equal visibility by each of these metrics `[metrics, artists]`."""
 
 
 class _Scored(NamedTuple):
@@ -56,6 +62,13 @@ class _Scored(NamedTuple):
     grid: ScoreMatrices
     noise: Mapping[str, float]
     """Variance of the clean arm's distance over seeds, by attack."""
+    shares: Mapping[str, Array]
+    """Share of its limit that each metric uses at the shared points `[points, artists]`, by metric."""
+
+
+def artists_of(shared: Pairs) -> list[str]:
+    """Returns the artists of shared cells, in the order of what `paired` returns."""
+    return sorted({cell.artist for cell in shared})
 
 
 def places(records: Sequence[Record]) -> dict[CellIdentity, Record]:
@@ -130,10 +143,32 @@ def _scored(side: Side, shared: Pairs, points: Sequence[PointAddress], number: i
             entry.append(record.model_copy(update={"strength": float(1 + points.index(cell.point))}))
     records = [*side.controls, *entry]
     cells = frames.cells(frames.places(records), frames.rows(records), side.facts.suite.metrics.primary)
-    grid = score(cells, side.facts.ranked, sorted({cell.artist for cell in shared})).grid
+    grid = score(cells, side.facts.ranked, artists_of(shared)).grid
     clean = cells[(cells["role"] == str(Role.IDENTITY)) & cells["distance"].notna()]
     noise = clean.groupby(["attack", "artist"], observed=True)["distance"].var().groupby("attack", observed=True).mean()
-    return _Scored(side.entry[0].protection.name, grid, {str(name): float(value) for name, value in noise.items()})
+    variances = {str(name): float(value) for name, value in noise.items()}
+    return _Scored(
+        side.entry[0].protection.name, grid, variances, _shares(side.facts, entry, len(points), grid.artists)
+    )
+
+
+def _shares(facts: SuiteFacts, records: Sequence[Record], points: int, artists: Sequence[str]) -> dict[str, Array]:
+    """Returns which share of the middle target's limit each metric uses, by point and artist; nothing without targets.
+
+    The strength of a record is the number of its point, from 1.
+    """
+    if facts.suite.matching is None:
+        return {}
+    explained = {metric.name: metric for metric in facts.metrics}
+    shares = {}
+    for name, limit in matching.stops(facts.suite.matching)[1].limits.items():
+        shares[name] = np.full((points, len(artists)), math.nan)
+        for record in records:
+            values = record.quality.get(name)
+            if values:
+                place = int(record.strength) - 1, artists.index(record.artist)
+                shares[name][place] = share_of_limit(explained[name], math.fsum(values) / len(values), limit)
+    return shares
 
 
 def _of_attack(shared: Pairs, attack: str) -> Pairs:
@@ -157,7 +192,40 @@ def _paired(attack: str, own: Pairs, points: Sequence[PointAddress], scored: Seq
         seed_noise=_seed_noise(attack, scored[0], 1 + points.index(used[0])),
         has_same_cells=_have_same_cells(own.values()),
         other_results=0,
+        metrics=_shared_metrics(scored),
+        checks=_checks(attack, scored),
     )
+
+
+def _checks(attack: str, scored: Sequence[_Scored]) -> Array:
+    """Returns after minus before at equal visibility by each metric, as `agreement.at_equal` has it."""
+    names = _shared_metrics(scored)
+    differences = np.full((len(names), len(scored[0].grid.artists)), math.nan)
+    for row, name in enumerate(names):
+        p, weight = zip(*(_at_equal(attack, side, name) for side in scored), strict=True)
+        before, after = _paired_contributions(np.asarray(p), np.asarray(weight))
+        differences[row] = after - before
+    return differences
+
+
+def _shared_metrics(scored: Sequence[_Scored]) -> tuple[str, ...]:
+    return tuple(name for name in scored[0].shares if name in scored[1].shares)
+
+
+def _at_equal(attack: str, side: _Scored, metric: str) -> tuple[Array, Array]:
+    """Returns P of each artist where one limit is used whole, and the denominators; NaN without a point."""
+    rows, p, shares = side.grid.rows, [], []
+    clean = rows.get((Role.IDENTITY, 0.0, attack))
+    weight = np.full(len(side.grid.artists), math.nan)
+    p.append(np.zeros_like(weight) if clean is None else side.grid.p[clean])
+    shares.append(np.zeros_like(weight))
+    for point, share in enumerate(side.shares[metric], start=1):
+        row = rows.get((side.name, float(point), attack))
+        if row is not None:
+            p.append(side.grid.p[row])
+            shares.append(share)
+            weight = side.grid.denominator[row]
+    return agreement.at_limit(np.asarray(shares), np.asarray(p)), weight
 
 
 def _used(points: Sequence[PointAddress], counts: Mapping[PointAddress, int]) -> list[PointAddress]:
@@ -192,9 +260,14 @@ def _contributions(attack: str, number: int, scored: Sequence[_Scored]) -> Array
             return np.full((len(scored), len(scored[0].grid.artists)), math.nan)
         p.append(side.grid.p[row])
         weight.append(side.grid.denominator[row])
-    numerators, denominators = np.asarray(p) * np.asarray(weight), np.asarray(weight)
+    return _paired_contributions(np.asarray(p), np.asarray(weight))
+
+
+def _paired_contributions(p: Array, weight: Array) -> Array:
+    """Returns the contributions on both sides (first axis) of the artists that have a score on both."""
+    numerators = p * weight
     both = np.isfinite(numerators).all(0)
-    return statistics.contributions(np.where(both, numerators, math.nan), denominators)
+    return statistics.contributions(np.where(both, numerators, math.nan), weight)
 
 
 def _seed_noise(attack: str, side: _Scored, number: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from cloakbench.errors import UserError
@@ -67,7 +68,9 @@ def sentence(results: list[Comparison]) -> str:
     regressed = verdicts.pop(str(Verdict.REGRESSED), 0)
     others = f" ({text.counts(verdicts)})" if verdicts else ""
     noun = "entry" if len(results) == 1 else "entries"
-    return f"{regressed} of {len(results)} {noun} regressed{others}."
+    turning = sum(bool(result.turns_on) for result in results)
+    by_one = f" Verdicts that turn on one artist: {turning}." if turning else ""
+    return f"{regressed} of {len(results)} {noun} regressed{others}.{by_one}"
 
 
 def _names(before: Reference, after: Reference, old: Loaded, new: Loaded, store: Path) -> list[tuple[str, str]]:
@@ -86,9 +89,8 @@ def _names(before: Reference, after: Reference, old: Loaded, new: Loaded, store:
 
 def lines(result: Comparison) -> list[str]:
     """Returns a comparison as lines of text."""
-    words = [
-        f"{result.before} → {result.after}, suite {result.suite}: {result.verdict} (margin {result.margin:g} of P)"
-    ]
+    verdict = f"{result.verdict} (margin {result.margin:g} of P){_turning(result.turns_on)}"
+    words = [f"{result.before} → {result.after}, suite {result.suite}: {verdict}"]
     for note in result.notes:
         words.append(f"  note: {note}")
     for change in result.changes:
@@ -130,13 +132,21 @@ def _row(difference: Difference) -> tuple[str, ...]:
     interval = text.interval(difference.low, difference.high)
     change = text.number(difference.change, half) + (f" ({interval})" if interval else "")
     before, after = text.number(difference.before, half), text.number(difference.after, half)
-    return difference.attack, difference.at, before, after, change, f"{difference.verdict}{_explanation(difference)}"
+    verdict = f"{difference.verdict}{_explanation(difference)}{_turning(difference.turns_on)}"
+    return difference.attack, difference.at, before, after, change, verdict
+
+
+def _turning(artists: Sequence[str]) -> str:
+    """Returns which artists a verdict turns on, in words; empty where it turns on none."""
+    return f"; turns on {text.listed(list(artists))}: another verdict without" if artists else ""
 
 
 def _explanation(difference: Difference) -> str:
     """Returns why a verdict is open and what would decide it, in words; empty where it is decided."""
     if difference.verdict is not Verdict.INCONCLUSIVE:
         return f": {difference.reason}" if difference.reason else ""
+    if difference.disagreeing:
+        return f": not shown at equal {text.listed(list(difference.disagreeing))}"
     ways = []
     for count, what in ((difference.seeds_needed, "seeds"), (difference.artists_needed, "artists")):
         if count is not None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from cloakbench_leaderboards.scores.ranking import paired_p
+from cloakbench_leaderboards.scores.ranking import NO_CHECKS, agreeing_p
 from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, Array, Estimates, difference_estimates
 
 ALPHA = 1 - LEVEL
@@ -33,20 +33,30 @@ class Judged:
     change: Estimates
     """Mean difference with its 90 % interval: inside the margin it is equivalent (two one-sided tests of 5 %)."""
     p: Array
-    """Of no difference, by a paired t-test, corrected for the number of attacks (Holm 1979); NaN where none is made."""
+    """Of no difference, by the largest p of paired t-tests that have to agree; NaN where there is no test.
+
+    It is corrected for the number of attacks (Holm 1979).
+    """
     verdicts: npt.NDArray[np.str_]
 
 
-def judge(differences: Array, margin: float) -> Judged:
+def judge(differences: Array, margin: float, checks: Array = NO_CHECKS) -> Judged:
     """Returns the verdicts on differences after - before: artists along the last axis, attacks along the one before.
 
     Equivalent comes first: a difference that is certainly below the margin counts as none, however certain it is. Below
     six artists all is inconclusive. The other axes are repetitions.
+
+    Args:
+        differences: What each artist contributes to the difference.
+        margin: Difference of P that counts as none.
+        checks: The same at equal visibility by one metric at a time, with the metrics along a further first axis. A
+            difference that they do not share is inconclusive.
     """
     change = difference_estimates(differences, level=2 * LEVEL - 1)
     enough = change.n >= MIN_ARTISTS
     flat = differences.reshape(-1, differences.shape[-1])
-    p = holm(np.where(enough, paired_p(flat).reshape(enough.shape), np.nan))
+    further = checks.reshape(len(checks), *flat.shape) if len(checks) else checks
+    p = holm(np.where(enough, agreeing_p(flat, further).reshape(enough.shape), np.nan))
     verdicts = np.full(enough.shape, str(Verdict.INCONCLUSIVE), dtype="<U12")
     with np.errstate(invalid="ignore"):
         verdicts[(p <= ALPHA) & (change.value < 0)] = Verdict.REGRESSED
