@@ -93,7 +93,7 @@ def stated_versions(recipes: Recipes) -> Iterator[tuple[str, int]]:
         yield f"mimicry {recipes.personalise.name}", recipes.personalise.version
     generate = recipes.generate
     if isinstance(generate, EditRecipe):
-        yield f"edit {generate.name}", generate.version
+        yield f"editing {generate.name}", generate.version
     elif generate.package is None:
         yield "stage generate", generate.version
     yield from _metrics(recipes.measure.metrics)

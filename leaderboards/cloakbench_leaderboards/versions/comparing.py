@@ -53,9 +53,9 @@ class Difference:
     artists_needed: int | None
     """The same for artists, at the seeds that there are."""
     by_metric: tuple[MetricDifference, ...]
-    """The change at equal visibility by each metric that has a limit; a verdict needs all of them to agree."""
+    """The change at equal visibility by each metric that has a limit."""
     disagreeing: tuple[str, ...]
-    """The metrics that keep the verdict from being regressed or improved."""
+    """The metrics at whose equal visibility a difference is not shown; then two protections do not differ."""
     turns_on: tuple[str, ...]
     """The artists without any one of whom the verdict is another."""
 
@@ -87,7 +87,9 @@ def compare(before: Side, after: Side) -> Comparison:
     """
     shared, suite = pairs(before, after), after.facts.suite
     measured = paired(before, after, shared)
-    judged = judge_all(measured, artists_of(shared), suite)
+    # A version of one protection may be worse at less visibility too: that is what a user wants to be told.
+    must_agree = before.entry[0].protection.name != after.entry[0].protection.name
+    judged = judge_all(measured, artists_of(shared), suite, must_agree=must_agree)
     attacks = []
     for row, attack in enumerate(measured):
         attacks.append(_difference(attack, judged, row, suite))
@@ -115,8 +117,7 @@ def _difference(attack: Paired, judged: JudgedAttacks, row: int, suite: Suite) -
     # If the change is what it seems, it is decided where it shows, or where its distance from the margin does.
     resolution = max(abs(change.value), margin - abs(change.value))
     by_metric = tuple(of_pair(attack.metrics, attack.checks))
-    is_blocked = verdict is Verdict.INCONCLUSIVE and judged.unchecked[row] in (Verdict.REGRESSED, Verdict.IMPROVED)
-    is_open = verdict is Verdict.INCONCLUSIVE and change.n >= MIN_ARTISTS and not is_blocked
+    is_open = verdict is Verdict.INCONCLUSIVE and change.n >= MIN_ARTISTS and not judged.disagreeing[row]
     return Difference(
         attack=attack.attack,
         at=_at(attack.points, suite),
@@ -135,7 +136,7 @@ def _difference(attack: Paired, judged: JudgedAttacks, row: int, suite: Suite) -
         seeds_needed=seeds_needed(noise, resolution, level=level) if is_open else None,
         artists_needed=artists_needed(noise, resolution, attack.seeds, level=level) if is_open else None,
         by_metric=by_metric,
-        disagreeing=disagreeing(change.value, by_metric) if is_blocked else (),
+        disagreeing=disagreeing(change.value, by_metric) if judged.disagreeing[row] else (),
         turns_on=judged.turning[row],
     )
 

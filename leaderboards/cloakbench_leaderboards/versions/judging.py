@@ -21,32 +21,48 @@ class JudgedAttacks(NamedTuple):
 
     tests: Judged
     verdicts: list[Verdict]
-    unchecked: list[Verdict]
-    """The verdicts if no metric had to agree."""
+    disagreeing: list[bool]
+    """By attack: whether a difference is not shown at equal visibility by each metric, but is otherwise."""
     turning: list[tuple[str, ...]]
     """By attack: the artists without any one of whom the verdict is another."""
     turns_on: tuple[str, ...]
     """The same for the verdict on the whole."""
 
 
-def judge_all(measured: Sequence[Paired], artists: Sequence[str], suite: Suite) -> JudgedAttacks:
-    """Returns the verdicts on attacks, all together; `artists` are those of their contributions.
+def judge_all(measured: Sequence[Paired], artists: Sequence[str], suite: Suite, *, must_agree: bool) -> JudgedAttacks:
+    """Returns the verdicts on attacks, all together.
 
     With six artists no verdict stands without one of them, so that a decided one turns on all six.
+
+    Args:
+        measured: The attacks.
+        artists: Those of their contributions.
+        suite: The suite, whose equivalence margin counts.
+        must_agree: Whether a difference counts only where it is shown at equal visibility by each metric too.
     """
-    tests, verdicts = _verdicts(measured, suite.equivalence_margin)
-    unchecked = _verdicts([attack._replace(checks=attack.checks[:0]) for attack in measured], suite.equivalence_margin)
+    margin = suite.equivalence_margin
+    alone = _verdicts(_unchecked(measured), margin)
+    checked = _verdicts(measured, margin)
+    tests, verdicts = checked if must_agree else alone
+    claims = (Verdict.REGRESSED, Verdict.IMPROVED)
+    disagreeing = []
+    for verdict, other in zip(alone[1], checked[1], strict=True):
+        disagreeing.append(verdict in claims and other not in claims)
+    counted = measured if must_agree else _unchecked(measured)
     turning: list[list[str]] = [[] for _ in measured]
     turns_on = []
     for column, artist in enumerate(artists):
-        remaining = [_without(attack, column) for attack in measured]
-        others = _verdicts(remaining, suite.equivalence_margin)[1]
+        others = _verdicts([_without(attack, column) for attack in counted], margin)[1]
         if overall(others) is not overall(verdicts):
             turns_on.append(artist)
         for names, verdict, other in zip(turning, verdicts, others, strict=True):
             if verdict is not other:
                 names.append(artist)
-    return JudgedAttacks(tests, verdicts, unchecked[1], [tuple(names) for names in turning], tuple(turns_on))
+    return JudgedAttacks(tests, verdicts, disagreeing, [tuple(names) for names in turning], tuple(turns_on))
+
+
+def _unchecked(measured: Sequence[Paired]) -> list[Paired]:
+    return [attack._replace(checks=attack.checks[:0]) for attack in measured]
 
 
 def _verdicts(measured: Sequence[Paired], margin: float) -> tuple[Judged, list[Verdict]]:

@@ -143,10 +143,10 @@ def _turning(artists: Sequence[str]) -> str:
 
 def _explanation(difference: Difference) -> str:
     """Returns why a verdict is open and what would decide it, in words; empty where it is decided."""
-    if difference.verdict is not Verdict.INCONCLUSIVE:
-        return f": {difference.reason}" if difference.reason else ""
     if difference.disagreeing:
         return f": not shown at equal {text.listed(list(difference.disagreeing))}"
+    if difference.verdict is not Verdict.INCONCLUSIVE:
+        return f": {difference.reason}" if difference.reason else ""
     ways = []
     for count, what in ((difference.seeds_needed, "seeds"), (difference.artists_needed, "artists")):
         if count is not None:
