@@ -3,7 +3,8 @@
     python -m tests.claims
 
 The claims are those of families of methods that several published tables agree on. Each comparison is a paired t-test
-over artists; Holm's correction (1979) runs over all of them.
+over artists; Holm's correction (1979) runs over all of them. A claim at equal quality also has to be shown at equal
+visibility by each metric alone (`scores/agreement.py`).
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from scipy import stats
 
 from cloakbench.store.reading import load
 from cloakbench_leaderboards import text
-from cloakbench_leaderboards.scores import aggregates, statistics
+from cloakbench_leaderboards.scores import aggregates, agreement, statistics
 from cloakbench_leaderboards.scores.evidence import Evidence, gather
+from cloakbench_leaderboards.scores.ranking import NO_CHECKS, agreeing_p
 from cloakbench_leaderboards.scores.statistics import Array, Estimate
 from cloakbench_leaderboards.versions.verdicts import ALPHA, holm
 
@@ -78,10 +80,12 @@ UNMEASURABLE = "the pair of C1 the other way round by the quality of generations
 def results(evidence: Evidence) -> list[ClaimResult]:
     """Returns every claim with its verdict, corrected over all that were measured."""
     differences = np.asarray([_difference(evidence, claim) for claim in CLAIMS])
-    whole = judge(differences)
+    checks = np.asarray([_checks(evidence, claim, own) for claim, own in zip(CLAIMS, differences, strict=True)])
+    checks = checks.swapaxes(0, 1)
+    whole = judge(differences, checks)
     turns_on: list[list[str]] = [[] for _ in CLAIMS]
     for column, artist in enumerate(evidence.artists):
-        without = judge(np.delete(differences, column, axis=1))
+        without = judge(np.delete(differences, column, axis=1), np.delete(checks, column, axis=2))
         for row, (before, after) in enumerate(zip(whole, without, strict=True)):
             if before[2] is not after[2]:
                 turns_on[row].append(artist)
@@ -91,9 +95,13 @@ def results(evidence: Evidence) -> list[ClaimResult]:
     return judged
 
 
-def judge(differences: Array) -> list[tuple[Estimate, float, ClaimVerdict]]:
-    """Returns the estimate of each row of paired differences, p after Holm's correction over all rows, and verdict."""
-    p = holm(np.asarray([_p(values) for values in differences]))
+def judge(differences: Array, checks: Array = NO_CHECKS) -> list[tuple[Estimate, float, ClaimVerdict]]:
+    """Returns the estimate of each row of paired differences, p after Holm's correction over all rows, and verdict.
+
+    `checks` are further differences `[metrics, claims, artists]`, which have to agree.
+    """
+    alone = np.asarray([_p(values) for values in differences])
+    p = holm(np.where(np.isfinite(alone), agreeing_p(differences, checks), math.nan))
     judged = []
     for values, corrected in zip(differences, p, strict=True):
         difference = statistics.difference_estimates(values[None]).at(0)
@@ -132,6 +140,27 @@ def _p(differences: Array) -> float:
 def _difference(evidence: Evidence, claim: Claim) -> Array:
     more, less = claim.strengths or (None, None)
     return _group(evidence, claim.more, more) - _group(evidence, claim.less, less)
+
+
+def _checks(evidence: Evidence, claim: Claim, differences: Array) -> Array:
+    """Returns the difference of a claim at equal visibility by each metric; at given strengths it is itself."""
+    names = agreement.metrics(evidence.setting)
+    if claim.strengths is not None:
+        return np.broadcast_to(differences, (len(names), len(differences)))
+    rows = []
+    for metric in names:
+        rows.append(_at_equal(evidence, claim.more, metric) - _at_equal(evidence, claim.less, metric))
+    return np.asarray(rows)
+
+
+def _at_equal(evidence: Evidence, names: tuple[str, ...], metric: str) -> Array:
+    subjects = {entry.name: entry.subject for entry in evidence.entries}
+    values = []
+    for name in names:
+        if name not in subjects:
+            return np.full(len(evidence.artists), math.nan)
+        values.append(agreement.at_equal(evidence.setting, subjects[name], metric))
+    return np.asarray(np.mean(values, axis=0))
 
 
 def _group(evidence: Evidence, names: tuple[str, ...], strength: float | None) -> Array:

@@ -41,3 +41,13 @@ def test_verdicts_are_of_the_right_sign_on_planted_differences():
     ):
         estimate = statistics.difference_estimates(values[None]).at(0)
         assert claims._verdict(estimate, claims._p(values)) is expected
+
+
+def test_a_claim_at_equal_quality_has_to_be_shown_by_each_metric():
+    clear = np.full(8, 0.3) + np.linspace(-0.02, 0.02, 8)
+    differences = np.stack([clear, clear])
+    checks = np.stack([np.stack([clear, clear]), np.stack([clear, np.linspace(-0.5, 0.6, 8)])])
+    verdicts = [verdict for _, _, verdict in claims.judge(differences, checks)]
+    assert verdicts == [ClaimVerdict.HOLDS, ClaimVerdict.UNDECIDED]
+    verdicts = [verdict for _, _, verdict in claims.judge(differences, np.stack([checks[0], -checks[0]]))]
+    assert verdicts == [ClaimVerdict.UNDECIDED, ClaimVerdict.UNDECIDED]

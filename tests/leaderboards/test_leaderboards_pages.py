@@ -233,7 +233,7 @@ def test_addresses_differ_where_names_do():
 
 def test_the_comparison_holds_its_data_as_inert_json(whole):
     page = whole["compare.html"]
-    [island] = [text for text in page.words if text.lstrip().startswith('{"columns"')]
+    [island] = [text for text in page.words if text.lstrip().startswith('{"apart"')]
     data = json.loads(island)
     assert [each["key"] for each in data["entries"]][:2] == ["impasto", "mist"]
     assert all(len(values) == 6 for each in data["entries"] for values in each["values"])

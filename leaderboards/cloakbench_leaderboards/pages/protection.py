@@ -13,6 +13,7 @@ from cloakbench_leaderboards.board import reached
 from cloakbench_leaderboards.board.equal_strength import p_cell
 from cloakbench_leaderboards.board.tables import Table, TableCell
 from cloakbench_leaderboards.board.view import CurveSeries, GapView, Pair, ProtectionView
+from cloakbench_leaderboards.pages import calibrations
 from cloakbench_leaderboards.pages.attack import gap_view, styles_of
 from cloakbench_leaderboards.pages.strips import by_artist
 from cloakbench_leaderboards.parts import addresses, commands, costs, standing, svg
@@ -22,7 +23,6 @@ from cloakbench_leaderboards.parts.pictures import PictureFinder
 from cloakbench_leaderboards.parts.standing import Number
 from cloakbench_leaderboards.parts.svg import SMALL, Chart
 from cloakbench_leaderboards.scores.evidence import BoardEntry
-from cloakbench_leaderboards.scores.matching import CalibratedStrength
 from cloakbench_leaderboards.scores.scores import ScoredPoint
 from cloakbench_leaderboards.scores.setting import FIXED
 
@@ -141,7 +141,7 @@ def view(lookup: Lookup, entry: BoardEntry, facts: ProtectionView) -> Protection
         smalls=tuple(_smalls(lookup, entry)),
         heat=_heat(lookup, entry, focus),
         heats=tuple(_heat(lookup, entry, strength) for strength in others),
-        calibrations=tuple(_calibrations(lookup, entry)),
+        calibrations=tuple(calibrations.sentences(lookup, entry)),
         visibility=reached.table(evidence, entry),
         costs=costs.table(lookup.own[entry.name]),
         gaps=tuple(_gaps(lookup, entry)),
@@ -259,28 +259,6 @@ def shade_class(value: float) -> str:
         ('h0', 'h4', 'h8')
     """
     return f"h{round(SHADES * min(max(value, 0.0), 1.0))}"
-
-
-def _calibrations(lookup: Lookup, entry: BoardEntry) -> Iterator[Pair]:
-    tries = {}
-    for record in lookup.own[entry.name]:
-        if record.target is not None:
-            tries[record.target] = record.calibration
-    for target, calibrated in sorted(entry.subject.calibrations.items()):
-        limits = text.limits(calibrated.limits)
-        shown = []
-        for strength, quality in tries.get(target, []):
-            shown.append(f"{strength:g}: {_tried(quality, calibrated)}")
-        count_words = f" {len(shown)} strengths tried: {'; '.join(shown)}." if shown else ""
-        if calibrated.strength:
-            words = f"Strength {calibrated.strength:.3g} was chosen so that changes stay under the limits.{count_words}"
-        else:
-            words = f"No strength stays under the limits.{count_words}"
-        yield Pair(f"Limits {limits}", words)
-
-
-def _tried(quality: dict[str, float], calibrated: CalibratedStrength) -> str:
-    return ", ".join(text.number(quality[name]) for name in calibrated.limits if name in quality)
 
 
 def _gaps(lookup: Lookup, entry: BoardEntry) -> Iterator[GapView]:

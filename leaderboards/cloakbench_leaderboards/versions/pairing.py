@@ -166,8 +166,9 @@ def _shares(facts: SuiteFacts, records: Sequence[Record], points: int, artists: 
         for record in records:
             values = record.quality.get(name)
             if values:
-                place = int(record.strength) - 1, artists.index(record.artist)
-                shares[name][place] = share_of_limit(explained[name], math.fsum(values) / len(values), limit)
+                row, column = int(record.strength) - 1, artists.index(record.artist)
+                mean = math.fsum(values) / len(values)
+                shares[name][row, column] = share_of_limit(explained[name], mean, limit)
     return shares
 
 
