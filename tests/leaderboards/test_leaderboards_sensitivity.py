@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from cloakbench_leaderboards.board.precision import pair_words
-from cloakbench_leaderboards.scores.sensitivity import decisive_artists, equivalent, pair_counts
+from cloakbench_leaderboards.scores.sensitivity import decisive_artists, decisive_pairs, equivalent, pair_counts
 
 NAMES = [f"artist{n}" for n in range(8)]
 
@@ -68,6 +68,20 @@ def test_a_rank_that_rests_on_one_artist_names_it():
     assert decisive_artists(pair, NAMES) == [tuple(expected)] * 2
     # Far apart on every artist: nothing rests on any of them.
     assert decisive_artists(np.array([base, base + 1 + difference]), NAMES) == [(), ()]
+
+
+def test_the_verdict_on_a_pair_names_the_artists_that_it_turns_on(values):
+    expected = {}
+    for pair in itertools.combinations(range(4), 2):
+        turning = []
+        for column, name in enumerate(NAMES):
+            if (pair in apart(values)) != (pair in apart(np.delete(values, column, axis=1))):
+                turning.append(name)
+        if turning:
+            expected[pair] = tuple(turning)
+    assert expected
+    assert decisive_pairs(values, NAMES) == expected
+    assert decisive_pairs(np.array([values[0], values[0] + 1 + values[1] / 9]), NAMES) == {}
 
 
 def test_too_few_entries_or_artists_have_no_counts(values):

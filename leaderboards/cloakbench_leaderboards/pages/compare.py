@@ -43,6 +43,7 @@ NOTES = (
     "The verdict keeps false discoveries to 5 % over all ranked pairs. A difference counts only where it is also shown "
     "at equal visibility by each metric that limits it. Each interval is of its pair alone, so it may leave out 0 "
     "where the verdict says “not told apart”.",
+    "“Turns on” names the artists without any one of whom the verdict is the other one.",
 )
 
 
@@ -182,13 +183,15 @@ def _pair_row(differences: Differences, entry: BoardEntry, other: BoardEntry, di
 
 
 def _verdict_cell(differences: Differences, name: str, other: str) -> TableCell:
-    """Returns whether an entry is ahead of another, and which metrics keep a difference from being shown."""
+    """Returns whether an entry is ahead of another, which metrics do not show it, and the artists that it turns on."""
     first, second = differences.positions[name], differences.positions[other]
+    artists = differences.decisive.get((min(first, second), max(first, second)), ())
+    flag = f"turns on {text.listed(list(map(text.name, artists)), 2)}" if artists else ""
     if differences.told_apart[first, second]:
-        return TableCell("ahead" if first < second else "behind", kind=CellKind.WORDS)
+        return TableCell("ahead" if first < second else "behind", flag=flag, kind=CellKind.WORDS)
     metrics = differences.metrics_against(name, other)
     detail = f"not shown at equal {text.listed(list(metrics))}" if metrics else ""
-    return TableCell("not told apart", detail=detail, kind=CellKind.WORDS)
+    return TableCell("not told apart", detail=detail, flag=flag, kind=CellKind.WORDS)
 
 
 def _shift_words(difference: Estimate) -> str:

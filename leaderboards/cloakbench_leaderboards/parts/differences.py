@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from cloakbench_leaderboards.scores import ranking, statistics
+from cloakbench_leaderboards.scores import ranking, sensitivity, statistics
 from cloakbench_leaderboards.scores.evidence import Evidence
 from cloakbench_leaderboards.scores.standings import RankColumn
 from cloakbench_leaderboards.scores.statistics import LEVEL, MIN_ARTISTS, Array, Estimate, Estimates
@@ -47,6 +47,12 @@ class Differences:
         standings = self.evidence.standings
         order = list(standings.places)
         return standings.checks[:, [order.index(name) for name in self.names]]
+
+    @cached_property
+    def decisive(self) -> dict[tuple[int, int], tuple[str, ...]]:
+        """The artists that the verdict on a pair turns on, by the positions of both in `names`, rising."""
+        values = self.values(self.evidence.standings.rank_column)
+        return sensitivity.decisive_pairs(values, self.evidence.artists, self.checks) if self.names else {}
 
     def metrics_against(self, name: str, other: str) -> tuple[str, ...]:
         """Returns the metrics that keep the difference of two ranked entries from being shown; none where none does."""

@@ -89,6 +89,23 @@ def decisive_artists(values: Array, artists: Sequence[str], checks: Array = NO_C
     return [tuple(names) for names in decisive]
 
 
+def decisive_pairs(
+    values: Array, artists: Sequence[str], checks: Array = NO_CHECKS
+) -> dict[tuple[int, int], tuple[str, ...]]:
+    """Returns the artists without any one of whom a pair of entries is told apart or not, other than with all.
+
+    Arguments as of `decisive_artists`. The keys are the positions of both entries, rising; pairs that turn on no artist
+    are left out.
+    """
+    whole = ranking.told_apart(values, checks)
+    decisive: dict[tuple[int, int], list[str]] = {}
+    for artist, remaining, others in _left_out(values, checks, artists):
+        changed = np.triu(ranking.told_apart(remaining, others) != whole)
+        for first, second in zip(*np.nonzero(changed), strict=True):
+            decisive.setdefault((int(first), int(second)), []).append(artist)
+    return {pair: tuple(names) for pair, names in decisive.items()}
+
+
 def _left_out(values: Array, checks: Array, artists: Sequence[str]) -> Iterator[tuple[str, Array, Array]]:
     """Yields each artist that has a value, with the values and the checks of the others."""
     for column, artist in enumerate(artists):

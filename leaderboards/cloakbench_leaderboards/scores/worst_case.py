@@ -50,7 +50,7 @@ def _pseudo_values(values: Array, weights: Array) -> Array:
     without = np.empty(count)
     for artist in range(count):
         without[artist] = _mean(np.delete(values, artist, axis=1), np.delete(weights, artist))
-    return whole + (count - 1) * (without.mean() - without)
+    return np.asarray(whole + (count - 1) * (without.mean() - without))
 
 
 def _mean(values: Array, weights: Array) -> float:
