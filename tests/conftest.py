@@ -10,7 +10,10 @@ from typing import NamedTuple
 import pytest
 from hypothesis import HealthCheck, settings
 
-from cloakbench.system import cpu  # noqa: F401 - before torch: tests compute with the instruction set of runs
+from cloakbench.system import (
+    cpu,  # noqa: F401 - before torch: tests compute with the instruction set of runs
+    imports,
+)
 from tests.command_forks import Helper
 
 # A busy machine takes longer than Hypothesis's 200 ms per example, and than its second for making ten of them.
@@ -32,6 +35,13 @@ SLOWEST_FILES = (
     "test_starting.py",
 )
 """Files with tests of ten seconds and more. They begin first, because one that begins last runs alone at the end."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Imports the test modules without what their libraries import and hardly a test uses."""
+    with imports.unused_skipped():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,6 +11,9 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import starmap
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 from test_cells_kill import PATIENCE_S, Runs, records
@@ -26,28 +29,35 @@ VERBS = """
 import json, os, sys
 from cloakbench.cli import main
 
-codes = {}
+codes = []
 for arguments in json.loads(sys.argv[1]):
+    print("BEGINS", arguments[0], file=sys.stderr, flush=True)
     try:
         main(arguments)
     except SystemExit as ended:
-        codes[arguments[0]] = ended.code
+        codes.append(ended.code)
 sys.stderr.flush()
 print("CODES", json.dumps(codes))
 """
 """Runs several commands in one process, because importing the libraries takes most of the time."""
 
 
+class Ended(NamedTuple):
+    """How a command ended: its exit code, and what it wrote to standard error."""
+
+    code: int
+    errors: str
+
+
 def run_verbs(commands, *wall, **variables):
-    """Returns the exit code by verb, and what was written to standard error."""
+    """Returns how each command ended, in their order."""
     texts = json.dumps([[str(word) for word in command] for command in commands])
     command = [*wall, sys.executable, "-c", VERBS, texts]
-    done = subprocess.run(
-        command, env={**os.environ, **variables}, capture_output=True, text=True, check=False, timeout=600
-    )
+    done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     assert "CODES" in done.stdout, done.stderr
-    return json.loads(done.stdout.rpartition("CODES")[2]), done.stderr
+    errors = done.stderr.split("BEGINS ")[1:]
+    return list(starmap(Ended, zip(json.loads(done.stdout.rpartition("CODES")[2]), errors, strict=True)))
 
 
 def walled(*options):
@@ -55,77 +65,95 @@ def walled(*options):
     return ["bwrap", "--dev-bind", "/", "/", *map(str, options), "--"]
 
 
+def copied(session, folder):
+    shutil.copytree(session.store.root, folder / "store with spaces å 桜")
+    return Store(folder / "store with spaces å 桜")
+
+
 @pytest.fixture
 def copy(good_run, tmp_path):
-    shutil.copytree(good_run.store.root, tmp_path / "store with spaces å 桜")
-    return Store(tmp_path / "store with spaces å 桜")
+    return copied(good_run, tmp_path)
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+READING, WRITING = ["verify", "board", "status", "plan", "export"], ["run", "merge", "adopt"]
+FILLING = ["merge", "adopt"]
+
+
+def commands(folder, source, store, small):
+    """Commands on a read-only `store`, then those that fill the store in `small`, then one that starts a process."""
+    suite = folder / "tiny.toml"
+    planned = [suite, "--protection", "placebo", "--store"]
+    return [
+        ["verify", store],
+        ["board", "--store", store, "--out", folder / "site", "--unofficial"],
+        ["status", *planned, store],
+        ["plan", *planned, store],
+        ["export", "tiny", "--store", store, "--out", folder / "exported"],
+        ["run", *planned, store, "--only", "seed=0"],
+        ["merge", source, "--store", store],
+        ["adopt", source, "--store", store],
+        *([verb, source, "--store", small / "store"] for verb in FILLING),
+        ["run", *planned, folder / "store", "--executor", "local", "--workers", 1, "--limit", 2],
+    ]
+
+
+@pytest.fixture(scope="module")
+def faulty(good_run, weights, tmp_path_factory):
+    """How commands end in one process with a read-only store, a file system of 64 KiB, and no shared memory.
+
+    Returns a folder, the endings by kind and verb, and what the read-only store held before and after.
+    """
+    folder = tmp_path_factory.mktemp("faulty")
+    store, small = copied(good_run, folder).root, folder / "small"
+    (folder / "tiny.toml").write_text(tiny.TEXT)
+    small.mkdir()
+    before = contents(store)
+    limits = ["--size", 1 << 16, "--tmpfs", small, "--size", 4096, "--tmpfs", "/dev/shm"]
+    wall = walled("--ro-bind", store, store, *limits)
+    endings = run_verbs(commands(folder, good_run.store.root, store, small), *wall, CLOAKBENCH_MODELS=str(weights))
+    by_kind = {}
+    for kind, verbs in {"read-only": [*READING, *WRITING], "full": FILLING, "no shared memory": ["run"]}.items():
+        by_kind[kind] = dict(zip(verbs, endings, strict=False))
+        endings = endings[len(verbs) :]
+    return SimpleNamespace(folder=folder, ended=by_kind, before=before, after=contents(store))
 
 
 @HAS_BUBBLEWRAP
 @pytest.mark.finding("C5")
-@pytest.mark.usefixtures("stand_ins")
-def test_a_read_only_store_is_read_and_never_written(copy, good_run, tiny_suite, tmp_path):
-    before = {path: path.read_bytes() for path in copy.root.rglob("*") if path.is_file()}
-    reading_verbs = [
-        ["verify", copy.root],
-        ["board", "--store", copy.root, "--out", tmp_path / "site", "--unofficial"],
-        ["status", tiny_suite, "--store", copy.root, "--protection", "placebo"],
-        ["plan", tiny_suite, "--store", copy.root, "--protection", "placebo"],
-        ["export", "tiny", "--store", copy.root, "--out", tmp_path / "exported"],
-    ]
-    writing = [
-        ["run", tiny_suite, "--store", copy.root, "--protection", "placebo", "--only", "seed=0"],
-        ["merge", good_run.store.root, "--store", copy.root],
-        ["adopt", good_run.store.root, "--store", copy.root],
-    ]
-    codes, errors = run_verbs([*reading_verbs, *writing], *walled("--ro-bind", copy.root, copy.root))
-    assert codes == {command[0]: 0 for command in reading_verbs} | {command[0]: 2 for command in writing}
-    assert errors.count("writable store") == len(writing)
-    assert {path: path.read_bytes() for path in copy.root.rglob("*") if path.is_file()} == before
+def test_a_read_only_store_is_read_and_never_written(faulty):
+    ended = faulty.ended["read-only"]
+    assert {verb: ended[verb].code for verb in ended} == {**dict.fromkeys(READING, 0), **dict.fromkeys(WRITING, 2)}
+    assert all("writable store" in ended[verb].errors for verb in WRITING)
+    assert faulty.after == faulty.before
 
 
 @HAS_BUBBLEWRAP
-def test_a_full_disk_keeps_what_was_there(good_run, tmp_path):
+def test_a_full_disk_keeps_what_was_there(faulty):
     """A store on a file system of 64 KiB."""
-    (tmp_path / "small").mkdir()
-    wall = walled("--size", 1 << 16, "--tmpfs", tmp_path / "small")
-    commands = [[verb, good_run.store.root, "--store", tmp_path / "small" / "store"] for verb in ("merge", "adopt")]
-    codes, errors = run_verbs(commands, *wall)
-    assert codes == {"merge": 2, "adopt": 2}
-    assert errors.count("no space is left") == 2
+    for ended in faulty.ended["full"].values():
+        assert (ended.code, "no space is left" in ended.errors) == (2, True), ended.errors
 
 
 @HAS_BUBBLEWRAP
-@pytest.mark.usefixtures("stand_ins")
-def test_a_run_needs_no_shared_memory(tiny_suite, tmp_path):
-    wall = walled("--size", 4096, "--tmpfs", "/dev/shm")
-    command = [
-        "run",
-        tiny_suite,
-        "--protection",
-        "placebo",
-        "--store",
-        tmp_path / "store",
-        "--executor",
-        "local",
-        "--workers",
-        1,
-        "--limit",
-        2,
-    ]
-    codes, _ = run_verbs([command], *wall)
-    assert codes == {"run": 0}
-    assert verify(tmp_path / "store").problems == []
+def test_a_run_needs_no_shared_memory(faulty):
+    assert faulty.ended["no shared memory"]["run"].code == 0
+    assert verify(faulty.folder / "store").problems == []
 
 
 @pytest.mark.finding("C4")
 def test_without_a_home_folder_and_with_a_limit_on_files(copy, tmp_path):
     nowhere = {"HOME": "/nonexistent", "XDG_CACHE_HOME": ""}
-    codes, _ = run_verbs([["verify", copy.root], ["list", "suites"], ["doctor", "--store", copy.root]], **nowhere)
-    assert (codes["verify"], codes["list"]) == (0, 0)
-    codes, errors = run_verbs([["adopt", copy.root, "--store", tmp_path / "target"]], "prlimit", "--fsize=2048")
-    assert codes == {"adopt": 2}
-    assert "could not write" in errors
+    verified, listed, _ = run_verbs(
+        [["verify", copy.root], ["list", "suites"], ["doctor", "--store", copy.root]], **nowhere
+    )
+    assert (verified.code, listed.code) == (0, 0)
+    [adopted] = run_verbs([["adopt", copy.root, "--store", tmp_path / "target"]], "prlimit", "--fsize=2048")
+    assert adopted.code == 2
+    assert "could not write" in adopted.errors
     assert list(Store(tmp_path / "target").records()) == []
 
 

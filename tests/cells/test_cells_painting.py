@@ -57,8 +57,8 @@ def shortened(rule: Path) -> Suite:
 
 
 @pytest.fixture
-def painting(sd_stand_ins, tmp_path):
-    """A planned run of the shortened suite on two frozen paintings, controls included."""
+def short(sd_stand_ins, tmp_path):
+    """The shortened suite, with two frozen paintings of each of its two artists."""
     path = tmp_path / "few.toml"
     path.write_text(rules.text("few", ["claude-monet", "ilya-repin"], 2, 2))
     for first, artist in ((0, "claude-monet"), (50, "ilya-repin")):
@@ -68,7 +68,17 @@ def painting(sd_stand_ins, tmp_path):
             (source / f"{n}.png").write_bytes(encode(tiny.picture(first + n, 60, 50 + n)))
     suite = shortened(path)
     freeze.freeze(suite, str(tmp_path / "wikiart"), tmp_path / "frozen")
-    return sessions.plan_suite(suite, Choice("painting", ["placebo"], tmp_path / "frozen"), tmp_path / "store")
+    return suite
+
+
+@pytest.fixture
+def painting(short, tmp_path):
+    """A planned run of the shortened suite, controls included."""
+    return planned(short, tmp_path)
+
+
+def planned(suite, folder):
+    return sessions.plan_suite(suite, Choice("painting", ["placebo"], folder / "frozen"), folder / "store")
 
 
 def checked(records, suite):
@@ -99,7 +109,10 @@ def test_a_run_without_the_weights_of_its_distance_stops_before_it_starts(painti
     assert list(lpips.store.records()) == []
 
 
-def test_paintings_of_512_pixels_are_purified_learned_and_imitated(painting):
+def test_paintings_of_512_pixels_are_purified_learned_and_imitated(short, tmp_path):
+    """Without strengths that are sought, so without DISTS, which takes seconds for an image of this size."""
+    metrics = short.metrics.model_copy(update={"quality": ["psnr", "linf"]})
+    painting = planned(short.model_copy(update={"metrics": metrics, "matching": None}), tmp_path)
     [cell] = [c for c in painting.cells if (c.entry.facts.name, c.attack.name) == ("placebo", "impress")]
     records = run(replace(painting, cells=[cell]))
     checked(records, painting.suite)

@@ -44,6 +44,7 @@ ALONE = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",  # else Ray writes a token into the home folder
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the name says little: nodes listen on the loopback only
+    "RAY_worker_niceness": "0",  # at 15, Ray's default, actors hardly run beside other tests
     # A node is lost after three seconds without an answer, not fifteen; a slow one has ten seconds for each answer.
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_failure_threshold": "3",

@@ -185,7 +185,8 @@ def exit_code(*words: str) -> object:
     return ended.value.code
 
 
-@pytest.mark.parametrize("kind", ["countermeasure", pytest.param("mimicry", marks=pytest.mark.long)])
+@pytest.mark.usefixtures("forked_workers")
+@pytest.mark.parametrize("kind", ["countermeasure", "mimicry"])
 def test_a_new_package_of_an_attack_passes_its_check(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

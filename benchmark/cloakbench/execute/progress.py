@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from statistics import fmean
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from cloakbench.cells.plan import Cell
 from cloakbench.printable import clean, encodable
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Record
+
+if TYPE_CHECKING:
+    from cloakbench.cells.plan import Cell
 
 
 class Outcome(NamedTuple):
