@@ -245,6 +245,14 @@ def test_a_protection_that_fails_leaves_the_sizes_done_before(cloakbench, stand_
     assert written_files(tmp_path / "out") == ["one.png"]
 
 
+def test_each_size_is_named_before_its_steps(cloakbench, stand_ins, photos, tmp_path):
+    (photos / "three.png").write_bytes((photos / "two.png").read_bytes())
+    ended = cloakbench("protect", "placebo", "--in", photos, "--out", tmp_path / "out")
+    assert ended.code == 0
+    assert "131 x 93 pixels: one.png" in ended.err
+    assert "three.png and 1 more" in ended.err
+
+
 def test_a_mimic_that_fails_leaves_its_adapter_and_the_images_generated_before(
     cloakbench, stand_ins, photos, suite, tmp_path, monkeypatch
 ):

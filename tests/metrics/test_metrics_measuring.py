@@ -128,3 +128,10 @@ def test_sets_are_measured_on_the_gpu_where_there_is_one(monkeypatch, asked, exp
     [result] = measuring.measure_images(["frechet"], pictures, pictures, asked)
     assert devices == [expected] * 2
     assert result.value == pytest.approx(0, abs=1e-6)
+
+
+def test_a_meaning_is_a_whole_sentence_and_a_table_has_few_digits(folders, cloakbench):
+    ended = cloakbench("measure", "ssim", "psnr", "--image", folders[0], "--reference", folders[1])
+    assert ended.code == 0, ended.err
+    assert "Wang et al. 2004" in ended.out
+    assert not re.search(r"\d\.\d{7}", ended.out)

@@ -28,6 +28,8 @@ HEADS = {
     "n": "images",
 }
 """Heads of columns, with units, where the name of the field does not say it."""
+LONGEST_NUMBER = 8
+"""Characters of a number in a table; a longer one is rounded. JSON has all digits."""
 FAULTS = 2
 """Exit code where faults were found or a cell failed; 1 means a regression and nothing else."""
 
@@ -190,7 +192,11 @@ def print_sentences(results: Sequence[T], to_text: Callable[[T], str], as_json: 
 
 
 def _one_line(value: object) -> str:
-    return str(value).replace("\n", "\\n")
+    """Returns a value of a table: in one line, a number to six digits."""
+    words = str(value)
+    if isinstance(value, float) and len(words) > LONGEST_NUMBER:
+        return f"{value:.6g}"
+    return words.replace("\n", "\\n")
 
 
 def _finite(value: Any) -> Any:

@@ -132,11 +132,19 @@ def protect_folder(name: str, source: Path, target: Path, options: ProtectOption
         )
         _warn_of_size(originals)
         for group in progress.track(groups, len(groups), "sizes"):
+            progress.say(_describe(group))
             protected = protect(list(group.values()))
             for file, png, change in zip(group, protected.pngs, protected.budgets, strict=True):
                 output.write(file, png)
                 rows[file] = images.changed(file, change)
     return [rows[file] for file in originals]
+
+
+def _describe(group: Mapping[str, Pixels]) -> str:
+    """Returns in words which images are protected together, so that the steps that follow belong to something."""
+    height, width = next(iter(group.values())).shape[:2]
+    others = f" and {len(group) - 1} more" if len(group) > 1 else ""
+    return f"{width} x {height} pixels: {next(iter(group))}{others}"
 
 
 def _warn_of_size(originals: Mapping[str, Pixels]) -> None:

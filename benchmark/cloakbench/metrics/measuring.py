@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from cloakbench.metrics.generations import MeasuredSet
 from cloakbench.metrics.metric import Metric
 from cloakbench.metrics.spaces import FeatureImages
 from cloakbench.models.loader import default_device
+
+_SENTENCE_END = re.compile(r"(?<! al)\.\s")
+"""Of a summary, in which "et al." ends no sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ def _of_pairs(
 
 
 def _result(entry: Metric, values: Sequence[float], count: int) -> MetricResult:
-    meaning = entry.facts.summary.partition(". ")[0].removesuffix(".")
+    meaning = _SENTENCE_END.split(entry.facts.summary, maxsplit=1)[0].removesuffix(".")
     return MetricResult(entry.name, entry.facts.version, fmean(values), count, meaning)
 
 
