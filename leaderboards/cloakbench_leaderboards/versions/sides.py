@@ -85,7 +85,8 @@ def _entry(request: SideRequest) -> list[Record]:
         by_name[record.protection.name].append(record)
     if request.name not in by_name:
         expected = f"a folder of records, or a protection with records in {request.where}"
-        raise unknown(expected, request.name, sorted(by_name), "protections")
+        error = unknown(expected, request.name, sorted(by_name), "protections")
+        raise UserError(error.message, f"{error.hint} One that is installed gets records by `cloakbench run`.")
     if request.version is None:
         return by_name[request.name]
     by_version: dict[str, list[Record]] = defaultdict(list)
