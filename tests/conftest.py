@@ -22,19 +22,25 @@ settings.load_profile("untimed")
 
 SLOWEST_FILES = (
     "test_walk.py",
-    "test_cells_isolated.py",
     "test_execute_ray.py",
-    "test_instructions.py",
     "test_cells_faults.py",
+    "test_cells_isolated.py",
+    "test_leaderboards_browser.py",
     "test_execute_local.py",
-    "test_cells_painting.py",
-    "test_benchmarks_device.py",
+    "test_walls.py",
+    "test_baselines_directions.py",
+    "test_isolation.py",
+    "test_attack_entries.py",
+    "test_leaderboards_drilldown.py",
+    "test_memory.py",
+    "test_suites_seeds.py",
+    "test_cells_fitting.py",
     "test_refreshing_kill.py",
-    "test_cells_kill.py",
+    "test_jupyter.py",
+    "test_cells_intake.py",
     "test_metrics_golden.py",
-    "test_starting.py",
 )
-"""Files with tests of ten seconds and more. They begin first, because one that begins last runs alone at the end."""
+"""Files of about twenty processor seconds and more, first, because one that begins last runs alone at the end."""
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 import torch  # noqa: F401 - as where it is imported first: the choice then is what it computes with
@@ -82,27 +83,33 @@ def started(code, capability, weights):
 
 
 COMPUTES = "import torch; print(torch.backends.cpu.get_cpu_capability())"
+PLANNED = (
+    "import torch, os; computes = torch.backends.cpu.get_cpu_capability()\n"
+    "from cloakbench.system import cpu\n"
+    "os.environ['ATEN_CPU_CAPABILITY'] = 'default'\n"
+    "print(computes, '&'.join(f'{name}={value}' for name, value in cpu.for_workers().items()))"
+)
+
+
+@cache
+def computed(first, capability, weights):
+    """What a process computes with that imports `first` first, and what it hands on whatever its variables say."""
+    return started(f"import {first}; {PLANNED}", capability, weights)
 
 
 @pytest.mark.parametrize("capability", ASKED)
 def test_torch_computes_with_what_was_asked_for_and_with_avx2_by_default(capability, weights):
     if not can(capability or "avx2"):
         pytest.skip(f"this processor has no {capability or 'avx2'}")
-    assert started(f"import cloakbench; {COMPUTES}", capability, weights) == [(capability or "avx2").upper()]
+    assert computed("cloakbench", capability, weights)[0] == (capability or "avx2").upper()
 
 
 @pytest.mark.parametrize("capability", ASKED)
 def test_a_process_that_adopts_what_another_computes_with_does_the_same(capability, weights):
-    """Though torch came first there, and the other one's own variables say something else."""
+    """Though torch came first there where nothing was asked for, and the other one's own variables say another."""
     if not can(capability):
         pytest.skip(f"this processor has no {capability}")
-    planned = (
-        "import torch, os; computes = torch.backends.cpu.get_cpu_capability()\n"
-        "from cloakbench.system import cpu\n"
-        "os.environ['ATEN_CPU_CAPABILITY'] = 'default'\n"
-        "print(computes, '&'.join(f'{name}={value}' for name, value in cpu.for_workers().items()))"
-    )
-    computes, variables = started(planned, capability, weights)
+    computes, variables = computed("cloakbench" if capability else "torch", capability, weights)
     adopts = f"from cloakbench.system import cpu; cpu.adopt(dict(v.split('=') for v in {variables!r}.split('&')));"
     own = "avx2" if capability == "default" else "default"
     assert started(f"{adopts} {COMPUTES}", own, weights) == [computes]

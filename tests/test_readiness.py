@@ -159,6 +159,7 @@ def needy(tmp_path, monkeypatch, stand_ins):
     return "needy"
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_masks_class_images_models_and_clip_reach_a_protection(needy):
     images = [tiny.picture(1, 40, 44), tiny.picture(2, 40, 44)]
     masks = [np.zeros((40, 44), np.uint8) for _ in images]

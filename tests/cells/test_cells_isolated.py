@@ -88,7 +88,8 @@ def test_claims_are_asked_once_for_a_state_of_the_code(planned, monkeypatch):
 @pytest.mark.usefixtures("forked_workers")
 def test_one_that_can_not_be_loaded_is_left_out_unless_it_is_named(planned, folder, caplog, monkeypatch):
     hostile.install(folder / "site", "broken", "raise RuntimeError('at import')")
-    monkeypatch.setattr(submissions, "discover", lambda: SimpleNamespace(names=("broken",)))
+    offer = submissions.find("broken")
+    monkeypatch.setattr(submissions, "discover", lambda: SimpleNamespace(offers=(offer,)))
     session = planned("without")
     assert "broken" not in {cell.entry.facts.name for cell in session.cells}
     assert "at import" in caplog.text

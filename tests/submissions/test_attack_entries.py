@@ -166,6 +166,7 @@ def test_no_program_reads_the_clean_images(cleaner: SandboxedSubmission, request
     assert all((pixels == 255).all() == (mode == "plain") for pixels in cleaned)
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize(
     ("deed", "line"),
     [

@@ -71,7 +71,6 @@ def test_blur_is_accepted_and_flagged() -> None:
     assert isolation.passed == ("against accidents" not in isolation.detail)
 
 
-@pytest.mark.usefixtures("forked_workers")
 def test_restless_output_is_refused_by_an_official_run_before_anything_runs() -> None:
     with pytest.raises(UserError, match=r"accepts, got faulty\[kind=restless\]: .*same seed, same bytes: ") as refused:
         official.require_accepted(["faulty[kind=restless]"])

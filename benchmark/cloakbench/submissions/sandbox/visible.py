@@ -44,7 +44,14 @@ def folders(python: Path, variables: dict[str, str]) -> list[Path]:
     ]
     candidates += _split(variables.get("LD_LIBRARY_PATH", ""))
     absolute = dict.fromkeys(map(Path.absolute, candidates))
-    return [path for path in absolute if os.access(path, os.F_OK) and path != Path(path.anchor)]
+    return [path for path in absolute if _is_there(path) and path != Path(path.anchor)]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return os.access(path, os.F_OK)
+    except ValueError:  # a null byte, which a damaged .pth file may hold
+        return False
 
 
 def _split(paths: str) -> Iterator[Path]:
