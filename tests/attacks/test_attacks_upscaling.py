@@ -11,6 +11,7 @@ from purifying import BY_UPSCALER, PICTURES, apart, around, build
 
 from cloakbench.errors import UserError
 from cloakbench.images import to_tensor
+from cloakbench.models import upscalers
 
 
 @pytest.mark.parametrize("added", [33, 0])
@@ -46,6 +47,14 @@ def test_noise_of_another_level_is_another_image(stand_ins, upscaler):
     ]
     assert np.array_equal(made[0], made[1])
     assert apart(made[0], made[2]) > 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_loading_prints_nothing_among_the_lines_of_a_run(stand_ins, upscaler, monkeypatch, capfd):
+    monkeypatch.setattr(upscalers, "_load", upscalers._load.__wrapped__)
+    parameters = {**BY_UPSCALER, "upscaler": str(upscaler), "noise_level": 33}
+    build("noisy-upscale", **parameters).apply([PICTURES[0][:32, :32]], around((7,)))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_pipeline_that_is_no_upscaler_is_told(stand_ins):

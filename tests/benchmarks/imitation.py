@@ -2,9 +2,9 @@
 
 MODEL is a folder of StableDiffusionPipeline. The mimicry NAME learns each artist's clean images by the recipe of suite
 `mini`, changed by KEY=VALUE, and generates as the suite says. Prints a line of JSON per artist: seconds of a core, and
-the share of the base model's distance that the mimic keeps, by Gram matrices on VGG16 (0: the artist's own unseen
-pictures, 1: the base model). `--strips FOLDER` writes four rows as one picture: the images, the same after the
-autoencoder, the base model's pictures, the mimic's.
+the share of the base model's distance that the mimic keeps, by `imitation-distance` and by Gram matrices on VGG16
+(0: the artist's own unseen pictures, 1: the base model). `--strips FOLDER` writes four rows as one picture: the images,
+the same after the autoencoder, the base model's pictures, the mimic's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from cloakbench.attacks.mimicry.finetune import posterior
 from cloakbench.attacks.mimicry.personalised import Personalised
 from cloakbench.datasets.procedural import scenes, styles
 from cloakbench.images import Pixels, quantise, to_tensor
+from cloakbench.metrics import imitation
 from cloakbench.models import loader
 from cloakbench.models.loader import BaseModel
 from cloakbench.schemas.suite import Suite
@@ -110,6 +111,18 @@ def remaining_share(distance: Distance, member: Artist, base: list[Pixels], gene
     return (distance(generated, member.references) - own) / (distance(base, member.references) - own)
 
 
+def imitation_distance(pictures: Sequence[Pixels], references: Sequence[Pixels]) -> float:
+    """Returns the mean `imitation-distance` of pictures to an artist's references."""
+    likeness = imitation.likeness(imitation.features(pictures), imitation.features(references))
+    return float(likeness.distance.mean())
+
+
+def by_name(names: Iterable[str], values: Sequence[float]) -> dict[str, float]:
+    """Returns rounded values by the names of their distances."""
+    rounded_values = [round(value, 3) for value in values]
+    return dict(zip(names, rounded_values, strict=True))
+
+
 def main() -> None:
     """Prints one line per artist and the mean."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -122,7 +135,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     suite = changed(suites.load("mini"), options.mimicry, options.changes)
-    distance = gram_distance(vgg16(weights="IMAGENET1K_V1").features[: max(LAYERS) + 1].eval())
+    gram = gram_distance(vgg16(weights="IMAGENET1K_V1").features[: max(LAYERS) + 1].eval())
+    distances: dict[str, Distance] = {"imitation-distance": imitation_distance, "gram": gram}
     model = loader.load(options.model)
     base, shares = generate(Personalised(model), suite), []
     learn(model, suite.model_copy(update={"mimicry": suite.mimicry}), options.mimicry, base[:2])  # class images, once
@@ -133,13 +147,14 @@ def main() -> None:
         learned = time.process_time()
         generated = generate(mimic, suite)
         seconds = {"train_s": round(learned - began, 1), "sample_s": round(time.process_time() - learned, 1)}
-        shares.append(remaining_share(distance, member, base, generated))
-        print(json.dumps({"artist": name, "kept": round(shares[-1], 3), **seconds}), flush=True)
+        shares.append([remaining_share(distance, member, base, generated) for distance in distances.values()])
+        print(json.dumps({"artist": name, **by_name(distances, shares[-1]), **seconds}), flush=True)
         if options.strips is not None:
             options.strips.mkdir(parents=True, exist_ok=True)
             rows = [member.images, reconstructed(model, member.images), base[::3], generated[::3]]
             strip(rows).save(options.strips / f"{name}-{options.mimicry}.png")
-    print(json.dumps({"artist": "mean", "kept": round(float(np.mean(shares)), 3), "changes": options.changes}))
+    means = by_name(distances, np.mean(shares, axis=0).tolist())
+    print(json.dumps({"artist": "mean", **means, "changes": options.changes}))
 
 
 if __name__ == "__main__":

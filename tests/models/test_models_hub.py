@@ -45,6 +45,13 @@ def test_where_no_mirror_answers_all_are_named_with_the_way_out(bare, monkeypatc
     assert not (bare / "lock.json").exists()
 
 
+def test_the_sentence_that_says_to_log_in_is_part_of_the_message():
+    text = "401 Client Error. (Request ID: 1)\n\nCannot access gated repo for url x.\nYou must log in.\nMore."
+    with pytest.raises(UserError, match=r"Cannot access gated repo for url x\. You must log in\.") as caught:
+        hub.find("sd15", [HubSource("a")], Hub({}, RuntimeError(text)))
+    assert "More" not in caught.value.message
+
+
 @pytest.mark.parametrize("fetch", [hub.cached, hub.download])
 def test_offline_an_empty_cache_is_said_at_once(bare, monkeypatch, fetch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

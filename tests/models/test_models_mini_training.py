@@ -298,11 +298,29 @@ def test_a_decoder_learns_to_paint_the_latents(pool, tmp_path, perceptual, monke
     monkeypatch.setattr(teacher, "perceptual", Apart)
     run, vae, model = a_run(tmp_path), small_vae(), small_teacher()
     recipe = Recipe(steps=20, batch=6, lr=3e-3, muon_lr=2e-2, seed=1, warmup=1, average=0.5)
-    train_one = decoder.train_decoder(vae, model, pool, run, recipe, side=32, perceptual=perceptual)
+    encoders = [distil.teacher_encoder(model, run.casting)]
+    train_one = decoder.train_decoder(vae, encoders, pool, run, recipe, side=32, perceptual=perceptual)
     x = to_pixels(np.stack([pool.picture(n) for n in range(6)])) * 2 - 1
     latents = model.encode(x).latents
     untrained = (decoder.LatentDecoder(small_vae())(latents) - x).abs().mean()
     assert (train_one(latents) - x).abs().mean() < 0.9 * untrained
+
+
+def test_a_decoder_learns_from_an_equal_part_of_each_encoders_latents(pool, tmp_path):
+    counts: list[list[int]] = [[], []]
+
+    def encoder(number):
+        def encode(x):
+            counts[number].append(len(x))
+            return torch.zeros(len(x), 4, 4, 4)
+
+        return encode
+
+    recipe = Recipe(steps=1, batch=6, lr=1e-3, muon_lr=1e-3, seed=1)
+    encoders = [encoder(0), encoder(1)]
+    decoder.train_decoder(small_vae(), encoders, pool, a_run(tmp_path), recipe, side=32, perceptual=False)
+    assert counts[0] == counts[1] != []
+    assert set(counts[0]) == {3}
 
 
 SMALL = Base("mini-a", "v_prediction", (16, 16, 16), 16, 2)

@@ -114,3 +114,22 @@ def test_leaves_the_surrogate_and_the_images_as_they_were(surrogate: Surrogate, 
 def test_refuses_bad_parameters(parameters: dict[str, object], word: str) -> None:
     with pytest.raises(ValueError, match=f"{word}: expected .* got"):
         PhotoGuard(**parameters)
+
+
+def test_no_more_images_than_the_chunk_are_encoded_at_once_and_the_result_is_the_same(
+    surrogate: Surrogate, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    encode = surrogate.vae.encode
+
+    def counted(x: torch.Tensor) -> object:
+        counts.append(len(x))
+        return encode(x)
+
+    monkeypatch.setattr(surrogate.vae, "encode", counted)
+    together = PhotoGuard(steps=4, chunk=3).protect(images, ask(surrogate))
+    assert max(counts) == 3
+    counts.clear()
+    in_parts = PhotoGuard(steps=4, chunk=2).protect(images, ask(surrogate))
+    assert max(counts) == 2
+    assert float((together - in_parts).abs().max()) < 1e-6

@@ -22,7 +22,7 @@ Encode = Callable[[Tensor], Tensor]
 
 LEAST, MOST = 2 / 255, 16 / 255
 REPLAY = 6000
-RECIPE = Recipe(steps=4_000, batch=32, lr=1e-3, muon_lr=6e-3, seed=51, decay_share=0.3)
+RECIPE = Recipe(steps=6_500, batch=32, lr=1e-3, muon_lr=6e-3, seed=51, decay_share=0.3)
 WHOLE = Recipe(steps=500, batch=8, lr=5e-4, muon_lr=2e-3, seed=52, decay_share=0.8)
 """Whole pictures last, at a lower rate: a cut-out's rim is a rim to padding and norms, a whole picture's is not."""
 

@@ -52,6 +52,15 @@ class StageContext:
         """Returns the drawn pictures with one teacher's latents, once the first are there."""
         return Pool(self.run.work / "pool", teacher_name, known_only).wait()
 
+    def teacher(self, name: str) -> distil.Encode:
+        """Returns a teacher's encoder."""
+        return distil.teacher_encoder(teacher.load(name, self.run.device), self.run.casting)
+
+    def student(self, suffix: str) -> distil.Encode:
+        """Returns the encoder that an earlier stage has trained; raises `FileNotFoundError` where none has."""
+        student = distil.LatentEncoder(assemble.autoencoder(self.folder, suffix)).to(self.run.device)
+        return distil.student_encoder(student, self.run.casting)
+
     def sized(self, recipe: Recipe) -> Recipe:
         """Returns the recipe with the device's batch."""
         return replace(recipe, batch=recipe.batch * CUDA_BATCH) if self.run.device == "cuda" else recipe
@@ -90,18 +99,20 @@ def _decoder(teacher_name: str, suffix: str, whole: bool) -> Callable[[StageCont
         torch.manual_seed(recipe.seed)
         vae = architecture.vae(architecture.SDXL_SCALE if suffix else architecture.SD_SCALE)
         context.run.origin = assemble.newest(context.folder, f"decoder{suffix}") if whole else None
-        model = teacher.load(teacher_name, context.run.device)
+        encoders = [context.teacher(teacher_name)]
+        if whole:
+            encoders.append(context.student(suffix))
         pool, side = context.pool(teacher_name), 128 if whole else 64
-        return decoder.train_decoder(vae, model, pool, context.run, context.sized(recipe), side)
+        return decoder.train_decoder(vae, encoders, pool, context.run, context.sized(recipe), side)
 
     return train
 
 
 def _decoder_b(context: StageContext) -> object:
     context.run.origin = assemble.newest(context.folder, *assemble.decoders(""))
-    model, recipe = teacher.load("taesd", context.run.device), context.sized(decoder.SQUARED)
+    encoders, recipe = [context.teacher("taesd")], context.sized(decoder.SQUARED)
     pool = context.pool("taesd")
-    return decoder.train_decoder(architecture.vae(), model, pool, context.run, recipe, perceptual=False)
+    return decoder.train_decoder(architecture.vae(), encoders, pool, context.run, recipe, perceptual=False)
 
 
 def _base(base: Base, teacher_name: str) -> Callable[[StageContext], object]:
