@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 
 import formula
@@ -171,6 +172,15 @@ def test_moments_of_eight_bits_train_as_those_of_single_precision_but_for_roundi
     assert torch.allclose(*trained, atol=1.5e-3)
     assert not torch.equal(*trained)
     assert float((trained[1] - start).abs().mean()) == pytest.approx(float((trained[0] - start).abs().mean()), rel=0.1)
+
+
+def test_moments_of_eight_bits_find_the_library_that_a_run_leaves_out_at_its_start(monkeypatch):
+    pytest.importorskip("bitsandbytes")
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    finetune.FinetuneRecipe(1, 1, 1e-3)
+    assert sys.modules["bitsandbytes"] is None
+    finetune.FinetuneRecipe(1, 1, 1e-3, optimizer=finetune.EIGHT_BIT)
+    assert "bitsandbytes" not in sys.modules
 
 
 def test_moments_of_eight_bits_need_their_library_before_a_run_starts(monkeypatch):

@@ -1,4 +1,4 @@
-"""Libraries that the models' libraries import and that nothing here uses."""
+"""Libraries that the models' libraries import and that most processes do not need."""
 
 from __future__ import annotations
 
@@ -39,6 +39,15 @@ def unused_skipped(modules: MutableMapping[str, Any] = sys.modules) -> Iterator[
     try:
         yield
     finally:
-        for name in UNUSED:
-            if name in modules and modules[name] is None:
-                del modules[name]
+        restore_unused(modules)
+
+
+def restore_unused(modules: MutableMapping[str, Any] = sys.modules) -> None:
+    """Lets the unused libraries be imported again: for the code that does use one.
+
+    Args:
+        modules: The imported modules by name.
+    """
+    for name in UNUSED:
+        if name in modules and modules[name] is None:
+            del modules[name]

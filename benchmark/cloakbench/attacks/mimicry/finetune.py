@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from cloakbench import progress, whitebox
 from cloakbench.attacks.mimicry.captured import Batch, Captured
 from cloakbench.models.loader import BaseModel
+from cloakbench.system import imports
 from cloakbench.system.memory import at_once
 
 GRADIENT_NORM = 1.0
@@ -48,8 +49,10 @@ class FinetuneRecipe:
             raise ValueError("steps and batch must be at least 1, learning_rate above 0, average in [0, 1)")
         if self.optimizer not in ("adamw", EIGHT_BIT):
             raise ValueError(f"optimizer must be adamw or {EIGHT_BIT}")
-        if self.optimizer == EIGHT_BIT and importlib.util.find_spec("bitsandbytes") is None:
-            raise ValueError(f"{EIGHT_BIT} needs bitsandbytes: pip install 'cloakbench[eight-bit]'")
+        if self.optimizer == EIGHT_BIT:
+            imports.restore_unused()
+            if importlib.util.find_spec("bitsandbytes") is None:
+                raise ValueError(f"{EIGHT_BIT} needs bitsandbytes: pip install 'cloakbench[eight-bit]'")
 
     def build(self, weights: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
         """Returns the optimizer of these weights."""
