@@ -148,3 +148,8 @@ def test_a_verdict_that_turns_on_one_artist_says_so():
     assert (plain.verdict, plain.turns_on) == (Verdict.INCONCLUSIVE, ("artist-0",))
     assert cleaned.turns_on == ()
     assert result.turns_on == ("artist-0",)
+
+
+def test_without_artists_every_verdict_is_inconclusive():
+    """The comparison of one artist, when it is asked what it turns on."""
+    assert judge(np.empty((2, 0)), 0.1).verdicts.tolist() == [str(Verdict.INCONCLUSIVE)] * 2

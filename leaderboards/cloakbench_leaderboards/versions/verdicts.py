@@ -54,7 +54,7 @@ def judge(differences: Array, margin: float, checks: Array = NO_CHECKS) -> Judge
     """
     change = difference_estimates(differences, level=2 * LEVEL - 1)
     enough = change.n >= MIN_ARTISTS
-    flat = differences.reshape(-1, differences.shape[-1])
+    flat = differences.reshape(enough.size, differences.shape[-1])
     further = checks.reshape(len(checks), *flat.shape) if len(checks) else checks
     p = holm(np.where(enough, agreeing_p(flat, further).reshape(enough.shape), np.nan))
     verdicts = np.full(enough.shape, str(Verdict.INCONCLUSIVE), dtype="<U12")
