@@ -121,8 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends what is still waited for
         is_own = bool(words) and words[0] in GROUPS["Your own images"]
-        kept = "finished files are kept" if is_own else "finished cells are kept, run again to go on"
-        print(f"cloakbench: interrupted; {kept}", file=sys.stderr)
+        consequence = "finished files are kept" if is_own else "finished cells are kept, run again to go on"
+        print(f"cloakbench: interrupted; {consequence}", file=sys.stderr)
         code = 130
     except BrokenPipeError:  # the reader of the output has closed it
         _discard_output()

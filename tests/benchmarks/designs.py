@@ -93,22 +93,22 @@ def basis() -> Basis:
     return Basis(seconds, cleaning, np.asarray(spreads)[np.isfinite(spreads)])
 
 
-def hours(design: Design, known: Basis, cell_s: float) -> tuple[float, float]:
+def hours(design: Design, measured: Basis, cell_s: float) -> tuple[float, float]:
     """Returns processor hours of protecting, and of all cells with those of controls."""
-    entries = sorted(known.protect, key=lambda name: known.protect[name])
+    entries = sorted(measured.protect, key=lambda name: measured.protect[name])
     entries = entries if design.is_complete else entries[:-2]
-    protecting = sum(known.protect[name] for name in entries) * (SEARCH + design.curve)
+    protecting = sum(measured.protect[name] for name in entries) * (SEARCH + design.curve)
     own = len(entries) * (design.attacks + design.curve) * design.seeds
     # Unprotected images and placebo under each attack, random noise as an entry; the floor only draws.
     controls = 2 * CONTROL_SEEDS * design.attacks + (design.attacks + design.curve) * design.seeds
-    cleaning = known.clean * (len(entries) + 3)
+    cleaning = measured.clean * (len(entries) + 3)
     return design.artists * protecting / 3600, design.artists * ((own + controls) * cell_s + cleaning) / 3600
 
 
-def least_differences(design: Design, known: Basis) -> Array:
+def least_differences(design: Design, measured: Basis) -> Array:
     """Returns for each pair of entries the least difference of P that the design shows with 80 % power."""
     share = 1 - SEED_SHARE + SEED_SHARE / design.seeds
-    spreads = known.spreads * np.sqrt(share)
+    spreads = measured.spreads * np.sqrt(share)
     return np.asarray([resolution.detectable(float(spread), design.artists) for spread in spreads])
 
 
@@ -133,18 +133,18 @@ def _seconds(records: list[Record]) -> tuple[dict[str, float], float]:
 
 def main() -> None:
     """Prints the table of designs."""
-    known = basis()
-    entries = len(known.protect)
-    print(f"{entries} entries, {sum(known.protect.values()):.0f} s to protect one artist by all of them once")
+    measured = basis()
+    entries = len(measured.protect)
+    print(f"{entries} entries, {sum(measured.protect.values()):.0f} s to protect one artist by all of them once")
     print("| artists x seeds | attacks | curve | entries | least difference | protecting, h | all, h |")
     print("|---|---:|---:|---:|---:|---:|---|")
     for design in DESIGNS:
-        least = float(np.median(least_differences(design, known)))
-        totals = [sum(hours(design, known, cell_s)) for cell_s in CELL_S]
+        least = float(np.median(least_differences(design, measured)))
+        totals = [sum(hours(design, measured, cell_s)) for cell_s in CELL_S]
         count = entries if design.is_complete else entries - 2
         shown = ", ".join(f"{total:.1f}" for total in totals)
         row = f"{design.artists} x {design.seeds} | {design.attacks} | {design.curve} | {count} | {least:.3f}"
-        print(f"| {row} | {hours(design, known, 10.0)[0]:.1f} | {shown} |")
+        print(f"| {row} | {hours(design, measured, 10.0)[0]:.1f} | {shown} |")
 
 
 if __name__ == "__main__":

@@ -179,8 +179,11 @@ def main() -> None:
 def _strengths(evidence: Evidence) -> list[float]:
     """Returns the strengths of PhotoGuard that have all attacks."""
     rows = evidence.scores.grid.rows
-    strengths = sorted({strength for name, strength, _ in rows if name == "photoguard"})
-    return [strength for strength in strengths if all(("photoguard", strength, name) in rows for name in ATTACKS)]
+    strengths = []
+    for strength in sorted({strength for name, strength, _ in rows if name == "photoguard"}):
+        if all(("photoguard", strength, attack) in rows for attack in ATTACKS):
+            strengths.append(strength)
+    return strengths
 
 
 def _protected(evidence: Evidence, strength: float) -> Truth:

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import running
 import tiny
+
+from cloakbench.store import reading
+from cloakbench.store.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +20,17 @@ def good_run(weights, tmp_path_factory):
         session = tiny.session(folder / "tiny.toml", folder / "store", [tiny.entry("good")])
         running.run(session, keep_images=True)
         return session
+
+
+@pytest.fixture
+def source(good_run, tmp_path):
+    """A store of its own with the records and images of the good run."""
+    shutil.copytree(good_run.store.root, tmp_path / "source")
+    return Store(tmp_path / "source")
+
+
+@pytest.fixture
+def reference(good_run, tmp_path):
+    """A folder of reference records of the good run."""
+    reading.export_reference(good_run.store.root, None, tmp_path / "reference")
+    return tmp_path / "reference"

@@ -31,18 +31,6 @@ pytestmark = pytest.mark.usefixtures("stand_ins")
 """The weights that the run measured with: a merge compares recipes, which name them."""
 
 
-@pytest.fixture
-def source(good_run, tmp_path):
-    shutil.copytree(good_run.store.root, tmp_path / "source")
-    return Store(tmp_path / "source")
-
-
-@pytest.fixture
-def reference(good_run, tmp_path):
-    reading.export_reference(good_run.store.root, None, tmp_path / "reference")
-    return tmp_path / "reference"
-
-
 def lines(reference):
     return [json.loads(line) for line in (reference / "records.jsonl").read_text().splitlines()]
 

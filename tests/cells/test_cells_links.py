@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -21,18 +20,6 @@ from cloakbench.upkeep.verify import verify
 pytestmark = pytest.mark.usefixtures("stand_ins")
 ORIGIN = f"origins/ab/{'ab' * 32}/0123456789ab.json"
 MANIFEST = "signatures/0123456789abcdef.manifest"
-
-
-@pytest.fixture
-def source(good_run, tmp_path):
-    shutil.copytree(good_run.store.root, tmp_path / "source")
-    return Store(tmp_path / "source")
-
-
-@pytest.fixture
-def reference(good_run, tmp_path):
-    reading.export_reference(good_run.store.root, None, tmp_path / "reference")
-    return tmp_path / "reference"
 
 
 def files(root: Path) -> list[str]:

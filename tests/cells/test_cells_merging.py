@@ -34,18 +34,6 @@ REFERENCE = Path(__file__).parents[2] / "leaderboards" / "reference" / "mini"
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
 
-@pytest.fixture
-def source(good_run: Session, tmp_path: Path) -> Store:
-    shutil.copytree(good_run.store.root, tmp_path / "source")
-    return Store(tmp_path / "source")
-
-
-@pytest.fixture
-def reference(good_run: Session, tmp_path: Path) -> Path:
-    reading.export_reference(good_run.store.root, None, tmp_path / "reference")
-    return tmp_path / "reference"
-
-
 def record_of(store: Store, name: str) -> Record:
     return next(record for record in reading.load(store.root).records if record.protection.name == name)
 
