@@ -9,7 +9,7 @@ import signal
 from functools import partial
 
 import pytest
-from test_cells_intake import files, killed_merge, lines, reference, rewrite, source  # noqa: F401 - fixtures
+from test_cells_intake import files, killed_merge, lines, rewrite
 
 from cloakbench.cells import pipeline
 from cloakbench.errors import UserError
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("stand_ins")
 
 
 @pytest.fixture
-def merged(source, tmp_path):  # noqa: F811
+def merged(source, tmp_path):
     store = Store(tmp_path / "merged")
     merge([source.root], store)
     return store
@@ -83,7 +83,7 @@ def test_damaged_origins_make_nothing_ones_own(good_run, merged, tmp_path, damag
 
 @pytest.mark.finding("C8")
 @pytest.mark.parametrize("verb", ["status", "plan"])
-def test_planning_completes_a_merge_that_was_killed(source, tiny_suite, weights, monkeypatch, cloakbench, verb):  # noqa: F811
+def test_planning_completes_a_merge_that_was_killed(source, tiny_suite, weights, monkeypatch, cloakbench, verb):
     """All cells count as missing, because merged records are nobody's own; their files have arrived all the same."""
     monkeypatch.setenv("CLOAKBENCH_MODELS", str(weights))
     store = Store(source.root.parent / "killed")
@@ -94,7 +94,7 @@ def test_planning_completes_a_merge_that_was_killed(source, tiny_suite, weights,
     assert len(list(store.records())) == len(list(source.records()))
 
 
-def test_damaged_lines_are_counted_in_a_warning(reference, caplog):  # noqa: F811
+def test_damaged_lines_are_counted_in_a_warning(reference, caplog):
     documents = lines(reference)
     rewrite(reference, [{"key": 1}, *documents, []])
     with caplog.at_level(logging.WARNING, "cloakbench"):
@@ -102,7 +102,7 @@ def test_damaged_lines_are_counted_in_a_warning(reference, caplog):  # noqa: F81
     assert "2 damaged" in caplog.text
 
 
-def test_the_board_says_how_many_lines_are_damaged(reference, cloakbench, tmp_path):  # noqa: F811
+def test_the_board_says_how_many_lines_are_damaged(reference, cloakbench, tmp_path):
     documents = lines(reference)
     (reference / "records.jsonl").write_text("".join(json.dumps(d) + "\n" for d in documents) + "{}\n\x00\n")
     done = cloakbench("board", "--store", reference, "--out", tmp_path / "site", "--unofficial")

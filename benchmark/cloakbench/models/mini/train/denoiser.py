@@ -21,8 +21,8 @@ from cloakbench.models.mini.train.run import Run
 
 RECIPES = {
     "mini-a": Recipe(steps=8_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=21, decay_share=0.4),
-    "mini-b": Recipe(steps=40_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=22, decay_share=0.3),
-    "mini-xl": Recipe(steps=40_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=23, decay_share=0.3),
+    "mini-b": Recipe(steps=8_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=22, decay_share=0.4),
+    "mini-xl": Recipe(steps=8_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=23, decay_share=0.4),
 }
 EMPTY_SHARE = 0.1
 SNR_CAP = 5.0
