@@ -161,6 +161,28 @@ def test_with_one_seed_the_countermeasure_is_chosen_on_the_other_artists_of_the_
     assert found.standings.value("worst case", "x")[0].attacks.planned == 2
 
 
+def test_every_column_caps_a_point_before_it_interpolates():
+    records = [*(each for name in SIX for each in arms(name, 0.0, 1.0))]
+    records += [record("identity", name, 0.0, JPEG) for name in SIX]
+    for attack in (PLAIN, JPEG):
+        for strength, distance in ((0.5, 0.2), (1.0, 1.6)):
+            records += [record("x", name, distance, attack, strength) for name in SIX]
+    rules = Matching(metric="mini-lpips", targets=[0.075, 0.225, 0.3], tolerance=0.01)
+    board = evidence(records, SIX, (PLAIN, JPEG), matching=rules)
+    # Half way between P 0.2 and P 1.6, which counts as 1; not capped it would be 0.9.
+    for column in (at(0.225), "worst case", "mean"):
+        assert number(board, column) == (pytest.approx(0.6), "interpolated")
+
+
+def test_a_worst_case_without_all_unprotected_images_is_not_whole():
+    records = [*(each for name in SIX for each in arms(name, 0.0, 1.0))]
+    records += [record("identity", name, 0.0, JPEG) for name in SIX[1:]]
+    records += [record("x", name, 0.5, attack) for name in SIX for attack in (PLAIN, JPEG)]
+    value, estimate = evidence(records, SIX, (PLAIN, JPEG), (1.0,), matching=None).standings.value("worst case", "x")
+    assert (estimate.value, value.is_whole) == (pytest.approx(0.5), False)
+    assert [words.split()[:4] for words in value.lacks] == [["unprotected", "images", "of", "1"]]
+
+
 def test_what_has_a_rank_is_listed_before_what_has_more_and_lacks_something():
     whole = [record(name, artist, [value, value]) for name, value in (("x", 0.2), ("y", 0.3)) for artist in SIX]
     lacking = [record("z", artist, [0.9, 0.9]) for artist in SIX[1:]]

@@ -19,6 +19,7 @@ from cloakbench_leaderboards.data import coverage, frames
 from cloakbench_leaderboards.data.selection import select
 from cloakbench_leaderboards.scores import statistics
 from cloakbench_leaderboards.scores.scores import ScoredPoint, Scores, score
+from cloakbench_leaderboards.scores.signal import signals
 
 TWO = synthetic.suite(["a", "b"])
 WITH_JPEG = synthetic.suite(["a"], (PLAIN, JPEG))
@@ -77,6 +78,21 @@ def test_arms_pair_by_seed_and_the_denominator_uses_all_shared_seeds():
     # sd 0.02828 / root 2 = 0.02; 0.4 - 2 * 0.02; the noise is the sd of 0.48 and 0.52
     assert (signal.denominator, signal.lower) == (pytest.approx(0.4), pytest.approx(0.36))
     assert signal.noise == pytest.approx(0.02828, abs=1e-5)
+
+
+def test_an_attack_that_learned_nothing_has_no_signal():
+    noise = np.random.default_rng(0)
+    artists = [f"artist{n}" for n in range(300)]
+    rows = []
+    for artist in artists:
+        for seed in range(3):
+            for role, spread in (("identity", 0.057), ("floor", 0.027)):
+                rows.append((role, artist, "dreambooth", "", "dreambooth", "mini-a", seed, noise.normal(0.5, spread)))
+    names = ["role", "artist", "attack", "countermeasure", "mimicry", "model", "seed", "distance"]
+    drawn = signals(pd.DataFrame(rows, columns=names).assign(strength=0.0), [PLAIN], artists)
+    # One in eleven has a lower limit above 0; three times the spread over seeds keeps out all.
+    assert 20 <= sum(signal.lower > 0 for signal in drawn) <= 35
+    assert not any(signal.has_signal for signal in drawn)
 
 
 @pytest.mark.parametrize(("moved", "has_signal"), [(0.13, True), (0.14, False)])

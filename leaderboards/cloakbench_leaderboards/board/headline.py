@@ -130,7 +130,11 @@ def _number(evidence: Evidence, entry: BoardEntry, key: str, ends: AxisEnds) -> 
 
 
 def seconds_per_image(evidence: Evidence) -> pd.Series[float]:
-    """Returns seconds per image by protection and strength: the mean over artists of the means over their cells."""
+    """Returns seconds per image by protection and strength: the mean over artists of the means over their cells.
+
+    They are processor seconds of the stage `protect`, those of the submission's own process included; on a GPU, device
+    seconds.
+    """
     means = evidence.levels.cells.groupby(["protection", "strength", "artist"], observed=True)["seconds"].mean()
     return means.groupby(["protection", "strength"], observed=True).mean()
 

@@ -58,8 +58,8 @@ def worst(
     """Returns P under the countermeasure that serves the mimic best; no countermeasure is an option.
 
     A minimum of noisy values is too low, so the countermeasure is chosen on other artists than it is scored on
-    (`worst_case.least`). The same number for the images as they are, under the same attacks and with as many seeds, is
-    taken off. For those images themselves it is shown.
+    (`worst_case.least`). The same number for the unprotected images, under the same attacks and with as many seeds, is
+    subtracted. For the entry `identity` that number itself is returned.
 
     Args:
         setting: What all entries share.
@@ -77,24 +77,30 @@ def worst(
         if point.weights:
             options[attack.name] = point
     count = _count(states, len(options))
-    state, note = _shared_state(states), count.words
-    shared = _shared_lacks(lacks, count)
-    if not options:
-        return Value(_nothing(setting), state, note, shared, attacks=count)
-    return Value(_least(setting, subject, options), state, note, shared, attacks=count)
+    values = _nothing(setting)
+    if options:
+        values, unscored = _least(setting, subject, options)
+        if unscored:
+            lacks.append(f"unprotected images of {unscored} artist{'s' * (unscored != 1)} not scored")
+    return Value(values, _shared_state(states), count.words, _shared_lacks(lacks, count), attacks=count)
 
 
-def _least(setting: Setting, subject: EntryPoints, options: Mapping[str, Match]) -> Array:
-    """Returns what each artist contributes to the worst case over `options`, less that of the images as they are."""
+def _least(setting: Setting, subject: EntryPoints, options: Mapping[str, Match]) -> tuple[Array, int]:
+    """Returns what each artist contributes to the worst case over `options`, less that of the unprotected images.
+
+    With it comes the number of artists that have a value while their unprotected images have none under some option;
+    nothing is subtracted from theirs.
+    """
     value, denominator = _blend(setting, subject, *next(iter(options.items())), "p")
-    if len(options) == 1:  # nothing is chosen, and nothing is taken off
-        return statistics.contributions(value * denominator, denominator)
+    if len(options) == 1:  # nothing is chosen, so nothing is too low, and nothing is subtracted
+        return statistics.contributions(value * denominator, denominator), 0
     unprotected = clean_least(setting.clean or setting.grid, list(options), denominator)
     if subject.role == Role.IDENTITY:
-        return unprotected
-    # Controls have more seeds than entries: all are scored on as many.
-    seeds = _stacked(setting, subject, options, "seeds")[:, : setting.suite.seeds.protected]
-    return worst_case.least(_capped_mean(seeds), denominator) - np.nan_to_num(unprotected)
+        return unprotected, 0
+    capped = [_capped_blend(setting, subject, attack, point) for attack, point in options.items()]
+    least = worst_case.least(np.asarray(capped), denominator)
+    unscored = int((np.isfinite(least) & ~np.isfinite(unprotected)).sum())
+    return least - np.nan_to_num(unprotected), unscored
 
 
 def clean_least(grid: ScoreMatrices, attacks: Sequence[str], denominator: Array) -> Array:
@@ -110,11 +116,26 @@ def clean_least(grid: ScoreMatrices, attacks: Sequence[str], denominator: Array)
     return worst_case.least(_capped_mean(grid.seeds[rows]), denominator)
 
 
+def _capped_blend(setting: Setting, subject: EntryPoints, attack: str, point: Match) -> Array:
+    """Returns P at a point of the curve, one value per artist, over as many seeds as entries have.
+
+    Controls have more seeds: their first ones count. As everywhere, each measured point is capped at 1 after its seeds
+    are averaged, then points are interpolated.
+    """
+    total = np.zeros(len(setting.grid.artists))
+    for strength, weight in point.weights:
+        if weight:  # a point without weight may be missing
+            name = CLEAN if strength == 0 else subject.name
+            seeds = setting.grid.seeds[setting.grid.rows[name, strength, attack]]
+            total = total + weight * _capped_mean(seeds[: setting.suite.seeds.protected])
+    return total
+
+
 def _capped_mean(seeds: Array) -> Array:
-    """Returns the means over seeds (second axis), at most 1; NaN where there is none."""
+    """Returns the means over seeds (the axis before the last), at most 1; NaN where there is none."""
     measured = np.isfinite(seeds)
-    count = measured.sum(1)
-    total = np.where(measured, seeds, 0.0).sum(1)
+    count = measured.sum(-2)
+    total = np.where(measured, seeds, 0.0).sum(-2)
     return np.where(count > 0, np.minimum(total / np.maximum(count, 1), 1.0), math.nan)
 
 
@@ -151,7 +172,10 @@ def retention(setting: Setting, subject: EntryPoints, stop: OperatingPoint) -> V
 
 
 def area(setting: Setting, subject: EntryPoints) -> Value:
-    """Returns the mean of P minus that of the images as they are, over quality from theirs to the middle target."""
+    """Returns the mean of P minus that of the images as they are, over quality from theirs to the middle target.
+
+    Quality is by the matched metric alone; the other limits do not end the area.
+    """
     rules = setting.suite.matching
     if rules is None:
         return Value(_nothing(setting), PointState.MISSING, "the suite has no quality targets")
@@ -171,7 +195,11 @@ def area(setting: Setting, subject: EntryPoints) -> Value:
 
 
 def _blend(setting: Setting, subject: EntryPoints, attack: str, point: Match, measure: str) -> tuple[Array, Array]:
-    """Returns a measure at a point of the curve, and the denominators, one value per artist."""
+    """Returns a measure at a point of the curve, and the denominators, one value per artist.
+
+    Each measured point is capped at 1 (`ScoreMatrices`), then points are interpolated. The images as they are count
+    with all their seeds.
+    """
     total = np.zeros(len(setting.grid.artists)) if point.weights else _nothing(setting)
     denominator = _nothing(setting)
     for strength, weight in point.weights:
@@ -181,11 +209,6 @@ def _blend(setting: Setting, subject: EntryPoints, attack: str, point: Match, me
         total = total + weight * getattr(setting.grid, measure)[row] if weight else total
         denominator = setting.grid.denominator[row]
     return total, denominator
-
-
-def _stacked(setting: Setting, subject: EntryPoints, options: Mapping[str, Match], measure: str) -> Array:
-    """Returns a measure under each option (first axis), one value per artist."""
-    return np.asarray([_blend(setting, subject, attack, point, measure)[0] for attack, point in options.items()])
 
 
 def _lacks(setting: Setting, subject: EntryPoints, attack: str, point: Match) -> tuple[str, ...]:

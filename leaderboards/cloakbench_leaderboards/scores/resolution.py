@@ -175,6 +175,10 @@ def _null_noise(setting: Setting, cells: pd.DataFrame) -> float:
 
 
 def _seed_noise(setting: Setting, cells: pd.DataFrame) -> float:
+    """Returns the standard deviation over seeds of the clean arm's distance, in the unit of P; NaN where unknown.
+
+    Seeds are not paired with anything: the variances of the artists are averaged, and divided by the mean denominator.
+    """
     attack = setting.attack
     arm = (cells["role"] == Role.IDENTITY) & (cells["attack"] == attack.name) & cells["distance"].notna()
     variance = cells[arm].groupby("artist", observed=True)["distance"].var()

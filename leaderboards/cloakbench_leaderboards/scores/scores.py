@@ -76,7 +76,7 @@ class Scores:
     summary: dict[Address, ScoredPoint]
     """The points over artists."""
     clean: ScoreMatrices
-    """The images as they are at as many seeds as the entries have: what a minimum over attacks is biased by."""
+    """The unprotected images at as many seeds as the entries have: their minimum over attacks is subtracted."""
 
 
 def score(
@@ -103,7 +103,11 @@ def score(
 
 
 def _paired(chosen: pd.DataFrame, cells: pd.DataFrame, attacks: Sequence[AttackSpec]) -> pd.DataFrame:
-    """Returns the chosen cells with their differences to the clean arm, 0 where the submission is at fault."""
+    """Returns the chosen cells with their differences to the clean arm, 0 where the submission is at fault.
+
+    A cell is compared with the clean cell of its own seed. The denominator averages all seeds that clean arm and floor
+    share.
+    """
     arm = ["artist", "attack", "seed"]
     same = cells[(cells["role"] == Role.IDENTITY) & cells["distance"].notna()]
     same = same.drop_duplicates(arm)[[*arm, "distance"]].rename(columns={"distance": "clean_same"})
@@ -116,6 +120,7 @@ def _paired(chosen: pd.DataFrame, cells: pd.DataFrame, attacks: Sequence[AttackS
 
 
 def _points(paired: pd.DataFrame, signals: Sequence[Signal]) -> pd.DataFrame:
+    """Returns one row per protection, strength, attack and artist: means over seeds, P and effect not capped."""
     groups = paired.groupby(ARTIST, sort=True, observed=True)
     points = groups[["p", "effect", "distance"]].mean()
     points = points.assign(failed=groups["failed"].any(), **groups[["mimicry", "model", "role"]].first())

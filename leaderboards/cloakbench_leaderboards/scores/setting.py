@@ -102,14 +102,14 @@ class Setting:
     """Those that scores are made of."""
     grid: ScoreMatrices
     quality: Mapping[tuple[str, float, str], float]
-    """Mean over artists by protection, strength, metric."""
+    """Mean over all artists of the suite, also over those without a signal, by protection, strength, metric."""
     higher_is_better: Mapping[str, bool]
     shares: Mapping[tuple[str, float, str], Array] = field(default_factory=dict, repr=False)
     """Share of the middle target's limit that each artist's images use, by protection, strength, metric."""
     artist_quality: Mapping[tuple[str, float, str], Array] = field(default_factory=dict, repr=False)
     """Quality of each artist's images by the metrics that have a limit, by protection, strength, metric."""
     clean: ScoreMatrices | None = None
-    """The images as they are at as many seeds as the entries have; None: their bias is not taken off."""
+    """The unprotected images at as many seeds as the entries have; None: the worst case takes all seeds of `grid`."""
     cache: dict[tuple[str, str, str, str], Value] = field(default_factory=dict, repr=False, compare=False)
     """Results of `protection` by entry, attack, operating point and measure: aggregates and pages need them again."""
 

@@ -254,7 +254,7 @@ def _unranked(setting: Setting, subject: EntryPoints, value: Value, estimate: Es
 
 
 def _front(setting: Setting, entries: Sequence[EntryPoints]) -> set[str]:
-    """Returns the submissions with a point that no other submission beats."""
+    """Returns the submissions with a point that no other submission beats, visibility being the matched metric's."""
     metric = setting.suite.matching.metric if setting.suite.matching else next(iter(setting.suite.metrics.quality), "")
     curves = {}
     for subject in entries:

@@ -88,7 +88,8 @@ def estimates(values: Array, level: float = LEVEL) -> Estimates:
 
     The interval is t, corrected for skewness by Hall's monotone cubic transformation (Hall 1992, J. R. Stat. Soc. B
     54, 221-228): artists that a protection fails on, or protects wholly, make skewed samples, which a plain t-interval
-    covers too seldom. Without skewness it is the t-interval.
+    covers too seldom. Without skewness it is the t-interval. The skewness is the adjusted Fisher-Pearson coefficient
+    over the artists that have a value.
     """
     there = np.isfinite(values)
     n = there.sum(-1)
@@ -188,7 +189,7 @@ def too_few(artists: int, result: str = "an interval") -> str:
 
 
 def noise(differences: Sequence[float]) -> float:
-    """Returns the placebo noise: the standard deviation, or the root mean square of fewer than three differences.
+    """Returns the standard deviation of the placebo's differences; of fewer than three, their root mean square.
 
     Example:
         >>> noise([0.1, 0.2, 0.3])
