@@ -51,7 +51,7 @@ def _seeded() -> torch.Generator:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call's circumstances.
+    """The inputs of one call of a protection in addition to the images.
 
     `strength` is in (0, 1]; `epsilon` is the L-infinity budget it stands for, in units of [0, 1] images (the
     suite's largest budget times the strength). `generator` is a seeded CPU generator, the only source of randomness

@@ -86,7 +86,7 @@ def _package(name: str) -> Finding:
 
 
 def _device(device: readiness.Device, suite: Suite | None) -> list[Finding]:
-    """Returns what is said of the device: with a suite, whether it is enough for that."""
+    """Returns the finding about the device: with a suite, whether it suffices for that."""
     import torch
 
     threads = f"{torch.get_num_threads()} CPU threads"

@@ -53,7 +53,7 @@ def read_lines(path: Path) -> list[bytes]:
 
 
 def read_unlinked(path: Path) -> bytes:
-    """Returns what a file holds whose bytes are copied to others; raises OSError as `read_regular` does, and for links.
+    """Returns the content of a file that will be copied; raises OSError as `read_regular` does, and for links.
 
     A symbolic link, or a hard link as a second name of a file, could give away a file that lies elsewhere.
     """

@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 
 def decode_png(data: bytes, max_pixels: int) -> Pixels:
-    """Decodes what is promised to be a PNG as `encode` writes it: one frame of 8-bit RGB.
+    """Decodes a PNG that has to be as `encode` writes it: one frame of 8-bit RGB.
 
     Only Pillow's PNG reader parses the bytes, and the size is read from the header before any pixel is decoded.
 

@@ -110,7 +110,7 @@ def contexts(parts: Parts, texts: Sequence[str]) -> Tensor:
 
 
 def predict(parts: Parts, latents: Tensor, noise: Tensor, times: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the UNet's prediction for noised latents and what it should be, both `[B, C, h, w]` in float32.
+    """Returns the UNet's prediction for noised latents and its target, both `[B, C, h, w]` in float32.
 
     `latents` are scaled, `times` `[B]` count up to the scheduler's training steps, `context` is `[B, L, C]`. What is
     predicted is epsilon (Ho et al. 2020) or v (Salimans and Ho 2022), as the model's scheduler says.

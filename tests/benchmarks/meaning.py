@@ -67,7 +67,7 @@ def run(session: Session) -> None:
     """Runs what is missing. The suite's facts are left alone: those of the whole suite belong into the store."""
     session.store.prepare()
     torch.set_num_threads(session.environment.threads)
-    metrics = weights.sort_out(session.suite.metrics.every)
+    metrics = weights.find_usable(session.suite.metrics.every)
     work = pipeline.Pipeline(session.planner, session.store, session.environment, metrics, session.device)
     InlineExecutor().run(session.missing(), work, reporter())
 

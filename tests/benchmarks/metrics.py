@@ -70,7 +70,7 @@ def measured(count: int, side: int, device: str, repeats: int, chunk: int) -> li
     originals = [picture(n, side, side) for n in range(count)]
     changed = [noisy(image, 8, n) for n, image in enumerate(originals)]
     rows: list[dict[str, object]] = []
-    for name in sorted(weights.sort_out(QUALITY).usable):
+    for name in sorted(weights.find_usable(QUALITY).usable):
         ways = {
             "batch_s": lambda name=name: quality.measure([name], changed, originals, device, chunk),
             "alone_s": lambda name=name: one_by_one(name, changed, originals, device),

@@ -158,7 +158,7 @@ def test_a_repeated_countermeasure_draws_further_noise(edited, tmp_path):
     suite, cell = session.suite, of(session, "same", "edit")
     twice = suite.attack("chain").model_copy(update={"countermeasure": "noise+noise"})
     cell = session.planner.cell(cell.entry, 0.5, cell.artist, twice, 0)
-    stages = Stages(session.planner, Store(tmp_path), session.environment, "cpu", weights.sort_out([]))
+    stages = Stages(session.planner, Store(tmp_path), session.environment, "cpu", weights.find_usable([]))
     state = CellState(cell, protected=list(cell.artist.images))
     stages.clean(state)
     drawn = [session.planner.seed(cell.artist.name, 0, "countermeasure:noise", n) for n in range(6)]
@@ -176,7 +176,7 @@ def test_only_a_stage_that_knows_clean_images_gets_the_originals(edited, tmp_pat
     planner = replace(session.planner, suite=suite.model_copy(update={"countermeasures": tables}))
     mixed = suite.attack("chain").model_copy(update={"countermeasure": "half-clean"})
     cell = planner.cell(cell.entry, 0.5, cell.artist, mixed, 0)
-    stages = Stages(planner, Store(tmp_path), session.environment, "cpu", weights.sort_out([]))
+    stages = Stages(planner, Store(tmp_path), session.environment, "cpu", weights.find_usable([]))
     state = CellState(cell, protected=[pixels // 2 for pixels in cell.artist.images])
     stages.clean(state)
     pairs = zip(state.cleaned, cell.artist.images, strict=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cloakbench import images
-from cloakbench.cells.package_attacks import AttackFault, require_honest
+from cloakbench.cells.package_attacks import AttackFault, refuse_copies
 from cloakbench.datasets import artists
 from cloakbench.errors import UserError
 from cloakbench.images import digest
@@ -221,11 +221,11 @@ def test_images_that_were_given_are_no_copies(ran):
     cell = of(ran, "random-noise", "brightens")
     artist, attack = cell.artist, cell.attack
     protected = [pixels // 2 for pixels in artist.images]
-    require_honest(protected, artist, protected, attack)
-    require_honest(artist.images, artist, artist.images, attack)
+    refuse_copies(protected, artist, protected, attack)
+    refuse_copies(artist.images, artist, artist.images, attack)
     for hidden in (artist.images[1], artist.references[0]):
         with pytest.raises(AttackFault, match="1 copies of the artist's own"):
-            require_honest([*protected[:2], hidden], artist, protected, attack)
+            refuse_copies([*protected[:2], hidden], artist, protected, attack)
 
 
 @pytest.fixture

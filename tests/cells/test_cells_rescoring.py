@@ -10,7 +10,7 @@ import tiny
 
 from cloakbench.metrics import catalogue, generations, judge, quality, sets, weights
 from cloakbench.metrics.metric import Metric
-from cloakbench.runs.rescore import Left, rescore
+from cloakbench.runs.rescore import LackedMetric, rescore
 from cloakbench.schemas.record import Record
 from cloakbench.store.store import Store
 from cloakbench.upkeep.merge import merge
@@ -176,7 +176,7 @@ def test_metrics_of_images_need_kept_images(old, tmp_path, monkeypatch):
     before = records(old)
     done = rescore(str(with_image_metric(tmp_path)), old.root)
     reason = "expected the generated images, got none; `cloakbench run --keep images` keeps them."
-    assert (done.written, done.left) == (0, [Left("mean-level", reason, len(before))])
+    assert (done.written, done.left) == (0, [LackedMetric("mean-level", reason, len(before))])
     assert records(old) == before
 
 
@@ -254,7 +254,7 @@ def test_missing_weights_skip_a_metric_until_they_are_here(old, good_run, tmp_pa
     done = rescore(str(path), old.root)
     reason = weights.missing("fid")
     assert done.written == len(good_run.cells)
-    assert done.left == [Left(name, reason, len(good_run.cells)) for name in ("fid", "kid-inception")]
+    assert done.left == [LackedMetric(name, reason, len(good_run.cells)) for name in ("fid", "kid-inception")]
     new = [r for r in records(old).values() if "fid" in r.components["measure"]["metrics"]]
     assert all(r.skipped == {"fid": reason, "kid-inception": reason} for r in new)
     monkeypatch.setattr(weights, "obtain", lambda metric: "")

@@ -86,7 +86,7 @@ def test_nothing_is_downloaded_before_a_run(tmp_path, monkeypatch):
 
     monkeypatch.setattr(weights, "obtain", forbidden)
     session = planned(tmp_path, WITH_DISTS)
-    usable = weights.Sorted(frozenset(), {})
+    usable = weights.UsableMetrics(frozenset(), {})
     Pipeline(session.planner, session.store, session.environment, usable, session.device)
     with pytest.raises(AssertionError, match="asked for the weights"):
         run(session)

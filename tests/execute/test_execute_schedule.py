@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from cloakbench.errors import InfrastructureError
+from cloakbench.execute.bundle import shared
 from cloakbench.execute.leases import Leases, names
-from cloakbench.execute.parcel import shared
 from cloakbench.execute.progress import Outcome
 from cloakbench.execute.ray import Needs
 from cloakbench.execute.schedule import CellQueue

@@ -90,7 +90,7 @@ def test_any_two_are_compared_as_the_board_does_and_the_address_holds_the_choice
     [line] = [each for each in table.locator("tbody tr").all() if "carries the rank" in each.inner_text()]
     cells = line.locator("td").all_inner_texts()
     for place, other in ((2, "glaze"), (5, "mist")):
-        [difference] = found.to("impasto", [other])[found.columns.index(carrier)]
+        [difference] = found.differences_from("impasto", [other])[found.columns.index(carrier)]
         interval, _, artists = cells[place].partition(", ")
         assert artists == f"{difference.n} artists"
         shown = interval.replace("\N{MINUS SIGN}", "-").replace("(", "").replace(")", "").split()

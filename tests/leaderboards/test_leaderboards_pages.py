@@ -168,7 +168,7 @@ def test_differences_are_paired_and_told_apart_as_in_the_ranking():
     found = Differences(gather(loaded))
     assert found.names == ["x", "y", "z"]
     carrier = found.columns.index(found.evidence.standings.rank_column)
-    [difference] = found.to("x", ["y"])[carrier]
+    [difference] = found.differences_from("x", ["y"])[carrier]
     # five times 0.05 and once 0.04
     assert difference.value == pytest.approx(0.29 / 6)
     assert found.told_apart.tolist() == [[False, True, False], [True, False, False], [False] * 3]

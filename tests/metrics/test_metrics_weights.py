@@ -157,7 +157,7 @@ def test_a_failed_download_is_a_reason(known, no_weights, monkeypatch):
 
 
 def test_metrics_are_sorted_out_before_a_run(no_weights):
-    found = weights.sort_out(["psnr", "pieapp"])
+    found = weights.find_usable(["psnr", "pieapp"])
     assert found.usable == {"psnr"}
     assert list(found.skipped) == ["pieapp"]
 
@@ -187,11 +187,10 @@ def test_the_real_files_are_what_they_are_said_to_be():
         "LPIPS_v0.1_vgg-a78928a0.pth": "ok",
     }
     assert not any(weights.missing(name) for name in ("dists", "lpips-alex", "lpips-vgg"))
-    assert QUALITY - weights.sort_out(QUALITY).usable == {"pieapp", "topiq-fr"}
+    assert QUALITY - weights.find_usable(QUALITY).usable == {"pieapp", "topiq-fr"}
 
 
 def test_weights_are_looked_up_without_torch(python):
-    code = (
-        "import sys; from cloakbench.metrics import weights; weights.sort_out(['psnr']); print('torch' in sys.modules)"
-    )
+    look_up = "from cloakbench.metrics import weights; weights.find_usable(['psnr'])"
+    code = f"import sys; {look_up}; print('torch' in sys.modules)"
     assert python(code).strip() == "False"

@@ -36,7 +36,7 @@ class FractionalStep(NamedTuple):
 
 
 def use_of_limits(limits: Mapping[str, float], quality: Mapping[str, float]) -> dict[str, float]:
-    """Returns which share of its limit each metric uses, as `limits.share_of_limit` has it.
+    """Returns the share of its limit that each metric uses (`limits.share_of_limit`).
 
     Example:
         >>> use_of_limits({"gmsd": 0.05, "psnr": 30.0, "ssim": 0.9}, {"gmsd": 0.04, "psnr": 33.0103, "ssim": 0.95})

@@ -87,7 +87,7 @@ def _round(cell: Cell, strongest: dict[str, float]) -> Round:
 
 
 def _is_first(cell: Cell, strongest: dict[str, float]) -> bool:
-    """Returns whether a cell is at a point that everything is looked at first: calibrated, or the full strength."""
+    """Returns whether a cell is at the point that is measured first: calibrated, or full strength."""
     return cell.strength is None or cell.strength == strongest[cell.entry.facts.name]
 
 

@@ -1,4 +1,4 @@
-"""What a cell asks a protection for: the order, and which models its process loads."""
+"""The order that a cell gives to a protection, and the models that the protection's process loads."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class PackageAttacks:
         except guard.SubmissionFault as fault:
             raise AttackFault(f"the attack {attack.name} failed: {fault.message}", fault.hint) from fault
         work.meter.add_process(worker.busy_s, worker.peak_bytes)
-        require_honest(returned, work.cell.artist, work.protected, attack)
+        refuse_copies(returned, work.cell.artist, work.protected, attack)
         return returned
 
     def _find_worker(self, attack: ExternalAttack, artist: str) -> SandboxedSubmission:
@@ -107,7 +107,7 @@ class PackageAttacks:
         return worker
 
 
-def require_honest(returned: Sequence[Pixels], artist: Artist, given: Sequence[Pixels], attack: ExternalAttack) -> None:
+def refuse_copies(returned: Sequence[Pixels], artist: Artist, given: Sequence[Pixels], attack: ExternalAttack) -> None:
     """Raises AttackFault where an attack returns images of the artist that it was not given.
 
     Args:

@@ -43,7 +43,7 @@ class Pipeline:
         planner: Planner,
         store: Store,
         environment: Environment,
-        metrics: weights.Sorted,
+        metrics: weights.UsableMetrics,
         device: str = "cpu",
         keep_images: bool = False,
     ) -> None:

@@ -50,7 +50,7 @@ class Stages:
     """
 
     def __init__(
-        self, planner: Planner, store: Store, environment: Environment, device: str, metrics: weights.Sorted
+        self, planner: Planner, store: Store, environment: Environment, device: str, metrics: weights.UsableMetrics
     ) -> None:
         self.planner = planner
         self.suite = planner.suite

@@ -39,7 +39,7 @@ class Executor(Protocol):
     def run(
         self, cells: Sequence[Cell], pipeline: CellPipeline, report: Reporter, may_start: MayStart = always
     ) -> list[Outcome]:
-        """Returns how every cell ended that was given out, in order; none is once `may_start` has said no."""
+        """Returns the outcome of every cell that ran, in order; no cell starts once `may_start` has returned False."""
 
 
 class InlineExecutor:
@@ -50,7 +50,7 @@ class InlineExecutor:
     def run(
         self, cells: Sequence[Cell], pipeline: CellPipeline, report: Reporter, may_start: MayStart = always
     ) -> list[Outcome]:
-        """Returns how every cell ended that was given out, in order; an interruption keeps what is finished.
+        """Returns the outcome of every cell that ran, in order; an interruption keeps what is finished.
 
         All strengths are searched before any model learns.
         """

@@ -36,7 +36,7 @@ class LocalExecutor:
     def run(
         self, cells: Sequence[Cell], pipeline: CellPipeline, report: Reporter, may_start: MayStart = always
     ) -> list[Outcome]:
-        """Returns how every cell ended that was given out, in order; `pipeline` records lost ones alone."""
+        """Returns the outcome of every cell that ran, in order; `pipeline` only records the lost ones."""
         pool = _Processes(self.job, self.root, Leases(self.devices))
         return Dispatcher(pool, pipeline, report, may_start).run(cells, self.count)
 

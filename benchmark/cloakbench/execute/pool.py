@@ -74,7 +74,7 @@ class Dispatcher(Generic[H]):
     _searches: set[str] = field(default_factory=set)
 
     def run(self, cells: Sequence[Cell], count: int) -> list[Outcome]:
-        """Returns how every cell ended that was given out, in order, by `count` processes or fewer.
+        """Runs the cells in `count` processes or fewer; returns the outcome of every cell that ran, in order.
 
         A process that dies is replaced and its cell run again; one that takes that one down too is given up, with a
         record that says so. Raises the error of a worker, and InfrastructureError where too many workers die.

@@ -12,9 +12,9 @@ from typing import Any
 
 from cloakbench.cells.plan import Cell
 from cloakbench.errors import UserError
+from cloakbench.execute.bundle import pack_for, unpack
 from cloakbench.execute.inline import CellPipeline
 from cloakbench.execute.job import RunnerFactory, Task
-from cloakbench.execute.parcel import pack_for, unpack
 from cloakbench.execute.pool import Dispatcher, WorkerDied
 from cloakbench.execute.progress import Outcome, Reporter
 from cloakbench.execute.ray_worker import Actor
@@ -72,7 +72,7 @@ class RayExecutor:
     def run(
         self, cells: Sequence[Cell], pipeline: CellPipeline, report: Reporter, may_start: MayStart = always
     ) -> list[Outcome]:
-        """Returns how every cell ended that was given out, in order; `pipeline` records lost ones alone."""
+        """Returns the outcome of every cell that ran, in order; `pipeline` only records the lost ones."""
         ray, needs = _library(), Needs.of(self.job)
         with self._connected(ray, needs):
             count = self.count or needs.fitting(ray.cluster_resources())
@@ -186,8 +186,8 @@ class _Actors:
         """Sends a cell, with what the store holds of it already."""
         if cell.artist.name not in self._artists:
             self._artists[cell.artist.name] = self.ray.put(cell.artist)
-        parcel = pack_for(cell, self.store, self.job.environment.env_class)
-        worker.reference = worker.actor.run.remote(Task.of(cell), [self._artists[cell.artist.name]], parcel)
+        bundle = pack_for(cell, self.store, self.job.environment.env_class)
+        worker.reference = worker.actor.run.remote(Task.of(cell), [self._artists[cell.artist.name]], bundle)
 
     def wait(self, workers: Sequence[_Handle], seconds: float) -> list[_Handle]:
         """Returns the actors that have a result or have died, after waiting for at most `seconds`."""
@@ -211,8 +211,8 @@ class _Actors:
         if isinstance(answer, str):
             worker.node = answer
             return None
-        outcome, parcel = answer
-        unpack(parcel, self.store)
+        outcome, bundle = answer
+        unpack(bundle, self.store)
         return Outcome(*outcome)
 
     def stop(self, worker: _Handle) -> None:

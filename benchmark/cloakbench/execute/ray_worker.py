@@ -15,8 +15,8 @@ from cloakbench.system import cpu, imports
 
 if TYPE_CHECKING:
     from cloakbench.datasets.artists import Artist
+    from cloakbench.execute.bundle import FileBundle
     from cloakbench.execute.job import CellRunner, Task
-    from cloakbench.execute.parcel import FileBundle
     from cloakbench.execute.progress import Outcome
 
 
@@ -43,17 +43,17 @@ class Actor:
             return error
         return str(ray.get_runtime_context().get_node_id())
 
-    def run(self, task: Task, artist: Sequence[Any], parcel: FileBundle) -> tuple[Outcome, FileBundle] | Exception:
-        """Returns how a cell ended with all files that it wrote, or the error; `parcel` holds what it needs."""
-        from cloakbench.execute.parcel import pack_new, unpack
+    def run(self, task: Task, artist: Sequence[Any], bundle: FileBundle) -> tuple[Outcome, FileBundle] | Exception:
+        """Returns how a cell ended with all files that it wrote, or the error; `bundle` holds what it needs."""
+        from cloakbench.execute.bundle import pack_new, unpack
         from cloakbench.store.store import Store
 
         assert self._runner is not None
         store = Store(self._root)
         try:
-            unpack(parcel, store)
+            unpack(bundle, store)
             outcome = self._runner.run(task, self._artist(task.artist, artist))
-            return outcome, pack_new(store, parcel)
+            return outcome, pack_new(store, bundle)
         except Exception as error:
             return error
         finally:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cloakbench.cells.plan import Cell
 from cloakbench.errors import InfrastructureError
-from cloakbench.execute.parcel import shared
+from cloakbench.execute.bundle import shared
 from cloakbench.execute.progress import Outcome
 from cloakbench.schemas.kinds import Status
 
@@ -100,5 +100,6 @@ class CellQueue:
         self._starts += 1
         if self._starts >= STARTS:
             raise InfrastructureError(
-                f"expected working processes, got {STARTS} that died before any cell ({how})", "Run it inline."
+                f"expected working processes, got {STARTS} that died before any cell ({how})",
+                "Run it with --executor inline, which shows the error.",
             )

@@ -71,7 +71,7 @@ def _described(got: object) -> str:
 
 
 def _how_to_make(got: object) -> str:
-    """Returns what turns the thing given into images."""
+    """Returns a hint: how to make arrays of images from a value of this type."""
     if isinstance(got, Tensor) or (isinstance(got, np.ndarray) and got.dtype != np.uint8):
         low = float(got.min()) if 0 not in got.shape else 0.0
         first = "Map [-1, 1] to [0, 1] first; " if low < 0 else ""

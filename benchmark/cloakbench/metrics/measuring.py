@@ -132,7 +132,9 @@ def _read(path: Path) -> dict[str, Pixels]:
         raise UserError(f"expected an image or a folder of images, got {path}", "Give the path of an existing one.")
     by_stem = {Path(name).stem: pixels for name, pixels in images.items()}
     if len(by_stem) < len(images):
-        raise UserError(f"expected one image of a name in {path}, got several that differ in their ending", "")
+        raise UserError(
+            f"expected one image of a name in {path}, got several that differ in their ending", "Rename or remove one."
+        )
     return by_stem
 
 

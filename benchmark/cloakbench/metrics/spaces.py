@@ -1,4 +1,4 @@
-"""Spaces of features: which networks look at generations and references, each image once a space."""
+"""Feature spaces: the networks that extract features of generations and references, once per image and network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Space:
 
     @property
     def is_here(self) -> bool:
-        """Whether its weights lie here."""
+        """Whether its weights are on this machine."""
         return weights.find(self.weights).is_here
 
     @property

@@ -36,7 +36,7 @@ class WeightFile:
 
     @property
     def path(self) -> Path:
-        """Where it is, or would be."""
+        """Path of the file, whether it exists or not."""
         return registry.weights(self.name) if self.folder == PACKAGE else torch_hub() / self.folder / self.name
 
     @property
@@ -188,14 +188,14 @@ def _download(file: WeightFile) -> None:
         raise ValueError(f"expected SHA-256 {file.sha256}..., got {actual}")
 
 
-class Sorted(NamedTuple):
+class UsableMetrics(NamedTuple):
     """Metrics that can be computed here, and for the others why they cannot."""
 
     usable: frozenset[str]
     skipped: dict[str, str]
 
 
-def sort_out(metrics: Iterable[str]) -> Sorted:
+def find_usable(metrics: Iterable[str]) -> UsableMetrics:
     """Returns which of the named metrics can be computed here; an unofficial run calls it once, before it starts."""
     usable, skipped = set(), {}
     for name in metrics:
@@ -203,12 +203,12 @@ def sort_out(metrics: Iterable[str]) -> Sorted:
             skipped[name] = reason
         else:
             usable.add(name)
-    return Sorted(frozenset(usable), skipped)
+    return UsableMetrics(frozenset(usable), skipped)
 
 
 def require(metrics: Sequence[str]) -> None:
     """Raises UserError where a named metric cannot be computed here; an official run calls it before it starts."""
-    skipped = sort_out(metrics).skipped
+    skipped = find_usable(metrics).skipped
     if skipped:
         listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(skipped.items()))
         raise UserError(f"expected the weights of every metric, got none for {listed}", how_to_get())

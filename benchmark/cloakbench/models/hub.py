@@ -46,7 +46,7 @@ class HubSource(NamedTuple):
     revision: str = ""
 
 
-class Found(NamedTuple):
+class FoundSource(NamedTuple):
     """The source that answered, and its files."""
 
     mirror: str
@@ -144,7 +144,9 @@ def _has_weights(part: Path, infix: str) -> bool:
     return False
 
 
-def find(alias: str, sources: Iterable[HubSource], fetch: Fetch = download, parts: Sequence[str] = PARTS) -> Found:
+def find(
+    alias: str, sources: Iterable[HubSource], fetch: Fetch = download, parts: Sequence[str] = PARTS
+) -> FoundSource:
     """Returns the first source that answers with a whole model; raises UserError with each one's reason where none."""
     reasons = []
     for source in sources:
@@ -155,7 +157,7 @@ def find(alias: str, sources: Iterable[HubSource], fetch: Fetch = download, part
             continue
         missing = lacking(snapshot.folder, parts)
         if not missing:
-            return Found(source.mirror, snapshot)
+            return FoundSource(source.mirror, snapshot)
         reasons.append(f"\n    {source.mirror}: lacks {', '.join(missing)}")
     raise UserError(
         f"expected the weights of {alias!r} from one of its mirrors, in this order:{''.join(reasons)}",

@@ -55,7 +55,7 @@ def rerun(session: Session, report: Reporter | None = None) -> list[Record]:
     if not cells:
         return []
     torch.set_num_threads(session.environment.threads)
-    metrics = weights.sort_out(session.suite.metrics.every)
+    metrics = weights.find_usable(session.suite.metrics.every)
     records = []
     with tempfile.TemporaryDirectory(prefix="cloakbench-canaries-") as folder:
         fresh = Store(Path(folder))

@@ -157,7 +157,7 @@ def record_bytes(step: StageStep, record: Record) -> int | None:
 
 
 def store_bytes(store: Store) -> Weigh:
-    """Returns what says how many bytes a stage of a record has left in a store; None where its files are gone."""
+    """Returns a function that gives the bytes of a record's stage in a store, None where its files are gone."""
 
     def weigh(step: StageStep, record: Record) -> int | None:
         where = record.environment.env_class

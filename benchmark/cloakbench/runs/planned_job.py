@@ -53,7 +53,7 @@ class PlannedJob:
             _compare_code(self.environment, here)
         if digests(self.planner.suite, self.planner.digests.models) != self.planner.digests:
             raise _unfit("the weights that the plan was made with", "others", "Give all machines the same files.")
-        metrics = weights.sort_out(self.planner.suite.metrics.every)
+        metrics = weights.find_usable(self.planner.suite.metrics.every)
         pipeline = Pipeline(self.planner, Store(root), here, metrics, self.device, self.keep_images)
         return PlannedCellRunner(self.planner, pipeline)
 

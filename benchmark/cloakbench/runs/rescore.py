@@ -35,8 +35,8 @@ from cloakbench.suites import load as suites
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """A metric that some records could not get, and why."""
+class LackedMetric:
+    """A metric that some records still lack, and why."""
 
     metric: str
     reason: str
@@ -51,7 +51,7 @@ class Rescored:
     current: int
     other: int
     damaged: int
-    left: list[Left]
+    left: list[LackedMetric]
 
 
 def rescore(name: str, root: Path, images: Path | None = None) -> Rescored:
@@ -74,7 +74,7 @@ def rescore(name: str, root: Path, images: Path | None = None) -> Rescored:
         work.take(path)
     if work.counts["written"]:
         work.store.write_facts(suites.facts(suite))
-    left = [Left(metric, reason, count) for (metric, reason), count in sorted(work.left.items())]
+    left = [LackedMetric(metric, reason, count) for (metric, reason), count in sorted(work.left.items())]
     tally = work.counts
     return Rescored(tally["written"], tally["current"], tally["other"], tally["damaged"], left)
 
@@ -89,9 +89,9 @@ class _Rescoring:
     left: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @cached_property
-    def usable(self) -> weights.Sorted:
+    def usable(self) -> weights.UsableMetrics:
         """The metrics that can be computed; weights that are missing are downloaded when the first one is needed."""
-        return weights.sort_out(self.suite.metrics.every)
+        return weights.find_usable(self.suite.metrics.every)
 
     @cached_property
     def references(self) -> dict[str, FeatureImages]:

@@ -255,7 +255,7 @@ def run(
         return []
     _require(session, todo)
     torch.set_num_threads(session.environment.threads)
-    metrics = weights.sort_out(session.suite.metrics.every)  # downloads what is missing
+    metrics = weights.find_usable(session.suite.metrics.every)  # downloads what is missing
     work = pipeline.Pipeline(session.planner, session.store, session.environment, metrics, session.device, keep_images)
     may_start = time_limit.may_start if time_limit else always
     try:

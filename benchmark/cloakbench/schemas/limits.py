@@ -8,7 +8,7 @@ DECIBEL = "dB"
 
 
 def share_of_limit(facts: MetricFacts, value: float, limit: float) -> float:
-    """Returns which share of its limit a quality metric uses: 0 for unchanged images, 1 at the limit, more past it.
+    """Returns the share of its limit that a quality metric uses: 0 for unchanged images, 1 at the limit, more past it.
 
     Distances grow from 0. Decibels count as squared errors, and a similarity counts from its highest value down.
 

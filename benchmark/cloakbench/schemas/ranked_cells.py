@@ -1,4 +1,4 @@
-"""Which cells a suite's ranks rest on, and which attacks run beside them."""
+"""Which cells a suite's ranks rest on, and which further attacks run."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class _Frozen(BaseModel):
 
 
 class ProtectionFacts(_Frozen):
-    """Who protected: everything that a board says about an entry."""
+    """The facts of an entry, as a board states them."""
 
     name: fields.EntryName
     """Entry-point name with parameters, such as `photoguard` or `impasto[base=advdm]`."""
@@ -84,7 +84,7 @@ class Calibration(_Frozen):
 
 
 class Environment(_Frozen):
-    """Where it ran; `env_class` groups records whose numbers may be paired."""
+    """The environment of a run; `env_class` groups records whose numbers may be paired."""
 
     env_class: fields.EnvClass
     device: fields.Name

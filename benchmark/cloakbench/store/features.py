@@ -1,4 +1,4 @@
-"""Kept features: what networks saw in a cell's generations, as bytes of a safetensors file that knows its digest."""
+"""Stored features of a cell's generations, as bytes of a safetensors file that states the digest of its content."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Verb(StrEnum):
 
 
 class Origin(BaseModel):
-    """One JSON document beside each record, or output of a stage, that another store made."""
+    """Where a record, or a stage's output, came from: a JSON document for each that another store made."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -35,7 +35,7 @@ _SIGNATURE_NAME = re.compile(r"signatures/[0-9a-f]{16}\.manifest(\.sig)?")
 
 
 class StageFile(NamedTuple):
-    """Whose file a path in a store names."""
+    """The stage's key and the environment class in a path of a store."""
 
     kind: str
     """A folder of the store: `records` or one of `STAGE_KINDS`."""
@@ -44,7 +44,7 @@ class StageFile(NamedTuple):
 
 
 def parse(name: str) -> StageFile | None:
-    """Returns whose file a path below a store names, None for any other path.
+    """Returns the parts of a path below a store that names a stage's file or a record, None for any other path.
 
     Example:
         >>> parse("records/ab/ab" + "0" * 62 + "/0123456789ab.json").env_class
@@ -73,9 +73,9 @@ def is_of_layout(name: str) -> bool:
 
 
 def write_order(name: str) -> tuple[bool, bool, str]:
-    """Returns what to sort paths below a store by, so that files are written before what says that they are whole.
+    """Returns a sort key for paths below a store, in the order in which they are to be written.
 
-    Images come before their manifest, and records last.
+    Images come before the manifest that says that they are whole, and records last.
     """
     path = PurePosixPath(name)
     return path.parts[0] == "records", path.name == MANIFEST, name
@@ -100,7 +100,7 @@ def _manifest_last(file: Path) -> tuple[bool, Path]:
 
 
 class StorePaths:
-    """The one owner of a store's paths: by key of the stage that made a thing, then by environment class."""
+    """Every path of a store. Files are grouped by the key of the stage that wrote them, then by environment class."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -110,7 +110,7 @@ class StorePaths:
         return self._folder("records", key) / f"{env_class}.json"
 
     def origin_path(self, key: str, env_class: str) -> Path:
-        """Returns where it is written which other store a record, or a stage's output, came from."""
+        """Returns the path of the document that names the store from which a record, or a stage's output, came."""
         return self._folder("origins", key) / f"{env_class}.json"
 
     @property
@@ -184,7 +184,7 @@ class StorePaths:
         return sorted((self.root / "origins").glob("*/*/*.json"))
 
     def facts_path(self, suite: str, version: int) -> Path:
-        """Returns where a suite's facts lie."""
+        """Returns the path of a suite's facts."""
         return self.root / "facts" / f"{suite}-{version}.json"
 
     def facts(self) -> list[Path]:
@@ -204,19 +204,19 @@ class StorePaths:
         return sorted(self.images_path(key, env_class).glob("*.png"))
 
     def image_path(self, key: str, env_class: str, number: int) -> Path:
-        """Returns where one image of a stage lies, a PNG."""
+        """Returns the path of one image of a stage, a PNG."""
         return self.images_path(key, env_class) / f"{number:03d}.png"
 
     def gallery_path(self, key: str, env_class: str) -> Path:
-        """Returns where the strip of a few generations lies, a WebP."""
+        """Returns the path of the strip of a few generations, a WebP."""
         return self._folder("gallery", key) / f"{env_class}.webp"
 
     def calibration_path(self, key: str, env_class: str) -> Path:
-        """Returns where the search for a strength lies."""
+        """Returns the path of the search for a strength."""
         return self._folder("calibrations", key) / f"{env_class}.json"
 
     def canary_path(self, key: str, env_class: str, created: str) -> Path:
-        """Returns where the record of a control cell lies that ran again, filed by the time of that."""
+        """Returns the path of the record of a control cell that ran again, named after the time of the second run."""
         ran = re.sub(r"[^0-9T]", "", created[:19])
         return self._folder("canaries", key) / env_class / f"{ran}.json"
 
@@ -225,11 +225,11 @@ class StorePaths:
         return sorted((self.root / "canaries").glob("*/*/*/*.json"))
 
     def adapter_path(self, key: str, env_class: str) -> Path:
-        """Returns where the adapters or embeddings of a personalised model lie."""
+        """Returns the path of the adapters or embeddings of a personalised model."""
         return self._folder("adapters", key) / f"{env_class}.safetensors"
 
     def features_path(self, key: str, env_class: str) -> Path:
-        """Returns where the features of a cell's generations lie."""
+        """Returns the path of the features of a cell's generations."""
         return self._folder("features", key) / f"{env_class}.safetensors"
 
     def _folder(self, kind: str, key: str) -> Path:

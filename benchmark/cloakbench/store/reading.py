@@ -117,7 +117,7 @@ def describe_conflict(record: Record, *places: str) -> str:
 
 
 def get_result(record: Record) -> dict[str, Any]:
-    """Returns what two runs of one cell in one environment class share."""
+    """Returns the part of a record that two runs of one cell in one environment class have to agree in."""
     return record.model_dump(exclude=CIRCUMSTANCES)
 
 

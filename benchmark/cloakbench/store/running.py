@@ -1,4 +1,4 @@
-"""Whether a run writes to a store now: a lock that runs share and that goes with their process."""
+"""Whether a run writes to a store now: runs share a lock, which ends with their process."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ COMMITTED = ".committed-"
 
 
 class Staging:
-    """Files on their way into the store at `root`."""
+    """Files that are collected in a temporary folder and then moved into the store at `root`, all or none."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -32,7 +32,7 @@ class Staging:
         self.names: set[str] = set()
 
     def write(self, name: PurePosixPath, data: bytes) -> None:
-        """Writes a file that will lie at `name` below the store.
+        """Writes a file that belongs at `name` below the store.
 
         Raises InfrastructureError where the disk is full, or a folder of the store on its way is a symbolic link.
         """

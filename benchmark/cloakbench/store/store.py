@@ -1,4 +1,4 @@
-"""The store: every write whole or not at all, every read checked; `paths` says where things lie."""
+"""The store: a file is written whole or not at all, and checked when it is read; `paths` has the layout."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Store(StorePaths):
             ) from error
 
     def write_file(self, name: PurePosixPath, data: bytes) -> None:
-        """Keeps a file that another store packed under its path below the store; raises InfrastructureError outside."""
+        """Writes a file of another store under the same path; raises InfrastructureError for one outside the store."""
         if name.is_absolute() or ".." in name.parts:
             raise InfrastructureError(f"expected a path below the store, got {name}", "Something else sent it.")
         self._write(self.root / name, data)
@@ -92,7 +92,7 @@ class Store(StorePaths):
             raise CorruptFile(f"the origin {path} is damaged", "The cell runs again.") from error
 
     def is_usable(self, key: str, env_class: str) -> bool:
-        """Returns whether a run may go on from what lies under a key: it ran here, or was adopted."""
+        """Returns whether a run may continue from the output under a key: it ran here, or was adopted."""
         try:
             origin = self.read_origin(key, env_class)
         except CorruptFile:
@@ -100,21 +100,21 @@ class Store(StorePaths):
         return origin is None or origin.verb is Verb.ADOPT
 
     def is_own(self, key: str, env_class: str) -> bool:
-        """Returns whether what lies under a key ran here."""
+        """Returns whether the output under a key was computed by a run on this store."""
         return not self.origin_path(key, env_class).exists()
 
     def mark_own(self, key: str, env_class: str) -> None:
-        """Says that what lies under a key has run here; called after it was written."""
+        """Marks the output under a key as computed here; call it after the output was written."""
         self.origin_path(key, env_class).unlink(missing_ok=True)
 
     def copy_origin(self, key: str, successor: str, env_class: str) -> None:
-        """Gives what will lie under the key `successor` the origin of what lies under `key`, if it has one."""
+        """Copies the origin of the output under `key`, if it has one, to the key `successor`."""
         path = self.origin_path(key, env_class)
         if key != successor and path.exists():
             self._write(self.origin_path(successor, env_class), path.read_bytes())
 
     def write_record(self, record: Record) -> None:
-        """Keeps a record."""
+        """Writes a record."""
         path = self.record_path(record.key, record.environment.env_class)
         self._write(path, to_json(record.model_dump(mode="json")))
 
@@ -129,16 +129,16 @@ class Store(StorePaths):
             raise CorruptFile(f"the record {path} is damaged", "The cell runs again.") from error
 
     def write_canary(self, record: Record) -> None:
-        """Keeps the record of a control cell that ran again beside the cell's own record, which stays as it is."""
+        """Writes the record of a control cell that ran again; the cell's own record stays as it is."""
         path = self.canary_path(record.key, record.environment.env_class, record.created)
         self._write(path, to_json(record.model_dump(mode="json")))
 
     def write_calibration(self, key: str, env_class: str, calibration: Calibration) -> None:
-        """Keeps a search as far as it has come."""
+        """Writes a search for a strength with the tries so far."""
         self._write(self.calibration_path(key, env_class), to_json(calibration.model_dump(mode="json")))
 
     def read_calibration(self, key: str, env_class: str) -> Calibration:
-        """Returns a search as far as it has come, one without tries where there is none; raises CorruptFile."""
+        """Returns a search for a strength with its tries so far, none if it is not stored; raises CorruptFile."""
         path = self.calibration_path(key, env_class)
         if not path.exists():
             return Calibration()
@@ -148,7 +148,7 @@ class Store(StorePaths):
             raise CorruptFile(f"the calibration {path} is damaged", "The strength is calibrated again.") from error
 
     def write_images(self, key: str, env_class: str, pixels: list[Pixels], facts: Mapping[str, Any]) -> None:
-        """Keeps a stage's images as PNGs; the manifest, written last, says that they are whole."""
+        """Writes a stage's images as PNGs; the manifest, written last, says that they are whole."""
         for n, image in enumerate(pixels):
             self._write(self.image_path(key, env_class, n), images.encode(image))
         manifest = {"digests": [images.digest(p) for p in pixels], **facts}
@@ -182,7 +182,7 @@ class Store(StorePaths):
         return pixels
 
     def write_gallery(self, key: str, env_class: str, pixels: list[Pixels]) -> None:
-        """Keeps a few generations as one WebP strip for pages."""
+        """Writes a few generations as one WebP strip for pages."""
         from io import BytesIO
 
         from PIL import Image
@@ -192,15 +192,15 @@ class Store(StorePaths):
         self._write(self.gallery_path(key, env_class), buffer.getvalue())
 
     def write_adapter(self, key: str, env_class: str, data: bytes) -> None:
-        """Keeps what small mimicry has learned, as a safetensors file that diffusers loads."""
+        """Writes the adapters or embeddings that a mimicry has learned, as a safetensors file that diffusers loads."""
         self._write(self.adapter_path(key, env_class), data)
 
     def write_features(self, key: str, env_class: str, by_space: Mapping[str, StoredFeatures]) -> None:
-        """Keeps the features of a cell's generations by space, under the key of the stage `generate`."""
+        """Writes the features of a cell's generations by space, under the key of the stage `generate`."""
         self._write(self.features_path(key, env_class), features.pack(by_space))
 
     def read_features(self, key: str, env_class: str) -> dict[str, StoredFeatures]:
-        """Returns the kept features by space, none without a file; raises CorruptFile where a digest differs."""
+        """Returns the stored features by space, none without a file; raises CorruptFile where a digest differs."""
         path = self.features_path(key, env_class)
         if not path.exists():
             return {}
@@ -210,7 +210,7 @@ class Store(StorePaths):
             raise CorruptFile(f"the features {path} are damaged: {error}", "They are not used.") from error
 
     def write_facts(self, facts: SuiteFacts) -> None:
-        """Keeps a suite's facts, so that pages explain themselves from the store alone."""
+        """Writes a suite's facts, so that pages can be built from the store alone."""
         path = self.facts_path(facts.suite.name, facts.suite.version)
         data = to_json(facts.model_dump(mode="json"))
         if not path.exists() or path.read_bytes() != data:

@@ -1,4 +1,4 @@
-"""`cloakbench check`: does a protection hold the contract, before anyone spends an hour on a run."""
+"""`cloakbench check`: whether a protection keeps the contract, in a fraction of a run's time."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def add_measured(
 
 
 def loads(worker: SandboxedSubmission) -> list[ScoreCardLine]:
-    """Returns what loading says."""
+    """Returns the line about loading the protection."""
     claims = worker.load()
     return [
         ScoreCardLine("loads", True, claims.title),
@@ -170,7 +170,7 @@ def _costs(worker: SandboxedSubmission) -> list[ScoreCardLine]:
 
 
 def behaviour(worker: SandboxedSubmission) -> list[ScoreCardLine]:
-    """Returns what the process tried."""
+    """Returns the lines about files, network and processes that the submission tried to use."""
     attempts, observed = worker.attempts, worker.observed
     return [
         ScoreCardLine("touches no network and no foreign files", not attempts, "; ".join(attempts) or "nothing tried"),

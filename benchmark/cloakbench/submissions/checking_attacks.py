@@ -1,4 +1,4 @@
-"""`cloakbench check --kind`: does an attack of a package hold the contract?"""
+"""`cloakbench check --kind`: whether an attack of a package keeps the contract."""
 
 from __future__ import annotations
 

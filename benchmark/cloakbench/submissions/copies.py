@@ -1,4 +1,4 @@
-"""Does an attack return images that it was never given? Near copies of hidden images are counted."""
+"""Counts near copies of hidden images among the images that an attack returns."""
 
 from __future__ import annotations
 

@@ -67,8 +67,8 @@ def _check_free(name: str, package: str) -> None:
     """Raises UserError where an installed protection, distribution or module has the name already."""
     for kind in EntryKind:
         if name in discovery.discover(kind=kind).names:
-            raise UserError(f"expected a name of its own, got {name!r}, an installed {kind}", "Choose another.")
+            raise UserError(f"expected a new name, got {name!r}, an installed {kind}", "Choose another.")
     if any(metadata.Distribution.discover(name=name)):
-        raise UserError(f"expected a name of its own, got {name!r}, an installed distribution", "Choose another.")
+        raise UserError(f"expected a new name, got {name!r}, an installed distribution", "Choose another.")
     if package in sys.stdlib_module_names or util.find_spec(package) is not None:
-        raise UserError(f"expected a name of its own, got {name!r}, a module that can be imported", "Choose another.")
+        raise UserError(f"expected a new name, got {name!r}, a module that can be imported", "Choose another.")

@@ -50,7 +50,7 @@ def capability() -> str:
 
 
 def is_unlimited() -> bool:
-    """Returns whether this process computes with AVX-512 unasked: torch was imported before cloakbench."""
+    """Returns whether this process computes with AVX-512 only because torch was imported before cloakbench."""
     return capability() == "AVX512" and not VARIABLES.keys() & os.environ
 
 

@@ -1,4 +1,4 @@
-"""What stores, reference folders and archives bring into a store: collected and compared first, then put in at once."""
+"""Copies records and files of stores, reference folders and archives into a store: first checked, then all moved."""
 
 from __future__ import annotations
 
@@ -97,13 +97,13 @@ class Intake:
         return reading.FiledRecord(str(self.store.record_path(key, env_class)), record) if record else None
 
     def _note_adoption(self, source: Source, key: str, env_class: str) -> None:
-        """A record that was merged before and is now adopted is one that a run goes on from."""
+        """Notes that a run may now continue from a record that was merged before."""
         is_merged = (key, env_class) in source.origins
         if self.verb is Verb.ADOPT and not is_merged and not self.store.is_usable(key, env_class):
             self._note_origin(source, key, env_class)
 
     def _note_origin(self, source: Source, key: str, env_class: str) -> None:
-        """Writes where something came from: what its source had merged stays merged, with the same origin."""
+        """Writes the origin of a record or output; one that its source had merged keeps its first origin."""
         origin = source.origins.get((key, env_class))
         if origin is None:
             origin = Origin(verb=self.verb, source=source.path.name, sha256=source.sha256, created=self._created)
@@ -207,7 +207,7 @@ def require_regular(folder: Path) -> None:
 
 @contextmanager
 def open_intake(store: Store, verb: Verb) -> Iterator[Intake]:
-    """Yields an intake into a store, which is put in at once at the end of the block, or not at all after an error.
+    """Yields an intake into a store; all of it is moved in at the end of the block, or nothing after an error.
 
     Raises UserError where another process puts records into the same store for longer than `LOCK_WAIT_S`.
     """

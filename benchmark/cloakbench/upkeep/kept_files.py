@@ -1,4 +1,4 @@
-"""What lies beside a record, compared with it: kept images and kept features."""
+"""Compares the stored images and features of a record with the record."""
 
 from __future__ import annotations
 

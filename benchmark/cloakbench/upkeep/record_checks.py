@@ -1,4 +1,4 @@
-"""What a record says of itself, computed again from its recipes, its environment and the files beside it."""
+"""Checks of one record: what it states, computed again from its recipes, its environment and its files."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def keys(record: Record, recipes: Recipes, stages: Mapping[str, str]) -> list[st
 
 
 def claims(record: Record, recipes: Recipes) -> list[str]:
-    """Returns what a record says about itself that its recipe, or its environment, does not."""
+    """Returns the facts of a record that its recipe or its environment contradicts."""
     protect, generate = recipes.protect, recipes.generate
     where, facts, attack, package = record.environment, record.protection, record.attack, record.attack.package
     in_recipes = getattr(recipes.countermeasure, "package", None) or getattr(generate, "package", None)
@@ -100,7 +100,7 @@ def claims(record: Record, recipes: Recipes) -> list[str]:
 
 
 def measures(record: Record, recipes: Recipes, suite: Suite) -> list[str]:
-    """Returns which metrics or values a good record lacks without saying why."""
+    """Returns the metrics or values that a record lacks without a reason, although its cell ended well."""
     if record.status is not Status.OK:
         return [] if record.reason else [f"expected a reason for the status {record.status}, got none"]
     present = {*record.quality, *record.generations, *record.sets, *record.skipped}

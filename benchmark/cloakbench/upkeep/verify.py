@@ -1,4 +1,4 @@
-"""`cloakbench verify`: does a folder of records say of itself what can be computed again."""
+"""`cloakbench verify`: computes again what a folder of records states, and names the differences."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class VerifyReport:
 def verify(
     path: Path, suite: str | None = None, board: Path | None = None, *, is_deep: bool = False, seed: int | None = None
 ) -> VerifyReport:
-    """Computes again what a store or reference folder says of itself.
+    """Computes again what the records of a store or reference folder state.
 
     A record's key must be that of its recipe, a recipe's parents those of the recipes beside it; what a record says
     about itself must be what its recipe and environment say; a good record must hold a value for each image and metric
@@ -177,7 +177,7 @@ def _has_images(record: Record, store: Store) -> bool:
 
 
 def aggregates(board: Path, loaded: reading.Loaded) -> list[str]:
-    """Returns what of a `board.json` does not follow from the records; raises UserError where there is no JSON."""
+    """Returns the parts of a `board.json` that do not follow from the records; raises UserError if it is no JSON."""
     try:
         stated = json.loads(board.read_bytes())
     except (OSError, ValueError) as error:

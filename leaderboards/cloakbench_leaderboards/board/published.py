@@ -1,4 +1,4 @@
-"""What papers report of the experiment that a suite repeats, and beside it what was measured here."""
+"""Figures of papers on the experiment that a suite repeats, with the values measured here."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Event(NamedTuple):
 
 
 def stable_id(*parts: str) -> str:
-    """Returns the id of a thing: the same for the same parts, on every machine.
+    """Returns an id made of the parts: equal parts give equal ids on every machine.
 
     Example:
         >>> stable_id("mini") == stable_id("mini") != stable_id("mi", "ni")

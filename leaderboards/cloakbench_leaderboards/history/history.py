@@ -132,7 +132,7 @@ def read(source: Path) -> list[HistoryPoint]:
 
 
 def united(history: Iterable[HistoryPoint]) -> list[HistoryPoint]:
-    """Returns points without doubles, by suite, protection and time: in whatever order they come, the same list."""
+    """Returns the points without duplicates, sorted by suite, protection and time."""
     first: dict[str, HistoryPoint] = {}
     for point in sorted(history, key=lambda point: point.measured):
         first.setdefault(point.identity, point)
@@ -165,7 +165,7 @@ def add(history: Iterable[HistoryPoint], folder: Path) -> int:
 
 
 def layers(loaded: Loaded) -> Iterator[Loaded]:
-    """Yields the records apart by what no board mixes: environment class and salt, and versions of one protection."""
+    """Yields the records board by board: none mixes environment classes, salts or versions of a protection."""
     arms: dict[tuple[str, str], list[Record]] = {}
     for record in loaded.records:
         arms.setdefault((record.environment.env_class, record.salt_digest), []).append(record)

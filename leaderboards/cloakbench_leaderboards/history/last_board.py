@@ -90,14 +90,14 @@ class Changes(_Frozen):
 
 
 class LastBoard(_Frozen):
-    """The last board, and what changed to it, as a store holds them."""
+    """The last board and its changes against the board before, as a store holds them."""
 
     state: State
     changes: Changes
 
 
 def read(store: Path, suite: str) -> LastBoard | None:
-    """Returns what a store says about the last board of a suite; None where it says nothing, or nothing readable."""
+    """Returns the stored account of the last board of a suite; None where there is none, or none that can be read."""
     try:
         return LastBoard.model_validate_json(read_regular(store / BOARDS / f"{suite}.json"))
     except (OSError, ValidationError):

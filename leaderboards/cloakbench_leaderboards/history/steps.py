@@ -1,4 +1,4 @@
-"""Steps in a series: the piecewise constant that fits best, with a price on every further piece."""
+"""Steps in a series: the piecewise constant that fits best, with a penalty for every further piece."""
 
 from __future__ import annotations
 

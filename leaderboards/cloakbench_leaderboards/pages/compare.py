@@ -105,7 +105,7 @@ def _pairs(differences: Differences, entries: dict[str, BoardEntry], ranking: st
         for other in names[position + 1 : position + 1 + reach]:
             pairs.append((name, other))
     rows = []
-    for (name, other), difference in zip(pairs, differences.carried(pairs).rows(), strict=True):
+    for (name, other), difference in zip(pairs, differences.rank_differences(pairs).rows(), strict=True):
         rows.append(_pair_row(differences, entries[name], entries[other], difference))
     columns = (
         TableColumn("Minus", kind=CellKind.WORDS),
@@ -139,7 +139,7 @@ def _reason(evidence: Evidence, entry: BoardEntry) -> str:
 def neighbours(entries: dict[str, BoardEntry], differences: Differences, name: str, numbers: NumbersByName) -> Table:
     """Returns the row of an entry: its numbers, and its difference to each of its neighbours in rank."""
     others = _neighbours(differences.names, name)
-    by_column = differences.to(name, others)
+    by_column = differences.differences_from(name, others)
     label, (rank, *own) = entries[name].label, numbers[name]
     cells = (rank.cell, TableCell("", kind=CellKind.WORDS), *(number.cell for number in own))
     rows = [Row(label, "this one", False, cells, addresses.protection(name))]

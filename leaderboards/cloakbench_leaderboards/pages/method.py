@@ -168,7 +168,7 @@ def _aggregates(lookup: Lookup) -> Section:
             "area", "average P over all visibilities up to the middle target, minus that of the unprotected images"
         ),
         _formula("front", "at some measured point no other entry protects more at its visibility"),
-        _formula("rank", f"carried by {ranks}"),
+        _formula("rank", f"decided by {ranks}"),
     )
     return Section("aggregates", "Aggregates", formulas)
 

@@ -87,7 +87,7 @@ class Differences:
         """Returns the contribution of each artist (across) to a number of each ranked entry (down)."""
         return self.arrays[column.key]
 
-    def to(self, name: str, others: list[str]) -> list[list[Estimate]]:
+    def differences_from(self, name: str, others: list[str]) -> list[list[Estimate]]:
         """Returns the entry minus each of the others, one list per column: means over the artists that both have."""
         position, chosen = self.positions[name], [self.positions[other] for other in others]
         by_column = []
@@ -97,7 +97,7 @@ class Differences:
             by_column.append(estimates.rows())
         return by_column
 
-    def carried(self, pairs: list[tuple[str, str]]) -> Estimates:
+    def rank_differences(self, pairs: list[tuple[str, str]]) -> Estimates:
         """Returns the first minus the second of each pair, in the number that decides the rank."""
         values = self.values(self.evidence.standings.rank_column)
         first, second = [], []

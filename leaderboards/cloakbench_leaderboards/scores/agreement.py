@@ -45,11 +45,11 @@ def stacked(setting: Setting, subjects: Sequence[EntryPoints]) -> Array:
 
 
 def at_equal(setting: Setting, subject: EntryPoints, metric: str) -> Array:
-    """Returns what each artist contributes to P where his own images reach the middle target's limit of one metric.
+    """Returns each artist's contribution to P where the artist's images reach the middle target's limit of one metric.
 
     The attack is the headline's, against which every strength of an entry runs. P of an artist is interpolated by
-    straight lines over the share of the limit that his images use, from the unprotected images to the most visible
-    point. Past that point nothing is extrapolated: an artist whose images never reach the limit counts there.
+    straight lines over the share of the limit that the images use, from the unprotected images to the most visible
+    point. Past that point nothing is extrapolated: an artist whose images never reach the limit counts at that point.
 
     Args:
         setting: What all entries share.

@@ -1,4 +1,4 @@
-"""Best known P: what is left of each protection under the strongest attack that anybody has handed in.
+"""Best known P: P of each protection under the strongest attack, those of packages included.
 
 Attacks of packages never change the suite's own numbers. They can only lower this column, which names the attack.
 """
@@ -38,7 +38,7 @@ class SortedRecords(NamedTuple):
     of_packages: list[Record]
 
 
-def sort_out(records: Sequence[Record]) -> SortedRecords:
+def split_by_origin(records: Sequence[Record]) -> SortedRecords:
     """Returns the records by where their attack comes from."""
     of_suite: list[Record] = []
     of_packages: list[Record] = []

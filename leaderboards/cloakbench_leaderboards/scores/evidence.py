@@ -156,7 +156,7 @@ class Evidence:
 
 def gather(loaded: Loaded) -> Evidence:
     """Returns the evidence in a set of records; needs at least one."""
-    records = best_known.sort_out(loaded.records)
+    records = best_known.split_by_origin(loaded.records)
     chosen = select(records.of_suite)
     suite = loaded.facts.suite
     levels = _levels(chosen.records, suite)

@@ -14,7 +14,7 @@ from cloakbench_leaderboards.scores.statistics import Array
 
 RATE = 0.05
 """Rate of false discoveries among the pairs that are told apart."""
-Flags = npt.NDArray[np.bool_]
+BoolArray = npt.NDArray[np.bool_]
 NO_CHECKS: Array = np.empty((0, 0, 0))
 """Stands for checks where a difference has to agree with nothing else."""
 
@@ -53,7 +53,7 @@ def places(values: Array, checks: Array = NO_CHECKS) -> list[Standing]:
     return [standings[row] for row in range(len(values))]
 
 
-def told_apart(values: Array, checks: Array = NO_CHECKS) -> Flags:
+def told_apart(values: Array, checks: Array = NO_CHECKS) -> BoolArray:
     """Returns for each pair of rows whether their paired difference over artists is not 0.
 
     A t-test of each pair's differences, all pairs together under Benjamini and Hochberg's (1995) control of the rate
@@ -104,7 +104,7 @@ def agreeing_p(differences: Array, checks: Array) -> Array:
     return p
 
 
-def discoveries(p: Array, rate: float = RATE) -> Flags:
+def discoveries(p: Array, rate: float = RATE) -> BoolArray:
     """Returns which hypotheses are rejected at a rate of false discoveries (Benjamini and Hochberg 1995).
 
     Example:

@@ -1,4 +1,4 @@
-"""What turns on one artist: the tests of pairs and the limits of ranks once more, with each artist left out."""
+"""Which ranks and differences depend on a single artist: all tests are repeated with each artist left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there was to protect: the denominator of every score, and the gate that refuses to divide by noise."""
+"""How much an attack learns from clean images: the denominator of every score, and the test that it is not noise."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Arm = tuple[str, str]
 
 
 class SignalState(StrEnum):
-    """Whether something is scored against a mimicry on one artist, and if not, what is missing."""
+    """Whether P exists for a mimicry on one artist, and if not, what is missing."""
 
     LEARNED = "learned"
     NO_PLAIN_ATTACK = "no plain attack"
@@ -47,12 +47,12 @@ class Signal(NamedTuple):
 
     @property
     def has_signal(self) -> bool:
-        """Whether anything is scored against it."""
+        """Whether P exists against it."""
         return self.state is SignalState.LEARNED
 
     @property
     def reason(self) -> str:
-        """Why nothing is scored against it, in words; empty where something is."""
+        """Why there is no P against it, in words; empty where there is one."""
         if self.state is SignalState.NO_PLAIN_ATTACK:
             return (
                 f"the suite has no attack without countermeasure for {self.mimicry} on {self.model}, "

@@ -1,4 +1,4 @@
-"""Pure statistics of the board: the artist is the unit of replication, and no interval is ever silently absent."""
+"""Pure statistics of the board: artists are the unit of replication, and a missing interval has a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worst case over attacks: the attack is chosen where it is not scored, and the choice is part of the spread."""
+"""The worst case over attacks: chosen on other artists than it is scored on, and the interval includes the choice."""
 
 from __future__ import annotations
 

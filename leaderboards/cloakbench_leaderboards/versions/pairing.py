@@ -1,4 +1,4 @@
-"""The cells that two sides share, as what each artist contributes to P on either."""
+"""The cells that two sides share, and each artist's contribution to P on both sides."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def _scored(side: Side, shared: Pairs, points: Sequence[PointAddress], number: i
 
 
 def _shares(facts: SuiteFacts, records: Sequence[Record], points: int, artists: Sequence[str]) -> dict[str, Array]:
-    """Returns which share of the middle target's limit each metric uses, by point and artist; nothing without targets.
+    """Returns the share of the middle target's limit that each metric uses, by point and artist; none without targets.
 
     The strength of a record is the number of its point, from 1.
     """

@@ -25,7 +25,7 @@ _COLON = re.compile(r":(?![^\[]*\])")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a user's words mean."""
+    """One side of a comparison, as a user named it."""
 
     words: str
     folder: Path | None = None

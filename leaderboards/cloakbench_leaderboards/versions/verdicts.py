@@ -1,4 +1,4 @@
-"""What a paired difference of two versions says: regressed, improved, equivalent or inconclusive."""
+"""The verdict on a paired difference of two versions: regressed, improved, equivalent or inconclusive."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def holm(p: Array) -> Array:
 
 
 def overall(verdicts: list[Verdict]) -> Verdict:
-    """Returns the verdict on all attacks: the first of regressed, other result and improved that stands among them.
+    """Returns the verdict on all attacks: the first of regressed, other result and improved that occurs among them.
 
     Example:
         >>> overall([Verdict.EQUIVALENT, Verdict.INCONCLUSIVE])

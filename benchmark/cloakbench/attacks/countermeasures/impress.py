@@ -1,4 +1,4 @@
-"""IMPRESS (Cao et al. 2023, arXiv 2310.19248): make the autoencoder reconstruct the image again, unseen.
+"""IMPRESS (Cao et al. 2023, arXiv 2310.19248): purify an image by its autoencoder.
 
 A protection against the encoder leaves an image that the autoencoder no longer reproduces. Purification minimises
 `||x - D(E(x))||^2 + alpha * max(d(x, x_protected) - budget, 0)` over the image, `d` a perceptual distance.
@@ -32,7 +32,7 @@ Perceptual = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Impress:
-    """Optimises each image for `steps` steps of Adam, in [-1, 1] as the paper: there `learning_rate` and `noise` count.
+    """Optimises each image for `steps` steps of Adam; values, `learning_rate` and `noise` are in units of [-1, 1].
 
     `model` names the autoencoder, `schedule` is `constant` (the paper) or `cosine` (the authors' code), `posterior`
     says what is decoded: its `mode` (the authors' code) or a fresh `sample` at every step.

@@ -1,4 +1,4 @@
-"""Noisy upscaling (Hönig et al. 2024, arXiv 2406.12027): drown the perturbation, let a diffusion model clear it up."""
+"""Noisy upscaling (Hönig et al. 2024, arXiv 2406.12027): add noise, remove it by a diffusion model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cloakbench.models import upscalers
 
 
 class NoisyUpscale:
-    """Adds Gaussian noise of `sigma` (of a [0, 1] image), then has each image cleared up under its caption.
+    """Adds Gaussian noise of `sigma` (of a [0, 1] image), then removes noise from each image under its caption.
 
     By the diffusion upscaler `upscaler` where one is named, the result shrunk to the image's size: it is told that the
     noise is of `noise_level`, and adds some of `added_level` itself, of the level told where none is named. Else by

@@ -80,6 +80,6 @@ class Captured:
         return self._value.clone()
 
     def _forget(self) -> None:
-        """Takes the gradients away, so that the next ones are written and not added."""
+        """Removes the gradients, so that the next ones are written and not added."""
         for part in (*self._weights, self._batch.context):
             part.grad = None

@@ -1,4 +1,4 @@
-"""DreamBooth with contrastive decoupling (DiffShortcut, Liu et al. 2024, arXiv 2406.18944): prompts alone."""
+"""DreamBooth with contrastive decoupling (DiffShortcut, Liu et al. 2024, arXiv 2406.18944), by prompts alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cloakbench.models.loader import BaseModel
 
 
 class DreamBoothDecoupled(DreamBooth):
-    """Has the perturbation learned under words of its own, which are then asked away.
+    """Names the perturbation in the captions by words of its own, which the prompts of the generations exclude.
 
     Captions of the artist's images end with ", PATTERN", that of the class images with ", without PATTERN". So do the
     prompts that the mimic generates from, and guidance moves away from `negative` instead of from the empty text. An

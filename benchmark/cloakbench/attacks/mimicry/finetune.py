@@ -138,7 +138,7 @@ def finished(part: Any, model: BaseModel) -> Any:
 
 
 def predict(model: BaseModel, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Returns the denoiser's prediction for a batch and what it should be, epsilon or v as the model's."""
+    """Returns the denoiser's prediction for a batch and its target, epsilon or v as the model was trained."""
     return whitebox.predict(model, batch.latents, batch.noise, batch.times, batch.context)
 
 

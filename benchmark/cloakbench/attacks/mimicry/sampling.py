@@ -24,7 +24,7 @@ OPTIONS: dict[str, dict[str, bool]] = {"dpm++": {}, "ddim": {"clip_sample": Fals
 
 
 def redrawing(strength: float, steps: int, guidance: float, scheduler: str) -> Diffusing:
-    """Returns the settings of an image-to-image that does something; raises ValueError for one that does not."""
+    """Returns the settings of image-to-image; raises ValueError for a strength at which no step would run."""
     if not 0 < strength <= 1 or round(strength * steps) < 1:
         raise ValueError("strength must lie in (0, 1] and be at least one of the steps")
     return Diffusing.model_validate({"steps": steps, "guidance": guidance, "scheduler": scheduler})

@@ -8,7 +8,7 @@ import pytest
 import tiny
 
 from cloakbench.errors import InfrastructureError
-from cloakbench.execute.parcel import pack_for, pack_new, shared, unpack
+from cloakbench.execute.bundle import pack_for, pack_new, shared, unpack
 from cloakbench.schemas.record import Calibration
 from cloakbench.store.store import Store
 
@@ -31,15 +31,15 @@ def test_a_cell_takes_what_is_made_of_its_images_and_nothing_else(store, tmp_pat
         store.write_images(key, WHERE, [tiny.picture(1)], {})
     store.write_images(cell.keys["protect"], "another class", [tiny.picture(1)], {})
     (store.images_path(cell.keys["protect"], WHERE) / ".partial-x").write_bytes(b"half")
-    parcel = pack_for(cell, store, WHERE)
-    assert {PurePosixPath(name).parts[2] for name in parcel} == {cell.keys["protect"], cell.keys["countermeasure"]}
-    assert sorted(PurePosixPath(name).name for name in parcel) == ["000.png", "000.png"] + ["manifest.json"] * 2
+    bundle = pack_for(cell, store, WHERE)
+    assert {PurePosixPath(name).parts[2] for name in bundle} == {cell.keys["protect"], cell.keys["countermeasure"]}
+    assert sorted(PurePosixPath(name).name for name in bundle) == ["000.png", "000.png"] + ["manifest.json"] * 2
     there = Store(tmp_path / "there")
-    unpack(parcel, there)
+    unpack(bundle, there)
     for key in shared(cell):
         [pixels], _ = there.read_images(key, WHERE)
         assert (pixels == tiny.picture(1)).all()
-    assert pack_new(there, parcel) == {}
+    assert pack_new(there, bundle) == {}
 
 
 def test_the_search_for_a_strength_goes_along(store):
@@ -58,11 +58,11 @@ def test_what_is_new_comes_back_with_the_record_last_and_images_before_their_man
     store.write_images(cell.keys["countermeasure"], WHERE, [tiny.picture(3)], {})
     store.write_adapter(cell.keys["personalise"], WHERE, b"adapter")
     store.write_file(PurePosixPath(f"records/{cell.key[:2]}/{cell.key}/{WHERE}.json"), b"{}")
-    parcel = pack_new(store, known)
-    assert len(parcel) == 4
+    bundle = pack_new(store, known)
+    assert len(bundle) == 4
     written, write = [], Store.write_file
     monkeypatch.setattr(Store, "write_file", lambda *call: (written.append(call[1].name), write(*call)))
-    unpack(parcel, Store(tmp_path / "driver"))
+    unpack(bundle, Store(tmp_path / "driver"))
     assert written[-2:] == ["manifest.json", f"{WHERE}.json"]
     assert sorted(written[:2]) == ["000.png", f"{WHERE}.safetensors"]
 

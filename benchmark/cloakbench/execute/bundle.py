@@ -38,10 +38,10 @@ def pack_new(store: Store, packed: FileBundle) -> FileBundle:
     return {name: data for name, data in _read(store.files(), store).items() if packed.get(name) != data}
 
 
-def unpack(parcel: FileBundle, store: Store) -> None:
+def unpack(bundle: FileBundle, store: Store) -> None:
     """Writes files into a store: images before the manifest that says they are whole, the record last of all."""
-    for name in sorted(parcel, key=write_order):
-        store.write_file(PurePosixPath(name), parcel[name])
+    for name in sorted(bundle, key=write_order):
+        store.write_file(PurePosixPath(name), bundle[name])
 
 
 def _read(paths: Iterable[Path], store: Store) -> dict[str, bytes]:
