@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from cloakbench.images import encode
 from cloakbench.listing import KINDS
 from cloakbench.runs import session as sessions
 from cloakbench.runs.entries import entries
+from cloakbench.system import free_memory
 
 HEAVY = ("torch", "diffusers", "transformers", "peft", "open_clip", "pyiqa", "pandas", "scipy", "sklearn")
 RUN = ("--protection", "placebo", "--store")
@@ -90,6 +92,8 @@ def test_help_and_lists_import_nothing_heavy(python, arguments):
             ["run", "mini-quick", "--protection", "placebo", "--time-limit", "soon", "--dry-run"],
             "--time-limit as 90s, 30m",
         ),
+        (["run", "mini", "--time-limit", "0"], "--time-limit as 90s, 30m"),
+        (["run", "nowhere.toml", "--time-limit", "0s"], "Give a time above 0"),
         (["run", "mini", "--limit", "-1", "--dry-run"], "--limit of 0 or more"),
         (["run", "mini", "--workers", "0", "--dry-run"], "--workers of 1 or more, got 0"),
         (["run", "mini", "--store", REFERENCE, "--dry-run"], "expected a store, got the reference folder"),
@@ -290,6 +294,33 @@ def test_large_images_are_warned_of_before_they_take_the_memory(
     monkeypatch.setattr("cloakbench.folders.protect.LARGE_PIXELS", limit)
     done = cloakbench("protect", "placebo", "--in", photos, "--out", tmp_path / "out")
     assert (done.code, "megapixels" in done.err) == (0, is_warned)
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_protection_that_needs_more_than_the_free_memory_is_refused_in_words(cloakbench, tmp_path, monkeypatch):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    (photos / "large.png").write_bytes(encode(tiny.picture(0, 1200, 1000)))
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    monkeypatch.setattr(free_memory, "free_bytes", lambda: 1 << 20)
+    done = cloakbench("protect", "photoguard[steps=1]", "--in", photos, "--out", out)
+    assert done.code == 2
+    assert "1.2 megapixels" in done.err
+    assert "0.0 GiB were free" in done.err
+    assert not out.exists()
+    assert resource.getrlimit(resource.RLIMIT_DATA) == limits
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_folder_of_results_is_checked_once_and_stays_as_it_was_where_the_model_is_missing(
+    cloakbench, photos, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "other.txt").write_text("mine")
+    done = cloakbench("protect", "placebo", "--in", photos, "--out", out, "--model", tmp_path / "nowhere")
+    assert done.code == 2
+    assert [path.name for path in out.iterdir()] == ["other.txt"]
 
 
 @pytest.mark.usefixtures("stand_ins")

@@ -23,7 +23,7 @@ from cloakbench.folders import settings
 from cloakbench.images import to_tensor
 from cloakbench.metrics import quality
 from cloakbench.suites import load as suites
-from cloakbench.system import memory
+from cloakbench.system import free_memory, memory
 from cloakbench.system.memory import OutOfMemory, at_once, within
 
 PICTURES = [tiny.picture(n) for n in range(4)]
@@ -188,6 +188,40 @@ def test_gradients_can_be_added_up_of_nothing_but_tensors_that_ask(model):
     batch = examples.draw(model, 3, torch.Generator().manual_seed(0))
     assert not batch.context.requires_grad
     assert len(list(FinetuneStep(model).parts([batch]))) == 1
+
+
+def test_an_allocation_beyond_the_free_memory_fails_and_later_ones_do_not(monkeypatch):
+    monkeypatch.setattr(free_memory, "free_bytes", lambda: 64 << 20)
+    with free_memory.bounded():
+        torch.empty(40 << 20, dtype=torch.uint8)
+        with pytest.raises(RuntimeError) as raised:
+            torch.empty(400 << 20, dtype=torch.uint8)
+        with pytest.raises(MemoryError):
+            bytearray(400 << 20)
+    assert memory.is_out_of_memory(raised.value)
+    assert torch.empty(400 << 20, dtype=torch.uint8).nbytes == 400 << 20
+
+
+STAT = "active 5\nfile 100000"
+GROUP_FILES = {
+    "v2": ("0::/app/run", "app/run", {"memory.max": "900000", "memory.current": "500000", "memory.stat": STAT}),
+    "a parent of v2": ("0::/app/run", "app", {"memory.max": "900000", "memory.current": "400000"}),
+    "v1": ("4:memory:/app", "memory/app", {"memory.limit_in_bytes": "900000", "memory.usage_in_bytes": "400000"}),
+    "without a limit": ("0::/app", "app", {"memory.max": "max", "memory.current": "400000", "memory.stat": ""}),
+}
+
+
+@pytest.mark.parametrize("kind", GROUP_FILES)
+def test_free_memory_is_that_of_the_control_group_where_it_has_less(tmp_path, monkeypatch, kind):
+    line, folder, files = GROUP_FILES[kind]
+    (tmp_path / folder).mkdir(parents=True)
+    for name, text in files.items():
+        (tmp_path / folder / name).write_text(text + "\n")
+    (tmp_path / "cgroup").write_text(f"7:cpu:/other\n{line}\n")
+    monkeypatch.setattr(free_memory, "_PROCESS", tmp_path / "cgroup")
+    monkeypatch.setattr(free_memory, "_GROUPS", tmp_path)
+    free = free_memory.free_bytes()
+    assert free == 500_000 if kind != "without a limit" else free > 1_000_000
 
 
 def test_verbs_on_folders_compute_as_a_suite_on_a_gpu_and_halve_where_memory_runs_out():

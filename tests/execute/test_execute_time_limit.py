@@ -8,10 +8,11 @@ import pytest
 
 from cloakbench.cells.costing import Costs, MedianCost, steps
 from cloakbench.errors import UserError
+from cloakbench.execute.duration import seconds
 from cloakbench.execute.inline import InlineExecutor
 from cloakbench.execute.progress import Outcome
 from cloakbench.execute.schedule import CellQueue
-from cloakbench.execute.time_limit import CostEstimator, Deadline, seconds
+from cloakbench.execute.time_limit import CostEstimator, Deadline
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
 from tests import tiny

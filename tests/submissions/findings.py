@@ -104,4 +104,5 @@ FINDINGS = {
     "D23": Finding("a hard link to a private file, whose bytes a merge or an export would copy"),
     "D24": Finding("a file of terabytes without content in place of records"),
     "D25": Finding("a link, or another file, in place of a picture that a page would copy"),
+    "D26": Finding("an environment whose start-up files, metadata or links name folders outside, which it would see"),
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import site
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from cloakbench.errors import UserError
 from cloakbench.submissions import environments
 from cloakbench.submissions.guard import Order
 from cloakbench.submissions.package import package_digest
+from cloakbench.submissions.sandbox import visible
 from cloakbench.submissions.sandbox.client import Limits, SandboxedSubmission
 from tests import roots
 from tests.submissions import hostile
@@ -100,6 +103,69 @@ def test_an_environment_without_a_python_is_told(root: Path, tmp_path: Path, mon
     monkeypatch.setenv("CLOAKBENCH_ENVIRONMENTS", str(tmp_path))
     with pytest.raises(UserError, match="expected a Python in the environment"):
         environments.python("own-cloak")
+
+
+def name_in_a_start_up_file(packages: Path, private: Path) -> None:
+    (packages / "more.pth").write_text(f"{private}\n")
+
+
+def name_by_a_relative_line(packages: Path, private: Path) -> None:
+    (packages / "more.pth").write_text(os.path.relpath(private, packages) + "\n")
+
+
+def name_by_a_link(packages: Path, private: Path) -> None:
+    (packages / "linked").symlink_to(private)
+    (packages / "more.pth").write_text("linked\n")
+
+
+def name_the_root_by_dots(packages: Path, private: Path) -> None:
+    (packages / "more.pth").write_text("/usr/..\n")
+
+
+def name_as_an_editable_source(packages: Path, private: Path) -> None:
+    hostile.install(packages, "elsewhere", SOURCE)
+    [facts] = packages.glob("elsewhere-*.dist-info")
+    origin = {"url": private.parent.as_uri(), "dir_info": {"editable": True}}
+    (facts / "direct_url.json").write_text(json.dumps(origin))
+    (facts / "top_level.txt").write_text(private.name + "\n")
+
+
+def name_as_another_site(packages: Path, private: Path) -> None:
+    other = packages.parents[1] / "python3.99"
+    other.mkdir()
+    (other / "site-packages").symlink_to(private)
+
+
+def name_by_the_interpreter(packages: Path, private: Path) -> None:
+    python = packages.parents[2] / "bin" / "python"
+    python.unlink()
+    python.symlink_to(private / "python")
+
+
+@pytest.mark.finding("D26")
+@pytest.mark.parametrize(
+    "name",
+    [
+        name_in_a_start_up_file, name_by_a_relative_line, name_by_a_link, name_the_root_by_dots,
+        name_as_an_editable_source, name_as_another_site, name_by_the_interpreter,
+    ],
+)  # fmt: skip
+def test_an_environment_shows_no_folder_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: Callable[[Path, Path], None]
+) -> None:
+    packages, private = tmp_path / "own/lib/python3.11/site-packages", tmp_path / "home" / "private"
+    for folder in (packages, tmp_path / "own/bin", private):
+        folder.mkdir(parents=True)
+    (private / "python").write_text("")
+    (tmp_path / "own/bin/python").symlink_to(sys.executable)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    own = site.getsitepackages()
+    (packages / "lent.pth").write_text("\n".join(own) + "\n")
+    name(packages, private)
+    variables = {"HF_HOME": "/nowhere", "TORCH_HOME": "/nowhere"}
+    shown = [Path(os.path.realpath(path)) for path in visible.folders(tmp_path / "own/bin/python", variables)]
+    assert not [path for path in shown if private.is_relative_to(path) or path.is_relative_to(private)]
+    assert {Path(os.path.realpath(path)) for path in own} <= set(shown)
 
 
 def test_a_variable_that_names_no_folder_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,13 +22,13 @@ from cloakbench.commands.options import (
 )
 from cloakbench.commands.terminal import FAULTS, print_summary, print_values, refuse_unknown, require_source
 from cloakbench.errors import UserError
+from cloakbench.execute.duration import seconds
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.executors import ExecutorOptions, Kind, choose
 from cloakbench.store.running import is_running
 from cloakbench.system.locations import default_store
 
 if TYPE_CHECKING:
-    from cloakbench.execute.time_limit import Deadline
     from cloakbench.runs.session import Session
     from cloakbench.schemas.suite import Suite
 
@@ -62,12 +62,14 @@ def run(
         json: Print the result as JSON.
     """
     options = ExecutorOptions(executor, workers, address)
+    limit_s = None if time_limit is None else seconds(time_limit)
     session = planned(selection.choice(suite, only, limit, device), selection.root)
-    deadline = _deadline(session, time_limit)
     if dry_run:
         return print_values({**_size(session), "missing": len(session.missing())}, json)
+    from cloakbench.runs import forecast
     from cloakbench.runs import session as sessions
 
+    deadline = None if limit_s is None else forecast.within(session, limit_s)
     chosen = choose(options, session, keep == "images")
     outcomes = sessions.run(session, chosen, keep_images=keep == "images", time_limit=deadline)
     counts = session.counts()
@@ -76,12 +78,6 @@ def run(
         _print_end(session, sum(tally["missing"] for tally in counts.values()), selection.store)
     print_values({**_size(session), "ran": len(outcomes), "failed": failed}, json)
     return FAULTS if failed else 0
-
-
-def _deadline(session: Session, time_limit: str | None) -> Deadline | None:
-    from cloakbench.runs.forecast import within
-
-    return within(session, time_limit)
 
 
 def _size(session: Session) -> dict[str, object]:

@@ -17,18 +17,6 @@ from cloakbench.files import PARTIAL, to_json, write_whole
 Verb = Literal["protect", "clean", "mimic"]
 
 
-def check(folder: Path, names: Sequence[str], verb: Verb) -> None:
-    """Raises UserError for a name of a file in the folder that the verb did not write, and for an impossible name."""
-    written = _written(folder, verb)
-    for name in names:
-        path = folder / name
-        if _exists(path) and _digest(path) not in written:
-            raise UserError(
-                f"expected no other file at {path}, got one that `cloakbench {verb}` did not write",
-                "Give another --out, or move the file away.",
-            )
-
-
 class OutputFolder:
     """A folder that a verb writes its results into, one after the other, each whole or not at all."""
 
@@ -39,7 +27,7 @@ class OutputFolder:
 
     def write(self, name: str, data: bytes) -> None:
         """Writes a file and notes its digest; raises UserError where another file has the name, or the disk is full."""
-        check(self._folder, [name], self._verb)
+        _check(self._folder, [name], self._verb)
         self._digests.add(hashlib.sha256(data).hexdigest())
         try:
             # The note is written first: a verb that is interrupted can replace what it has written.
@@ -67,8 +55,8 @@ def opened(folder: Path, names: Sequence[str], verb: Verb) -> Iterator[OutputFol
         UserError: A file of another origin has one of the names, or a name or the folder cannot be written. No result
             is written then.
     """
-    check(folder, names, verb)
-    output, is_new = OutputFolder(folder, verb), not folder.exists()
+    _check(folder, names, verb)
+    output, is_new, is_first = OutputFolder(folder, verb), not folder.exists(), not _note(folder, verb).exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         output.note()
@@ -80,10 +68,23 @@ def opened(folder: Path, names: Sequence[str], verb: Verb) -> Iterator[OutputFol
     except BaseException:
         if output.written:
             progress.say(f"{output.written} of {len(names)} files were written to {folder}; they are whole and stay")
-        elif is_new:
+        elif is_first:
             _note(folder, verb).unlink()
-            folder.rmdir()
+            if is_new:
+                folder.rmdir()
         raise
+
+
+def _check(folder: Path, names: Sequence[str], verb: Verb) -> None:
+    """Raises UserError for a name of a file in the folder that the verb did not write, and for an impossible name."""
+    written = _written(folder, verb)
+    for name in names:
+        path = folder / name
+        if _exists(path) and _digest(path) not in written:
+            raise UserError(
+                f"expected no other file at {path}, got one that `cloakbench {verb}` did not write",
+                "Give another --out, or move the file away.",
+            )
 
 
 def _exists(path: Path) -> bool:

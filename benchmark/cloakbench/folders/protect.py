@@ -12,14 +12,15 @@ from cloakbench.errors import UserError
 from cloakbench.folders import images, outputs, settings
 from cloakbench.folders.images import Changed
 from cloakbench.images import Pixels
+from cloakbench.schemas.kinds import Status
 from cloakbench.suites import load as suites
 
 if TYPE_CHECKING:
     from cloakbench.submissions.guard import Protected
 
 LARGE_PIXELS = 1 << 22
-"""Beyond this area a protection that follows gradients may need more memory than there is. At 12 megapixels one step of
-`photoguard` is ended by the system at 5 GiB, without a message (tests/benchmarks/README.md)."""
+"""Beyond this area a protection that follows gradients may need more memory than there is: `photoguard` takes 1.1 GiB
+per megapixel (tests/benchmarks/README.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +123,9 @@ def protect_folder(name: str, source: Path, target: Path, options: ProtectOption
     images.check_source(source, target)
     submissions.find(submissions.parse(name).name)
     originals = images.read(source)
-    outputs.check(target, list(originals), "protect")  # before the model is loaded, which takes seconds
-    protect = _protector(name, options)
     rows: dict[str, Changed] = {}
     with outputs.opened(target, list(originals), "protect") as output:
+        protect = _protector(name, options)
         groups = _by_size(originals)
         progress.say(
             f"{len(originals)} images of {len(groups)} sizes; those of one size are protected together, then written"
@@ -133,11 +133,32 @@ def protect_folder(name: str, source: Path, target: Path, options: ProtectOption
         _warn_of_size(originals)
         for group in progress.track(groups, len(groups), "sizes"):
             progress.say(_describe(group))
-            protected = protect(list(group.values()))
+            protected = _within_memory(protect, list(group.values()))
             for file, png, change in zip(group, protected.pngs, protected.budgets, strict=True):
                 output.write(file, png)
                 rows[file] = images.changed(file, change)
     return [rows[file] for file in originals]
+
+
+def _within_memory(protect: Callable[[Sequence[Pixels]], Protected], pixels: Sequence[Pixels]) -> Protected:
+    """Returns the protected images; raises UserError where the free memory does not suffice."""
+    from cloakbench.submissions.guard import SubmissionFault
+    from cloakbench.system import free_memory, memory
+
+    free = free_memory.free_bytes()
+    try:
+        with free_memory.bounded():
+            return protect(pixels)
+    except Exception as error:
+        is_short = isinstance(error, SubmissionFault) and error.status is Status.OOM
+        if not is_short and not memory.is_out_of_memory(error):
+            raise
+        height, width = pixels[0].shape[:2]
+        raise UserError(
+            f"expected {len(pixels)} images of {width * height / 1e6:.1f} megapixels to fit into memory, of which "
+            f"{free / 2**30:.1f} GiB were free, got: {error}",
+            "Scale the images down, or give fewer of one size at once.",
+        ) from error
 
 
 def _describe(group: Mapping[str, Pixels]) -> str:
@@ -153,7 +174,7 @@ def _warn_of_size(originals: Mapping[str, Pixels]) -> None:
     if largest > LARGE_PIXELS:
         progress.say(
             f"the largest image has {largest / 1e6:.1f} megapixels: a protection that follows gradients may need more "
-            "memory than there is, and the system then ends it without a message; scale the image down before"
+            "memory than there is, and then ends with a message; scale the image down before"
         )
 
 

@@ -48,8 +48,10 @@ def within_memory(work: Callable[[], _Result]) -> _Result:
         UserError: Not even one image at a time fits.
     """
     from cloakbench.system import memory
+    from cloakbench.system.free_memory import bounded
 
     try:
-        return memory.within(work)[0]
+        with bounded():
+            return memory.within(work)[0]
     except memory.OutOfMemory as error:
         raise UserError(error.message, error.hint) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cloakbench.cells.costing import Costs, MedianCost, StageStep, Weigh
 from cloakbench.errors import UserError
-from cloakbench.execute.time_limit import CostEstimator, Deadline, seconds
+from cloakbench.execute.time_limit import CostEstimator, Deadline
 from cloakbench.runs.session import Session
 from cloakbench.schemas.record import Record
 from cloakbench.store import reading
@@ -133,15 +133,10 @@ def recorded_costs(session: Session, device: str | None = None) -> tuple[Costs, 
     return costs, sources
 
 
-def within(session: Session, time: str | None) -> Deadline | None:
-    """Returns the limit that a duration such as `2h` sets to a session's run, from now on; None for None.
-
-    Uses the same recorded costs as `forecast`. Raises UserError for an invalid duration.
-    """
-    if time is None:
-        return None
+def within(session: Session, limit_s: float) -> Deadline:
+    """Returns the limit that some seconds set to a session's run, from now on; costs are those of `forecast`."""
     costs, _ = recorded_costs(session)
-    return Deadline(seconds(time), costs, session.is_made)
+    return Deadline(limit_s, costs, session.is_made)
 
 
 def _references() -> Iterable[tuple[str, Path]]:

@@ -14,50 +14,14 @@ import socket
 import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+from cloakbench.submissions.sandbox.system_calls import ARCHITECTURES, DENIED, DENIED_ALONE, FOR_ITSELF, Architecture
 
 _SET_DUMPABLE, _SET_SECCOMP, _DROP_BOUND_CAPABILITY = 4, 22, 24
 _SET_CHILD_SUBREAPER, _SET_NO_NEW_PRIVILEGES = 36, 38
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 """Numbers that all architectures share."""
 
-
-class _Architecture(NamedTuple):
-    audit: int
-    """The architecture as seccomp names it."""
-    socket: int
-    clone: int
-    capset: int
-    setpriority: int
-    denied: tuple[int, ...]
-    """ptrace, process_vm_readv, process_vm_writev, bpf, perf_event_open, add_key, request_key, keyctl, mount, umount2,
-    pivot_root, unshare, setns."""
-    denied_alone: tuple[int, ...]
-    """What Landlock leaves open. Queues, semaphores and memory that processes share by number (System V) or by name
-    (mq_open, mq_unlink); chmod, chown, utime and setxattr with their kin; ioprio_set."""
-    for_itself: tuple[int, ...]
-    """Calls whose first argument is a process, 0 for the caller: prlimit64, sched_setaffinity, sched_setscheduler,
-    sched_setparam, sched_setattr."""
-
-
-_ARCHITECTURES = {
-    "x86_64": _Architecture(
-        0xC000003E, 41, 56, 126, 141, (101, 310, 311, 321, 298, 248, 249, 250, 165, 166, 155, 272, 308),
-        (29, 30, 31, 64, 65, 66, 220, 68, 69, 70, 71, 240, 241, 90, 91, 92, 93, 94, 132, 188, 189, 190, 197, 198, 199,
-         235, 260, 261, 268, 280, 251),
-        (302, 203, 144, 142, 314),
-    ),
-    "aarch64": _Architecture(
-        0xC00000B7, 198, 220, 91, 140, (117, 270, 271, 280, 241, 217, 218, 219, 40, 39, 41, 97, 268),
-        (*range(186, 197), 180, 181, 52, 53, 54, 55, 88, 5, 6, 7, 14, 15, 16, 30),
-        (261, 122, 119, 118, 274),
-    ),
-}  # fmt: skip
-_DENIED_EVERYWHERE = (425, 426, 427, 428, 429, 430, 431, 432, 433, 438, 467)
-"""io_uring (3 calls), the newer calls that mount (6), pidfd_getfd, open_tree_attr."""
-_DENIED_ALONE_EVERYWHERE = (452, 463, 466, 469)
-"""fchmodat2, setxattrat, removexattrat, file_setattr."""
-_CLONE3 = 435
 _NEW_NAMESPACES = 0x7E020000
 """Flags of clone that make namespaces. The flags of clone3 lie in memory, where a filter can't read them."""
 
@@ -112,11 +76,11 @@ def drop_privileges() -> bool:
     is_without_new = _prctl(_SET_NO_NEW_PRIVILEGES)
     for capability in range(64):
         _prctl(_DROP_BOUND_CAPABILITY, capability)
-    architecture = _ARCHITECTURES.get(platform.machine())
+    architecture = ARCHITECTURES.get(platform.machine())
     if architecture is None:
         return is_without_new
     header, nothing = struct.pack("=Ii", 0x20080522, 0), bytes(24)
-    return is_without_new and _call(architecture.capset, header, nothing) == 0
+    return is_without_new and _call(architecture.numbers["capset"], header, nothing) == 0
 
 
 def landlock_version() -> int:
@@ -196,7 +160,7 @@ def filter_calls(local_sockets: bool, is_alone: bool) -> bool:
     Returns:
         Whether the filter holds; False on an architecture whose call numbers are not listed here.
     """
-    architecture = _ARCHITECTURES.get(platform.machine())
+    architecture = ARCHITECTURES.get(platform.machine())
     if architecture is None or not _prctl(_SET_NO_NEW_PRIVILEGES):
         return False
     program = b"".join(_instructions(architecture, local_sockets, is_alone))
@@ -211,7 +175,7 @@ _NUMBER, _AUDIT, _FIRST, _SECOND = 0, 4, 16, 24
 _REFUSE, _REFUSE_SOCKET, _ABSENT, _ALLOW = 0x00050000 | 1, 0x00050000 | 13, 0x00050000 | 38, 0x7FFF0000
 
 
-def _instructions(architecture: _Architecture, local_sockets: bool, is_alone: bool) -> list[bytes]:
+def _instructions(architecture: Architecture, local_sockets: bool, is_alone: bool) -> list[bytes]:
     """Returns the filter: other architectures and listed calls fail with EPERM, sockets with EACCES, clone3 as absent.
 
     Where clone3 is absent, libraries use clone.
@@ -219,19 +183,20 @@ def _instructions(architecture: _Architecture, local_sockets: bool, is_alone: bo
     family = socket.AF_UNIX if local_sockets else 0xFFFF
     lines = [(_LOAD, 0, 0, _AUDIT), (_EQUAL, 1, 0, architecture.audit), (_END, 0, 0, _REFUSE), (_LOAD, 0, 0, _NUMBER)]
     lines += [(_AT_LEAST, 0, 1, 0x40000000), (_END, 0, 0, _REFUSE)]  # the x32 calls of x86-64
-    denied = [*architecture.denied, *_DENIED_EVERYWHERE]
+    numbers = architecture.numbers
+    denied = architecture.listed(DENIED)
     if is_alone:
-        denied += [*architecture.denied_alone, *_DENIED_ALONE_EVERYWHERE]
-        lines += _refuse_unless_zero(architecture.setpriority, _FIRST)
-        lines += _refuse_unless_zero(architecture.setpriority, _SECOND)
-        for number in architecture.for_itself:
+        denied += architecture.listed(DENIED_ALONE)
+        lines += _refuse_unless_zero(numbers["setpriority"], _FIRST)
+        lines += _refuse_unless_zero(numbers["setpriority"], _SECOND)
+        for number in architecture.listed(FOR_ITSELF):
             lines += _refuse_unless_zero(number, _FIRST)
     for number in denied:
         lines += [(_EQUAL, 0, 1, number), (_END, 0, 0, _REFUSE)]
-    lines += [(_EQUAL, 0, 1, _CLONE3), (_END, 0, 0, _ABSENT)]
-    lines += [(_EQUAL, 0, 4, architecture.clone), (_LOAD, 0, 0, _FIRST), (_ANY_BIT, 0, 1, _NEW_NAMESPACES)]
+    lines += [(_EQUAL, 0, 1, numbers["clone3"]), (_END, 0, 0, _ABSENT)]
+    lines += [(_EQUAL, 0, 4, numbers["clone"]), (_LOAD, 0, 0, _FIRST), (_ANY_BIT, 0, 1, _NEW_NAMESPACES)]
     lines += [(_END, 0, 0, _REFUSE), (_LOAD, 0, 0, _NUMBER)]
-    lines += [(_EQUAL, 0, 3, architecture.socket), (_LOAD, 0, 0, _FIRST), (_EQUAL, 1, 0, family)]
+    lines += [(_EQUAL, 0, 3, numbers["socket"]), (_LOAD, 0, 0, _FIRST), (_EQUAL, 1, 0, family)]
     lines += [(_END, 0, 0, _REFUSE_SOCKET), (_END, 0, 0, _ALLOW)]
     return [struct.pack("=HBBI", *line) for line in lines]
 

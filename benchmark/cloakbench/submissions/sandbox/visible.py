@@ -83,19 +83,44 @@ def _interpreter(python: Path) -> Iterator[Path]:
         yield from (Path(sys.prefix), Path(sys.base_prefix))
     else:
         yield python.parents[1]
-    yield python.resolve().parents[1]
+    prefix = python.resolve().parents[1]
+    if not Path.home().resolve().is_relative_to(prefix):  # no environment shows the home folder by a link
+        yield prefix
 
 
 def _packages(python: Path, variables: dict[str, str]) -> Iterator[Path]:
     """Yields the folders that a worker imports from; what it imports is not imported here."""
     yield Path(cloakbench.__file__).parent
     yield from _split(variables.get("PYTHONPATH", ""))
-    sites = _own_sites() if python == Path(sys.executable) else environments.site_packages(python.parents[1])
+    ours = list(_installed(_own_sites()))
+    if python == Path(sys.executable):
+        yield from ours
+        return
+    environment = python.parents[1]
+    for path in _installed(environments.site_packages(environment)):
+        if _lies_in(path, [environment, *ours]):
+            yield path
+
+
+def _installed(sites: Sequence[Path]) -> Iterator[Path]:
+    """Yields folders of installed packages, and the folders that their start-up files and metadata name."""
     for folder in sites:
         yield folder
         for listing in folder.glob("*.pth"):
             yield from _listed(listing)
     yield from _editable(sites)
+
+
+def _lies_in(path: Path, folders: Sequence[Path]) -> bool:
+    """Returns whether a path leads into one of the folders, links followed.
+
+    A stranger fills an environment: a line of a .pth file, metadata or a link there may name any folder.
+    """
+    try:
+        real = Path(os.path.realpath(path))
+    except (OSError, ValueError):  # a null byte, or links without end
+        return False
+    return any(real.is_relative_to(os.path.realpath(folder)) for folder in folders)
 
 
 def _own_sites() -> list[Path]:
