@@ -119,7 +119,7 @@ def tiny_suite(tmp_path) -> Path:
     return path
 
 
-class Told(NamedTuple):
+class CommandResult(NamedTuple):
     """How a command ended."""
 
     code: int
@@ -128,16 +128,16 @@ class Told(NamedTuple):
 
 
 @pytest.fixture
-def cloakbench(capsys) -> Callable[..., Told]:
+def cloakbench(capsys) -> Callable[..., CommandResult]:
     """Runs the command line in this process."""
     from cloakbench import cli
 
-    def run(*arguments: object) -> Told:
+    def run(*arguments: object) -> CommandResult:
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             cli.main([str(a) for a in arguments])
         said = capsys.readouterr()
-        return Told(int(ended.value.code or 0), said.out, said.err)
+        return CommandResult(int(ended.value.code or 0), said.out, said.err)
 
     return run
 

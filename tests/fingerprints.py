@@ -97,24 +97,26 @@ def imported(module: str) -> Iterator[str]:
 
 def closure(module: str) -> list[str]:
     """Returns a module and all counted modules it imports, directly or not, sorted."""
-    found, waiting = set(), [module]
+    covered, waiting = set(), [module]
     while waiting:
-        one = waiting.pop()
-        if one not in found:
-            found.add(one)
-            waiting += [other for other in imported(one) if counts(other)]
-    return sorted(found)
+        next_module = waiting.pop()
+        if next_module not in covered:
+            covered.add(next_module)
+            waiting += [other for other in imported(next_module) if counts(other)]
+    return sorted(covered)
 
 
 def digest(module: str) -> str:
     total = hashlib.sha256()
-    for one in closure(module):
-        total.update(f"{one} {hashlib.sha256(path_of(one).read_bytes()).hexdigest()}\n".encode())
+    for covered_module in closure(module):
+        total.update(f"{covered_module} {hashlib.sha256(path_of(covered_module).read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()
 
 
 def current() -> dict[str, Fingerprint]:
-    return {one.name: Fingerprint(one.version, digest(one.module)) for one in versioned()}
+    return {
+        cell_record.name: Fingerprint(cell_record.version, digest(cell_record.module)) for cell_record in versioned()
+    }
 
 
 def committed() -> dict[str, Fingerprint]:
@@ -123,17 +125,17 @@ def committed() -> dict[str, Fingerprint]:
 
 def faults(before: Mapping[str, Fingerprint], now: Mapping[str, Fingerprint]) -> list[str]:
     """Returns what is wrong, one sentence each: a change of code without one of version, or a stale file."""
-    found = [f"{name} is gone: refresh the fingerprints ({REFRESH})" for name in sorted(before.keys() - now.keys())]
+    problems = [f"{name} is gone: refresh the fingerprints ({REFRESH})" for name in sorted(before.keys() - now.keys())]
     for name, fingerprint in now.items():
         known = before.get(name)
         if known is None or known.version != fingerprint.version:
-            found.append(f"{name} is new or has a new version: refresh the fingerprints ({REFRESH})")
+            problems.append(f"{name} is new or has a new version: refresh the fingerprints ({REFRESH})")
         elif known.digest != fingerprint.digest:
-            found.append(
+            problems.append(
                 f"the code of {name} changed and its version did not: bump the version of {name}, "
                 f"or, where no number can change, refresh the fingerprint ({REFRESH})"
             )
-    return found
+    return problems
 
 
 def main() -> None:

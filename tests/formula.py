@@ -88,7 +88,7 @@ def copied(part: Any) -> Any:
 
 
 @dataclass
-class Seen:
+class SeenSteps:
     """Each step of every AdamW: the weights before and after, their gradients, and the optimizer itself."""
 
     before: list[list[Tensor]] = field(default_factory=list)
@@ -98,9 +98,9 @@ class Seen:
 
 
 @contextmanager
-def watching() -> Iterator[Seen]:
+def watching() -> Iterator[SeenSteps]:
     """Notes what optimizers do meanwhile."""
-    seen, step = Seen(), torch.optim.AdamW.step
+    seen, step = SeenSteps(), torch.optim.AdamW.step
 
     def spy(self: Any, *arguments: Any) -> Any:
         trained = self.param_groups[0]["params"]

@@ -41,14 +41,14 @@ def run(session, keep_images=False):
 
 def told(store):
     """Every record as its file says it, by key, but for times."""
-    found = {}
+    by_name = {}
     for path in store.records():
         document = json.loads(path.read_bytes())
         # The checkout that the tests run in may be edited meanwhile.
         for field in ("commit", "dirty"):
             document["environment"].pop(field)
-        found[document["key"]] = {name: value for name, value in document.items() if name not in DIFFERENT}
-    return found
+        by_name[document["key"]] = {name: value for name, value in document.items() if name not in DIFFERENT}
+    return by_name
 
 
 def of(session, name, attack="dreambooth"):

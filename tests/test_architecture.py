@@ -58,8 +58,8 @@ def test_every_module_has_its_layer():
     "module", ["cloakbench_leaderboards.site.site", "cloakbench.listing", "cloakbench.submissions", "cloakbench.errors"]
 )
 def test_what_must_stay_light_does(python, module):
-    found = python(f"import sys, json, {module}; print(json.dumps(sorted(sys.modules)))")
-    assert not {"torch", "diffusers", "transformers", "open_clip"} & set(json.loads(found))
+    printed = python(f"import sys, json, {module}; print(json.dumps(sorted(sys.modules)))")
+    assert not {"torch", "diffusers", "transformers", "open_clip"} & set(json.loads(printed))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)
@@ -85,12 +85,12 @@ def test_nobody_seeds_the_whole_process():
     allowed = {f"benchmark/cloakbench/attacks/{name}" for name in forking}
     assert all("fork_rng" in (ROOT / name).read_text(encoding="utf-8") for name in allowed)
     seeding = {"torch.manual_seed", "torch.cuda.manual_seed_all", "random.seed", "np.random.seed", "set_seed"}
-    found = set()
+    names_seen = set()
     for path in SOURCES:
         if "train" not in path.parts and "tests" not in path.parts and path.name != "conftest.py":
             calls = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
-            found |= {named(path) for call in calls if ast.unparse(call.func) in seeding}
-    assert found <= allowed
+            names_seen |= {named(path) for call in calls if ast.unparse(call.func) in seeding}
+    assert names_seen <= allowed
 
 
 def test_test_files_have_names_of_their_own():

@@ -29,9 +29,9 @@ REFERENCE = str(Path(__file__).parents[1] / "leaderboards" / "reference" / "mini
 
 def test_kinds_are_listed_with_name_and_version(cloakbench):
     for kind in ("protections", "attacks", "metrics", "suites", "models"):
-        told = cloakbench("list", kind, "--json")
-        items = json.loads(told.out)
-        assert told.code == 0
+        result = cloakbench("list", kind, "--json")
+        items = json.loads(result.out)
+        assert result.code == 0
         assert items
         assert all({"name", "version"} <= item.keys() and item["name"] and item["version"] for item in items)
         assert [item["name"] for item in items] == [item.name for item in KINDS[kind]()]
@@ -67,14 +67,14 @@ def test_what_the_issue_asks_for_is_listed(cloakbench, kind, names):
     ],
 )
 def test_help_and_lists_import_nothing_heavy(python, arguments):
-    found = python(
+    printed = python(
         "import sys, json, io, contextlib\n"
         "from cloakbench.cli import main\n"
         "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
         f"    main({arguments!r})\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
     )
-    assert not set(json.loads(found)) & {*HEAVY, "numpy", "PIL"}
+    assert not set(json.loads(printed)) & {*HEAVY, "numpy", "PIL"}
 
 
 @pytest.mark.parametrize(
@@ -126,28 +126,28 @@ def test_help_and_lists_import_nothing_heavy(python, arguments):
 @pytest.mark.usefixtures("stand_ins")
 def test_wrong_usage_ends_with_2_and_says_why(cloakbench, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
-    told = cloakbench(*arguments)
-    assert told.code == 2
-    assert said in " ".join(told.err.split())
-    assert "Traceback" not in told.err
-    assert told.out == ""
+    result = cloakbench(*arguments)
+    assert result.code == 2
+    assert said in " ".join(result.err.split())
+    assert "Traceback" not in result.err
+    assert result.out == ""
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("stand_ins")
 def test_a_store_that_cannot_be_written_ends_with_2(cloakbench, tiny_suite, tmp_path):
     (tmp_path / "results").write_text("")
-    told = cloakbench("run", tiny_suite, *RUN, tmp_path / "results")
-    assert told.code == 2
-    assert "expected a writable store" in told.err
+    result = cloakbench("run", tiny_suite, *RUN, tmp_path / "results")
+    assert result.code == 2
+    assert "expected a writable store" in result.err
 
 
 @pytest.mark.usefixtures("stand_ins")
 def test_a_dry_run_knows_the_cells_and_runs_nothing(cloakbench, tiny_suite, tmp_path):
-    told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--dry-run", "--json")
-    assert told.code == 0
-    found = json.loads(told.out)
-    assert (found["cells"], found["missing"], found["store"]) == (7, 7, str(tmp_path / "store"))
+    result = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--dry-run", "--json")
+    assert result.code == 0
+    parsed = json.loads(result.out)
+    assert (parsed["cells"], parsed["missing"], parsed["store"]) == (7, 7, str(tmp_path / "store"))
     assert not (tmp_path / "store").exists()
 
 
@@ -188,12 +188,12 @@ def test_failed_cells_end_with_2_and_the_others_are_kept(cloakbench, tiny_suite,
     monkeypatch.setattr(
         "cloakbench_controls.Placebo.protect", lambda *_: (_ for _ in ()).throw(RuntimeError("no idea")), raising=True
     )
-    told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--json")
-    assert told.code == 2
-    found = json.loads(told.out)
-    assert (found["ran"], found["failed"]) == (7, 2)
-    assert "failed placebo@1 vellmar dreambooth seed 0" in told.err
-    assert "RuntimeError: no idea" in told.err
+    result = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--json")
+    assert result.code == 2
+    parsed = json.loads(result.out)
+    assert (parsed["ran"], parsed["failed"]) == (7, 2)
+    assert "failed placebo@1 vellmar dreambooth seed 0" in result.err
+    assert "RuntimeError: no idea" in result.err
     counts = json.loads(cloakbench("status", tiny_suite, *RUN, tmp_path / "store", "--json").out)
     assert counts["placebo"] == {"failed": 2}
     assert counts["identity"] == {"ok": 2}
@@ -203,10 +203,10 @@ def test_failed_cells_end_with_2_and_the_others_are_kept(cloakbench, tiny_suite,
 def test_a_fault_of_the_harness_ends_with_2_and_is_tried_again(cloakbench, tiny_suite, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("cloakbench.cells.stages.sampling.generate", lambda *_: 1 / 0)
-        told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--json")
-    assert (told.code, json.loads(told.out)["failed"]) == (2, 7)
-    told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--json")
-    assert (told.code, json.loads(told.out)["ran"]) == (0, 7)
+        result = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--json")
+    assert (result.code, json.loads(result.out)["failed"]) == (2, 7)
+    result = cloakbench("run", tiny_suite, *RUN, tmp_path / "store", "--json")
+    assert (result.code, json.loads(result.out)["ran"]) == (0, 7)
 
 
 @pytest.mark.usefixtures("stand_ins")
@@ -215,18 +215,18 @@ def test_a_fault_of_the_disk_ends_with_2(cloakbench, tiny_suite, tmp_path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store")
-    assert told.code == 2
-    assert "no space is left" in told.err
-    assert "finished cells are kept" in told.err
+    result = cloakbench("run", tiny_suite, *RUN, tmp_path / "store")
+    assert result.code == 2
+    assert "no space is left" in result.err
+    assert "finished cells are kept" in result.err
 
 
 @pytest.mark.usefixtures("stand_ins")
 def test_ctrl_c_ends_with_130(cloakbench, tiny_suite, tmp_path, monkeypatch):
     monkeypatch.setattr(sessions, "run", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-    told = cloakbench("run", tiny_suite, *RUN, tmp_path / "store")
-    assert told.code == 130
-    assert "finished cells are kept, run again to go on" in told.err
+    result = cloakbench("run", tiny_suite, *RUN, tmp_path / "store")
+    assert result.code == 130
+    assert "finished cells are kept, run again to go on" in result.err
 
 
 def test_a_reader_who_stops_early_is_no_fault():
@@ -241,18 +241,18 @@ def test_a_reader_who_stops_early_is_no_fault():
 
 @pytest.mark.usefixtures("stand_ins")
 def test_the_doctor_names_what_is_there_and_what_is_not(cloakbench, tmp_path, weights, monkeypatch):
-    told = cloakbench("doctor", "--suite", "mini", "--store", tmp_path / "store", "--json")
-    checks = {check["name"]: check for check in json.loads(told.out)}
-    assert told.code == 0
+    result = cloakbench("doctor", "--suite", "mini", "--store", tmp_path / "store", "--json")
+    checks = {check["name"]: check for check in json.loads(result.out)}
+    assert result.code == 0
     assert all({"name", "state", "detail"} == check.keys() for check in checks.values())
     assert {"python", "torch", "model mini-a", "mini-clip", "protection photoguard", "store"} <= checks.keys()
     shutil.copytree(weights, tmp_path / "half")
     shutil.rmtree(tmp_path / "half" / "mini-clip")
     monkeypatch.setenv("CLOAKBENCH_MODELS", str(tmp_path / "half"))
     monkeypatch.setattr("cloakbench.models.registry.WEIGHTS", tmp_path / "nowhere")
-    told = cloakbench("doctor", "--suite", "mini", "--store", tmp_path / "store", "--json")
-    assert told.code == 2
-    states = {check["name"]: check["state"] for check in json.loads(told.out)}
+    result = cloakbench("doctor", "--suite", "mini", "--store", tmp_path / "store", "--json")
+    assert result.code == 2
+    states = {check["name"]: check["state"] for check in json.loads(result.out)}
     assert (states["model mini-a"], states["mini-clip"]) == ("ok", "missing")
 
 
@@ -272,9 +272,9 @@ def test_own_images_keep_their_size_and_the_budget(cloakbench, photos, tmp_path,
     if name.startswith("photoguard"):
         (photos / "tiny.png").unlink()
     out = tmp_path / "protected" / "here"
-    told = cloakbench("protect", name, "--in", photos, "--out", out, "--strength", strength, "--json")
-    assert told.code == 0, told.err
-    done = {item["file"]: item for item in json.loads(told.out)}
+    result = cloakbench("protect", name, "--in", photos, "--out", out, "--strength", strength, "--json")
+    assert result.code == 0, result.err
+    done = {item["file"]: item for item in json.loads(result.out)}
     originals = {path.with_suffix(".png").name: decode(path.read_bytes()) for path in photos.iterdir()}
     assert done.keys() == originals.keys() == {path.name for path in out.glob("[!.]*")}
     for file, before in originals.items():
@@ -334,16 +334,16 @@ def test_protecting_again_gives_the_same_bytes(cloakbench, photos, tmp_path):
 @pytest.mark.usefixtures("stand_ins")
 def test_originals_are_never_replaced(cloakbench, photos):
     before = {path.name: path.read_bytes() for path in photos.iterdir()}
-    told = cloakbench("protect", "placebo", "--in", photos, "--out", photos)
-    assert (told.code, "expected another folder than --in" in told.err) == (2, True)
+    result = cloakbench("protect", "placebo", "--in", photos, "--out", photos)
+    assert (result.code, "expected another folder than --in" in result.err) == (2, True)
     assert {path.name: path.read_bytes() for path in photos.iterdir()} == before
 
 
 @pytest.mark.usefixtures("stand_ins")
 def test_two_images_that_would_get_one_name_are_refused(cloakbench, photos, tmp_path):
     (photos / "odd.bmp").write_bytes((photos / "odd.png").read_bytes())
-    told = cloakbench("protect", "placebo", "--in", photos, "--out", tmp_path / "out")
-    assert (told.code, "several for odd.png" in told.err) == (2, True)
+    result = cloakbench("protect", "placebo", "--in", photos, "--out", tmp_path / "out")
+    assert (result.code, "several for odd.png" in result.err) == (2, True)
     assert not (tmp_path / "out").exists()
 
 

@@ -73,16 +73,16 @@ def as_jpeg(picture, quality):
 
 
 def test_a_countermeasure_cleans_own_images_of_any_size(cloakbench, photos, suite, tmp_path):
-    told = cloakbench("clean", "jpeg", "--in", photos, "--out", tmp_path / "out", "--suite", suite, "--json")
-    assert told.code == 0
-    assert [row["file"] for row in json.loads(told.out)] == ["one.png", "two.png"]
+    result = cloakbench("clean", "jpeg", "--in", photos, "--out", tmp_path / "out", "--suite", suite, "--json")
+    assert result.code == 0
+    assert [row["file"] for row in json.loads(result.out)] == ["one.png", "two.png"]
     assert np.array_equal(pixels(tmp_path / "out" / "one.png"), as_jpeg(tiny.picture(1, 93, 131), 40))
 
 
 def test_a_chain_is_one_countermeasure_after_the_other(cloakbench, photos, suite, tmp_path):
     for name, source in (("noise", photos), ("jpeg", tmp_path / "noise"), ("noise+jpeg", photos)):
-        told = cloakbench("clean", name, "--in", source, "--out", tmp_path / name, "--suite", suite)
-        assert told.code == 0, told.err
+        result = cloakbench("clean", name, "--in", source, "--out", tmp_path / name, "--suite", suite)
+        assert result.code == 0, result.err
     for file in ("one.png", "two.png"):
         assert np.array_equal(pixels(tmp_path / "noise+jpeg" / file), pixels(tmp_path / "jpeg" / file))
 
@@ -108,12 +108,12 @@ def test_a_repeated_countermeasure_draws_anew(cloakbench, photos, suite, tmp_pat
 def test_a_mimic_learns_own_images_and_generates(cloakbench, stand_ins, photos, suite, tmp_path, name):
     out = tmp_path / "out"
     asked = ["--prompt", "a boat in the style of {token}", "a {class_word}", "--count", 2]
-    told = cloakbench("mimic", name, "--in", photos, "--out", out, *asked, "--suite", suite, "--json")
-    assert told.code == 0, told.err
-    rows = json.loads(told.out)
-    made = [row for row in rows if row["prompt"]]
-    assert [row["prompt"] for row in made] == ["a boat in the style of sks"] * 2 + ["a painting"] * 2
-    assert all(pixels(out / row["file"]).shape == (128, 128, 3) for row in made)
+    result = cloakbench("mimic", name, "--in", photos, "--out", out, *asked, "--suite", suite, "--json")
+    assert result.code == 0, result.err
+    rows = json.loads(result.out)
+    image_rows = [row for row in rows if row["prompt"]]
+    assert [row["prompt"] for row in image_rows] == ["a boat in the style of sks"] * 2 + ["a painting"] * 2
+    assert all(pixels(out / row["file"]).shape == (128, 128, 3) for row in image_rows)
     assert (out / "adapter.safetensors").exists() == (name != "dreambooth")
     assert {row["file"] for row in rows} == {path.name for path in out.iterdir() if not path.name.startswith(".")}
 
@@ -137,17 +137,17 @@ def test_an_adapter_says_its_rank_and_alpha(cloakbench, stand_ins, photos, suite
     ],
 )
 def test_wrong_names_and_prompts_end_with_2(cloakbench, photos, suite, tmp_path, arguments, said):
-    told = cloakbench(*arguments, "--in", photos, "--out", tmp_path / "out", "--suite", suite)
-    assert told.code == 2
-    assert said in told.err
+    result = cloakbench(*arguments, "--in", photos, "--out", tmp_path / "out", "--suite", suite)
+    assert result.code == 2
+    assert said in result.err
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("verb", [["clean", "jpeg"], ["mimic", "lora", "--prompt", "x"]])
 def test_originals_are_never_replaced(cloakbench, photos, suite, verb):
-    told = cloakbench(*verb, "--in", photos, "--out", photos, "--suite", suite)
-    assert told.code == 2
-    assert "expected another folder than --in" in told.err
+    result = cloakbench(*verb, "--in", photos, "--out", photos, "--suite", suite)
+    assert result.code == 2
+    assert "expected another folder than --in" in result.err
 
 
 def test_a_file_that_the_verb_did_not_write_is_never_replaced(cloakbench, photos, suite, tmp_path):
@@ -155,9 +155,9 @@ def test_a_file_that_the_verb_did_not_write_is_never_replaced(cloakbench, photos
     out.mkdir()
     (out / "one.png").write_bytes(images.encode(tiny.picture(9)))
     before = (out / "one.png").read_bytes()
-    told = cloakbench("clean", "jpeg", "--in", photos, "--out", out, "--suite", suite)
-    assert told.code == 2
-    assert "one.png" in told.err
+    result = cloakbench("clean", "jpeg", "--in", photos, "--out", out, "--suite", suite)
+    assert result.code == 2
+    assert "one.png" in result.err
     assert (out / "one.png").read_bytes() == before
     assert not (out / "two.png").exists()
 
@@ -167,8 +167,8 @@ def test_a_verb_may_replace_its_own_results(cloakbench, photos, suite, tmp_path)
     for name in ("jpeg", "noise"):
         assert cloakbench("clean", name, "--in", photos, "--out", out, "--suite", suite).code == 0
     (out / "two.png").write_bytes(images.encode(tiny.picture(9)))  # drawn over by its owner
-    told = cloakbench("clean", "jpeg", "--in", photos, "--out", out, "--suite", suite)
-    assert told.code == 2
+    result = cloakbench("clean", "jpeg", "--in", photos, "--out", out, "--suite", suite)
+    assert result.code == 2
     assert np.array_equal(pixels(out / "two.png"), tiny.picture(9))
 
 
@@ -176,9 +176,9 @@ def test_a_verb_may_replace_its_own_results(cloakbench, photos, suite, tmp_path)
 def test_no_image_per_prompt_is_refused_before_the_training(cloakbench, photos, suite, tmp_path, monkeypatch, count):
     monkeypatch.setattr("cloakbench.models.loader.load", lambda *_: pytest.fail("a model was loaded"))
     options = ["--prompt", "a boat", "--count", count, "--suite", suite]
-    told = cloakbench("mimic", "lora", "--in", photos, "--out", tmp_path / "out", *options)
-    assert told.code == 2
-    assert f"--count of 1 or more, got {count}" in told.err
+    result = cloakbench("mimic", "lora", "--in", photos, "--out", tmp_path / "out", *options)
+    assert result.code == 2
+    assert f"--count of 1 or more, got {count}" in result.err
 
 
 def transparent(path):
@@ -202,9 +202,9 @@ def test_every_verb_refuses_the_same_pictures_by_name(cloakbench, stand_ins, pho
     paths = ["--in", photos, "--out", tmp_path / "out"]
     if verb[0] == "measure":
         paths = ["--image", photos, "--reference", photos]
-    told = cloakbench(*verb, *paths)
-    assert told.code == 2
-    assert "zoo.png" in told.err
+    result = cloakbench(*verb, *paths)
+    assert result.code == 2
+    assert "zoo.png" in result.err
     assert not (tmp_path / "out").exists()
 
 

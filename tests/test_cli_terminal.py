@@ -42,9 +42,9 @@ def test_lists_warnings_and_errors_are_cleaned(cloakbench, monkeypatch, tmp_path
     assert len(plain.splitlines()) == 2  # the head and one item
     assert all(line.isprintable() for line in plain.splitlines())
     assert all(character.isprintable() or character == "\n" for character in cloakbench("list", "--json").out)
-    told = cloakbench("protect", "placebo", "--in", f"{HOSTILE}", "--out", tmp_path / "out")
-    assert told.code == 2
-    assert all(character.isprintable() or character == "\n" for character in told.err)
+    result = cloakbench("protect", "placebo", "--in", f"{HOSTILE}", "--out", tmp_path / "out")
+    assert result.code == 2
+    assert all(character.isprintable() or character == "\n" for character in result.err)
 
 
 @pytest.mark.finding("A24")
@@ -106,20 +106,20 @@ def test_help_shows_groups_and_exit_codes(cloakbench):
 
 
 def test_former_names_work_for_one_version_with_a_word(cloakbench, tmp_path):
-    told = cloakbench("attack", "jpeg", "--in", tmp_path / "none", "--out", tmp_path / "out")
-    assert told.code == 2
-    assert "`clean`" in told.err
+    result = cloakbench("attack", "jpeg", "--in", tmp_path / "none", "--out", tmp_path / "out")
+    assert result.code == 2
+    assert "`clean`" in result.err
     for arguments in (["board", "--source", "none"], ["regress", "--baseline", "none", "--source=none"]):
-        told = cloakbench(*arguments)
-        assert told.code == 2
-        assert "`--store`" in told.err
+        result = cloakbench(*arguments)
+        assert result.code == 2
+        assert "`--store`" in result.err
 
 
 @pytest.mark.parametrize("name", ["torch", "json", "cloakbench", "photoguard", "cloakbench-photoguard", "tiny"])
 def test_a_name_that_is_taken_is_refused(cloakbench, tmp_path, name):
-    told = cloakbench("new", name, "--out", tmp_path)
-    assert told.code == 2
-    assert "expected a name of its own" in told.err
+    result = cloakbench("new", name, "--out", tmp_path)
+    assert result.code == 2
+    assert "expected a name of its own" in result.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -127,9 +127,9 @@ def test_a_name_that_is_taken_is_refused(cloakbench, tmp_path, name):
 @pytest.mark.parametrize("verb", ["run", "status", "plan", "refresh", "canaries", "rescore", "doctor"])
 def test_images_of_a_suite_that_ships_its_own_are_refused_in_every_verb(cloakbench, tmp_path, verb):
     suite = ["--suite", "mini-quick"] if verb == "doctor" else ["mini-quick"]
-    told = cloakbench(verb, *suite, "--images", tmp_path, "--store", tmp_path / "store")
-    assert told.code == 2
-    assert "no --images for suite" in told.err
+    result = cloakbench(verb, *suite, "--images", tmp_path, "--store", tmp_path / "store")
+    assert result.code == 2
+    assert "no --images for suite" in result.err
 
 
 def test_the_folder_of_a_new_package_is_no_side_of_a_comparison(tmp_path, monkeypatch):

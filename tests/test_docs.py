@@ -43,7 +43,7 @@ def every_command() -> list[object]:
     for path in DOCUMENTS:
         for command in commands_of(path):
             places.setdefault(command, path.relative_to(ROOT).as_posix())
-    return [pytest.param(command, id=f"{place}: {command}") for command, place in places.items()]
+    return [pytest.param(command, id=f"{line_place}: {command}") for command, line_place in places.items()]
 
 
 def test_the_site_builds_strictly_and_offline(tmp_path):

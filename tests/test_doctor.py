@@ -99,8 +99,8 @@ def test_without_a_suite_hub_models_are_no_fault(nowhere):
 
 def test_the_images_are_looked_at(cloakbench, painting, tmp_path):
     out = tmp_path / "images"
-    told = cloakbench("dataset", "freeze", painting, "--from", tmp_path / "wikiart", "--out", out, "--json")
-    assert (told.code, json.loads(told.out)) == (0, {"folder": str(out), "images": 2})
+    result = cloakbench("dataset", "freeze", painting, "--from", tmp_path / "wikiart", "--out", out, "--json")
+    assert (result.code, json.loads(result.out)) == (0, {"folder": str(out), "images": 2})
     check = found(tmp_path, str(painting), out)["images of tiny"]
     assert (check.state, check.detail) == ("ok", f"2 in {out}, all as their manifest says")
     next(out.glob("*/*.png")).write_bytes(b"")
@@ -115,9 +115,9 @@ def test_the_command_ends_with_2_where_something_is_missing_or_wrong(cloakbench,
     assert cloakbench(*freeze).code == 0
     ask = ("doctor", "--suite", painting, "--store", tmp_path / "store")
     assert cloakbench(*ask).code == 2
-    told = cloakbench(*ask, "--images", tmp_path / "images")
-    assert told.code == 0, told.out
-    assert "unverified" in told.out
+    result = cloakbench(*ask, "--images", tmp_path / "images")
+    assert result.code == 0, result.out
+    assert "unverified" in result.out
 
 
 @pytest.mark.usefixtures("sd_stand_ins")
@@ -125,8 +125,8 @@ def test_the_suite_plans_on_frozen_images(cloakbench, painting, tmp_path):
     freeze = ("dataset", "freeze", painting, "--from", tmp_path / "wikiart", "--out", tmp_path / "images")
     assert cloakbench(*freeze).code == 0
     run = ("run", painting, "--protection", "placebo", "--store", tmp_path / "store", "--dry-run", "--json")
-    told = cloakbench(*run, "--images", tmp_path / "images")
-    assert (told.code, json.loads(told.out or "{}").get("missing")) == (0, 7), told.err
+    result = cloakbench(*run, "--images", tmp_path / "images")
+    assert (result.code, json.loads(result.out or "{}").get("missing")) == (0, 7), result.err
     assert not (tmp_path / "lock.json").exists()
     assert suites.load(str(painting)).surrogate == "sd15"
 

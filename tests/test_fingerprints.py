@@ -21,7 +21,7 @@ def test_no_code_changed_without_its_version():
     ],
 )
 def test_a_change_is_told(before, now, message):
-    first, second = ({name: Fingerprint(*values) for name, values in each.items()} for each in (before, now))
+    first, second = ({name: Fingerprint(*values) for name, values in state.items()} for state in (before, now))
     [fault] = fingerprints.faults(first, second)
     assert re.search(message, fault)
     assert fingerprints.REFRESH in fault

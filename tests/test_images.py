@@ -56,9 +56,9 @@ def test_no_damage_of_a_png_goes_unnoticed_as_another_error():
     """Any byte flipped: either a ValueError, or pixels (which the digest then judges)."""
     data = images.encode(tiny.picture(0, 6, 6))
     refused = 0
-    for place in range(len(data)):
+    for byte_number in range(len(data)):
         damaged = bytearray(data)
-        damaged[place] ^= 0xFF
+        damaged[byte_number] ^= 0xFF
         try:
             image_files.decode(bytes(damaged))
         except ValueError:

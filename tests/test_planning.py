@@ -33,18 +33,21 @@ def test_what_is_recorded_is_summed_and_what_is_made_costs_nothing(session, tiny
     run(session)
     again = sessions.plan(Choice(str(tiny_suite), ["placebo"]), session.store.root)
     plan = forecast.forecast(again, workers=3)
-    found = lines(plan)
+    plan_lines = lines(plan)
     assert plan.missing == 5
-    assert ("protect", "identity") not in found  # its images lie in the store
-    assert (found["protect", "placebo"].unknown, found["protect", "placebo"].rough) == (0, 1)  # as long as identity's
+    assert ("protect", "identity") not in plan_lines  # its images lie in the store
+    assert (plan_lines["protect", "placebo"].unknown, plan_lines["protect", "placebo"].rough) == (
+        0,
+        1,
+    )  # as long as identity's
     assert plan.rough[0].startswith("protect placebo")
-    assert found["personalise", "dreambooth"].unknown == 0
-    assert found["personalise", "dreambooth"].disk_mib == 0.0
-    assert found["generate", "dreambooth"].disk_mib > 0
+    assert plan_lines["personalise", "dreambooth"].unknown == 0
+    assert plan_lines["personalise", "dreambooth"].disk_mib == 0.0
+    assert plan_lines["generate", "dreambooth"].disk_mib > 0
     assert plan.hours[1] == pytest.approx(sum(line.hours or 0 for line in plan.lines))
     assert plan.hours[3] == pytest.approx(plan.hours[1] / 3)
     assert plan.peak_gib > 0.05
-    [store] = [one for one in plan.sources if one.name == str(session.store.root)]
+    [store] = [source for source in plan.sources if source.name == str(session.store.root)]
     assert (store.records, store.used) == (2, 2)
     whole = forecast.forecast(again, is_whole=True)
     assert whole.missing == 7
@@ -60,17 +63,17 @@ def test_costs_of_other_devices_and_settings_are_rough_and_named(session):
 
 
 def test_the_search_for_one_strength_is_not_shared():
-    found = [forecast.ForecastLine("calibrate", "x", 2, 0, 7200.0, 4.0, None, None, None)]
-    found.append(forecast.ForecastLine("protect", "x", 1, 0, 3600.0, 1.0, None, None, None))
-    assert [forecast._hours(found, workers) for workers in (1, 2, 4)] == [5.0, 2.5, 2.0]
+    forecast_lines = [forecast.ForecastLine("calibrate", "x", 2, 0, 7200.0, 4.0, None, None, None)]
+    forecast_lines.append(forecast.ForecastLine("protect", "x", 1, 0, 3600.0, 1.0, None, None, None))
+    assert [forecast._hours(forecast_lines, workers) for workers in (1, 2, 4)] == [5.0, 2.5, 2.0]
 
 
 @pytest.mark.usefixtures("session")
 def test_the_command_tells_it_and_gives_json(cloakbench, tiny_suite, tmp_path):
     arguments = (tiny_suite, "--protection", "placebo", "--store", tmp_path / "store", "--workers", 2)
-    told = cloakbench("plan", *arguments, "--json")
-    assert told.code == 0
-    hours = json.loads(told.out)["hours"]
+    result = cloakbench("plan", *arguments, "--json")
+    assert result.code == 0
+    hours = json.loads(result.out)["hours"]
     assert hours["1"] > hours["2"] > 0
     plain = cloakbench("plan", *arguments)
     assert "7 of 7 cells to run" in plain.out

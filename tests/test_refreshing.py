@@ -37,8 +37,10 @@ class Board:
 
     def files(self) -> dict[str, bytes]:
         """All but the canaries, of which every refresh adds some."""
-        found = {p.relative_to(self.store).as_posix(): p.read_bytes() for p in self.store.rglob("*") if p.is_file()}
-        return {name: data for name, data in found.items() if not name.startswith("canaries/")}
+        content_by_path = {
+            p.relative_to(self.store).as_posix(): p.read_bytes() for p in self.store.rglob("*") if p.is_file()
+        }
+        return {name: data for name, data in content_by_path.items() if not name.startswith("canaries/")}
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +51,8 @@ def board(weights, tmp_path_factory):
         board = Board(tmp_path_factory.mktemp("board"))
         dry = board.due()
         assert not board.store.exists(), "a dry run writes nothing"
-        assert sum(one.missing for one in dry) == 7
-        assert {reason for one in dry for reason in one.reasons} == {"no record yet"}
+        assert sum(dry_line.missing for dry_line in dry) == 7
+        assert {reason for dry_line in dry for reason in dry_line.reasons} == {"no record yet"}
         first = board.refresh()
         assert (first.ran, first.rescored, first.lost, first.busy) == (7, 0, 0, False)
         assert {line.split(":")[0] for line in first.moved} == {"floor", "identity", "placebo", "random-noise"}
@@ -60,9 +62,9 @@ def board(weights, tmp_path_factory):
 @pytest.mark.usefixtures("stand_ins")
 def test_a_second_refresh_runs_nothing_and_keeps_the_account_of_the_first(board, cloakbench):
     before, page = board.files(), (board.site / "changes.html").read_bytes()
-    told = cloakbench(*board.arguments, "--unofficial", "--json")
-    said = json.loads(told.out)
-    assert (told.code, said["ran"], said["rescored"], len(said["canaries"])) == (0, 0, 0, 2)
+    result = cloakbench(*board.arguments, "--unofficial", "--json")
+    said = json.loads(result.out)
+    assert (result.code, said["ran"], said["rescored"], len(said["canaries"])) == (0, 0, 0, 2)
     assert len(said["moved"]) == 4
     assert board.files() == before
     assert (board.site / "changes.html").read_bytes() == page
@@ -73,30 +75,30 @@ def test_a_second_refresh_runs_nothing_and_keeps_the_account_of_the_first(board,
 def test_of_two_at_once_the_second_says_so_and_ends_well(board, cloakbench):
     before = board.files()
     with FileLock(board.store / refresh.LOCK):
-        told = cloakbench(*board.arguments, "--unofficial")
-    assert (told.code, told.out) == (0, "")
-    assert told.err.endswith(f"another refresh is at work on {board.store}; nothing to do\n")
+        result = cloakbench(*board.arguments, "--unofficial")
+    assert (result.code, result.out) == (0, "")
+    assert result.err.endswith(f"another refresh is at work on {board.store}; nothing to do\n")
     assert board.files() == before
 
 
 @pytest.mark.usefixtures("stand_ins")
 def test_a_failing_gold_run_publishes_nothing_without_unofficial(board, cloakbench):
     before, page = board.files(), (board.site / "index.html").read_bytes()
-    told = cloakbench(*board.arguments)
-    assert told.code == 2
-    assert "expected a gold run that holds" in told.err
+    result = cloakbench(*board.arguments)
+    assert result.code == 2
+    assert "expected a gold run that holds" in result.err
     assert (board.files(), (board.site / "index.html").read_bytes()) == (before, page)
 
 
 @pytest.mark.usefixtures("stand_ins")
 def test_metrics_that_changed_are_measured_again_and_stale_attacks_run(board):
     board.write(tiny.TEXT.replace('sets = ["frechet", "kid"]', 'sets = ["frechet"]'))
-    assert {reason for one in board.due() for reason in one.reasons} == {"metrics only"}
-    assert sum(one.rescored for one in board.due()) == 7
+    assert {reason for due_entry in board.due() for reason in due_entry.reasons} == {"metrics only"}
+    assert sum(due_entry.rescored for due_entry in board.due()) == 7
     done = board.refresh()
     assert (done.rescored, done.ran) == (7, 0)
     board.write(tiny.TEXT.replace("sigma = 0.05", "sigma = 0.1"))
-    assert {reason for one in board.due() for reason in one.reasons} == {"stale: suite"}
+    assert {reason for due_entry in board.due() for reason in due_entry.reasons} == {"stale: suite"}
     done = board.refresh()
     assert (done.rescored, done.ran) == (0, 3), "the cells of the one attack"
     assert any("suite: countermeasure" in line for line in done.moved)
@@ -109,15 +111,15 @@ def test_a_lost_cell_is_tried_again(board):
     store = Store(board.store)
     record = next(r for r in reading.load(board.store).records if r.protection.name == "placebo")
     store.write_record(record.model_copy(update={"status": Status.INFRA_ERROR, "reason": "no disk"}))
-    [one] = board.due()
-    assert one.reasons == {"to be tried again: infra_error": 1}
+    [due_cells] = board.due()
+    assert due_cells.reasons == {"to be tried again: infra_error": 1}
     assert board.refresh().ran == 1
 
 
 def test_workers_and_suites_are_looked_at_first(cloakbench):
     assert cloakbench("refresh", "mini", "--workers", "0").code == 2
-    told = cloakbench("refresh", "minii")
-    assert (told.code, "did you mean" in told.err.lower()) == (2, True)
+    result = cloakbench("refresh", "minii")
+    assert (result.code, "did you mean" in result.err.lower()) == (2, True)
 
 
 def test_workers_and_salt_reach_the_run(cloakbench, tmp_path, monkeypatch):

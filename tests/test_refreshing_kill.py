@@ -22,8 +22,8 @@ CHECKOUT = {"commit", "dirty"}
 
 def timeless(value):
     if isinstance(value, dict):
-        return {name: timeless(each) for name, each in value.items() if name not in TIMES | CHECKOUT}
-    return [timeless(each) for each in value] if isinstance(value, list) else value
+        return {name: timeless(item) for name, item in value.items() if name not in TIMES | CHECKOUT}
+    return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
 def contents(store: Path) -> dict[str, object]:
@@ -53,16 +53,16 @@ def killed(kills: int, weights: Path, folder: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.long)])
 def test_a_refresh_killed_at_random_moments_ends_as_an_undisturbed_one(kills, weights, tmp_path):
-    told = killed(kills, weights, tmp_path)
-    assert told["kills"] == kills
-    assert told["codes"] == [-signal.SIGKILL, 0], "nothing ended otherwise"
+    killed_times = killed(kills, weights, tmp_path)
+    assert killed_times["kills"] == kills
+    assert killed_times["codes"] == [-signal.SIGKILL, 0], "nothing ended otherwise"
     calm = tmp_path / "calm" / "store"
     clear(Store(calm))
     expected = contents(calm)
     assert sum(name.startswith("records/") for name in expected) == 7
-    for round_ in range(told["rounds"]):
+    for round_ in range(killed_times["rounds"]):
         rough = tmp_path / f"rough-{round_}" / "store"
         clear(Store(rough))  # what a killed process was writing lies beside, under a name that nobody reads
-        found = contents(rough)
-        assert found.keys() == expected.keys()
-        assert found == expected
+        contents_now = contents(rough)
+        assert contents_now.keys() == expected.keys()
+        assert contents_now == expected

@@ -39,9 +39,9 @@ def calls():
 
 
 def test_every_call_is_one_that_the_command_line_takes():
-    found = calls()
-    assert len(found) == 6
-    for arguments in found:
+    verb_calls = calls()
+    assert len(verb_calls) == 6
+    for arguments in verb_calls:
         command, bound, *_ = cli.app.parse_args(["refresh", *arguments])
         assert command.__name__ == "refresh"
         assert bound.arguments["suite"] in {"mini", "SUITE"}

@@ -33,7 +33,9 @@ class Submitter:
         self.environment = folder / "environment"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", self.environment], check=True)
         [packages] = self.environment.glob("lib/python*/site-packages")
-        lent = "".join(f"import site; site.addsitedir({place!r})\n" for place in site.getsitepackages())
+        lent = "".join(
+            f"import site; site.addsitedir({getsitepackage!r})\n" for getsitepackage in site.getsitepackages()
+        )
         (packages / "lent.pth").write_text(lent)
         python = self.environment / "bin" / "python"
         self._script("pip", f'exec {python} -m pip "$@"')
@@ -65,7 +67,7 @@ def walked(folder: Path, written: list[str], steps: int = 40, **variables: str) 
         if command.startswith("cloakbench new "):
             code = folder / "my-cloak" / "my_cloak" / "cloak.py"
             code.write_text(code.read_text().replace("steps: int = 40", f"steps: int = {steps}"))
-    assert any("an official run would accept it" in each for each in said.values())
+    assert any("an official run would accept it" in said_words for said_words in said.values())
     board = json.loads((folder / "site" / "board.json").read_text())
     assert "my-cloak" in {row["protection"] for row in board["points"]}
     assert "my-cloak" in (folder / "site" / "index.html").read_text()

@@ -14,18 +14,23 @@ def mean_square(x, y):
 @pytest.mark.parametrize("size", [(64, 64), (40, 72)])
 def test_distance_map_of_an_even_change_is_even(size):
     images = torch.rand((2, 3, *size), generator=torch.Generator().manual_seed(0))
-    found = distance_map(mean_square, images, images + 0.5)
-    assert found.shape == (2, 1, *size)
-    assert torch.allclose(found, torch.tensor(0.25))
+    pixel_distances = distance_map(mean_square, images, images + 0.5)
+    assert pixel_distances.shape == (2, 1, *size)
+    assert torch.allclose(pixel_distances, torch.tensor(0.25))
 
 
 def test_distance_map_is_high_where_images_differ():
     images = torch.zeros(1, 3, 128, 128)
     changed = images.clone()
     changed[..., 32:64, 64:96] = 1
-    found = distance_map(mean_square, images, changed)[0, 0]
-    assert float(found.max()) == pytest.approx(float(found[40:56, 72:88].max()))
-    assert float(found[:8].max()) == float(found[88:].max()) == float(found[:, :40].max()) == 0
+    pixel_distances = distance_map(mean_square, images, changed)[0, 0]
+    assert float(pixel_distances.max()) == pytest.approx(float(pixel_distances[40:56, 72:88].max()))
+    assert (
+        float(pixel_distances[:8].max())
+        == float(pixel_distances[88:].max())
+        == float(pixel_distances[:, :40].max())
+        == 0
+    )
 
 
 def test_signs_of_half_precision_gradients_are_those_of_single_precision_and_hardly_ever_zero(sd_stand_ins):

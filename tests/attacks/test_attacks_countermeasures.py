@@ -32,48 +32,48 @@ def compressed(pixels, **options):
 @pytest.mark.parametrize(("quality", "subsampling"), [(75, 2), (75, 0), (30, 1), (95, 2)])
 def test_jpeg_is_pillows_byte_for_byte(quality, subsampling):
     pictures = [tiny.picture(0), tiny.picture(1, 93, 131)]
-    found = build("jpeg", quality=quality, subsampling=subsampling).apply(pictures, seeded(1, 2))
-    for picture, result in zip(pictures, found, strict=True):
+    cleaned = build("jpeg", quality=quality, subsampling=subsampling).apply(pictures, seeded(1, 2))
+    for picture, result in zip(pictures, cleaned, strict=True):
         assert np.array_equal(result, compressed(picture, quality=quality, subsampling=subsampling))
         assert not np.array_equal(result, picture)
 
 
 def test_jpeg_defaults_to_pillows_subsampling():
     picture = tiny.picture(0)
-    [found] = build("jpeg", quality=75).apply([picture], seeded(1))
-    assert np.array_equal(found, compressed(picture, quality=75))
+    [cleaned] = build("jpeg", quality=75).apply([picture], seeded(1))
+    assert np.array_equal(cleaned, compressed(picture, quality=75))
 
 
 def test_blur_of_an_impulse_is_the_window():
     pixels = np.zeros((11, 11, 3), np.uint8)
     pixels[5, 5] = 255
-    [found] = build("blur", kernel=5, sigma=0.8).apply([pixels], seeded(1))
+    [cleaned] = build("blur", kernel=5, sigma=0.8).apply([pixels], seeded(1))
     line = np.exp(-np.array([4.0, 1, 0, 1, 4]) / (2 * 0.8**2))
     window = np.outer(line, line) / line.sum() ** 2 * 255
     expected = np.zeros((11, 11))
     expected[3:8, 3:8] = np.rint(window)
     for channel in range(3):
-        assert np.array_equal(found[..., channel], expected)
+        assert np.array_equal(cleaned[..., channel], expected)
 
 
 def test_blur_is_scipys_on_a_window_of_its_size():
     picture = tiny.picture(0, 40, 61)
-    [found] = build("blur", kernel=5, sigma=0.8).apply([picture], seeded(1))
+    [cleaned] = build("blur", kernel=5, sigma=0.8).apply([picture], seeded(1))
     soft = ndimage.gaussian_filter(picture.astype(float), (0.8, 0.8, 0), mode="mirror", truncate=2 / 0.8)
-    assert np.array_equal(found, np.rint(soft))
+    assert np.array_equal(cleaned, np.rint(soft))
 
 
 @pytest.mark.parametrize("level", [0, 7, 128, 255])
 def test_blur_keeps_constants(level):
     pixels = np.full((9, 14, 3), level, np.uint8)
-    [found] = build("blur", kernel=7, sigma=2.0).apply([pixels], seeded(1))
-    assert np.array_equal(found, pixels)
+    [cleaned] = build("blur", kernel=7, sigma=2.0).apply([pixels], seeded(1))
+    assert np.array_equal(cleaned, pixels)
 
 
 def test_noise_has_the_mean_and_deviation_it_says():
     pixels = np.full((200, 200, 3), 128, np.uint8)
-    [found] = build("noise", sigma=0.05).apply([pixels], seeded(3))
-    change = found.astype(float) - 128
+    [cleaned] = build("noise", sigma=0.05).apply([pixels], seeded(3))
+    change = cleaned.astype(float) - 128
     assert abs(change.mean()) < 0.15  # three standard errors of 120000 values are 0.11
     assert change.std() == pytest.approx(np.hypot(0.05 * 255, 1 / np.sqrt(12)), rel=0.01)  # rounding adds 1/12
 
@@ -95,8 +95,8 @@ def test_noise_needs_a_seed_for_every_image():
 @pytest.mark.parametrize("scale", [0.75, 0.5, 0.1])
 def test_resize_is_pillows_there_and_back(name, scale):
     pictures = [tiny.picture(0), tiny.picture(1, 93, 131)]
-    found = build("resize", scale=scale, filter=name).apply(pictures, seeded(1, 2))
-    for picture, result in zip(pictures, found, strict=True):
+    cleaned = build("resize", scale=scale, filter=name).apply(pictures, seeded(1, 2))
+    for picture, result in zip(pictures, cleaned, strict=True):
         height, width = picture.shape[:2]
         chosen, image = Image.Resampling[name.upper()], Image.fromarray(picture)
         small = image.resize((round(width * scale), round(height * scale)), chosen)
@@ -107,15 +107,15 @@ def test_resize_is_pillows_there_and_back(name, scale):
 def test_resize_averages_what_it_shrinks():
     """Without antialiasing a fine checkerboard would turn into stripes or into one colour."""
     board = np.indices((64, 64)).sum(0) % 2 * 255
-    [found] = build("resize", scale=0.5).apply([np.stack([board] * 3, -1).astype(np.uint8)], seeded(1))
-    inner = found[8:-8, 8:-8].astype(int)
+    [cleaned] = build("resize", scale=0.5).apply([np.stack([board] * 3, -1).astype(np.uint8)], seeded(1))
+    inner = cleaned[8:-8, 8:-8].astype(int)
     assert np.abs(inner - 127.5).max() < 10
 
 
 def test_resize_keeps_the_smallest_image():
     picture = tiny.picture(0, 1, 2)
-    [found] = build("resize", scale=0.1).apply([picture], seeded(1))
-    assert found.shape == picture.shape
+    [cleaned] = build("resize", scale=0.1).apply([picture], seeded(1))
+    assert cleaned.shape == picture.shape
 
 
 @pytest.mark.parametrize(

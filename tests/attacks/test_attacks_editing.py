@@ -38,10 +38,10 @@ def latents_of(model, images):
 
 
 def test_no_strength_encodes_and_decodes(base):
-    made = image_to_image(base, IMAGES, PROMPTS, SEEDS, plan(), 0.0)
+    edits = image_to_image(base, IMAGES, PROMPTS, SEEDS, plan(), 0.0)
     with torch.no_grad():
         decoded = base.vae.decode(latents_of(base, IMAGES) / base.vae.config.scaling_factor).sample
-    assert apart(made, quantise(decoded / 2 + 0.5)) <= 1
+    assert apart(edits, quantise(decoded / 2 + 0.5)) <= 1
 
 
 def test_full_strength_leaves_next_to_nothing_of_the_image(base):
@@ -95,7 +95,7 @@ def test_edits_are_those_of_the_stock_pipeline(base, strength):
 
 def test_one_step_is_that_of_the_formula(base):
     """Noise to time 1, predict, and go to the first of the schedule (Song et al. 2020, eq. 12)."""
-    [made] = image_to_image(base, IMAGES[:1], ["a boat"], [5], plan(steps=4, guidance=1.0), 0.25)
+    [edits] = image_to_image(base, IMAGES[:1], ["a boat"], [5], plan(steps=4, guidance=1.0), 0.25)
     here, there = formula.alphas()[1], formula.alphas()[0]
     noise = torch.randn((4, 16, 16), generator=torch.Generator().manual_seed(5))[None]
     noisy = here.sqrt() * latents_of(base, IMAGES[:1]) + (1 - here).sqrt() * noise
@@ -105,7 +105,7 @@ def test_one_step_is_that_of_the_formula(base):
         clean, noise = here.sqrt() * noisy - (1 - here).sqrt() * out, here.sqrt() * out + (1 - here).sqrt() * noisy
     else:
         clean, noise = (noisy - (1 - here).sqrt() * out) / here.sqrt(), out
-    assert apart([made], quantise(base.decode(there.sqrt() * clean + (1 - there).sqrt() * noise))) <= 1
+    assert apart([edits], quantise(base.decode(there.sqrt() * clean + (1 - there).sqrt() * noise))) <= 1
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1])
@@ -137,8 +137,8 @@ def test_clean_and_protected_images_get_the_same_noise(model, monkeypatch):
 def test_the_edit_has_its_parameters_and_leaves_the_model_alone(model):
     before, state = formula.weights(model.unet), torch.get_rng_state()
     edit = build(scheduler="ddim")
-    found = edit.apply(model, PICTURES, PROMPTS, SEEDS)
-    assert apart(found, image_to_image(model, IMAGES, PROMPTS, SEEDS, plan(), 0.5)) == 0
+    cleaned = edit.apply(model, PICTURES, PROMPTS, SEEDS)
+    assert apart(cleaned, image_to_image(model, IMAGES, PROMPTS, SEEDS, plan(), 0.5)) == 0
     assert torch.equal(torch.get_rng_state(), state)
     assert formula.same(formula.weights(model.unet), before)
 

@@ -99,12 +99,12 @@ def test_examples_are_drawn_in_a_fixed_order(base):
     """Rows, times, and then the samples of the posterior together with the noise."""
     contexts = torch.arange(3.0).view(3, 1, 1)
     examples = Examples(*posterior(base, DATA.images), lambda rows, times: contexts[rows] + times.view(-1, 1, 1))
-    found = examples.draw(base, 5, torch.Generator().manual_seed(3))
+    drawn_examples = examples.draw(base, 5, torch.Generator().manual_seed(3))
     expected = formula.draw(base, DATA.images, 5, torch.Generator().manual_seed(3))
-    assert torch.equal(found.times, expected.times)
-    assert torch.equal(found.noise, expected.noise)
-    assert torch.allclose(found.latents, expected.latents, atol=1e-5)
-    assert found.context.flatten().tolist() == (expected.rows + expected.times).tolist()
+    assert torch.equal(drawn_examples.times, expected.times)
+    assert torch.equal(drawn_examples.noise, expected.noise)
+    assert torch.allclose(drawn_examples.latents, expected.latents, atol=1e-5)
+    assert drawn_examples.context.flatten().tolist() == (expected.rows + expected.times).tolist()
 
 
 def test_averaging_starts_fast():

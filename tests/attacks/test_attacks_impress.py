@@ -36,14 +36,14 @@ def test_impress_takes_steps_of_adam_on_its_loss(stand_ins):
     x = (protected * 2 - 1 + 0.2 * torch.stack(drawn)).clamp(-1, 1).requires_grad_(True)
     adam = torch.optim.Adam([x], 0.01, eps=1e-5)
     for step in range(3):
-        each = by_hand(x, protected, 0.5, 0.001)
-        assert torch.allclose(losses[step], each, rtol=1e-4)
+        purified_by_hand = by_hand(x, protected, 0.5, 0.001)
+        assert torch.allclose(losses[step], purified_by_hand, rtol=1e-4)
         adam.zero_grad()
-        each.sum().backward()
+        purified_by_hand.sum().backward()
         adam.step()
         x.data.clamp_(-1, 1)
     assert torch.allclose(found, x.detach() / 2 + 0.5, atol=1e-4)
-    assert bool((each > 0).all())
+    assert bool((purified_by_hand > 0).all())
 
 
 def test_impress_lowers_its_loss_and_stays_in_range(stand_ins):
@@ -69,12 +69,12 @@ def test_the_cosine_schedule_is_that_of_the_authors_code():
 
 
 def test_the_schedule_and_the_posterior_change_the_result(stand_ins):
-    made = [
+    purified_pictures = [
         build("impress", **{**IMPRESS, "learning_rate": 0.05, **change}).apply([PICTURES[0][:64, :64]], around((1,)))[0]
         for change in ({}, {"schedule": "cosine"}, {"posterior": "sample"})
     ]
-    assert not np.array_equal(made[0], made[1])
-    assert not np.array_equal(made[0], made[2])
+    assert not np.array_equal(purified_pictures[0], purified_pictures[1])
+    assert not np.array_equal(purified_pictures[0], purified_pictures[2])
 
 
 def test_impress_in_half_precision_keeps_the_image_in_single(stand_ins):

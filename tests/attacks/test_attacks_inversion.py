@@ -155,20 +155,20 @@ def test_in_sampling_each_step_has_the_word_of_its_stretch(six, monkeypatch):
 
 def test_dreamstyler_with_one_stage_is_textual_inversion(base):
     settings = {**ONE_STEP, "steps": 2}
-    one = DreamStyler(stages=1, **settings).personalise(base, DATA, 3)
+    learned = DreamStyler(stages=1, **settings).personalise(base, DATA, 3)
     other = TextualInversion(**settings).personalise(base, DATA, 3)
-    assert one.losses == other.losses
-    assert one.words == other.words
-    assert formula.same(dict(one.adapters), dict(other.adapters))
-    made = [generate(mimic, ["a boat by sks"], [1], PLAN)[0] for mimic in (one, other)]
-    assert np.array_equal(*made)
+    assert learned.losses == other.losses
+    assert learned.words == other.words
+    assert formula.same(dict(learned.adapters), dict(other.adapters))
+    pictures_by_seed = [generate(mimic, ["a boat by sks"], [1], PLAN)[0] for mimic in (learned, other)]
+    assert np.array_equal(*pictures_by_seed)
 
 
 def test_a_token_inside_another_word_stays(model):
     learned = TextualInversion(**ONE_STEP).personalise(model, DATA, 3)
     [word] = learned.words
-    found = learned.contexts(["masks and desks by sks, sks"])[0]
-    assert torch.equal(found, learned.model.embed([f"masks and desks by {word}, {word}"]))
+    embedded = learned.contexts(["masks and desks by sks, sks"])[0]
+    assert torch.equal(embedded, learned.model.embed([f"masks and desks by {word}, {word}"]))
 
 
 def test_a_stock_pipeline_with_our_file_has_our_contexts_and_images(base, stand_ins, tmp_path):
@@ -205,7 +205,7 @@ def test_a_stock_pipeline_takes_each_word_of_a_file_with_several(base, stand_ins
     for n, word in enumerate(learned.words):
         context, _ = pipe.encode_prompt(f"a painting of a boat by {word}", "cpu", 1, False)
         assert torch.allclose(context, ours[n], atol=1e-5)
-    assert len({tuple(one.flatten().tolist()) for one in ours}) == 3
+    assert len({tuple(our.flatten().tolist()) for our in ours}) == 3
 
 
 def test_a_word_the_tokenizer_knows_is_refused(model):

@@ -19,13 +19,13 @@ def distances(mimicry):
     suite = mimicry.suite
     prompts = [p.format(token=suite.token, class_word=suite.class_word) for p in suite.sampling.prompts[:PROMPTS]]
     references = mimicry.judge.features(mimicry.artist.references)
-    found = {}
+    by_name = {}
     for arm, mimic in (("floor", Personalised(mimicry.model)), ("mimic", mimicry.learned)):
-        made = generate(mimic, prompts, list(range(len(prompts))), suite.sampling)
-        found[arm] = float(style_distances(mimicry.judge.features(made), references).mean())
+        generated = generate(mimic, prompts, list(range(len(prompts))), suite.sampling)
+        by_name[arm] = float(style_distances(mimicry.judge.features(generated), references).mean())
     own = mimicry.judge.features(mimicry.artist.images)
-    found["artist"] = float(style_distances(own, references).mean())
-    return found
+    by_name["artist"] = float(style_distances(own, references).mean())
+    return by_name
 
 
 def test_the_denoiser_fits_the_artist_better_than_before(mimicry):

@@ -92,8 +92,8 @@ def test_nothing_changes_before_it_is_trained(model, monkeypatch):
     noise, context = torch.randn((2, 4, 16, 16), generator=torch.Generator().manual_seed(0)), model.embed(["a", "b"])
     with torch.no_grad():
         expected = model.unet(noise, torch.tensor([3, 700]), encoder_hidden_states=context).sample
-        found = untrained(noise, torch.tensor([3, 700]), encoder_hidden_states=context).sample
-    assert torch.allclose(found, expected, atol=1e-6)
+        sample = untrained(noise, torch.tensor([3, 700]), encoder_hidden_states=context).sample
+    assert torch.allclose(sample, expected, atol=1e-6)
 
 
 def test_adapters_train_in_float32_on_a_bfloat16_model(stand_ins):
@@ -114,15 +114,15 @@ def test_adapters_train_in_float32_on_a_bfloat16_model(stand_ins):
 @pytest.fixture(scope="module")
 def saved(weights, tmp_path_factory):
     """Of each base model: a mimic whose adapters change the image, and the file they were saved in."""
-    found = {}
+    by_name = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLOAKBENCH_MODELS", str(weights))
         for name in ("mini-a", "mini-b"):
             path = tmp_path_factory.mktemp(name) / "lora.safetensors"
             mimic = attack(learning_rate=0.1).personalise(loader.load(name), DATA, 2)
             mimic.save(path)
-            found[name] = mimic, path
-    return found
+            by_name[name] = mimic, path
+    return by_name
 
 
 def stock(folder, base):
@@ -133,14 +133,14 @@ def stock(folder, base):
 
 
 def drawn_by(pipe, base, text=TEXT):
-    made = pipe(
+    images = pipe(
         [text] * len(SEEDS),
         latents=starting_noise(base, SEEDS),
         num_inference_steps=PLAN.steps,
         guidance_scale=PLAN.guidance,
         output_type="np",
     ).images
-    return np.rint(made * 255).astype(int)
+    return np.rint(images * 255).astype(int)
 
 
 def apart(ours, theirs):

@@ -93,25 +93,25 @@ def test_bfloat16_trains_as_float32_but_for_rounding(stand_ins, name):
         "lora": LoRA(rank=2, alpha=4.0, **few),
         "textual-inversion": TextualInversion(initial="boat", **few),
     }[name]
-    found = [
+    losses_by_kind = [
         attack.personalise(loader.load("mini-b", "cpu", kind), DATA, 1).losses
         for kind in (torch.bfloat16, torch.float32)
     ]
-    assert found[0] == pytest.approx(found[1], rel=0.02)
+    assert losses_by_kind[0] == pytest.approx(losses_by_kind[1], rel=0.02)
 
 
 def test_images_are_encoded_once_and_a_new_latent_is_drawn_each_step(base, monkeypatch):
     encoded, batches = [], []
     monkeypatch.setattr(base.vae, "encode", formula.counting(base.vae.encode, encoded))
     monkeypatch.setattr(finetune, "predict", formula.counting(finetune.predict, batches))
-    one = formula.data(1)
-    DreamBooth(steps=3, batch=1, learning_rate=1e-4).personalise(base, one, 1)
+    training_set = formula.data(1)
+    DreamBooth(steps=3, batch=1, learning_rate=1e-4).personalise(base, training_set, 1)
     assert len(encoded) == 1
     latents = [batch.latents for (_, batch), _ in batches]
     generator = torch.Generator().manual_seed(1)
-    for found in latents:
-        assert torch.allclose(found, formula.draw(base, one.images, 1, generator).latents, atol=1e-5)
-    assert len({tuple(one.flatten().tolist()) for one in latents}) == 3
+    for latent in latents:
+        assert torch.allclose(latent, formula.draw(base, training_set.images, 1, generator).latents, atol=1e-5)
+    assert len({tuple(latent.flatten().tolist()) for latent in latents}) == 3
 
 
 @pytest.mark.parametrize(("trains", "calls"), [(False, 1), (True, 3)])

@@ -55,9 +55,9 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_others(stage, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_sizes_stay(stage, name):
     pictures = [tiny.picture(0, 61, 83), tiny.picture(1, 32, 40)]
-    found = stage(name).apply(pictures, around(SEEDS[:2]))
-    assert [pixels.shape for pixels in found] == [picture.shape for picture in pictures]
-    assert all(pixels.dtype == np.uint8 for pixels in found)
+    cleaned = stage(name).apply(pictures, around(SEEDS[:2]))
+    assert [pixels.shape for pixels in cleaned] == [picture.shape for picture in pictures]
+    assert all(pixels.dtype == np.uint8 for pixels in cleaned)
 
 
 def test_framing_brings_every_image_back_to_its_place():
@@ -69,8 +69,8 @@ def test_framing_brings_every_image_back_to_its_place():
         seen.append((tuple(batch.shape), rows))
         return [pixels + 100 for pixels in images.quantise(batch)]
 
-    found = in_frames(pictures, 8, 128, clean)
-    assert all(np.array_equal(a, b + 100) for a, b in zip(found, pictures, strict=True))
+    framed = in_frames(pictures, 8, 128, clean)
+    assert all(np.array_equal(a, b + 100) for a, b in zip(framed, pictures, strict=True))
     assert seen == [((2, 3, 8, 8), [0, 2]), ((2, 3, 8, 8), [3, 5]), ((1, 3, 8, 16), [1]), ((1, 3, 8, 16), [4])]
 
 

@@ -89,16 +89,16 @@ def by_ddim(model, latents, empty, guided, times, guidance):
 
 def test_denoising_is_ddim_of_the_paper(base):
     noise, (empty, guided) = starting_noise(base, [1]), contexts(base, "a painting of a boat")
-    found = denoise(base, noise, (empty, guided), plan("ddim", steps=4))
+    latents = denoise(base, noise, (empty, guided), plan("ddim", steps=4))
     with torch.no_grad():
         # Stable Diffusion counts its times from the end, one off: 1 + 250 n.
         expected = by_ddim(base, noise, empty[0], guided[0], [751, 501, 251, 1], 3.0)
-    assert torch.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+    assert torch.allclose(latents, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
 
 
 def test_denoising_may_begin_later(base):
     noise, (empty, guided) = starting_noise(base, [1]), contexts(base, "a painting of a boat")
-    found = denoise(base, noise, (empty, guided), plan("ddim", steps=4), begin=2)
+    latents = denoise(base, noise, (empty, guided), plan("ddim", steps=4), begin=2)
     with torch.no_grad():
         expected = by_ddim(base, noise, empty[0], guided[0], [251, 1], 3.0)
-    assert torch.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+    assert torch.allclose(latents, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))

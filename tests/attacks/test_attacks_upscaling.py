@@ -19,13 +19,13 @@ def test_the_upscaler_gets_noise_caption_and_seed(stand_ins, upscaler, monkeypat
     """Level 0 is what the authors' fork of diffusers adds, whatever level it tells the denoiser."""
     picture, context = PICTURES[0][:32, :48], around((7,))
     parameters = {**BY_UPSCALER, "upscaler": str(upscaler), "noise_level": 33}
-    [found] = build("noisy-upscale", **parameters | {0: {"added_level": 0}}.get(added, {})).apply([picture], context)
+    [cleaned] = build("noisy-upscale", **parameters | {0: {"added_level": 0}}.get(added, {})).apply([picture], context)
     [noisy] = build("noise", sigma=0.1).apply([picture], context)
     pipe = StableDiffusionUpscalePipeline.from_pretrained(upscaler)
     pipe.set_progress_bar_config(disable=True)
     add = DDPMScheduler.add_noise
     monkeypatch.setattr(DDPMScheduler, "add_noise", lambda s, x, noise, _: add(s, x, noise, torch.tensor([added])))
-    made = pipe(
+    images = pipe(
         list(context.captions),
         to_tensor([noisy]),
         num_inference_steps=2,
@@ -34,19 +34,19 @@ def test_the_upscaler_gets_noise_caption_and_seed(stand_ins, upscaler, monkeypat
         generator=torch.Generator().manual_seed(7),
         output_type="np",
     ).images[0]
-    assert made.shape == (128, 192, 3)
-    small = Image.fromarray(np.rint(made * 255).astype(np.uint8)).resize((48, 32), Image.Resampling.LANCZOS)
-    assert apart(found, np.asarray(small)) <= 1
+    assert images.shape == (128, 192, 3)
+    small = Image.fromarray(np.rint(images * 255).astype(np.uint8)).resize((48, 32), Image.Resampling.LANCZOS)
+    assert apart(cleaned, np.asarray(small)) <= 1
 
 
 def test_noise_of_another_level_is_another_image(stand_ins, upscaler):
     parameters = {**BY_UPSCALER, "upscaler": str(upscaler), "noise_level": 320}
-    made = [
+    upscaled_pictures = [
         build("noisy-upscale", **parameters, **added).apply([PICTURES[0][:32, :32]], around((7,)))[0]
         for added in ({}, {"added_level": 320}, {"added_level": 0})
     ]
-    assert np.array_equal(made[0], made[1])
-    assert apart(made[0], made[2]) > 1
+    assert np.array_equal(upscaled_pictures[0], upscaled_pictures[1])
+    assert apart(upscaled_pictures[0], upscaled_pictures[2]) > 1
 
 
 @pytest.mark.filterwarnings("error")

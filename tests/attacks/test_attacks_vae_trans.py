@@ -18,11 +18,11 @@ CPU = torch.device("cpu")
 
 
 def test_vae_trans_is_one_pass_through_the_autoencoder(stand_ins):
-    [found] = build("vae-trans", vae="mini-vae-c").apply(PICTURES[:1], around((1,)))
+    [cleaned] = build("vae-trans", vae="mini-vae-c").apply(PICTURES[:1], around((1,)))
     vae = AutoencoderTiny.from_pretrained(stand_ins / "mini-vae-c").eval()
     with torch.no_grad():
         expected = vae.decode(vae.encode(to_tensor(PICTURES[:1]) * 2 - 1).latents).sample
-    assert apart(found, images.quantise(expected / 2 + 0.5)[0]) <= 1
+    assert apart(cleaned, images.quantise(expected / 2 + 0.5)[0]) <= 1
 
 
 def test_an_autoencoder_comes_from_a_pipeline_or_a_bare_folder(stand_ins):
@@ -37,7 +37,7 @@ def test_an_autoencoder_comes_from_a_pipeline_or_a_bare_folder(stand_ins):
     mean, deviation = bare.posterior(pictures)
     assert mean.shape == (3, 3, 32, 32)
     assert not deviation.any()
-    assert not any(p.requires_grad for found in (inside, bare) for p in found.module.parameters())
+    assert not any(p.requires_grad for purified_set in (inside, bare) for p in purified_set.module.parameters())
 
 
 def test_the_shipped_autoencoder_is_small_and_knows_the_art(monkeypatch):
@@ -47,8 +47,8 @@ def test_the_shipped_autoencoder_is_small_and_knows_the_art(monkeypatch):
         pytest.skip("the trained weights of mini-vae-c are not in the package yet")
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 3_000_000
     artist = mini_artist("stencil", suites.load("mini"))
-    found = build("vae-trans", vae="mini-vae-c").apply(artist.images, around(range(len(artist.images))))
-    error = (to_tensor(found) - to_tensor(artist.images)).square().mean()
+    cleaned = build("vae-trans", vae="mini-vae-c").apply(artist.images, around(range(len(artist.images))))
+    error = (to_tensor(cleaned) - to_tensor(artist.images)).square().mean()
     assert float(-10 * error.log10()) > 20  # dB; the model's own gates are measured where it is trained
 
 

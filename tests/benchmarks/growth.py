@@ -28,7 +28,7 @@ QUALITY = "lpips"
 SIZES = (2, 6, 20, 60, 200)
 
 
-class Measured(NamedTuple):
+class GrowthMeasure(NamedTuple):
     """One size."""
 
     protections: int
@@ -127,7 +127,7 @@ def scored(places: pd.DataFrame, rows: pd.DataFrame, suite: Suite) -> Standings:
     return standings(setting, [*subjects, *controls])
 
 
-def measure(protections: int) -> Measured:
+def measure(protections: int) -> GrowthMeasure:
     """Returns time of the scores alone, and the peak memory of the process with its data."""
     plan = suite()
     cells = places(protections, plan)
@@ -138,7 +138,7 @@ def measure(protections: int) -> Measured:
     if len(scores.places) != protections:
         raise SystemExit(f"expected {protections} ranked entries, got {len(scores.places)}: {scores.unranked}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    return Measured(protections, len(cells), len(generations), seconds, peak)
+    return GrowthMeasure(protections, len(cells), len(generations), seconds, peak)
 
 
 def main() -> None:

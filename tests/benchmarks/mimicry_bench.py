@@ -15,7 +15,7 @@ import plain_loops
 import random_sd15
 import torch
 from PIL import Image
-from plain_loops import Job
+from plain_loops import LoopJob
 
 from cloakbench.attacks import catalogue
 from cloakbench.attacks.mimicry import dreambooth
@@ -27,7 +27,7 @@ from cloakbench.models.loader import BaseModel
 from cloakbench.schemas.suite import Suite
 from cloakbench.suites import load as suites
 
-PLAIN: dict[str, Callable[[Job], list[float]]] = {
+PLAIN: dict[str, Callable[[LoopJob], list[float]]] = {
     "dreambooth": plain_loops.dreambooth,
     "lora": plain_loops.lora,
     "textual-inversion": plain_loops.textual_inversion,
@@ -63,7 +63,7 @@ class Bench:
 
     def plain(self, name: str, steps: int) -> list[float]:
         """Trains by the plain loop."""
-        job = Job(
+        job = LoopJob(
             model=self.model,
             pictures=self.folder / "artist",
             captions=self.data.captions,

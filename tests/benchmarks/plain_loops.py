@@ -30,7 +30,7 @@ WORD = "<artist>"
 
 
 @dataclass(frozen=True)
-class Job:
+class LoopJob:
     """What a loop learns from and how: folders of pictures, a caption for each of the artist's, one for the class's."""
 
     model: BaseModel
@@ -122,7 +122,7 @@ def train(
     weights: list[nn.Parameter],
     batches: Iterator[Item],
     loss: Callable[[Item], Tensor],
-    job: Job,
+    job: LoopJob,
     clip: bool = True,
     after: Callable[[], None] = lambda: None,
 ) -> list[float]:
@@ -143,7 +143,7 @@ def train(
     return losses
 
 
-def dreambooth(job: Job) -> list[float]:
+def dreambooth(job: LoopJob) -> list[float]:
     """Fine-tunes a copy of the denoiser, in float32 weights, on the artist's pictures and the class's."""
     model = job.model
     unet = copy.deepcopy(model.unet).float().train().requires_grad_(True)
@@ -160,7 +160,7 @@ def dreambooth(job: Job) -> list[float]:
     return train(list(unet.parameters()), without_end(loader), loss, job)
 
 
-def lora(job: Job) -> list[float]:
+def lora(job: LoopJob) -> list[float]:
     """Trains adapters on the attention of a copy of the denoiser."""
     model, settings = job.model, job.settings
     unet = copy.deepcopy(model.unet)
@@ -182,7 +182,7 @@ def lora(job: Job) -> list[float]:
     return train(weights, without_end(loader), loss, job)
 
 
-def textual_inversion(job: Job) -> list[float]:
+def textual_inversion(job: LoopJob) -> list[float]:
     """Learns a word in a grown table of embeddings; after each step the rows of the known words are put back."""
     model = job.model
     tokenizer, encoder = copy.deepcopy(model.tokenizer), copy.deepcopy(model.text_encoder).float().train()
@@ -208,6 +208,6 @@ def textual_inversion(job: Job) -> list[float]:
     return train([table], without_end(loader), loss, job, clip=False, after=restore)
 
 
-def _pictures(job: Job, tokenizer: Any, word: str = "") -> Pictures:
+def _pictures(job: LoopJob, tokenizer: Any, word: str = "") -> Pictures:
     captions = [text.replace(job.token, word or job.token) for text in job.captions]
     return Pictures(job.pictures, captions, tokenizer, job.side)

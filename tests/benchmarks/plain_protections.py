@@ -38,7 +38,7 @@ PROMPT = "a painting"
 
 
 @dataclass(frozen=True)
-class Job:
+class ProtectionJob:
     """What a loop works with: the protection that it stands beside, the steps, the budget, a style to point to."""
 
     surrogate: Surrogate
@@ -49,7 +49,7 @@ class Job:
 
 
 Value = Callable[[Tensor, Generators], Tensor]
-Plain = Callable[[Tensor, Job], Tensor]
+Plain = Callable[[Tensor, ProtectionJob], Tensor]
 """Images `[B, 3, H, W]` in [0, 1] -> the protected ones."""
 
 
@@ -71,7 +71,7 @@ def open_to_gradients(*modules: Any) -> Iterator[None]:
             module.zero_grad(set_to_none=True)
 
 
-def sign_descent(image: Tensor, job: Job, alpha: float, value: Value, *, alone: bool = False) -> Tensor:
+def sign_descent(image: Tensor, job: ProtectionJob, alpha: float, value: Value, *, alone: bool = False) -> Tensor:
     """Moves against the sign of the gradient of `value`; `alone` asks for the image's gradient and no other."""
     generator = torch.Generator().manual_seed(0)
     changed = (image + job.epsilon * (2 * torch.rand(image.shape, generator=generator).to(image) - 1)).clamp(0, 1)
@@ -86,12 +86,12 @@ def sign_descent(image: Tensor, job: Job, alpha: float, value: Value, *, alone: 
     return changed.detach()
 
 
-def photoguard(image: Tensor, job: Job) -> Tensor:
+def photoguard(image: Tensor, job: ProtectionJob) -> Tensor:
     """Lowers the norm of the latent; the image's gradient alone is asked for."""
     return sign_descent(image, job, 1 / 3, lambda x, _: latent_means(job.surrogate, x).norm(), alone=True)
 
 
-def photoguard_diffusion(image: Tensor, job: Job) -> Tensor:
+def photoguard_diffusion(image: Tensor, job: ProtectionJob) -> Tensor:
     """Lowers the norm of what a guided pipeline of four steps returns; all activations are kept."""
     surrogate, guidance = job.surrogate, 7.5
     scheduler = DDIMScheduler.from_config(surrogate.scheduler.config, clip_sample=False)
@@ -115,13 +115,13 @@ def photoguard_diffusion(image: Tensor, job: Job) -> Tensor:
     return sign_descent(image, job, 0.06, norm, alone=True)
 
 
-def advdm(image: Tensor, job: Job) -> Tensor:
+def advdm(image: Tensor, job: ProtectionJob) -> Tensor:
     """Raises the diffusion loss; gradients of the denoiser's weights are computed too."""
     with open_to_gradients(job.surrogate.unet):
         return sign_descent(image, job, 1 / 16, lambda x, g: -_loss(job.surrogate, x, g)[1])
 
 
-def mist(image: Tensor, job: Job) -> Tensor:
+def mist(image: Tensor, job: ProtectionJob) -> Tensor:
     """Pulls the latent to a pattern's, which is encoded at each step, and raises the diffusion loss."""
     surrogate, texture = job.surrogate, pattern(*image.shape[-2:]).to(image)
 
@@ -133,7 +133,7 @@ def mist(image: Tensor, job: Job) -> Tensor:
         return sign_descent(image, job, 1 / 16, value)
 
 
-def sds(image: Tensor, job: Job) -> Tensor:
+def sds(image: Tensor, job: ProtectionJob) -> Tensor:
     """Follows the denoiser's error into the latent."""
     surrogate = job.surrogate
 
@@ -146,7 +146,7 @@ def sds(image: Tensor, job: Job) -> Tensor:
     return sign_descent(image, job, 1 / 16, value)
 
 
-def aspl(images: Tensor, job: Job) -> Tensor:
+def aspl(images: Tensor, job: ProtectionJob) -> Tensor:
     """Rounds of learning and ascent on all images at once, as the script does it; each step encodes its images."""
     surrogate, done, changed = job.surrogate, 0, images
     learner, generator = copy.deepcopy(surrogate.unet), torch.Generator().manual_seed(0)
@@ -159,25 +159,25 @@ def aspl(images: Tensor, job: Job) -> Tensor:
     return changed
 
 
-def fsmg(images: Tensor, job: Job) -> Tensor:
+def fsmg(images: Tensor, job: ProtectionJob) -> Tensor:
     """Learns the images once, for as many steps as it ascends then."""
     generator = torch.Generator().manual_seed(0)
     learned = _learned(replace(job.surrogate, unet=copy.deepcopy(job.surrogate.unet)), images, job.steps, generator)
     return _ascended(images, images, replace(job, surrogate=learned), generator)
 
 
-def glaze(image: Tensor, job: Job) -> Tensor:
+def glaze(image: Tensor, job: ProtectionJob) -> Tensor:
     """Restyles the image and pulls its latent there by Adam; the restyled image is encoded at each step."""
     return _cloak(image, job, 0.0)
 
 
-def adaptive_glaze(image: Tensor, job: Job) -> Tensor:
+def adaptive_glaze(image: Tensor, job: ProtectionJob) -> Tensor:
     """Glaze that is reproduced by the autoencoder; gradients of the decoder's weights are computed too."""
     with open_to_gradients(job.surrogate.vae.decoder):
         return _cloak(image, job, 30.0)
 
 
-def adaptive(image: Tensor, job: Job) -> Tensor:
+def adaptive(image: Tensor, job: ProtectionJob) -> Tensor:
     """PhotoGuard that is reproduced by the autoencoder; gradients of the decoder's weights are computed too."""
     surrogate = job.surrogate
 
@@ -189,7 +189,7 @@ def adaptive(image: Tensor, job: Job) -> Tensor:
         return sign_descent(image, job, 1 / 3, value)
 
 
-def itself(image: Tensor, job: Job) -> Tensor:
+def itself(image: Tensor, job: ProtectionJob) -> Tensor:
     """Our own code for one image: the plain loop where no public script says how one would look."""
     generator = torch.Generator().manual_seed(0)
     request = Request(1.0, job.epsilon, job.surrogate, generator, "painting", (PROMPT,) * len(image))
@@ -228,7 +228,7 @@ def _learned(surrogate: Surrogate, images: Tensor, steps: int, generator: torch.
     return surrogate
 
 
-def _ascended(changed: Tensor, images: Tensor, job: Job, generator: torch.Generator) -> Tensor:
+def _ascended(changed: Tensor, images: Tensor, job: ProtectionJob, generator: torch.Generator) -> Tensor:
     """Ascends with the learner's weights open to gradients, from what the images have become."""
     for _ in range(job.steps):
         changed = changed.detach().requires_grad_()
@@ -242,7 +242,7 @@ def _ascended(changed: Tensor, images: Tensor, job: Job, generator: torch.Genera
     return changed.detach()
 
 
-def _cloak(image: Tensor, job: Job, consistency: float) -> Tensor:
+def _cloak(image: Tensor, job: ProtectionJob, consistency: float) -> Tensor:
     surrogate = job.surrogate
     noise = normal(latent_means(surrogate, image).detach(), torch.Generator().manual_seed(0))
     restyled = restyle(image, styles.prompt(job.style, surrogate), noise, surrogate)

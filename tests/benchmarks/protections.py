@@ -33,7 +33,7 @@ import random_sd15
 import torch
 from mimicry_bench import pictures
 from on_device import environment
-from plain_protections import LOOPS, Job
+from plain_protections import LOOPS, ProtectionJob
 from step_clock import GIB, middle, now, peak
 from torch import Tensor
 
@@ -67,7 +67,7 @@ class Case:
     """An entry beside its plain loop, on the same images."""
 
     entry: str
-    job: Job
+    job: ProtectionJob
     images: Tensor
 
     def run(self, arm: str) -> None:
@@ -114,7 +114,7 @@ def case(entry: str, steps: int, surrogate: Surrogate, images: Tensor) -> Case:
     protection = kind(
         **{**loaded.parameters, **{name: value for name, value in settings.items() if name in parameters}}
     )
-    return Case(entry, Job(surrogate, protection, count, EPSILON, style), images)
+    return Case(entry, ProtectionJob(surrogate, protection, count, EPSILON, style), images)
 
 
 def speed(plan: Case, rounds: int) -> dict[str, Any]:

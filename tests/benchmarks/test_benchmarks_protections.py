@@ -7,7 +7,7 @@ import plain_protections
 import protections
 import pytest
 import torch
-from plain_protections import Job
+from plain_protections import ProtectionJob
 
 from cloakbench.contract import Request
 from cloakbench.images import to_tensor
@@ -41,7 +41,9 @@ def test_a_plain_loop_moves_the_images_as_far_as_it_may(entry, surrogate, images
 
 
 def test_ours_lowers_what_the_plain_photoguard_lowers_and_no_less(surrogate, images):
-    job = Job(surrogate, protections.case("photoguard", 20, surrogate, images).job.protection, 20, 16 / 255, "")
+    job = ProtectionJob(
+        surrogate, protections.case("photoguard", 20, surrogate, images).job.protection, 20, 16 / 255, ""
+    )
     plain = plain_protections.LOOPS["photoguard"](images, job)
     ours = job.protection.protect(images, _asked(surrogate))
     before, theirs, mine = (_norm(surrogate, shown) for shown in (images, plain, ours))

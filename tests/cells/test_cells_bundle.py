@@ -78,5 +78,5 @@ def test_editing_cells_share_the_edits_of_the_clean_images(stand_ins):
 
     plan = tiny.planner(**tomllib.loads(tiny.WHOLE))
     cells = plan.cells([tiny.entry("one"), tiny.entry("two")], [tiny.artist()])
-    [one, two] = [shared(cell) for cell in cells if cell.attack.name == "edit"]
-    assert len(one & two) == 1
+    [edit_keys, two] = [shared(cell) for cell in cells if cell.attack.name == "edit"]
+    assert len(edit_keys & two) == 1

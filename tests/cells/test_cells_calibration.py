@@ -68,12 +68,12 @@ def test_every_role_gets_its_operating_points():
     perceptual = PlannedEntry(tiny.entry("free").facts.model_copy(update={"budget": BudgetKind.PERCEPTUAL}), Fixed(8))
     roles = ["identity", "placebo", "random-noise", "submission"]
     entries = [tiny.FLOOR_ENTRY, perceptual, *(tiny.entry(role, role=role) for role in roles)]
-    found = {
+    points_by_entry = {
         name: {(c.strength, c.target) for c in planner().cells(entries, [tiny.artist()]) if c.entry.facts.name == name}
         for name in ("free", "floor", *roles)
     }
     both = {(0.5, None), (None, 8.0)}
-    assert found == {
+    assert points_by_entry == {
         "free": {(None, 8.0)},
         "floor": {(0.0, None)},
         "identity": {(0.0, None)},
@@ -84,12 +84,12 @@ def test_every_role_gets_its_operating_points():
 
 
 def test_keys_are_known_before_the_strength_is():
-    found = cell(planner())
-    assert found.strength is None
-    assert list(found.recipes.content()) == ["calibrate", "protect", "personalise", "generate", "measure"]
-    assert found.recipes.protect.parents == {"calibrate": found.keys["calibrate"]}
-    assert "strength" not in found.recipes.protect.content()
-    assert found.label == "good@target=8 vellmar dreambooth seed 0"
+    planned_cell = cell(planner())
+    assert planned_cell.strength is None
+    assert list(planned_cell.recipes.content()) == ["calibrate", "protect", "personalise", "generate", "measure"]
+    assert planned_cell.recipes.protect.parents == {"calibrate": planned_cell.keys["calibrate"]}
+    assert "strength" not in planned_cell.recipes.protect.content()
+    assert planned_cell.label == "good@target=8 vellmar dreambooth seed 0"
 
 
 def test_one_search_serves_all_artists_and_attacks():
@@ -147,8 +147,8 @@ def calibrated(stand_ins, tmp_path):
 
 
 def at_target(session, name):
-    [found] = [c for c in session.cells if c.entry.facts.name == name and c.target]
-    return session.store.read_record(found.key, session.environment.env_class)
+    [target_cells] = [c for c in session.cells if c.entry.facts.name == name and c.target]
+    return session.store.read_record(target_cells.key, session.environment.env_class)
 
 
 def test_a_run_finds_the_strength_and_records_how(calibrated):
@@ -183,11 +183,11 @@ def test_all_strengths_are_sought_before_anything_is_learned(calibrated, monkeyp
     imitate = stages.Stages.imitate
     monkeypatch.setattr(stages.Stages, "imitate", lambda *a: (order.append("learn"), imitate(*a))[1])
 
-    class Told(Quiet):
+    class OrderReporter(Quiet):
         def say(self, text):
             order.append(text)
 
-    sessions.run(calibrated(tiny.entry("good"), tiny.entry("other")), report=Told())
+    sessions.run(calibrated(tiny.entry("good"), tiny.entry("other")), report=OrderReporter())
     assert order[:2] == ["calibrating good to target 8", "calibrating other to target 8"]
     assert order[2:] == ["learn"] * 4
 
@@ -285,5 +285,5 @@ def test_rescore_knows_calibrated_records(calibrated, tmp_path):
 
 def test_images_that_exist_already_stand_at_strengths_alone():
     facts = tiny.entry("stored").facts.model_copy(update={"budget": BudgetKind.READY_MADE})
-    found = planner().cells([PlannedEntry(facts, Fixed(8))], [tiny.artist()])
-    assert {(c.strength, c.target) for c in found} == {(0.5, None)}
+    row_cells = planner().cells([PlannedEntry(facts, Fixed(8))], [tiny.artist()])
+    assert {(c.strength, c.target) for c in row_cells} == {(0.5, None)}

@@ -43,8 +43,8 @@ def test_a_rerun_stands_beside_its_original_and_gives_the_same_here(session):
     assert all(path.read_bytes() == data for path, data in before.items())
     assert not any(cost.cached for cost in ran[0].cost.values())  # the second shares its protected images
     assert reading.canaries(session.store.root) == sorted(ran, key=lambda r: (r.created, r.key))
-    found = drift(reading.load(session.store.root).records, ran, session.suite.metrics.primary)
-    assert [(each.is_same, each.distance, each.environment) for each in found] == [(True, 0.0, ())] * 2
+    drifts = drift(reading.load(session.store.root).records, ran, session.suite.metrics.primary)
+    assert [(drift.is_same, drift.distance, drift.environment) for drift in drifts] == [(True, 0.0, ())] * 2
 
 
 def test_canaries_are_no_records_and_travel_with_their_store(session, tmp_path):
@@ -55,8 +55,8 @@ def test_canaries_are_no_records_and_travel_with_their_store(session, tmp_path):
     reading.export_reference(session.store.root, None, tmp_path / "reference")
     merged = Store(tmp_path / "merged")
     merge([session.store.root], merged)
-    for place in (session.store.root, tmp_path / "reference", merged.root):
-        assert {record.key for record in reading.canaries(place)} == {record.key for record in ran}
+    for store_folder in (session.store.root, tmp_path / "reference", merged.root):
+        assert {record.key for record in reading.canaries(store_folder)} == {record.key for record in ran}
 
 
 def test_a_store_without_the_originals_runs_no_canary(good_run, tmp_path):
@@ -82,5 +82,5 @@ def test_the_verb_says_what_moved(tiny_suite, cloakbench, tmp_path):
     told_ = cloakbench("canaries", *arguments)
     assert told_.code == 0
     assert told_.out.count("the same images and values") == 2
-    found = json.loads(cloakbench("canaries", *arguments, "--json").out)
-    assert {(one["attack"], *one["stages"]) for one in found} == {("dreambooth",), ("noise",)}
+    parsed = json.loads(cloakbench("canaries", *arguments, "--json").out)
+    assert {(one["attack"], *one["stages"]) for one in parsed} == {("dreambooth",), ("noise",)}

@@ -56,7 +56,11 @@ def changed(record, commit, stage="", version=0, *, dirty=False):
 def test_a_recipe_with_another_version_than_its_commit_is_named(records, repository):
     commit = repository[1]
     today = {name: entry.version for name, entry in fingerprints.committed().items()}
-    record = next(each for each in records if each.attack.name == "jpeg" and each.protection.name == "photoguard")
+    record = next(
+        cell_record
+        for cell_record in records
+        if cell_record.attack.name == "jpeg" and cell_record.protection.name == "photoguard"
+    )
     stated = dict(commits.stated_versions(record.recipes))
     assert {"stage protect", "countermeasure jpeg", "mimicry dreambooth", "stage generate", "metric ssim"} <= set(
         stated
@@ -96,7 +100,7 @@ def test_every_stage_and_metric_of_the_committed_records_has_a_version(records):
 
 
 def test_attacks_of_packages_and_chains_are_told_apart(records):
-    record = next(each for each in records if each.attack.name == "jpeg")
+    record = next(cell_record for cell_record in records if cell_record.attack.name == "jpeg")
     components = json.loads(json.dumps(record.components))
     part = components["countermeasure"]
     chain = {"stage": "countermeasure", "chain": [part, {**part, "name": "blur", "version": 5}], "parents": {}}

@@ -66,8 +66,8 @@ def measured():
 
 def test_a_stage_on_a_gpu_has_the_energy_taken_meanwhile(gpu):
     gpu(Nvml())
-    found = measured()
-    assert (found.energy_j, found.peak_bytes, found.cached) == (1.5, 7, False)
+    stage_cost = measured()
+    assert (stage_cost.energy_j, stage_cost.peak_bytes, stage_cost.cached) == (1.5, 7, False)
 
 
 @pytest.mark.parametrize("module", [None, Nvml(has_counter=False)])
@@ -100,7 +100,7 @@ def test_a_cpu_has_none():
 
 def test_the_energy_of_a_search_is_that_of_its_tries():
     none = StageCost(wall_s=0, device_s=0, peak_bytes=0, cached=False)
-    one = StageCost(wall_s=1, device_s=1, peak_bytes=5, cached=False, energy_j=2.5)
-    assert calibration._sum(none, one).energy_j == 2.5
-    assert calibration._sum(calibration._sum(none, one), one).energy_j == 5.0
+    stage_cost = StageCost(wall_s=1, device_s=1, peak_bytes=5, cached=False, energy_j=2.5)
+    assert calibration._sum(none, stage_cost).energy_j == 2.5
+    assert calibration._sum(calibration._sum(none, stage_cost), stage_cost).energy_j == 5.0
     assert calibration._sum(none, none).energy_j is None

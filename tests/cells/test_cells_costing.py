@@ -64,9 +64,9 @@ def record(cell, where=CPU, cached=(), **seconds):
 
 def test_the_stages_of_a_cell_are_its_keys_and_a_clean_edit():
     for cell in planned():
-        found = {step.stage: step.key for step in steps(cell.recipes)}
-        clean = found.pop(key.CLEAN_EDIT, None)
-        assert found == dict(cell.keys)
+        key_by_stage = {step.stage: step.key for step in steps(cell.recipes)}
+        clean = key_by_stage.pop(key.CLEAN_EDIT, None)
+        assert key_by_stage == dict(cell.keys)
         assert (clean is not None) == (cell.attack.name == "edit")
 
 
@@ -110,12 +110,12 @@ RECIPE = {"steps": 3, "batch": 2, "learning_rate": 3e-4}
 def test_the_median_counts_what_cells_share_once():
     one, noise, two = (cell_of(planned(), *names) for names in (("one",), ("one", "noise"), ("two",)))
     costs = Costs(CPU.device, CPU.threads)
-    told = [
+    cost_records = [
         record(one, protect=10, personalise=1, generate=7),
         record(noise, cached=["protect"], protect=10, personalise=2, generate=8),
         record(two, protect=30, personalise=6, generate=9),
     ]
-    assert costs.take(told) == 3
+    assert costs.take(cost_records) == 3
     by_stage = {step.stage: costs.usual(step) for step in steps(one.recipes)}
     assert (by_stage["protect"].runs, by_stage["protect"].wall_s) == (1, 10)
     assert (by_stage["personalise"].runs, by_stage["personalise"].wall_s) == (3, 2)

@@ -109,8 +109,8 @@ def test_the_clean_edit_is_made_once_for_an_artist_and_seed(edited):
     session, calls = edited
     records = found(session, "edit")
     assert calls == [6] * (len(EDITED) + 2)
-    made = [place for place, record in records.items() if not record.cost["clean-edit"].cached]
-    assert sorted(seed for _, seed in made) == [0, 1]
+    computing = [address for address, record in records.items() if not record.cost["clean-edit"].cached]
+    assert sorted(seed for _, seed in computing) == [0, 1]
     for seed in (0, 1):
         assert len({tuple(r.digests["clean-edit"]) for (_, s), r in records.items() if s == seed}) == 1
     assert records["placebo", 0].digests["clean-edit"] != records["placebo", 1].digests["clean-edit"]
@@ -123,8 +123,8 @@ def test_the_clean_edit_is_that_of_the_artists_images(edited, stand_ins):
     pixels = [image for image in cell.artist.images for _ in range(2)]
     seeds = [session.planner.seed(cell.artist.name, 0, "edit", n) for n in range(6)]
     plan = Diffusing(steps=2, guidance=2.0, scheduler="ddim")
-    made = sampling.image_to_image(loader.load("mini-a"), to_tensor(pixels), prompts, seeds, plan, 0.5)
-    assert [digest(p) for p in made] == record_of(session, "same", "edit").digests["clean-edit"]
+    edits = sampling.image_to_image(loader.load("mini-a"), to_tensor(pixels), prompts, seeds, plan, 0.5)
+    assert [digest(p) for p in edits] == record_of(session, "same", "edit").digests["clean-edit"]
 
 
 def test_the_clean_edit_is_still_there_in_the_next_run(edited, stand_ins, tmp_path, monkeypatch):
@@ -225,10 +225,10 @@ def test_a_new_metric_of_edits_comes_from_kept_images(edited, later):
     assert len(new) == len(EDITED)
     old = found(edited[0], "edit")
     for record in new:
-        place = record.protection.name, record.seed
+        address = record.protection.name, record.seed
         assert set(record.generations) == {"edit-ssim", "edit-vif"}
-        assert record.generations["edit-ssim"] == old[place].generations["edit-ssim"]
-        assert (record.generations["edit-vif"] == pytest.approx([1.0] * 6)) == (place[0] == "same")
+        assert record.generations["edit-ssim"] == old[address].generations["edit-ssim"]
+        assert (record.generations["edit-vif"] == pytest.approx([1.0] * 6)) == (address[0] == "same")
 
 
 def test_edits_that_were_not_kept_are_told(edited, later):
@@ -236,7 +236,7 @@ def test_edits_that_were_not_kept_are_told(edited, later):
     for cell in edited[0].cells:
         if cell.attack.name == "edit":
             shutil.rmtree(store.images_path(cell.keys["generate"], edited[0].environment.env_class))
-    [left] = [each for each in rescore(suite, store.root).left if each.metric == "edit-vif"]
+    [left] = [lacked for lacked in rescore(suite, store.root).left if lacked.metric == "edit-vif"]
     assert left.records == len(EDITED)
     assert "expected the generated images, got none" in left.reason
 
@@ -245,6 +245,6 @@ def test_clean_edits_that_were_lost_are_told(edited, later):
     suite, store = later
     for shared in {key.clean_edit(cell.recipes) for cell in edited[0].cells if cell.attack.name == "edit"}:
         shutil.rmtree(store.images_path(shared, edited[0].environment.env_class))
-    [left] = [each for each in rescore(suite, store.root).left if each.metric == "edit-vif"]
+    [left] = [lacked for lacked in rescore(suite, store.root).left if lacked.metric == "edit-vif"]
     assert left.records == len(EDITED)
     assert "expected the edits of the clean images, got none" in left.reason

@@ -41,8 +41,11 @@ def test_other_tools_can_read_the_file(tmp_path):
     from safetensors.numpy import load_file
 
     (tmp_path / "x.safetensors").write_bytes(features.pack(KEPT))
-    found = load_file(tmp_path / "x.safetensors")
-    assert {name: values.dtype for name, values in found.items()} == {"mini-clip": np.float16, "inception": np.float16}
+    stored_tensors = load_file(tmp_path / "x.safetensors")
+    assert {name: values.dtype for name, values in stored_tensors.items()} == {
+        "mini-clip": np.float16,
+        "inception": np.float16,
+    }
 
 
 def features_of(values):

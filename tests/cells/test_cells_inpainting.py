@@ -67,10 +67,10 @@ def test_each_image_is_repainted_and_compared_with_the_clean_edit(painter, tmp_p
         assert record.digests["clean-edit"] == placebo.digests["clean-edit"]
     artist = session.cells[0].artist
     wanted = ["a painting of rain", "a painting of a boat"]
-    repeated, masks = ([one for one in each for _ in wanted] for each in (artist.images, artist.masks))
+    repeated, masks = ([one for one in image for _ in wanted] for image in (artist.images, artist.masks))
     drawn = [session.planner.seed("anna", 0, "inpaint", n) for n in range(6)]
-    made = Inpaint(2, 2.0).apply(loader.load(str(painter)), repeated, wanted * 3, drawn, masks)
-    assert [digest(p) for p in made] == placebo.digests["clean-edit"]
+    cleaned = Inpaint(2, 2.0).apply(loader.load(str(painter)), repeated, wanted * 3, drawn, masks)
+    assert [digest(p) for p in cleaned] == placebo.digests["clean-edit"]
 
 
 def test_other_masks_are_another_cell(painter, tmp_path):

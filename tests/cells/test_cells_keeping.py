@@ -38,9 +38,9 @@ def spoil(store, change):
 
 
 def test_a_runs_own_store_and_its_reference_verify(good_run, tmp_path):
-    found = verify(good_run.store.root)
-    assert (found.suite, found.records, found.problems) == ("tiny", len(good_run.cells), [])
-    assert found.images > 0
+    report = verify(good_run.store.root)
+    assert (report.suite, report.records, report.problems) == ("tiny", len(good_run.cells), [])
+    assert report.images > 0
     export_reference(good_run.store.root, None, tmp_path / "reference")
     assert verify(tmp_path / "reference").problems == []
 
@@ -133,8 +133,8 @@ def test_a_boards_numbers_are_worked_out_from_the_rows_again(store, tmp_path, cl
     [problem] = verify(store.root, board=board).problems
     assert problem.startswith("board.json.points[0].p.value: expected ")
     assert problem.endswith(", got 0.99")
-    told = cloakbench("verify", store.root, "--board", board)
-    assert (told.code, "points[0].p.value" in told.out) == (2, True)
+    result = cloakbench("verify", store.root, "--board", board)
+    assert (result.code, "points[0].p.value" in result.out) == (2, True)
 
 
 def test_what_a_killed_process_left_half_written_is_cleared(store):

@@ -91,8 +91,8 @@ def test_the_key_of_images_is_their_pixels_not_their_files(tmp_path):
             path = folder / f"{prefix}{n}.png"
             path.write_bytes(encode(tiny.picture(n)))
             os.utime(path, (age, age))
-        [found] = artists.folder_artists(folder.parent, suite, 128)
-        keys.append(only_cell(found).keys)
+        [loaded_artists] = artists.folder_artists(folder.parent, suite, 128)
+        keys.append(only_cell(loaded_artists).keys)
     assert keys[0] == keys[1]
 
 

@@ -60,7 +60,7 @@ def runs(weights, forks, tmp_path_factory):
 
 
 def records(store):
-    found = {}
+    by_name = {}
     for path in sorted((store / "records").glob("*/*/*.json")):
         document = json.loads(path.read_bytes())
         for field in ("cost", "created"):
@@ -68,8 +68,8 @@ def records(store):
         # The checkout that the tests run in may be edited meanwhile.
         document["environment"].pop("commit")
         document["environment"].pop("dirty")
-        found[path.relative_to(store).as_posix()] = document
-    return found
+        by_name[path.relative_to(store).as_posix()] = document
+    return by_name
 
 
 def pictures(store):

@@ -36,14 +36,14 @@ def test_a_run_with_less_at_once_has_the_same_numbers(ample, tmp_path):
     with cramped.room(unet=2) as refused:
         records, session = ran(tmp_path)
     assert refused
-    for name, found in records.items():
+    for name, address in records.items():
         expected = ample[0][name]
-        assert (found.status, found.key) == (Status.OK, expected.key)
-        assert found.components == expected.components  # the training batch is part of the recipe
+        assert (address.status, address.key) == (Status.OK, expected.key)
+        assert address.components == expected.components  # the training batch is part of the recipe
         for metric, values in {**expected.quality, **expected.generations}.items():
-            assert {**found.quality, **found.generations}[metric] == pytest.approx(values, rel=1e-3, abs=1e-3)
-    told = {(name, stage): cost.chunk for name, r in records.items() for stage, cost in r.cost.items() if cost.chunk}
-    assert told == {
+            assert {**address.quality, **address.generations}[metric] == pytest.approx(values, rel=1e-3, abs=1e-3)
+    chunks = {(name, stage): cost.chunk for name, r in records.items() for stage, cost in r.cost.items() if cost.chunk}
+    assert chunks == {
         ("dreambooth", "personalise"): 2,
         ("noise", "personalise"): 2,
         **{(name, "generate"): 1 for name in ("dreambooth", "noise", "chain", "edit")},
@@ -63,8 +63,8 @@ def test_where_one_image_does_not_fit_the_cell_says_so_and_no_submission_is_blam
     assert "OutOfMemoryError" in record.traceback
     assert record.cost["personalise"].chunk == 1
     assert session.missing() == []  # it would run out again
-    told = frames.places(list(records.values()))["status"]
-    assert set(told) == {"oom in the attack"}
+    standings = frames.places(list(records.values()))["status"]
+    assert set(standings) == {"oom in the attack"}
 
 
 def test_a_submission_that_runs_out_itself_is_still_blamed(ample):

@@ -154,10 +154,10 @@ def test_any_run_needs_the_weights_that_every_score_is_made_of(tmp_path, monkeyp
 
 def test_the_command_line_takes_a_salt(cloakbench, tiny_suite, salt_file, tmp_path):
     asked = (tiny_suite, "--protection", "placebo", "--salt-file", salt_file, "--store", tmp_path / "s", "--json")
-    told = cloakbench("run", *asked, "--dry-run")
-    assert (told.code, json.loads(told.out)["missing"]) == (0, json.loads(told.out)["cells"])
+    result = cloakbench("run", *asked, "--dry-run")
+    assert (result.code, json.loads(result.out)["missing"]) == (0, json.loads(result.out)["cells"])
     assert cloakbench("status", *asked).code == 0
     salt_file.write_text("short")
-    told = cloakbench("run", *asked)
-    assert (told.code, told.out) == (2, "")
-    assert "expected a salt of at least 16 characters" in told.err
+    result = cloakbench("run", *asked)
+    assert (result.code, result.out) == (2, "")
+    assert "expected a salt of at least 16 characters" in result.err

@@ -62,15 +62,17 @@ def rounds(cells):
 
 @given(st.permutations(CELLS), st.integers(0, len(CELLS)))
 def test_it_is_a_permutation_of_its_input(cells, count):
-    found = arranged(cells[:count], SUITE)
-    assert Counter(cell.key for cell in found) == Counter(cell.key for cell in cells[:count])
-    assert all(any(one is cell for cell in cells) for one in found)
+    arranged_cells = arranged(cells[:count], SUITE)
+    assert Counter(cell.key for cell in arranged_cells) == Counter(cell.key for cell in cells[:count])
+    assert all(any(arranged_cell is cell for cell in cells) for arranged_cell in arranged_cells)
 
 
 @given(st.permutations(CELLS))
 def test_controls_of_the_first_seed_come_first_then_one_look_at_everything(cells):
-    found = arranged(cells, SUITE)
-    assert [name for name, _ in groupby(next(n for n, part in rounds([cell]).items() if part) for cell in found)] == [
+    arranged_cells = arranged(cells, SUITE)
+    assert [
+        name for name, _ in groupby(next(n for n, part in rounds([cell]).items() if part) for cell in arranged_cells)
+    ] == [
         "controls",
         "protections",
         "rest",
@@ -80,7 +82,7 @@ def test_controls_of_the_first_seed_come_first_then_one_look_at_everything(cells
 @given(st.permutations(CELLS))
 def test_whenever_it_stops_protections_are_a_block_apart_at_most(cells):
     """In each round, however the cells came: a block is one attack on one artist."""
-    found = arranged(cells, SUITE)
+    arranged_cells = arranged(cells, SUITE)
     for chosen in (
         lambda c: c.seed == 0 and is_first(c),
         lambda c: c.seed == 0 and c.strength == 0.5,
@@ -88,7 +90,7 @@ def test_whenever_it_stops_protections_are_a_block_apart_at_most(cells):
         lambda c: c.seed == 1 and is_first(c),
     ):
         done = Counter(dict.fromkeys(("one", "two", "three"), 0))
-        of_round = [cell for cell in found if not is_control(cell) and chosen(cell)]
+        of_round = [cell for cell in arranged_cells if not is_control(cell) and chosen(cell)]
         block = Counter((c.entry.facts.name, c.attack.name, c.artist.name) for c in of_round)
         assert len(set(block.values())) == 1
         for cell in of_round:

@@ -33,9 +33,9 @@ def target(good_run, tmp_path):
     shutil.copytree(good_run.store.root / "facts", store.root / "facts")
     for path in good_run.store.records():
         if json.loads(path.read_bytes())["protection"]["name"] != "good":
-            place = store.root / path.relative_to(good_run.store.root)
-            place.parent.mkdir(parents=True)
-            shutil.copy(path, place)
+            copied_file = store.root / path.relative_to(good_run.store.root)
+            copied_file.parent.mkdir(parents=True)
+            shutil.copy(path, copied_file)
     return store
 
 
@@ -210,8 +210,8 @@ def test_another_version_of_what_ran_here_does_not_replace_it(good_run, archive,
 
 def test_a_tampered_image_is_refused_though_the_digests_were_made_anew(archive, target, tmp_path):
     files = contents(archive)
-    one, other = [name for name in sorted(files) if name.endswith(".png")][:2]
-    refused(packed(tmp_path / "x.zip", {**files, one: files[other]}), target, "do not match their digests")
+    two_images, other = [name for name in sorted(files) if name.endswith(".png")][:2]
+    refused(packed(tmp_path / "x.zip", {**files, two_images: files[other]}), target, "do not match their digests")
 
 
 def test_missing_digests_files_and_images_are_refused(archive, target, tmp_path):
@@ -277,8 +277,8 @@ def test_a_foreign_suite_controls_and_images_of_others_are_refused(good_run, arc
     path = packed(tmp_path / "x.zip", {**files, name: json.dumps(facts).encode()})
     refused(path, target, "expected the suite 'tiny' version 1 as it is here, got another one")
     control = next(r for r in reading.load(good_run.store.root).records if r.protection.name == "placebo")
-    place = good_run.store.record_path(control.key, control.environment.env_class)
-    more = {**files, place.relative_to(good_run.store.root).as_posix(): place.read_bytes()}
+    record_file = good_run.store.record_path(control.key, control.environment.env_class)
+    more = {**files, record_file.relative_to(good_run.store.root).as_posix(): record_file.read_bytes()}
     refused(packed(path, more), target, "expected the records of one submission, got good .submission., placebo")
     stray = first(files, "images/", "000.png")
     other = "/".join(["images", "ab", "ab" + "0" * 62, *stray.split("/")[3:]])

@@ -36,9 +36,9 @@ def cell(countermeasure=None, mimicry="dreambooth", seed=0, role="submission", *
     """One planned cell of the whole tiny suite with one more attack."""
     more = attack(countermeasure, mimicry)
     attacks = [*tomllib.loads(tiny.WHOLE)["attacks"], more]
-    made = planner(attacks=attacks, **changes)
+    suite_planner = planner(attacks=attacks, **changes)
     entry = tiny.FLOOR_ENTRY if role == "floor" else tiny.entry("x", role=role)
-    return made.cell(entry, 0.5, ARTIST, made.suite.attack("the-attack"), seed)
+    return suite_planner.cell(entry, 0.5, ARTIST, suite_planner.suite.attack("the-attack"), seed)
 
 
 BLUR = {"kernel": 3, "sigma": 0.8}
@@ -71,10 +71,10 @@ def test_the_order_of_a_chain_is_part_of_its_key():
 
 @pytest.mark.parametrize("name", ["noise", "noise+blur", "impress"])
 def test_all_seeds_share_the_cleaned_images(name):
-    found = [cell(name, seed=seed, countermeasures={"impress": IMPRESS}) for seed in (0, 1, 2)]
-    assert len({one.keys["countermeasure"] for one in found}) == 1
-    assert len({one.keys["personalise"] for one in found}) == 3
-    assert len({one.key for one in found}) == 3
+    seeded_cells = [cell(name, seed=seed, countermeasures={"impress": IMPRESS}) for seed in (0, 1, 2)]
+    assert len({seeded_cell.keys["countermeasure"] for seeded_cell in seeded_cells}) == 1
+    assert len({seeded_cell.keys["personalise"] for seeded_cell in seeded_cells}) == 3
+    assert len({seeded_cell.key for seeded_cell in seeded_cells}) == 3
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_all_seeds_share_the_cleaned_images(name):
 )
 def test_the_digests_of_a_countermeasures_models_enter_its_key(name, settings, used):
     tables = {name: settings}
-    made = cell(name, countermeasures=tables)
-    recipe = made.recipes.countermeasure.content()
+    planned_cell = cell(name, countermeasures=tables)
+    recipe = planned_cell.recipes.countermeasure.content()
     assert recipe["models"] == {parameter: SD[alias] for parameter, alias in used.items()}
     assert recipe["captions"] == list(ARTIST.captions)
     assert recipe["dtype"] == "float32"
@@ -120,42 +120,44 @@ def test_a_countermeasure_without_models_knows_neither_captions_nor_weights():
 def test_prior_preservation_adds_how_the_class_is_drawn():
     plain = cell(class_word="photo").recipes.personalise.content()
     settings = {**plain["parameters"], "prior_weight": 1.0, "class_images": 2}
-    made = planner(mimicry={"dreambooth": settings}, class_word="photo")
-    recipe = made.cell(tiny.entry("x"), 0.5, ARTIST, made.suite.attack("dreambooth"), 0).recipes.personalise.content()
-    expected = {"word": "photo", "sampling": made.suite.sampling.model_dump()}
+    suite_planner = planner(mimicry={"dreambooth": settings}, class_word="photo")
+    recipe = suite_planner.cell(
+        tiny.entry("x"), 0.5, ARTIST, suite_planner.suite.attack("dreambooth"), 0
+    ).recipes.personalise.content()
+    expected = {"word": "photo", "sampling": suite_planner.suite.sampling.model_dump()}
     assert recipe == {**plain, "parameters": settings, "class": expected}
 
 
 def edits(**changes):
-    made = planner(seeds={"protected": 2, "controls": 3}, **changes)
+    suite_planner = planner(seeds={"protected": 2, "controls": 3}, **changes)
     roles = ("identity", "placebo", "random-noise", "submission")
     entries = [tiny.FLOOR_ENTRY, *(tiny.entry(role, role=role) for role in roles)]
-    return [one for one in made.cells(entries, [ARTIST]) if one.attack.name == "edit"]
+    return [cell for cell in suite_planner.cells(entries, [ARTIST]) if cell.attack.name == "edit"]
 
 
 def test_editing_is_for_what_protects_only():
     """The clean arm's edit is what all are compared with, and the floor has nothing to edit."""
     counted = {}
-    for one in edits():
-        counted[one.entry.facts.role] = counted.get(one.entry.facts.role, 0) + 1
+    for cell_record in edits():
+        counted[cell_record.entry.facts.role] = counted.get(cell_record.entry.facts.role, 0) + 1
     assert counted == {"placebo": 3, "random-noise": 2, "submission": 2}
 
 
 def test_an_edit_learns_nothing_and_asks_no_judge():
-    for one in edits():
-        assert list(one.recipes.content()) == ["protect", "generate", "measure"]
-        assert one.recipes.generate.parents == {"protect": one.keys["protect"]}
-        measure = one.recipes.measure.content()
+    for cell_record in edits():
+        assert list(cell_record.recipes.content()) == ["protect", "generate", "measure"]
+        assert cell_record.recipes.generate.parents == {"protect": cell_record.keys["protect"]}
+        measure = cell_record.recipes.measure.content()
         assert set(measure["metrics"]) == {"mini-lpips", "psnr", "linf", "edit-ssim", "edit-psnr"}
         assert {"judge", "references"}.isdisjoint(measure)
 
 
 def test_an_edit_has_a_seed_of_its_own_that_all_arms_share():
-    found = edits()
-    assert len({one.recipes.generate.seed for one in found}) == 3
-    by_index = {(one.seed, one.recipes.generate.seed) for one in found}
+    edit_cells = edits()
+    assert len({edit_cell.recipes.generate.seed for edit_cell in edit_cells}) == 3
+    by_index = {(edit_cell.seed, edit_cell.recipes.generate.seed) for edit_cell in edit_cells}
     assert len(by_index) == 3
-    assert len({one.key for one in found}) == len(found)
+    assert len({edit_cell.key for edit_cell in edit_cells}) == len(edit_cells)
 
 
 def test_the_prompts_of_an_edit_are_part_of_its_key_and_of_no_others():
@@ -169,17 +171,17 @@ def test_the_prompts_of_an_edit_are_part_of_its_key_and_of_no_others():
 
 
 def test_a_cleaned_edit_descends_from_the_cleaned_images():
-    made = cell("noise", "edit")
-    assert made.recipes.generate.parents == {"countermeasure": made.keys["countermeasure"]}
+    planned_cell = cell("noise", "edit")
+    assert planned_cell.recipes.generate.parents == {"countermeasure": planned_cell.keys["countermeasure"]}
 
 
 def test_only_a_stage_with_masks_has_them_in_its_key():
     table = {"inpaint": {"steps": 2, "guidance": 2.0}}
     masked = replace(ARTIST, masks=tuple(picture[..., 0] for picture in ARTIST.images))
     attacks = [*tomllib.loads(tiny.WHOLE)["attacks"], attack(mimicry="inpaint")]
-    made = planner(attacks=attacks, mimicry=table)
+    suite_planner = planner(attacks=attacks, mimicry=table)
     edit, inpaint = (
-        made.cell(tiny.entry("x"), 0.5, masked, made.suite.attack(name), 0).recipes.generate.content()
+        suite_planner.cell(tiny.entry("x"), 0.5, masked, suite_planner.suite.attack(name), 0).recipes.generate.content()
         for name in ("edit", "the-attack")
     )
     assert "masks" not in edit

@@ -93,13 +93,13 @@ def test_a_new_metric_comes_from_kept_features(old, later, no_attack):
     after = records(old)
     assert {path: after[path] for path in before} == before  # nothing else changed
     new = by_cell(record for path, record in after.items() if path not in before)
-    for place, record in by_cell(before.values()).items():
-        found = new[place]
-        assert (found.suite_version, found.key) != (record.suite_version, record.key)
-        assert found.model_dump(include=KEPT_WHOLE) == record.model_dump(include=KEPT_WHOLE)
-        assert (found.quality, found.generations) == (record.quality, record.generations)
-        assert {name: found.sets[name] for name in record.sets} == record.sets  # taken over to the last digit
-        assert set(found.sets) == {"frechet", "kid", "precision"}
+    for address, record in by_cell(before.values()).items():
+        new_record = new[address]
+        assert (new_record.suite_version, new_record.key) != (record.suite_version, record.key)
+        assert new_record.model_dump(include=KEPT_WHOLE) == record.model_dump(include=KEPT_WHOLE)
+        assert (new_record.quality, new_record.generations) == (record.quality, record.generations)
+        assert {name: new_record.sets[name] for name in record.sets} == record.sets  # taken over to the last digit
+        assert set(new_record.sets) == {"frechet", "kid", "precision"}
 
 
 def test_the_value_is_that_of_a_run_but_for_half_precision(good_run, old, later):
@@ -109,8 +109,8 @@ def test_the_value_is_that_of_a_run_but_for_half_precision(good_run, old, later)
     for cell in good_run.cells:
         pixels, _ = good_run.store.read_images(cell.keys["generate"], good_run.environment.env_class)
         x = judge.load().features(pixels).double().numpy()
-        found = new[cell.entry.facts.name, cell.attack.name, cell.strength, cell.seed]
-        assert found.sets["precision"] == sets.precision(x, references)
+        new_record = new[cell.entry.facts.name, cell.attack.name, cell.strength, cell.seed]
+        assert new_record.sets["precision"] == sets.precision(x, references)
 
 
 def test_a_second_time_nothing_is_left_to_do(old, later):
@@ -136,9 +136,9 @@ def test_a_changed_metric_is_computed_again_and_others_are_not(old, tiny_suite, 
     done = rescore(str(tiny_suite), old.root)
     assert (done.written, done.left) == (len(before), [])
     new = by_cell(r for r in records(old).values() if r.components["measure"]["metrics"]["kid"] == 2)
-    for place, record in before.items():
-        assert new[place].sets == {**record.sets, "kid": 2.0}
-        assert new[place].generations == record.generations
+    for address, record in before.items():
+        assert new[address].sets == {**record.sets, "kid": 2.0}
+        assert new[address].generations == record.generations
 
 
 def test_a_changed_judge_makes_kept_features_worthless(old, later, monkeypatch):
@@ -187,8 +187,8 @@ def test_with_kept_images_they_are_computed(whole, good_run, tmp_path, monkeypat
     new = by_cell(r for r in records(whole).values() if "mean-level" in r.generations)
     for cell in good_run.cells:
         pixels, _ = whole.read_images(cell.keys["generate"], good_run.environment.env_class)
-        found = new[cell.entry.facts.name, cell.attack.name, cell.strength, cell.seed]
-        assert found.generations["mean-level"] == [float(p.mean()) for p in pixels]
+        new_record = new[cell.entry.facts.name, cell.attack.name, cell.strength, cell.seed]
+        assert new_record.generations["mean-level"] == [float(p.mean()) for p in pixels]
 
 
 def test_features_that_were_not_kept_come_from_kept_images_and_are_kept(whole, good_run, later):
@@ -204,7 +204,7 @@ def test_damaged_features_count_as_absent(old, good_run, later):
     old.features_path(cell.keys["generate"], good_run.environment.env_class).write_bytes(b"no features")
     done = rescore(str(later), old.root)
     assert done.written == len(good_run.cells) - 1
-    assert [(one.metric, one.records) for one in done.left] == [("precision", 1)]
+    assert [(lacked.metric, lacked.records) for lacked in done.left] == [("precision", 1)]
 
 
 @pytest.mark.finding("B5", "B6")
@@ -223,13 +223,13 @@ def test_a_new_metric_of_quality_comes_from_the_protected_images(old, good_run, 
     assert done.left == []
     new = by_cell(r for r in records(old).values() if "l2" in r.components["measure"]["metrics"])
     for cell in good_run.cells:
-        found = new[cell.entry.facts.name, cell.attack.name, cell.strength, cell.seed]
+        new_record = new[cell.entry.facts.name, cell.attack.name, cell.strength, cell.seed]
         if "protect" not in cell.keys:
-            assert found.quality == {}
+            assert new_record.quality == {}
             continue
         protected, _ = old.read_images(cell.keys["protect"], good_run.environment.env_class)
-        assert found.quality["l2"] == quality.measure(["l2"], protected, cell.artist.images)["l2"]
-        assert np.isfinite(found.quality["psnr"]).all()
+        assert new_record.quality["l2"] == quality.measure(["l2"], protected, cell.artist.images)["l2"]
+        assert np.isfinite(new_record.quality["psnr"]).all()
 
 
 def test_records_of_another_protocol_are_left_alone(old, good_run, tmp_path):
@@ -267,12 +267,12 @@ def test_missing_weights_skip_a_metric_until_they_are_here(old, good_run, tmp_pa
 
 
 def test_the_verb_says_what_it_did_and_could_not(old, later, cloakbench, tmp_path, monkeypatch):
-    told = cloakbench("rescore", later, "--store", old.root, "--json")
-    found = json.loads(told.out)
-    assert (told.code, found["left"], found["current"]) == (0, [], 0)
-    assert found["written"] == len(list(old.records())) / 2
+    result = cloakbench("rescore", later, "--store", old.root, "--json")
+    parsed = json.loads(result.out)
+    assert (result.code, parsed["left"], parsed["current"]) == (0, [], 0)
+    assert parsed["written"] == len(list(old.records())) / 2
     image_metric(monkeypatch)
-    told = cloakbench("rescore", with_image_metric(tmp_path), "--store", old.root)
-    assert told.code == 2
-    assert "mean-level  expected the generated images, got none" in told.out
+    result = cloakbench("rescore", with_image_metric(tmp_path), "--store", old.root)
+    assert result.code == 2
+    assert "mean-level  expected the generated images, got none" in result.out
     assert cloakbench("rescore", "nosuch", "--store", old.root).code == 2

@@ -17,8 +17,10 @@ def searched(aim, quality):
     tries = {}
 
     def measure(strength):
-        found = quality(strength)
-        tries[strength * GRID] = dict(zip(aim.limits, found if isinstance(found, tuple) else [found], strict=True))
+        figures = quality(strength)
+        tries[strength * GRID] = dict(
+            zip(aim.limits, figures if isinstance(figures, tuple) else [figures], strict=True)
+        )
         return tries[strength * GRID]
 
     return bisect(aim, measure) * GRID, tries

@@ -21,9 +21,9 @@ WHERE = "0123456789ab"
 
 @pytest.fixture
 def store(tmp_path):
-    made = Store(tmp_path / "a store")
-    made.prepare()
-    return made
+    new_store = Store(tmp_path / "a store")
+    new_store.prepare()
+    return new_store
 
 
 def record(key="a" * 64, **changes):

@@ -37,11 +37,11 @@ def test_the_suites_artists_are_of_the_artists_group():
 
 def test_shipped_pictures_are_the_committed_ones():
     """The digests are of pixels, so that another PNG encoder would not matter, another picture would."""
-    found = {
+    content_by_path = {
         p.relative_to(artists.MINI).as_posix(): digest(decode(p.read_bytes())) for p in artists.MINI.rglob("*.png")
     }
-    assert found == json.loads((artists.MINI / "digests.json").read_text())
-    assert draw_mini.digests() == found
+    assert content_by_path == json.loads((artists.MINI / "digests.json").read_text())
+    assert draw_mini.digests() == content_by_path
 
 
 @pytest.mark.parametrize("name", SHIPPED)

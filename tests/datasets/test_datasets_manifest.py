@@ -81,14 +81,14 @@ def rows():
 def test_every_layout_and_the_hub_give_the_same_choice(tmp_path):
     chosen = suite(tmp_path)
     sources = [str(by_artist(tmp_path / "a")), str(by_genre(tmp_path / "b")), collection.HUB]
-    made = [freeze.freeze(chosen, s, tmp_path / f"out{n}", rows) for n, s in enumerate(sources)]
-    files = [[(i.artist, i.role, i.sha256, i.caption) for i in m.items] for m in made]
+    manifests = [freeze.freeze(chosen, s, tmp_path / f"out{n}", rows) for n, s in enumerate(sources)]
+    files = [[(i.artist, i.role, i.sha256, i.caption) for i in m.items] for m in manifests]
     assert files[0] == files[1]
     assert [f[:3] for f in files[2]] == [f[:3] for f in files[0]]
     assert (tmp_path / "out0" / manifest.FILE).read_bytes() == (tmp_path / "out1" / manifest.FILE).read_bytes()
     assert sorted(p.name for p in tmp_path.glob(".*")) == []
-    for one in range(3):
-        assert len(list((tmp_path / f"out{one}").glob("*/*"))) == 10
+    for round_number in range(3):
+        assert len(list((tmp_path / f"out{round_number}").glob("*/*"))) == 10
 
 
 def test_the_order_is_that_of_the_digests_and_roles_follow_it(tmp_path):
@@ -146,15 +146,15 @@ def test_what_is_frozen_loads_as_artists(tmp_path):
         assert set(artist.captions) == {"a painting in the style of sks"}
         files = [item.file for item in made.items if item.artist == artist.name]
         expected = [fit_square(decode((tmp_path / "out" / file).read_bytes()), 32) for file in files]
-        found = (*artist.images, *artist.references)
-        assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+        all_images = (*artist.images, *artist.references)
+        assert all(np.array_equal(a, b) for a, b in zip(all_images, expected, strict=True))
     assert manifest.check(tmp_path / "out", chosen) == 10
 
 
 def test_a_suite_may_use_fewer_artists_and_images(tmp_path):
     frozen(tmp_path)
-    [one] = artists.load(suite(tmp_path, artists=["paul-cezanne"], images_per_artist=1), tmp_path / "out", 32)
-    assert (one.name, len(one.images), len(one.references)) == ("paul-cezanne", 1, 3)
+    [loaded] = artists.load(suite(tmp_path, artists=["paul-cezanne"], images_per_artist=1), tmp_path / "out", 32)
+    assert (loaded.name, len(loaded.images), len(loaded.references)) == ("paul-cezanne", 1, 3)
 
 
 @pytest.mark.parametrize("ask", [lambda s, f: artists.load(s, f, 32), lambda s, f: manifest.check(f, s)])

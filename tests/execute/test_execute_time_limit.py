@@ -66,8 +66,8 @@ def test_a_shared_stage_counts_for_the_first_cell_alone():
     reckoning = CostEstimator(Flat("cpu", 1))
     assert [reckoning.next(cell) for cell in CELLS] == [3.0, 3.0, 3.0, 3.0]
     assert [step.stage for step in CostEstimator(Flat("cpu", 1)).due(CELLS[1])] == list(CELLS[1].keys)
-    made = {step.key for step in steps(CELLS[0].recipes) if step.stage == "protect"}
-    assert CostEstimator(Flat("cpu", 1), lambda step: step.key in made).next(CELLS[0]) == 2.0
+    protect_keys = {step.key for step in steps(CELLS[0].recipes) if step.stage == "protect"}
+    assert CostEstimator(Flat("cpu", 1), lambda step: step.key in protect_keys).next(CELLS[0]) == 2.0
 
 
 @pytest.mark.parametrize(("limit", "workers", "count"), [(2, 1, 0), (6, 1, 2), (8.9, 1, 2), (4.5, 2, 3), (1000, 1, 4)])

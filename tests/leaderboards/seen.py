@@ -30,7 +30,7 @@ KINDS = {
 """Every kind of page: one path, or a folder of many."""
 
 
-class Seen(HTMLParser):
+class SeenPage(HTMLParser):
     """What a browser would see."""
 
     VOID = ("meta", "link", "img", "br", "path", "circle", "input", "hr")
@@ -60,7 +60,7 @@ class Seen(HTMLParser):
         self.words.append(data)
 
     def all(self, *attributes: str) -> list[str]:
-        return [attrs[each] or "" for _, attrs in self.tags for each in attributes if each in attrs]
+        return [attrs[attribute] or "" for _, attrs in self.tags for attribute in attributes if attribute in attrs]
 
 
 def material_of(facts, records, source=Path("nowhere")):
@@ -73,7 +73,7 @@ def made(facts, records, source=Path("nowhere")):
 
 
 def pages(files):
-    return {path: Seen(each.content().decode()) for path, each in files.items() if path.endswith(".html")}
+    return {path: SeenPage(content.content().decode()) for path, content in files.items() if path.endswith(".html")}
 
 
 def kind(path):

@@ -215,10 +215,10 @@ def save(folder: Path, facts: SuiteFacts, records: list[Record]) -> Path:
     (folder / "facts").mkdir(parents=True, exist_ok=True)
     name = f"{facts.suite.name}-{facts.suite.version}.json"
     (folder / "facts" / name).write_text(facts.model_dump_json(), encoding="utf-8")
-    for each in records:
-        file = folder / "records" / each.key[:2] / each.key / f"{each.environment.env_class}.json"
+    for cell_record in records:
+        file = folder / "records" / cell_record.key[:2] / cell_record.key / f"{cell_record.environment.env_class}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(each.model_dump_json(), encoding="utf-8")
+        file.write_text(cell_record.model_dump_json(), encoding="utf-8")
     return folder
 
 
@@ -234,11 +234,11 @@ def with_edits(facts_: SuiteFacts, records: list[Record]) -> tuple[SuiteFacts, l
         }
     )
     cells = sorted({(r.protection.name, r.artist, r.strength, r.seed) for r in records if r.strength})
-    made = [
+    cell_records = [
         edited(name, artist, [_similarity(name, artist, strength, n) for n in range(2)], strength=strength, seed=seed)
         for name, artist, strength, seed in cells
     ]
-    return facts(plan), [*records, *made]
+    return facts(plan), [*records, *cell_records]
 
 
 def demonstration(artists: int = 8, seeds: int = 3) -> tuple[SuiteFacts, list[Record]]:

@@ -39,11 +39,11 @@ def board(*entries):
     records = []
     for artist in NAMES:
         records += arms(artist, 0.2, 0.7)
-    for each in records:
-        if each.protection.role == "identity":
-            each.quality.update({"mini-lpips": [0.0], "psnr": [100.0]})
+    for cell_record in records:
+        if cell_record.protection.role == "identity":
+            cell_record.quality.update({"mini-lpips": [0.0], "psnr": [100.0]})
     facts = synthetic.facts(synthetic.suite(NAMES, (PLAIN,), (0.5, 1.0), matching=MATCHING, rank_by="worst-case"))
-    return Loaded(facts, [*records, *(each for group in entries for each in group)], [])
+    return Loaded(facts, [*records, *(grouped_record for group in entries for grouped_record in group)], [])
 
 
 SPREAD = np.array([0.03, -0.02, 0.01, -0.03, 0.02, 0.0, -0.01, 0.02])
@@ -51,20 +51,20 @@ SPREAD = np.array([0.03, -0.02, 0.01, -0.03, 0.02, 0.0, -0.01, 0.02])
 
 def test_p_is_interpolated_over_the_share_of_one_limit_artist_by_artist():
     evidence = gather(board(entry("cloak", 0.8 + SPREAD, 0.16, 24.0)))
-    [cloak] = [one.subject for one in evidence.entries if one.name == "cloak"]
+    [cloak] = [entry.subject for entry in evidence.entries if entry.name == "cloak"]
     assert agreement.metrics(evidence.setting) == ("mini-lpips", "psnr")
     # mini-lpips uses 0.8 of its limit at strength 0.5 and 1.6 at 1: the limit lies a quarter of the way between.
     by_lpips = agreement.at_equal(evidence.setting, cloak, "mini-lpips")
     assert by_lpips == pytest.approx((0.8 + SPREAD) * 0.625)
     # 24 dB has 10^0.6 times the squared error of 30 dB, and a quarter of that is just under the limit.
     full = 10**0.6
-    place = (1 - full / 4) / (full - full / 4)
-    assert agreement.at_equal(evidence.setting, cloak, "psnr") == pytest.approx((0.8 + SPREAD) * (0.5 + 0.5 * place))
+    crossing = (1 - full / 4) / (full - full / 4)
+    assert agreement.at_equal(evidence.setting, cloak, "psnr") == pytest.approx((0.8 + SPREAD) * (0.5 + 0.5 * crossing))
 
 
 def test_an_artist_whose_images_never_reach_the_limit_counts_at_the_most_visible_point():
     evidence = gather(board(entry("cloak", 0.8 + SPREAD, 0.06, 24.0)))
-    [cloak] = [one.subject for one in evidence.entries if one.name == "cloak"]
+    [cloak] = [entry.subject for entry in evidence.entries if entry.name == "cloak"]
     assert agreement.at_equal(evidence.setting, cloak, "mini-lpips") == pytest.approx(0.8 + SPREAD)
 
 
@@ -81,7 +81,7 @@ def two_entries():
 
 def test_entries_that_one_metric_orders_the_other_way_are_not_told_apart():
     evidence = gather(two_entries())
-    subjects = {one.name: one.subject for one in evidence.entries}
+    subjects = {entry.name: entry.subject for entry in evidence.entries}
     checks = agreement.stacked(evidence.setting, [subjects["x"], subjects["y"]])
     by_lpips, by_psnr = agreement.by_metric(("mini-lpips", "psnr"), checks, 0, 1)
     assert by_lpips.change > 0.2
@@ -129,7 +129,7 @@ def test_the_board_and_its_pages_name_the_metric_that_disagrees():
     pairs = {tuple(sorted(pair)): metrics for pair, metrics in standing.not_shown.items()}
     assert pairs == {("x", "y"): ("psnr",)}
     metrics = pairs["x", "y"]
-    assert {place.group for place in standing.places.values()} == {"A"}
+    assert {standing_place.group for standing_place in standing.places.values()} == {"A"}
     assert evidence.noise.counts.apart == 0
     files = pages(made(loaded.facts, loaded.records))
     assert f"{metrics[0]} 1" in words(files["numbers.html"])
@@ -159,9 +159,9 @@ def test_the_limit_that_binds_is_shown_by_artist_with_its_share():
 def compared(before, after, name):
     """Compares the protection `cloak` of one board with one of another, whose cells have keys of their own."""
     changed = []
-    for each in after.records:
-        own = each.protection.name == name
-        changed.append(each.model_copy(update={"key": "f" * 32 + each.key[32:]}) if own else each)
+    for cell_record in after.records:
+        own = cell_record.protection.name == name
+        changed.append(cell_record.model_copy(update={"key": "f" * 32 + cell_record.key[32:]}) if own else cell_record)
     first = SideRequest(before, "store", "cloak", None)
     return compare(*sides(first, SideRequest(after._replace(records=changed), "store", name, None)))
 
@@ -171,13 +171,16 @@ def test_a_protection_that_protects_more_by_being_more_visible_is_not_better():
     result = compared(before, board(entry("rival", 0.9 - SPREAD, 0.1, 24.0)), "rival")
     [plain] = result.attacks
     # At equal psnr it stands at half its strength: P 0.45 in place of 0.6.
-    assert {one.metric: round(one.change, 2) for one in plain.by_metric} == {"mini-lpips": 0.3, "psnr": -0.15}
+    assert {difference.metric: round(difference.change, 2) for difference in plain.by_metric} == {
+        "mini-lpips": 0.3,
+        "psnr": -0.15,
+    }
     assert plain.change > 0.2
     assert (plain.verdict, plain.disagreeing) == (Verdict.INCONCLUSIVE, ("psnr",))
     assert "not shown at equal psnr" in "\n".join(lines(result))
     [plain] = compared(before, board(entry("rival", 0.9 - SPREAD, 0.1, 30.0)), "rival").attacks
     assert (plain.verdict, plain.disagreeing) == (Verdict.IMPROVED, ())
-    assert [one.change for one in plain.by_metric] == pytest.approx([0.3, 0.3], abs=0.01)
+    assert [difference.change for difference in plain.by_metric] == pytest.approx([0.3, 0.3], abs=0.01)
 
 
 def test_a_version_differs_at_its_own_visibility_and_the_metric_that_disagrees_is_named():

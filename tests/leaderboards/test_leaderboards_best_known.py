@@ -54,19 +54,19 @@ def under(a, b):
 
 
 def test_a_stronger_attack_lowers_the_column_and_names_itself():
-    plain, found = evidence(), evidence(*under(0.2, 0.3))
-    value, estimate = found.standings.value(best_known.KEY, "x")
+    plain, packaged = evidence(), evidence(*under(0.2, 0.3))
+    value, estimate = packaged.standings.value(best_known.KEY, "x")
     assert estimate.value == pytest.approx(0.26)
     for part in ("denoise", "my-denoiser 1.2", "2026-01-01", "tool", "1.5 s"):
         assert part in value.note
     assert best_known.KEY not in plain.standings.columns
-    columns = {key: column for key, column in found.standings.columns.items() if key != best_known.KEY}
+    columns = {key: column for key, column in packaged.standings.columns.items() if key != best_known.KEY}
     assert columns.keys() == plain.standings.columns.keys()
     for key in columns:
-        before, after = (each.standings.value(key, "x")[1] for each in (plain, found))
+        before, after = (shown.standings.value(key, "x")[1] for shown in (plain, packaged))
         assert after == pytest.approx(before, nan_ok=True)
-    assert [entry.name for entry in found.entries] == [entry.name for entry in plain.entries]
-    assert len(found.records) == len(plain.records)
+    assert [entry.name for entry in packaged.entries] == [entry.name for entry in plain.entries]
+    assert len(packaged.records) == len(plain.records)
 
 
 def test_a_weaker_or_incomplete_attack_changes_nothing():
@@ -153,9 +153,9 @@ def test_detectability_pools_the_artists_of_an_entry_and_strength():
     scores = [{"clean": [0.1, 0.2], "protected": [0.15, 0.9]}, {"clean": [0.3, 0.0], "protected": [0.5, 0.6]}]
     records = [record("x", artist, 0.5, attack=detector, detection=s) for artist, s in zip("ab", scores, strict=True)]
     clean_arm = record("identity", "a", 0.5, attack=detector, detection=scores[0])
-    [found] = side_effects.detectability([*records, clean_arm], "remover")
+    [rates] = side_effects.detectability([*records, clean_arm], "remover")
     # The highest clean score of both artists is 0.3: three of four protected images lie above it.
-    assert (found.protection, found.strength, found.rate) == ("x", 1.0, 0.75)
+    assert (rates.protection, rates.strength, rates.rate) == ("x", 1.0, 0.75)
 
 
 def test_the_page_of_an_attack_shows_both():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import synthetic
-from seen import Seen
+from seen import SeenPage
 
 from cloakbench.errors import UserError
 from cloakbench.store.reading import export_reference
@@ -19,13 +19,13 @@ def test_every_reference_folder_has_its_board_and_each_page_leads_back(tmp_path)
     (tmp_path / "references" / "old" / "notice.txt").write_text("Superseded <b>by</b> new.")
     (tmp_path / "references" / "notes").mkdir()
     page = boards.build(tmp_path / "references", tmp_path / "site", unofficial=True)
-    seen = Seen(page.read_text())
+    seen = SeenPage(page.read_text())
     assert not seen.broken
     links = [attrs["href"] for tag, attrs in seen.tags if tag == "a"]
     assert links == ["new/index.html", "old/index.html"]
     assert "Superseded <b>by</b> new." in seen.words
     for deep in ("new/index.html", "old/attacks/jpeg.html"):
-        targets = [attrs["href"] for tag, attrs in Seen((page.parent / deep).read_text()).tags if tag == "a"]
+        targets = [attrs["href"] for tag, attrs in SeenPage((page.parent / deep).read_text()).tags if tag == "a"]
         assert page.resolve() in {((page.parent / deep).parent / target).resolve() for target in targets}
 
 

@@ -39,7 +39,7 @@ def variant(record):
 def built(tmp_path_factory):
     facts, records = synthetic.demonstration(artists=6, seeds=1)
     facts = facts.model_copy(update={"suite": facts.suite.model_copy(update={"matching": MATCHED})})
-    evidence = gather(Loaded(facts, [variant(each) for each in records], []))
+    evidence = gather(Loaded(facts, [variant(cell_record) for cell_record in records], []))
     folder = tmp_path_factory.mktemp("browser")
     site.write(Material(evidence, view(evidence), folder / "store"), folder / "site")
     return folder / "site"
@@ -79,7 +79,7 @@ def names(page):
     shown = page.locator("#headline tbody tr:not([hidden]) th").evaluate_all(
         "all => all.map(head => head.firstChild.textContent)"
     )
-    return [each.strip() for each in shown]
+    return [shown_row.strip() for shown_row in shown]
 
 
 def column(page, key):
@@ -210,10 +210,10 @@ def test_pages_are_accessible_and_fit_a_phone(visit, path):
     for scheme, width in (("light", 1280), ("dark", 390)):
         page = visit(path, color_scheme=scheme, viewport={"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        found = [
-            (each["id"], node["target"], node["failureSummary"])
-            for each in Axe().run(page, options={"preload": False}).response["violations"]
-            if each["impact"] in ("serious", "critical")
-            for node in each["nodes"][:3]
+        violations = [
+            (violation["id"], node["target"], node["failureSummary"])
+            for violation in Axe().run(page, options={"preload": False}).response["violations"]
+            if violation["impact"] in ("serious", "critical")
+            for node in violation["nodes"][:3]
         ]
-        assert found == []
+        assert violations == []

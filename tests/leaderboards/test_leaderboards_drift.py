@@ -15,9 +15,9 @@ def again(**changes):
 
 
 def test_the_same_images_and_values_are_no_drift():
-    [found] = drift([FIRST], [again()], "style-distance")
-    assert found.is_same
-    assert (found.distance, found.stages, found.metric, found.again[:7]) == (0.0, (), "", "2026-02")
+    [drifts] = drift([FIRST], [again()], "style-distance")
+    assert drifts.is_same
+    assert (drifts.distance, drifts.stages, drifts.metric, drifts.again[:7]) == (0.0, (), "", "2026-02")
 
 
 def test_drift_says_which_stage_and_how_much():
@@ -27,18 +27,18 @@ def test_drift_says_which_stage_and_how_much():
         sets={"frechet": 3.0 + 0.003, "kid": 0.003},
         environment=FIRST.environment.model_copy(update={"packages": {"torch": "2.9", "numpy": "2.4"}}),
     )
-    [found] = drift([FIRST], [moved], "style-distance")
-    assert found.stages == ("generate",)
+    [drifts] = drift([FIRST], [moved], "style-distance")
+    assert drifts.stages == ("generate",)
     # (0.2 + 0.5) / 2 - (0.2 + 0.4) / 2; the value moved by a quarter of itself, Fréchet by a thousandth
-    assert math.isclose(found.distance, 0.05)
-    assert found.metric == "style-distance"
-    assert math.isclose(found.most, 0.1)
-    assert found.environment == (
+    assert math.isclose(drifts.distance, 0.05)
+    assert drifts.metric == "style-distance"
+    assert math.isclose(drifts.most, 0.1)
+    assert drifts.environment == (
         ("diffusers", "0.35", "absent"),
         ("numpy", "absent", "2.4"),
         ("pillow", "11.0", "absent"),
     )
-    assert not found.is_same
+    assert not drifts.is_same
 
 
 def test_only_the_same_key_and_class_count_in_any_order():
@@ -53,5 +53,5 @@ def test_only_the_same_key_and_class_count_in_any_order():
 
 
 def test_a_metric_that_is_gone_is_told():
-    [found] = drift([FIRST], [again(sets={})], "style-distance")
-    assert (found.metric, found.most) == ("frechet", math.inf)
+    [drifts] = drift([FIRST], [again(sets={})], "style-distance")
+    assert (drifts.metric, drifts.most) == ("frechet", math.inf)

@@ -27,13 +27,18 @@ def built(tmp_path_factory):
     root = tmp_path_factory.mktemp("drilldown")
     facts, records = synthetic.demonstration(artists=6, seeds=1)
     shown = []
-    for n, each in enumerate(records):
-        is_entry = each.protection.name in ("impasto", "glaze") and each.attack.name in (PLAIN.name, JPEG.name)
-        is_shown = is_entry or each.protection.name == "identity"
-        keys = {stage: f"{place}{n:063x}" for place, stage in enumerate(("protect", "countermeasure", "generate"))}
-        shown.append(each.model_copy(update={"components": synthetic.components(keys)}) if is_shown else each)
+    for n, cell_record in enumerate(records):
+        is_entry = cell_record.protection.name in ("impasto", "glaze") and cell_record.attack.name in (
+            PLAIN.name,
+            JPEG.name,
+        )
+        is_shown = is_entry or cell_record.protection.name == "identity"
+        keys = {stage: f"{index}{n:063x}" for index, stage in enumerate(("protect", "countermeasure", "generate"))}
+        shown.append(
+            cell_record.model_copy(update={"components": synthetic.components(keys)}) if is_shown else cell_record
+        )
         for stage, key in keys.items() if is_shown else ():
-            _picture(StorePaths(root / "store"), key, each.environment.env_class, stage)
+            _picture(StorePaths(root / "store"), key, cell_record.environment.env_class, stage)
     synthetic.save(root / "store", facts, shown)
     return site.build(root / "store", root / "site", unofficial=True).parent
 
@@ -67,7 +72,7 @@ def test_clicks_lead_from_the_front_page_to_the_pictures_of_one_cell(page, built
     assert page.url.endswith("cells/impasto/jpeg.html")
     page.get_by_role("link", name="artist-3").first.click()
     strip = page.locator(":target .strip")
-    assert [each.strip() for each in strip.locator("figcaption").all_inner_texts()][:4] == [
+    assert [caption.strip() for caption in strip.locator("figcaption").all_inner_texts()][:4] == [
         "original PNG",
         "protected PNG",
         "difference \N{MULTIPLICATION SIGN}10",
@@ -83,22 +88,22 @@ def test_clicks_lead_from_the_front_page_to_the_pictures_of_one_cell(page, built
 
 
 def test_any_two_are_compared_as_the_board_does_and_the_address_holds_the_choice(page, built):
-    found = Differences(gather(load(built.parent / "store")))
+    differences = Differences(gather(load(built.parent / "store")))
     page.goto((built / "compare.html").as_uri() + "#impasto&glaze&mist")
     table = page.get_by_role("region", name="Comparison")
-    carrier = found.evidence.standings.rank_column
-    [line] = [each for each in table.locator("tbody tr").all() if "carries the rank" in each.inner_text()]
+    carrier = differences.evidence.standings.rank_column
+    [line] = [element for element in table.locator("tbody tr").all() if "carries the rank" in element.inner_text()]
     cells = line.locator("td").all_inner_texts()
-    for place, other in ((2, "glaze"), (5, "mist")):
-        [difference] = found.differences_from("impasto", [other])[found.columns.index(carrier)]
-        interval, _, artists = cells[place].partition(", ")
+    for column_number, other in ((2, "glaze"), (5, "mist")):
+        [difference] = differences.differences_from("impasto", [other])[differences.columns.index(carrier)]
+        interval, _, artists = cells[column_number].partition(", ")
         assert artists == f"{difference.n} artists"
         shown = interval.replace("\N{MINUS SIGN}", "-").replace("(", "").replace(")", "").split()
-        assert [float(each) for each in shown if each != "to"] == pytest.approx(
+        assert [float(shown_row) for shown_row in shown if shown_row != "to"] == pytest.approx(
             [difference.value, difference.low, difference.high], abs=0.006
         )
-        apart = found.told_apart[found.names.index("impasto"), found.names.index(other)]
-        assert cells[place + 1] == ("ahead" if apart else "not told apart")
+        apart = differences.told_apart[differences.names.index("impasto"), differences.names.index(other)]
+        assert cells[column_number + 1] == ("ahead" if apart else "not told apart")
     page.get_by_role("button", name="remove mist").click()
     page.get_by_label("with").select_option("photoguard")
     assert page.url.endswith("compare.html#impasto&photoguard")
@@ -121,8 +126,10 @@ def test_a_comparison_shows_pictures_of_an_artist_that_all_chosen_have(page, bui
 @pytest.mark.parametrize("path", DEEP)
 def test_pages_have_no_serious_barrier_and_fit_a_phone(page, built, path):
     page.goto((built / path).as_uri())
-    found = axe.Axe().run(page, options={"preload": False}).response["violations"]
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")] == []
+    response = axe.Axe().run(page, options={"preload": False}).response["violations"]
+    assert [
+        (each["id"], each["nodes"][0]["html"]) for each in response if each["impact"] in ("serious", "critical")
+    ] == []
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 

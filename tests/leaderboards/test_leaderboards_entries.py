@@ -50,36 +50,38 @@ def test_examples_in_docstrings():
 
 def two_strengths(half=(0.5, 0.6), full=(0.6, 0.9)):
     return [
-        record("x", name, each[i], strength=s) for s, each in ((0.5, half), (1.0, full)) for i, name in enumerate(TWO)
+        record("x", name, distances[i], strength=s)
+        for s, distances in ((0.5, half), (1.0, full))
+        for i, name in enumerate(TWO)
     ]
 
 
 def test_p_at_three_targets_by_interpolation():
-    found = evidence([*ARMS, *two_strengths()])
+    board = evidence([*ARMS, *two_strengths()])
     # P at 0.5: (0.1 + 0.3) / 1.0 = 0.4; at 1: (0.2 + 0.6) / 1.0 = 0.8; at 0: 0
-    assert number(found, at(0.075)) == (pytest.approx(0.2), "interpolated")
-    assert number(found, at(0.15)) == (pytest.approx(0.4), "measured")
-    assert number(found, at(0.3)) == (pytest.approx(0.8), "measured")
+    assert number(board, at(0.075)) == (pytest.approx(0.2), "interpolated")
+    assert number(board, at(0.15)) == (pytest.approx(0.4), "measured")
+    assert number(board, at(0.3)) == (pytest.approx(0.8), "measured")
 
 
 def test_a_target_beyond_the_strongest_point_is_not_reached():
-    found = evidence([*ARMS, *two_strengths()[:2]], strengths=(0.5,))
-    value, state = number(found, at(0.3))
+    board = evidence([*ARMS, *two_strengths()[:2]], strengths=(0.5,))
+    value, state = number(board, at(0.3))
     assert (math.isnan(value), state) == (True, "not reached")
 
 
 def test_the_binding_gate_is_named():
     # psnr of a synthetic record is 45 - 15 x strength, the clean arm's 45: 41.25 is met at strength 0.25
     rules = RULES.model_copy(update={"gates": {"psnr": [44, 41.25, 30]}})
-    found = evidence([*ARMS, *two_strengths()], matching=rules)
-    value, _ = found.standings.value(at(0.15), "x")
-    assert (value.gate, number(found, at(0.15))[0]) == ("psnr", pytest.approx(0.2))
-    assert found.standings.value(at(0.3), "x")[0].gate == ""
+    board = evidence([*ARMS, *two_strengths()], matching=rules)
+    value, _ = board.standings.value(at(0.15), "x")
+    assert (value.gate, number(board, at(0.15))[0]) == ("psnr", pytest.approx(0.2))
+    assert board.standings.value(at(0.3), "x")[0].gate == ""
 
 
 def calibrated(strength, lpips, distances=(0.48, 0.54), tries=()):
-    made = {"target": 0.15, "quality": {"mini-lpips": [lpips] * 2, "psnr": [40.0] * 2}, "calibration": list(tries)}
-    return [record("x", name, distances[i], strength=strength, **made) for i, name in enumerate(TWO)]
+    fields = {"target": 0.15, "quality": {"mini-lpips": [lpips] * 2, "psnr": [40.0] * 2}, "calibration": list(tries)}
+    return [record("x", name, distances[i], strength=strength, **fields) for i, name in enumerate(TWO)]
 
 
 RULES_CALIBRATED = RULES.model_copy(update={"calibrated": [0.15]})
@@ -88,17 +90,17 @@ RULES_CALIBRATED = RULES.model_copy(update={"calibrated": [0.15]})
 @pytest.mark.parametrize(("lpips", "state"), [(0.148, "calibrated"), (0.159, "calibrated"), (0.17, "over target")])
 def test_a_calibrated_point_wins_over_interpolation(lpips, state):
     records = [*ARMS, *two_strengths(), *calibrated(0.4, lpips)]
-    found = evidence(records, matching=RULES_CALIBRATED)
+    board = evidence(records, matching=RULES_CALIBRATED)
     # (0.08 + 0.24) / 1.0, not the 0.4 of the line
-    assert number(found, at(0.15)) == (pytest.approx(0.32), state)
-    assert found.standings.value(at(0.15), "x")[0].is_whole is (state == "calibrated")
+    assert number(board, at(0.15)) == (pytest.approx(0.32), state)
+    assert board.standings.value(at(0.15), "x")[0].is_whole is (state == "calibrated")
 
 
 def test_a_gate_that_stopped_the_search_is_named():
     tries = [(1.0, {"mini-lpips": 0.3, "psnr": 30.0}), (0.5, {"mini-lpips": 0.12, "psnr": 38.0})]
     rules = RULES_CALIBRATED.model_copy(update={"gates": {"psnr": [44, 39, 30]}})
-    found = evidence([*ARMS, *two_strengths(), *calibrated(0.4, 0.1, tries=tries)], matching=rules)
-    value, _ = found.standings.value(at(0.15), "x")
+    board = evidence([*ARMS, *two_strengths(), *calibrated(0.4, 0.1, tries=tries)], matching=rules)
+    value, _ = board.standings.value(at(0.15), "x")
     assert (value.state, value.gate) == ("calibrated", "psnr")
 
 
@@ -107,10 +109,10 @@ def test_where_no_strength_meets_the_target_it_is_not_reached():
         record("x", name, [], strength=0.0, target=0.15, status="skipped", reason="past it", quality={}, sets={})
         for name in TWO
     ]
-    found = evidence([*ARMS, *two_strengths(), *skipped], matching=RULES_CALIBRATED)
-    assert number(found, at(0.15))[1] == "not reached"
-    assert found.standings.value(at(0.15), "x")[0].note == "past it"
-    assert ("x", 0.0, "dreambooth") not in found.scores.grid.rows
+    board = evidence([*ARMS, *two_strengths(), *skipped], matching=RULES_CALIBRATED)
+    assert number(board, at(0.15))[1] == "not reached"
+    assert board.standings.value(at(0.15), "x")[0].note == "past it"
+    assert ("x", 0.0, "dreambooth") not in board.scores.grid.rows
 
 
 FAMILY = (PLAIN, JPEG, BLUR)
@@ -125,7 +127,7 @@ def seeds_of(name, artist, values, attack=PLAIN):
 def test_worst_case_is_chosen_on_the_other_artist_over_all_seeds():
     clean, mine = [], []
     for name in TWO:
-        clean += [each for attack in FAMILY for each in seeds_of("identity", name, (0.4, 0.4), attack)]
+        clean += [cell_record for attack in FAMILY for cell_record in seeds_of("identity", name, (0.4, 0.4), attack)]
         clean += [record("floor", name, 0.8, FLOOR, seed=seed) for seed in (0, 1)]
     first, second = TWO
     mine += seeds_of("x", first, (0.70, 0.60))  # P of the seeds: 0.75, 0.5
@@ -135,34 +137,34 @@ def test_worst_case_is_chosen_on_the_other_artist_over_all_seeds():
     mine += seeds_of("x", second, (0.40, 0.48), JPEG)  # 0, 0.2
     mine += seeds_of("x", second, (0.50, 0.54), BLUR)  # 0.25, 0.35
     seeds = Seeds(protected=2, controls=2)
-    found = evidence([*clean, *mine], TWO, FAMILY, (1.0,), matching=None, seeds=seeds)
+    board = evidence([*clean, *mine], TWO, FAMILY, (1.0,), matching=None, seeds=seeds)
     # Least on the first artist: blur, 0.3 on the second. Least on the second: jpeg, 0.3 on the first. The least mean
     # over both is that of jpeg, 0.2.
-    assert number(found, "worst case")[0] == pytest.approx(0.3)
+    assert number(board, "worst case")[0] == pytest.approx(0.3)
     # Means over both artists: 0.5625, 0.2 and 0.2875.
-    assert number(found, "mean")[0] == pytest.approx((0.5625 + 0.2 + 0.2875) / 3)
-    assert number(found, "retention")[0] == pytest.approx((0.2 + 0.2875) / 2 / 0.5625)
+    assert number(board, "mean")[0] == pytest.approx((0.5625 + 0.2 + 0.2875) / 3)
+    assert number(board, "retention")[0] == pytest.approx((0.2 + 0.2875) / 2 / 0.5625)
 
 
 def test_with_one_seed_the_countermeasure_is_chosen_on_the_other_artists_of_the_frozen_list():
     names = ["a", "b", "c"]
-    clean = [each for name in names for each in arms(name, 0.0, 1.0)]
+    clean = [cell_record for name in names for cell_record in arms(name, 0.0, 1.0)]
     clean += [record("identity", name, value, JPEG) for name, value in zip(names, (0.1, 0.0, 0.2), strict=True)]
     clean += [record("identity", name, 0.0, BLUR) for name in names]
     mine = []
     for attack, values in ((PLAIN, (0.9, 0.8, 0.9)), (JPEG, (0.2, 0.6, 0.7)), (BLUR, (0.0, 0.0, 0.0))):
         mine += [record("x", name, value, attack) for name, value in zip(names, values, strict=True)]
     changes = {"matching": None, "rank_by": "worst-case", "worst_case": ["jpeg"]}
-    found = evidence([*clean, *mine], names, FAMILY, (1.0,), **changes)
+    board = evidence([*clean, *mine], names, FAMILY, (1.0,), **changes)
     # Blur is not on the list. Jpeg is lower than no countermeasure on any two artists: 0.2, 0.6, 0.7. Unprotected
     # images: without a countermeasure 0, with jpeg above on any two artists; so nothing is taken off.
-    assert number(found, "worst case")[0] == pytest.approx(0.5)
-    assert number(found, "worst case", "identity")[0] == pytest.approx(0.0)
-    assert found.standings.value("worst case", "x")[0].attacks.planned == 2
+    assert number(board, "worst case")[0] == pytest.approx(0.5)
+    assert number(board, "worst case", "identity")[0] == pytest.approx(0.0)
+    assert board.standings.value("worst case", "x")[0].attacks.planned == 2
 
 
 def test_every_column_caps_a_point_before_it_interpolates():
-    records = [*(each for name in SIX for each in arms(name, 0.0, 1.0))]
+    records = [*(cell_record for name in SIX for cell_record in arms(name, 0.0, 1.0))]
     records += [record("identity", name, 0.0, JPEG) for name in SIX]
     for attack in (PLAIN, JPEG):
         for strength, distance in ((0.5, 0.2), (1.0, 1.6)):
@@ -175,7 +177,7 @@ def test_every_column_caps_a_point_before_it_interpolates():
 
 
 def test_a_worst_case_without_all_unprotected_images_is_not_whole():
-    records = [*(each for name in SIX for each in arms(name, 0.0, 1.0))]
+    records = [*(cell_record for name in SIX for cell_record in arms(name, 0.0, 1.0))]
     records += [record("identity", name, 0.0, JPEG) for name in SIX[1:]]
     records += [record("x", name, 0.5, attack) for name in SIX for attack in (PLAIN, JPEG)]
     value, estimate = evidence(records, SIX, (PLAIN, JPEG), (1.0,), matching=None).standings.value("worst case", "x")
@@ -186,53 +188,55 @@ def test_a_worst_case_without_all_unprotected_images_is_not_whole():
 def test_what_has_a_rank_is_listed_before_what_has_more_and_lacks_something():
     whole = [record(name, artist, [value, value]) for name, value in (("x", 0.2), ("y", 0.3)) for artist in SIX]
     lacking = [record("z", artist, [0.9, 0.9]) for artist in SIX[1:]]
-    clean = [each for artist in SIX for each in arms(artist, 0.0, 1.0)]
-    found = evidence([*clean, *whole, *lacking], SIX, (PLAIN,), (1.0,), matching=None)
-    assert found.standings.unranked["z"] == "1 artist missing"
-    assert [entry.name for entry in found.entries][:3] == ["y", "x", "z"]
+    clean = [cell_record for artist in SIX for cell_record in arms(artist, 0.0, 1.0)]
+    board = evidence([*clean, *whole, *lacking], SIX, (PLAIN,), (1.0,), matching=None)
+    assert board.standings.unranked["z"] == "1 artist missing"
+    assert [entry.name for entry in board.entries][:3] == ["y", "x", "z"]
 
 
 def test_a_missing_countermeasure_is_told_and_leaves_the_entry_unranked():
-    records = [each for name in SIX for each in [*arms(name, 0.0, 1.0), record("x", name, [0.5, 0.5])]]
-    found = evidence(records, SIX, FAMILY, (1.0,), matching=None, rank_by="worst-case")
-    value, estimate = found.standings.value("worst case", "x")
+    records = [cell_record for name in SIX for cell_record in [*arms(name, 0.0, 1.0), record("x", name, [0.5, 0.5])]]
+    board = evidence(records, SIX, FAMILY, (1.0,), matching=None, rank_by="worst-case")
+    value, estimate = board.standings.value("worst case", "x")
     assert (value.note, estimate.value) == ("over 1 of 3 attacks", 0.5)
-    assert found.standings.unranked["x"] == "jpeg: no record at this strength; blur: no record at this strength"
+    assert board.standings.unranked["x"] == "jpeg: no record at this strength; blur: no record at this strength"
 
 
 def test_an_attack_whose_curve_ends_before_the_others_leaves_the_mean_incomplete():
     records = [*ARMS, *two_strengths(), *(record("identity", n, CLEAN[n], JPEG) for n in TWO)]
     records += [record("x", n, CLEAN[n] + 0.1, JPEG, strength=0.25) for n in TWO]
-    found = evidence(records, attacks=(PLAIN, JPEG))
-    value, estimate = found.standings.value("mean", "x")
+    board = evidence(records, attacks=(PLAIN, JPEG))
+    value, estimate = board.standings.value("mean", "x")
     # jpeg was measured to mini-lpips 0.075 alone, the target is 0.15: only dreambooth's 0.4 is there
     assert (value.lacks, estimate.value) == (("over 1 of 2 attacks; 1 not reached",), pytest.approx(0.4))
-    assert number(found, "worst case") == (pytest.approx(0.4), "not reached")
+    assert number(board, "worst case") == (pytest.approx(0.4), "not reached")
 
 
 def test_retention_needs_protection_without_countermeasure():
     records = [*ARMS, *[record("identity", n, CLEAN[n], JPEG) for n in TWO]]
     records += [record("x", n, CLEAN[n] - 0.1) for n in TWO] + [record("x", n, 0.6, JPEG) for n in TWO]
-    found = evidence(records, attacks=(PLAIN, JPEG), strengths=(1.0,), matching=None)
-    value, estimate = found.standings.value("retention", "x")
+    board = evidence(records, attacks=(PLAIN, JPEG), strengths=(1.0,), matching=None)
+    value, estimate = board.standings.value("retention", "x")
     assert (math.isnan(estimate.value), value.state) == (True, "not defined")
 
 
 def test_area_is_the_mean_of_p_over_quality_to_the_middle_target():
-    found = evidence([*ARMS, *two_strengths()], strengths=(0.5, 1.0))
+    board = evidence([*ARMS, *two_strengths()], strengths=(0.5, 1.0))
     # From 0 at quality 0 to 0.4 at quality 0.15: mean 0.2
-    assert number(found, "area")[0] == pytest.approx(0.2)
+    assert number(board, "area")[0] == pytest.approx(0.2)
     beyond = evidence([*ARMS, *two_strengths()], matching=RULES.model_copy(update={"targets": [0.1, 0.4, 0.5]}))
     assert number(beyond, "area")[1] == "not reached"
 
 
 def test_attacks_that_learn_from_other_artists_are_averaged_without_moving_their_ratios():
-    lora = [each for n, d in zip(SIX, (0.5, 0.5, 0.5, 0.5, 0.5, 0.0), strict=True) for each in learned(n, d)]
-    records = [each for name in SIX for each in [*arms(name, 0.0, 1.0), record("x", name, 0.2)]]
+    lora = [
+        cell_record for n, d in zip(SIX, (0.5, 0.5, 0.5, 0.5, 0.5, 0.0), strict=True) for cell_record in learned(n, d)
+    ]
+    records = [cell_record for name in SIX for cell_record in [*arms(name, 0.0, 1.0), record("x", name, 0.2)]]
     records += [*lora, *(record("x", name, 0.2, LORA) for name in SIX)]
-    found = evidence(records, SIX, (PLAIN, LORA), (1.0,), matching=None)
+    board = evidence(records, SIX, (PLAIN, LORA), (1.0,), matching=None)
     # dreambooth 0.2 over six artists, lora 0.2 / 0.5 = 0.4 over the five that it learned from
-    assert number(found, "mean")[0] == pytest.approx((0.2 + 0.4) / 2)
+    assert number(board, "mean")[0] == pytest.approx((0.2 + 0.4) / 2)
 
 
 def learned(artist, denominator):
@@ -245,10 +249,10 @@ def learned(artist, denominator):
 
 
 def test_scores_start_from_frames_too():
-    found = growth.measure(2)
+    measured = growth.measure(2)
     # 13 attacks, 15 artists, 3 seeds: 2 entries at 4 strengths, two controls, and the floor of 5 mimicries and models
-    assert found.cells == 15 * 3 * (13 * (2 * 4 + 2) + 5)
-    assert found.rows == found.cells * growth.GENERATIONS
+    assert measured.cells == 15 * 3 * (13 * (2 * 4 + 2) + 5)
+    assert measured.rows == measured.cells * growth.GENERATIONS
 
 
 def test_placebos_worst_case_is_0_within_noise():
@@ -261,11 +265,11 @@ def test_placebos_worst_case_is_0_within_noise():
         for attack in FAMILY
         for entry in ("identity", "placebo")
     ]
-    found = evidence(records, names, FAMILY, (1.0,), matching=None)
-    _, estimate = found.standings.value("worst case", "placebo")
+    board = evidence(records, names, FAMILY, (1.0,), matching=None)
+    _, estimate = board.standings.value("worst case", "placebo")
     assert abs(estimate.value) < 0.02 < estimate.high - estimate.low + 0.01
     # A plain minimum over three noisy values would not be 0.
-    grid = found.scores.grid
+    grid = board.scores.grid
     plain = np.min([grid.p[grid.rows["placebo", 1.0, attack.name]] for attack in FAMILY], axis=0)
     assert plain.mean() < -0.01
 
@@ -282,15 +286,15 @@ def test_order_duplicates_and_labels_change_no_number(draw):
     draw.shuffle(shuffled)
     names = {name: f"z{name}" for name in ("impasto", "mist")}
     renamed = [
-        each.model_copy(
+        shuffled_record.model_copy(
             update={
-                "key": each.key[::-1],
-                "protection": each.protection.model_copy(
-                    update={"name": names.get(each.protection.name, each.protection.name)}
+                "key": shuffled_record.key[::-1],
+                "protection": shuffled_record.protection.model_copy(
+                    update={"name": names.get(shuffled_record.protection.name, shuffled_record.protection.name)}
                 ),
             }
         )
-        for each in shuffled
+        for shuffled_record in shuffled
     ]
     again = gather(Loaded(facts, renamed, [])).standings.frame
     again["protection"] = again["protection"].replace({new: old for old, new in names.items()})

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 import synthetic
-from seen import Seen, made, material_of
+from seen import SeenPage, made, material_of
 
 from cloakbench.schemas.suite_tables import Matching
 from cloakbench_leaderboards.parts import commands, exports, project
@@ -75,7 +75,7 @@ def test_every_plot_is_a_file_of_its_own_with_title_and_version():
         assert "impasto" in words
     linked = set()
     for path in ("index.html", "attacks/jpeg.html"):
-        linked |= {link.removeprefix("../") for link in Seen(files[path].content().decode()).all("href")}
+        linked |= {link.removeprefix("../") for link in SeenPage(files[path].content().decode()).all("href")}
     assert {"plots/trade-off.svg", "plots/jpeg-1.svg"} <= linked
 
 
@@ -85,7 +85,7 @@ def test_a_board_names_the_addresses_that_the_package_is_installed_with(monkeypa
         message["Project-URL"] = line
     monkeypatch.setattr(project, "metadata", lambda _: message)
     files = made(*synthetic.demonstration(artists=2, seeds=1))
-    links = Seen(files["method.html"].content().decode()).all("href")
+    links = SeenPage(files["method.html"].content().decode()).all("href")
     assert {"https://example.org/board", "https://example.org/issues"} <= set(links)
     assert "javascript:x" not in links
     assert r"\url{https://example.org/board}" in files["data/references.bib"].content().decode()

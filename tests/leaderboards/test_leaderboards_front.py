@@ -26,7 +26,7 @@ LIMIT, ENTRIES = 400_000, 200
 
 def crowd(entries):
     """A board with so many submissions, variants of long names, each with its own numbers."""
-    records = [each for name in NAMES for each in arms(name, 0.3, 0.9)]
+    records = [cell_record for name in NAMES for cell_record in arms(name, 0.3, 0.9)]
     records += [record("identity", name, 0.32, JPEG) for name in NAMES]
     for n in range(entries):
         for a, name in enumerate(NAMES):
@@ -62,7 +62,7 @@ def test_a_front_page_of_200_protections_is_light():
 def three():
     old = {"version": "0.9", "distribution": "cloakbench-x"}
     new = {"version": "1.0", "distribution": "cloakbench-x"}
-    records = [each for name in NAMES for each in arms(name, 0.3, 0.9)]
+    records = [cell_record for name in NAMES for cell_record in arms(name, 0.3, 0.9)]
     for name in NAMES:
         plain, variant = record("x", name, 0.5), record("x[steps=9]", name, 0.4)
         records.append(plain.model_copy(update={"protection": plain.protection.model_copy(update=new)}))
@@ -74,12 +74,12 @@ def three():
 
 
 def test_flags_come_from_records(three):
-    found = {name: [words for _, words in told] for name, told in flags.flags(three).items()}
-    assert found["x"] == ["front", "no wall"]
-    assert found["x[steps=9]"] == ["no wall", "varies", "superseded"]
-    assert found["y"] == ["1 failed"]
-    assert found["identity"] == []
-    shown = {each.label: each for each in view(three).protections}
+    words_by_entry = {name: [words for _, words in entry_flags] for name, entry_flags in flags.flags(three).items()}
+    assert words_by_entry["x"] == ["front", "no wall"]
+    assert words_by_entry["x[steps=9]"] == ["no wall", "varies", "superseded"]
+    assert words_by_entry["y"] == ["1 failed"]
+    assert words_by_entry["identity"] == []
+    shown = {protection_view.label: protection_view for protection_view in view(three).protections}
     assert (shown["x[steps=9]"].family, shown["x[steps=9]"].is_superseded) == ("x", True)
     assert not shown["x"].is_superseded
 

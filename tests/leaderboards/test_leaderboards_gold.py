@@ -30,7 +30,7 @@ def arms_of(number, seed, attack=PLAIN, **moved):
 
 
 def gold_run(**moved):
-    records = [each for n in range(6) for seed in range(2) for each in arms_of(n, seed, **moved)]
+    records = [cell_record for n in range(6) for seed in range(2) for cell_record in arms_of(n, seed, **moved)]
     records += [record("random-noise", name, 0.3 + moved.get("noise", 0.07)) for name in NAMES]
     return [*records, *(record("x", name, 0.6) for name in NAMES)]
 
@@ -41,8 +41,8 @@ def suite(**changes):
 
 
 def failed(records, plan=None):
-    found = gold.checks(gather(Loaded(synthetic.facts(plan or suite()), records, [])))
-    return {check.name: check.words for check in found if not check.holds}
+    conditions = gold.checks(gather(Loaded(synthetic.facts(plan or suite()), records, [])))
+    return {check.name: check.words for check in conditions if not check.holds}
 
 
 def refusal(tmp_path, records, plan=None):
@@ -87,9 +87,9 @@ def test_a_floor_that_comes_out_otherwise_is_refused(tmp_path):
 
 def test_a_floor_drawn_once_is_refused():
     once = suite(seeds=Seeds(protected=1, controls=1))
-    found = failed([each for each in gold_run() if each.seed == 0], once)
+    conditions = failed([cell_record for cell_record in gold_run() if cell_record.seed == 0], once)
     words = "It was drawn once only for dreambooth on mini-a."
-    assert found == {"Floor drawn again": words, "Clean arm drawn again": words}
+    assert conditions == {"Floor drawn again": words, "Clean arm drawn again": words}
 
 
 @pytest.mark.parametrize(("band", "noise"), [((0.0, 0.2), 0.2), ((0.2, 0.3), 0.07)])
@@ -104,14 +104,19 @@ def test_a_suite_without_a_band_and_a_run_without_random_noise_are_refused():
     assert failed(gold_run(), suite(random_noise_band=None)) == {
         "Random noise in its band": "The suite records no band for it."
     }
-    without = [each for each in gold_run() if each.protection.name != "random-noise"]
+    without = [cell_record for cell_record in gold_run() if cell_record.protection.name != "random-noise"]
     assert "was not measured" in failed(without)["Random noise in its band"]
 
 
 def test_an_attack_that_learns_from_few_is_refused(tmp_path):
     # On mini-b the floor is where clean is, so that nothing was learned.
     records = gold_run()
-    records += [each for n in range(6) for s in range(2) for each in arms_of(n, s, TRANSFER, clean=1.0, placebo=0.7)]
+    records += [
+        cell_record
+        for n in range(6)
+        for s in range(2)
+        for cell_record in arms_of(n, s, TRANSFER, clean=1.0, placebo=0.7)
+    ]
     plan = suite(attacks=(PLAIN, TRANSFER))
     assert failed(records, plan) == {
         "Attacks learn": "Too few of 6 artists were learned from by dreambooth on mini-b (0)."
@@ -127,7 +132,7 @@ def test_demonstrations_and_folders_have_no_gold_run(tmp_path, changes):
 
 
 def test_below_six_artists_no_gold_run_holds():
-    few = [each for each in gold_run() if each.artist in NAMES[:5]]
+    few = [cell_record for cell_record in gold_run() if cell_record.artist in NAMES[:5]]
     assert "Attacks learn" in failed(few, suite(artists=NAMES[:5]))
 
 

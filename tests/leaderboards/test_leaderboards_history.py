@@ -31,16 +31,18 @@ ATOM = {"a": feed.ATOM}
 def versioned(records, number, created, move=0.0):
     """The records with PhotoGuard in another version, measured at another time."""
     return [
-        each.model_copy(
+        cell_record.model_copy(
             update={
-                "protection": each.protection.model_copy(update={"version": number, "package_digest": number[-1] * 64}),
+                "protection": cell_record.protection.model_copy(
+                    update={"version": number, "package_digest": number[-1] * 64}
+                ),
                 "created": created,
-                "key": f"{number.replace('.', '')}{each.key}"[:64],
-                "generations": {"style-distance": [v + move for v in each.generations["style-distance"]]},
+                "key": f"{number.replace('.', '')}{cell_record.key}"[:64],
+                "generations": {"style-distance": [v + move for v in cell_record.generations["style-distance"]]},
             }
         )
-        for each in records
-        if each.protection.name == "photoguard"
+        for cell_record in records
+        if cell_record.protection.name == "photoguard"
     ]
 
 
@@ -54,11 +56,11 @@ def folder(tmp_path):
 
 
 def test_a_board_gives_a_point_for_each_submission_and_random_noise():
-    found = points(gather(reading.Loaded(FACTS, RECORDS, [])))
-    assert [each.protection for each in sorted(found, key=lambda p: p.protection)] == [
+    history_points = points(gather(reading.Loaded(FACTS, RECORDS, [])))
+    assert [history_point.protection for history_point in sorted(history_points, key=lambda p: p.protection)] == [
         "glaze", "impasto", "mist", "photoguard", "random-noise",
     ]  # fmt: skip
-    [own] = [each for each in found if each.protection == "photoguard"]
+    [own] = [history_point for history_point in history_points if history_point.protection == "photoguard"]
     assert {(value.attack, value.at.words) for value in own.values} == {
         (attack, f"strength {strength}")
         for attack in ("dreambooth", "jpeg", "blur", "noise", "lora")
@@ -75,27 +77,27 @@ def test_remembering_tells_every_version_once(folder):
     before = (folder / HISTORY_FILE).read_bytes()
     assert remember(folder) == 0
     assert (folder / HISTORY_FILE).read_bytes() == before
-    versions = [each.version for each in read(folder) if each.protection == "photoguard"]
+    versions = [history_point.version for history_point in read(folder) if history_point.protection == "photoguard"]
     assert versions == ["1.0", "1.1", "1.2"]
 
 
 def test_histories_merge_in_any_order(folder):
     remember(folder)
-    found = read(folder)
+    read_back = read(folder)
     rng = random.Random(0)
     for _ in range(5):
-        mixed = rng.sample([*found, *found], 2 * len(found))
-        assert united(mixed) == found
-    later = found[0].model_copy(update={"measured": "2027-01-01T00:00:00+00:00"})
-    assert united([later, *found]) == found  # the same numbers again
+        mixed = rng.sample([*read_back, *read_back], 2 * len(read_back))
+        assert united(mixed) == read_back
+    later = read_back[0].model_copy(update={"measured": "2027-01-01T00:00:00+00:00"})
+    assert united([later, *read_back]) == read_back  # the same numbers again
 
 
 def test_two_histories_become_one(folder, tmp_path):
     remember(folder)
-    found = read(folder)
-    assert history.add(found[:4], tmp_path) == 4
-    assert history.add(found[2:], tmp_path) == len(found) - 4
-    assert history.add(found, tmp_path) == 0
+    read_back = read(folder)
+    assert history.add(read_back[:4], tmp_path) == 4
+    assert history.add(read_back[2:], tmp_path) == len(read_back) - 4
+    assert history.add(read_back, tmp_path) == 0
     assert (tmp_path / HISTORY_FILE).read_bytes() == (folder / HISTORY_FILE).read_bytes()
 
 
@@ -113,16 +115,20 @@ def test_a_history_that_is_no_text_is_an_error(tmp_path):
 
 def test_layers_never_mix_versions_or_environments():
     elsewhere = RECORDS[0].environment.model_copy(update={"env_class": "other"})
-    moved = [each.model_copy(update={"environment": elsewhere}) for each in RECORDS]
+    moved = [cell_record.model_copy(update={"environment": elsewhere}) for cell_record in RECORDS]
     more = versioned(RECORDS, "1.1", "2026-02-01T00:00:00+00:00")
-    found = list(layers(reading.Loaded(FACTS, [*RECORDS, *moved, *more], [])))
+    layers_of_records = list(layers(reading.Loaded(FACTS, [*RECORDS, *moved, *more], [])))
     kinds = [
         (
-            {each.environment.env_class for each in layer.records},
-            {each.protection.version for each in layer.records if each.protection.name == "photoguard"},
-            {each.protection.role for each in layer.records} >= {"identity", "floor", "placebo"},
+            {cell_record.environment.env_class for cell_record in layer.records},
+            {
+                cell_record.protection.version
+                for cell_record in layer.records
+                if cell_record.protection.name == "photoguard"
+            },
+            {cell_record.protection.role for cell_record in layer.records} >= {"identity", "floor", "placebo"},
         )
-        for layer in found
+        for layer in layers_of_records
     ]
     here = {RECORDS[0].environment.env_class}
     assert kinds == [(here, {"1.1"}, True), (here, {"1.0"}, True), ({"other"}, {"1.0"}, True)]
@@ -130,9 +136,9 @@ def test_layers_never_mix_versions_or_environments():
 
 def test_a_series_holds_a_step_where_a_version_protects_less(folder):
     remember(folder)
-    [track] = [each for each in tracks(read(folder), 0.1, ["lora"]) if each.points[0].protection == "photoguard"]
+    [track] = [track for track in tracks(read(folder), 0.1, ["lora"]) if track.points[0].protection == "photoguard"]
     assert track.series[0].attack == "lora"
-    [plain] = [each for each in track.series if each.attack == "dreambooth"]
+    [plain] = [score_series for score_series in track.series if score_series.attack == "dreambooth"]
     assert (plain.at.kind, plain.at.value) == (PointKind.STRENGTH, 1.0)
     [step] = plain.steps
     assert (step.point.version, step.has_fallen, plain.has_regressed) == ("1.2", True, True)
@@ -167,9 +173,9 @@ class Links(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
-        found = dict(attributes)
-        self.ids |= {found["id"]} if "id" in found else set()
-        self.links += [found["href"]] if "href" in found else []
+        values_by_name = dict(attributes)
+        self.ids |= {values_by_name["id"]} if "id" in values_by_name else set()
+        self.links += [values_by_name["href"]] if "href" in values_by_name else []
 
 
 def test_the_page_and_the_feed_tell_of_it(folder, tmp_path):
@@ -183,9 +189,9 @@ def test_the_page_and_the_feed_tell_of_it(folder, tmp_path):
     assert "2026-03-01, version 1.2" in text
     assert "No control cell has run again yet." in text
     assert page.PATH in Links((out / "index.html").read_text()).links
-    told = entries(out / page.FEED)
-    assert "photoguard fell under dreambooth" in told.values()
-    assert all(re.fullmatch(r"urn:uuid:[0-9a-f-]{36}", name) for name in told)
+    feed_entries = entries(out / page.FEED)
+    assert "photoguard fell under dreambooth" in feed_entries.values()
+    assert all(re.fullmatch(r"urn:uuid:[0-9a-f-]{36}", name) for name in feed_entries)
     root = ElementTree.fromstring((out / page.FEED).read_bytes())
     anchors = {link.get("href").partition("#")[2] for link in root.findall("a:entry/a:link", ATOM)}
     assert anchors <= parsed.ids
@@ -209,7 +215,7 @@ def test_ids_stay_when_the_board_grows_and_the_bytes_when_it_does_not(folder, tm
 def test_drift_of_canaries_is_shown(tmp_path):
     store = synthetic.save(tmp_path / "store", FACTS, RECORDS)
     reading.export_reference(store, None, tmp_path / "reference")
-    clean = next(each for each in RECORDS if each.protection.name == "identity")
+    clean = next(cell_record for cell_record in RECORDS if cell_record.protection.name == "identity")
     moved = clean.model_copy(update={"created": "2026-05-01T00:00:00+00:00", "sets": {"frechet": 9.0, "kid": 0.003}})
     (tmp_path / "reference" / "canaries.jsonl").write_text(moved.model_dump_json() + "\n")
     out = build(tmp_path / "reference", tmp_path / "site", unofficial=True).parent
@@ -223,10 +229,12 @@ def test_drift_of_canaries_is_shown(tmp_path):
 def test_hostile_names_stay_text(tmp_path):
     bad = '<script>alert("x")</script>'
     records = [
-        each.model_copy(update={"protection": each.protection.model_copy(update={"name": bad, "version": bad})})
-        if each.protection.name == "photoguard"
-        else each
-        for each in RECORDS
+        cell_record.model_copy(
+            update={"protection": cell_record.protection.model_copy(update={"name": bad, "version": bad})}
+        )
+        if cell_record.protection.name == "photoguard"
+        else cell_record
+        for cell_record in RECORDS
     ]
     store = synthetic.save(tmp_path / "store", FACTS, records)
     remember(store)
@@ -237,14 +245,14 @@ def test_hostile_names_stay_text(tmp_path):
 
 def test_export_carries_the_history_on(folder, tmp_path, cloakbench):
     for _ in range(2):
-        told = cloakbench("export", "mini", "--store", folder, "--out", tmp_path / "reference", "--json")
-        assert json.loads(told.out)["records"] == len(RECORDS) + 240
+        result = cloakbench("export", "mini", "--store", folder, "--out", tmp_path / "reference", "--json")
+        assert json.loads(result.out)["records"] == len(RECORDS) + 240
     assert len(read(tmp_path / "reference")) == 7
-    only = {each.key for each in versioned(RECORDS, "1.1", "")}
+    only = {cell_record.key for cell_record in versioned(RECORDS, "1.1", "")}
     for key in only:
         shutil.rmtree(folder / "records" / key[:2] / key)
     cloakbench("export", "mini", "--store", folder, "--out", tmp_path / "reference")
-    assert "1.1" in {each.version for each in read(tmp_path / "reference")}
+    assert "1.1" in {history_point.version for history_point in read(tmp_path / "reference")}
 
 
 def test_examples():

@@ -32,11 +32,12 @@ def hostile_board():
     suite = suite.model_copy(update=words)
     facts = synthetic.facts(suite)
     metrics = [
-        each.model_copy(update={"summary": HOSTILE, "unit": TRICKS, "weights": (HOSTILE,)}) for each in facts.metrics
+        metric.model_copy(update={"summary": HOSTILE, "unit": TRICKS, "weights": (HOSTILE,)})
+        for metric in facts.metrics
     ]
     attacks = [
-        each.model_copy(update={"summary": HOSTILE, "parameters": {HOSTILE: {HOSTILE: HOSTILE}}, "limits": HOSTILE})
-        for each in facts.attacks
+        attack.model_copy(update={"summary": HOSTILE, "parameters": {HOSTILE: {HOSTILE: HOSTILE}}, "limits": HOSTILE})
+        for attack in facts.attacks
     ]
     facts = facts.model_copy(update={"metrics": metrics, "attacks": attacks})
     who = record("x", "a", 0.5).protection.model_copy(
@@ -71,15 +72,15 @@ def hostile_board():
     }
     records = []
     for n, name in enumerate([*NAMES[:5], HOSTILE]):
-        place = {"artist": name, "environment": where}
+        fields = {"artist": name, "environment": where}
         for attack in suite.attacks:
             both = [record("identity", name, 0.0, attack), record("x", name, 0.3 + n / 100, attack)]
-            named = {**place, "attack": both[0].attack.model_copy(update={"name": attack.name})}
+            named = {**fields, "attack": both[0].attack.model_copy(update={"name": attack.name})}
             records.append(both[0].model_copy(update=named))
             records.append(both[1].model_copy(update={**named, **tricks, "protection": who}))
             second = record("z", name, 0.2 + n / 100, attack)
             records.append(second.model_copy(update={**named, **tricks, "protection": other}))
-        records += [each.model_copy(update=place) for each in arms(name, 0.0, 1.0)[1:]]
+        records += [cell_record.model_copy(update=fields) for cell_record in arms(name, 0.0, 1.0)[1:]]
     records[-1] = records[-1].model_copy(update={"status": Status.INFRA_ERROR, "reason": HOSTILE, "traceback": HOSTILE})
     fault = synthetic.lost("y", NAMES[0], Status.FAILED, "")
     fault = fault.model_copy(update={"reason": HOSTILE, "traceback": HOSTILE, "environment": where})
@@ -91,11 +92,11 @@ def test_hostile_words_are_inert_on_every_page(tmp_path):
     (tmp_path / "store/images").mkdir(parents=True)
     (tmp_path / "store" / NOTICE).write_text(HOSTILE, encoding="utf-8")
     files = made(facts, records, tmp_path / "store")
-    found = pages(files)
-    assert {kind(path) for path in found} == KINDS
+    site_pages = pages(files)
+    assert {kind(path) for path in site_pages} == KINDS
     publish(tmp_path / "deep/site", files.values())
-    assert {each.name for each in tmp_path.iterdir()} == {"store", "deep"}
-    for path, page in found.items():
+    assert {path.name for path in tmp_path.iterdir()} == {"store", "deep"}
+    for path, page in site_pages.items():
         assert len(path) < 220
         assert page.broken == [], path
         scripts = [attrs for tag, attrs in page.tags if tag == "script"]
@@ -139,6 +140,8 @@ def test_a_path_in_a_recipe_never_becomes_one(tmp_path):
     (tmp_path / "store/images").mkdir(parents=True)
     for key in ("../../secret", "/" + str(secret), "a" * 63, "A" * 64):
         recipes = synthetic.components({"generate": key, "protect": key})
-        one = record("x", "a", 0.5).model_copy(update={"components": recipes})  # the schema refuses such keys
-        strip = pictures.PictureFinder(StorePaths(tmp_path / "store"), 5000).strip(one, one, one, one)
-        assert [each.source for each in strip] == [""] * 7
+        cell_record = record("x", "a", 0.5).model_copy(update={"components": recipes})  # the schema refuses such keys
+        strip = pictures.PictureFinder(StorePaths(tmp_path / "store"), 5000).strip(
+            cell_record, cell_record, cell_record, cell_record
+        )
+        assert [picture.source for picture in strip] == [""] * 7

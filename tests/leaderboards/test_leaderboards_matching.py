@@ -41,27 +41,27 @@ def test_stops_hold_the_limit_of_every_gate():
 
 
 def test_a_target_between_two_points_is_met_on_the_line_between_them():
-    found = matching.meet(curve(0.0, 0.08, 0.16), {"lpips": 0.1}, LOWER)
+    met = matching.meet(curve(0.0, 0.08, 0.16), {"lpips": 0.1}, LOWER)
     # 0.1 lies a quarter of the way from 0.08 to 0.16
-    assert (found.state, found.binding) == ("interpolated", "lpips")
-    assert found.weights == ((0.5, pytest.approx(0.75)), (1.0, pytest.approx(0.25)))
+    assert (met.state, met.binding) == ("interpolated", "lpips")
+    assert met.weights == ((0.5, pytest.approx(0.75)), (1.0, pytest.approx(0.25)))
 
 
 def test_a_measured_point_at_the_target_stands_for_itself():
-    found = matching.meet(curve(0.0, 0.1, 0.2), {"lpips": 0.1}, LOWER)
-    assert (found.state, found.weights) == ("measured", ((0.5, 1.0),))
+    met = matching.meet(curve(0.0, 0.1, 0.2), {"lpips": 0.1}, LOWER)
+    assert (met.state, met.weights) == ("measured", ((0.5, 1.0),))
 
 
 def test_beyond_the_strongest_point_the_target_is_not_reached():
-    found = matching.meet(curve(0.0, 0.05, 0.09), {"lpips": 0.1}, LOWER)
-    assert (found.state, found.weights, found.note) == ("not reached", (), "the strongest point has lpips 0.09")
+    met = matching.meet(curve(0.0, 0.05, 0.09), {"lpips": 0.1}, LOWER)
+    assert (met.state, met.weights, met.note) == ("not reached", (), "the strongest point has lpips 0.09")
 
 
 def test_the_gate_that_is_met_first_binds():
     drawn = curve(0.0, 0.08, 0.16, psnr=(60, 40, 30))
     # psnr 38 is met 2 / 10 of the way from the second point, lpips 0.1 at 2 / 8 of it
-    found = matching.meet(drawn, {"lpips": 0.1, "psnr": 38}, BOTH)
-    assert (found.binding, found.weights[1]) == ("psnr", (1.0, pytest.approx(0.2)))
+    met = matching.meet(drawn, {"lpips": 0.1, "psnr": 38}, BOTH)
+    assert (met.binding, met.weights[1]) == ("psnr", (1.0, pytest.approx(0.2)))
     assert matching.meet(drawn, {"lpips": 0.1, "psnr": 30}, BOTH).binding == "lpips"
 
 
@@ -76,9 +76,9 @@ def test_a_stronger_point_counts_as_no_less_visible_than_a_weaker_one():
 
 def test_below_the_weakest_point_nothing_is_extrapolated():
     drawn = QualityCurve((0.5, 1.0), {"lpips": (0.12, 0.2)})
-    found = matching.meet(drawn, {"lpips": 0.1}, LOWER)
-    assert (found.state, found.weights) == ("no curve", ())
-    assert found.note == "the weakest point measured is already past the target"
+    met = matching.meet(drawn, {"lpips": 0.1}, LOWER)
+    assert (met.state, met.weights) == ("no curve", ())
+    assert met.note == "the weakest point measured is already past the target"
 
 
 def test_without_a_metric_or_a_point_there_is_no_curve():
@@ -102,18 +102,16 @@ STOP = OperatingPoint("lpips 0.1", 0.1, {"lpips": 0.1, "psnr": 35}, math.nan)
     ],
 )
 def test_a_calibrated_point_is_judged_by_the_artists_own_images(strength, lpips, psnr, state):
-    found = matching.calibrated(
+    met = matching.calibrated(
         CalibratedStrength(STOP.limits, strength, "lpips", ""), {"lpips": lpips, "psnr": psnr}, BOTH, 0.01
     )
-    assert found.state == state
-    assert found.weights == (() if state == "not reached" else ((strength, 1.0),))
+    assert met.state == state
+    assert met.weights == (() if state == "not reached" else ((strength, 1.0),))
 
 
 def test_a_point_over_target_says_which_limit_it_breaks():
-    found = matching.calibrated(
-        CalibratedStrength(STOP.limits, 0.5, "lpips", ""), {"lpips": 0.2, "psnr": 30}, BOTH, 0.01
-    )
-    assert found.note == "over target on the artists' images: lpips 0.2 past 0.1, psnr 30 past 35"
+    met = matching.calibrated(CalibratedStrength(STOP.limits, 0.5, "lpips", ""), {"lpips": 0.2, "psnr": 30}, BOTH, 0.01)
+    assert met.note == "over target on the artists' images: lpips 0.2 past 0.1, psnr 30 past 35"
 
 
 @pytest.mark.parametrize(
@@ -128,17 +126,17 @@ def test_a_point_over_target_says_which_limit_it_breaks():
 )
 def test_the_limit_that_a_stronger_try_broke_binds(tries, binding):
     assert matching.binding(0.5, tries, STOP.limits, BOTH) == binding
-    found = matching.calibrated(
+    met = matching.calibrated(
         CalibratedStrength(STOP.limits, 0.5, binding, ""), {"lpips": 0.09, "psnr": 36}, BOTH, 0.01
     )
-    assert (found.state, found.binding) == ("calibrated", binding)
+    assert (met.state, met.binding) == ("calibrated", binding)
 
 
 def test_the_area_stops_at_the_limit_within_a_segment():
     # From 0 to 0.3 with values y0, y1, y2 at 0, 0.2, 0.4; half of the second segment counts.
     # 0.2 (y0 + y1) / 2 + 0.1 (y1 + (y1 + y2) / 2) / 2, over 0.3
-    found = matching.area([0.0, 0.2, 0.4], 0.3)
-    assert found == (pytest.approx(0.1 / 0.3), pytest.approx(0.175 / 0.3), pytest.approx(0.025 / 0.3))
+    weights = matching.area([0.0, 0.2, 0.4], 0.3)
+    assert weights == (pytest.approx(0.1 / 0.3), pytest.approx(0.175 / 0.3), pytest.approx(0.025 / 0.3))
 
 
 def test_the_area_of_a_metric_that_falls_with_visibility():
@@ -153,16 +151,16 @@ values = st.lists(st.floats(0, 1, allow_nan=False), min_size=2, max_size=6)
 def test_interpolation_never_leaves_what_was_measured(quality, limit, data):
     drawn = curve(*quality)
     p = data.draw(st.lists(st.floats(-1, 1), min_size=len(quality), max_size=len(quality)))
-    found = matching.meet(drawn, {"lpips": limit}, LOWER)
+    met = matching.meet(drawn, {"lpips": limit}, LOWER)
     if quality[0] > limit:
-        assert found.state == "no curve"
+        assert met.state == "no curve"
         return
     if max(quality) < limit:
-        assert found.state == "not reached"
+        assert met.state == "not reached"
         return
-    assert sum(weight for _, weight in found.weights) == pytest.approx(1)
-    assert all(weight >= 0 for _, weight in found.weights)
-    assert min(p) - 1e-9 <= reached(found, p, drawn.strengths) <= max(p) + 1e-9
+    assert sum(weight for _, weight in met.weights) == pytest.approx(1)
+    assert all(weight >= 0 for _, weight in met.weights)
+    assert min(p) - 1e-9 <= reached(met, p, drawn.strengths) <= max(p) + 1e-9
 
 
 @given(values, st.floats(0.01, 1), st.data())
@@ -171,9 +169,9 @@ def test_a_dominated_curve_never_beats_its_dominator(quality, limit, data):
     losses = data.draw(st.lists(st.floats(0, 1), min_size=len(quality), max_size=len(quality)))
     worse = [value - loss for value, loss in zip(better, losses, strict=True)]
     drawn = curve(0.0, *quality[1:])
-    found = matching.meet(drawn, {"lpips": limit}, LOWER)
-    if found.weights:
-        assert reached(found, worse, drawn.strengths) <= reached(found, better, drawn.strengths) + 1e-9
+    met = matching.meet(drawn, {"lpips": limit}, LOWER)
+    if met.weights:
+        assert reached(met, worse, drawn.strengths) <= reached(met, better, drawn.strengths) + 1e-9
     weights = matching.area(drawn.quality["lpips"], limit)
     assert all(weight >= -1e-12 for weight in weights)
     assert not weights or sum(weights) == pytest.approx(1)
@@ -181,9 +179,9 @@ def test_a_dominated_curve_never_beats_its_dominator(quality, limit, data):
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=6), st.floats(0.01, 1))
 def test_quality_at_equal_protection_is_read_between_points_or_not_at_all(protection, level):
-    found = matching.at_protection(protection, level)
-    assert bool(found) is (max(protection) >= level)
-    if len(found) == 2:
-        (before, one), (after, other) = found
+    weights = matching.at_protection(protection, level)
+    assert bool(weights) is (max(protection) >= level)
+    if len(weights) == 2:
+        (before, one), (after, other) = weights
         assert after == before + 1
         assert one * protection[before] + other * protection[after] == pytest.approx(level, abs=1e-6)

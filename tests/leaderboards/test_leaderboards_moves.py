@@ -31,8 +31,12 @@ def changed(stage, **fields):
 
 
 def arms(seed=0):
-    found = [each for n, name in enumerate(NAMES) for each in synthetic.arms(name, 0.3 + n / 100, 0.8, seed=seed)]
-    return [record.model_copy(update={"components": RECIPE}) for record in found]
+    cell_records = [
+        cell_record
+        for n, name in enumerate(NAMES)
+        for cell_record in synthetic.arms(name, 0.3 + n / 100, 0.8, seed=seed)
+    ]
+    return [record.model_copy(update={"components": RECIPE}) for record in cell_records]
 
 
 def board(*groups, control=None):
@@ -43,14 +47,14 @@ def board(*groups, control=None):
 def between(before, after):
     (old, were), (new, are) = before, after
     known = {last_board.address(record): record for record in [*were, *are]}
-    told = last_board.compare(last_board.state(old), last_board.state(new), known)
-    return {move.protection: move for move in told.moves}
+    comparison = last_board.compare(last_board.state(old), last_board.state(new), known)
+    return {move.protection: move for move in comparison.moves}
 
 
 def test_equal_boards_have_no_moves_and_a_first_board_has_only_new_entries():
-    one = board(protected("cloak", 0.6))
-    assert between(one, one) == {}
-    first = last_board.compare(None, last_board.state(one[0]), {})
+    shown_board = board(protected("cloak", 0.6))
+    assert between(shown_board, shown_board) == {}
+    first = last_board.compare(None, last_board.state(shown_board[0]), {})
     assert {move.what for move in first.moves} == {"new"}
     assert first.before == ""
 
@@ -78,7 +82,7 @@ def test_each_kind_of_cause_is_named(fields, kind, words):
     assert (move.what, move.rank_before, move.rank) == ("moved", 1, 2)
     assert move.p < move.p_before
     assert set(move.causes) == {kind} or kind == "suite"
-    assert any(words in each for each in move.causes[kind])
+    assert any(words in cause for cause in move.causes[kind])
 
 
 def test_another_environment_is_named_by_what_differs_in_it():
@@ -98,16 +102,16 @@ def test_another_environment_is_named_by_what_differs_in_it():
 
 def test_an_entry_that_others_pass_and_one_that_goes_and_comes():
     before = board(protected("cloak", 0.6), protected("old", 0.5))
-    found = between(before, board(protected("cloak", 0.6), protected("new", 0.7)))
-    assert {name: move.what for name, move in found.items()} == {"cloak": "moved", "old": "gone", "new": "new"}
-    assert found["cloak"].causes == {"others": ["other entries moved"]}
-    assert (found["cloak"].rank_before, found["cloak"].rank) == (1, 2)
+    moves = between(before, board(protected("cloak", 0.6), protected("new", 0.7)))
+    assert {name: move.what for name, move in moves.items()} == {"cloak": "moved", "old": "gone", "new": "new"}
+    assert moves["cloak"].causes == {"others": ["other entries moved"]}
+    assert (moves["cloak"].rank_before, moves["cloak"].rank) == (1, 2)
 
 
 def test_more_cells_and_moved_controls_are_causes():
     before = board(protected("cloak", 0.6)[:-1])
-    found = between(before, board(protected("cloak", 0.6)))
-    assert found["cloak"].causes == {"cells": ["1 more"]}
+    moves = between(before, board(protected("cloak", 0.6)))
+    assert moves["cloak"].causes == {"cells": ["1 more"]}
     stronger = [
         r.model_copy(update={"key": "9" + r.key[1:], "generations": {**r.generations, "style-distance": [0.9]}})
         if r.protection.role == "floor"
@@ -116,7 +120,7 @@ def test_more_cells_and_moved_controls_are_causes():
     ]
     judged = [r.model_copy(update={"components": changed("measure", judge="e" * 64)}) for r in stronger]
     moved = between(board(protected("cloak", 0.6)), board(protected("cloak", 0.6), control=judged))["cloak"]
-    assert any(each.startswith("controls: ") and "judge" in each for each in moved.causes["weights"])
+    assert any(weight.startswith("controls: ") and "judge" in weight for weight in moved.causes["weights"])
 
 
 def test_the_page_and_its_data_say_it(tmp_path):

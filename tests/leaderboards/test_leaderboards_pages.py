@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import synthetic
-from seen import KINDS, Seen, kind, made, pages, words
+from seen import KINDS, SeenPage, kind, made, pages, words
 from synthetic import JPEG, arms, record
 
 from cloakbench.cells.ordering import SELECTABLE
@@ -95,17 +95,17 @@ def test_a_cell_page_says_why_it_has_no_images_and_how_to_make_them(whole):
     page = words(whole["cells/impasto/jpeg.html"])
     assert "come from a reference folder" in page
     assert "cloakbench run mini --protection impasto --only protection=impasto --only attack=jpeg --only seed=0" in page
-    one = "--only artist=artist-2 --only attack=jpeg --only strength=0.5 --only seed=0"
-    assert one in page
+    options = "--only artist=artist-2 --only attack=jpeg --only strength=0.5 --only seed=0"
+    assert options in page
     assert "0123456789ab" in page
 
 
 def test_cells_show_their_own_interval():
     values = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
-    records = [each for name in NAMES for each in [*arms(name, 0.0, 1.0), record("x", name, values)]]
-    found = pages(made(synthetic.facts(synthetic.suite(NAMES)), records))["cells/x/dreambooth.html"]
+    records = [cell_record for name in NAMES for cell_record in [*arms(name, 0.0, 1.0), record("x", name, values)]]
+    site_pages = pages(made(synthetic.facts(synthetic.suite(NAMES)), records))["cells/x/dreambooth.html"]
     # mean 0.35, and t(5) = 2.571 times the standard error 0.0764
-    assert "0.35 0.15 to 0.55" in words(found)
+    assert "0.35 0.15 to 0.55" in words(site_pages)
 
 
 def test_what_breaks_a_protection_stands_first(whole):
@@ -118,13 +118,13 @@ def test_what_breaks_a_protection_stands_first(whole):
 
 
 def test_no_signal_is_told_with_its_reason():
-    records = [each for name in NAMES for each in [*arms(name, 0.5, 0.5), record("x", name, 0.6)]]
-    found = pages(made(synthetic.facts(synthetic.suite(NAMES)), records))
+    records = [cell_record for name in NAMES for cell_record in [*arms(name, 0.5, 0.5), record("x", name, 0.6)]]
+    site_pages = pages(made(synthetic.facts(synthetic.suite(NAMES)), records))
     for path in ("cells/x/dreambooth.html", "attacks/dreambooth.html", "protections/x.html"):
-        page = found[path]
+        page = site_pages[path]
         assert "the attack did not learn" in words(page) + " ".join(page.all("title")), path
-    assert "no signal" in words(found["protections/x.html"])
-    assert "No protection of this board has a rank" in words(found["compare.html"])
+    assert "no signal" in words(site_pages["protections/x.html"])
+    assert "No protection of this board has a rank" in words(site_pages["compare.html"])
 
 
 def test_the_method_page_names_all_that_the_facts_hold(whole, board):
@@ -151,27 +151,27 @@ def test_the_method_page_holds_the_document_on_security(whole):
 
 def test_limits_of_attacks_are_shown_where_the_store_says_them(whole, board):
     facts, records = board
-    explained = [each.model_copy(update={"limits": f"Never {each.name}."}) for each in facts.attacks]
+    explained = [attack.model_copy(update={"limits": f"Never {attack.name}."}) for attack in facts.attacks]
     files = made(facts.model_copy(update={"attacks": explained}), records)
-    method = words(Seen(files["method.html"].content().decode()))
+    method = words(SeenPage(files["method.html"].content().decode()))
     for attack in facts.attacks:
         assert f"Never {attack.name}." in method
-    assert "Never jpeg." in words(Seen(files["attacks/jpeg.html"].content().decode()))
+    assert "Never jpeg." in words(SeenPage(files["attacks/jpeg.html"].content().decode()))
     assert "What it cannot show" not in words(whole["method.html"]) + words(whole["attacks/jpeg.html"])
 
 
 def test_differences_are_paired_and_told_apart_as_in_the_ranking():
     gains = {"x": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], "y": [0.05, 0.15, 0.25, 0.35, 0.45, 0.56], "z": [0.0, 0.6, 0.1] * 2}
-    records = [each for name in NAMES for each in arms(name, 0.0, 1.0)]
+    records = [cell_record for name in NAMES for cell_record in arms(name, 0.0, 1.0)]
     records += [record(entry, name, values[n]) for entry, values in gains.items() for n, name in enumerate(NAMES)]
     loaded = Loaded(synthetic.facts(synthetic.suite(NAMES)), records, [])
-    found = Differences(gather(loaded))
-    assert found.names == ["x", "y", "z"]
-    carrier = found.columns.index(found.evidence.standings.rank_column)
-    [difference] = found.differences_from("x", ["y"])[carrier]
+    differences = Differences(gather(loaded))
+    assert differences.names == ["x", "y", "z"]
+    carrier = differences.columns.index(differences.evidence.standings.rank_column)
+    [difference] = differences.differences_from("x", ["y"])[carrier]
     # five times 0.05 and once 0.04
     assert difference.value == pytest.approx(0.29 / 6)
-    assert found.told_apart.tolist() == [[False, True, False], [True, False, False], [False] * 3]
+    assert differences.told_apart.tolist() == [[False, True, False], [True, False, False], [False] * 3]
     page = words(pages(made(loaded.facts, records))["compare/x.html"])
     assert "+0.0483" in page
     assert "ahead" in page
@@ -180,7 +180,7 @@ def test_differences_are_paired_and_told_apart_as_in_the_ranking():
 
 def test_what_all_cells_share_is_said_once(board):
     records = [r for r in board[1] if (r.protection.name, r.attack.name) == ("impasto", "jpeg")]
-    known = [recipes.facts(each) for each in records]
+    known = [recipes.facts(cell_record) for cell_record in records]
     common = recipes.shared(known)
     assert common["environment.commit"] == "0123456789abcdef0123456789abcdef01234567"
     assert "recipe.parts" not in common
@@ -188,8 +188,8 @@ def test_what_all_cells_share_is_said_once(board):
 
 
 def test_commands_are_safe_and_ask_for_one_cell():
-    one = record("x", "an artist's; rm -rf /", 0.5, strength=0.5)
-    parts = shlex.split(commands.cell(synthetic.suite(NAMES), one))
+    cell_record = record("x", "an artist's; rm -rf /", 0.5, strength=0.5)
+    parts = shlex.split(commands.cell(synthetic.suite(NAMES), cell_record))
     assert parts[:5] == ["cloakbench", "run", "mini", "--protection", "x"]
     only = [part for flag, part in itertools.pairwise(parts) if flag == "--only"]
     assert only[1:4] == ["artist=an artist's; rm -rf /", "attack=dreambooth", "strength=0.5"]
@@ -205,16 +205,16 @@ def test_commands_are_safe_and_ask_for_one_cell():
 
 def test_pages_of_a_large_board_stay_small():
     entries = {f"p{n:02}": n / 100 for n in range(25)}
-    records = [each for name in NAMES for each in arms(name, 0.0, 1.0)]
+    records = [cell_record for name in NAMES for cell_record in arms(name, 0.0, 1.0)]
     records += [
-        record(entry, name, value + 0.01 * ((3 * n + place) % 5))
+        record(entry, name, value + 0.01 * ((3 * n + position) % 5))
         for entry, value in entries.items()
-        for place, (n, name) in enumerate(enumerate(NAMES))
+        for position, (n, name) in enumerate(enumerate(NAMES))
     ]
     files = made(synthetic.facts(synthetic.suite(NAMES)), records)
-    middle = Seen(files["compare/p12.html"].content().decode())
+    middle = SeenPage(files["compare/p12.html"].content().decode())
     assert sum(tag == "tr" for tag, _ in middle.tags) == 1 + 1 + 20
-    assert sum(tag == "tr" for tag, _ in Seen(files["compare.html"].content().decode()).tags) == 1 + 24
+    assert sum(tag == "tr" for tag, _ in SeenPage(files["compare.html"].content().decode()).tags) == 1 + 24
     for path, limit in (
         ("cells/p12/dreambooth.html", 40_000),
         ("protections/p12.html", 40_000),
@@ -223,7 +223,9 @@ def test_pages_of_a_large_board_stay_small():
         assert len(files[path].content()) < limit, path
     # a plot names twelve, and each further protection adds one thin line to it
     assert len(files["attacks/dreambooth.html"].content()) < 25 * 6_000
-    assert "Thin grey lines: 13 more protections" in words(Seen(files["attacks/dreambooth.html"].content().decode()))
+    assert "Thin grey lines: 13 more protections" in words(
+        SeenPage(files["attacks/dreambooth.html"].content().decode())
+    )
 
 
 def test_addresses_differ_where_names_do():
@@ -235,5 +237,5 @@ def test_the_comparison_holds_its_data_as_inert_json(whole):
     page = whole["compare.html"]
     [island] = [text for text in page.words if text.lstrip().startswith('{"apart"')]
     data = json.loads(island)
-    assert [each["key"] for each in data["entries"]][:2] == ["impasto", "mist"]
-    assert all(len(values) == 6 for each in data["entries"] for values in each["values"])
+    assert [entry["key"] for entry in data["entries"]][:2] == ["impasto", "mist"]
+    assert all(len(values) == 6 for entry in data["entries"] for values in entry["values"])

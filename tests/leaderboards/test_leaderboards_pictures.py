@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import synthetic
 from PIL import EpsImagePlugin, Image
-from seen import Seen, made
+from seen import SeenPage, made
 from synthetic import JPEG, PLAIN, record
 
 from cloakbench.store.paths import StorePaths
@@ -49,9 +49,9 @@ def test_a_page_with_images_stays_under_its_weight(tmp_path):
     files = made(facts, records, tmp_path / "store")
     publish(tmp_path / "site", files.values())
     page = tmp_path / "site/cells/x/jpeg.html"
-    found = Seen(page.read_text())
-    images = {attrs["src"] or "" for tag, attrs in found.tags if tag == "img"}
-    assert all(attrs["loading"] == "lazy" and attrs["alt"] for tag, attrs in found.tags if tag == "img")
+    seen_page = SeenPage(page.read_text())
+    images = {attrs["src"] or "" for tag, attrs in seen_page.tags if tag == "img"}
+    assert all(attrs["loading"] == "lazy" and attrs["alt"] for tag, attrs in seen_page.tags if tag == "img")
     # per artist original, clean imitation and floor; per cell protected, difference, cleaned and imitation
     assert len(images) == 8 * 3 + 32 * 4
     sizes = [(page.parent / source).stat().st_size for source in images]
@@ -63,8 +63,12 @@ def test_a_page_with_images_stays_under_its_weight(tmp_path):
 
 @pytest.mark.parametrize(("strips", "artists"), [(1, 1), (32, 8), (90, 15), (1200, 200)])
 def test_all_pictures_of_a_page_share_its_bytes(strips, artists):
-    one = pictures.share(strips, artists)
-    assert strips * (3 * one + pictures.MOSAIC * one) + artists * (one + 2 * pictures.MOSAIC * one) <= pictures.BUDGET
+    budget_of_image = pictures.share(strips, artists)
+    assert (
+        strips * (3 * budget_of_image + pictures.MOSAIC * budget_of_image)
+        + artists * (budget_of_image + 2 * pictures.MOSAIC * budget_of_image)
+        <= pictures.BUDGET
+    )
 
 
 def test_the_difference_is_magnified_and_grey_where_nothing_changed(tmp_path):
@@ -81,7 +85,7 @@ def test_the_difference_is_magnified_and_grey_where_nothing_changed(tmp_path):
 
 def test_every_picture_that_was_kept_whole_is_linked(tmp_path):
     facts, records = with_images(tmp_path / "store", ["artist0"], (1.0,), 32)
-    [own] = [each for each in records if each.protection.name == "x"]
+    [own] = [cell_record for cell_record in records if cell_record.protection.name == "x"]
     keys, paths = own.components["measure"]["parents"], StorePaths(tmp_path / "store")
     folder = paths.images_path(keys["generate"], own.environment.env_class)
     folder.mkdir(parents=True)
@@ -89,14 +93,14 @@ def test_every_picture_that_was_kept_whole_is_linked(tmp_path):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{number:03d}.png")
     publish(tmp_path / "site", made(facts, records, tmp_path / "store").values())
     page = tmp_path / "site/cells/x/jpeg.html"
-    linked = {link for link in Seen(page.read_text()).all("href") if link.endswith(".png")}
+    linked = {link for link in SeenPage(page.read_text()).all("href") if link.endswith(".png")}
     kept = [paths.image_path(keys[name], own.environment.env_class, 0) for name in ("protect", "countermeasure")]
     # The clean arm's image is the original; of the generations those that the mosaic shows.
-    [clean] = [each for each in records if each.protection.name == "identity"]
+    [clean] = [cell_record for cell_record in records if cell_record.protection.name == "identity"]
     kept.append(paths.image_path(clean.components["measure"]["parents"]["protect"], clean.environment.env_class, 0))
     kept += [folder / f"{number:03d}.png" for number in (0, 2, 4, 6)]
-    found = {(page.parent / link).read_bytes() for link in linked}
-    assert found == {path.read_bytes() for path in kept}
+    contents = {(page.parent / link).read_bytes() for link in linked}
+    assert contents == {path.read_bytes() for path in kept}
 
 
 def huge() -> bytes:
@@ -113,8 +117,8 @@ def test_a_damaged_picture_stands_for_itself_alone(tmp_path, data, monkeypatch):
     broken.write_bytes(data)
     files = made(facts, records, tmp_path / "store")
     publish(tmp_path / "site", files.values())
-    for each in (tmp_path / "site/images").rglob("*.webp"):
-        with Image.open(each) as image:
+    for path in (tmp_path / "site/images").rglob("*.webp"):
+        with Image.open(path) as image:
             image.load()
 
 
@@ -166,6 +170,6 @@ def test_a_reference_folder_ships_small_pictures_and_its_front_page_shows_them(t
     assert (stale.exists(), note.exists()) == (False, True)
     assert sum(file.stat().st_size for file in files) <= shipping.TOTAL
     built = site.build(tmp_path / "reference", tmp_path / "site", unofficial=True)
-    shown = [attrs["src"] for tag, attrs in Seen(built.read_text()).tags if tag == "img"]
+    shown = [attrs["src"] for tag, attrs in SeenPage(built.read_text()).tags if tag == "img"]
     assert len(shown) == 4
     assert all((tmp_path / "site" / source).is_file() for source in shown)

@@ -82,9 +82,9 @@ def test_a_change_of_the_least_size_is_found_four_times_in_five_under_one_of_sev
     least = detectable(spread, ARTISTS, level=1 - 0.05 / attacks)
     planted = differences.copy()
     planted[:, 0] -= least
-    found = judge(planted, 0.001).verdicts == str(Verdict.REGRESSED)
+    is_regressed = judge(planted, 0.001).verdicts == str(Verdict.REGRESSED)
     # The formula for the least size is an approximation; with 12 artists it is short by up to 4 points at 1 %.
-    assert 0.74 <= found[:, 0].mean() <= 0.86
+    assert 0.74 <= is_regressed[:, 0].mean() <= 0.86
     halved = differences.copy()
     halved[:, 0] -= least / 2
     assert np.mean(judge(halved, 0.001).verdicts[:, 0] == str(Verdict.REGRESSED)) < 0.4
@@ -96,7 +96,7 @@ def test_a_change_of_the_least_size_is_found_four_times_in_five_under_one_of_sev
 
 NAMES = [f"artist-{number}" for number in range(ARTISTS)]
 FACTS = synthetic.facts(synthetic.suite(NAMES, (PLAIN, JPEG)))
-ARMS = [each for name in NAMES for each in (*arms(name, 0.2, 0.7), record("identity", name, 0.2, JPEG))]
+ARMS = [cell_record for name in NAMES for cell_record in (*arms(name, 0.2, 0.7), record("identity", name, 0.2, JPEG))]
 
 
 def records(plain, cleaned):
@@ -110,9 +110,9 @@ def records(plain, cleaned):
 def compared(before, after):
     """Compares two stores; the second one's cells have recipes, and so keys, of their own."""
     changed = []
-    for each in after.records:
-        own = each.protection.name == "photoguard"
-        changed.append(each.model_copy(update={"key": "f" * 32 + each.key[32:]}) if own else each)
+    for cell_record in after.records:
+        own = cell_record.protection.name == "photoguard"
+        changed.append(cell_record.model_copy(update={"key": "f" * 32 + cell_record.key[32:]}) if own else cell_record)
     requests = (SideRequest(loaded, "store", "photoguard", None) for loaded in (before, Loaded(FACTS, changed, [])))
     return compare(*sides(*requests))
 

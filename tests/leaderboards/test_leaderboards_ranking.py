@@ -26,9 +26,9 @@ def test_entries_far_apart_have_a_place_each_and_near_ones_share_a_group():
 def test_differences_are_paired_by_artist():
     # Artists differ by 0.5 among themselves and the entries by 0.05 everywhere: told apart only because paired.
     values = np.array([ARTIST, ARTIST - 0.05 + WOBBLE / 10])
-    assert [place.group for place in places(values)] == ["A", "B"]
+    assert [standing.group for standing in places(values)] == ["A", "B"]
     shuffled = np.array([ARTIST, ARTIST[::-1] - 0.05])
-    assert [place.group for place in places(shuffled)] == ["A", "A"]
+    assert [standing.group for standing in places(shuffled)] == ["A", "A"]
 
 
 def test_p_of_a_paired_t_test():
@@ -49,17 +49,17 @@ def test_discoveries_step_up():
 
 def test_one_entry_and_equal_entries():
     assert places(ARTIST[None]) == [Standing(1, 1, 1, "A")]
-    assert [place[1:] for place in places(np.array([ARTIST, ARTIST]))] == [(1, 2, "A"), (1, 2, "A")]
+    assert [standing[1:] for standing in places(np.array([ARTIST, ARTIST]))] == [(1, 2, "A"), (1, 2, "A")]
 
 
 @given(st.integers(2, 6), st.integers(0, 10_000))
 def test_rank_intervals_hold_the_rank_and_each_other(entries, seed):
     values = np.random.default_rng(seed).normal(size=(entries, 8)) + np.arange(entries)[:, None] / 3
-    found = places(values)
-    assert all(place.best <= place.rank <= place.worst for place in found)
-    assert sorted(place.rank for place in found) == list(range(1, entries + 1))
+    standings = places(values)
+    assert all(standing.best <= standing.rank <= standing.worst for standing in standings)
+    assert sorted(standing.rank for standing in standings) == list(range(1, entries + 1))
     order = np.random.default_rng(seed + 1).permutation(entries)
-    assert [places(values[order])[list(order).index(row)] for row in range(entries)] == found
+    assert [places(values[order])[list(order).index(row)] for row in range(entries)] == standings
 
 
 def test_flips_count_pairs():
@@ -79,11 +79,11 @@ def test_front_leaves_out_what_another_curve_beats_at_the_same_visibility():
 def test_planner_counts_seeds_and_artists():
     # sd of a difference 0.2 from 3 seeds, of a seed 0.1: artists' part 0.04 - 2 * 0.01 / 3 = 0.0333
     noise = Resolution(8, mean([0.0] * 8), seed=0.1, spread=0.2, seeds=3)
-    one, many = (artists_needed(noise, 0.1, seeds) for seeds in (1, 100))
+    with_one_seed, many = (artists_needed(noise, 0.1, seeds) for seeds in (1, 100))
     # with n artists: (t(0.975) + t(0.8)) * root(0.0333 + 0.02) / root n <= 0.1, and root(0.0333 + 0.0002)
-    assert detectable(math.sqrt(0.0533333), one) <= 0.1 < detectable(math.sqrt(0.0533333), one - 1)
+    assert detectable(math.sqrt(0.0533333), with_one_seed) <= 0.1 < detectable(math.sqrt(0.0533333), with_one_seed - 1)
     assert detectable(math.sqrt(0.0335333), many) <= 0.1 < detectable(math.sqrt(0.0335333), many - 1)
-    assert many < one
+    assert many < with_one_seed
     assert artists_needed(noise._replace(spread=math.nan), 0.1, 1) is None
     assert math.isnan(detectable(0.2, 5))
 

@@ -28,24 +28,24 @@ def test_a_store_with_a_colon_in_its_name_is_judged(store, cloakbench, tmp_path)
 
 
 def test_regress_exits_with_1_only_for_regressed(store, cloakbench):
-    told = cloakbench("regress", "--baseline", "results", "--store", "after")
-    assert told.code == 1
-    assert "photoguard 1.0 (results) → photoguard 1.1 (after), suite mini 1: regressed" in told.out
-    assert "changed: nothing in any recipe" in told.out
-    assert "glaze 1.0 (results) → glaze 1.0 (after), suite mini 1: equivalent" in told.out
-    assert told.out.splitlines()[-1].startswith("1 of ")
+    result = cloakbench("regress", "--baseline", "results", "--store", "after")
+    assert result.code == 1
+    assert "photoguard 1.0 (results) → photoguard 1.1 (after), suite mini 1: regressed" in result.out
+    assert "changed: nothing in any recipe" in result.out
+    assert "glaze 1.0 (results) → glaze 1.0 (after), suite mini 1: equivalent" in result.out
+    assert result.out.splitlines()[-1].startswith("1 of ")
     assert cloakbench("regress", "--baseline", "after").code == 0
     assert cloakbench("regress", "--baseline", "results", "--store", "after", "--protection", "glaze").code == 0
-    found = json.loads(cloakbench("regress", "--baseline", "results", "--store", "after", "--json").out)
-    assert {one["verdict"] for one in found} == {"regressed", "equivalent"}
+    parsed = json.loads(cloakbench("regress", "--baseline", "results", "--store", "after", "--json").out)
+    assert {one["verdict"] for one in parsed} == {"regressed", "equivalent"}
 
 
 def test_versions_protections_and_commits_are_compared(store, cloakbench, tmp_path):
     synthetic.save(store, FACTS, version(FEW, "1.1", weaker(0.25), created="2026-02-01T00:00:00+00:00"))
-    told = cloakbench("compare", "photoguard@1.0", "photoguard")
-    assert "photoguard 1.0 (results) → photoguard 1.1 (results), suite mini 1: regressed" in told.out
-    assert told.code == 0
-    assert "impasto 1.0 (results): improved" not in told.out
+    result = cloakbench("compare", "photoguard@1.0", "photoguard")
+    assert "photoguard 1.0 (results) → photoguard 1.1 (results), suite mini 1: regressed" in result.out
+    assert result.code == 0
+    assert "impasto 1.0 (results): improved" not in result.out
     (tmp_path / "glaze" / "facts").mkdir(parents=True)
     [two] = json.loads(cloakbench("compare", "protection:glaze", "store:results:impasto", "--json").out)
     assert two["verdict"] == "improved"
@@ -61,8 +61,8 @@ def test_a_commit_is_compared(store, cloakbench, tmp_path, monkeypatch):
     for command in (["init", "-q"], ["add", "reference"], ["commit", "-qm", "as it was"]):
         git(tmp_path, *command)
     (tmp_path / "reference/records.jsonl").unlink()
-    told = cloakbench("compare", "HEAD:reference:photoguard@1.0", "after")
-    assert "photoguard 1.0 (HEAD:reference) → photoguard 1.1 (after)" in told.out
+    result = cloakbench("compare", "HEAD:reference:photoguard@1.0", "after")
+    assert "photoguard 1.0 (HEAD:reference) → photoguard 1.1 (after)" in result.out
 
 
 @pytest.mark.parametrize(
@@ -78,15 +78,15 @@ def test_a_commit_is_compared(store, cloakbench, tmp_path, monkeypatch):
 )
 def test_wrong_sides_end_with_2_and_say_why(store, cloakbench, tmp_path, arguments, said):
     (tmp_path / "empty").mkdir()
-    told = cloakbench(*arguments)
-    assert (told.code, told.out) == (2, "")
-    assert said in " ".join(told.err.split())
-    assert "Traceback" not in told.err
+    result = cloakbench(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert said in " ".join(result.err.split())
+    assert "Traceback" not in result.err
 
 
 def test_equal_recipes_with_other_results_end_with_2_and_are_named(store, cloakbench, tmp_path):
     clean = {(r.artist, r.attack.name): r.generations for r in FEW if r.protection.role == "identity"}
-    artists = sorted({each.artist for each in FEW})[:2]
+    artists = sorted({cell_record.artist for cell_record in FEW})[:2]
 
     def fallen(record):
         is_changed = record.protection.name == "photoguard" and record.artist in artists
@@ -96,11 +96,11 @@ def test_equal_recipes_with_other_results_end_with_2_and_are_named(store, cloakb
     synthetic.save(tmp_path / "fallen", FACTS, [fallen(record) for record in FEW])
     words = cloakbench("regress", "--baseline", "results", "--store", "fallen", "--protection", "photoguard")
     assert (words.code, "same recipe, other result" in words.out, "equivalent" in words.out) == (2, True, False)
-    [found] = json.loads(
+    [parsed] = json.loads(
         cloakbench("regress", "--baseline", "results", "--store", "fallen", "--protection", "photoguard", "--json").out
     )
-    assert found["verdict"] == "same recipe, other result"
-    assert min(attack["other_results"] for attack in found["attacks"]) >= 2
+    assert parsed["verdict"] == "same recipe, other result"
+    assert min(attack["other_results"] for attack in parsed["attacks"]) >= 2
 
 
 @pytest.mark.parametrize("part", ["artists", "attacks", "strengths"])
@@ -109,13 +109,13 @@ def test_no_shared_cell_is_one_sentence_and_code_2(store, cloakbench, tmp_path, 
     fixed = [record for record in FEW if record.protection.role in ("identity", "floor", "placebo")]
     own = [record for record in FEW if record.protection.name == "photoguard"]
     if part == "artists":
-        one, other = ([record for record in own if (record.artist == artist) is side] for side in (True, False))
+        chosen, other = ([record for record in own if (record.artist == artist) is side] for side in (True, False))
     elif part == "attacks":
-        one, other = ([record for record in own if (record.attack.name == "jpeg") is side] for side in (True, False))
+        chosen, other = ([record for record in own if (record.attack.name == "jpeg") is side] for side in (True, False))
     else:
-        one, other = own, [record.model_copy(update={"strength": 0.5}) for record in own]
-    one, other = [*fixed, *one], [*fixed, *other]
-    synthetic.save(tmp_path / "one", FACTS, one)
+        chosen, other = own, [record.model_copy(update={"strength": 0.5}) for record in own]
+    chosen, other = [*fixed, *chosen], [*fixed, *other]
+    synthetic.save(tmp_path / "one", FACTS, chosen)
     synthetic.save(tmp_path / "other", FACTS, other)
     for verb in ("regress --baseline one --store other", "compare one:photoguard other:photoguard"):
         words = cloakbench(*verb.split())

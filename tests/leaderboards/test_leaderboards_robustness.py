@@ -29,7 +29,7 @@ def hook():
     [block] = [
         b for b in re.findall(r"```yaml\n(.*?)```", (SUBMISSIONS / "README.md").read_text(), re.S) if "repos" in b
     ]
-    [entry] = [each["entry"] for repo in yaml.safe_load(block)["repos"] for each in repo["hooks"]]
+    [entry] = [hook["entry"] for repo in yaml.safe_load(block)["repos"] for hook in repo["hooks"]]
     shell, flag, script = shlex.split(entry)
     assert (shell, flag) == ("sh", "-c")
     return script.split(" && ")
@@ -67,11 +67,11 @@ def test_its_commands_run_one_after_the_other(lines, tiny_suite, tmp_path, monke
     if not any("--baseline before" in line for line in lines):  # what the README says is committed
         cloakbench("run", tiny_suite, "--protection", variables["PROTECTION"], "--store", "first")
         cloakbench("export", "tiny", "--store", "first", "--out", "robustness")
-    told = [cloakbench(*words(line, variables)[1:]) for line in lines if line.startswith("cloakbench ")]
-    assert [each.code for each in told] == [0] * len(told), told
-    assert len(told) >= 3
-    assert "photoguard[steps=2] 0.2.0" in told[-1].out
-    assert "equivalent" in told[-1].out
+    results = [cloakbench(*words(line, variables)[1:]) for line in lines if line.startswith("cloakbench ")]
+    assert [result.code for result in results] == [0] * len(results), results
+    assert len(results) >= 3
+    assert "photoguard[steps=2] 0.2.0" in results[-1].out
+    assert "equivalent" in results[-1].out
 
 
 @pytest.mark.parametrize("line", [COMMANDS[-1], hook()[-1]], ids=["workflow", "hook"])

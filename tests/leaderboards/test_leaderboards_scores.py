@@ -50,23 +50,23 @@ def test_examples_in_docstrings(module):
 
 
 def test_p_is_a_ratio_of_sums_over_artists():
-    found = point([*ARMS, record("x", "a", [0.4, 0.6]), record("x", "b", 0.6)])
+    scored_point = point([*ARMS, record("x", "a", [0.4, 0.6]), record("x", "b", 0.6)])
     # numerators 0.5 - 0.4 = 0.1 and 0.6 - 0.3 = 0.3; (0.1 + 0.3) / (0.4 + 0.6)
-    assert found.p.value == pytest.approx(0.4)
-    assert found.distance.value == pytest.approx(0.55)
+    assert scored_point.p.value == pytest.approx(0.4)
+    assert scored_point.distance.value == pytest.approx(0.55)
 
 
 def test_p_counts_at_most_one_per_artist_and_keeps_negative_values():
-    found = point([*ARMS, record("x", "a", 0.3), record("x", "b", 1.2)])
+    scored_point = point([*ARMS, record("x", "a", 0.3), record("x", "b", 1.2)])
     # a: -0.1 / 0.4 stays; b: 0.9 / 0.6 counts as 1; (-0.1 + 0.6) / 1.0
-    assert found.p.value == pytest.approx(0.5)
+    assert scored_point.p.value == pytest.approx(0.5)
 
 
 def test_effect_compares_under_the_same_countermeasure():
     records = [*arms("a", 0.4, 0.8), record("identity", "a", 0.45, JPEG), record("x", "a", 0.55, JPEG)]
-    found = point(records, WITH_JPEG, attack="jpeg")
-    assert found.p.value == pytest.approx((0.55 - 0.40) / 0.4)
-    assert found.effect.value == pytest.approx((0.55 - 0.45) / 0.4)
+    scored_point = point(records, WITH_JPEG, attack="jpeg")
+    assert scored_point.p.value == pytest.approx((0.55 - 0.40) / 0.4)
+    assert scored_point.effect.value == pytest.approx((0.55 - 0.45) / 0.4)
 
 
 def test_arms_pair_by_seed_and_the_denominator_uses_all_shared_seeds():
@@ -99,16 +99,20 @@ def test_an_attack_that_learned_nothing_has_no_signal():
 def test_gate_asks_for_three_times_the_placebo_noise_where_no_artist_has_a_second_seed(moved, has_signal):
     suite = synthetic.suite(["a"])
     # one difference: its size is the noise; 3 * 0.13 = 0.39 < 0.4 < 0.42 = 3 * 0.14
-    found = point([*arms("a", 0.4, 0.8, placebo=0.4 + moved), record("x", "a", 0.5)], suite)
-    assert (found.reason == "") is has_signal
-    assert math.isnan(found.p.value) is not has_signal
-    assert has_signal or "did not learn" in found.reason
+    scored_point = point([*arms("a", 0.4, 0.8, placebo=0.4 + moved), record("x", "a", 0.5)], suite)
+    assert (scored_point.reason == "") is has_signal
+    assert math.isnan(scored_point.p.value) is not has_signal
+    assert has_signal or "did not learn" in scored_point.reason
 
 
 def test_placebo_noise_pools_artists_and_seeds():
-    records = [each for n, d in enumerate([0.01, 0.02, 0.03]) for each in arms("abc"[n], 0.4, 0.8, placebo=0.4 + d)]
+    records = [
+        cell_record
+        for n, d in enumerate([0.01, 0.02, 0.03])
+        for cell_record in arms("abc"[n], 0.4, 0.8, placebo=0.4 + d)
+    ]
     signals = scored(records, synthetic.suite(["a", "b", "c"])).signals
-    assert [each.noise for each in signals] == pytest.approx([0.01] * 3)
+    assert [signal.noise for signal in signals] == pytest.approx([0.01] * 3)
 
 
 @pytest.mark.parametrize(
@@ -116,16 +120,16 @@ def test_placebo_noise_pools_artists_and_seeds():
     [("floor", "both clean and floor"), ("identity", "both clean and floor"), ("placebo", "nor a placebo")],
 )
 def test_without_an_arm_nothing_is_scored_and_the_reason_is_given(left_out, reason):
-    records = [each for each in arms("a", 0.4, 0.8) if each.protection.role != left_out]
-    found = point([*records, record("x", "a", 0.5)], synthetic.suite(["a"]))
-    assert math.isnan(found.p.value)
-    assert reason in found.reason
+    records = [cell_record for cell_record in arms("a", 0.4, 0.8) if cell_record.protection.role != left_out]
+    scored_point = point([*records, record("x", "a", 0.5)], synthetic.suite(["a"]))
+    assert math.isnan(scored_point.p.value)
+    assert reason in scored_point.reason
 
 
 def test_without_a_plain_attack_there_is_nothing_to_compare_with():
     suite = synthetic.suite(["a"], (JPEG,))
-    found = point([*arms("a", 0.4, 0.8), record("x", "a", 0.5, JPEG)], suite, attack="jpeg")
-    assert "no attack without countermeasure" in found.reason
+    scored_point = point([*arms("a", 0.4, 0.8), record("x", "a", 0.5, JPEG)], suite, attack="jpeg")
+    assert "no attack without countermeasure" in scored_point.reason
 
 
 def test_each_mimicry_has_a_denominator_of_its_own():
@@ -135,8 +139,8 @@ def test_each_mimicry_has_a_denominator_of_its_own():
         record("floor", "a", 0.4, LORA),
         record("placebo", "a", 0.2, LORA),
     ]
-    found = scored([*arms("a", 0.4, 0.8), *lora, record("x", "a", 0.3, LORA)], suite)
-    assert found.summary["x", 1.0, "lora"].p.value == pytest.approx(0.1 / 0.2)
+    scores = scored([*arms("a", 0.4, 0.8), *lora, record("x", "a", 0.3, LORA)], suite)
+    assert scores.summary["x", 1.0, "lora"].p.value == pytest.approx(0.1 / 0.2)
 
 
 JPEG_TRANSFER = JPEG.model_copy(update={"name": "jpeg-transfer", "model": "mini-b"})
@@ -151,19 +155,19 @@ def test_each_base_model_has_a_denominator_of_its_own():
     ]
     other += [record("x", "a", 0.2, TRANSFER), record("x", "a", 0.15, JPEG_TRANSFER), record("x", "a", 0.6, JPEG)]
     other += [record("identity", "a", 0.12, JPEG_TRANSFER), record("identity", "a", 0.5, JPEG)]
-    found = scored([*arms("a", 0.4, 0.8), *other], suite)
-    assert [(each.model, each.denominator) for each in found.signals] == [
+    scores = scored([*arms("a", 0.4, 0.8), *other], suite)
+    assert [(signal.model, signal.denominator) for signal in scores.signals] == [
         ("mini-a", pytest.approx(0.4)),
         ("mini-b", pytest.approx(0.2)),
     ]
-    p = {attack: each.p.value for (name, _, attack), each in found.summary.items() if name == "x"}
+    p = {attack: scored_point.p.value for (name, _, attack), scored_point in scores.summary.items() if name == "x"}
     # clean, floor of mini-b: 0.1, 0.3; of mini-a: 0.4, 0.8; a cleaned attack takes those of its own model
     assert p == {
         "sd21-transfer": pytest.approx((0.2 - 0.1) / 0.2),
         "jpeg-transfer": pytest.approx((0.15 - 0.1) / 0.2),
         "jpeg": pytest.approx((0.6 - 0.4) / 0.4),
     }
-    assert found.summary["x", 1.0, "jpeg-transfer"].effect.value == pytest.approx((0.15 - 0.12) / 0.2)
+    assert scores.summary["x", 1.0, "jpeg-transfer"].effect.value == pytest.approx((0.15 - 0.12) / 0.2)
 
 
 @pytest.mark.parametrize("left_out", ["identity", "floor", "placebo"])
@@ -174,38 +178,38 @@ def test_an_arm_of_another_base_model_never_stands_in(left_out):
         record("floor", "a", 0.3, TRANSFER),
         record("placebo", "a", 0.1, TRANSFER),
     ]
-    kept = [each for each in other if each.protection.role != left_out]
-    found = scored([*arms("a", 0.4, 0.8), *kept, record("x", "a", 0.5), record("x", "a", 0.2, TRANSFER)], suite)
-    assert math.isnan(found.summary["x", 1.0, "sd21-transfer"].p.value)
-    assert found.summary["x", 1.0, "dreambooth"].p.value == pytest.approx(0.25)
+    kept = [cell_record for cell_record in other if cell_record.protection.role != left_out]
+    scores = scored([*arms("a", 0.4, 0.8), *kept, record("x", "a", 0.5), record("x", "a", 0.2, TRANSFER)], suite)
+    assert math.isnan(scores.summary["x", 1.0, "sd21-transfer"].p.value)
+    assert scores.summary["x", 1.0, "dreambooth"].p.value == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("status", ["failed", "invalid_output", "timeout", "oom"])
 def test_a_submissions_own_fault_counts_as_no_protection(status):
     broken = lost("x", "b", Status(status), "it broke", components={"protect": {}})
-    found = point([*ARMS, record("x", "a", 0.5), broken])
+    scored_point = point([*ARMS, record("x", "a", 0.5), broken])
     # (0.1 + 0) / (0.4 + 0.6)
-    assert found.p.value == pytest.approx(0.1)
-    assert (found.failed, found.missing) == (("b",), ())
+    assert scored_point.p.value == pytest.approx(0.1)
+    assert (scored_point.failed, scored_point.missing) == (("b",), ())
 
 
 def test_an_attack_that_runs_out_of_memory_is_missing_and_no_fault_of_the_submission():
-    made = {"components": {"protect": {}}, "digests": {"protect": ["0" * 64]}}
-    found = point([*ARMS, record("x", "a", 0.5), lost("x", "b", Status.OOM, "too large", **made)])
-    assert found.p.value == pytest.approx(0.25)
-    assert (found.failed, found.missing) == ((), ("b",))
+    fields = {"components": {"protect": {}}, "digests": {"protect": ["0" * 64]}}
+    scored_point = point([*ARMS, record("x", "a", 0.5), lost("x", "b", Status.OOM, "too large", **fields)])
+    assert scored_point.p.value == pytest.approx(0.25)
+    assert (scored_point.failed, scored_point.missing) == ((), ("b",))
 
 
 def test_an_infrastructure_fault_is_missing_and_never_scored():
-    found = point([*ARMS, record("x", "a", 0.5), lost("x", "b", Status.INFRA_ERROR, "no space")])
-    assert found.p.value == pytest.approx(0.25)
-    assert (found.failed, found.missing) == ((), ("b",))
+    scored_point = point([*ARMS, record("x", "a", 0.5), lost("x", "b", Status.INFRA_ERROR, "no space")])
+    assert scored_point.p.value == pytest.approx(0.25)
+    assert (scored_point.failed, scored_point.missing) == ((), ("b",))
 
 
 def test_gaps_name_what_is_absent_and_what_failed():
     records = [*ARMS, lost("x", "b", Status.FAILED, "it broke")]
-    found = coverage.gaps(cells(records), TWO, TWO.artists)
-    assert [(gap.protection, gap.status, gap.reason, gap.artists) for gap in found] == [
+    gaps = coverage.gaps(cells(records), TWO, TWO.artists)
+    assert [(gap.protection, gap.status, gap.reason, gap.artists) for gap in gaps] == [
         ("x", "absent", "no record yet", ("a",)),
         ("x", "failed", "it broke", ("b",)),
     ]
@@ -215,8 +219,8 @@ def test_an_edit_is_asked_of_those_that_protect_and_of_no_other_arm():
     suite = synthetic.suite(["a"], (PLAIN, EDIT), rank_by="dreambooth")
     records = [*arms("a", 0.4, 0.8), record("x", "a", 0.5), record("y", "a", 0.5), edited("y", "a", [0.9])]
     records += [edited("placebo", "a", [1.0]), record("random-noise", "a", 0.4)]
-    found = coverage.gaps(cells(records), suite, suite.artists)
-    assert [(gap.protection, gap.attack) for gap in found] == [("random-noise", "edit"), ("x", "edit")]
+    gaps = coverage.gaps(cells(records), suite, suite.artists)
+    assert [(gap.protection, gap.attack) for gap in gaps] == [("random-noise", "edit"), ("x", "edit")]
 
 
 def of_budget(name: str, budget: str) -> dict[str, object]:
@@ -240,13 +244,13 @@ def test_a_strength_that_was_sought_is_asked_of_every_attack():
     rules = Matching(metric="mini-lpips", targets=[0.1, 0.2, 0.3], calibrated=[0.2], tolerance=0.01)
     suite = synthetic.suite(["a"], (PLAIN, JPEG), matching=rules)
     facts = of_budget("x", "perceptual")
-    found = coverage.gaps(cells([record("x", "a", 0.5, strength=0.75, target=0.2, **facts)]), suite, suite.artists)
-    assert [(gap.attack, gap.strengths) for gap in found] == [("jpeg", (0.75,))]
+    gaps = coverage.gaps(cells([record("x", "a", 0.5, strength=0.75, target=0.2, **facts)]), suite, suite.artists)
+    assert [(gap.attack, gap.strengths) for gap in gaps] == [("jpeg", (0.75,))]
 
 
 def test_interval_over_six_artists_and_none_below():
     names = [f"artist{n}" for n in range(6)]
-    records = [each for name in names for each in arms(name, 0.0, 1.0)]
+    records = [cell_record for name in names for cell_record in arms(name, 0.0, 1.0)]
     records += [record("x", name, (n + 1) / 10) for n, name in enumerate(names)]
     six = point(records, synthetic.suite(names)).p
     # all denominators 1, so the t-interval of 0.1 ... 0.6: 2.5706 * 0.18708 / root 6
@@ -265,19 +269,19 @@ def test_ratio_interval_by_linearisation():
 
 
 def test_a_skewed_sample_gets_an_interval_that_reaches_further_to_its_long_side():
-    found = statistics.mean([0, 0, 0, 0, 0, 6])
+    estimate = statistics.mean([0, 0, 0, 0, 0, 6])
     # mean 1, sd root(30 / 5) = 2.4495; population skewness 20 / 5^1.5 = 1.7889, times root(30) / 4 = 2.4495
     # bound = 1 - sd * 3 / g * (cbrt(1 + g * (x - g / 36)) - 1), x = +-2.5706 / root 6 = +-1.04944
     g, sd, x = 2.4495, 2.4495, 1.04944
     low = 1 - sd * 3 / g * (math.cbrt(1 + g * (x - g / 36)) - 1)
     high = 1 - sd * 3 / g * (math.cbrt(1 + g * (-x - g / 36)) - 1)
-    assert (found.low, found.high) == (pytest.approx(low, rel=1e-3), pytest.approx(high, rel=1e-3))
+    assert (estimate.low, estimate.high) == (pytest.approx(low, rel=1e-3), pytest.approx(high, rel=1e-3))
     assert high - 1 > 4 * (1 - low)
 
 
 def test_values_that_differ_by_rounding_alone_have_no_width():
-    found = statistics.mean([0.1 + 0.2, 0.3, 0.3, 0.3, 0.3, 0.3])
-    assert found.high - found.low == pytest.approx(0, abs=1e-12)
+    estimate = statistics.mean([0.1 + 0.2, 0.3, 0.3, 0.3, 0.3, 0.3])
+    assert estimate.high - estimate.low == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -285,14 +289,14 @@ def test_order_and_duplicates_change_nothing(seed):
     facts, records = synthetic.demonstration(artists=3, seeds=2)
     shuffled = [*records, *records[::3]]
     random.Random(seed).shuffle(shuffled)
-    one, other = scored(shuffled, facts.suite), scored(records, facts.suite)
-    pd.testing.assert_frame_equal(one.points, other.points)
-    assert repr(one.summary) == repr(other.summary)
+    shuffled_scores, other = scored(shuffled, facts.suite), scored(records, facts.suite)
+    pd.testing.assert_frame_equal(shuffled_scores.points, other.points)
+    assert repr(shuffled_scores.summary) == repr(other.summary)
 
 
 def test_another_entry_changes_nobodys_score():
     facts, records = synthetic.demonstration(artists=3, seeds=2)
-    without = scored([each for each in records if each.protection.name != "impasto"], facts.suite)
+    without = scored([cell_record for cell_record in records if cell_record.protection.name != "impasto"], facts.suite)
     everyone = scored(records, facts.suite)
     others = {key: value for key, value in everyone.summary.items() if key[0] != "impasto"}
     assert repr(without.summary) == repr(others)
@@ -304,15 +308,15 @@ def test_selection_keeps_the_largest_environment_class_and_the_newest_version():
     old = record("x", "a", 0.5).protection.model_copy(update={"version": "0.9"})
     elsewhere = record("x", "b", 9.9, environment=other)
     superseded = record("x", "b", 9.9, protection=old, created="2025-01-01T00:00:00+00:00", key="f" * 64)
-    found = select([*ARMS, record("x", "a", 0.5), elsewhere, superseded])
-    assert found.left_out == {"of another environment class or salt": 1, "of a superseded version": 1}
-    assert [each.artist for each in found.records if each.protection.name == "x"] == ["a"]
+    selected = select([*ARMS, record("x", "a", 0.5), elsewhere, superseded])
+    assert selected.left_out == {"of another environment class or salt": 1, "of a superseded version": 1}
+    assert [cell_record.artist for cell_record in selected.records if cell_record.protection.name == "x"] == ["a"]
 
 
 def test_frames_hold_a_row_per_cell_image_and_generation():
     records = [record("x", "a", [0.4, 0.6], strength=0.5)]
-    found = cells(records).iloc[0]
-    assert found["distance"] == 0.5
+    iloc = cells(records).iloc[0]
+    assert iloc["distance"] == 0.5
     assert len(frames.images(records)) == 2 * 2
     assert len(frames.generations(records)) == 2 * 2
     values = frames.metrics(records).set_index("metric")["value"]

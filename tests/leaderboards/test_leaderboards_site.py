@@ -46,7 +46,7 @@ class Page(HTMLParser):
 
 
 def six_artists(**changes):
-    records = [each for name in NAMES for each in arms(name, 0.0, 1.0)]
+    records = [cell_record for name in NAMES for cell_record in arms(name, 0.0, 1.0)]
     records += [record("x", name, (n + 1) / 10, **changes) for n, name in enumerate(NAMES)]
     return records
 
@@ -62,12 +62,16 @@ def loaded(records, **changes):
 
 def rendered(source):
     evidence = gather(source)
-    [front] = [each for each in site.files(Material(evidence, view(evidence), Path())) if each.path == "index.html"]
+    [front] = [
+        site_file
+        for site_file in site.files(Material(evidence, view(evidence), Path()))
+        if site_file.path == "index.html"
+    ]
     return front.content().decode()
 
 
 def row(view, name):
-    return next(each for each in view.headline.rows if each.head == name)
+    return next(row for row in view.headline.rows if row.head == name)
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +87,16 @@ def test_page_and_data_say_the_same(built):
     page = Page((built / "numbers.html").read_text())
     shown = html.unescape(" ".join(page.words))
     data = json.loads((built / "board.json").read_text(), parse_constant=lambda name: pytest.fail(name))
-    cells = [cell for each in data["headline"]["rows"] for cell in each["cells"]]
+    cells = [cell for row in data["headline"]["rows"] for cell in row["cells"]]
     words = [cell[part] for cell in cells for part in ("text", "detail", "flag")]
-    assert [each for each in words if not all(part in shown for part in each.split(" · "))] == []
+    assert [word for word in words if not all(part in shown for part in word.split(" · "))] == []
     beside = " ".join(Page((built / "equal.html").read_text()).words)
     for name in ("equal_strength", "equal_protection"):
-        assert all(cell["text"] in beside for each in data[name]["rows"] for cell in each["cells"])
+        assert all(cell["text"] in beside for row in data[name]["rows"] for cell in row["cells"])
     # P of x: mean of 0.1 ... 0.6, the t-interval's half-width is 0.196
-    p = next(each for each in data["headline"]["rows"] if each["head"] == "x")["cells"][2]
+    p = next(row for row in data["headline"]["rows"] if row["head"] == "x")["cells"][2]
     assert (p["text"], p["detail"], p["value"]) == ("0.35", "0.15 to 0.55", 0.35)
-    assert {"board.json", "data", "index.html", "manifest.json", "static"} <= {each.name for each in built.iterdir()}
+    assert {"board.json", "data", "index.html", "manifest.json", "static"} <= {path.name for path in built.iterdir()}
 
 
 def test_page_needs_neither_network_nor_script(built):
@@ -142,8 +146,8 @@ def test_hostile_words_are_inert():
 
 
 def test_one_entry_alone_has_no_rank():
-    [place] = [row(board(loaded(six_artists())), "x").cells[0]]
-    assert (place.value, "second entry" in place.note) == (None, True)
+    [rank_cell] = [row(board(loaded(six_artists())), "x").cells[0]]
+    assert (rank_cell.value, "second entry" in rank_cell.note) == (None, True)
 
 
 def test_six_artists_carry_a_rank_and_five_do_not():
@@ -193,7 +197,7 @@ def test_equal_strength_shows_no_value_of_another_strength():
 
 
 def test_intervals_stay_inside_the_range_of_p():
-    records = [each for name in NAMES for each in arms(name, 0.0, 1.0)]
+    records = [cell_record for name in NAMES for cell_record in arms(name, 0.0, 1.0)]
     records += [record("x", name, value) for name, value in zip(NAMES, [1.0, 1.0, 1.0, 1.0, 1.0, 0.7], strict=True)]
     cell = row(board(loaded(records)), "x").cells[2]
     assert cell.high == 1.0
@@ -207,7 +211,11 @@ def test_a_demonstration_says_so():
 
 
 def test_missing_artists_are_shown_and_leave_the_entry_unranked():
-    records = [each for each in six_artists() if (each.protection.name, each.artist) != ("x", NAMES[2])]
+    records = [
+        cell_record
+        for cell_record in six_artists()
+        if (cell_record.protection.name, cell_record.artist) != ("x", NAMES[2])
+    ]
     view = board(loaded(records))
     cells = row(view, "x").cells
     assert (cells[0].value, cells[0].note, cells[2].flag) == (None, "1 artist missing", "1 artist missing")
@@ -217,7 +225,7 @@ def test_missing_artists_are_shown_and_leave_the_entry_unranked():
 def test_placebo_has_one_value_over_all_strengths():
     view = board(loaded(six_artists(), strengths=(0.5, 1.0)))
     cells = row(view, "placebo").cells
-    assert [each.text for each in cells[2:4]] == ["0", "0"]
+    assert [cell.text for cell in cells[2:4]] == ["0", "0"]
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(built, tmp_path):
@@ -239,7 +247,7 @@ def test_controls_hold_by_definition_and_failures_are_counted():
 
 def test_raw_values_quality_and_cost():
     view = board(loaded(six_artists()))
-    strengths = next(each for each in view.equal_strength.rows if each.head == "x")
+    strengths = next(row for row in view.equal_strength.rows if row.head == "x")
     cells = dict(zip([column.label for column in view.equal_strength.columns], strengths.cells, strict=True))
     assert row(view, "x").cells[-3].text == "2.00"
     # D: mean of 0.1 ... 0.6; Fréchet is ten times that; 4 s for 2 images
@@ -247,12 +255,12 @@ def test_raw_values_quality_and_cost():
     assert (cells["mini-lpips"].text, cells["psnr"].text) == ("0.300", "30.0")
     against_clean = row(view, "x")
     table = view.attacks[0].table
-    change = next(each for each in table.rows if each.head == against_clean.head).cells[4]
+    change = next(row for row in table.rows if row.head == against_clean.head).cells[4]
     assert change.detail == "+0.35 (0.15 to 0.55)"
 
 
 def test_no_signal_is_shown_with_its_reason_and_has_no_curve():
-    records = [each for name in NAMES for each in [*arms(name, 0.5, 0.5), record("x", name, 0.6)]]
+    records = [cell_record for name in NAMES for cell_record in [*arms(name, 0.5, 0.5), record("x", name, 0.6)]]
     source = loaded(records)
     view = board(source)
     assert row(view, "x").cells[2].text == "no signal"
@@ -276,7 +284,7 @@ def test_an_unfinished_page_never_replaces_the_old_one(built, tmp_path, monkeypa
     with pytest.raises(ZeroDivisionError):
         site.build(built.parent / "store", out, unofficial=True)
     assert (out / "index.html").read_text() == "old"
-    assert [each.name for each in out.iterdir()] == ["index.html"]
+    assert [path.name for path in out.iterdir()] == ["index.html"]
 
 
 MATCHED = Matching(metric="mini-lpips", targets=[0.15, 0.3, 0.45], tolerance=0.01, gates={"psnr": [44, 36, 20]})
@@ -294,15 +302,15 @@ def test_data_follows_the_committed_schema(changes):
 
 def test_data_hold_every_point_and_every_number_of_the_headline():
     view = board(loaded(six_artists(), matching=MATCHED))
-    points = {(each.protection, each.strength): each for each in view.points}
+    points = {(point.protection, point.strength): point for point in view.points}
     # P of x: mean of 0.1 ... 0.6
     assert (points["x", 1.0].p.value, points["x", 1.0].quality["mini-lpips"]) == (0.35, 0.3)
-    found = {each.column: each for each in view.entries if each.protection == "x"}
+    by_column = {entry.column: entry for entry in view.entries if entry.protection == "x"}
     # psnr falls from 45 to 30 over strength: 44 at 1 / 15 of it, 36 at 9 / 15, both before mini-lpips
-    first, middle = found["p at mini-lpips 0.15"], found["p at mini-lpips 0.3"]
+    first, middle = by_column["p at mini-lpips 0.15"], by_column["p at mini-lpips 0.3"]
     assert (first.gate, first.estimate.value) == ("psnr", pytest.approx(0.35 / 15))
     assert (middle.gate, middle.estimate.value) == ("psnr", pytest.approx(0.35 * 9 / 15))
-    assert found["p at mini-lpips 0.45"].state == "not reached"
+    assert by_column["p at mini-lpips 0.45"].state == "not reached"
 
 
 def test_the_page_shows_what_binds_and_what_is_not_reached():
@@ -313,7 +321,7 @@ def test_the_page_shows_what_binds_and_what_is_not_reached():
     assert (cells["P, strong"].text, cells["P, strong"].kind) == ("not reached", "state")
     assert cells["P, strong"].note == "the strongest point has mini-lpips 0.3"
     # P 0.25 lies at 0.25 / 0.35 of the way to mini-lpips 0.3; 0.5 is never reached
-    quality = next(each for each in view.equal_protection.rows if each.head == "x").cells
+    quality = next(row for row in view.equal_protection.rows if row.head == "x").cells
     assert quality[0].value == pytest.approx(0.3 * 0.25 / 0.35)
     assert quality[-1].text == "not reached"
 
@@ -335,18 +343,18 @@ def test_a_perceptual_entry_stands_at_calibrated_points_alone():
     mine = [record("y", name, 0.5, strength=0.8, target=0.3, protection=facts) for name in NAMES]
     rules = MATCHED.model_copy(update={"calibrated": [0.3], "targets": [0.1, 0.24, 0.3], "gates": {}})
     view = board(loaded([*six_artists(), *mine], matching=rules, strengths=(0.5, 1.0)))
-    assert "y" in [each.head for each in view.headline.rows]
-    assert "y" not in [each.head for each in view.equal_strength.rows]
+    assert "y" in [row.head for row in view.headline.rows]
+    assert "y" not in [row.head for row in view.equal_strength.rows]
     assert [row.cells[0].detail for row in view.attacks[0].table.rows if row.head == "y"] == ["calibrated"]
     assert "searched" in next(gap.where for gap in view.gaps if gap.what.startswith("x"))
 
 
 def test_the_header_says_what_the_board_can_tell_apart():
     records = [*six_artists(), *(record("y", name, 0.3) for name in NAMES)]
-    told = {pair.label: pair.words for pair in board(loaded(records)).noise}
+    words_by_label = {pair.label: pair.words for pair in board(loaded(records)).noise}
     # x - y has the sd of 0.1 ... 0.6, 0.18708: (t(0.975) 2.5706 + t(0.8) 0.9195) * 0.18708 / root 6 = 0.2666
-    assert told["Least difference"].startswith("0.27 of P, with 6 artists; 30 artists for 0.1")
-    assert "Another seed" not in told  # there is one seed
+    assert words_by_label["Least difference"].startswith("0.27 of P, with 6 artists; 30 artists for 0.1")
+    assert "Another seed" not in words_by_label  # there is one seed
     assert board(loaded(records, artists=NAMES[:5])).noise == ()
 
 

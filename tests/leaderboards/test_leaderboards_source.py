@@ -24,7 +24,7 @@ def test_store_and_reference_hold_the_same(store, tmp_path):
     again = load(tmp_path / "reference" / "mini", "mini")
     assert again._replace(paths=()) == exported._replace(paths=())
     assert again._replace(paths=()) == load(store, "mini")._replace(paths=())
-    assert [each.protection.name for each in again.records] == ["floor", "identity", "placebo", "x"]
+    assert [cell_record.protection.name for cell_record in again.records] == ["floor", "identity", "placebo", "x"]
 
 
 def test_export_leaves_tracebacks_at_home(tmp_path):
@@ -40,19 +40,19 @@ def test_damaged_records_are_listed_and_the_others_stay(store):
     files[1].rename(files[1].with_name("elsewhere.json"))
     text = files[2].read_text().replace('"style-distance":[', '"style-distance":[NaN,')
     files[2].write_text(text)
-    found = load(store, None)
-    assert len(found.records) == 1
-    reasons = " | ".join(sorted(each.reason for each in found.damaged))
+    loaded = load(store, None)
+    assert len(loaded.records) == 1
+    reasons = " | ".join(sorted(damaged_line.reason for damaged_line in loaded.damaged))
     assert "differs from its address" in reasons
     assert "finite number" in reasons
-    assert len(found.damaged) == 3
+    assert len(loaded.damaged) == 3
 
 
 def test_a_damaged_line_of_a_reference_is_named(store, tmp_path, caplog):
     export_reference(store, None, tmp_path / "reference")
     with (tmp_path / "reference" / "records.jsonl").open("a") as file:
         file.write("{}\n")
-    assert [each.path for each in load(tmp_path / "reference").damaged] == ["records.jsonl:5"]
+    assert [damaged_line.path for damaged_line in load(tmp_path / "reference").damaged] == ["records.jsonl:5"]
     assert "left out 1 damaged record, the first is records.jsonl:5" in caplog.text
 
 
@@ -67,8 +67,8 @@ def test_a_folder_of_pointers_in_place_of_records_says_what_to_fetch(store, tmp_
 def test_only_the_newest_version_of_a_suite_is_read(store):
     newer = synthetic.suite(["a"], version=2)
     synthetic.save(store, synthetic.facts(newer), [record("x", "a", 0.7, suite_version=2, key="b" * 64)])
-    found = load(store, "mini")
-    assert (found.facts.suite.version, len(found.records)) == (2, 1)
+    loaded = load(store, "mini")
+    assert (loaded.facts.suite.version, len(loaded.records)) == (2, 1)
 
 
 def test_errors_say_what_is_there_and_what_to_do(store, tmp_path):

@@ -32,11 +32,15 @@ def test_a_signal_is_three_times_the_spread_over_seeds_whatever_the_placebo_says
     records = []
     for seed, step in enumerate((-1, 0, 1)):
         # Floor minus clean is 0.5 at every seed; the placebo never differs from the clean arm.
-        records += [each for name in EIGHT for each in arms(name, 0.3 + step * spread, 0.8 + step * spread, seed=seed)]
-    found = board(records)
-    assert {signal.state for signal in found.scores.signals} == {state}
+        records += [
+            cell_record
+            for name in EIGHT
+            for cell_record in arms(name, 0.3 + step * spread, 0.8 + step * spread, seed=seed)
+        ]
+    shown_board = board(records)
+    assert {signal.state for signal in shown_board.scores.signals} == {state}
     # Standard deviation of -s, 0, s.
-    assert [signal.noise for signal in found.scores.signals] == pytest.approx([spread] * 8)
+    assert [signal.noise for signal in shown_board.scores.signals] == pytest.approx([spread] * 8)
 
 
 def test_what_countermeasures_do_to_unprotected_images_is_shown_and_taken_off():
@@ -91,8 +95,8 @@ def test_fiellers_interval_of_a_quotient_covers_it():
 
 def test_a_quotient_by_a_number_that_is_not_clear_of_0_has_no_interval():
     x = np.array([-1.0, 1, -1, 1, -0.9, 1])
-    found = statistics.quotient(np.ones(6), x)
-    assert (math.isfinite(found.value), math.isnan(found.low), "denominator" in found.reason) == (True, True, True)
+    ratio = statistics.quotient(np.ones(6), x)
+    assert (math.isfinite(ratio.value), math.isnan(ratio.low), "denominator" in ratio.reason) == (True, True, True)
 
 
 def test_noise_is_compared_under_the_attacks_that_an_entry_has():
@@ -104,8 +108,8 @@ def test_noise_is_compared_under_the_attacks_that_an_entry_has():
         records.append(record("identity", name, 0.3, JPEG))
         records.append(record("cloak", name, 0.32 + wobble))
         records += [record("random-noise", name, 0.32 - wobble), record("random-noise", name, 0.1, JPEG)]
-    found = board(records, (PLAIN, JPEG), rank_by="worst-case")
-    assert suspicions(found) == {"cloak": ((NOISE, NOISE),)}
+    shown_board = board(records, (PLAIN, JPEG), rank_by="worst-case")
+    assert suspicions(shown_board) == {"cloak": ((NOISE, NOISE),)}
 
 
 def test_the_header_counts_every_pair_on_the_shared_attack_and_artists_with_a_signal():
@@ -114,12 +118,12 @@ def test_the_header_counts_every_pair_on_the_shared_attack_and_artists_with_a_si
         records += arms(name, 0.3, 0.8 if n else 0.3)  # nothing is learned from the first
         for entry, size in (("x", 0.02), ("y", 0.05), ("z", 0.1)):
             records.append(record(entry, name, 0.4 + size * (-1) ** n))
-    found = board(records).noise
-    assert (found.artists, found.pairs) == (7, 3)
+    noise = board(records).noise
+    assert (noise.artists, noise.pairs) == (7, 3)
     # Differences alternate between -d and d, d = 0.03, 0.05 and 0.08 over a denominator of 0.5; the median is 0.05.
     values = np.array([-1, 1, -1, 1, -1, 1, -1]) * 0.05 / 0.5
     expected = (stats.t.ppf(0.975, 6) + stats.t.ppf(0.8, 6)) * values.std(ddof=1) / math.sqrt(7)
-    assert found.least_difference == pytest.approx(expected)
+    assert noise.least_difference == pytest.approx(expected)
 
 
 def test_more_artists_never_resolve_less_however_large_the_noise_of_a_seed():
@@ -130,17 +134,17 @@ def test_more_artists_never_resolve_less_however_large_the_noise_of_a_seed():
 def test_null_entries_are_the_clean_arm_of_one_seed_against_another():
     records = []
     for seed, clean in enumerate((0.3, 0.32)):
-        records += [each for name in EIGHT for each in arms(name, clean, 0.8, seed=seed)]
+        records += [cell_record for name in EIGHT for cell_record in arms(name, clean, 0.8, seed=seed)]
     # Denominators (0.5 + 0.48) / 2 = 0.49; P of either seed against the other is 0.02 / 0.49 and its negative.
     assert board(records).noise.null == pytest.approx(0.02 / 0.49)
 
 
 def test_one_whole_entry_alone_has_no_rank():
-    records = [each for name in EIGHT for each in arms(name, 0.3, 0.8)]
+    records = [cell_record for name in EIGHT for cell_record in arms(name, 0.3, 0.8)]
     lone = [record("x", name, 0.5 + n / 100) for n, name in enumerate(EIGHT)]
     partial = [record("y", name, 0.6 + n / 100) for n, name in enumerate(EIGHT)][1:]
-    found = board([*records, *lone, *partial]).standings
-    assert (found.places, set(found.unranked) >= {"x", "y"}, found.provisional) == ({}, True, ("x",))
+    standings = board([*records, *lone, *partial]).standings
+    assert (standings.places, set(standings.unranked) >= {"x", "y"}, standings.provisional) == ({}, True, ("x",))
     second = [record("z", name, 0.7 + n / 100) for n, name in enumerate(EIGHT)]
     assert set(board([*records, *lone, *second]).standings.places) == {"x", "z"}
 

@@ -42,12 +42,12 @@ def test_a_countermeasure_that_raises_p_is_flagged_by_name():
 
 
 def test_countermeasures_that_raise_p_share_one_flag():
-    made = list(board(plain=0.4, cleaned=0.6).records)
+    records = list(board(plain=0.4, cleaned=0.6).records)
     for n, artist in enumerate(NAMES):
-        made.append(synthetic.record("identity", artist, 0.3 + CLEANED, synthetic.BLUR))
-        made.append(synthetic.record("cloak", artist, 0.6 + jitter(n, 2), synthetic.BLUR))
+        records.append(synthetic.record("identity", artist, 0.3 + CLEANED, synthetic.BLUR))
+        records.append(synthetic.record("cloak", artist, 0.6 + jitter(n, 2), synthetic.BLUR))
     facts = synthetic.facts(synthetic.suite(NAMES, (*ATTACKS, synthetic.BLUR)))
-    assert suspicions(gather(Loaded(facts, made, []))) == {"cloak": ((RAISES, "jpeg, blur raise P"),)}
+    assert suspicions(gather(Loaded(facts, records, []))) == {"cloak": ((RAISES, "jpeg, blur raise P"),)}
 
 
 def test_what_the_countermeasure_does_to_clean_images_is_no_sign():
@@ -64,5 +64,9 @@ def test_too_few_artists_flag_nothing():
 
 
 def test_the_board_shows_them_among_an_entrys_flags_with_their_meaning():
-    [cloak] = [each for each in view(board(plain=0.4, cleaned=0.6)).protections if each.label == "cloak"]
+    [cloak] = [
+        protection_view
+        for protection_view in view(board(plain=0.4, cleaned=0.6)).protections
+        if protection_view.label == "cloak"
+    ]
     assert {flag.label: flag.words for flag in cloak.flags}["jpeg raises P"] == MEANINGS[RAISES]

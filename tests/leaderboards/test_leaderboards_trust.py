@@ -19,7 +19,7 @@ ELSEWHERE = "gpu-torch2.9-diffusers0.35-t1"
 
 
 def board(protected=0.6):
-    arms = [each for n, artist in enumerate(NAMES) for each in synthetic.arms(artist, 0.3 + n / 100, 0.8)]
+    arms = [cell_record for n, artist in enumerate(NAMES) for cell_record in synthetic.arms(artist, 0.3 + n / 100, 0.8)]
     return [*arms, *(synthetic.record("cloak", artist, protected) for artist in NAMES)]
 
 
@@ -38,9 +38,9 @@ def of(records, signed=None, name="cloak"):
 
 
 def test_records_that_nobody_signed_and_nobody_repeated_are_self_reported():
-    found = labels(board(), {}, PRIMARY)
-    assert {trust.label for trust in found.values()} == {SELF_REPORTED}
-    assert set(found) == {"identity", "placebo", "floor", "cloak"}
+    trust_labels = labels(board(), {}, PRIMARY)
+    assert {trust.label for trust in trust_labels.values()} == {SELF_REPORTED}
+    assert set(trust_labels) == {"identity", "placebo", "floor", "cloak"}
 
 
 def test_an_entry_is_the_maintainers_where_its_records_and_the_arms_are_signed():
@@ -97,8 +97,8 @@ def store(tmp_path):
 
 @needs_openssh
 def test_a_signature_by_an_allowed_key_counts_in_the_store_and_in_its_export(store, key, allowed, cloakbench, tmp_path):
-    told = cloakbench("sign", store, "--key", key, "--json")
-    assert (told.code, json.loads(told.out)["records"]) == (0, 24)
+    result = cloakbench("sign", store, "--key", key, "--json")
+    assert (result.code, json.loads(result.out)["records"]) == (0, 24)
     loaded = reading.load(store)
     assert of(loaded.records, loaded.signed) == MAINTAINERS
     exported = reading.load(tmp_path / "out") if reading.export_reference(store, None, tmp_path / "out") else None
@@ -124,7 +124,7 @@ def test_a_foreign_key_a_changed_manifest_and_a_missing_signature_count_for_noth
 @needs_openssh
 def test_a_file_that_is_no_key_is_told(store, tmp_path, cloakbench):
     (tmp_path / "no-key").write_text("nothing")
-    told = cloakbench("sign", store, "--key", tmp_path / "no-key")
-    assert told.code == 2
-    assert "expected a private key of OpenSSH" in told.err
+    result = cloakbench("sign", store, "--key", tmp_path / "no-key")
+    assert result.code == 2
+    assert "expected a private key of OpenSSH" in result.err
     assert not list((store / "signatures").iterdir())

@@ -37,8 +37,8 @@ def test_examples(module):
     ],
 )
 def test_verdicts(shift, spread, verdict):
-    found = judge((spread * WOBBLE + shift)[None], 0.1)
-    assert list(found.verdicts) == [verdict]
+    verdicts = judge((spread * WOBBLE + shift)[None], 0.1)
+    assert list(verdicts.verdicts) == [verdict]
 
 
 def test_equal_everywhere_is_equivalent_and_few_artists_decide_nothing():
@@ -50,9 +50,9 @@ def test_equal_everywhere_is_equivalent_and_few_artists_decide_nothing():
 
 def test_many_attacks_raise_the_bar():
     # t(5) of one attack: mean -0.03, sd 0.0424, error 0.0173: p 0.15 alone; p 0.02 becomes 0.2 among ten
-    one = np.array([-0.10, -0.02, -0.09, -0.03, -0.08, -0.04]) * 2
-    alone = judge(one[None], 0.01)
-    many = judge(np.vstack([one, *[20 * WOBBLE * (-1) ** n for n in range(9)]]), 0.01)
+    fallen = np.array([-0.10, -0.02, -0.09, -0.03, -0.08, -0.04]) * 2
+    alone = judge(fallen[None], 0.01)
+    many = judge(np.vstack([fallen, *[20 * WOBBLE * (-1) ** n for n in range(9)]]), 0.01)
     assert alone.p[0] < 0.05
     assert math.isclose(many.p[0], 10 * alone.p[0])
 
@@ -61,10 +61,12 @@ def test_many_attacks_raise_the_bar():
 def test_swapping_both_sides_mirrors_every_verdict(seed, attacks, artists):
     rng = np.random.default_rng(seed)
     differences = rng.normal(rng.normal(0, 0.2, (attacks, 1)), rng.uniform(0.01, 0.3), (attacks, artists))
-    found, mirrored = judge(differences, 0.1), judge(-differences, 0.1)
-    assert [MIRROR.get(str(each), str(each)) for each in found.verdicts] == [str(each) for each in mirrored.verdicts]
-    np.testing.assert_allclose(found.change.low, -mirrored.change.high, atol=1e-12)
-    np.testing.assert_allclose(found.p, mirrored.p)
+    judged, mirrored = judge(differences, 0.1), judge(-differences, 0.1)
+    assert [MIRROR.get(str(verdict), str(verdict)) for verdict in judged.verdicts] == [
+        str(verdict) for verdict in mirrored.verdicts
+    ]
+    np.testing.assert_allclose(judged.change.low, -mirrored.change.high, atol=1e-12)
+    np.testing.assert_allclose(judged.p, mirrored.p)
 
 
 @given(st.integers(0, 10_000))

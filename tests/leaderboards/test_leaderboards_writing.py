@@ -85,7 +85,7 @@ def test_the_old_site_stays_until_the_new_one_is_whole(tmp_path):
     publish(out, [*plan(index="new"), File("b.html", content)])
     assert during == [{"index.html": "old", "gone.html": "old"}]
     assert seen(out) == {"index.html": "new", "b.html": "new"}
-    assert [each.name for each in tmp_path.iterdir()] == ["site"]
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
 def test_a_killed_build_leaves_the_old_site_and_the_next_one_cleans_up(tmp_path):
@@ -102,7 +102,7 @@ def test_a_killed_build_leaves_the_old_site_and_the_next_one_cleans_up(tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
     publish(out, plan(index="new"))
     assert seen(out) == {"index.html": "new"}
-    assert [each.name for each in tmp_path.iterdir()] == ["site"]
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
 def test_a_kill_between_two_renames_is_repaired(tmp_path):
@@ -111,7 +111,7 @@ def test_a_kill_between_two_renames_is_repaired(tmp_path):
     out.rename(tmp_path / ".site-old")
     publish(out, plan(index="old"))
     assert seen(out) == {"index.html": "old"}
-    assert [each.name for each in tmp_path.iterdir()] == ["site"]
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
 HOSTILE = ["../../x", "a/b", "a\\b", "a b", "A", "ä", "con", "index", "", ".", "-", "x" * 10_000, "x" * 9_999, "\ud800"]
@@ -120,9 +120,9 @@ HOSTILE = ["../../x", "a/b", "a\\b", "a b", "A", "ä", "con", "index", "", ".", 
 def test_slugs_are_safe_and_differ():
     names = [*HOSTILE, "impasto", "impasto[base=advdm]", "impasto[base=advdm,clip=false]", "impasto-base-advdm"]
     names += [slug(name) for name in names]
-    found = {name: slug(name) for name in names}
-    assert len(set(found.values())) == len(found)
+    slugs = {name: slug(name) for name in names}
+    assert len(set(slugs.values())) == len(slugs)
     assert all(
-        len(each) <= 80 and each.strip("-").replace("-", "").isalnum() and each.isascii() for each in found.values()
+        len(slug) <= 80 and slug.strip("-").replace("-", "").isalnum() and slug.isascii() for slug in slugs.values()
     )
-    assert found["impasto"] == "impasto"
+    assert slugs["impasto"] == "impasto"

@@ -6,30 +6,30 @@ import synthetic
 
 FACTS, RECORDS = synthetic.demonstration()
 FEW = [
-    each
-    for each in RECORDS
-    if each.seed == 0 and each.strength in (0.0, 1.0) and each.attack.name != "lora"
-    if each.protection.name not in ("mist", "random-noise")
+    cell_record
+    for cell_record in RECORDS
+    if cell_record.seed == 0 and cell_record.strength in (0.0, 1.0) and cell_record.attack.name != "lora"
+    if cell_record.protection.name not in ("mist", "random-noise")
 ]
 
 
 def version(records, number, change=lambda record, value: value, name="photoguard", **changes):
     """The records with another version of one protection; `change` moves its distances."""
     made = []
-    for each in records:
-        if each.protection.name == name:
-            facts = each.protection.model_copy(update={"version": number, "package_digest": number[-1] * 64})
-            values = [change(each, value) for value in each.generations["style-distance"]]
-            each = each.model_copy(
+    for cell_record in records:
+        if cell_record.protection.name == name:
+            facts = cell_record.protection.model_copy(update={"version": number, "package_digest": number[-1] * 64})
+            values = [change(cell_record, value) for value in cell_record.generations["style-distance"]]
+            cell_record = cell_record.model_copy(
                 update={
                     "protection": facts,
-                    "key": (number[-1] + each.key)[:64],
-                    "generations": {**each.generations, "style-distance": values},
+                    "key": (number[-1] + cell_record.key)[:64],
+                    "generations": {**cell_record.generations, "style-distance": values},
                     "components": {"protect": {"stage": "protect", "package": facts.package_digest}},
                     **changes,
                 }
             )
-        made.append(each)
+        made.append(cell_record)
     return made
 
 

@@ -36,9 +36,9 @@ def test_changes_are_counted_in_levels(pair):
 
 def test_they_are_those_of_the_harness_own_budget():
     original, changed = PAIRS[1]
-    found = measure_budget(original, changed)
+    change = measure_budget(original, changed)
     values = [measured(name, changed, original) for name in ("linf", "mean-change", "l2")]
-    assert values == pytest.approx([found.max_255, found.mean_255, found.l2_255])
+    assert values == pytest.approx([change.max_255, change.mean_255, change.l2_255])
 
 
 @pytest.mark.parametrize(("period", "share"), [(32, 1.0), (16, 1.0), (8, 0.0), (4, 0.0)])

@@ -66,8 +66,8 @@ def test_the_likeliest_text_is_that_of_the_loops(alias, stand_ins):
 def test_no_image_depends_on_another_nor_on_the_chunk(model):
     pictures = [tiny.picture(0), tiny.picture(1, 160, 140)]
     together = most_likely(model, pictures, TEXTS, samples=(3, 6), survivors=(4, 3))
-    assert together == [most_likely(model, [one], TEXTS, (3, 6), (4, 3), chunk=2)[0] for one in pictures]
-    assert all(len(found) == 3 for found in together)
+    assert together == [most_likely(model, [picture], TEXTS, (3, 6), (4, 3), chunk=2)[0] for picture in pictures]
+    assert all(len(positions) == 3 for positions in together)
 
 
 def test_texts_that_fall_behind_are_not_tried_again(model, monkeypatch):
@@ -80,14 +80,14 @@ def test_texts_that_fall_behind_are_not_tried_again(model, monkeypatch):
             sample=(encoder_hidden_states - 2).abs().view(-1, 1, 1, 1) * 10 + torch.zeros_like(noised)
         )
 
-    class Fake:
+    class FakeModel:
         facts = SimpleNamespace(image_size=128)
         device, dtype, vae, scheduler = model.device, model.dtype, model.vae, model.scheduler
 
         def embed(self, texts):
             return torch.arange(len(texts)).float().view(-1, 1, 1)
 
-    fake = Fake()
+    fake = FakeModel()
     fake.unet = unet
     assert most_likely(fake, [tiny.picture(0)], ["t"] * 6, samples=(2, 5), survivors=(3, 1)) == [[2]]
     first, later = set(classifier._times(1000, 5, 2)), set(classifier._times(1000, 5, 5))

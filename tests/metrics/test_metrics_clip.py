@@ -40,8 +40,8 @@ def test_features_are_unit_vectors_of_prepared_images(small, model):
     x = torch.from_numpy((half - MEAN) / DEVIATION).permute(2, 0, 1)[None].float()
     with torch.no_grad():
         expected = model.encode_image(x)
-    found = small.features([picture])
-    assert torch.allclose(found, expected / expected.norm(), atol=1e-5)
+    computed_features = small.features([picture])
+    assert torch.allclose(computed_features, expected / expected.norm(), atol=1e-5)
 
 
 def test_of_a_long_image_the_central_square_counts(small):
@@ -57,10 +57,10 @@ def test_chunk_and_company_change_nothing(small):
 
 
 def test_texts_are_unit_vectors(small, model):
-    found = small.text_features(["Baroque", "Pop_Art"])
+    text_vectors = small.text_features(["Baroque", "Pop_Art"])
     with torch.no_grad():
         expected = model.encode_text(open_clip.tokenize(["Baroque", "Pop_Art"]))
-    assert torch.allclose(found, torch.nn.functional.normalize(expected, dim=-1), atol=1e-6)
+    assert torch.allclose(text_vectors, torch.nn.functional.normalize(expected, dim=-1), atol=1e-6)
 
 
 @pytest.mark.parametrize("images", [[], [np.zeros((3, 64, 64), np.uint8)], [np.zeros((64, 64, 3), np.float32)]])
@@ -87,10 +87,10 @@ def test_metrics_on_clip_go_the_whole_way(small, monkeypatch, stand_ins):
         FeatureImages([tiny.picture(9 + n) for n in range(5)]),
         "claude-monet",
     )
-    found = generations.measure(["cmmd", "clip-distance", "clip-accuracy"], known)
-    assert found.skipped == {}
-    assert 0 < found.values["cmmd"][0] < 20
-    assert all(0 <= value <= 2 for value in found.values["clip-distance"])
-    assert set(found.values["clip-accuracy"]) <= {0.0, 1.0}
+    measured = generations.measure(["cmmd", "clip-distance", "clip-accuracy"], known)
+    assert measured.skipped == {}
+    assert 0 < measured.values["cmmd"][0] < 20
+    assert all(0 <= value <= 2 for value in measured.values["clip-distance"])
+    assert set(measured.values["clip-accuracy"]) <= {0.0, 1.0}
     same = MeasuredSet(known.generated, known.generated)
     assert generations.measure(["cmmd"], same).values["cmmd"] == [pytest.approx(0, abs=1e-9)]

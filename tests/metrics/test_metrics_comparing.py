@@ -50,7 +50,7 @@ def test_every_comparison_checks_both_sides(case, changed):
 
 def test_images_pass_as_they_are():
     images = (PICTURE, tiny.picture(1, 8, 8))
-    assert all(one is other for one, other in zip(checked(images), images, strict=True))
+    assert all(checked_image is other for checked_image, other in zip(checked(images), images, strict=True))
 
 
 @pytest.mark.parametrize("name", [metric.name for metric in catalogue.METRICS if metric.least_side > 8])
@@ -88,8 +88,8 @@ def test_values_keep_the_order_of_images_of_mixed_sizes():
 
     levels = [10, 20, 30, 40, 50]
     images = [np.full((8 + n % 2, 9, 3), level, np.uint8) for n, level in enumerate(levels)]
-    found = compare({"mean": PairMeasure(mean)}, images, images, chunk=2)
-    assert found["mean"] == pytest.approx(levels)
+    comparison = compare({"mean": PairMeasure(mean)}, images, images, chunk=2)
+    assert comparison["mean"] == pytest.approx(levels)
     assert seen == [(2, 3, 8, 9), (1, 3, 8, 9), (2, 3, 9, 9)]
 
 

@@ -30,13 +30,13 @@ def vif_of_channel(x, y):
     """Sheikh and Bovik's model fitted window by window: y = g x + v, least squares under a Gaussian weight."""
     kept = there = 0.0
     for scale, side in enumerate((17, 9, 5, 3)):
-        place = np.arange(side) - side // 2
-        weights = np.exp(-(place[:, None] ** 2 + place**2) / (2 * (side / 5) ** 2))
+        positions = np.arange(side) - side // 2
+        weights = np.exp(-(positions[:, None] ** 2 + positions**2) / (2 * (side / 5) ** 2))
         weights /= weights.sum()
         if scale:
-            x, y = (np.einsum("ijkl,kl", windows(each, side), weights)[::2, ::2] for each in (x, y))
+            x, y = (np.einsum("ijkl,kl", windows(plane, side), weights)[::2, ::2] for plane in (x, y))
         a, b = windows(x, side), windows(y, side)
-        a, b = (each - np.einsum("ijkl,kl", each, weights)[..., None, None] for each in (a, b))
+        a, b = (channel_pair - np.einsum("ijkl,kl", channel_pair, weights)[..., None, None] for channel_pair in (a, b))
         var, cov = (np.einsum("ijkl,ijkl,kl->ij", a, other, weights) for other in (a, b))
         gain = np.maximum(cov / var, 0)
         left = np.einsum("ijkl,kl->ij", (b - gain[..., None, None] * a) ** 2, weights)
@@ -104,9 +104,9 @@ def test_vif_needs_room_for_its_widest_window():
 
 def test_ssim_and_psnr_are_those_of_quality():
     edited, clean = [noisy(tiny.picture(n), 16) for n in range(2)], [tiny.picture(n) for n in range(2)]
-    found = quality.measure(["edit-ssim", "edit-psnr"], edited, clean)
+    measured = quality.measure(["edit-ssim", "edit-psnr"], edited, clean)
     known = quality.measure(["ssim", "psnr"], edited, clean)
-    assert found == {"edit-ssim": known["ssim"], "edit-psnr": known["psnr"]}
+    assert measured == {"edit-ssim": known["ssim"], "edit-psnr": known["psnr"]}
 
 
 @pytest.mark.parametrize(("name", "value"), [("edit-ssim", 1.0), ("edit-psnr", 80.0), ("edit-vif", 1.0)])

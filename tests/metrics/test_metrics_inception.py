@@ -61,8 +61,8 @@ def test_fid_on_the_old_resizing_is_the_published_value_too(hub):
         x, y = (
             torch.cat(
                 [
-                    network.layers.forward(inception.resized(one, "legacy_pytorch")[None] / 127.5 - 1).flatten(1)
-                    for one in images(hub, kind)
+                    network.layers.forward(inception.resized(image, "legacy_pytorch")[None] / 127.5 - 1).flatten(1)
+                    for image in images(hub, kind)
                 ]
             )
             for kind in ("dist_dir", "ref_dir")
@@ -82,9 +82,9 @@ def test_features_are_those_of_clean_fids_own_network(hub, features):
     from cleanfid.inception_torchscript import InceptionV3W
 
     network = InceptionV3W(str(hub / "cleanfid"), download=False)
-    one = inception.resized(images(hub, "dist_dir")[1])[None]
+    resized_image = inception.resized(images(hub, "dist_dir")[1])[None]
     with torch.no_grad():
-        assert torch.allclose(network(one), features[0][1:2], rtol=1e-4, atol=1e-5)
+        assert torch.allclose(network(resized_image), features[0][1:2], rtol=1e-4, atol=1e-5)
 
 
 def test_chunk_changes_no_feature(hub, features):
@@ -101,8 +101,8 @@ def test_half_precision_changes_fid_and_kid_little(features):
 
 
 def test_the_space_is_the_network(hub, features):
-    found = FeatureImages(images(hub, "ref_dir")[:1]).features("inception")
-    assert torch.allclose(found, features[1][:1], rtol=1e-4, atol=1e-5)
+    computed_features = FeatureImages(images(hub, "ref_dir")[:1]).features("inception")
+    assert torch.allclose(computed_features, features[1][:1], rtol=1e-4, atol=1e-5)
     assert len(SPACES["inception"].digest) == 64
 
 

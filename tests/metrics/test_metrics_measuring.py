@@ -27,16 +27,16 @@ def folders(tmp_path):
 
 
 def test_folders_are_paired_by_name(folders, cloakbench):
-    told = cloakbench("measure", "psnr", "linf", "--image", folders[0], "--reference", folders[1], "--json")
-    found = json.loads(told.out)
+    result = cloakbench("measure", "psnr", "linf", "--image", folders[0], "--reference", folders[1], "--json")
+    parsed = json.loads(result.out)
     expected = quality.measure(["psnr", "linf"], [c for _, c in PAIRS], [o for o, _ in PAIRS])
-    assert [(one["metric"], one["version"], one["n"]) for one in found] == [("psnr", 1, 4), ("linf", 1, 4)]
-    assert [one["value"] for one in found] == pytest.approx([np.mean(expected["psnr"]), np.mean(expected["linf"])])
+    assert [(one["metric"], one["version"], one["n"]) for one in parsed] == [("psnr", 1, 4), ("linf", 1, 4)]
+    assert [one["value"] for one in parsed] == pytest.approx([np.mean(expected["psnr"]), np.mean(expected["linf"])])
 
 
 def test_two_images_are_a_pair_whatever_their_names(folders, cloakbench):
-    told = cloakbench("measure", "linf", "--image", folders[0] / "0.png", "--reference", folders[1] / "0.bmp")
-    words = told.out.split()
+    result = cloakbench("measure", "linf", "--image", folders[0] / "0.png", "--reference", folders[1] / "0.bmp")
+    words = result.out.split()
     row = words[words.index("linf") :]
     assert [float(value) for value in row[1:4]] == [1.0, 4.0, 1.0]
     assert "pixel" in row  # what it says, in words
@@ -44,11 +44,11 @@ def test_two_images_are_a_pair_whatever_their_names(folders, cloakbench):
 
 def test_sets_need_no_pairs_and_keep_the_order_of_names(folders, cloakbench):
     (folders[1] / "3.bmp").unlink()
-    told = cloakbench("measure", "kid", "style-distance", "--image", folders[0], "--reference", folders[1], "--json")
-    found = json.loads(told.out)
-    assert [(one["metric"], one["n"]) for one in found] == [("kid", 4), ("style-distance", 4)]
+    result = cloakbench("measure", "kid", "style-distance", "--image", folders[0], "--reference", folders[1], "--json")
+    parsed = json.loads(result.out)
+    assert [(one["metric"], one["n"]) for one in parsed] == [("kid", 4), ("style-distance", 4)]
     alone = measuring.measure_paths(["style-distance"], *folders)
-    assert found[1]["value"] == pytest.approx(alone[0].value)
+    assert parsed[1]["value"] == pytest.approx(alone[0].value)
 
 
 def transparent(path):
@@ -84,34 +84,34 @@ def text(path):
 )
 def test_what_cannot_be_measured_is_told(metrics, image, message, folders, tmp_path, cloakbench):
     path = image(tmp_path / "given.png") if callable(image) else folders[0] / image
-    told = cloakbench("measure", *metrics, "--image", path, "--reference", folders[1] / "0.bmp")
-    assert told.code == 2
-    assert re.search(message, told.err)
+    result = cloakbench("measure", *metrics, "--image", path, "--reference", folders[1] / "0.bmp")
+    assert result.code == 2
+    assert re.search(message, result.err)
 
 
 def test_a_missing_reference_is_told(folders, cloakbench):
-    told = cloakbench("measure", "psnr", "--image", folders[0])
-    assert (told.code, "expected --reference for psnr, got none" in told.err) == (2, True)
+    result = cloakbench("measure", "psnr", "--image", folders[0])
+    assert (result.code, "expected --reference for psnr, got none" in result.err) == (2, True)
 
 
 def test_unpaired_names_are_told(folders, cloakbench):
     (folders[1] / "3.bmp").rename(folders[1] / "4.bmp")
-    told = cloakbench("measure", "psnr", "--image", folders[0], "--reference", folders[1])
-    assert told.code == 2
-    assert "the same file names in both folders, got 3, 4 in one alone" in told.err
+    result = cloakbench("measure", "psnr", "--image", folders[0], "--reference", folders[1])
+    assert result.code == 2
+    assert "the same file names in both folders, got 3, 4 in one alone" in result.err
 
 
 @pytest.mark.usefixtures("no_weights")
 def test_missing_weights_are_told(folders, cloakbench):
-    told = cloakbench("measure", "pieapp", "--image", folders[0], "--reference", folders[1])
-    assert told.code == 2
-    assert "PieAPPv0.1-0937b014.pth" in told.err
+    result = cloakbench("measure", "pieapp", "--image", folders[0], "--reference", folders[1])
+    assert result.code == 2
+    assert "PieAPPv0.1-0937b014.pth" in result.err
 
 
 @pytest.mark.usefixtures("assets")
 def test_loading_real_weights_prints_nothing_into_json(folders, cloakbench):
-    told = cloakbench("measure", "lpips-alex", "--image", folders[0], "--reference", folders[1], "--json")
-    assert json.loads(told.out)[0]["metric"] == "lpips-alex"
+    result = cloakbench("measure", "lpips-alex", "--image", folders[0], "--reference", folders[1], "--json")
+    assert json.loads(result.out)[0]["metric"] == "lpips-alex"
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(None, "cuda"), ("cpu", "cpu")])

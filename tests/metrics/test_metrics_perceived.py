@@ -30,8 +30,10 @@ def distorted(assets):
 def test_values_are_those_that_pyiqa_published(name, assets):
     with (assets / "golden" / "tid2013" / "calibration_summary.csv").open(newline="") as file:
         row = next(row for row in csv.DictReader(file) if row["Method"] == f"{name}(ours)")
-    found = perceived.perceived(name, distorted(assets))
-    assert found == pytest.approx([float(row[f"{one}.bmp"]) for one in NAMES], abs=TOLERANCES[name])
+    naturalness = perceived.perceived(name, distorted(assets))
+    assert naturalness == pytest.approx(
+        [float(row[f"{metric_name}.bmp"]) for metric_name in NAMES], abs=TOLERANCES[name]
+    )
 
 
 @pytest.mark.parametrize("name", TOLERANCES)
@@ -46,11 +48,11 @@ def test_an_images_value_depends_on_no_other(name, assets):
 def test_no_structure_is_no_value(name, assets):
     flat = np.full((200, 200, 3), 90, np.uint8)
     subject = MeasuredSet(FeatureImages([flat]), FeatureImages(None))
-    found = generations.measure([name], subject)
+    measured = generations.measure([name], subject)
     if name == "niqe":
-        assert found.skipped == {"niqe": "expected images with structure for 'niqe', got none in image 0"}
+        assert measured.skipped == {"niqe": "expected images with structure for 'niqe', got none in image 0"}
     else:
-        assert np.isfinite(found.values[name]).all()
+        assert np.isfinite(measured.values[name]).all()
 
 
 @pytest.mark.parametrize("name", TOLERANCES)
@@ -99,18 +101,18 @@ def small_clip(tmp_path, monkeypatch):
 
 def test_clip_iqa_is_the_share_of_the_good_prompts(small_clip):
     images = [tiny.picture(n, 96, 128) for n in range(2)]
-    found = perceived.perceived("clip-iqa", images)
+    naturalness = perceived.perceived("clip-iqa", images)
     import clip
 
     good = ["Good image", "Sharp image", "sharp edges", "High resolution image", "Noise-free image"]
     bad = ["bad image", "blurry image", "blurry edges", "low resolution image", "noisy image"]
     mean, deviation = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])
-    for image, value in zip(images, found, strict=True):
+    for image, value in zip(images, naturalness, strict=True):
         x = (to_tensor([image]) - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(deviation).view(3, 1, 1)
         with torch.no_grad():
             scores = [
-                small_clip(x, clip.tokenize([one, other]), pos_embedding=False)[0].softmax(1)[0, 0]
-                for one, other in zip(good, bad, strict=True)
+                small_clip(x, clip.tokenize([good_value, other]), pos_embedding=False)[0].softmax(1)[0, 0]
+                for good_value, other in zip(good, bad, strict=True)
             ]
         assert value == pytest.approx(float(torch.stack(scores).mean()), rel=1e-5)
         assert 0 < value < 1

@@ -18,9 +18,12 @@ def unit(n, d, seed=0):
 
 def subject(space="mini-clip", d=16, artist="swirl", **more):
     """Five generations and twelve references as features that lie well apart; there are no images."""
-    made, references = unit(17, d).split([5, 12])
+    feature_sets, references = unit(17, d).split([5, 12])
     return MeasuredSet(
-        FeatureImages(None, by_space={space: made}), FeatureImages(None, by_space={space: references}), artist, **more
+        FeatureImages(None, by_space={space: feature_sets}),
+        FeatureImages(None, by_space={space: references}),
+        artist,
+        **more,
     )
 
 
@@ -34,26 +37,26 @@ def test_style_distance_by_hand():
 def test_per_image_metrics_follow_the_judges_answers(monkeypatch):
     monkeypatch.setattr(judge.load(), "named_style", lambda _: ["stained glass", "swirl", "stained glass", "x", "y"])
     known = subject(artist="stained-glass")
-    found = measure(["style-distance", "style-accuracy"], known).values
-    assert found["style-accuracy"] == [1, 0, 1, 0, 0]
-    made, references = (images.features("mini-clip") for images in (known.generated, known.references))
-    assert found["style-distance"] == style_distances(made, references).tolist()
+    values = measure(["style-distance", "style-accuracy"], known).values
+    assert values["style-accuracy"] == [1, 0, 1, 0, 0]
+    known_features, references = (images.features("mini-clip") for images in (known.generated, known.references))
+    assert values["style-distance"] == style_distances(known_features, references).tolist()
 
 
 def test_what_the_judge_does_not_know_is_skipped_with_a_reason():
-    found = measure(["style-distance", "style-accuracy"], subject(artist="van-gogh"))
-    assert list(found.values) == ["style-distance"]
-    assert found.skipped == {"style-accuracy": "mini-clip does not know the style of 'van-gogh'"}
+    measured = measure(["style-distance", "style-accuracy"], subject(artist="van-gogh"))
+    assert list(measured.values) == ["style-distance"]
+    assert measured.skipped == {"style-accuracy": "mini-clip does not know the style of 'van-gogh'"}
 
 
 def test_set_metrics_are_on_their_networks_features():
     known = subject()
     x, y = (images.features("mini-clip").double().numpy() for images in (known.generated, known.references))
     low = judge.load().projection.double().numpy()
-    found = measure(["frechet", "kid", "precision", "recall"], known).values
-    assert found["frechet"] == [pytest.approx(sets.frechet(x @ low, y @ low), rel=1e-9)]
-    assert found["kid"] == [pytest.approx(sets.kid(4 * x, 4 * y), rel=1e-9)]  # 16 features: length 4 each
-    assert (found["precision"], found["recall"]) == ([sets.precision(x, y)], [sets.recall(x, y)])
+    values = measure(["frechet", "kid", "precision", "recall"], known).values
+    assert values["frechet"] == [pytest.approx(sets.frechet(x @ low, y @ low), rel=1e-9)]
+    assert values["kid"] == [pytest.approx(sets.kid(4 * x, 4 * y), rel=1e-9)]  # 16 features: length 4 each
+    assert (values["precision"], values["recall"]) == ([sets.precision(x, y)], [sets.recall(x, y)])
 
 
 @pytest.mark.parametrize(
@@ -75,13 +78,13 @@ def test_half_precision_changes_a_set_metric_little(name):
     """What `rescore` computes from kept features, against the first measurement: relative, and to the sets' size."""
     d = 2048 if "inception" in SPACE.get(name, "") else 16
     space = SPACE.get(name, "mini-clip")
-    made, references = unit(40, d, 1).split([28, 12])
-    rounded = [features.half().float() for features in (made, references)]
+    feature_sets, references = unit(40, d, 1).split([28, 12])
+    rounded = [features.half().float() for features in (feature_sets, references)]
     first, second = (
         catalogue.entry(name).function()(
             MeasuredSet(FeatureImages(None, by_space={space: x}), FeatureImages(None, by_space={space: y}))
         )
-        for x, y in ((made, references), rounded)
+        for x, y in ((feature_sets, references), rounded)
     )
     assert second == [pytest.approx(first[0], rel=1e-3, abs=1e-3 if name == "kid" else 1e-4)]
 
@@ -89,14 +92,14 @@ def test_half_precision_changes_a_set_metric_little(name):
 @pytest.mark.parametrize("name", SETS)
 def test_one_generation_makes_no_set(name):
     space = SPACE.get(name, "mini-clip")
-    one = MeasuredSet(
+    measured_set = MeasuredSet(
         FeatureImages(None, by_space={space: unit(1, 16)}), FeatureImages(None, by_space={space: unit(12, 16)})
     )
-    found = measure([name], one)
+    measured = measure([name], measured_set)
     if name == "precision":  # a share of one image
-        assert found.values[name][0] in {0.0, 1.0}
+        assert measured.values[name][0] in {0.0, 1.0}
     else:
-        assert "expected at least" in found.skipped[name]
+        assert "expected at least" in measured.skipped[name]
 
 
 def test_without_images_or_features_nothing_can_be_had():
@@ -119,20 +122,20 @@ def test_clip_accuracy_is_whether_the_artists_genre_is_among_the_three_nearest(m
     labels = genres.load().labels
     texts = torch.eye(len(labels))
 
-    class Fake:
+    class FakeClip:
         def text_features(self, asked):
             assert asked == list(labels)
             return texts
 
-    monkeypatch.setattr(generations, "load_clip", lambda name, device: Fake())
+    monkeypatch.setattr(generations, "load_clip", lambda name, device: FakeClip())
     baroque = labels.index("Baroque")
     nearest = torch.zeros(3, len(labels))
     nearest[0, [baroque, 0, 1]] = torch.tensor([0.5, 0.6, 0.7])  # third
     nearest[1, [baroque, 0, 1, 2]] = torch.tensor([0.1, 0.6, 0.7, 0.3])  # fourth
     nearest[2, baroque] = 1.0
-    made = MeasuredSet(FeatureImages(None, by_space={"clip-b32": nearest}), FeatureImages(None), "rembrandt")
-    assert measure(["clip-accuracy"], made).values == {"clip-accuracy": [1.0, 0.0, 1.0]}
-    nobody = MeasuredSet(made.generated, made.references, "vellmar")
+    measured_set = MeasuredSet(FeatureImages(None, by_space={"clip-b32": nearest}), FeatureImages(None), "rembrandt")
+    assert measure(["clip-accuracy"], measured_set).values == {"clip-accuracy": [1.0, 0.0, 1.0]}
+    nobody = MeasuredSet(measured_set.generated, measured_set.references, "vellmar")
     assert measure(["clip-accuracy"], nobody).skipped == {"clip-accuracy": "no genre is known of 'vellmar'"}
 
 

@@ -157,9 +157,9 @@ def test_a_failed_download_is_a_reason(known, no_weights, monkeypatch):
 
 
 def test_metrics_are_sorted_out_before_a_run(no_weights):
-    found = weights.find_usable(["psnr", "pieapp"])
-    assert found.usable == {"psnr"}
-    assert list(found.skipped) == ["pieapp"]
+    availability = weights.find_usable(["psnr", "pieapp"])
+    assert availability.usable == {"psnr"}
+    assert list(availability.skipped) == ["pieapp"]
 
 
 def test_an_official_run_stops_without_weights(no_weights):

@@ -13,8 +13,8 @@ from cloakbench.models.hub import HubSource, NotOnHub
 
 def test_the_first_mirror_that_answers_is_taken(sd_weights):
     ours = Hub({"b": sd_weights / "sd15", "c": sd_weights / "sd15"})
-    found = hub.find("sd15", [HubSource("a"), HubSource("b", "1234"), HubSource("c")], ours)
-    assert found == ("b", (sd_weights / "sd15", COMMIT))
+    listing = hub.find("sd15", [HubSource("a"), HubSource("b", "1234"), HubSource("c")], ours)
+    assert listing == ("b", (sd_weights / "sd15", COMMIT))
     assert ours.asked == [("a", ""), ("b", "1234")]
 
 

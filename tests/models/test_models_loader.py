@@ -22,8 +22,8 @@ def test_a_model_is_frozen_and_whole(model, weights):
 
 @pytest.mark.usefixtures("stand_ins")
 def test_prediction_types_are_the_models_own():
-    found = {name: loader.load(name).scheduler.config.prediction_type for name in ("mini-a", "mini-b")}
-    assert found == {"mini-a": "epsilon", "mini-b": "v_prediction"}
+    prediction_types = {name: loader.load(name).scheduler.config.prediction_type for name in ("mini-a", "mini-b")}
+    assert prediction_types == {"mini-a": "epsilon", "mini-b": "v_prediction"}
 
 
 def test_loading_again_costs_nothing_and_follows_the_folder(model, weights, monkeypatch):

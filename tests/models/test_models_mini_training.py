@@ -44,8 +44,8 @@ def small_teacher() -> AutoencoderTiny:
     """An untrained teacher with four channels of 8 times smaller latents."""
     torch.manual_seed(3)
     widths = (8, 8, 8, 8)
-    made = AutoencoderTiny(encoder_block_out_channels=widths, decoder_block_out_channels=widths)
-    return made.eval().requires_grad_(False)
+    tiny_autoencoder = AutoencoderTiny(encoder_block_out_channels=widths, decoder_block_out_channels=widths)
+    return tiny_autoencoder.eval().requires_grad_(False)
 
 
 def small_vae(**other: object) -> AutoencoderKL:
@@ -458,10 +458,10 @@ def test_the_classifier_reports_by_style_and_subject():
     seen = np.array(pairs).T.copy()
     assert paint.report(pairs, seen)["holds"] is True
     seen[1, ::2] = 9
-    told = paint.report(pairs, seen)
-    assert told["holds"] is False
-    assert told["style"] == 1.0
-    assert told["subjects"]["boat"] == 0.0
+    accuracy = paint.report(pairs, seen)
+    assert accuracy["holds"] is False
+    assert accuracy["style"] == 1.0
+    assert accuracy["subjects"]["boat"] == 0.0
 
 
 def test_every_stage_is_offered_and_the_device_is_cpu_unless_asked(capsys):

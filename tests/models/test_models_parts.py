@@ -24,23 +24,23 @@ def copied(source, target):
 @pytest.mark.parametrize("alias", ["sdxl-vae", "sd-x4-upscaler"])
 def test_a_mirror_with_the_right_files_answers(bare, sd_weights, alias):
     [mirror] = registry.find(alias).mirrors
-    found = registry.locate(alias, Hub({mirror: sd_weights / alias}))
-    assert found == (sd_weights / alias, mirror, COMMIT)
+    located = registry.locate(alias, Hub({mirror: sd_weights / alias}))
+    assert located == (sd_weights / alias, mirror, COMMIT)
 
 
 def test_the_autoencoder_loads_without_a_pipeline_and_is_locked(sd_stand_ins, tmp_path):
-    found = autoencoders.load("sdxl-vae", CPU, torch.float32)
-    assert isinstance(found.module, AutoencoderKL)
-    assert found.divisor == 8
+    loaded = autoencoders.load("sdxl-vae", CPU, torch.float32)
+    assert isinstance(loaded.module, AutoencoderKL)
+    assert loaded.divisor == 8
     locked = json.loads((tmp_path / "lock.json").read_text())
     assert locked["sdxl-vae"]["digest"] == registry.digest(sd_stand_ins / "sdxl-vae")
 
 
 def test_the_upscaler_loads_and_is_locked(sd_stand_ins, tmp_path):
-    found = upscalers.load("sd-x4-upscaler", CPU, torch.float32)
-    assert isinstance(found, StableDiffusionUpscalePipeline)
-    assert found.scheduler.config.prediction_type == "v_prediction"
-    assert not any(p.requires_grad for p in found.unet.parameters())
+    loaded = upscalers.load("sd-x4-upscaler", CPU, torch.float32)
+    assert isinstance(loaded, StableDiffusionUpscalePipeline)
+    assert loaded.scheduler.config.prediction_type == "v_prediction"
+    assert not any(p.requires_grad for p in loaded.unet.parameters())
     locked = json.loads((tmp_path / "lock.json").read_text())
     assert locked["sd-x4-upscaler"]["digest"] == registry.digest(sd_stand_ins / "sd-x4-upscaler")
 

@@ -53,12 +53,12 @@ def test_missing_weights_are_explained(tmp_path, monkeypatch):
 
 def test_a_digest_is_of_names_and_contents(tmp_path):
     def digest(folder, **files):
-        place = tmp_path / folder
-        place.mkdir()
+        model_folder = tmp_path / folder
+        model_folder.mkdir()
         for name, text in files.items():
-            (place / f"{name}.json").write_text(text)
-        (place / "README.md").write_text(folder)
-        return registry.digest(place)
+            (model_folder / f"{name}.json").write_text(text)
+        (model_folder / "README.md").write_text(folder)
+        return registry.digest(model_folder)
 
     base = digest("one", a="1", b="2")
     assert digest("two", a="1", b="2") == base

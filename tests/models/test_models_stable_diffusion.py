@@ -18,8 +18,8 @@ OTHERS = [facts for facts in MODELS if facts.mirrors and facts not in FAMILY]
 
 
 def test_the_registry_states_what_the_issue_asks_for():
-    found = {m.name: (m.prediction, m.image_size) for m in FAMILY}
-    assert found == {
+    facts_by_name = {m.name: (m.prediction, m.image_size) for m in FAMILY}
+    assert facts_by_name == {
         "sd15": ("epsilon", 512),
         "sd15-inpaint": ("epsilon", 512),
         "sd21-base": ("epsilon", 512),

@@ -48,9 +48,9 @@ class Environment:
     ) -> FakeDistribution:
         root = self.root / name
         for path, text in (files or {}).items():
-            place = root / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text)
+            target_path = root / path
+            target_path.parent.mkdir(parents=True, exist_ok=True)
+            target_path.write_text(text)
         lines = "\n".join(f"{key} = {value}" for key, value in entries.items())
         texts = {
             "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: What {name} does\n",
@@ -62,9 +62,9 @@ class Environment:
             texts["RECORD"] = "".join(
                 f"{path},,\n" for path in [*(files or {}), f"{name}-{version}.dist-info/METADATA"]
             )
-        made = FakeDistribution(texts, root)
-        self.found.append(made)
-        return made
+        distribution = FakeDistribution(texts, root)
+        self.found.append(distribution)
+        return distribution
 
 
 @pytest.fixture

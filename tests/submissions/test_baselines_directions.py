@@ -44,11 +44,11 @@ def protected(spelling, images, surrogate):
 def held_out_loss(images, surrogate):
     """Each image's diffusion loss at draws of its own, the same at every call."""
     context, own = whitebox.contexts(surrogate, ["a painting"]), streams(torch.Generator().manual_seed(99), 2)
-    found = [
+    losses = [
         whitebox.diffusion_loss(surrogate, whitebox.sampled(surrogate, images, own), context, own)
         for _ in range(HELD_OUT)
     ]
-    return torch.stack(found).mean(0)
+    return torch.stack(losses).mean(0)
 
 
 @torch.no_grad()

@@ -13,8 +13,8 @@ from tests import roots
 
 
 def test_the_new_package_passes_its_own_tests(tmp_path: Path) -> None:
-    made = start("my-cloak", tmp_path)
-    assert {path.relative_to(tmp_path).as_posix() for path in made} == {
+    new_files = start("my-cloak", tmp_path)
+    assert {path.relative_to(tmp_path).as_posix() for path in new_files} == {
         "my-cloak/pyproject.toml", "my-cloak/README.md", "my-cloak/my_cloak/__init__.py",
         "my-cloak/my_cloak/cloak.py", "my-cloak/tests/test_cloak.py",
     }  # fmt: skip

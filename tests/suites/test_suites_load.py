@@ -68,10 +68,10 @@ def test_a_wrong_suite_says_where_what_was_expected_and_got(tmp_path, cloakbench
     path.write_text(tiny.TEXT.replace(wrong.old, wrong.new))
     with pytest.raises(UserError, match=wrong.message):
         suites.load(str(path))
-    told = cloakbench("run", path, "--dry-run")
-    assert (told.code, told.out) == (2, "")
-    assert "Traceback" not in told.err
-    assert told.err.startswith("cloakbench: ")
+    result = cloakbench("run", path, "--dry-run")
+    assert (result.code, result.out) == (2, "")
+    assert "Traceback" not in result.err
+    assert result.err.startswith("cloakbench: ")
 
 
 EDITING = """

@@ -65,12 +65,12 @@ def test_published_figures_are_those_of_the_papers():
 
 def short(suite, **changes):
     """A suite with one step of everything and metrics without weights."""
-    one = {"steps": 1, "batch": 1, "class_images": 1}
+    settings = {"steps": 1, "batch": 1, "class_images": 1}
     tables = {}
     for kind in ("countermeasures", "mimicry"):
         tables[kind] = {}
         for stage, table in getattr(suite, kind).items():
-            tables[kind][stage] = {key: one.get(key, value) for key, value in table.items()}
+            tables[kind][stage] = {key: settings.get(key, value) for key, value in table.items()}
     if "diffpure" in tables["countermeasures"]:
         tables["countermeasures"]["diffpure"] |= {"steps": 2, "strength": 0.5}
     if "edit" in tables["mimicry"]:
