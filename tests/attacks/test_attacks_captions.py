@@ -10,7 +10,7 @@ import torch
 from purifying import ASSETS
 from transformers import CLIPTokenizer
 
-from cloakbench.attacks.mimicry.personalised import keep_token
+from cloakbench.attacks.mimicry.personalised import keep_token, require_token
 from cloakbench.errors import UserError
 
 LONG = " ".join(f"boat{n}" for n in range(80))
@@ -54,6 +54,21 @@ def test_no_more_words_go_than_have_to(narrow):
 def test_a_token_that_cannot_be_kept_is_an_error(narrow):
     with pytest.raises(UserError, match="sks"):
         keep_token(narrow, [f"{'x' * 400} a a a sks"], "sks")
+
+
+def test_a_token_inside_another_word_does_not_count(narrow):
+    caption = f"a clerk asks, {LONG} in the style of sks."
+    [shortened] = keep_token(narrow, [caption], "sks")
+    assert set(ids_of(narrow, "style of sks")) <= set(narrow.tokens([shortened])[0].tolist())
+    assert shortened.startswith("a clerk asks, boat0")
+    assert shortened.endswith(" in the style of sks.")
+    assert keep_token(narrow, [f"a clerk asks, {LONG}"], "sks") == [f"a clerk asks, {LONG}"]
+
+
+def test_a_prompt_whose_token_would_be_cut_off_is_refused(narrow):
+    require_token(narrow, ["a boat in the style of sks", f"sks, {LONG}", LONG], "sks")
+    with pytest.raises(UserError, match="prompt.*sks"):
+        require_token(narrow, ["a boat by sks", f"{LONG} in the style of sks"], "sks")
 
 
 def test_learned_words_get_a_gradient_behind_a_long_caption(narrow):

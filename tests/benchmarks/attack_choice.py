@@ -27,7 +27,6 @@ HALVES = (("swirl", "crosshatch"), ("stained-glass", "stencil"))
 """Development artists: one half is attacked, the other lends the images that an attack learns from."""
 PLAIN = "dreambooth"
 """The attack that the others are compared with."""
-DISTANCE = "style-distance"
 DAMAGE = ("psnr", "mini-lpips")
 STAGES = ("countermeasure", "personalise")
 """What an attacker computes; generating is the same for all."""
@@ -54,24 +53,30 @@ class AttackRow:
     seconds: float
 
 
-def table(records: Sequence[Record]) -> list[AttackRow]:
-    """Returns a row per attack with records of the clean arm, the floor and a protection, most undone first."""
+def table(records: Sequence[Record], metric: str) -> list[AttackRow]:
+    """Returns a row per attack with records of the clean arm, the floor and a protection, most undone first.
+
+    Args:
+        records: Of all artists.
+        metric: The distance that P is made of, which grows when the mimic fails.
+    """
     good = [record for record in records if record.status is Status.OK]
     names = dict.fromkeys(record.attack.name for record in good)
     rows: list[AttackRow] = []
     for name in names:
-        rows += _rows(good, name)
+        rows += _rows(good, name, metric)
     return sorted(rows, key=lambda row: -row.undone)
 
 
-def _rows(records: Sequence[Record], attack: str) -> Iterator[AttackRow]:
+def _rows(records: Sequence[Record], attack: str, metric: str) -> Iterator[AttackRow]:
     scores, plain_scores, worse = [], [], []
     for artist in dict.fromkeys(record.artist for record in records):
-        floor = _distance(records, artist, PLAIN, Role.FLOOR)
-        clean = _distance(records, artist, PLAIN, Role.IDENTITY)
-        cleaned = _distance(records, artist, attack, Role.IDENTITY)
-        under = _distance(records, artist, attack, Role.SUBMISSION)
-        without = _distance(records, artist, PLAIN, Role.SUBMISSION)
+        own = [record for record in records if record.artist == artist]
+        floor = _distance(own, metric, PLAIN, Role.FLOOR)
+        clean = _distance(own, metric, PLAIN, Role.IDENTITY)
+        cleaned = _distance(own, metric, attack, Role.IDENTITY)
+        under = _distance(own, metric, attack, Role.SUBMISSION)
+        without = _distance(own, metric, PLAIN, Role.SUBMISSION)
         if None in (floor, clean, cleaned, under, without) or floor == clean:
             continue
         scores.append((under - clean) / (floor - clean))
@@ -90,13 +95,13 @@ def _rows(records: Sequence[Record], attack: str) -> Iterator[AttackRow]:
     )
 
 
-def _distance(records: Sequence[Record], artist: str, attack: str, role: Role) -> float | None:
-    """Returns the mean distance of an arm's generations, None where it has none."""
+def _distance(records: Sequence[Record], metric: str, attack: str, role: Role) -> float | None:
+    """Returns the mean distance of the generations of an artist's arm, None where it has none."""
     values: list[float] = []
     for record in records:
         is_floor = role is Role.FLOOR and record.protection.role is role
-        if record.artist == artist and record.protection.role is role and (is_floor or record.attack.name == attack):
-            values += record.generations[DISTANCE]
+        if record.protection.role is role and (is_floor or record.attack.name == attack):
+            values += record.generations[metric]
     return fmean(values) if values else None
 
 
@@ -144,14 +149,19 @@ def main() -> None:
     arguments = parser.parse_args()
     records: list[Record] = []
     for attacked, other in (HALVES, HALVES[::-1]):
-        store = arguments.store / "-".join(attacked)
+        suite, store = half(attacked, other), arguments.store / "-".join(attacked)
         if not arguments.table:
-            suite = half(attacked, other)
-            choice = Choice(suite.name, arguments.protection, only=("strength=0", "strength=1"))
-            sessions.run(sessions.plan_suite(suite, choice, store))
+            sessions.run(planned(suite, arguments.protection, store))
         records += load(store).records
-    for line in markdown(table(records)):
+    for line in markdown(table(records, suite.metrics.primary)):
         print(line)
+
+
+def planned(suite: Suite, protections: Sequence[str], store: Path) -> sessions.Session:
+    """Returns the run of the clean arm, the floor and the protections at full strength."""
+    arms = ["identity", "floor", *protections]
+    only = ["strength=0", "strength=1", *(f"protection={name}" for name in arms)]
+    return sessions.plan_suite(suite, Choice(suite.name, protections, only=only), store)
 
 
 def half(attacked: Sequence[str], other: Sequence[str]) -> Suite:

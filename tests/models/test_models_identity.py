@@ -161,5 +161,10 @@ def test_the_digest_is_of_the_weights_that_load(folder):
     path = folder / "unet" / "diffusion_pytorch_model.fp16.safetensors"
     path.write_bytes(path.read_bytes() + b"\0")
     assert registry.digest.__wrapped__(folder) != half
-    path.unlink()
+    part = path.rename(folder / "unet" / "diffusion_pytorch_model.fp16-00001-of-00001.safetensors")
+    (folder / "unet" / "diffusion_pytorch_model.safetensors.index.fp16.json").write_text("{}")
+    in_parts = registry.digest.__wrapped__(folder)
+    part.write_bytes(part.read_bytes() + b"\0")
+    assert registry.digest.__wrapped__(folder) != in_parts
+    (folder / "unet" / "diffusion_pytorch_model.safetensors.index.fp16.json").unlink()
     assert hub.lacking(folder) == ["unet/*.safetensors"]

@@ -15,7 +15,7 @@ from torch import Tensor
 from cloakbench import images
 from cloakbench.attacks import catalogue
 from cloakbench.attacks.mimicry import sampling
-from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet
+from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet, require_token
 from cloakbench.cells import orders
 from cloakbench.cells.calibrator import Calibrator
 from cloakbench.cells.cost import Meter
@@ -186,13 +186,13 @@ class Stages:
         work.digests["generate"] = images.digests(work.generated)
 
     def _imitate(self, work: CellState) -> None:
-        cell = work.cell
+        cell, plan, prompts = work.cell, self.suite.sampling, self.suite.generated_prompts
         mimic = Personalised(self.model(cell.attack.model))
+        require_token(mimic.model, prompts, self.suite.token)
         if "personalise" in cell.keys:
             mimic = work.meter.run("personalise", self._personalise, cell, work.cleaned)
             if mimic.adapters:
                 self.store.write_adapter(cell.keys["personalise"], self.environment.env_class, mimic.adapter())
-        plan, prompts = self.suite.sampling, self.suite.generated_prompts
         seeds = self._seeds(cell.artist, cell.seed, "generate", len(prompts))
         work.generated = work.meter.run("generate", sampling.generate, mimic, prompts, seeds, plan)
 

@@ -86,7 +86,7 @@ def mimic_folder(
     names = [f"{number:03d}.png" for number in range(len(texts))]
     rows = [Imitation(file, text) for file, text in zip(names, texts, strict=True)]
     with outputs.opened(target, [*names, ADAPTER], "mimic") as output:
-        mimic = _learned(name, list(originals.values()), suite, options)
+        mimic = _learned(name, list(originals.values()), texts, suite, options)
         if mimic.adapters:
             output.write(ADAPTER, mimic.adapter())
             rows.append(Imitation(ADAPTER, ""))
@@ -96,13 +96,16 @@ def mimic_folder(
     return rows
 
 
-def _learned(name: str, pixels: Sequence[Pixels], suite: Suite, options: MimicOptions) -> Personalised:
-    """Returns a model that has learned images `[H, W, 3]`."""
-    from cloakbench.attacks.mimicry.personalised import TrainingSet
+def _learned(
+    name: str, pixels: Sequence[Pixels], texts: Sequence[str], suite: Suite, options: MimicOptions
+) -> Personalised:
+    """Returns a model that has learned images `[H, W, 3]`; raises UserError for a text whose token it would not read."""
+    from cloakbench.attacks.mimicry.personalised import TrainingSet, require_token
     from cloakbench.models import loader
 
     model, device = options.model or suite.surrogate, loader.default_device()
     base = loader.load(model, device, settings.precision(suite, device))
+    require_token(base, texts, suite.token)
     size = registry.find(model).image_size
     captions = [suite.caption.format(token=suite.token)] * len(pixels)
     squares = to_tensor(fit_square(whole, size) for whole in pixels)

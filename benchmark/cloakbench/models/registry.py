@@ -205,7 +205,8 @@ def _is_variant(file: Path) -> bool:
     """Returns whether a file holds weights of another variant than the one that is loaded."""
     if file.suffix != ".safetensors" or len(file.suffixes) == 1:
         return False
-    return file.suffixes[-2] != f".{hub.variant(file.parent)}"
+    name, _, _ = file.suffixes[-2].partition("-")  # weights in several files are counted behind it
+    return name != f".{hub.variant(file.parent)}"
 
 
 def check_distinct(digests: Mapping[str, str]) -> None:

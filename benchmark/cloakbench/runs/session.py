@@ -142,7 +142,7 @@ def plan_suite(suite: Suite, choice: Choice, root: Path) -> Session:
     size = registry.find(suite.surrogate).image_size
     loaded = artists.load(suite, choice.images, size)
     calibrating = artists.for_calibration(suite, choice.images, size)
-    outside = external(choice.attacks, suite, root)
+    outside = external([*suite.packages, *choice.attacks], suite, root)
     planned = _fitting(suite, choice, root, threads)
     unready = _unready(planned, suite, choice, where, all(artist.masks for artist in loaded))
     further = chain.from_iterable(entry.facts.looked_into for entry in planned)

@@ -138,6 +138,8 @@ class Suite(_Frozen):
     strengths: list[float] = Field(min_length=1)
     seeds: Seeds
     attacks: list[AttackSpec] = Field(min_length=1)
+    packages: list[str] = []
+    """Attacks of installed packages that every run of the suite takes along, beside its scores, as `--attack` does."""
     countermeasures: dict[str, dict[str, Scalar]] = {}
     mimicry: dict[str, dict[str, Scalar]]
     sampling: Sampling

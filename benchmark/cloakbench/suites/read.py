@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from cloakbench.errors import UserError, unknown
 from cloakbench.schemas.suite import Suite
+from cloakbench.suites import inherit
 from cloakbench.user_files import read_text
 
 FOLDER = Path(__file__).parent
@@ -30,11 +32,24 @@ def read(name: str) -> Suite:
     if path.suffix != ".toml" or not path.is_file():
         raise unknown("the path of a .toml file or a suite", name, names(), "suites")
     try:
-        return Suite.model_validate(tomllib.loads(read_text(path)))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"expected TOML in {path}, got: {error}", "Correct the file.") from error
+        return Suite.model_validate(inherit.complete(_document(path), _shipped))
     except ValidationError as error:
         raise UserError(f"suite {path} is not valid:\n{_format_errors(error)}", "Correct the file.") from error
+
+
+def _shipped(name: str) -> dict[str, Any]:
+    """Returns what the file of one of the package's suites says; raises UserError where there is none."""
+    if name not in names():
+        raise unknown("a suite of the package", name, names(), "suites")
+    return _document(FOLDER / f"{name}.toml")
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """Returns what a TOML file says; raises UserError where it is none."""
+    try:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"expected TOML in {path}, got: {error}", "Correct the file.") from error
 
 
 def _format_errors(error: ValidationError) -> str:

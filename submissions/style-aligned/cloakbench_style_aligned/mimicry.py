@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ class StyleAligned(Mimicry):
 
     Args:
         steps: Of the inversion and of the generation (the authors' 50).
-        guidance: Of the generation; the authors take 10 on SDXL, 3 is that of the suite `mini`.
+        guidance: Of the generation; None for that of the model's family.
         shift: Added to the attention scores of the reference's keys: the authors' log 2.
     """
 
@@ -37,10 +38,11 @@ class StyleAligned(Mimicry):
     authors = "Hertz and others"
     licence = "Apache-2.0"
     needs = frozenset({"surrogate"})
+    defaults = MappingProxyType({"mini": {"guidance": 3.0}, "stable-diffusion": {"guidance": 10.0}})
 
-    def __init__(self, *, steps: int = 50, guidance: float = 3.0, shift: float = math.log(2)) -> None:
+    def __init__(self, *, steps: int = 50, guidance: float | None = None, shift: float = math.log(2)) -> None:
         self.steps = whole("steps", steps)
-        self.guidance = positive("guidance", guidance)
+        self.guidance = None if guidance is None else positive("guidance", guidance)
         self.shift = shift
 
     @torch.no_grad()
@@ -69,10 +71,11 @@ class StyleAligned(Mimicry):
         noise = trajectory[-1].expand(len(texts) - 1, -1, -1, -1)
         latents = whitebox.normal(noise, generator)
         contexts = whitebox.contexts(model, [*[""] * len(texts), *texts])
+        guidance = whitebox.settings(model, self.defaults, {"guidance": self.guidance})["guidance"]
         for time, reference in zip(scheduler.timesteps, reversed(trajectory), strict=True):
             batch = torch.cat([reference, latents]).repeat(GROUPS, 1, 1, 1)
             without, towards = predicted(model, batch, time, contexts).chunk(GROUPS)
-            noise = (without + self.guidance * (towards - without))[1:]
+            noise = (without + guidance * (towards - without))[1:]
             latents = scheduler.step(noise, time, latents).prev_sample
         return latents
 

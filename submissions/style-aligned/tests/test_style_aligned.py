@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -98,3 +99,13 @@ def test_draws_one_image_per_prompt_and_repeats_itself(model):
     assert 0 <= float(first.min()) <= float(first.max()) <= 1
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize(("width", "expected"), [(96, 3.0), (768, 10.0), (2048, 10.0)])
+def test_guidance_is_that_of_the_models_family(width, expected):
+    parts = SimpleNamespace(unet=SimpleNamespace(config=SimpleNamespace(cross_attention_dim=width)))
+    assert whitebox.settings(parts, StyleAligned.defaults, {"guidance": StyleAligned().guidance}) == {
+        "guidance": expected
+    }
+    chosen = whitebox.settings(parts, StyleAligned.defaults, {"guidance": StyleAligned(guidance=5.0).guidance})
+    assert chosen == {"guidance": 5.0}

@@ -22,8 +22,13 @@ NEAREST = 4
 
 def with_word(texts: Sequence[str], token: str, word: str) -> list[str]:
     """Returns the texts with `word` in place of `token`, where that stands alone: not inside another word."""
-    alone = re.compile(rf"(?<!\w){re.escape(token)}(?!\w)")
+    alone = _alone(token)
     return [alone.sub(lambda _: word, text) for text in texts]
+
+
+def _alone(token: str) -> re.Pattern[str]:
+    """Returns the pattern of a token that is not part of a longer word."""
+    return re.compile(rf"(?<!\w){re.escape(token)}(?!\w)")
 
 
 def keep_token(model: BaseModel, texts: Sequence[str], token: str) -> list[str]:
@@ -37,13 +42,13 @@ def keep_token(model: BaseModel, texts: Sequence[str], token: str) -> list[str]:
 
 def _shortened(model: BaseModel, text: str, token: str) -> str:
     """Returns the text with as few words taken out as `token` needs to survive."""
-    if token not in text:
+    first = _alone(token).search(text)
+    if first is None:
         return text
-    words = text.split()
-    position = next(n for n, word in enumerate(words) if token in word)
-    split = max(position - NEAREST, 0)
-    before, clause = words[:split], words[split:]
-    while not _survives(model, text, token):
+    preceding = text[: first.start()].split(" ")
+    split = max(len(preceding) - 1 - NEAREST, 0)
+    before, clause = preceding[:split], [*preceding[split:-1], preceding[-1] + text[first.start() :]]
+    while not survives(model, text, token):
         if not before:
             raise UserError(
                 f"expected a caption in which {model.name!r} reads {token!r}, got {text[:60]!r}...",
@@ -54,12 +59,24 @@ def _shortened(model: BaseModel, text: str, token: str) -> str:
     return text
 
 
-def _survives(model: BaseModel, text: str, token: str) -> bool:
-    """Returns whether all of the token is among the ids that the text encoder reads."""
-    end = text.index(token) + len(token)
+def survives(model: BaseModel, text: str, token: str) -> bool:
+    """Returns whether the text encoder reads all of the token's first occurrence; True where the text has none."""
+    first = _alone(token).search(text)
+    if first is None:
+        return True
     limit = int(model.tokenizer.model_max_length)
-    needed = model.tokenizer(text[:end], truncation=True, max_length=limit + 1).input_ids
+    needed = model.tokenizer(text[: first.end()], truncation=True, max_length=limit + 1).input_ids
     return len(needed) <= limit
+
+
+def require_token(model: BaseModel, prompts: Sequence[str], token: str) -> None:
+    """Raises UserError for a prompt in which the model's text encoder would cut `token` off: it asks for no style."""
+    for prompt in prompts:
+        if not survives(model, prompt, token):
+            raise UserError(
+                f"expected a prompt in which {model.name!r} reads {token!r}, got {prompt[:60]!r}...",
+                "Put the token further to the front, or shorten the prompt.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
