@@ -15,6 +15,7 @@ from diffusers import (
     EulerDiscreteScheduler,
     PNDMScheduler,
     StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
     StableDiffusionUpscalePipeline,
     StableDiffusionXLPipeline,
@@ -44,9 +45,16 @@ class Shape(NamedTuple):
 SHAPES = (
     Shape("sd15", False, "epsilon", 64),
     Shape("sd15-inpaint", False, "epsilon", 64, channels=9),
+    Shape("instruct-pix2pix", False, "epsilon", 32, channels=8),
     Shape("sd21-base", True, "epsilon", 64),
     Shape("sd21", True, "v_prediction", 96),
 )
+KINDS: dict[int, Any] = {
+    4: StableDiffusionPipeline,
+    8: StableDiffusionInstructPix2PixPipeline,
+    9: StableDiffusionInpaintPipeline,
+}
+"""Pipelines by the input channels of their denoiser."""
 WIDTH = 32
 XL = Shape("sdxl", True, "epsilon", 128)
 XL_WIDTHS = (768, 1280)
@@ -72,8 +80,7 @@ def write(root: Path, shapes: tuple[Shape, ...] = SHAPES) -> Path:
 
 def _save(shape: Shape, words: Path, folder: Path) -> None:
     learned = _tokenizer(shape, words)
-    kind = StableDiffusionInpaintPipeline if shape.channels == 9 else StableDiffusionPipeline
-    kind(
+    KINDS[shape.channels](
         vae=_vae(shape),
         text_encoder=_text_encoder(shape, len(learned), shape.context),
         tokenizer=learned,

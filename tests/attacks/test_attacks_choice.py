@@ -12,7 +12,7 @@ from tests.benchmarks import attack_choice
 from tests.leaderboards import synthetic
 from tests.leaderboards.synthetic import FLOOR, JPEG, record
 
-EDITING = {"edit", "inpaint"}
+EDITING = {"edit", "edit-instruct", "inpaint", "inpaint-box"}
 
 
 def test_the_suite_names_every_stage_and_builds_it():

@@ -13,6 +13,7 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionInpaintPipeline
 
 from cloakbench.attacks import catalogue
+from cloakbench.attacks.editing.inpaint import boxed
 from cloakbench.errors import UserError
 from cloakbench.images import to_tensor
 from cloakbench.models import loader
@@ -117,3 +118,25 @@ def test_a_model_without_room_for_the_mask_is_refused(model):
 def test_wrong_parameters_are_refused(wrong):
     with pytest.raises(UserError, match="editing 'inpaint' does not take"):
         build(**wrong)
+
+
+def test_a_box_holds_the_smaller_part_of_the_mask():
+    small = np.zeros((8, 10), np.uint8)
+    small[2, 3] = small[4, 6] = 255
+    expected = np.zeros((8, 10), np.uint8)
+    expected[2:5, 3:7] = 255
+    assert np.array_equal(boxed(small), expected)
+    assert np.array_equal(boxed(255 - small), 255 - expected)
+    for level in (0, 255):
+        assert (boxed(np.full((4, 4), level, np.uint8)) == level).all()
+
+
+def test_an_edit_under_boxes_is_the_edit_under_those_masks(painter):
+    masks = [mask.copy() for mask in MASKS]
+    for mask in masks:
+        mask[:, -20:] = 0
+        mask[60:70, 90:100] = 0
+    stage = catalogue.find("editing", "inpaint-box").build(INPAINT)
+    ours = stage.apply(painter, PICTURES, PROMPTS, SEEDS, masks)
+    theirs = build().apply(painter, PICTURES, PROMPTS, SEEDS, [boxed(mask) for mask in masks])
+    assert apart(ours, theirs) == 0

@@ -16,7 +16,12 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 Config = dict[str, Any]
-ALIASES = ("sd15", "sd15-inpaint", "sd21-base", "sdxl-vae", "sd-x4-upscaler")
+EDITORS = {
+    "sd15-inpaint": ("StableDiffusionInpaintPipeline", 9),
+    "instruct-pix2pix": ("StableDiffusionInstructPix2PixPipeline", 8),
+}
+"""Pipeline and input channels of the denoiser of models that see an image beside what they denoise."""
+ALIASES = ("sd15", "sd15-inpaint", "instruct-pix2pix", "sd21-base", "sdxl-vae", "sd-x4-upscaler")
 SECOND_UNET: Config = {
     "attention_head_dim": [5, 10, 20, 20],
     "cross_attention_dim": 1024,
@@ -91,8 +96,8 @@ class ModelWriter:
         config = {**self._config("unet"), **(SECOND_UNET if is_second else {})}
         if alias == "sd-x4-upscaler":
             config |= UPSCALER_UNET
-        if alias == "sd15-inpaint":
-            config |= {"in_channels": 9}
+        if alias in EDITORS:
+            config |= {"in_channels": EDITORS[alias][1]}
         if self.narrow:
             config |= NARROW_UNET
         return UNet2DConditionModel.from_config(config)
@@ -114,8 +119,8 @@ class ModelWriter:
     def _write_schedulers(self, alias: str, folder: Path) -> None:
         index = json.loads((self.configs / "model_index.json").read_text())
         schedule = json.loads((self.configs / "scheduler" / "scheduler_config.json").read_text())
-        if alias == "sd15-inpaint":
-            index["_class_name"] = "StableDiffusionInpaintPipeline"
+        if alias in EDITORS:
+            index["_class_name"] = EDITORS[alias][0]
         if alias == "sd-x4-upscaler":
             index["_class_name"] = "StableDiffusionUpscalePipeline"
             index["low_res_scheduler"] = ["diffusers", "DDPMScheduler"]

@@ -30,6 +30,7 @@ from real_models import ALIASES, ModelWriter
 
 from cloakbench.image_files import read_folder
 from cloakbench.images import Pixels, encode
+from cloakbench.suites import inherit
 from cloakbench.suites.read import FOLDER
 
 ASSETS = Path(os.environ.get("CLOAKBENCH_ASSETS", Path(__file__).parents[3] / "shared" / "assets"))
@@ -111,7 +112,7 @@ def environment(arguments: argparse.Namespace) -> Table:
 
 def shortened(name: str, arguments: argparse.Namespace) -> Table:
     """Returns the table of a suite with few steps, one image and one image generated; models and sizes stay."""
-    suite: Table = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    suite: Table = inherit.complete(tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8")), _no_base)
     if arguments.attack:
         _keep_attacks(suite, arguments.attack)
     _shorten_stages(suite, arguments.small_card)
@@ -125,6 +126,11 @@ def shortened(name: str, arguments: argparse.Namespace) -> Table:
     quality = [metric for metric in suite["metrics"]["quality"] if metric not in NOT_MEASURED]
     suite["metrics"] |= {"primary": "style-distance", "quality": quality, "generation": [], "sets": []}
     return suite
+
+
+def _no_base(name: str) -> Table:
+    """Raises ValueError: neither suite extends another."""
+    raise ValueError(f"expected a suite that extends none, got one that extends {name}")
 
 
 def _shorten_stages(suite: Table, small_card: bool) -> None:

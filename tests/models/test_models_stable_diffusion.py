@@ -22,6 +22,7 @@ def test_the_registry_states_what_the_issue_asks_for():
     assert facts_by_name == {
         "sd15": ("epsilon", 512),
         "sd15-inpaint": ("epsilon", 512),
+        "instruct-pix2pix": ("epsilon", 512),
         "sd21-base": ("epsilon", 512),
         "sd21": ("v_prediction", 768),
     }

@@ -61,7 +61,8 @@ def test_a_suite_of_a_user_extends_a_shipped_one(tmp_path):
 def test_the_further_attacks_are_those_that_mini_does_not_run():
     mini, extended = suites.load("mini"), suites.load("mini-extended")
     names = {stage.name for suite in (mini, extended) for attack in suite.attacks for stage in catalogue.stages(attack)}
-    assert names | {"inpaint"} >= {stage.name for stage in catalogue.STAGES}
+    of_photographs = {"inpaint", "inpaint-box", "edit-instruct"}
+    assert names | of_photographs >= {stage.name for stage in catalogue.STAGES}
     assert extended.packages == ["style-aligned"]
     assert extended.artists == mini.artists
     assert extended.attacks[0] == mini.attacks[0]

@@ -31,6 +31,7 @@ def test_a_suite_builds_every_stage_for_its_family_and_names_its_sources(name):
         "sd15",
         "sd21-base",
         "sd15-inpaint",
+        "instruct-pix2pix",
         "sdxl",
     }
     assert suite.gpu_gib is not None

@@ -210,9 +210,28 @@ STAGES: tuple[StageFacts, ...] = (
         "editing",
         2,
         "The mimic repaints the masked part of each image; the result is compared with the same of the clean image.",
-        "Few prompts, and one mask per image, which the protection does not see. The kept part is compared too, "
-        "as the autoencoder rebuilt it. Nothing is learned.",
+        "Few prompts, and one mask per image, which protections that ask for masks have seen. The kept part is "
+        "compared too, as the autoencoder rebuilt it. Nothing is learned.",
         "cloakbench.attacks.editing.inpaint:Inpaint",
         needs_masks=True,
+    ),
+    StageFacts(
+        "inpaint-box",
+        "editing",
+        1,
+        "As `inpaint`, under a mask that no protection has seen: the smaller part of each mask, masked or not, grown "
+        "to its bounding rectangle.",
+        "One further kind of mask, derived from the given one. As of `inpaint` otherwise.",
+        "cloakbench.attacks.editing.inpaint:InpaintBox",
+        needs_masks=True,
+    ),
+    StageFacts(
+        "edit-instruct",
+        "editing",
+        1,
+        "The mimic edits each image by a model that follows instructions; the result is compared with the same edit of "
+        "the clean image.",
+        "Few prompts, which describe pictures: one wording makes instructions of them. As of `edit` otherwise.",
+        "cloakbench.attacks.editing.instruct:EditInstruct",
     ),
 )

@@ -99,7 +99,7 @@ def mimic_folder(
 def _learned(
     name: str, pixels: Sequence[Pixels], texts: Sequence[str], suite: Suite, options: MimicOptions
 ) -> Personalised:
-    """Returns a model that has learned images `[H, W, 3]`; raises UserError for a text whose token it would not read."""
+    """Returns a model that has learned images `[H, W, 3]`; raises UserError for a text whose token it cuts off."""
     from cloakbench.attacks.mimicry.personalised import TrainingSet, require_token
     from cloakbench.models import loader
 

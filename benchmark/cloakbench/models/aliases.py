@@ -33,6 +33,8 @@ class ModelFacts:
     """Width of the text encoder's output that the denoiser attends to; None where it is not checked."""
     channels: int | None = None
     """Input channels of the denoiser; None where they are not checked."""
+    takes_any_size: bool = False
+    """Whether it only edits images, in their own size: the size in its configuration plays no part."""
 
     @property
     def has_two_text_encoders(self) -> bool:
@@ -120,6 +122,19 @@ MODELS: tuple[ModelFacts, ...] = (
         "epsilon",
         context_width=768,
         channels=9,
+    ),
+    ModelFacts(
+        "instruct-pix2pix",
+        1,
+        "InstructPix2Pix, made of Stable Diffusion 1.5 (8 input channels), from a hub: for edit-instruct",
+        _SD,
+        512,
+        "MIT",
+        ("timbrooks/instruct-pix2pix",),
+        "epsilon",
+        context_width=768,
+        channels=8,
+        takes_any_size=True,
     ),
     ModelFacts(
         "sdxl",

@@ -11,6 +11,7 @@ import torch
 from diffusers import (
     AutoencoderKL,
     StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
@@ -34,6 +35,7 @@ _XL_WEIGHTED = {**_WEIGHTED, "unet": XlDenoiser, "text_encoder_2": CLIPTextModel
 FORMS = {
     "StableDiffusionPipeline": Form(StableDiffusionPipeline, _WEIGHTED),
     "StableDiffusionInpaintPipeline": Form(StableDiffusionInpaintPipeline, _WEIGHTED),
+    "StableDiffusionInstructPix2PixPipeline": Form(StableDiffusionInstructPix2PixPipeline, _WEIGHTED),
     "StableDiffusionXLPipeline": Form(StableDiffusionXLPipeline, _XL_WEIGHTED),
 }
 """By the class that a folder's `model_index.json` names."""

@@ -231,7 +231,7 @@ def _check_identity(facts: ModelFacts, folder: Path, pipe: Any) -> None:
     _check(facts, folder, "to predict", facts.prediction, pipe.scheduler.config.prediction_type)
     _check(facts, folder, "to have a cross-attention dimension of", facts.context_width, unet.cross_attention_dim)
     _check(facts, folder, "to have a number of input channels of", facts.channels, unet.in_channels)
-    if facts.mirrors:
+    if facts.mirrors and not facts.takes_any_size:
         size = unet.sample_size << (len(pipe.vae.config.block_out_channels) - 1)
         _check(facts, folder, "to draw images with a side of", facts.image_size, size)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
@@ -77,6 +78,34 @@ class Inpaint:
         contexts = model.embed([""])[None], model.embed(list(prompts))[None]
         stepping: dict[str, Any] = {"eta": self.eta, "generator": generators} if self.eta else {}
         return quantise(model.decode(sampling.denoise(conditioned, latents, contexts, self.settings, **stepping)))
+
+
+class InpaintBox(Inpaint):
+    """Repaints under a mask of another kind than the given one: what a user draws as a rectangle."""
+
+    def apply(
+        self,
+        model: BaseModel,
+        images: Sequence[Pixels],
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        masks: Sequence[Pixels],
+        chunk: int = 8,
+    ) -> list[Pixels]:
+        """Returns the edit of each image under its prompt and the box of its mask, from its own seed."""
+        return super().apply(model, images, prompts, seeds, [boxed(mask) for mask in masks], chunk)
+
+
+def boxed(mask: Pixels) -> Pixels:
+    """Returns a mask `[H, W]` in which the smaller one of its two parts has grown to its upright bounding rectangle."""
+    repainted = mask > 0
+    is_smaller = 2 * int(repainted.sum()) <= mask.size
+    part = repainted if is_smaller else ~repainted
+    rows, columns = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
+    box = np.zeros_like(part)
+    if len(rows):
+        box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    return np.where(box == is_smaller, 255, 0).astype(np.uint8)
 
 
 class _ConditionedUnet:
