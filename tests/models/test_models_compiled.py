@@ -3,13 +3,16 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
+import inpainting
 import pytest
+import tiny
 import torch
 from torch._dynamo.testing import CompileCounter
 
+from cloakbench.attacks import catalogue
 from cloakbench.attacks.mimicry import sampling
 from cloakbench.attacks.mimicry.lora import LoRA
-from cloakbench.models import compiled
+from cloakbench.models import autoencoders, compiled, loader
 from cloakbench.schemas.suite import Diffusing
 
 
@@ -34,6 +37,21 @@ def programs(model, monkeypatch):
     counter = CompileCounter()
     torch._dynamo.reset()
     monkeypatch.setattr(sampling, "compiled", lambda network, *_: torch.compile(network, backend=counter))
+    yield counter
+    torch._dynamo.reset()
+
+
+@pytest.fixture
+def autoencoder_programs(monkeypatch):
+    """Counts the programs that autoencoders are compiled to; they then run as they are."""
+    counter = CompileCounter()
+    torch._dynamo.reset()
+
+    def compile_in_place(module):
+        module._compiled_call_impl = torch.compile(module._call_impl, backend=counter)
+
+    monkeypatch.setattr(autoencoders, "is_possible", lambda *_: True)
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_in_place)
     yield counter
     torch._dynamo.reset()
 
@@ -66,3 +84,34 @@ def test_nothing_is_compiled_again_from_cell_to_cell(model, programs):
     for count in (2, 3, 4):  # the second size is compiled for all further ones
         draw(other_cell(model), count)
         assert programs.frame_count == 3
+
+
+@pytest.mark.long
+def test_an_autoencoder_is_compiled_once_for_all_cells(stand_ins, autoencoder_programs):
+    vae = autoencoders.load("mini-a", torch.device("cpu"), torch.float32)
+    images = torch.rand(2, 3, 64, 64)
+    counts = []
+    for _ in range(3):
+        compiled_vae = vae.compiled()
+        x = images.clone().requires_grad_()
+        compiled_vae.decode(compiled_vae.encode(x)).square().mean().backward()
+        assert x.grad is not None
+        counts.append(autoencoder_programs.frame_count)
+    assert counts[0] > 0
+    assert counts == [counts[0]] * 3
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["inpaint", "edit-instruct"])
+def test_an_editing_is_compiled_once_for_all_its_images(sd_weights, programs, name):
+    model = loader.load(str(sd_weights / {"inpaint": "sd15-inpaint"}.get(name, "instruct-pix2pix")))
+    further = {"image_guidance": 1.5} if name == "edit-instruct" else {}
+    stage = catalogue.find("editing", name).build({"steps": 2, "guidance": 3.0, **further})
+    pictures = [tiny.picture(n, 64, 64) for n in range(2)]
+    masks = [inpainting.mask(n, 64, 64) for n in range(2)]
+    counts = []
+    for first_seed in range(3):
+        stage.apply(model, pictures, ["a boat"] * 2, [first_seed, first_seed + 1], masks)
+        counts.append(programs.frame_count)
+    assert counts[0] > 0
+    assert counts == [counts[0]] * 3

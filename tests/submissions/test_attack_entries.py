@@ -82,16 +82,44 @@ class Hostile(Countermeasure):
         return globals()[self.deed or request.captions[0]](images, request)
 """
 IMITATOR = """
+import socket
+from pathlib import Path
+
 import torch
+
+import cloakbench
 from cloakbench import Mimicry
+
+
+def one_too_few(request):
+    return torch.zeros(len(request.prompts) - 1, 3, 16, 16)
+
+
+def another_size(request):
+    return torch.zeros(len(request.prompts), 3, 8, 16)
+
+
+def no_number(request):
+    return torch.full((len(request.prompts), 3, 16, 16), float("nan"))
+
+
+def reads_references(request):
+    paths = sorted(Path(cloakbench.__file__).parent.glob("datasets/mini/*/references/*.png"))
+    assert len(paths[0].read_bytes()) > 0
+    return torch.ones(len(request.prompts), 3, 16, 16)
+
+
+def opens_socket(request):
+    socket.create_connection(("192.0.2.1", 80), timeout=1)
+    return torch.ones(len(request.prompts), 3, 16, 16)
 
 
 class Hostile(Mimicry):
     title = "Imitator"
 
     def imitate(self, images, request):
-        if request.captions[0] == "one too few":
-            return images[:1]
+        if request.captions[0] in globals():
+            return globals()[request.captions[0]](request)
         assert request.model.unet is None
         brightness = torch.tensor([len(prompt) / 255 for prompt in request.prompts])
         return brightness.view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
@@ -154,8 +182,31 @@ def test_a_mimicry_returns_one_image_per_prompt() -> None:
         generated = worker.attack(IMAGES, order("fine", ("ab", "abcd")))
         assert [pixels.shape for pixels in generated] == [(16, 16, 3)] * 2
         assert [pixels[0, 0, 0] for pixels in generated] == [2, 4]
-        with pytest.raises(SubmissionFault, match="shape"):
-            worker.attack(IMAGES, order("one too few", ("ab", "abcd")))
+
+
+@pytest.fixture(params=MODES)
+def imitator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxedSubmission]:
+    choose(request.param, monkeypatch)
+    with SandboxedSubmission("imitator", LIMITS, kind=EntryKind.MIMICRY) as worker:
+        yield worker
+
+
+@pytest.mark.finding("D6")
+def test_a_mimicry_that_cheats_is_stopped(imitator: SandboxedSubmission) -> None:
+    expected = {
+        "one_too_few": Status.INVALID_OUTPUT,
+        "another_size": Status.INVALID_OUTPUT,
+        "no_number": Status.INVALID_OUTPUT,
+        "reads_references": Status.FAILED,
+    }
+    for deed, status in expected.items():
+        with pytest.raises(SubmissionFault) as caught:
+            imitator.attack(IMAGES, order(deed, ("ab", "abcd")))
+        assert (deed, caught.value.status) == (deed, status)
+    before = len(imitator.attempts)
+    with pytest.raises(SubmissionFault):
+        imitator.attack(IMAGES, order("opens_socket", ("ab", "abcd")))
+    assert len(imitator.attempts) > before
 
 
 @pytest.mark.finding("D1")

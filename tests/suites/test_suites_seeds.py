@@ -45,6 +45,27 @@ def test_a_suite_builds_every_stage_for_its_family_and_names_its_sources(name):
             metrics.find(metric)
 
 
+UNSOURCED = {"name", "version", "title", "description", "dataset", "selection", "extends", "like", "sets", "generation"}
+"""Keys that say what a suite is, and lists that may be empty."""
+
+
+@pytest.mark.parametrize("name", ["mini-extended", "painting", *FROZEN, *OWN_IMAGES])
+def test_every_value_says_where_it_comes_from(name):
+    """By a comment on its line, on the head of its table, or above it."""
+    of_table = is_listed = above = False
+    for line in (FOLDER / f"{name}.toml").read_text().splitlines():
+        key, is_value, _ = line.partition(" = ")
+        if line.startswith("["):
+            of_table, is_listed, above = "#" in line, line.startswith("[["), False
+        elif line.startswith("#"):
+            above = True
+        else:
+            is_value = is_value and key.replace("_", "").replace("-", "").isalnum() and key not in UNSOURCED
+            is_opening = line.endswith(("[", "\\"))  # of a list whose items have their own
+            assert not is_value or is_listed or is_opening or "#" in line or of_table or above, line
+            above = False
+
+
 @pytest.mark.parametrize("name", FROZEN)
 def test_a_rule_names_the_artists_and_has_images_enough(name):
     suite = suites.load(name)
