@@ -17,7 +17,12 @@ STAGES = {
         "generate images of lora on sd15",
         "measure",
     },
-    "editing": {"protect photoguard[steps=2]", "countermeasure impress", "generate images of inpaint on sd15-inpaint"},
+    "editing": {
+        "protect photoguard[steps=2]",
+        "countermeasure impress",
+        *(f"generate images of {name} on sd15-inpaint" for name in ("inpaint", "inpaint-box")),
+        "generate images of edit-instruct on instruct-pix2pix",
+    },
 }
 
 
