@@ -38,7 +38,7 @@ CLOAKBENCH = str(Path(sys.executable).parent / "cloakbench")
 SHORT = {"steps": 2, "batch": 1, "class_images": 1}
 """Of every stage; a step more or less is what a time per step is read from."""
 SUITES = ("painting", "editing")
-NOT_MEASURED = ("clip-distance", "pieapp", "topiq-fr", "niqe", "brisque", "clip-iqa", "clip-accuracy")
+NOT_MEASURED = ("clip-distance", "pieapp", "topiq-fr", "niqe", "brisque", "clip-iqa", "clip-accuracy", "edit-adherence")
 Table = dict[str, Any]
 
 
@@ -124,7 +124,8 @@ def shortened(name: str, arguments: argparse.Namespace) -> Table:
     suite["sampling"] |= {"prompts": suite["sampling"]["prompts"][:1], "per_prompt": 1, "steps": 2}
     suite["edit_prompts"] = suite["edit_prompts"][:1]
     quality = [metric for metric in suite["metrics"]["quality"] if metric not in NOT_MEASURED]
-    suite["metrics"] |= {"primary": "style-distance", "quality": quality, "generation": [], "sets": []}
+    edits = [metric for metric in suite["metrics"]["edit"] if metric not in NOT_MEASURED]
+    suite["metrics"] |= {"primary": "style-distance", "quality": quality, "generation": [], "sets": [], "edit": edits}
     return suite
 
 

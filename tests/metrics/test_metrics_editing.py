@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tiny
+import torch
 
 from cloakbench.errors import UserError
-from cloakbench.metrics import catalogue, quality
+from cloakbench.metrics import catalogue, generations, quality
+from cloakbench.metrics.generations import MeasuredSet
+from cloakbench.metrics.spaces import FeatureImages
 
 
 def vif(edited, clean):
@@ -115,7 +119,21 @@ def test_equal_edits_get_what_the_facts_say(name, value):
     assert quality.measure([name], [picture], [picture]) == {name: [pytest.approx(value, abs=1e-6)]}
 
 
-@pytest.mark.parametrize("name", [m.name for m in catalogue.METRICS if m.facts.level == "edit"])
+def test_adherence_is_the_cosine_to_the_prompt(monkeypatch):
+    features = torch.nn.functional.normalize(torch.tensor([[1.0, 0.0], [1.0, 1.0]]), dim=1)
+    texts = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    clip = SimpleNamespace(text_features=lambda prompts: texts[: len(prompts)])
+    monkeypatch.setattr(generations, "load_clip", lambda *_: clip)
+    edits = FeatureImages(None, by_space={"clip-b32": features})
+    assert generations.adherence(MeasuredSet(edits, FeatureImages(None), prompts=["a", "b"])) == pytest.approx(
+        [1.0, 0.5**0.5]
+    )
+    scores = generations.measure(["edit-adherence"], MeasuredSet(edits, FeatureImages(None), prompts=["a"]))
+    assert "prompt" in scores.skipped["edit-adherence"]
+    assert not catalogue.entry("edit-adherence").compares_pairs
+
+
+@pytest.mark.parametrize("name", [m.name for m in catalogue.METRICS if m.facts.level == "edit" and m.compares_pairs])
 def test_an_edit_that_was_disturbed_more_is_better_for_the_artist(name):
     facts, picture = catalogue.find(name), tiny.picture(0)
     [little, much] = quality.measure([name], [noisy(picture, 4), noisy(picture, 40)], [picture] * 2)[name]

@@ -99,6 +99,7 @@ def short(suite, **changes):
         tables["mimicry"]["edit"] |= {"steps": 2}
     sampling = suite.sampling.model_copy(update={"prompts": suite.sampling.prompts[:1], "per_prompt": 1, "steps": 1})
     chosen = {"primary": "style-distance", "quality": ["psnr", "linf"], "generation": [], "sets": []}
+    chosen["edit"] = [name for name in suite.metrics.edit if name != "edit-adherence"]
     changes |= {"dtype": "float32", "gpu_gib": None, "perceptual": "mini-lpips", "strengths": [1.0]}
     seeds = suite.seeds.model_copy(update={"controls": 1})
     update = {**tables, "sampling": sampling, "metrics": suite.metrics.model_copy(update=chosen), "seeds": seeds}

@@ -18,6 +18,7 @@ from cloakbench.cells.plan import Cell, Planner
 from cloakbench.cells.stages import Stages
 from cloakbench.cells.state import CellState
 from cloakbench.errors import BenchmarkError, InfrastructureError, UserError
+from cloakbench.metrics import catalogue as metric_catalogue
 from cloakbench.metrics import generations, quality, weights
 from cloakbench.metrics.generations import MeasuredSet
 from cloakbench.metrics.spaces import SPACES, FeatureImages
@@ -160,8 +161,14 @@ class Pipeline:
         self.store.write_features(work.cell.keys["generate"], self.environment.env_class, rounded(generated))
 
     def _measure_edits(self, work: CellState) -> None:
-        names = self.stages.usable(self.suite.metrics.edit, work)
-        work.generations = quality.measure(names, work.generated, work.clean_edits, self.stages.device)
+        names, device = self.stages.usable(self.suite.metrics.edit, work), self.stages.device
+        pairs = [name for name in names if metric_catalogue.entry(name).compares_pairs]
+        work.generations = quality.measure(pairs, work.generated, work.clean_edits, device)
+        prompts = self.suite.edit_texts(len(work.cell.artist.images))
+        edits = MeasuredSet(FeatureImages(work.generated, str(device)), FeatureImages(None), prompts=prompts)
+        scores = generations.measure([name for name in names if name not in pairs], edits)
+        work.generations |= scores.values
+        work.skipped |= scores.skipped
 
     def _keep(self, work: CellState) -> None:
         cell, where = work.cell, self.environment.env_class

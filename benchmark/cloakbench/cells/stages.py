@@ -216,12 +216,13 @@ class Stages:
     def _edit(self, cell: Cell, pixels: Sequence[Pixels]) -> list[Pixels]:
         """Returns each image edited under each prompt, image by image."""
         facts, artist = catalogue.imitation(cell.attack), cell.artist
-        prompts = [text.format(class_word=self.suite.class_word) for text in self.suite.edit_prompts]
-        repeated = _repeat(pixels, len(prompts))
-        masks = _repeat(artist.masks, len(prompts)) if facts.needs_masks else []
+        count = len(self.suite.edit_prompts)
+        repeated = _repeat(pixels, count)
+        masks = _repeat(artist.masks, count) if facts.needs_masks else []
         seeds = self._seeds(artist, cell.seed, facts.name, len(repeated))
         stage = facts.build(catalogue.settings(facts, self.suite))
-        return list(stage.apply(self.model(cell.attack.model), repeated, prompts * len(pixels), seeds, masks))
+        prompts = self.suite.edit_texts(len(pixels))
+        return list(stage.apply(self.model(cell.attack.model), repeated, prompts, seeds, masks))
 
     def _seeds(self, artist: Artist, index: int, stage: str, count: int, first: int = 0) -> list[int]:
         """Returns the seeds of `count` draws of a stage, from draw `first` on."""

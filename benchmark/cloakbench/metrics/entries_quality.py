@@ -147,5 +147,17 @@ ENTRIES: tuple[Metric, ...] = (
         least_side=41,
         version=2,
     ),
+    edit(
+        "edit-adherence",
+        "generations:adherence",
+        "cosine",
+        "Cosine similarity of an edit's CLIP ViT-B/32 features to those of its prompt. The edit of the clean image has "
+        "one too: the difference is what the protection does.",
+        low=-1.0,
+        high=1.0,
+        needs_reference=False,
+        weights=("ViT-B-32.pt",),
+        needs_prompts=True,
+    ),
 )
 """In the order of `cloakbench list metrics`."""

@@ -174,6 +174,15 @@ def _genre(table: genres.Genres, artist: str) -> int:
     return table.labels.index(table.artists[artist])
 
 
+def adherence(subject: MeasuredSet) -> list[float]:
+    """Returns each picture's cosine similarity to its prompt, in [-1, 1], by CLIP ViT-B/32; raises NotApplicable."""
+    features = subject.generated.features("clip-b32")
+    if len(subject.prompts) != len(features):
+        raise NotApplicable(f"expected a prompt for each of {len(features)} pictures, got {len(subject.prompts)}")
+    texts = load_clip("ViT-B-32.pt", subject.generated.device).text_features(subject.prompts)
+    return _values((features * texts).sum(1))
+
+
 def niqe(subject: MeasuredSet) -> list[float]:
     """Returns NIQE of each generation: lower looks more natural."""
     return perceived.perceived("niqe", subject.generated.images, subject.generated.device)

@@ -31,6 +31,8 @@ class Metric:
     """Whether it needs to know whom the images imitate, so that `cloakbench measure` cannot compute it."""
     needs_base_model: bool = False
     """Whether the suite's clean base model computes it: that model's weights then belong to the key."""
+    needs_prompts: bool = False
+    """Whether a metric of edits compares them with their prompts, not with the edits of the clean images."""
     read_with: tuple[str, ...] = ()
     """Metrics of which a suite must name at least one together with this one, because it misleads alone."""
 
@@ -42,7 +44,7 @@ class Metric:
     @property
     def compares_pairs(self) -> bool:
         """Whether it compares images one by one with others of the same size."""
-        return self.facts.level in ("quality", "edit")
+        return self.facts.level in ("quality", "edit") and not self.needs_prompts
 
     def function(self) -> Any:
         """Returns the function that computes it."""
@@ -58,10 +60,19 @@ def visibility(
     return _metric(target, unit, summary, facts, least_side=least_side, of_set=of_set)
 
 
-def edit(name: str, target: str, unit: str, summary: str, least_side: int = LEAST_SIDE, **facts: Any) -> Metric:
-    """Returns a metric of edits of protected images against the same edits of the clean ones."""
+def edit(
+    name: str,
+    target: str,
+    unit: str,
+    summary: str,
+    *,
+    least_side: int = LEAST_SIDE,
+    needs_prompts: bool = False,
+    **facts: Any,
+) -> Metric:
+    """Returns a metric of edits of protected images, against the same edits of the clean ones or their prompts."""
     facts = {"name": name, "level": "edit", "higher_is_better": False, **facts}
-    return _metric(target, unit, summary, facts, least_side=least_side)
+    return _metric(target, unit, summary, facts, least_side=least_side, needs_prompts=needs_prompts)
 
 
 def generation(target: str, unit: str, summary: str, better: bool, facts: dict[str, Any], **needs: Any) -> Metric:

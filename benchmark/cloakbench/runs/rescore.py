@@ -186,6 +186,10 @@ class _Source:
             references = self.work.references[artist.name]
             subject = MeasuredSet(self.generated, references, artist.name, self.work.model, prompts)
             return generations.measure([name], subject)
+        if level == "edit" and not catalogue.entry(name).compares_pairs:
+            prompts = self.work.suite.edit_texts(len(artist.images))
+            edits = MeasuredSet(self.generated, FeatureImages(None), prompts=prompts)
+            return generations.measure([name], edits)
         if level == "edit":
             clean_edit = key.clean_edit(self.cell.recipes)
             clean = None if clean_edit is None else self._stored(clean_edit)

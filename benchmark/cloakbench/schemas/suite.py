@@ -239,6 +239,10 @@ class Suite(_Frozen):
             prompts += [text.format(token=self.token, class_word=self.class_word)] * self.sampling.per_prompt
         return prompts
 
+    def edit_texts(self, count: int) -> list[str]:
+        """Returns the prompt of each edit of `count` images: every image under each prompt, image by image."""
+        return [text.format(class_word=self.class_word) for text in self.edit_prompts] * count
+
     @property
     def calibrated(self) -> list[float]:
         """The targets of quality to which a run calibrates strengths; none without `matching`."""

@@ -152,7 +152,8 @@ class Recomputer:
         if clean_edit is None:
             return Recomputed(0, [])
         edits = [name for name in record.generations if _level(name) == "edit"]
-        names = self._computable(edits, subject.recipes.measure)
+        pairs = [name for name in edits if catalogue.entry(name).compares_pairs]
+        names = self._computable(pairs, subject.recipes.measure)
         edited = self._read(subject, "generate") if names else None
         if edited is None:
             return Recomputed(0, [])
