@@ -27,7 +27,7 @@ def test_the_registry_states_what_the_issue_asks_for():
         "sd21": ("v_prediction", 768),
     }
     assert {m.name: m.image_size for m in OTHERS} == {"sd-x4-upscaler": 512, "sdxl-vae": 1024, "sdxl": 1024}
-    assert all(m.licence.startswith("CreativeML OpenRAIL") for m in FAMILY)
+    assert all("CreativeML OpenRAIL" in m.licence for m in FAMILY)
     assert {m.name: m.licence for m in FAMILY}["sd21"].endswith("++-M")
     removed = ("runwayml/", "stabilityai/stable-diffusion-2")
     assert not [mirror for m in (*FAMILY, *OTHERS) for mirror in m.mirrors if mirror.startswith(removed)]

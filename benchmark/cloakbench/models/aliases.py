@@ -129,7 +129,7 @@ MODELS: tuple[ModelFacts, ...] = (
         "InstructPix2Pix, made of Stable Diffusion 1.5 (8 input channels), from a hub: for edit-instruct",
         _SD,
         512,
-        "MIT",
+        f"MIT, on {_OPENRAIL} of Stable Diffusion 1.5",
         ("timbrooks/instruct-pix2pix",),
         "epsilon",
         context_width=768,
