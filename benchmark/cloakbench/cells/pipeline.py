@@ -164,7 +164,7 @@ class Pipeline:
         names, device = self.stages.usable(self.suite.metrics.edit, work), self.stages.device
         pairs = [name for name in names if metric_catalogue.entry(name).compares_pairs]
         work.generations = quality.measure(pairs, work.generated, work.clean_edits, device)
-        prompts = self.suite.edit_texts(len(work.cell.artist.images))
+        prompts = generations.edit_texts(self.suite, len(work.cell.artist.images))
         edits = MeasuredSet(FeatureImages(work.generated, str(device)), FeatureImages(None), prompts=prompts)
         scores = generations.measure([name for name in names if name not in pairs], edits)
         work.generations |= scores.values

@@ -25,7 +25,7 @@ from cloakbench.cells.plan import Cell, PlannedEntry, Planner
 from cloakbench.cells.state import CellState
 from cloakbench.datasets.artists import Artist
 from cloakbench.images import Pixels
-from cloakbench.metrics import perceptual, quality, weights
+from cloakbench.metrics import generations, perceptual, quality, weights
 from cloakbench.models import loader
 from cloakbench.models.loader import BaseModel
 from cloakbench.schemas.external import ExternalAttack
@@ -221,7 +221,7 @@ class Stages:
         masks = _repeat(artist.masks, count) if facts.needs_masks else []
         seeds = self._seeds(artist, cell.seed, facts.name, len(repeated))
         stage = facts.build(catalogue.settings(facts, self.suite))
-        prompts = self.suite.edit_texts(len(pixels))
+        prompts = generations.edit_texts(self.suite, len(pixels))
         return list(stage.apply(self.model(cell.attack.model), repeated, prompts, seeds, masks))
 
     def _seeds(self, artist: Artist, index: int, stage: str, count: int, first: int = 0) -> list[int]:

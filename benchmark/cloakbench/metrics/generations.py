@@ -15,6 +15,7 @@ from cloakbench.metrics import catalogue, classifier, genres, imitation, judge, 
 from cloakbench.metrics.sets import Doubles
 from cloakbench.metrics.spaces import FeatureImages, NotKept, load_clip
 from cloakbench.models.loader import BaseModel
+from cloakbench.schemas.suite import Suite
 
 
 class NotApplicable(UserError):  # noqa: N818 - says what is the matter
@@ -172,6 +173,11 @@ def _genre(table: genres.Genres, artist: str) -> int:
     if artist not in table.artists:
         raise NotApplicable(f"no genre is known of {artist!r}")
     return table.labels.index(table.artists[artist])
+
+
+def edit_texts(suite: Suite, count: int) -> list[str]:
+    """Returns the prompt of each edit of `count` images: every image under each of the suite's prompts."""
+    return [text.format(class_word=suite.class_word) for text in suite.edit_prompts] * count
 
 
 def adherence(subject: MeasuredSet) -> list[float]:

@@ -187,7 +187,7 @@ class _Source:
             subject = MeasuredSet(self.generated, references, artist.name, self.work.model, prompts)
             return generations.measure([name], subject)
         if level == "edit" and not catalogue.entry(name).compares_pairs:
-            prompts = self.work.suite.edit_texts(len(artist.images))
+            prompts = generations.edit_texts(self.work.suite, len(artist.images))
             edits = MeasuredSet(self.generated, FeatureImages(None), prompts=prompts)
             return generations.measure([name], edits)
         if level == "edit":

@@ -151,13 +151,11 @@ class Suite(_Frozen):
     random_noise_band: tuple[float, float] | None = None
     """Lowest and highest P that random noise at full strength may have in a gold run."""
     equivalence_margin: float = Field(default=0.1, gt=0)
-    """Differences of P under this count as none when two versions are compared. 0.1 is project-defined: a tenth of the
-    way from clean images to images never seen."""
+    """Differences of P under this count as none when versions are compared; 0.1 of the scale is project-defined."""
     published: list[PublishedFigure] = []
     """What papers report of the experiment that the suite repeats."""
     rank_by: str
-    """Attack whose protection P at the middle strength carries the rank, or `worst-case`: over countermeasures, at the
-    middle quality target."""
+    """Attack whose P at the middle strength carries the rank, or `worst-case`: at the middle quality target."""
     worst_case: list[str] = []
     """Attacks of the worst case beside the headline's: those with the strongest countermeasures, chosen on development
     artists before the suite's own are measured. Empty: all that differ from the headline's in the countermeasure."""
@@ -238,10 +236,6 @@ class Suite(_Frozen):
         for text in self.sampling.prompts:
             prompts += [text.format(token=self.token, class_word=self.class_word)] * self.sampling.per_prompt
         return prompts
-
-    def edit_texts(self, count: int) -> list[str]:
-        """Returns the prompt of each edit of `count` images: every image under each prompt, image by image."""
-        return [text.format(class_word=self.class_word) for text in self.edit_prompts] * count
 
     @property
     def calibrated(self) -> list[float]:
