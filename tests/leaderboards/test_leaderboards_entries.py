@@ -190,7 +190,7 @@ def test_what_has_a_rank_is_listed_before_what_has_more_and_lacks_something():
     lacking = [record("z", artist, [0.9, 0.9]) for artist in SIX[1:]]
     clean = [cell_record for artist in SIX for cell_record in arms(artist, 0.0, 1.0)]
     board = evidence([*clean, *whole, *lacking], SIX, (PLAIN,), (1.0,), matching=None)
-    assert board.standings.unranked["z"] == "1 artist missing"
+    assert board.standings.unranked["z"].words == "1 artist missing"
     assert [entry.name for entry in board.entries][:3] == ["y", "x", "z"]
 
 
@@ -199,7 +199,7 @@ def test_a_missing_countermeasure_is_told_and_leaves_the_entry_unranked():
     board = evidence(records, SIX, FAMILY, (1.0,), matching=None, rank_by="worst-case")
     value, estimate = board.standings.value("worst case", "x")
     assert (value.note, estimate.value) == ("over 1 of 3 attacks", 0.5)
-    assert board.standings.unranked["x"] == "jpeg: no record at this strength; blur: no record at this strength"
+    assert board.standings.unranked["x"].words == "jpeg: no record at this strength; blur: no record at this strength"
 
 
 def test_an_attack_whose_curve_ends_before_the_others_leaves_the_mean_incomplete():

@@ -13,13 +13,11 @@ from cloakbench.schemas.kinds import PointState, Status
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards.data.frames import CellStatus
 from cloakbench_leaderboards.scores import aggregates, standings
+from cloakbench_leaderboards.scores.barriers import Barrier
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.setting import Value
 from cloakbench_leaderboards.scores.standings import WORST_CASE
 from cloakbench_leaderboards.scores.statistics import Estimate
-
-LEAST_RANKED = 2
-"""Entries that a ranking needs: the only complete entry is not the best one."""
 
 
 class Completeness(NamedTuple):
@@ -29,7 +27,7 @@ class Completeness(NamedTuple):
     failed: int
     planned: int
     needed: int
-    """Missing runs that keep the entry from a rank."""
+    """Missing runs that alone keep the entry from a rank; 0 where something else does."""
 
     @property
     def share(self) -> float:
@@ -65,7 +63,8 @@ def completeness(evidence: Evidence) -> Mapping[str, Completeness]:
 
 
 def _needed(evidence: Evidence, entry: BoardEntry) -> int:
-    if entry.name in evidence.standings.complete:
+    reason = evidence.standings.unranked.get(entry.name)
+    if reason is None or reason.barrier is not Barrier.RUNS_MISSING:
         return 0
     setting = evidence.setting
     attacks = setting.worst_attacks if evidence.suite.rank_by == WORST_CASE else [setting.attack]
@@ -101,11 +100,6 @@ def plain_number(evidence: Evidence, name: str) -> tuple[Value, Estimate]:
     return evidence.standings.value(standings.stop_key(evidence.setting.middle), name)
 
 
-def has_ranking(evidence: Evidence) -> bool:
-    """Returns whether enough entries are complete to rank them."""
-    return len(evidence.standings.places) >= LEAST_RANKED
-
-
 def order(evidence: Evidence) -> ProvisionalOrder:
     """Returns the order of the front page.
 
@@ -114,7 +108,7 @@ def order(evidence: Evidence) -> ProvisionalOrder:
     """
     submissions = evidence.submissions
     ranked = [entry for entry in submissions if entry.name in evidence.standings.places]
-    if has_ranking(evidence):
+    if ranked:
         rest = []
         for entry in submissions:
             if entry not in ranked:

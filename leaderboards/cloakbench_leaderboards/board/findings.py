@@ -39,7 +39,8 @@ def findings(evidence: Evidence, order: ProvisionalOrder, runs: Mapping[str, Com
 def _lead(evidence: Evidence) -> BoardFinding:
     entries = _by_plain_number(evidence)
     if not entries:
-        return BoardFinding("No protection is measured yet.", "No entry has a score for all artists.")
+        words = f"No entry has a complete score at {_limit_words(evidence)} without cleaning."
+        return BoardFinding("No protection can be compared yet.", words)
     estimates = [plain_number(evidence, entry.name)[1] for entry in entries]
     tied = _tied_with_first(evidence, entries)
     shown = [f"{entries[0].label} takes away {share_words(estimates[0])} of what a copycat learns"]
@@ -104,7 +105,8 @@ def _cleaning(evidence: Evidence, order: ProvisionalOrder, runs: Mapping[str, Co
     whole = _worst_cases(evidence, order)
     rest = _incomplete(order, runs)
     if not whole:
-        return BoardFinding("Cleaning is not measured yet.", f"No entry was run under every cleaning trick.{rest}")
+        words = f"No entry has a complete score under the best cleaning trick.{rest}"
+        return BoardFinding("What cleaning leaves is not known yet.", words)
     shown = []
     survivors = []
     for entry, estimate in whole:

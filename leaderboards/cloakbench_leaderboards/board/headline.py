@@ -10,7 +10,6 @@ import pandas as pd
 from cloakbench.schemas.kinds import Role
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board import reached
-from cloakbench_leaderboards.board.completeness import has_ranking
 from cloakbench_leaderboards.board.curves import span
 from cloakbench_leaderboards.board.equal_strength import version_words
 from cloakbench_leaderboards.board.number_cells import (
@@ -37,7 +36,6 @@ HINTS = {
     "retention": ("Retention", "when cleaned"),
     "area": ("Area", "under the curve"),
 }
-ONLY_RANKED = "the only complete entry: a rank needs two"
 TIE_NOTE = "Entries of a tie group do not differ significantly from its first."
 
 
@@ -84,10 +82,10 @@ def column(evidence: Evidence, key: str) -> TableColumn:
 def rank_cell(evidence: Evidence, entry: BoardEntry) -> TableCell:
     """Returns the rank with its interval, or a dash with the reason why there is none."""
     standing = evidence.standings.places.get(entry.name)
-    if standing is None or not has_ranking(evidence):
-        note = text.plain(evidence.standings.unranked.get(entry.name, "" if standing else "control") or ONLY_RANKED)
+    if standing is None:
+        reason = evidence.standings.unranked.get(entry.name)  # the floor has none
         detail = "" if entry.is_control or evidence.suite.demonstration else "unranked"
-        return TableCell(text.NONE, detail=detail, note=note)
+        return TableCell(text.NONE, detail=detail, note=text.plain(reason.words if reason else "control"))
     interval = f"{standing.best} to {standing.worst}" if standing.best < standing.worst else ""
     decisive = evidence.standings.decisive[entry.name]
     flag = note = ""

@@ -10,8 +10,10 @@ from cloakbench.store.reading import load
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.completeness import completeness, order
 from cloakbench_leaderboards.board.number_cells import WORST, entry_number
+from cloakbench_leaderboards.board.ranking_words import no_ranking
 from cloakbench_leaderboards.board.tables import TableCell
 from cloakbench_leaderboards.scores import standings
+from cloakbench_leaderboards.scores.barriers import Barrier
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence, gather
 from cloakbench_leaderboards.scores.statistics import MIN_ARTISTS, too_few
 
@@ -48,7 +50,8 @@ def summary(evidence: Evidence) -> Summary:
     has_intervals = len(evidence.artists) >= MIN_ARTISTS
     brackets = "in brackets the 95 % interval" if has_intervals else too_few(len(evidence.artists))
     note = f"P against {text.name(evidence.rank_attack)}: 0 is no protection, 1 is complete protection; {brackets}."
-    return Summary(heads, rows, [note])
+    reason = no_ranking(evidence)
+    return Summary(heads, rows, [note, reason] if reason else [note])
 
 
 def lacks(source: Path, suite: str | None, protection: str) -> list[str]:
@@ -71,11 +74,14 @@ def lacks(source: Path, suite: str | None, protection: str) -> list[str]:
         sentences.append(
             f"{protection} has {runs.measured} of the {runs.planned} cells that {evidence.suite.name} plans."
         )
-    if evidence.suite.demonstration:
-        sentences.append(f"{evidence.suite.name} is a demonstration and ranks nothing.")
-    elif runs.needed:
+    reason = evidence.standings.unranked.get(protection)
+    if reason is None or reason.barrier is Barrier.ALONE:  # a leaderboard has other entries
+        return sentences
+    if runs.needed:
         command = f"cloakbench run {evidence.suite.name} --protection {shlex.quote(protection)}"
         sentences.append(f"A rank needs {runs.needed} more cells: {command}")
+    else:
+        sentences.append(f"These records give {protection} no rank: {text.plain(reason.words)}.")
     return sentences
 
 

@@ -20,7 +20,7 @@ CAVEATS = MappingProxyType(
         "limited": "a second quality metric stopped the entry before the matched one did",
         "few points": "the curve was drawn from fewer strengths than planned",
         "less visible": "even at full strength the entry is less visible than the limit, which is good for the image",
-        "partial": "some attacks were not run, so the value can only fall when they are",
+        "partial": "some attacks have no score, and the value can only fall when they have one",
     }
 )
 """Marks after a number."""

@@ -28,6 +28,7 @@ from cloakbench_leaderboards.parts.page import Crumb, Page, slug
 from cloakbench_leaderboards.parts.pictures import PictureFinder
 from cloakbench_leaderboards.parts.standing import Number
 from cloakbench_leaderboards.scores import aggregates, agreement, statistics
+from cloakbench_leaderboards.scores.barriers import Barrier
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.setting import Value
 from cloakbench_leaderboards.scores.statistics import Array, Estimate
@@ -129,11 +130,12 @@ def _unranked(lookup: Lookup) -> tuple[Pair, ...]:
 
 
 def _reason(evidence: Evidence, entry: BoardEntry) -> str:
-    """Returns why an entry has no rank: how many attacks were run, where that is the reason."""
+    """Returns why an entry has no rank: how many attacks have a score, where runs are missing."""
+    reason = evidence.standings.unranked[entry.name]
     value, _ = evidence.standings.value(evidence.standings.rank_column.key, entry.name)
-    if value.attacks is not None and value.attacks.is_partial:
-        return f"{value.attacks.measured} of the {value.attacks.planned} attacks that decide the rank were run"
-    return text.plain(evidence.standings.unranked[entry.name])
+    if reason.barrier is Barrier.RUNS_MISSING and value.attacks is not None and value.attacks.is_partial:
+        return f"a score under {value.attacks.measured} of the {value.attacks.planned} attacks that decide the rank"
+    return text.plain(reason.words)
 
 
 def neighbours(entries: dict[str, BoardEntry], differences: Differences, name: str, numbers: NumbersByName) -> Table:

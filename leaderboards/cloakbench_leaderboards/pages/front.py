@@ -13,9 +13,10 @@ from cloakbench_leaderboards.board.board import commits
 from cloakbench_leaderboards.board.completeness import Completeness, ProvisionalOrder, completeness, order
 from cloakbench_leaderboards.board.curves import quality_metrics
 from cloakbench_leaderboards.board.findings import BoardFinding, findings
+from cloakbench_leaderboards.board.ranking_words import no_ranking
 from cloakbench_leaderboards.board.view import Board, Pair, TradeOffCurve
 from cloakbench_leaderboards.board.words import GLOSSARY, stop_name
-from cloakbench_leaderboards.pages import cell, changes, front_parts
+from cloakbench_leaderboards.pages import cell, changes, front_parts, missing
 from cloakbench_leaderboards.pages.attack import entry_styles
 from cloakbench_leaderboards.pages.front_parts import AttackHeat, FrontRow
 from cloakbench_leaderboards.parts import bundles, commands, exports, svg
@@ -40,6 +41,8 @@ class FrontView:
     needed: int
     """Runs that entries lack for a rank."""
     failed: int
+    missing_words: str
+    """How many runs are missing, and for what."""
     commit: str
     trust: str
     has_ranking: bool
@@ -77,7 +80,8 @@ def pages(material: Material) -> Iterator[Page]:
     beside["fill_ranks"] = commands.fill_ranks(evidence.setting)
     yield Page(NUMBERS, "numbers.html", "All numbers", beside, section=INDEX)
     yield Page(EQUAL, "equal.html", "Equal strength, equal protection", beside, section=INDEX)
-    yield Page(MISSING, "missing.html", "What is missing", beside, section=INDEX)
+    lacking = {**beside, "missing": missing.entries(lookup, completeness(evidence))}
+    yield Page(MISSING, "missing.html", "What is missing", lacking, section=INDEX)
     for spec in evidence.ranked:
         numbers = {"points": front_parts.points(evidence, spec.name)}
         yield Page(_data_path(spec.name), "data.js", "", {"name": text.name(spec.name), "data": numbers})
@@ -93,10 +97,11 @@ def view(lookup: Lookup, pictures: PictureFinder, curve: TradeOffCurve | None, c
         planned=_total(runs, "planned"),
         needed=_total(runs, "needed"),
         failed=_total(runs, "failed"),
+        missing_words=missing.in_one_sentence(runs.values()),
         commit=text.listed(commits(evidence), 2),
         trust=_trust(evidence),
         has_ranking=arranged.has_ranking,
-        order_words=_order_words(evidence, arranged, runs),
+        order_words=_order_words(evidence, arranged),
         limits=_limits(evidence),
         complete=front_parts.rows(lookup, arranged.complete, runs),
         incomplete=front_parts.rows(lookup, arranged.incomplete, runs),
@@ -121,19 +126,15 @@ def _trust(evidence: Evidence) -> str:
     return text.listed(sorted(labels))
 
 
-def _order_words(evidence: Evidence, arranged: ProvisionalOrder, runs: Mapping[str, Completeness]) -> str:
-    entries = [*arranged.complete, *arranged.incomplete]
-    ranked = len(evidence.standings.complete)
+def _order_words(evidence: Evidence, arranged: ProvisionalOrder) -> str:
     if arranged.has_ranking:
         return f"Ranked by {evidence.standings.rank_column.title}; entries below the rule are incomplete."
-    if not entries:
+    if not evidence.submissions:
         return "No protection was run yet, only the controls."
-    total = len(evidence.setting.worst_attacks)
-    return (
-        f"No ranking yet: {ranked} of {len(entries)} entries {'is' if ranked == 1 else 'are'} measured under all "
-        f"{total} attacks that decide the rank. The order is provisional, by P without cleaning, the number that all "
-        "entries in the upper part have."
-    )
+    words = no_ranking(evidence)
+    if len(arranged.complete) > 1:
+        words += " The order is provisional: by P without cleaning, the number that all entries in the upper part have."
+    return words
 
 
 def _limits(evidence: Evidence) -> tuple[Pair, ...]:

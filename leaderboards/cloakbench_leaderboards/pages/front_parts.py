@@ -158,7 +158,7 @@ def _cleaned_marks(evidence: Evidence, entry: BoardEntry) -> tuple[Mark, ...]:
         return ()
     value, _ = evidence.standings.value(WORST, entry.name)
     if value.attacks is not None and value.attacks.is_partial:
-        return (Mark(f"{value.attacks.measured} of {value.attacks.planned} run", CAVEATS["partial"]),)
+        return (Mark(f"{value.attacks.measured} of {value.attacks.planned} attacks", CAVEATS["partial"]),)
     if value.lacks:
         return (Mark("‡", text.plain("; ".join(value.lacks))),)
     return ()

@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from cloakbench.schemas.kinds import PointState, Role
-from cloakbench_leaderboards.scores import aggregates, agreement, ranking, sensitivity, statistics
+from cloakbench.schemas.kinds import Role
+from cloakbench_leaderboards.scores import aggregates, agreement, barriers, ranking, sensitivity, statistics
+from cloakbench_leaderboards.scores.barriers import LEAST_RANKED, Unranked
 from cloakbench_leaderboards.scores.matching import OperatingPoint
 from cloakbench_leaderboards.scores.ranking import Standing
 from cloakbench_leaderboards.scores.setting import CLEAN, EntryPoints, Setting, Value, curve
@@ -19,9 +20,6 @@ from cloakbench_leaderboards.scores.statistics import Array, Estimate
 
 WORST_CASE = "worst-case"
 ENTRY_COLUMNS = ["protection", "column", "value", "low", "high", "artists", "state", "gate", "note"]
-LEAST_RANKED = 2
-"""A rank compares: with fewer whole entries there is none."""
-ALONE = "a rank needs two whole entries, and no second entry is whole"
 CONTROLS = tuple(str(role) for role in Role if role.is_control)
 """Roles of the entries that every board holds, in the order of tables."""
 
@@ -46,7 +44,7 @@ class Standings:
     rank_column: RankColumn
     """The column that decides the rank."""
     places: dict[str, Standing]
-    unranked: dict[str, str]
+    unranked: dict[str, Unranked]
     """Why an entry has no place, by name."""
     complete: tuple[str, ...]
     """Submissions that could be ranked; with fewer than two of them there are no places."""
@@ -95,17 +93,17 @@ def standings(setting: Setting, subjects: Sequence[EntryPoints]) -> Standings:
     names = [subject.name for subject in entries]
     columns = _columns(setting, entries)
     rank_column = _rank_column(setting, entries, columns)
-    unranked: dict[str, str] = {}
+    unranked: dict[str, Unranked] = {}
     ranked: list[int] = []
     for row, subject in enumerate(entries):
-        reason = _unranked(setting, subject, rank_column.values[row], rank_column.estimates[row])
-        if reason:
+        reason = barriers.barrier(setting, subject, rank_column.values[row], rank_column.estimates[row])
+        if reason is not None:
             unranked[subject.name] = reason
         else:
             ranked.append(row)
     complete = tuple(map(names.__getitem__, ranked))
     if len(ranked) < LEAST_RANKED:
-        unranked |= dict.fromkeys(complete, ALONE)
+        unranked |= dict.fromkeys(complete, barriers.ALONE)
         ranked = []
     checks = agreement.stacked(setting, [entries[row] for row in ranked])
     return Standings(
@@ -239,18 +237,6 @@ def _column(key: str, title: str, values: Sequence[Value]) -> RankColumn:
     for value, estimate in zip(values, statistics.estimates(stacked).rows(), strict=True):
         by_entry.append(value.estimate or estimate)
     return RankColumn(key, title, tuple(values), tuple(by_entry))
-
-
-def _unranked(setting: Setting, subject: EntryPoints, value: Value, estimate: Estimate) -> str:
-    if subject.role != Role.SUBMISSION:
-        return "control"
-    if setting.suite.demonstration:
-        return "demonstration"
-    if value.lacks:
-        return "; ".join(value.lacks)
-    if value.state is PointState.OVER_TARGET:
-        return str(value.state)
-    return estimate.reason if math.isfinite(estimate.value) else value.note
 
 
 def _front(setting: Setting, entries: Sequence[EntryPoints]) -> set[str]:
