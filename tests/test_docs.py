@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+import importlib.util
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from PIL import Image
 
 from cloakbench import Protection, Request, cli
 from cloakbench.images import encode
+from cloakbench.submissions.discovery import GROUPS
 from cloakbench_leaderboards.site import site
 
 ROOT = Path(__file__).parents[1]
@@ -74,6 +77,33 @@ def test_each_command_of_a_boards_pages_has_a_verb_and_options_that_exist(tmp_pa
     assert {command.split()[1] for command in commands} >= {"new", "run", "board", "protect", "submit"}
     for command in sorted(commands):
         cli.app.parse_args(shlex.split(command)[1:], exit_on_error=False, print_error=False)
+
+
+_MODULE = re.compile(r"python -m (tests\.[a-z_.]+|cloakbench[a-z_.]*)")
+_TOML = re.compile(r"^```toml\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+
+
+def test_each_module_that_a_document_runs_exists():
+    modules = set()
+    for document in DOCUMENTS:
+        modules.update(_MODULE.findall(document.read_text(encoding="utf-8")))
+    assert len(modules) > 20
+    missing = [name for name in sorted(modules) if importlib.util.find_spec(name.rstrip(".")) is None]
+    assert missing == []
+
+
+def test_each_block_of_toml_offers_an_entry_that_its_document_defines():
+    offers = 0
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for block in _TOML.findall(text):
+            project = tomllib.loads(block)["project"]
+            for group, entries in project["entry-points"].items():
+                assert group in GROUPS
+                assert list(entries) == [project["name"]]
+                assert f"class {entries[project['name']].partition(':')[2]}(" in text
+                offers += 1
+    assert offers == 2
 
 
 PYTHON_BLOCKS = {

@@ -108,6 +108,9 @@ class Entry(ABC):
     authors: ClassVar[str] = ""
     """Authors of the paper as BibTeX writes them: `Liang and others`; empty: the reference names none."""
     licence: ClassVar[str] = ""
+    """Licence of the entry's code."""
+    contact: ClassVar[str] = ""
+    """Where the authors of the entry's code answer: address of a page, or e-mail; empty: pages name none."""
     needs: frozenset[str] = frozenset()
     """What the entry cannot do without; a protection whose need is not met is skipped with the reason.
 

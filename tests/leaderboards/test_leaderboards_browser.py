@@ -129,7 +129,7 @@ def test_filters_show_what_they_say_and_the_address_holds_the_view(visit):
 
 def test_the_plot_library_is_loaded_only_when_a_reader_asks_for_it(visit):
     page = visit()
-    assert page.evaluate("window.vegaEmbed === undefined")
+    assert page.evaluate("window.drawPlot === undefined")
     assert page.locator("#plot svg.chart").is_visible()
     page.select_option("[name=attack]", "jpeg")
     page.wait_for_selector("#plot .vega-embed svg")
@@ -182,6 +182,7 @@ def test_from_the_front_page_to_the_evidence_by_clicks(visit):
     assert page.inner_text("h1") == "mist"
     page.click("table.heat th a >> text=jpeg")
     assert "/cells/mist/jpeg.html" in page.url
+    page.wait_for_load_state()
     assert "cloakbench run" in page.inner_text("main")
     page.click("nav[aria-label=Site] >> text=Leaderboard")
     assert page.locator("#plot svg.chart").is_visible()

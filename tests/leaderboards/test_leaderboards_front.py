@@ -97,5 +97,13 @@ def test_every_flag_that_occurs_is_explained(three):
 def test_the_plot_library_is_a_plain_script():
     [library] = bundles.pages(None)
     script = library.content().decode()
-    assert "vegaEmbed" in script
+    assert f"window.{bundles.DRAW}=" in script
     assert not re.search(r"export\s*\{", script)
+
+
+def test_the_interactive_plot_is_a_third_lighter_than_with_the_compiler_in_it(three):
+    assert len(bundles.plot_library()) < 650_000  # 898 kB with Vega-Lite
+    pages = {file.path: file for file in site.files(Material(three, view(three), Path("nowhere")), (front.pages,))}
+    plot = pages[front.INTERACTIVE].content()
+    assert plot.startswith(f'cloakbench.receive("{front.INTERACTIVE}",'.encode())
+    assert len(plot) < 25_000

@@ -49,6 +49,7 @@ def hostile_board():
             "licence": HOSTILE,
             "paper_title": HOSTILE,
             "authors": HOSTILE,
+            "contact": HOSTILE,
             "settings": {HOSTILE: HOSTILE},
             "needs": (HOSTILE,),
             "looked_into": (HOSTILE,),

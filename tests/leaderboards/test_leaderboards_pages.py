@@ -33,6 +33,11 @@ def board():
         synthetic.lost("glaze", "artist-1", Status.FAILED, "RuntimeError: no gradient", strength=1.0),
         synthetic.lost("glaze", "artist-1", Status.SKIPPED, "no strength meets it", attack=JPEG, strength=1.0),
     ]
+    stated = {"contact": "people@example.org", "authors": "Liang and Wu"}
+    for number, own in enumerate(records):
+        if own.protection.name == "mist":
+            protection = own.protection.model_copy(update=stated)
+            records[number] = own.model_copy(update={"protection": protection})
     return facts, records
 
 
@@ -44,6 +49,12 @@ def whole(board):
 def test_every_kind_of_page_is_there(whole):
     assert {kind(path) for path in whole} == KINDS
     assert len([path for path in whole if path.startswith("cells/")]) == 7 * 6 - 1  # no clean arm of edits
+
+
+def test_a_protections_page_names_licence_contact_and_authors(whole):
+    shown = words(whole["protections/mist.html"])
+    assert all(stated in shown for stated in ("Apache-2.0", "people@example.org", "Liang and Wu"))
+    assert "none named" in words(whole["protections/photoguard.html"])
 
 
 def test_every_link_leads_somewhere(whole, board):

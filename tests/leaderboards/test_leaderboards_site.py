@@ -161,9 +161,10 @@ def test_six_artists_carry_a_rank_and_five_do_not():
 def test_the_only_complete_entry_has_no_rank():
     cells = row(board(loaded(six_artists())), "x").cells
     assert (cells[0].value, cells[1].text) == (None, text.NONE)
-    assert "two" in cells[0].note
+    assert "2 complete" in cells[0].note
     page = rendered(loaded(six_artists()))
-    assert "No ranking yet: 1 of 1" in page
+    assert "No ranking yet" in page
+    assert "1 of 1 is" in page
     assert 'data-key="rank"' not in page
     assert 'data-key="rank"' in rendered(loaded(two_entries()))
 
@@ -207,7 +208,7 @@ def test_intervals_stay_inside_the_range_of_p():
 def test_a_demonstration_says_so():
     view = board(loaded(six_artists(), artists=NAMES[:2], demonstration=True))
     assert view.demonstration.startswith("Demonstration, no intervals: 2 artists")
-    assert row(view, "x").cells[0].note == "demonstration"
+    assert "demonstration" in row(view, "x").cells[0].note
 
 
 def test_missing_artists_are_shown_and_leave_the_entry_unranked():
@@ -335,7 +336,8 @@ def test_a_point_over_target_is_shown_and_carries_no_rank():
     view = board(loaded([*six_artists(), *over], matching=rules, rank_by="worst-case"))
     cells = dict(zip([column.label for column in view.headline.columns], row(view, "x").cells, strict=True))
     assert (cells["P, visible"].value, cells["P, visible"].flag) == (0.5, "over target")
-    assert (cells["Rank"].value, cells["Rank"].note, cells["Worst case"].flag) == (None, "over target", "over target")
+    assert (cells["Rank"].value, cells["Worst case"].flag) == (None, "over target")
+    assert "more visible" in cells["Rank"].note
 
 
 def test_a_perceptual_entry_stands_at_calibrated_points_alone():

@@ -63,6 +63,9 @@ def to_lines(estimate: Forecast) -> Iterator[str]:
 
 
 def _sums(estimate: Forecast) -> Iterator[str]:
+    if estimate.unknown and not any(estimate.hours.values()):
+        yield "no sum of hours: none of these stages has a recorded time"
+        return
     least = "at least " if estimate.unknown else ""
     hours = ", ".join(f"{n} worker{'s' * (n > 1)} {least}{h:.2g}" for n, h in estimate.hours.items())
     yield f"hours: {hours}"

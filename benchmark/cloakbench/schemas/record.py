@@ -38,6 +38,8 @@ class ProtectionFacts(_Frozen):
     authors: fields.Line = ""
     """Of the paper, as BibTeX writes them."""
     licence: fields.Line
+    contact: fields.Line = ""
+    """Where the authors of its code answer: address of a page, or e-mail."""
     deterministic: bool
     settings: dict[fields.Identifier, bool | int | fields.FiniteFloat | fields.Name] = {}
     """Parameters that the user left out and that follow the family of the suite's surrogate, with their values."""

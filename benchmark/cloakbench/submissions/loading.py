@@ -63,6 +63,7 @@ class Claims(BaseModel):
     paper_title: ShortText = ""
     authors: ShortText = ""
     licence: ShortText
+    contact: ShortText = ""
     deterministic: bool
     defaults: Annotated[dict[Identifier, FamilyDefaults], Field(max_length=10)] = {}
     """Parameters that depend on the surrogate and that the user did not give, by family of the surrogate."""
@@ -101,6 +102,7 @@ class LoadedEntry(Generic[AnyEntry]):
                 paper_title=clean_line(kind.paper_title, LONGEST),
                 authors=clean_line(kind.authors, LONGEST),
                 licence=clean_line(kind.licence, LONGEST),
+                contact=clean_line(kind.contact, LONGEST),
                 deterministic=kind.deterministic,
                 defaults=_without(self.instance.defaults, self.parameters),
                 control=control if isinstance(control, str) else None,
@@ -179,6 +181,7 @@ def _check_facts(kind: Any, offer: Offer) -> None:
         "paper_title": isinstance(kind.paper_title, str),
         "authors": isinstance(kind.authors, str),
         "licence": isinstance(kind.licence, str),
+        "contact": isinstance(kind.contact, str),
         "budget": not is_protection or kind.budget in list(BudgetKind),
         "knowledge": is_protection or kind.knowledge in KNOWLEDGE,
         "deterministic": isinstance(kind.deterministic, bool),

@@ -30,10 +30,30 @@ class BoardFinding(NamedTuple):
 
 
 def findings(evidence: Evidence, order: ProvisionalOrder, runs: Mapping[str, Completeness]) -> tuple[BoardFinding, ...]:
-    """Returns the findings: who leads at equal visibility, and what cleaning leaves."""
-    if len(evidence.artists) < MIN_ARTISTS or not evidence.submissions:
+    """Returns the findings: who leads at equal visibility, and what cleaning leaves; none without a number.
+
+    On too few artists for an interval there is one finding, which says so beside the numbers.
+    """
+    if not evidence.submissions:
         return ()
+    if len(evidence.artists) < MIN_ARTISTS:
+        return _on_few_artists(evidence, order)
     return (_lead(evidence), _cleaning(evidence, order, runs))
+
+
+def _on_few_artists(evidence: Evidence, order: ProvisionalOrder) -> tuple[BoardFinding, ...]:
+    shown = []
+    for entry in (*order.complete, *order.incomplete)[:LISTED]:
+        plain = plain_number(evidence, entry.name)[1].value
+        cleaned = evidence.standings.value(WORST, entry.name)[1].value
+        if math.isfinite(plain):
+            left = f" ({percent(cleaned)} under the best cleaning trick)" if math.isfinite(cleaned) else ""
+            shown.append(f"{entry.label} takes away {percent(plain)} of what a copycat learns{left}")
+    if not shown:
+        return ()
+    artists = len(evidence.artists)
+    numbers = f"On {artists} artist{'s' * (artists != 1)}, at {_limit_words(evidence)}, {'; '.join(shown)}."
+    return (BoardFinding("Too few artists to judge.", f"{numbers}{_noise_words(evidence)}"),)
 
 
 def _lead(evidence: Evidence) -> BoardFinding:

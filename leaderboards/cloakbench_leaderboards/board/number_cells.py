@@ -60,7 +60,7 @@ def limits(value: Value) -> list[str]:
 def _short(value: Value) -> str:
     """Returns what a number lacks in a few words; all of it stands in the cell's note."""
     if value.attacks is not None and value.attacks.is_partial:
-        return f"{value.attacks.measured} of {value.attacks.planned} attacks run"
+        return f"{value.attacks.measured} of {value.attacks.planned} attacks"
     return value.lacks[0] if len(value.lacks) == 1 else f"{len(value.lacks)} blocks incomplete"
 
 

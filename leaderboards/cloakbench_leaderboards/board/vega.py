@@ -1,4 +1,4 @@
-"""The interactive trade-off plot as a Vega-Lite specification, which the page's script draws on request."""
+"""The interactive trade-off plot: written in Vega-Lite, compiled to Vega, drawn by the page's script on request."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ POINTS = "points"
 NEUTRAL = "#8b929c"
 
 
-def specification(curve: TradeOffCurve) -> dict[str, Any]:
-    """Returns the plot without its data, which the page's script provides under the name `points`.
+def compiled(curve: TradeOffCurve) -> dict[str, Any]:
+    """Returns the plot in Vega without its data, which the page's script provides under the name `points`.
 
-    A click on a name brings its curve forward; the wheel and dragging zoom and move.
+    A click on a name brings its curve forward; the wheel and dragging zoom and move. It is compiled here because that
+    takes a browser longer than all else that it does before the plot appears.
     """
-    specification: dict[str, Any] = _chart(curve).to_dict(validate=False)
-    return specification
+    import vl_convert
+
+    plot: dict[str, Any] = vl_convert.vegalite_to_vega(_chart(curve).to_dict(validate=False))
+    return plot
 
 
 def named(curve: TradeOffCurve) -> tuple[list[str], list[str]]:

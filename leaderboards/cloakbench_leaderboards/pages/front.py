@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from cloakbench.store.paths import StorePaths
@@ -21,7 +23,7 @@ from cloakbench_leaderboards.pages.attack import entry_styles
 from cloakbench_leaderboards.pages.front_parts import AttackHeat, FrontRow
 from cloakbench_leaderboards.parts import bundles, commands, exports, svg
 from cloakbench_leaderboards.parts.lookup import Lookup
-from cloakbench_leaderboards.parts.page import INDEX, Material, Page, slug
+from cloakbench_leaderboards.parts.page import INDEX, Asset, Material, Page, slug
 from cloakbench_leaderboards.parts.pictures import PictureFinder
 from cloakbench_leaderboards.parts.svg import Chart
 from cloakbench_leaderboards.scores import flags
@@ -29,6 +31,8 @@ from cloakbench_leaderboards.scores.evidence import Evidence
 from cloakbench_leaderboards.scores.setting import CLEAN
 
 EQUAL, MISSING, NUMBERS, PLOT = "equal.html", "missing.html", "numbers.html", "plots/trade-off.svg"
+INTERACTIVE = "data/interactive-plot.js"
+"""The compiled plot; an attack's points are in `data/<attack>.js`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class FrontView:
     """Explanations of the heads."""
 
 
-def pages(material: Material) -> Iterator[Page]:
+def pages(material: Material) -> Iterator[Page | Asset]:
     """Yields the front page, the pages of further tables, and one file of points per attack of the plot."""
     board, evidence = material.board, material.evidence
     curve = _curve(board, evidence)
@@ -76,6 +80,8 @@ def pages(material: Material) -> Iterator[Page]:
     yield Page(INDEX, "front.html", board.title, context, section=INDEX, scripts=(bundles.FRONT,))
     if front.chart is not None:
         yield Page(PLOT, "plot.svg", front.chart.title, {"chart": front.chart})
+    if curve is not None:
+        yield Asset(INTERACTIVE, partial(_compiled_plot, curve))
     beside = {"board": board, "flags": front.flags, "front": front, "fill": commands.fill(evidence.suite)}
     beside["fill_ranks"] = commands.fill_ranks(evidence.setting)
     yield Page(NUMBERS, "numbers.html", "All numbers", beside, section=INDEX)
@@ -162,6 +168,11 @@ def _curve(board: Board, evidence: Evidence) -> TradeOffCurve | None:
     return next((section.curve for section in board.attacks if section.name == name), None)
 
 
+def _compiled_plot(curve: TradeOffCurve) -> bytes:
+    data = json.dumps(vega.compiled(curve), sort_keys=True, separators=(",", ":"))
+    return f"cloakbench.receive({json.dumps(INTERACTIVE)},{data});\n".encode()
+
+
 def _data_path(attack: str) -> str:
     return f"data/{slug(attack)}.js"
 
@@ -190,7 +201,7 @@ def _island(evidence: Evidence, curve: TradeOffCurve | None, front: FrontView) -
         "controls": controls,
         "most": vega.NAMED,
         "library": bundles.PLOTS,
-        "plot": vega.specification(curve) if curve else None,
+        "plot": INTERACTIVE if curve else None,
         "strips": front.strips,
     }
 

@@ -78,6 +78,12 @@ class ProtectionPage:
     """The content of the page of a protection."""
 
     facts: ProtectionView
+    authors: str
+    """Authors of its paper; empty where it names none."""
+    contact: str
+    """Where the authors of its code answer; empty where it names nothing."""
+    contact_link: str
+    """The contact as a web address; empty where it is none."""
     standing: tuple[Number, ...]
     """Its rank and its numbers on the board."""
     weakest: str
@@ -136,6 +142,9 @@ def view(lookup: Lookup, entry: BoardEntry, facts: ProtectionView) -> Protection
             others.append(strength)
     return ProtectionPage(
         facts=facts,
+        authors=text.plain(entry.facts.authors, 120),
+        contact=text.plain(entry.facts.contact, 120),
+        contact_link=text.link(entry.facts.contact),
         standing=standing.numbers(lookup, entry),
         weakest=_weakest(lookup, entry, focus),
         smalls=tuple(_smalls(lookup, entry)),

@@ -150,7 +150,7 @@
     const place = island.metrics.findIndex((metric) => metric.name === plotForm.metric.value);
     const metric = island.metrics[place];
     if (!attack || !metric) return;
-    await Promise.all([load(island.library), load(attack.data)]);
+    await Promise.all([load(island.library), load(island.plot), load(attack.data)]);
     if (plotForm.attack.value !== attack.name || plotForm.metric.value !== metric.name) return;
     const holder = document.getElementById("plot");
     const title = document.getElementById("plot-title");
@@ -159,8 +159,8 @@
       holder.textContent = `Nothing to draw: no entry has a score against ${attack.name} and a value of ${metric.name}.`;
     } else {
       const fresh = document.createElement("div");
-      const options = { ast: true, actions: false, renderer: "svg", tooltip: { theme: "custom" }, logLevel: 1 };
-      await window.vegaEmbed(fresh, specification(points, metric, holder.clientWidth), options);
+      fresh.className = "vega-embed";
+      await window.drawPlot(fresh, specification(points, metric, holder.clientWidth));
       holder.replaceChildren(fresh);
     }
     title.textContent = `Protection against “${attack.name}” over ${metric.name}`;
@@ -183,29 +183,27 @@
   }
 
   function specification(points, metric, width) {
-    const plot = structuredClone(island.plot);
-    plot.datasets = { ...plot.datasets, points };
-    const scale = { reverse: metric.isReversed, zero: !metric.isReversed, nice: true };
-    const across = { title: `${metric.title}, more visible →`, scale };
+    const plot = structuredClone(received.get(island.plot));
+    plot.data.find((table) => table.name === "points").values = points;
     const labels = new Set(points.map((point) => point.label));
-    for (const layer of plot.layer) {
-      if (layer.encoding.x?.field === "x") Object.assign(layer.encoding.x, across);
-      for (const name of ["color", "shape", "strokeDash"]) style(layer.encoding[name], labels, width);
+    for (const scale of plot.scales) {
+      if (scale.name === "x") Object.assign(scale, { reverse: metric.isReversed, zero: !metric.isReversed });
+      if (["color", "shape", "strokeDash"].includes(scale.name)) style(scale, labels);
     }
+    for (const axis of plot.axes) if (axis.orient === "bottom" && axis.title) axis.title = `${metric.title}, more visible →`;
+    if (width < 520) for (const legend of plot.legends) legend.columns = 2;
     plot.width = Math.max(width - 4, 300);
     plot.autosize = { type: "fit-x", contains: "padding" };
     return plot;
   }
 
   // An entry keeps its style in every plot; the legend lists those that are drawn.
-  function style(channel, labels, width) {
-    if (channel?.field !== "label") return;
+  function style(scale, labels) {
     const all = [...island.named, ...island.controls];
-    const range = [...channel.scale.range.slice(0, island.named.length), ...channel.scale.range.slice(island.most)];
+    const range = [...scale.range.slice(0, island.named.length), ...scale.range.slice(island.most)];
     const drawn = all.map((label, place) => [label, range[place]]).filter(([label]) => labels.has(label));
-    channel.sort = channel.scale.domain = drawn.map(([label]) => label);
-    channel.scale.range = drawn.map(([, value]) => value);
-    if (width < 520 && channel.legend) channel.legend.columns = 2;
+    scale.domain = drawn.map(([label]) => label);
+    scale.range = drawn.map(([, value]) => value);
   }
 
   // ---- start
@@ -216,6 +214,9 @@
     fill(plotForm.metric, island.metrics.map((metric) => metric.name), island.metrics[0]?.name);
     plotForm.addEventListener("input", () => (draw(), write()));
     plotForm.interactive.addEventListener("click", draw);
+    // A reader who points at the controls or reaches them by keyboard is about to use them.
+    const prepare = () => [island.library, island.plot].filter(Boolean).forEach(load);
+    for (const event of ["pointerenter", "focusin"]) plotForm.addEventListener(event, prepare, { once: true });
   }
   if (stripForm) {
     const entries = Object.keys(island.strips);
