@@ -104,7 +104,7 @@ def view(lookup: Lookup, pictures: PictureFinder, curve: TradeOffCurve | None, c
         needed=_total(runs, "needed"),
         failed=_total(runs, "failed"),
         missing_words=missing.in_one_sentence(runs.values()),
-        commit=text.listed(commits(evidence), 2),
+        commit=text.listed(commits(evidence), 1),
         trust=_trust(evidence),
         has_ranking=arranged.has_ranking,
         order_words=_order_words(evidence, arranged),
@@ -139,7 +139,7 @@ def _order_words(evidence: Evidence, arranged: ProvisionalOrder) -> str:
         return "No protection was run yet, only the controls."
     words = no_ranking(evidence)
     if len(arranged.complete) > 1:
-        words += " The order is provisional: by P without cleaning, the number that all entries in the upper part have."
+        words += " The order is provisional: by P without cleaning."
     return words
 
 

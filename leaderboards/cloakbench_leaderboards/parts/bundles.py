@@ -46,5 +46,5 @@ def plot_library() -> bytes:
 
     versions = (vl_convert.get_vega_version(), vl_convert.get_vega_embed_version())
     snippet = _SLIM if versions == _SLIM_VERSIONS else _WHOLE
-    bundle: str = vl_convert.javascript_bundle(snippet)  # type: ignore[call-arg] # its stub requires a version
+    bundle: str = vl_convert.javascript_bundle(snippet)
     return f"(()=>{{{bundle}\n}})();\n".encode()
