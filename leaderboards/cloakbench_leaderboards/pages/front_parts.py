@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cloakbench.schemas.kinds import PointState, Role
@@ -74,6 +74,8 @@ class HeatCell:
     shade: Shade
     link: str
     value: float | None
+    is_lowest: bool = False
+    """Whether the entry has no lower P, where several attacks have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +199,12 @@ def heat(lookup: Lookup, order: ProvisionalOrder) -> AttackHeat:
     shown = []
     for entry in (*(*order.complete, *order.incomplete)[:HEAT_ENTRIES], *noise):
         cells = [_heat_cell(lookup, entry, number) for number in range(len(evidence.ranked))]
-        measured = sum(heat_cell.value is not None for heat_cell in cells)
+        values = [heat_cell.value for heat_cell in cells if heat_cell.value is not None]
+        if len(values) > 1 and not entry.is_control:
+            lowest = min(values)
+            cells = [replace(heat_cell, is_lowest=heat_cell.value == lowest) for heat_cell in cells]
         page = addresses.protection(entry.name)
-        shown.append(AttackHeatRow(entry.label, page, entry.is_control, measured, tuple(cells)))
+        shown.append(AttackHeatRow(entry.label, page, entry.is_control, len(values), tuple(cells)))
     return AttackHeat(tuple(attacks), tuple(shown))
 
 

@@ -99,6 +99,8 @@ class ProtectionPage:
     gaps: tuple[GapView, ...]
     no_signal: tuple[Pair, ...]
     install: str
+    protect: str
+    """Command that protects one's own images at the strength that the page shows; empty where there is none."""
     run: str
     board: str
     compare: str
@@ -156,6 +158,7 @@ def view(lookup: Lookup, entry: BoardEntry, facts: ProtectionView) -> Protection
         gaps=tuple(_gaps(lookup, entry)),
         no_signal=_no_signal(lookup),
         install=commands.install(entry.facts),
+        protect=commands.protect(entry.facts, focus),
         run=commands.run(evidence.suite, salt, entry.facts),
         board=f"cloakbench board --suite {evidence.suite.name} --out site",
         compare=addresses.comparison(entry.name) if entry.name in evidence.standings.places else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from cloakbench.schemas import ranked_cells
+from cloakbench.schemas.kinds import BudgetKind
 from cloakbench.schemas.record import ProtectionFacts, Record
 from cloakbench.schemas.suite import Suite
 from cloakbench_leaderboards import text
@@ -34,6 +35,14 @@ def run(suite: Suite, salt_digest: str, facts: ProtectionFacts, *only: str) -> s
     parts += _images(suite)
     if salt_digest != PUBLIC_SALT:
         parts += ["--salt-file", "FILE"]
+    return " ".join(_quoted(part) for part in parts)
+
+
+def protect(facts: ProtectionFacts, strength: float) -> str:
+    """Returns the command that protects a folder of images; empty for a control and for images from a closed tool."""
+    if facts.role in CONTROLS or facts.budget == BudgetKind.READY_MADE:
+        return ""
+    parts = ["cloakbench", "protect", facts.name, "--in", "FOLDER", "--out", "PROTECTED", "--strength", f"{strength:g}"]
     return " ".join(_quoted(part) for part in parts)
 
 
