@@ -90,7 +90,7 @@ def find_special(folder: Path) -> list[Path]:
 def find_links(folder: Path) -> list[Path]:
     """Returns the symbolic links below a folder, sorted; none of them is followed."""
     links, folders = [], [folder]
-    while folders:  # `os.walk` calls itself once for each level, of which a stranger makes as many as he likes
+    while folders:  # `os.walk` calls itself once for each level, of which a stranger can make any number
         for path in folders.pop().iterdir():
             if path.is_symlink():
                 links.append(path)

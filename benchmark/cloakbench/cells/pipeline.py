@@ -240,4 +240,4 @@ def finished(store: Store, cell: Cell, env_class: str) -> Record | None:
     except InfrastructureError as error:
         _log.warning("%s", error)
         return None
-    return None if record is None or record.status is Status.INFRA_ERROR else record
+    return None if record is None or record.status.is_retried else record

@@ -15,7 +15,7 @@ from torch import Tensor
 from cloakbench import images
 from cloakbench.attacks import catalogue
 from cloakbench.attacks.mimicry import sampling
-from cloakbench.attacks.mimicry.personalised import Personalised, TrainingSet, require_token
+from cloakbench.attacks.mimicry.personalised import MimicryStage, Personalised, TrainingSet, require_token
 from cloakbench.cells import orders
 from cloakbench.cells.calibrator import Calibrator
 from cloakbench.cells.cost import Meter
@@ -199,11 +199,10 @@ class Stages:
     def _personalise(self, cell: Cell, cleaned: Sequence[Pixels]) -> Personalised:
         facts, suite, recipe = catalogue.imitation(cell.attack), self.suite, cell.recipes.personalise
         assert recipe is not None
-        stage = facts.build(catalogue.settings(facts, suite))
+        stage: MimicryStage = facts.build(catalogue.settings(facts, suite))
         captions, pixels = cell.artist.captions, images.to_tensor(cleaned)
         data = TrainingSet(pixels, captions, suite.token, suite.class_word, suite.sampling)
-        learned: Personalised = stage.personalise(self.model(cell.attack.model), data, recipe.seed)
-        return learned
+        return stage.personalise(self.model(cell.attack.model), data, recipe.seed)
 
     def edit(self, work: CellState) -> None:
         """Fills in the edits of the cleaned images, and the same edits of the artist's clean images."""

@@ -67,7 +67,7 @@ class CellQueue:
         self._outcomes[cell.key] = outcome
         self._making.subtract(self._shared[cell.key])
         self._starts = 0
-        if outcome.status is not Status.INFRA_ERROR:
+        if not outcome.status.is_retried:
             self._lost = 0
         if outcome.status is Status.OK:
             self._made |= self._shared[cell.key]

@@ -100,7 +100,7 @@ def _learned(
     name: str, pixels: Sequence[Pixels], texts: Sequence[str], suite: Suite, options: MimicOptions
 ) -> Personalised:
     """Returns a model that has learned images `[H, W, 3]`; raises UserError for a text whose token it cuts off."""
-    from cloakbench.attacks.mimicry.personalised import TrainingSet, require_token
+    from cloakbench.attacks.mimicry.personalised import MimicryStage, TrainingSet, require_token
     from cloakbench.models import loader
 
     model, device = options.model or suite.surrogate, loader.default_device()
@@ -111,9 +111,8 @@ def _learned(
     squares = to_tensor(fit_square(whole, size) for whole in pixels)
     data = TrainingSet(squares, captions, suite.token, suite.class_word, suite.sampling)
     facts = catalogue.find("mimicry", name)
-    stage = facts.build(catalogue.settings(facts, suite))
-    mimic: Personalised = settings.within_memory(lambda: stage.personalise(base, data, options.seed))
-    return mimic
+    stage: MimicryStage = facts.build(catalogue.settings(facts, suite))
+    return settings.within_memory(lambda: stage.personalise(base, data, options.seed))
 
 
 def _generated(

@@ -62,7 +62,7 @@ def rerun(session: Session, report: Reporter | None = None) -> list[Record]:
         work = pipeline.Pipeline(session.planner, fresh, session.environment, metrics, session.device)
         for outcome in InlineExecutor().run(cells, work, report or reporter()):
             record = fresh.read_record(outcome.key, session.environment.env_class)
-            if record is not None and record.status is Status.INFRA_ERROR:
+            if record is not None and record.status.is_retried:
                 _log.warning("the canary %s did not run: %s", record.key[:12], record.reason)
             elif record is not None:
                 records.append(record)

@@ -294,7 +294,7 @@ def _require(session: Session, cells: Sequence[Cell]) -> None:
 
 def failed(counts: Mapping[str, Counter[str]], ran: Sequence[Outcome] = ()) -> int:
     """Returns how many cells failed: by `Session.counts`, and in `ran` by faults of the machine."""
-    faults = sum(outcome.status is Status.INFRA_ERROR for outcome in ran)
+    faults = sum(outcome.status.is_retried for outcome in ran)
     for tally in counts.values():
         faults += tally.total() - tally[str(Status.OK)] - tally[str(Status.SKIPPED)] - tally["missing"]
     return faults

@@ -92,11 +92,6 @@ class Status(StrEnum):
         """Whether the next run repeats the cell; every other status is final."""
         return self is Status.INFRA_ERROR
 
-    @property
-    def is_fault(self) -> bool:
-        """Whether something went wrong; a target that no strength meets is a result."""
-        return self not in {Status.OK, Status.SKIPPED}
-
 
 class PointState(StrEnum):
     """What the value of an entry at an operating point rests on, or why there is none."""
@@ -119,8 +114,3 @@ class PointState(StrEnum):
     """The quantity has no meaning for this entry."""
     NO_SIGNAL = "no signal"
     """The attack learned from no artist."""
-
-    @property
-    def is_within_target(self) -> bool:
-        """Whether there is a value, and it keeps the limits of the operating point."""
-        return self in {PointState.CALIBRATED, PointState.INTERPOLATED, PointState.MEASURED}

@@ -133,7 +133,7 @@ def _find_in_records(loaded: reading.Loaded, find: Callable[[Record], list[str]]
 def _find_superseding(loaded: reading.Loaded, store: Store, present: Sequence[Record]) -> list[str]:
     """Returns a sentence where an archive brings another version of a protection that ran in this store.
 
-    A board shows the newest version of an entry: what somebody reports would replace what ran here.
+    A board shows the newest version of an entry: a record from outside would replace one that ran here.
     """
     brought = {}
     for record in loaded.records:
@@ -178,7 +178,7 @@ def _find_other_images(loaded: reading.Loaded, present: Sequence[Record]) -> lis
 def _require_same_suite(source: Source, facts: SuiteFacts, own: Suite | None) -> None:
     """Raises UserError where a source brings a suite of its own under a name that is known here.
 
-    What a board says of a suite is ours to say. A folder, but no archive, may bring a suite that nobody knows here.
+    The facts of a suite are those of this store or package. A folder may bring a suite that is new here, an archive not.
     """
     is_new = own is None and not source.is_archive and facts.suite.name not in read.names()
     is_older = own is None and not source.is_archive and not is_new and _is_older(facts.suite)

@@ -81,7 +81,7 @@ def _refresh(choice: Choice, root: Path, out: Path, options: ExecutorOptions, un
     ran = sessions.run(session, choose(options, session))
     drift_lines = _drift(session)
     page, moves = rebuild(root, out, session.suite.name, unofficial)
-    lost = sum(record.status is Status.INFRA_ERROR for record in ran)
+    lost = sum(record.status.is_retried for record in ran)
     return Refreshed(False, written, len(ran), lost, drift_lines, page, last_board.words(moves))
 
 
@@ -167,7 +167,7 @@ def _reason(cell: Cell, older: Sequence[Record], salt: str) -> str:
     """Returns why a cell has to run: what separates it from the record that is nearest to it."""
     for record in older:
         if record.key == cell.key:
-            return f"to be tried again: {record.status}" if record.status is Status.INFRA_ERROR else MERGED
+            return f"to be tried again: {record.status}" if record.status.is_retried else MERGED
     if not older:
         return NEW
     planned = {"components": cell.recipes.content(), "salt_digest": salt}

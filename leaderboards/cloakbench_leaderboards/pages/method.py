@@ -160,7 +160,7 @@ def _aggregates(lookup: Lookup) -> Section:
             "P under the countermeasure that is lowest on halves of the other artists, because a minimum of noisy "
             "values is too low; less the same of the unprotected images",
         ),
-        _formula("mean", "mean of P over all attacks that learned from someone"),
+        _formula("mean", "mean of P over all attacks that learned from some artist"),
         _formula(
             "retention", "mean P under countermeasures / P without; not defined where P without is not clear of 0"
         ),

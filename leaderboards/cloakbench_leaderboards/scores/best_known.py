@@ -98,7 +98,6 @@ def column(
             lowest = _lower(
                 lowest,
                 aggregates.protection(extended, entry, attack.name, setting.middle),
-                attack,
                 [record for record in chosen if record.attack.name == name],
             )
         values.append(lowest[0])
@@ -160,9 +159,7 @@ def _attacks(records: Sequence[Record]) -> Mapping[str, AttackSpec]:
     return specs
 
 
-def _lower(
-    lowest: tuple[Value, Estimate], value: Value, attack: AttackSpec, records: Sequence[Record]
-) -> tuple[Value, Estimate]:
+def _lower(lowest: tuple[Value, Estimate], value: Value, records: Sequence[Record]) -> tuple[Value, Estimate]:
     """Returns the lower of two numbers; that of a package's attack only where nothing is missing in it."""
     estimate = statistics.estimates(value.artists[None]).rows()[0]
     before = lowest[1].value

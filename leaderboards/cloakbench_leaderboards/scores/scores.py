@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cloakbench.schemas.kinds import Role
+from cloakbench.schemas.kinds import Role, Status
 from cloakbench.schemas.suite import AttackSpec
 from cloakbench_leaderboards.data.frames import CellStatus
 from cloakbench_leaderboards.scores import statistics
@@ -19,7 +19,7 @@ from cloakbench_leaderboards.scores.signal import clean as clean_arm
 from cloakbench_leaderboards.scores.signal import signals as denominators
 from cloakbench_leaderboards.scores.statistics import Array, Estimate
 
-OWN_FAULT = (CellStatus.FAILED, CellStatus.INVALID_OUTPUT, CellStatus.TIMEOUT, CellStatus.OOM)
+OWN_FAULT = tuple(CellStatus(str(status)) for status in Status if status.counts_against_submission)
 """Statuses that count against the submission: the mimic gets the clean images, P = 0."""
 POINT = ["protection", "strength", "attack"]
 ARTIST = [*POINT, "artist"]
