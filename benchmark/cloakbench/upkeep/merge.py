@@ -178,7 +178,7 @@ def _find_other_images(loaded: reading.Loaded, present: Sequence[Record]) -> lis
 def _require_same_suite(source: Source, facts: SuiteFacts, own: Suite | None) -> None:
     """Raises UserError where a source brings a suite of its own under a name that is known here.
 
-    The facts of a suite are those of this store or package. A folder may bring a suite that is new here, an archive not.
+    The facts of a suite are those of this store or package. Only a folder may bring a suite that is new here.
     """
     is_new = own is None and not source.is_archive and facts.suite.name not in read.names()
     is_older = own is None and not source.is_archive and not is_new and _is_older(facts.suite)
