@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest
 
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help library install demo board docs test test-long lint
+.PHONY: help library install demo board docs test test-short test-long lint
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -43,8 +43,12 @@ docs: install ## the documentation as a site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict -f benchmark/docs/mkdocs.yml
 	@echo file://$(CURDIR)/site/docs/index.html
 
+# Types are checked beside the tests: mypy runs on one core.
+test: $(TEST_STAMP) ## style, types, and everything but the long checks
+	@$(MAKE) --no-print-directory -j 2 lint test-short
+
 # Three processes for two cores: some tests wait.
-test: $(TEST_STAMP) lint ## everything but the long checks
+test-short: $(TEST_STAMP) ## everything but style, types and the long checks
 	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder --durations=25 -m 'not long'
 
 test-long: $(TEST_STAMP) ## the long checks

@@ -1,9 +1,10 @@
 """Commands, and workers of submissions, in processes of their own that start at once: forks of a helper.
 
-Importing the models' libraries takes seconds, longer than a run of the tiny suite. The helper imports them once and
-runs nothing itself. A fork leaves the helper's loop and goes on as a program that was started with its arguments, so
-that it ends as such a program does. A worker that is a fork confines itself as one without bubblewrap does; tests of
-how a worker starts, and of its walls, start a program.
+Importing the models' libraries takes seconds, longer than a run of the tiny suite. The helper imports them once for
+all processes of a test run and runs nothing itself; it ends when the last of them has left. A fork leaves the helper's
+loop and goes on as a program that was started with its arguments, so that it ends as such a program does. A worker that
+is a fork confines itself as one without bubblewrap does; tests of how a worker starts, and of its walls, start a
+program.
 """
 
 from __future__ import annotations
@@ -14,20 +15,23 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from tests import roots
+from tests.waiting import PATIENCE_S, wait_until
 
-PATIENCE_S = 600
 MESSAGE = 1 << 20
 """Bytes of the longest request."""
 PAUSE_S = 0.25
@@ -50,12 +54,11 @@ class Command:
 
     def communicate(self, timeout: float = PATIENCE_S) -> tuple[str, str]:
         """Waits for the end; returns what was written to standard output and to standard error."""
-        until = time.monotonic() + timeout
-        while self.poll() is None:
-            if time.monotonic() > until:
-                self.send_signal(signal.SIGKILL)
-                raise TimeoutError(f"expected an end within {timeout} s")
-            time.sleep(0.02)
+        try:
+            wait_until(lambda: self.poll() is not None, "the end of a command", timeout)
+        except AssertionError:
+            self.send_signal(signal.SIGKILL)
+            raise
         return self._out.read_text(), self._err.read_text()
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -85,30 +88,26 @@ class Worker:
 
     def wait(self) -> None:
         """Waits for the end."""
-        while self.poll() is None:
-            time.sleep(0.01)
+        wait_until(lambda: self.poll() is not None, "the end of a worker", pause_s=0.01)
 
 
 class Helper:
-    """The process that forks; ends with the block."""
+    """A line to the process that forks; the block ends with the line.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Folder of this process for what commands write.
+        run: Folder of the whole test run, through which its processes find one helper.
+    """
+
+    def __init__(self, folder: Path, run: Path) -> None:
         self.folder, self._count = folder, 0
-        path = os.pathsep.join([roots.PYTHONPATH, os.environ.get("PYTHONPATH", "")])
-        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.command_forks", str(theirs.fileno())],
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-            pass_fds=[theirs.fileno()],
-        )
-        theirs.close()
+        self._line, self._process = _connect(run)
 
     def __enter__(self) -> Helper:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._line.close()
-        self._process.wait(PATIENCE_S)
 
     def ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> Any:
         """Returns the answer of the helper to a request."""
@@ -137,33 +136,114 @@ class Helper:
 
     def start(self, *arguments: object, is_slowed: bool = False, **variables: str) -> Command:
         """Starts `cloakbench` with arguments and additional environment variables."""
+        words = list(map(str, arguments))
+        return self._start({"program": "cloakbench", "arguments": words, "slowed": is_slowed, "variables": variables})
+
+    def start_pytest(self, *arguments: str, cwd: Path, **variables: str) -> Command:
+        """Starts pytest in a folder, with no environment variables but these."""
+        return self._start({"program": "pytest", "arguments": arguments, "cwd": str(cwd), "variables": variables})
+
+    def _start(self, request: dict[str, Any]) -> Command:
         self._count += 1
         out, err = (self.folder / f"{self._count}.{name}" for name in ("out", "err"))
-        request = {
-            "arguments": list(map(str, arguments)), "slowed": is_slowed, "variables": variables, "out": str(out),
-            "err": str(err),
-        }  # fmt: skip
-        return Command(self, self.ask(request), out, err)
+        return Command(self, self.ask({**request, "out": str(out), "err": str(err)}), out, err)
 
 
-def next_task(line: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Answers requests; returns the one that a fork is to carry out, with its descriptors: in the fork."""
-    while True:
-        data, descriptors, _, _ = socket.recv_fds(line, MESSAGE, 8)
+def _connect(run: Path) -> tuple[socket.socket, subprocess.Popen[bytes] | None]:
+    """Returns a line to the helper of a test run, and the helper if it was not there yet and had to be started."""
+    name = run / "helper.name"
+    with FileLock(run / "helper.lock"):
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if name.exists() and _is_answered(line, f"\0{name.read_text()}"):
+            return line, None
+        line.close()
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # Linux keeps such an address beside the file system, where a path may have a hundred characters only.
+        address = f"cloakbench-tests-{uuid.uuid4().hex}"
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(f"\0{address}")
+        listener.listen()
+        path = os.pathsep.join([roots.PYTHONPATH, os.environ.get("PYTHONPATH", "")])
+        line.connect(f"\0{address}")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.command_forks", str(listener.fileno())],
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            pass_fds=[listener.fileno()],
+        )
+        listener.close()
+        name.write_text(address)
+        return line, process
+
+
+def _is_answered(line: socket.socket, address: str) -> bool:
+    """Returns whether a helper answers at an address; one that is ending may still take the connection."""
+    with contextlib.suppress(OSError):
+        line.connect(address)
+        line.send(json.dumps({"hello": True}).encode())
+        return bool(line.recv(MESSAGE))
+    return False
+
+
+class Listener:
+    """What the helper does: it takes new lines and answers the requests on them.
+
+    Args:
+        entrance: The socket at which the processes of the test run open their lines.
+    """
+
+    def __init__(self, entrance: socket.socket) -> None:
+        self.entrance = entrance
+        self.lines: dict[int, socket.socket] = {}
+        self.ready = select.poll()
+        self.ready.register(entrance, select.POLLIN)
+
+    def next_task(self) -> tuple[dict[str, Any], list[int]]:
+        """Returns, in the fork, the request that it is to carry out, and its descriptors.
+
+        Ends the process when the last line is closed.
+        """
+        while True:
+            for number, _ in self.ready.poll():
+                if number == self.entrance.fileno():
+                    line, _ = self.entrance.accept()
+                    self.lines[line.fileno()] = line
+                    self.ready.register(line, select.POLLIN)
+                elif task := self._serve(number):
+                    return task
+
+    def _serve(self, number: int) -> tuple[dict[str, Any], list[int]] | None:
+        """Answers one request on a line, or forgets a line that is closed; returns the task in a fork alone."""
+        data, descriptors, _, _ = socket.recv_fds(self.lines[number], MESSAGE, 8)
         if not data:
-            raise SystemExit
+            self.ready.unregister(number)
+            self.lines.pop(number).close()
+            if not self.lines:
+                raise SystemExit
+            return None
         request = json.loads(data)
-        if "poll" in request:
-            pid, status = os.waitpid(request["poll"], os.WNOHANG)
-            answer = os.waitstatus_to_exitcode(status) if pid else None
-        else:
-            answer = os.fork()
-            if answer == 0:
+        answer, is_fork = _answer(request)
+        if is_fork:
+            for line in (self.entrance, *self.lines.values()):
                 line.close()
-                return request, descriptors
+            return request, descriptors
         for descriptor in descriptors:
             os.close(descriptor)
-        line.send(json.dumps(answer).encode())
+        self.lines[number].send(json.dumps(answer).encode())
+        return None
+
+
+def _answer(request: dict[str, Any]) -> tuple[int | None, bool]:
+    """Returns the answer to a request, and whether this process is the fork that carries it out.
+
+    The answer is the process id of a new fork, or the exit code of an older one, None while it runs.
+    """
+    if "hello" in request:
+        return None, False
+    if "poll" in request:
+        pid, status = os.waitpid(request["poll"], os.WNOHANG)
+        return (os.waitstatus_to_exitcode(status) if pid else None), False
+    pid = os.fork()
+    return pid, pid == 0
 
 
 def become(request: dict[str, Any]) -> None:
@@ -173,6 +253,10 @@ def become(request: dict[str, Any]) -> None:
         descriptor = os.open(name, create if number else os.O_RDONLY)
         os.dup2(descriptor, number)
         os.close(descriptor)
+    if request["program"] == "pytest":
+        os.environ.clear()
+        os.chdir(request["cwd"])
+        sys.path.insert(0, request["cwd"])
     os.environ.update(request["variables"])
     # What runs the tests in the background may ignore SIGINT, which children inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -240,16 +324,18 @@ if __name__ == "__main__":
 
     torch.set_num_threads(1)
     gc.freeze()
-    task, given = next_task(socket.socket(fileno=int(sys.argv[1])))
+    task, given = Listener(socket.socket(fileno=int(sys.argv[1]))).next_task()
     if "worker" in task:
         become_worker(task, given)
         worker.main()
         end(0)
     else:
         become(task)
-        if task["slowed"]:
-            slow_down()
         try:
+            if task["program"] == "pytest":
+                raise SystemExit(pytest.main(task["arguments"]))
+            if task["slowed"]:
+                slow_down()
             cli.main(task["arguments"])
         except SystemExit as ended:
             end(int(ended.code or 0))

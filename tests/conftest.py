@@ -14,6 +14,7 @@ from cloakbench.system import (
     cpu,  # noqa: F401 - before torch: tests compute with the instruction set of runs
     imports,
 )
+from tests import shared
 from tests.command_forks import Helper
 
 # A busy machine takes longer than Hypothesis's 200 ms per example, and than its second for making ten of them.
@@ -61,13 +62,13 @@ def weights(tmp_path_factory) -> Path:
     """A folder of untrained stand-ins for all embedded weights."""
     import stand_in
 
-    return stand_in.write(tmp_path_factory.mktemp("weights"))
+    return shared.folder(tmp_path_factory, "weights", stand_in.write)
 
 
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory) -> Iterator[Helper]:
     """Runs commands and workers of submissions in processes of their own that have imported the libraries already."""
-    with Helper(tmp_path_factory.mktemp("forks")) as helper:
+    with Helper(tmp_path_factory.mktemp("forks"), shared.root(tmp_path_factory)) as helper:
         yield helper
 
 
@@ -91,7 +92,7 @@ def sd_weights(tmp_path_factory) -> Path:
     import sd_shaped
     import stand_in
 
-    return sd_shaped.write(stand_in.write(tmp_path_factory.mktemp("sd")))
+    return shared.folder(tmp_path_factory, "sd", lambda folder: sd_shaped.write(stand_in.write(folder)))
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import dataclasses
 import io
 import json
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from cloakbench.files import PARTIAL
 from cloakbench.folders import clean, mimic, outputs
 from cloakbench.submissions import guard
 from cloakbench.suites import load as suites
-from tests.command_forks import Helper
+from tests.waiting import wait_until
 
 SUITE = tiny.TEXT.replace(
     "[mimicry.dreambooth]",
@@ -318,19 +317,17 @@ def test_names_are_tried_out_in_the_folder_that_they_are_for(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_killed_command_leaves_whole_pictures(tmp_path):
+def test_a_killed_command_leaves_whole_pictures(forks, tmp_path):
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     (photos / "0.png").write_bytes(images.encode(tiny.picture(0, 1024, 1024)))
     for number in range(1, 10):
         (photos / f"{number}.png").write_bytes((photos / "0.png").read_bytes())
-    with Helper(tmp_path) as helper:
-        command = helper.start("clean", "noise", "--in", photos, "--out", out)
-        while command.poll() is None and not list(out.glob("[0-9].png")):
-            time.sleep(0.01)
-        assert command.poll() is None
-        command.send_signal(signal.SIGKILL)
-        command.communicate()
+    command = forks.start("clean", "noise", "--in", photos, "--out", out)
+    wait_until(lambda: command.poll() is not None or list(out.glob("[0-9].png")), "a picture", pause_s=0.01)
+    assert command.poll() is None
+    command.send_signal(signal.SIGKILL)
+    command.communicate()
     names = written_files(out)
     assert 0 < len(names) < 10
     assert all(pixels(out / name).shape == (1024, 1024, 3) for name in names)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
+import random
 import signal
-import subprocess
-import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import tiny
 
 from cloakbench.store.store import Store
 from cloakbench.upkeep.gc import clear
+from tests.command_forks import Command, Helper
 
 TIMES = {"cost", "created", "measured", "updated", "before", "after"}
 CHECKOUT = {"commit", "dirty"}
@@ -22,8 +23,8 @@ CHECKOUT = {"commit", "dirty"}
 
 def timeless(value):
     if isinstance(value, dict):
-        return {name: timeless(item) for name, item in value.items() if name not in TIMES | CHECKOUT}
-    return [timeless(item) for item in value] if isinstance(value, list) else value
+        return {name: timeless(each) for name, each in value.items() if name not in TIMES | CHECKOUT}
+    return [timeless(each) for each in value] if isinstance(value, list) else value
 
 
 def contents(store: Path) -> dict[str, object]:
@@ -40,29 +41,66 @@ def content(path: Path) -> object:
     return path.read_bytes()
 
 
-def killed(kills: int, weights: Path, folder: Path) -> dict[str, object]:
-    suite = folder / "tiny.toml"
-    suite.write_text(tiny.TEXT)
-    command = [sys.executable, "-P", Path(__file__).with_name("killing.py"), suite, folder, str(kills), "8"]
-    root = str(Path(__file__).parents[1])
-    environment = {**os.environ, "CLOAKBENCH_MODELS": str(weights), "OMP_NUM_THREADS": "1", "PYTHONPATH": root}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+class Refreshes:
+    """Refreshes of the tiny suite in processes of their own.
+
+    Args:
+        forks: Starts them.
+        folder: Where the suite, the stores and the sites are.
+        weights: Folder of the stand-in weights.
+        options: Further options of the command.
+    """
+
+    def __init__(self, forks: Helper, folder: Path, weights: Path, options: Sequence[str]) -> None:
+        self.forks, self.folder, self.weights, self.options = forks, folder, weights, options
+        (folder / "tiny.toml").write_text(tiny.TEXT)
+
+    def start(self, name: str) -> Command:
+        """Starts a refresh of the store in the folder of a name."""
+        root = self.folder / name
+        words = ["refresh", self.folder / "tiny.toml", "--protection", "placebo", "--unofficial", *self.options]
+        places = ["--store", root / "store", "--out", root / "site"]
+        return self.forks.start(*words, *places, CLOAKBENCH_MODELS=str(self.weights))
+
+    def end(self, command: Command) -> int:
+        """Waits for the end; returns the exit code, negative for a signal."""
+        _, errors = command.communicate()
+        assert "Traceback" not in errors, errors
+        return command.returncode
+
+    def kill(self, kills: int) -> int:
+        """Refreshes once undisturbed, then with so many kills; returns how many refreshes ended all the same."""
+        moments = random.Random(8)
+        start = time.monotonic()
+        assert self.end(self.start("calm")) == 0
+        whole = time.monotonic() - start
+        done = ended = 0
+        code = None
+        while done < kills or code != 0:
+            command = self.start(f"rough-{ended}")
+            if done < kills:
+                time.sleep(moments.uniform(0, whole / 2))
+                command.send_signal(signal.SIGKILL)
+            code = self.end(command)
+            assert code in (0, -signal.SIGKILL), "nothing ended otherwise"
+            done += code != 0
+            ended += code == 0
+        return ended
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.long)])
-def test_a_refresh_killed_at_random_moments_ends_as_an_undisturbed_one(kills, weights, tmp_path):
-    killed_times = killed(kills, weights, tmp_path)
-    assert killed_times["kills"] == kills
-    assert killed_times["codes"] == [-signal.SIGKILL, 0], "nothing ended otherwise"
+@pytest.mark.parametrize(
+    ("kills", "options", "cells"),
+    [(5, ["--only", "attack=dreambooth"], 4), pytest.param(50, [], 7, marks=pytest.mark.long)],
+)
+def test_a_refresh_killed_at_random_moments_ends_as_an_undisturbed_one(kills, options, cells, forks, weights, tmp_path):
+    ended = Refreshes(forks, tmp_path, weights, options).kill(kills)
     calm = tmp_path / "calm" / "store"
     clear(Store(calm))
     expected = contents(calm)
-    assert sum(name.startswith("records/") for name in expected) == 7
-    for round_ in range(killed_times["rounds"]):
-        rough = tmp_path / f"rough-{round_}" / "store"
+    assert sum(name.startswith("records/") for name in expected) == cells
+    for number in range(ended):
+        rough = tmp_path / f"rough-{number}" / "store"
         clear(Store(rough))  # what a killed process was writing lies beside, under a name that nobody reads
-        contents_now = contents(rough)
-        assert contents_now.keys() == expected.keys()
-        assert contents_now == expected
+        left = contents(rough)
+        assert left.keys() == expected.keys()
+        assert left == expected

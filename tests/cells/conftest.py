@@ -8,18 +8,23 @@ import tiny
 
 from cloakbench.store import reading
 from cloakbench.store.store import Store
+from tests import shared
 
 
 @pytest.fixture(scope="session")
 def good_run(weights, tmp_path_factory):
     """One run of the controls and a good protection: the session (its store is read, never written, by the tests)."""
+
+    def plan(folder):
+        return tiny.session(folder / "tiny.toml", folder / "store", [tiny.entry("good")])
+
+    def fill(folder):
+        (folder / "tiny.toml").write_text(tiny.TEXT)
+        running.run(plan(folder), keep_images=True)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLOAKBENCH_MODELS", str(weights))
-        folder = tmp_path_factory.mktemp("good")
-        (folder / "tiny.toml").write_text(tiny.TEXT)
-        session = tiny.session(folder / "tiny.toml", folder / "store", [tiny.entry("good")])
-        running.run(session, keep_images=True)
-        return session
+        return plan(shared.folder(tmp_path_factory, "good", fill))
 
 
 @pytest.fixture

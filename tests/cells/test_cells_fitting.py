@@ -155,7 +155,7 @@ def test_nine_of_ten_development_artists_and_changes_end_within_a_tenth_under_a_
     suite = suites.load("mini")
     limits = suite.matching.limits(suite.matching.targets[1])
     assert len(limits) == 3
-    few = {"artists": suite.matching.artists, "images_per_artist": 4}
+    few = {"artists": suite.matching.artists, "images_per_artist": 2}
     development = artists.load(suite.model_copy(update=few), None, 128)
     uses = []
     for artist in development:

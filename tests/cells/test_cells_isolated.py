@@ -24,11 +24,16 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def planned(weights, folder):
-    """Plans the tiny suite for the named protections, a hostile one among the installed."""
+    """Plans one attack of the tiny suite for the named protections, a hostile one among the installed."""
     hostile.install(folder / "site")
     (folder / "tiny.toml").write_text(tiny.TEXT)
     with hostile.installed(folder, weights):
-        yield lambda name, *protections: sessions.plan(Choice(str(folder / "tiny.toml"), protections), folder / name)
+
+        def plan(name, *protections):
+            choice = Choice(str(folder / "tiny.toml"), protections, only=["attack=dreambooth"])
+            return sessions.plan(choice, folder / name)
+
+        yield plan
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,7 @@ from cloakbench.images import digest
 from cloakbench.runs import session as sessions
 from cloakbench.schemas.kinds import Status
 from tests.command_forks import Command, Helper
-
-PATIENCE_S = 600
+from tests.waiting import wait_until
 
 
 class Runs:
@@ -31,20 +29,21 @@ class Runs:
 
     def finish(self, store: Path) -> dict[str, object]:
         process = self.start(store)
-        out, err = process.communicate(timeout=PATIENCE_S)
+        out, err = process.communicate()
         assert process.returncode == 0, err
         return json.loads(out)
 
     def stop(self, store: Path, pattern: str, count: int, how: signal.Signals) -> tuple[int, str]:
         """Sends `how` as soon as the store holds `count` files of `pattern`; returns the exit code and what it said."""
         process = self.start(store)
-        until = time.monotonic() + PATIENCE_S
-        while len(list(store.glob(pattern))) < count:
+
+        def is_reached():
             assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < until, f"never saw {count} of {pattern}"
-            time.sleep(0.002)
+            return len(list(store.glob(pattern))) >= count
+
+        wait_until(is_reached, f"{count} of {pattern}", pause_s=0.002)
         process.send_signal(how)
-        _, err = process.communicate(timeout=PATIENCE_S)
+        _, err = process.communicate()
         return process.returncode, err
 
 

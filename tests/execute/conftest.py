@@ -4,7 +4,7 @@ import pytest
 
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
-from tests import tiny
+from tests import shared, tiny
 from tests.running import run
 
 ENTRIES = ["random-noise"]
@@ -20,10 +20,14 @@ def planned(stand_ins, tmp_path):
 @pytest.fixture(scope="session")
 def alone(weights, tmp_path_factory):
     """The same run in one process; its store is read, never written, by the tests."""
+
+    def plan(folder):
+        return sessions.plan(Choice(str(folder / "tiny.toml"), ENTRIES), folder / "store")
+
+    def fill(folder):
+        (folder / "tiny.toml").write_text(tiny.TEXT)
+        run(plan(folder))
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLOAKBENCH_MODELS", str(weights))
-        folder = tmp_path_factory.mktemp("alone")
-        (folder / "tiny.toml").write_text(tiny.TEXT)
-        session = sessions.plan(Choice(str(folder / "tiny.toml"), ENTRIES), folder / "store")
-        run(session)
-        return session
+        return plan(shared.folder(tmp_path_factory, "alone", fill))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-from dataclasses import replace
-from types import SimpleNamespace
+import pickle
 
 import faking
 import psutil
@@ -12,8 +12,10 @@ import pytest
 
 from cloakbench.cells.pipeline import Pipeline
 from cloakbench.errors import InfrastructureError
+from cloakbench.execute import local
 from cloakbench.execute.job import IncompatibleWorker
 from cloakbench.execute.local import LocalExecutor
+from cloakbench.execute.local_worker import serve
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.planned_job import PlannedJob
@@ -26,16 +28,36 @@ def spawned():
     return [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
 
 
+@pytest.fixture
+def forked(monkeypatch):
+    """Processes of a run begin as forks of this one, without the seconds of importing; spawned ones are shown below."""
+    monkeypatch.setattr(local, "_CONTEXT", multiprocessing.get_context("fork"))
+    monkeypatch.setattr(local, "serve", serve_in_fork)
+
+
+def serve_in_fork(line, job, root):
+    """Serves without the files of this process: a fork that held the lines of the others would keep these open."""
+    os.closerange(3, line.fileno())
+    os.closerange(line.fileno() + 1, 4096)
+    serve(line, job, root)
+
+
+def received(planned):
+    """The job of a run as a spawned process would get it."""
+    return pickle.loads(pickle.dumps(PlannedJob.of(planned)))
+
+
+@pytest.mark.usefixtures("forked")
 def test_two_processes_leave_the_records_of_one_even_when_one_is_killed(alone, planned):
     killed = []
 
     def kill():
-        [first, *_] = spawned()
+        [first, *_] = multiprocessing.active_children()
         killed.append(first.pid)
         first.kill()
 
     report = Then(kill)
-    outcomes = sessions.run(planned, LocalExecutor(PlannedJob.of(planned), planned.store.root, 2), report)
+    outcomes = sessions.run(planned, LocalExecutor(received(planned), planned.store.root, 2), report)
     assert killed
     assert [outcome.key for outcome in outcomes] == [cell.key for cell in planned.cells]
     assert sorted(report.finished) == sorted(cell.key for cell in planned.cells)
@@ -43,27 +65,32 @@ def test_two_processes_leave_the_records_of_one_even_when_one_is_killed(alone, p
     assert planned.missing() == []
 
 
-def test_a_process_of_its_own_finds_the_strengths_that_this_one_would(stand_ins, tmp_path, monkeypatch):
+def only_in_others(function, pid):
+    """Returns a function that does the same in every process but one, where it fails."""
+
+    def checked(*arguments):
+        assert os.getpid() != pid, "nothing is sought here"
+        return function(*arguments)
+
+    return checked
+
+
+@pytest.mark.usefixtures("stand_ins", "forked")
+def test_a_process_of_its_own_finds_the_strengths_that_this_one_would(tmp_path, monkeypatch):
     (tmp_path / "tiny.toml").write_text(tiny.TEXT + tiny.MATCHING)
     choice = Choice(str(tmp_path / "tiny.toml"), ["random-noise"], only=["protection=random-noise"])
     alone, planned = (sessions.plan(choice, tmp_path / name) for name in ("alone", "planned"))
     sessions.run(alone, report=Then())
 
-    monkeypatch.setattr(Pipeline, "calibrate", None)  # nothing is sought here
+    monkeypatch.setattr(Pipeline, "calibrate", only_in_others(Pipeline.calibrate, os.getpid()))
     report = Then()
-    sessions.run(planned, LocalExecutor(PlannedJob.of(planned), planned.store.root, 1), report)
+    sessions.run(planned, LocalExecutor(received(planned), planned.store.root, 1), report)
     assert report.said == ["calibrating random-noise to target 8"]
     assert told(planned.store) == told(alone.store)
     assert any(record["target"] == 8 and record["calibration"] for record in told(planned.store).values())
 
 
-def cells():
-    """Cells whose artist has nothing but a name: a process that gets them need not import torch."""
-    planned = tiny.planner().cells([tiny.entry("one"), tiny.FLOOR_ENTRY], [tiny.artist("a")])
-    return [replace(cell, artist=SimpleNamespace(name="a")) for cell in planned]
-
-
-CELLS = cells()
+CELLS = faking.named(tiny.planner().cells([tiny.entry("one"), tiny.FLOOR_ENTRY], [tiny.artist("a")]))
 
 
 def run(fault, root, report=None, devices=(), work=None):

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,14 +30,15 @@ from cloakbench.images import digest
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
 from cloakbench.runs.planned_job import PlannedJob
+from cloakbench.schemas.kinds import Status
 from cloakbench.system import cpu
 from tests import roots, tiny
 from tests.running import Then, run, told
+from tests.waiting import PATIENCE_S, wait_until
 
 ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
 
 HERE = Path(__file__).parent
-PATIENCE_S = 300
 SMALL = {"num_cpus": 1, "object_store_memory": 100 << 20, "memory": 4 << 30}
 ALONE = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -87,20 +87,12 @@ def workers():
 
 
 def left(cluster):
-    """The actors that live on after a while."""
-    until = time.monotonic() + PATIENCE_S
-    while True:
-        alive = [actor for actor in cluster.global_state.actor_table(None).values() if actor["State"] != "DEAD"]
-        if not alive or time.monotonic() > until:
-            return alive
-        time.sleep(0.2)
+    """The actors that are alive."""
+    return [actor for actor in cluster.global_state.actor_table(None).values() if actor["State"] != "DEAD"]
 
 
-def wait_for(condition):
-    until = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < until, "never came"
-        time.sleep(0.05)
+def wait_until_none_is_left(cluster):
+    wait_until(lambda: not left(cluster), "the end of every actor", pause_s=0.2)
 
 
 def files(store):
@@ -112,14 +104,14 @@ def files(store):
     }
 
 
-CELLS = tiny.planner().cells([tiny.entry("one"), tiny.entry("two"), tiny.FLOOR_ENTRY], [tiny.artist("a")])
+CELLS = faking.named(tiny.planner().cells([tiny.entry("one"), tiny.entry("two"), tiny.FLOOR_ENTRY], [tiny.artist("a")]))
 
 
 def test_cells_end_in_the_order_of_the_plan_and_no_actor_is_left(cluster, tmp_path):
     outcomes = RayExecutor(faking.Job(), tmp_path, 2, cluster.address).run(CELLS, faking.Work(), Then())
     assert [outcome.key for outcome in outcomes] == [cell.key for cell in CELLS]
     assert not ray.is_initialized()
-    assert left(cluster) == []
+    wait_until_none_is_left(cluster)
 
 
 FAULTS = [
@@ -135,7 +127,7 @@ def test_what_goes_wrong_in_actors_ends_the_run_and_is_said_here(cluster, tmp_pa
     monkeypatch.setattr(schedule, "LOST", 1)
     with pytest.raises(kind, match=said):
         RayExecutor(faking.Job(fault), tmp_path, 1, cluster.address).run(CELLS, faking.Work(), Then())
-    assert left(cluster) == []
+    wait_until_none_is_left(cluster)
 
 
 def test_an_actor_computes_with_the_instruction_set_of_this_process(cluster, tmp_path, monkeypatch):
@@ -172,7 +164,7 @@ RayExecutor(faking.Job("hangs"), Path(sys.argv[1]), 2, sys.argv[2]).run(cells, f
 
 def test_ctrl_c_leaves_no_actor(cluster, tmp_path):
     bare = [replace(tiny.entry(name), instance=None) for name in ("one", "two")]
-    (tmp_path / "cells").write_bytes(pickle.dumps(tiny.planner().cells(bare, [tiny.artist("a")])))
+    (tmp_path / "cells").write_bytes(pickle.dumps(faking.named(tiny.planner().cells(bare, [tiny.artist("a")]))))
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, str(tmp_path), cluster.address],
         stdout=subprocess.PIPE,
@@ -187,15 +179,15 @@ def test_ctrl_c_leaves_no_actor(cluster, tmp_path):
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == -signal.SIGINT
     assert "KeyboardInterrupt" in err
-    assert left(cluster) == []
-    assert workers() == []
+    wait_until_none_is_left(cluster)
+    wait_until(lambda: not workers(), "the end of every worker")
 
 
 def test_a_ray_of_its_own_leaves_the_store_of_one_process_even_when_a_worker_is_killed(alone, planned, cloakbench):
     killed = []
 
     def kill():
-        wait_for(lambda: list(planned.store.records()) and workers())
+        wait_until(lambda: list(planned.store.records()) and workers(), "a record and a worker", pause_s=0.05)
         first = workers()[0]
         killed.append(first.pid)
         first.kill()
@@ -229,26 +221,43 @@ def titles(node):
     return {process.cmdline()[0] for process in actors}
 
 
-def test_a_lost_node_costs_only_the_cells_that_ran_there(cluster, alone, planned):
-    [node] = cluster.worker_nodes
+def is_open(node):
+    return titles(node) and "ray::Actor.open" not in titles(node)
+
+
+def losing_a_node(cluster):
+    """Returns a report that takes a whole machine on which a cell runs, as a failing one would go, and a list of it."""
+    node = next(iter(cluster.worker_nodes), None) or cluster.add_node(**SMALL)
     killed = []
 
     def kill():
-        """Takes a whole machine on which a cell runs, as a failing one would go."""
-        wait_for(lambda: killed or (titles(node) and "ray::Actor.open" not in titles(node)))
+        wait_until(lambda: killed or is_open(node), "an actor that is open", pause_s=0.05)
         if not killed and "ray::Actor.run" in titles(node):
             killed.append(node)
             cluster.remove_node(node, allow_graceful=False)
 
-    report = AtEveryEnd(kill)
+    return AtEveryEnd(kill), killed
+
+
+def test_a_lost_node_costs_only_the_cells_that_ran_there(cluster, tmp_path):
+    report, killed = losing_a_node(cluster)
+    outcomes = RayExecutor(faking.Job("pauses"), tmp_path, 2, cluster.address).run(CELLS, faking.Work(), report)
+    assert killed
+    assert [(outcome.key, outcome.status) for outcome in outcomes] == [(cell.key, Status.OK) for cell in CELLS]
+    assert sorted(report.finished) == sorted(cell.key for cell in CELLS)
+    wait_until_none_is_left(cluster)
+
+
+@pytest.mark.long
+def test_after_a_lost_node_the_store_is_that_of_one_process(cluster, alone, planned):
+    report, killed = losing_a_node(cluster)
     executor = RayExecutor(PlannedJob.of(planned), planned.store.root, 2, cluster.address)
     outcomes = sessions.run(planned, executor, report)
     assert killed
     assert [outcome.key for outcome in outcomes] == [cell.key for cell in planned.cells]
-    assert sorted(report.finished) == sorted(cell.key for cell in planned.cells)
     assert told(planned.store) == told(alone.store)
     assert files(planned.store) == files(alone.store)
-    assert left(cluster) == []
+    wait_until_none_is_left(cluster)
 
 
 @pytest.mark.long

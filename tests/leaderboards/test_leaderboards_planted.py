@@ -118,12 +118,12 @@ def compared(before, after):
 
 
 def test_planted_records_are_found_as_often_as_planted_numbers(model):
-    """40 pairs of stores, whole and half the budget, under two attacks: records give the verdicts of the numbers."""
-    plain, cleaned = draw(model, 40, 3), draw(model, 40, 4)
+    """20 pairs of stores, whole and half the budget, under two attacks: records give the verdicts of the numbers."""
+    plain, cleaned = draw(model, 20, 3), draw(model, 20, 4)
     rows = np.stack([plain[:, 1] - plain[:, 2], cleaned[:, 1] - cleaned[:, 2]], 1)
     expected = judge(rows, FACTS.suite.equivalence_margin).verdicts
     found = 0
-    for number in range(40):
+    for number in range(20):
         before = records(plain[number, 2], cleaned[number, 2])
         result = compared(before, records(plain[number, 1], cleaned[number, 1]))
         capped = bool((plain[number] > 1).any() or (cleaned[number] > 1).any())
@@ -133,7 +133,7 @@ def test_planted_records_are_found_as_often_as_planted_numbers(model):
         for difference in result.attacks:
             if abs(difference.change) > 1.3 * difference.least:
                 assert difference.verdict is Verdict.REGRESSED
-    assert found >= 28
+    assert found >= 14
 
 
 def test_a_verdict_that_turns_on_one_artist_says_so():

@@ -16,6 +16,7 @@ import pytest
 
 from cloakbench.submissions.sandbox import folders, processes
 from cloakbench.submissions.sandbox.folders import ScratchFolder
+from tests.waiting import has_ended, wait_until
 
 HARNESS = """
 import os, subprocess, sys, time
@@ -42,19 +43,6 @@ def swept() -> int:
     return folders.sweep()
 
 
-def ends(pid: int) -> bool:
-    """Whether a process that was told to end does; on a busy machine it takes a moment."""
-    until = time.monotonic() + 600
-    while time.monotonic() < until:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def test_a_killed_harness_leaves_a_folder_and_a_process_that_the_next_start_removes(here: Path) -> None:
     harness = subprocess.Popen([sys.executable, "-c", HARNESS], stdout=subprocess.PIPE, text=True)
     assert harness.stdout is not None
@@ -67,7 +55,7 @@ def test_a_killed_harness_leaves_a_folder_and_a_process_that_the_next_start_remo
     folders.sweep.cache_clear()
     with ScratchFolder() as mine:
         assert not Path(folder).exists()
-        assert ends(int(child))
+        wait_until(lambda: has_ended(int(child)), "the end of what a killed harness has left")
         assert swept() == 0
         assert mine.path.is_dir()
     assert not mine.path.exists()

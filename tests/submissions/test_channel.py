@@ -10,9 +10,9 @@ import json
 import resource
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import psutil
 import pytest
 
 from cloakbench.errors import InfrastructureError, SubmissionError, UserError
@@ -25,6 +25,7 @@ from cloakbench.submissions.sandbox.client import Limits
 from tests import roots
 from tests.submissions import sandboxes
 from tests.submissions.sandboxes import IMAGE, fake, fault, protect
+from tests.waiting import has_ended, wait_until
 
 LONG = Limits(seconds=600.0, memory_bytes=400 << 20, processes=12)
 """For what has to end sooner than by the limit, on a busy machine too."""
@@ -240,7 +241,8 @@ def test_a_daemon_is_ended_before_the_next_call(
         protect(submission, "fine")
     assert submission.left_behind == 1
     if isolation == "process":
-        assert not any(psutil.pid_exists(int(pid)) for pid in note.read_text().split())
+        for pid in note.read_text().split():
+            wait_until(partial(has_ended, int(pid)), "the end of a daemon")
 
 
 def test_a_fork_bomb_is_ended_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +253,7 @@ def test_a_fork_bomb_is_ended_whole(monkeypatch: pytest.MonkeyPatch) -> None:
         assert family is not None
         caught = fault(submission, "fork_bomb")
         assert (caught.status, "12 processes" in caught.message) == (Status.FAILED, True)
-        assert family.family() == []
+        wait_until(lambda: not family.family(), "the end of a fork bomb")
         protect(submission, "fine")
 
 
@@ -270,4 +272,4 @@ def test_a_worker_that_kills_its_supervisor_ends_with_it(monkeypatch: pytest.Mon
         if isolation == "bubblewrap":  # its parent is process 1 there, and unharmed
             submission.limits, expected = SHORT, Status.TIMEOUT
         assert fault(submission, "kills_its_parent").status is expected
-    assert running.processes.marked(mark) == []
+    wait_until(lambda: not running.processes.marked(mark), "the end of a worker without its supervisor")

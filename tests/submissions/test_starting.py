@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -9,10 +7,10 @@ import pytest
 
 from cloakbench.errors import UserError
 from cloakbench.submissions.new_package import start
-from tests import roots
+from tests.command_forks import Helper
 
 
-def test_the_new_package_passes_its_own_tests(tmp_path: Path) -> None:
+def test_the_new_package_passes_its_own_tests(forks: Helper, tmp_path: Path) -> None:
     new_files = start("my-cloak", tmp_path)
     assert {path.relative_to(tmp_path).as_posix() for path in new_files} == {
         "my-cloak/pyproject.toml", "my-cloak/README.md", "my-cloak/my_cloak/__init__.py",
@@ -20,18 +18,11 @@ def test_the_new_package_passes_its_own_tests(tmp_path: Path) -> None:
     }  # fmt: skip
     facts = tomllib.loads((tmp_path / "my-cloak" / "pyproject.toml").read_text())
     assert facts["project"]["entry-points"]["cloakbench.protections"] == {"my-cloak": "my_cloak:MyCloak"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", "tests"]
-    path = f".:{roots.PYTHONPATH}"
-    done = subprocess.run(
-        command,
-        cwd=tmp_path / "my-cloak",
-        env={"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 passed" in done.stdout
+    options = ["-q", "-p", "no:cacheprovider", "--rootdir", ".", "tests"]
+    command = forks.start_pytest(*options, cwd=tmp_path / "my-cloak", OMP_NUM_THREADS="1")
+    out, err = command.communicate()
+    assert command.returncode == 0, out + err
+    assert "3 passed" in out
 
 
 @pytest.mark.parametrize("name", ["", "My-Cloak", "a b", "../evil", "-x", "class", "a--b", "a/b"])

@@ -12,6 +12,7 @@ import os
 import py_compile
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,7 @@ from tests import roots
 from tests.submissions import deeds, hostile, sandboxes
 from tests.submissions.findings import FINDINGS, Outcome
 from tests.submissions.sandboxes import LIMITS, fault, protect
+from tests.waiting import has_ended, wait_until
 
 LONGEST_SOCKET = 107
 """Bytes of a path that a Unix socket can have on Linux."""
@@ -288,8 +290,9 @@ def test_a_daemon_ends_with_its_call(worker: SandboxedSubmission) -> None:
     before = worker.left_behind
     protect(worker, "daemon")
     assert worker.left_behind == before + 1
-    sleepers = [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "617"]]
-    assert not [process for process in sleepers if process.status() != psutil.STATUS_ZOMBIE]
+    for process in psutil.process_iter(["cmdline"]):
+        if process.info["cmdline"] == ["sleep", "617"]:
+            wait_until(partial(has_ended, process.pid), "the end of a daemon")
 
 
 def test_a_fork_bomb_is_a_fault_of_the_entry(worker: SandboxedSubmission) -> None:
