@@ -127,23 +127,38 @@ class Hostile(Mimicry):
 IMAGES = [np.full((16, 24, 3), level, np.uint8) for level in (100, 120, 140)]
 
 
-@pytest.fixture(autouse=True)
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    site = tmp_path / "site"
+@pytest.fixture(scope="module", autouse=True)
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    site = tmp_path_factory.mktemp("site")
     hostile.install(site, "cleaner", CLEANER, EntryKind.COUNTERMEASURE.group)
     hostile.install(site, "imitator", IMITATOR, EntryKind.MIMICRY.group)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), roots.PYTHONPATH]))
-    monkeypatch.syspath_prepend(str(site))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(site), roots.PYTHONPATH]))
+        patch.syspath_prepend(str(site))
+        yield
 
 
 def order(deed: str, prompts: tuple[str, ...] = ()) -> AttackOrder:
     return AttackOrder(seed=1, class_word="painting", captions=[deed] * 3, token="sks", prompts=prompts, side=16)
 
 
-@pytest.fixture(params=MODES)
-def cleaner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxedSubmission]:
-    choose(request.param, monkeypatch)
+@pytest.fixture(scope="module", params=MODES)
+def mode(request: pytest.FixtureRequest, installed: None) -> Iterator[str]:
+    """How the workers are kept apart."""
+    with pytest.MonkeyPatch.context() as patch:
+        choose(request.param, patch)
+        yield request.param
+
+
+@pytest.fixture(scope="module")
+def cleaner(mode: str) -> Iterator[SandboxedSubmission]:
     with SandboxedSubmission("cleaner", LIMITS, kind=EntryKind.COUNTERMEASURE) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def imitator(mode: str) -> Iterator[SandboxedSubmission]:
+    with SandboxedSubmission("imitator", LIMITS, kind=EntryKind.MIMICRY) as worker:
         yield worker
 
 
@@ -162,6 +177,14 @@ def test_attacks_are_found_by_their_kind_alone() -> None:
 
 
 @pytest.mark.finding("D6")
+def test_a_mimicry_returns_one_image_per_prompt() -> None:
+    with SandboxedSubmission("imitator", LIMITS, kind=EntryKind.MIMICRY) as worker:
+        generated = worker.attack(IMAGES, order("fine", ("ab", "abcd")))
+        assert [pixels.shape for pixels in generated] == [(16, 16, 3)] * 2
+        assert [pixels[0, 0, 0] for pixels in generated] == [2, 4]
+
+
+@pytest.mark.finding("D6")
 def test_a_countermeasure_sees_the_set_and_one_that_cheats_is_stopped(cleaner: SandboxedSubmission) -> None:
     claims = cleaner.load()
     assert (claims.title, claims.knowledge) == ("Cleaner", "tool")
@@ -174,21 +197,6 @@ def test_a_countermeasure_sees_the_set_and_one_that_cheats_is_stopped(cleaner: S
     before = len(cleaner.attempts)
     assert fault(cleaner, "opens_socket").status is Status.FAILED
     assert len(cleaner.attempts) > before
-
-
-@pytest.mark.finding("D6")
-def test_a_mimicry_returns_one_image_per_prompt() -> None:
-    with SandboxedSubmission("imitator", LIMITS, kind=EntryKind.MIMICRY) as worker:
-        generated = worker.attack(IMAGES, order("fine", ("ab", "abcd")))
-        assert [pixels.shape for pixels in generated] == [(16, 16, 3)] * 2
-        assert [pixels[0, 0, 0] for pixels in generated] == [2, 4]
-
-
-@pytest.fixture(params=MODES)
-def imitator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxedSubmission]:
-    choose(request.param, monkeypatch)
-    with SandboxedSubmission("imitator", LIMITS, kind=EntryKind.MIMICRY) as worker:
-        yield worker
 
 
 @pytest.mark.finding("D6")
@@ -210,9 +218,8 @@ def test_a_mimicry_that_cheats_is_stopped(imitator: SandboxedSubmission) -> None
 
 
 @pytest.mark.finding("D1")
-def test_no_program_reads_the_clean_images(cleaner: SandboxedSubmission, request: pytest.FixtureRequest) -> None:
+def test_no_program_reads_the_clean_images(cleaner: SandboxedSubmission, mode: str) -> None:
     cleaned = cleaner.attack(IMAGES, order("reads_by_program"))
-    mode = request.node.callspec.params["cleaner"]
     assert FINDINGS["D1"].plain is Outcome.PASSES
     assert all((pixels == 255).all() == (mode == "plain") for pixels in cleaned)
 
