@@ -79,8 +79,8 @@ class Runner:
             os._exit(9)
         if self.fault == "full":
             raise InfrastructureError("no space is left", "Free some.")
-        if self.fault == "pauses":
-            time.sleep(2)
+        if self.fault == "pauses":  # unequally, so that one process works whenever another has ended a cell
+            time.sleep(4 if task.attack == "noise" else 1)
         if self.fault == "hangs" and task.attack == "noise":
             time.sleep(600)
         from cloakbench.execute.progress import Outcome
