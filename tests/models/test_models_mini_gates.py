@@ -64,7 +64,7 @@ def test_the_classifier_reports_by_style_and_subject():
     seen = np.array(pairs).T.copy()
     assert paint.report(pairs, seen)["holds"] is True
     seen[1, ::2] = 9
-    told = paint.report(pairs, seen)
-    assert told["holds"] is False
-    assert told["style"] == 1.0
-    assert told["subjects"]["boat"] == 0.0
+    accuracy = paint.report(pairs, seen)
+    assert accuracy["holds"] is False
+    assert accuracy["style"] == 1.0
+    assert accuracy["subjects"]["boat"] == 0.0

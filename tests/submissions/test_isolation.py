@@ -104,8 +104,8 @@ def test_claims_come_back_as_text_and_are_only_claims(worker: SandboxedSubmissio
 def test_faults_that_leave_the_process_alive(
     worker: SandboxedSubmission, deed: str, status: Status, words: str
 ) -> None:
-    found = fault(worker, deed)
-    assert (found.status, words in found.message) == (status, True)
+    raised_fault = fault(worker, deed)
+    assert (raised_fault.status, words in raised_fault.message) == (status, True)
     fine(worker)
 
 
@@ -117,9 +117,9 @@ def test_mischief_without_effect(worker: SandboxedSubmission, deed: str) -> None
 
 def test_store_can_be_neither_read_nor_written(worker: SandboxedSubmission, store: Path) -> None:
     for deed in ("writes_store", "reads_store"):
-        found = fault(worker, deed, str(store))
-        assert found.status is Status.FAILED
-        assert "Error" in found.message
+        raised_fault = fault(worker, deed, str(store))
+        assert raised_fault.status is Status.FAILED
+        assert "Error" in raised_fault.message
     assert sorted(path.name for path in store.iterdir()) == ["secret"]
     start = str(store)[:100]  # of a long path the middle is left out
     assert any(start in attempt for attempt in worker.attempts)
