@@ -58,3 +58,5 @@ def test_the_table_says_what_an_attack_undoes_damages_and_costs():
     lines = list(attack_choice.markdown(list(rows.values())))
     assert any("`jpeg`" in line and "60%" in line and "2.0" in line for line in lines)
     assert synthetic.PLAIN.name == attack_choice.PLAIN
+    useless = [*records[:3], record("x", "a", 0.39, digests=digests), *records[4:]]
+    assert attack_choice.table(useless, "style-distance") == []

@@ -29,7 +29,7 @@ PLAIN = "dreambooth"
 """The attack that the others are compared with."""
 DAMAGE = ("psnr", "mini-lpips")
 STAGES = ("countermeasure", "personalise")
-"""What an attacker computes; generating is the same for all."""
+"""What an attacker computes; generating is the same for all but the packages that imitate without training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class AttackRow:
 
 def table(records: Sequence[Record], metric: str) -> list[AttackRow]:
     """Returns a row per attack with records of the clean arm, the floor and a protection, most undone first.
+
+    There is none where the protection's P without an attack is not above 0: nothing can be undone then.
 
     Args:
         records: Of all artists.
@@ -82,7 +84,7 @@ def _rows(records: Sequence[Record], attack: str, metric: str) -> Iterator[Attac
         scores.append((under - clean) / (floor - clean))
         plain_scores.append((without - clean) / (floor - clean))
         worse.append((cleaned - clean) / (floor - clean))
-    if not scores or fmean(plain_scores) == 0:
+    if not scores or fmean(plain_scores) <= 0:
         return
     chosen = [record for record in records if record.attack.name == attack]
     yield AttackRow(
@@ -121,7 +123,9 @@ def _seconds(records: Sequence[Record]) -> float:
     sums = []
     for record in records:
         if record.protection.role is Role.SUBMISSION:
-            spent = sum(record.cost[stage].device_s for stage in STAGES if stage in record.cost)
+            package = record.attack.package
+            stages = ("generate",) if package and package.kind == "mimicry" else STAGES
+            spent = sum(record.cost[stage].device_s for stage in stages if stage in record.cost)
             sums.append(spent / len(record.digests["protect"]))
     return fmean(sums) if sums else 0.0
 
@@ -153,7 +157,10 @@ def main() -> None:
         if not arguments.table:
             sessions.run(planned(suite, arguments.protection, store))
         records += load(store).records
-    for line in markdown(table(records, suite.metrics.primary)):
+    rows = table(records, suite.metrics.primary)
+    if not rows:
+        print(f"no protection keeps its artists from being imitated by {PLAIN}: there is nothing to undo")
+    for line in markdown(rows):
         print(line)
 
 
