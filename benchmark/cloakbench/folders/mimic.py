@@ -112,7 +112,7 @@ def _learned(
     data = TrainingSet(squares, captions, suite.token, suite.class_word, suite.sampling)
     facts = catalogue.find("mimicry", name)
     stage: MimicryStage = facts.build(catalogue.settings(facts, suite))
-    return settings.within_memory(lambda: stage.personalise(base, data, options.seed))
+    return settings.within_memory(partial(stage.personalise, base, data, options.seed))
 
 
 def _generated(

@@ -53,7 +53,7 @@ def package_digest(name: str, provider: Provider | None = None) -> str:
 def _package_digest(name: str, provider: Provider | None) -> str:
     own = environments.folder(name) if provider is None else None
     if own is not None:
-        inner = package_digest(name, lambda: environments.inside(own))
+        inner = package_digest(name, partial(environments.inside, own))
         return hashlib.sha256(f"{inner} {environments.digest(own)}".encode()).hexdigest()
     owner = _distribution(name, provider)
     used = [digest_of(other) for other in _submissions_used(owner, provider)]
