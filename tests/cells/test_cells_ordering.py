@@ -11,7 +11,7 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloakbench.cells.ordering import arranged, carries_rank
+from cloakbench.cells.ordering import arranged, decides_rank
 
 CONTROLS = [
     tiny.entry("random-noise", role="random-noise"),
@@ -38,7 +38,7 @@ def planner(**changes):
 
 PLANNER = planner()
 SUITE = PLANNER.suite
-CELLS = [cell for cell in PLANNER.cells(ENTRIES, ARTISTS) if not carries_rank(cell, SUITE)]
+CELLS = [cell for cell in PLANNER.cells(ENTRIES, ARTISTS) if not decides_rank(cell, SUITE)]
 """Those of the two parts that no rank rests on: the order of rounds is the same in both."""
 POSITION = {cell.key: n for n, cell in enumerate(arranged(CELLS, SUITE))}
 

@@ -51,17 +51,17 @@ def arranged(cells: Sequence[Cell], suite: Suite) -> list[Cell]:
     entry = _rank(cells, lambda cell: cell.entry.facts.name)
 
     def rank(cell: Cell) -> tuple[float, ...]:
-        # A calibrated point comes before given strengths: it carries the rank.
+        # A calibrated point comes before given strengths: it decides the rank.
         strength = 2.0 if cell.strength is None else cell.strength
         weaker = 0.0 if _is_first(cell, strongest) else -strength
         block = (model[cell.attack.model], mimicry[cell.attack.mimicry], attack[cell.attack.name])
         who = (artist[cell.artist.name], entry[cell.entry.facts.name])
-        return (not carries_rank(cell, suite), _round(cell, strongest), cell.seed, weaker, *block, *who, -strength)
+        return (not decides_rank(cell, suite), _round(cell, strongest), cell.seed, weaker, *block, *who, -strength)
 
     return sorted(cells, key=rank)
 
 
-def carries_rank(cell: Cell, suite: Suite) -> bool:
+def decides_rank(cell: Cell, suite: Suite) -> bool:
     """Returns whether a rank of the suite's board rests on a cell: on its attack, and on its strength or target."""
     facts, matching = cell.entry.facts, suite.matching
     if cell.attack.name not in rank_attacks(suite):

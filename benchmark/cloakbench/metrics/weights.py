@@ -32,7 +32,7 @@ class WeightFile:
     url: str = ""
     """Empty for what the package ships."""
     sha256: str = ""
-    """The whole digest, or only the first digits of it that the file's name carries, or empty where unknown."""
+    """The whole digest, or only the first digits of it that the file's name has, or empty where unknown."""
 
     @property
     def path(self) -> Path:

@@ -172,7 +172,7 @@ def _neighbours(names: Sequence[str], name: str) -> list[str]:
 
 
 def _column(number: Number) -> TableColumn:
-    return TableColumn(number.label, kind=CellKind.RANKING if number.carries_rank else CellKind.NUMBER)
+    return TableColumn(number.label, kind=CellKind.RANKING if number.decides_rank else CellKind.NUMBER)
 
 
 def _pair_row(differences: Differences, entry: BoardEntry, other: BoardEntry, difference: Estimate) -> Row:

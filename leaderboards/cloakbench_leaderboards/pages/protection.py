@@ -167,7 +167,7 @@ def view(lookup: Lookup, entry: BoardEntry, facts: ProtectionView) -> Protection
 
 def _listed(lookup: Lookup, entry: BoardEntry, facts: ProtectionView) -> ListedProtection:
     rank, *numbers = standing.numbers(lookup, entry)
-    ranking = next(number for number in numbers if number.carries_rank)
+    ranking = next(number for number in numbers if number.decides_rank)
     return ListedProtection(facts, addresses.protection(entry.name), rank.cell, ranking.cell)
 
 

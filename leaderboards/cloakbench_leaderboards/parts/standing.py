@@ -19,7 +19,7 @@ class Number:
 
     label: str
     cell: TableCell
-    carries_rank: bool
+    decides_rank: bool
 
 
 def numbers(lookup: Lookup, entry: BoardEntry) -> tuple[Number, ...]:

@@ -182,7 +182,7 @@ def _seed_noise(setting: Setting, cells: pd.DataFrame) -> float:
     attack = setting.attack
     arm = (cells["role"] == Role.IDENTITY) & (cells["attack"] == attack.name) & cells["distance"].notna()
     variance = cells[arm].groupby("artist", observed=True)["distance"].var()
-    row = setting.grid.rows.get(("identity", 0.0, attack.name))
+    row = setting.grid.rows.get((Role.IDENTITY, 0.0, attack.name))
     if row is None or variance.notna().sum() == 0:
         return math.nan
     weights = pd.Series(setting.grid.denominator[row], index=setting.grid.artists).dropna()

@@ -72,7 +72,7 @@ class Signal(NamedTuple):
 
 def clean(cells: pd.DataFrame, attacks: Sequence[AttackSpec]) -> pd.DataFrame:
     """Returns the clean arm without countermeasure: artist, mimicry, model, seed, `clean`."""
-    return _plain_arm(cells, "identity", attacks).rename(columns={"distance": "clean"})
+    return _plain_arm(cells, Role.IDENTITY, attacks).rename(columns={"distance": "clean"})
 
 
 def signals(cells: pd.DataFrame, attacks: Sequence[AttackSpec], artists: Sequence[str]) -> list[Signal]:
@@ -125,7 +125,7 @@ def _seed_noise(arm: pd.DataFrame) -> dict[Arm, float]:
 
 
 def _placebo_noise(cells: pd.DataFrame, arm: pd.DataFrame, attacks: Sequence[AttackSpec]) -> dict[Arm, float]:
-    paired = _plain_arm(cells, "placebo", attacks).merge(arm, on=PAIR)
+    paired = _plain_arm(cells, Role.PLACEBO, attacks).merge(arm, on=PAIR)
     paired["difference"] = paired["distance"] - paired["clean"]
     noise = {}
     for (mimicry, model), group in paired.groupby(ARM):
@@ -133,7 +133,7 @@ def _placebo_noise(cells: pd.DataFrame, arm: pd.DataFrame, attacks: Sequence[Att
     return noise
 
 
-def _plain_arm(cells: pd.DataFrame, role: str, attacks: Sequence[AttackSpec]) -> pd.DataFrame:
+def _plain_arm(cells: pd.DataFrame, role: Role, attacks: Sequence[AttackSpec]) -> pd.DataFrame:
     # Where two attacks share mimicry and model, the suite's first is the arm.
     order = {attack.name: position for position, attack in enumerate(attacks)}
     chosen = cells[
