@@ -53,6 +53,12 @@ def under(a, b):
     return [*clean, outside("x", "a", 0.4 + 0.4 * a), outside("x", "b", 0.3 + 0.6 * b)]
 
 
+def test_a_board_with_records_of_a_package_is_built_and_has_the_column():
+    columns = board.view(evidence(*under(0.2, 0.3))).headline.columns
+    assert "Best known" in [column.label for column in columns]
+    assert "Best known" not in [column.label for column in board.view(evidence()).headline.columns]
+
+
 def test_a_stronger_attack_lowers_the_column_and_names_itself():
     plain, packaged = evidence(), evidence(*under(0.2, 0.3))
     value, estimate = packaged.standings.value(best_known.KEY, "x")

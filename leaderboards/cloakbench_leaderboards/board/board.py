@@ -100,7 +100,7 @@ def _damaged(evidence: Evidence) -> tuple[GapView, ...]:
 def _explanation(evidence: Evidence) -> tuple[str, ...]:
     suite = evidence.suite
     names = sorted({attack.model for attack in suite.attacks})
-    models = f"base model{'s' * (len(names) > 1)} {text.listed(names)}"
+    models = f"base model{'s' * (len(names) > 1)} {text.listed(list(map(text.name, names)))}"
     count = len(evidence.ranked)
     return (
         "A protection changes an artist's images a little; a mimic may clean them, fine-tunes a diffusion model on "

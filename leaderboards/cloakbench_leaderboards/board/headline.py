@@ -22,7 +22,7 @@ from cloakbench_leaderboards.board.number_cells import (
 )
 from cloakbench_leaderboards.board.tables import Better, CellKind, Row, Table, TableCell, TableColumn, exact
 from cloakbench_leaderboards.board.words import stop_name
-from cloakbench_leaderboards.scores import standings, statistics
+from cloakbench_leaderboards.scores import best_known, standings, statistics
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.flags import Flags
 from cloakbench_leaderboards.scores.ranking import RATE
@@ -35,6 +35,7 @@ HINTS = {
     "mean": ("Mean", "over attacks"),
     "retention": ("Retention", "when cleaned"),
     "area": ("Area", "under the curve"),
+    best_known.KEY: ("Best known", "of all attacks"),
 }
 TIE_NOTE = "Entries of a tie group do not differ significantly from its first."
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import jinja2
 
 from cloakbench.files import read_unlinked
+from cloakbench.printable import replace_hidden
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.board import commits
 from cloakbench_leaderboards.board.words import GLOSSARY
@@ -81,10 +82,11 @@ class Renderer:
 
 
 def templates() -> jinja2.Environment:
-    """Returns the environment of all templates, which escapes every text."""
+    """Returns the environment of all templates, which escapes every text and replaces hidden characters in it."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cloakbench_leaderboards", "templates"),
         autoescape=True,
+        finalize=_shown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -93,6 +95,11 @@ def templates() -> jinja2.Environment:
     # A fixed order without spaces: the same records give the same bytes, and few of them.
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     return environment
+
+
+def _shown(value: object) -> object:
+    """Returns what a template shows of a value: of a text, nothing that hides or reorders what stands around it."""
+    return replace_hidden(value, "\n\t") if type(value) is str else value
 
 
 def _navigation(all_boards: str, absent: set[str]) -> tuple[tuple[str, str], ...]:
