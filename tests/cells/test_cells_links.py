@@ -12,8 +12,9 @@ import pytest
 
 from cloakbench.errors import InfrastructureError, UserError
 from cloakbench.schemas.record import Record
-from cloakbench.store import origins, reading
+from cloakbench.store import origins, paths, reading, running
 from cloakbench.store.store import Store
+from cloakbench.upkeep.gc import clear
 from cloakbench.upkeep.merge import merge
 from cloakbench.upkeep.verify import verify
 
@@ -148,3 +149,31 @@ def test_what_replaces_a_hard_link_leaves_its_other_name_as_it_was(source: Store
     source.write_record(record.model_copy(update={"created": "2020-01-01T00:00:00+00:00"}))
     assert path.read_bytes() != before
     assert (tmp_path / "other name").read_bytes() == before
+
+
+@pytest.mark.finding("D27")
+@pytest.mark.parametrize("kind", [*paths.STAGE_KINDS, "origins"])
+@pytest.mark.parametrize("depth", ["prefix", "stage", "unfinished"])
+def test_gc_removes_nothing_that_a_link_leads_to(source: Store, tmp_path: Path, kind: str, depth: str) -> None:
+    private = tmp_path / "private"
+    (private / "folder").mkdir(parents=True)
+    (private / "folder" / "letter.txt").write_text("mine")
+    (private / ".partial-0").write_text("mine")
+    link = {"prefix": f"{kind}/zz", "stage": f"{kind}/zy/{'zy' * 32}", "unfinished": f"{kind}/.partial-link"}[depth]
+    (source.root / link).parent.mkdir(parents=True, exist_ok=True)
+    (source.root / link).symlink_to(private)
+    clear(source)
+    assert (private / "folder" / "letter.txt").read_text() == "mine"
+    assert (private / ".partial-0").read_text() == "mine"
+
+
+@pytest.mark.finding("D2", "D27")
+def test_a_pipe_or_a_link_in_place_of_the_lock_of_runs_is_no_run(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / running.LOCK)
+    assert not running.is_running(tmp_path)
+    (tmp_path / running.LOCK).unlink()
+    (tmp_path / running.LOCK).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic"), running.running(tmp_path):
+        pass
+    assert not running.is_running(tmp_path)
+    assert not (tmp_path / "elsewhere").exists()

@@ -105,4 +105,6 @@ FINDINGS = {
     "D24": Finding("a file of terabytes without content in place of records"),
     "D25": Finding("a link, or another file, in place of a picture that a page would copy"),
     "D26": Finding("an environment whose start-up files, metadata or links name folders outside, which it would see"),
+    "D27": Finding("a link among the folders of a store, so that gc removes what lies elsewhere"),
+    "D28": Finding("an attack's record, or a suite's words, which end everybody's board or reorder its text"),
 }

@@ -165,10 +165,15 @@ class StorePaths:
         return [*files, search] if search.is_file() else files
 
     def stage_folders(self) -> list[Path]:
-        """Returns the folder of every stage that has files beside the records, sorted; its name is the stage's key."""
+        """Returns the folder of every stage that has files beside the records, sorted; its name is the stage's key.
+
+        Left out is what a symbolic link leads to, which lies elsewhere and may not be removed.
+        """
         folders: list[Path] = []
         for kind in (*STAGE_KINDS, "origins"):
-            folders += sorted((self.root / kind).glob("??/*"))
+            for folder in sorted((self.root / kind).glob("??/*")):
+                if not folder.is_symlink() and not folder.parent.is_symlink():
+                    folders.append(folder)
         return folders
 
     def files(self) -> Iterator[Path]:

@@ -14,7 +14,7 @@ LOCK = "run.lock"
 @contextlib.contextmanager
 def running(root: Path) -> Iterator[None]:
     """Marks the store as written to, until the block or the process ends; several runs may do so at once."""
-    descriptor = os.open(root / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(root / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     try:
         with contextlib.suppress(OSError):  # a network's file system may have no locks
             fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -26,7 +26,7 @@ def running(root: Path) -> Iterator[None]:
 def is_running(root: Path) -> bool:
     """Returns whether some process runs cells for this store."""
     try:
-        descriptor = os.open(root / LOCK, os.O_RDONLY)
+        descriptor = os.open(root / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would not end
     except OSError:
         return False
     try:
