@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 import spoiling
 import synthetic
-from seen import KINDS, Seen, kind, made, pages
+from seen import KINDS, SeenPage, kind, made, pages
 from spoiling import Spoiler
 from synthetic import BLUR, JPEG, PLAIN, arms, record
 
@@ -97,7 +97,7 @@ def require_readable(path: str, content: bytes) -> None:
         assert not has_hidden(content.decode().translate({ord("\n"): None, ord("\t"): None, ord("\r"): None})), path
 
 
-def require_inert(path: str, page: Seen) -> None:
+def require_inert(path: str, page: SeenPage) -> None:
     """Fails where a page has a tag, an attribute, a link or a character of the tricks, or a word without end."""
     assert len(path) < 220
     assert page.broken == [], path
