@@ -107,7 +107,7 @@ def test_failed_and_absent_edits_are_gaps_and_counted_in_the_cell():
         ("x · edit", "failed", "it broke"),
     ]
     # P of dreambooth stays whole
-    assert "two" in next(row for row in shown_board.headline.rows if row.head == "x").cells[0].note
+    assert "second" in next(row for row in shown_board.headline.rows if row.head == "x").cells[0].note
 
 
 def test_an_entry_without_an_edit_says_so():
