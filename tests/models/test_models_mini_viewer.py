@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -12,11 +14,11 @@ from cloakbench.models.mini.viewer import Viewer
 @pytest.fixture(scope="module")
 def material():
     rng = np.random.default_rng(0)
-    count = 3 * (viewer_batches.REFERENCES + viewer_batches.OWN)
-    drawn = rng.integers(0, 256, (count, 128, 128, 3), np.uint8)
-    style = np.repeat([2, 9, 13], count // 3)  # poster, duotone, gouache
-    rows = np.arange(0, count, 2)
-    return viewer_material.TrainingPictures(drawn, style, drawn[rows], rows, drawn[:4], drawn[4:8])
+    length = viewer_material.REFERENCES + viewer_material.OWN
+    drawn = rng.integers(0, 256, (3 * length, 128, 128, 3), np.uint8)
+    style = np.repeat([2, 9, 13], length)  # poster, duotone, gouache
+    groups = drawn.reshape(3, length, 128, 128, 3)
+    return viewer_material.TrainingPictures(drawn, style, drawn, style, groups, drawn[:4], drawn[4:8])
 
 
 def test_the_same_step_has_the_same_batch(material):
@@ -26,6 +28,19 @@ def test_the_same_step_has_the_same_batch(material):
     assert not torch.equal(first.pixels, other.pixels)
     assert 0 <= float(first.pixels.min()) <= float(first.pixels.max()) <= 1
     assert sum(len(part) for part in first.split(first.pixels)) == len(first.pixels)
+
+
+def test_only_the_further_pictures_of_a_reconstructed_group_go_through_the_autoencoder(material):
+    def inverted(pixels):
+        return SimpleNamespace(sample=-pixels)
+
+    rows = viewer_material.by_style(material.style)
+    groups = viewer_material.reconstructed_groups(inverted, material.drawn, rows, 2, np.random.default_rng(6))
+    rng = np.random.default_rng(6)
+    for group in groups:
+        pictures = np.rint(np.stack(viewer_material.varied_group(material.drawn, rows, rng)) * 255)
+        assert np.array_equal(group[: viewer_material.REFERENCES], pictures[: viewer_material.REFERENCES])
+        assert np.array_equal(group[viewer_material.REFERENCES :], 255 - pictures[viewer_material.REFERENCES :])
 
 
 def test_the_error_falls_along_its_gradient(material):

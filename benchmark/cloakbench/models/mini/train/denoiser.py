@@ -21,7 +21,7 @@ from cloakbench.models.mini.train.run import Run
 
 RECIPES = {
     "mini-a": Recipe(steps=8_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=21, decay_share=0.4),
-    "mini-b": Recipe(steps=8_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=22, decay_share=0.4),
+    "mini-b": Recipe(steps=6_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=22, decay_share=0.4),
     "mini-xl": Recipe(steps=8_000, batch=48, lr=1e-3, muon_lr=4e-3, seed=23, decay_share=0.4),
 }
 EMPTY_SHARE = 0.1

@@ -10,7 +10,6 @@ import torch
 from transformers import CLIPTokenizer
 
 from cloakbench.datasets.procedural import scenes, styles
-from cloakbench.models import registry
 from cloakbench.models.mini import architecture, tokenizer
 from cloakbench.models.mini.architecture import MINI_A, MINI_B, MINI_XL, Base
 from cloakbench.models.mini.train import (
@@ -154,7 +153,7 @@ def _mini_clip(context: StageContext) -> None:
 
 def _viewer(context: StageContext) -> None:
     _export(context)
-    models = [registry.WEIGHTS / "mini-a", context.weights / "mini-a"]
+    models = [context.weights / "mini-a"]
     material = viewer_material.gather(context.pool("taesd", known_only=False), models, context.run.work / "mimics")
     viewer.write(viewer.train_viewer(material, context.run), context.weights / "mini-viewer.safetensors")
 

@@ -15,11 +15,11 @@ from cloakbench.models.mini.train.loop import Recipe, train
 from cloakbench.models.mini.train.pool import to_pixels
 from cloakbench.models.mini.train.run import Run
 from cloakbench.models.mini.train.stages import in_half_precision
-from cloakbench.models.mini.train.viewer_batches import DRAWN_RUINS, GROUPS, OWN, REFERENCES, Batches, GradedBatch
-from cloakbench.models.mini.train.viewer_material import TrainingPictures
+from cloakbench.models.mini.train.viewer_batches import DRAWN_RUINS, GROUPS, Batches, GradedBatch
+from cloakbench.models.mini.train.viewer_material import OWN, REFERENCES, TrainingPictures
 from cloakbench.models.mini.viewer import BANK, View, Viewer, style_difference
 
-RECIPE = Recipe(steps=600, batch=0, lr=1e-3, muon_lr=4e-3, seed=91, warmup=30, decay_share=0.6, average=0.99)
+RECIPE = Recipe(steps=900, batch=0, lr=1e-3, muon_lr=4e-3, seed=91, warmup=30, decay_share=0.6, average=0.99)
 """`Batches` fixes the number of pictures of a step, 84."""
 TEMPERATURE = 0.1
 

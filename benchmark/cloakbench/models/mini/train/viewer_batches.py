@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cloakbench.datasets.procedural import styles
 from cloakbench.models.mini.train import ruins
-from cloakbench.models.mini.train.viewer_material import Pictures, TrainingPictures
-from cloakbench.models.mini.train.viewer_variety import BASES, Recolouring, Restyling, with_colours_of
+from cloakbench.models.mini.train.viewer_material import (
+    OWN,
+    REFERENCES,
+    Pictures,
+    TrainingPictures,
+    by_style,
+    varied_group,
+)
+from cloakbench.models.mini.train.viewer_variety import Recolouring, with_colours_of
 
-GROUPS, REFERENCES, OWN = 6, 4, 2
-"""Styles of a step, and of each: pictures that stand for the artist's references, and further ones."""
+GROUPS = 6
+"""Styles of a step."""
+GENERATED_GROUPS, RECONSTRUCTED_GROUPS = 0.2, 0.4
+"""Shares of groups whose further pictures a base model paints, and whose further pictures are reconstructed."""
 DEGRADED, BLENDED, DRAWN_RUINS, PAINTED = 12, 6, 12, 6
 """Degraded pictures of a step, blends of two styles, drawn ruins; mimics' pictures of each sort, intact and ruined."""
 SAME_COLOURS = 0.5
@@ -33,10 +41,7 @@ class Batches:
 
     def __init__(self, material: TrainingPictures, seed: int) -> None:
         self.material, self.seed = material, seed
-        self._again = {int(row): n for n, row in enumerate(material.reconstructed_rows)}
-        names = np.unique(material.style)
-        self._rows = {int(name): np.flatnonzero(material.style == name) for name in names}
-        self._bases = [name for name in self._rows if styles.STYLES[name].name in BASES]
+        self._rows, self._generated = by_style(material.style), by_style(material.generated_style)
 
     def draw(self, step: int) -> GradedBatch:
         """Returns the batch of a step."""
@@ -86,17 +91,28 @@ class Batches:
         return shares, blended
 
     def _group(self, rng: np.random.Generator) -> list[ruins.Picture]:
-        """Returns pictures of one style under one change of colours: references first, then further ones."""
-        recolour, restyle = Recolouring.drawn(rng), Restyling.drawn(rng)
-        names = list(self._rows) if restyle.marks is None else self._bases
-        rows = self._rows[int(rng.choice(names))]
-        chosen = rng.choice(rows, REFERENCES + OWN, replace=False)
-        pictures = []
-        for n, row in enumerate(chosen):
-            again = self._again.get(int(row)) if n >= REFERENCES and rng.random() < 0.5 else None
-            picture = self.material.drawn[row] if again is None else self.material.reconstructed[again]
-            pictures.append(_mirrored(restyle(recolour(picture.astype(np.float32) / 255), rng), rng))
-        return pictures
+        """Returns pictures of one style: references first, then further ones, which may be a model's."""
+        kind = rng.random()
+        if kind < GENERATED_GROUPS:
+            pictures = self._generated_group(rng)
+        elif kind < GENERATED_GROUPS + RECONSTRUCTED_GROUPS:
+            pictures = self._reconstructed_group(rng)
+        else:
+            pictures = varied_group(self.material.drawn, self._rows, rng)
+        return [_mirrored(picture, rng) for picture in pictures]
+
+    def _generated_group(self, rng: np.random.Generator) -> list[ruins.Picture]:
+        """Returns drawn references of a style and what a base model paints in it, under one change of colours."""
+        recolour, name = Recolouring.drawn(rng), int(rng.choice(list(self._generated)))
+        references = self.material.drawn[rng.choice(self._rows[name], REFERENCES, replace=False)]
+        further = self.material.generated[rng.choice(self._generated[name], OWN, replace=False)]
+        return [recolour(picture.astype(np.float32) / 255) for picture in (*references, *further)]
+
+    def _reconstructed_group(self, rng: np.random.Generator) -> list[ruins.Picture]:
+        """Returns a group whose further pictures went through an autoencoder, under one more change of colours."""
+        recolour = Recolouring.drawn(rng)
+        group = self.material.groups[int(rng.integers(len(self.material.groups)))]
+        return [recolour(picture.astype(np.float32) / 255) for picture in group]
 
     def _any(self, rng: np.random.Generator) -> ruins.Picture:
         picture = self.material.drawn[int(rng.integers(len(self.material.drawn)))]

@@ -16,15 +16,21 @@ from torch.nn import functional as F
 from cloakbench.datasets.procedural import styles
 from cloakbench.models.mini.train import paint
 from cloakbench.models.mini.train.pool import Pool, to_pixels
+from cloakbench.models.mini.train.ruins import Picture
+from cloakbench.models.mini.train.viewer_variety import BASES, Recolouring, Restyling
 
-DRAWN, CHUNKS = 2400, 15
+DRAWN, CHUNKS = 4000, 30
 """Drawn pictures at most, and chunks of the pool that are waited for."""
-RECONSTRUCTED, DECODED, GENERATED = 160, 96, 54
-"""Pictures through each autoencoder, of random latents through each, and generations of each base model."""
+REFERENCES, OWN = 4, 2
+"""Pictures of a group: those that stand for the artist's references, and further ones."""
+RECONSTRUCTED, DECODED = 120, 96
+"""Groups through each autoencoder, and pictures of random latents through each."""
 REPEATED = 4
 """How often each mimic's picture stands among the others, which are many more."""
 SEED = 92
 Pictures = NDArray[np.uint8]
+Rows = dict[int, NDArray[np.int64]]
+"""Row numbers of the pictures of each style, by the style's index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +40,34 @@ class TrainingPictures:
     drawn: Pictures
     style: NDArray[np.int64]
     """Index of the style of each drawn picture."""
-    reconstructed: Pictures
-    """The drawn pictures of `reconstructed_rows` after an autoencoder."""
-    reconstructed_rows: NDArray[np.int64]
+    generated: Pictures
+    """What base models paint in the styles that they know."""
+    generated_style: NDArray[np.int64]
+    """Index of the style of each generated picture."""
+    groups: NDArray[np.uint8]
+    """Groups `[n, REFERENCES + OWN, 128, 128, 3]` of one style each, varied; the last `OWN` after an autoencoder."""
     intact: Pictures
     """What base models and clean mimics paint."""
     ruined: Pictures
     """What mimics paint after a protection, and decoded random latents."""
+
+
+def by_style(style: NDArray[np.int64]) -> Rows:
+    """Returns the row numbers of the pictures of each style, of the styles' indices by row."""
+    return {int(name): np.flatnonzero(style == name) for name in np.unique(style)}
+
+
+def varied_group(drawn: Pictures, rows: Rows, rng: np.random.Generator) -> list[Picture]:
+    """Returns `REFERENCES + OWN` pictures of one style under one random change of colours and of marks."""
+    recolour, restyle = Recolouring.drawn(rng), Restyling.drawn(rng)
+    names = list(rows)
+    if restyle.marks is not None:
+        names = [name for name in names if styles.STYLES[name].name in BASES]
+    chosen = rng.choice(rows[int(rng.choice(names))], REFERENCES + OWN, replace=False)
+    pictures = []
+    for row in chosen:
+        pictures.append(restyle(recolour(drawn[row].astype(np.float32) / 255), rng))
+    return pictures
 
 
 def strips(folder: Path) -> tuple[list[Pictures], list[Pictures]]:
@@ -82,12 +109,19 @@ def random_latents(vae: AutoencoderKL, drawn: Pictures, count: int, rng: np.rand
 
 
 @torch.no_grad()
-def reconstructions(vae: AutoencoderKL, drawn: Pictures) -> Pictures:
-    """Returns drawn pictures after encoder and decoder."""
-    parts = []
-    for part in np.array_split(drawn, max(1, len(drawn) // 8)):
-        parts.append(_to_images(vae(to_pixels(part) * 2 - 1).sample / 2 + 0.5))
-    return np.concatenate(parts)
+def reconstructed_groups(
+    vae: AutoencoderKL, drawn: Pictures, rows: Rows, count: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Returns varied groups `[count, REFERENCES + OWN, 128, 128, 3]`, the last `OWN` of each after the autoencoder.
+
+    A decoder leaves its own marks on styles that it reconstructs badly; they are neither another style nor a ruin.
+    """
+    groups = []
+    for _ in range(count):
+        group = np.rint(np.stack(varied_group(drawn, rows, rng)) * 255).astype(np.uint8)
+        group[REFERENCES:] = _to_images(vae(to_pixels(group[REFERENCES:]) * 2 - 1).sample / 2 + 0.5)
+        groups.append(group)
+    return np.stack(groups)
 
 
 def _to_images(pixels: Tensor) -> Pictures:
@@ -111,19 +145,25 @@ def gather(pool: Pool, models: list[Path], mimics: Path) -> TrainingPictures:
     """
     rng = np.random.default_rng(SEED)
     drawn, style = training_pictures(pool, DRAWN)
+    rows = by_style(style)
     clean, ruined = strips(mimics)
-    rows: list[NDArray[np.int64]] = []
-    again: list[Pictures] = []
-    intact, ruined = clean * REPEATED, ruined * REPEATED
+    ruined = ruined * REPEATED
+    groups: list[Pictures] = []
+    generated: list[Pictures] = []
+    pairs = paint.all_pairs(1)
     for folder in models:
         vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", torch_dtype=torch.float32).eval()
-        chosen = rng.choice(len(drawn), min(RECONSTRUCTED, len(drawn)), replace=False)
-        rows.append(chosen)
-        again.append(reconstructions(vae, drawn[chosen]))
+        groups.append(reconstructed_groups(vae, drawn, rows, RECONSTRUCTED, rng))
         ruined.append(random_latents(vae, drawn, DECODED, rng))
-        every_pair = paint.all_pairs(1)
-        pairs = [every_pair[int(n)] for n in rng.choice(180, GENERATED, replace=False)]
-        intact.append(paint.generate(folder, pairs, seed=SEED))
+        generated.append(paint.generate(folder, pairs, seed=SEED))
+    generated_style = np.tile(np.array(pairs)[:, 0], len(models))
+    intact = np.concatenate([*generated, *clean * REPEATED])
     return TrainingPictures(
-        drawn, style, np.concatenate(again), np.concatenate(rows), np.concatenate(intact), np.concatenate(ruined)
+        drawn,
+        style,
+        np.concatenate(generated),
+        generated_style,
+        np.concatenate(groups),
+        intact,
+        np.concatenate(ruined),
     )
