@@ -26,6 +26,8 @@ OTHER_AUTOENCODER_LIMITS = (
     "about models whose autoencoder is the surrogate's."
 )
 """Of an attack on a model whose autoencoder is of another family than the surrogate's."""
+CLASS_IMAGES = 16
+"""Images of the class for a protection that needs them, in suites whose mimics train on none."""
 
 
 def find(kind: Kind, name: str) -> StageFacts:
@@ -100,9 +102,12 @@ def models(suite: Suite) -> set[str]:
 
 
 def class_images(suite: Suite) -> int:
-    """Returns how many images of the class the suite's mimics train on in addition to the artist's; 0 for none."""
+    """Returns how many images of the class a protection gets that needs them.
+
+    They are as many as the suite's mimics train on in addition to the artist's, or 16 where no mimic trains on any.
+    """
     counts = [int(table.get("class_images", 0)) for table in suite.mimicry.values()]
-    return max(counts, default=0)
+    return max(counts, default=0) or CLASS_IMAGES
 
 
 def check(suite: Suite) -> None:
