@@ -136,6 +136,8 @@ def screen(picture: Picture, value: float, _rng: Rng) -> Picture:
 
 
 MARKS: tuple[Marks, ...] = (cells, lines, contours, smears, blocks, relief, tones, screen)
+CELLS = 0.25
+"""How often other marks are cells in any case: a kind of drawn ruins is made of cells, too, and is none of a style."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,8 @@ class Restyling:
         """Returns random marks, in one of two cases none."""
         if rng.random() > RESTYLED:
             return cls(None, 0.0)
-        return cls(MARKS[int(rng.integers(len(MARKS)))], float(rng.random()))
+        marks = cells if rng.random() < CELLS else MARKS[int(rng.integers(len(MARKS)))]
+        return cls(marks, float(rng.random()))
 
     def __call__(self, picture: Picture, rng: Rng) -> Picture:
         """Returns the picture with the other marks."""
