@@ -109,7 +109,7 @@ def test_impress_moves_the_latent_back_to_that_of_the_clean_image():
     )
     protected = guard.run(submissions.load("photoguard[steps=10]").instance, clean, call).images
     vae, distance = autoencoders.load(str(folder), CPU, torch.float32), loader.mini_lpips()
-    found, losses = Impress(str(folder), 15, 0.03, noise=0.0).purify(to_tensor(protected), [1], vae, distance)
+    found, losses = Impress(str(folder), 60, 0.01, noise=0.0).purify(to_tensor(protected), [1], vae, distance)
     with torch.no_grad():
         was, is_now = (
             (vae.encode(x * 2 - 1) - vae.encode(to_tensor(clean) * 2 - 1)).flatten(1).norm(dim=1)

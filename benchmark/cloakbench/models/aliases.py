@@ -47,12 +47,11 @@ _OPENRAIL, _OPENRAIL_PLUS = "CreativeML OpenRAIL-M", "CreativeML OpenRAIL++-M"
 MODELS: tuple[ModelFacts, ...] = (
     ModelFacts(
         "mini-a",
-        1,
-        "Embedded white-box surrogate, epsilon prediction; stands in for SD v1.5",
+        2,
+        "Embedded white-box surrogate, v-prediction; stands in for SD v1.5",
         "mini",
         128,
         "Apache-2.0",
-        prediction="epsilon",
     ),
     ModelFacts(
         "mini-b",

@@ -62,7 +62,7 @@ def test_protects_less_visibly_than_its_base(surrogate: Surrogate, art: Tensor) 
     by_noise = (before - size(surrogate, (art + signs * 8 / 255).clamp(0, 1))).abs()
     gained = before - size(surrogate, refined)
     assert bool((gained > 0.12 * before).all())
-    assert bool((gained > 8 * by_noise).all())
+    assert bool((gained > 3 * by_noise).all())
     assert bool((surrogate.perceptual(art, refined) < 0.75 * surrogate.perceptual(art, plain)).all())
 
 

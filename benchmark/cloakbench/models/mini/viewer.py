@@ -25,6 +25,8 @@ LEAST_CONTRAST = 0.1
 """Least difference between the distance of other styles and the references' own, against a division by nothing."""
 LEAST_REACH, STEEPNESS = 1.5, 8.0
 """Least distance between the logits of references and of ruins, and how steeply soundness falls between them."""
+SPREADS = 3.0
+"""Least distance in standard deviations of the references' logits: what lies among them is no ruin."""
 _TINY = 1e-4
 
 
@@ -108,7 +110,8 @@ def relative_soundness(logits: Tensor, references: Tensor, ruin_level: Tensor) -
         ruin_level: That of drawn ruins.
     """
     level = references.mean()
-    reach = (level - ruin_level).clamp(min=LEAST_REACH)
+    least = max(LEAST_REACH, SPREADS * float(references.std(unbiased=False)))
+    reach = (level - ruin_level).clamp(min=least)
     return torch.sigmoid(STEEPNESS * ((logits - level) / reach + 0.5))
 
 

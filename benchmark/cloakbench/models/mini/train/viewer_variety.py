@@ -15,7 +15,7 @@ Marks = Callable[[Picture, float, Rng], Picture]
 """Makes other marks of a picture's own; the number in [0, 1] is the style's, the random numbers are the picture's."""
 BASES = ("poster", "duotone", "gouache", "contour", "watercolour", "sepia")
 """Styles whose pictures are smooth enough to bear other marks without breaking."""
-RESTYLED = 0.5
+RESTYLED = 0.6
 """How often a group gets other marks."""
 
 
@@ -135,8 +135,43 @@ def screen(picture: Picture, value: float, _rng: Rng) -> Picture:
     return clipped(picture * (1 - 0.6 * share[..., None]))
 
 
-MARKS: tuple[Marks, ...] = (cells, lines, contours, smears, blocks, relief, tones, screen)
-CELLS = 0.25
+def cloth(picture: Picture, value: float, _rng: Rng) -> Picture:
+    """The brightness of a weave or a knit: one or two waves over the picture, straight or bent."""
+    of_style = np.random.default_rng(int(value * 1e6))
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    waves = np.ones((SIDE, SIDE))
+    for _ in range(int(of_style.integers(1, 3))):
+        angle, period = of_style.uniform(0, np.pi), of_style.uniform(4, 14)
+        along, across = np.cos(angle) * rows + np.sin(angle) * columns, np.cos(angle) * columns - np.sin(angle) * rows
+        bend = of_style.uniform(0, 0.4) * period * np.sin(across * 2 * np.pi / of_style.uniform(6, 24))
+        waves = waves * np.sin((along + bend) * 2 * np.pi / period)
+    depth = of_style.uniform(0.2, 0.6)
+    return clipped(picture * (1 - depth * (0.5 + 0.5 * waves[..., None]) ** of_style.uniform(0.5, 3)))
+
+
+def tiles(picture: Picture, value: float, _rng: Rng) -> Picture:
+    """Joints of tiles or bricks, light or dark, with each tile in a tone of its own."""
+    of_style = np.random.default_rng(int(value * 1e6))
+    height, width, joint = of_style.integers(6, 16), of_style.integers(6, 28), of_style.integers(1, 3)
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    line = rows // height
+    shifted = columns + (line % 2) * int(of_style.integers(0, 2)) * width // 2
+    tone = of_style.uniform(0.8, 1.2, (SIDE, SIDE))[line, shifted // width]
+    joints = (rows % height < joint) | (shifted % width < joint)
+    colour = of_style.choice([0.1, 0.85])
+    return np.where(joints[..., None], colour, clipped(picture * tone[..., None])).astype(np.float32)
+
+
+def paper(picture: Picture, value: float, rng: Rng) -> Picture:
+    """A rough ground that shows through, with a grain that may be longer in one direction."""
+    of_style = np.random.default_rng(int(value * 1e6))
+    grain = ndimage.gaussian_filter(rng.standard_normal((SIDE, SIDE)), of_style.uniform(0.5, 3, 2))
+    strength = of_style.uniform(0.05, 0.2)
+    return clipped(picture + strength * (grain / grain.std())[..., None])
+
+
+MARKS: tuple[Marks, ...] = (cells, lines, contours, smears, blocks, relief, tones, screen, cloth, tiles, paper)
+CELLS = 0.15
 """How often other marks are cells in any case: a kind of drawn ruins is made of cells, too, and is none of a style."""
 
 
@@ -149,7 +184,7 @@ class Restyling:
 
     @classmethod
     def drawn(cls, rng: Rng) -> Restyling:
-        """Returns random marks, in one of two cases none."""
+        """Returns random marks, in two of five cases none."""
         if rng.random() > RESTYLED:
             return cls(None, 0.0)
         marks = cells if rng.random() < CELLS else MARKS[int(rng.integers(len(MARKS)))]
