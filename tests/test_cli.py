@@ -99,7 +99,7 @@ def test_help_and_lists_import_nothing_heavy(python, arguments):
         (["run", "mini", "--store", REFERENCE, "--dry-run"], "expected a store, got the reference folder"),
         (["status", "mini", "--store", REFERENCE], "expected a store, got the reference folder"),
         (["plan", "mini", "--store", REFERENCE], "expected a store, got the reference folder"),
-        (["run", "mini", "--only", "artist=nobody", "--dry-run"], "expected artist of brix"),
+        (["run", "mini", "--only", "artist=nobody", "--dry-run"], "expected artist of ardwick"),
         (["run", "mini", "--only", "attack=jpg", "--dry-run"], "Did you mean 'jpeg'"),
         (["check", "photogard"], "Did you mean photoguard"),
         (["board", "mini-quik"], "Did you mean 'mini-quick'"),

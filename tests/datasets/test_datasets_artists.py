@@ -21,18 +21,32 @@ SHIPPED = sorted(path.name for path in artists.MINI.iterdir() if path.is_dir())
 def test_every_held_out_style_is_shipped():
     held_out = [*styles.names("development"), *styles.names("artists")]
     assert sorted(style.replace(" ", "-") for style in held_out) == SHIPPED
-    assert len(styles.names("development")) >= 4
-    assert len(styles.names("artists")) >= 8
-    assert len(styles.names("training")) >= 16
+    assert len(styles.names("development")) == 12
+    assert len(styles.names("artists")) == 16
+    assert len(styles.names("training")) == 18
 
 
 def test_groups_of_styles_are_disjoint():
     groups = [set(styles.names(group)) for group in ("training", "development", "artists")]
-    assert sum(len(group) for group in groups) == len(set.union(*groups)) == len(styles.STYLES)
+    assert sum(len(group) for group in groups) == len(set.union(*groups)) == len(styles.ALL)
 
 
-def test_the_suites_artists_are_of_the_artists_group():
-    assert {name.replace("-", " ") for name in suites.load("mini").artists} <= set(styles.names("artists"))
+def test_mini_takes_the_first_twelve_artists_in_their_order():
+    assert suites.load("mini").artists == styles.names("artists")[:12]
+    assert suites.load("mini-quick").artists == styles.names("artists")[:2]
+
+
+@pytest.mark.parametrize("count", [2, 12, 16])
+def test_the_first_artists_are_as_often_textured_as_flat(count):
+    kinds = [style.kind for style in styles.ARTISTS[:count]]
+    assert kinds.count("textured") == kinds.count("flat") == count // 2
+
+
+def test_no_model_learns_an_artist():
+    """The classes of the trainings are the positions in STYLES; the pictures of the trainings are of these styles."""
+    assert not {style.group for style in styles.STYLES} - {"training", "development"}
+    assert {style.group for style in styles.ARTISTS} == {"artists"}
+    assert not set(styles.names("artists")) & set(styles.learnable_names())
 
 
 def test_shipped_pictures_are_the_committed_ones():
@@ -74,7 +88,7 @@ def test_a_suite_may_ask_for_fewer_images():
 
 
 def test_an_unknown_artist_is_explained():
-    with pytest.raises(UserError, match=r"expected a shipped artist \(brix, .*got 'nobody'"):
+    with pytest.raises(UserError, match=r"expected a shipped artist \(ardwick, .*got 'nobody'"):
         artists.mini_artist("nobody", tiny.suite())
 
 
@@ -187,8 +201,8 @@ def test_the_folder_suite_asks_for_images():
     assert "--images FOLDER" in caught.value.hint
 
 
-def test_a_picture_is_drawn_from_its_seed_alone():
-    style = styles.names("artists")[0]
+@pytest.mark.parametrize("style", [*styles.names("development"), *styles.names("artists")])
+def test_a_picture_is_drawn_from_its_seed_alone(style):
     first, again, other = (styles.paint(style, "boat", seed) for seed in ([9, 1, 2], [9, 1, 2], [9, 1, 3]))
     assert first.shape == (128, 128, 3)
     assert np.array_equal(first, again)

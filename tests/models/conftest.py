@@ -40,5 +40,5 @@ def pool(pool_folder) -> Pool:
 @pytest.fixture(scope="session")
 def words(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("words")
-    tokenizer.write(folder, tokenizer.words_to_learn(styles.all_names(), list(scenes.SUBJECTS)))
+    tokenizer.write(folder, tokenizer.words_to_learn(styles.learnable_names(), list(scenes.SUBJECTS)))
     return folder

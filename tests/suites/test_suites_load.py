@@ -213,7 +213,7 @@ def test_mini_is_what_the_protocol_says():
     assert (suite.budget_255, suite.strengths) == (16, [0.25, 0.5, 1.0])
     assert (suite.seeds.protected, suite.seeds.controls) == (1, 3)
     assert [attack.name for attack in suite.attacks] == EVERY_ATTACK
-    assert len(suite.artists) == 8
+    assert len(suite.artists) == 12
 
 
 @pytest.mark.parametrize("name", ["folder", "folder-sd", "painting"])

@@ -6,10 +6,12 @@ import json
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 from cloakbench.datasets.artists import MINI
 from cloakbench.datasets.procedural import scenes, styles
 from cloakbench.image_files import decode
-from cloakbench.images import digest, encode
+from cloakbench.images import digest
 
 IMAGES, REFERENCES = 8, 12
 _SHOWN, _REFERENCE = 1, 2
@@ -18,14 +20,14 @@ _SHOWN, _REFERENCE = 1, 2
 
 def freeze(style: str, folder: Path) -> None:
     """Writes `images/`, `references/` and `subjects.json` of one held-out style."""
-    index = styles.STYLES.index(styles.BY_NAME[style])
+    index = styles.ALL.index(styles.BY_NAME[style])
     subjects = list(scenes.SUBJECTS)
     for part, purpose, count in (("images", _SHOWN, IMAGES), ("references", _REFERENCE, REFERENCES)):
         (folder / part).mkdir(parents=True, exist_ok=True)
         for n in range(count):
             subject = subjects[(index + n) % len(subjects)]
             pixels = styles.paint(style, subject, [purpose, index, n])
-            (folder / part / f"{n:02d}.png").write_bytes(encode(pixels))
+            Image.fromarray(pixels).save(folder / part / f"{n:02d}.png", optimize=True)
     drawn = [subjects[(index + n) % len(subjects)] for n in range(IMAGES)]
     (folder / "subjects.json").write_text(json.dumps(drawn) + "\n", encoding="utf-8")
 
@@ -37,10 +39,12 @@ def digests() -> dict[str, str]:
 
 
 def main() -> None:
-    """Draws every development and artists' style into the package, and writes the pictures' digests."""
+    """Draws every held-out style that the package lacks, and writes the pictures' digests; what is there stays."""
     for style in [*styles.names("development"), *styles.names("artists")]:
-        freeze(style, MINI / style.replace(" ", "-"))
-        sys.stdout.write(f"{style}\n")
+        folder = MINI / style.replace(" ", "-")
+        if not folder.is_dir():
+            freeze(style, folder)
+            sys.stdout.write(f"{style}\n")
     (MINI / "digests.json").write_text(json.dumps(digests(), indent=1) + "\n", encoding="utf-8")
 
 

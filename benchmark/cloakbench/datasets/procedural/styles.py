@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from cloakbench.datasets.procedural import artists, crafts, papers
+from cloakbench.datasets.procedural import crafts, development, flat_artists, papers, textured_artists
 from cloakbench.datasets.procedural.scenes import WIDE, Floats, Framing, Scene, colour_slots, compose
 
 Group = Literal["training", "development", "artists"]
@@ -53,6 +53,23 @@ _ROSE = [(0.97, 0.2, 0.96), (0.93, 0.35, 0.7), (0.9, 0.6, 0.65), (0.8, 0.4, 0.5)
 _CLAY = [(0.07, 0.25, 0.9), (0.05, 0.6, 0.65), (0.52, 0.55, 0.45), (0.03, 0.7, 0.45), (0.11, 0.5, 0.95)]
 _SEA = [(0.5, 0.25, 0.95), (0.52, 0.6, 0.65), (0.07, 0.6, 0.9), (0.55, 0.7, 0.4), (0.1, 0.4, 1.0)]
 
+_PLUM = [(0.8, 0.45, 0.36), (0.85, 0.35, 0.55), (0.4, 0.42, 0.85), (0.12, 0.55, 0.92), (0.94, 0.5, 0.95)]
+_CRANBERRY = [(0.12, 0.14, 0.94), (0.36, 0.45, 0.36), (0.98, 0.82, 0.6), (0.11, 0.32, 0.72), (0.56, 0.45, 0.35)]
+_TEAL = [(0.48, 0.5, 0.34), (0.5, 0.38, 0.58), (0.97, 0.35, 0.96), (0.92, 0.7, 0.58), (0.13, 0.62, 0.98)]
+_ICE = [(0.62, 0.16, 0.97), (0.76, 0.4, 0.84), (0.83, 0.76, 0.55), (0.55, 0.82, 0.75), (0.3, 0.55, 0.92)]
+_LILAC = [(0.73, 0.4, 0.36), (0.7, 0.5, 0.2), (0.16, 0.5, 0.68), (0.76, 0.42, 0.5), (0.0, 0.58, 0.8)]
+_SAFFRON = [(0.14, 0.75, 0.95), (0.08, 0.85, 0.8), (0.72, 0.7, 0.38), (0.97, 0.72, 0.58), (0.16, 0.3, 1.0)]
+_PEACH = [(0.05, 0.32, 0.98), (0.52, 0.72, 0.52), (0.78, 0.55, 0.52), (0.1, 0.82, 0.96), (0.5, 0.18, 0.98)]
+_FOLK = [(0.6, 0.12, 0.98), (0.61, 0.72, 0.55), (0.99, 0.86, 0.74), (0.38, 0.72, 0.45), (0.12, 0.85, 0.92)]
+_JADE = [(0.42, 0.32, 0.9), (0.44, 0.72, 0.52), (0.02, 0.66, 0.96), (0.4, 0.8, 0.28), (0.15, 0.2, 1.0)]
+_MUSTARD = [(0.58, 0.32, 0.58), (0.14, 0.66, 0.66), (0.61, 0.55, 0.24), (0.13, 0.82, 0.92), (0.05, 0.25, 0.95)]
+_RIVIERA = [(0.17, 0.25, 0.98), (0.47, 0.6, 0.76), (0.93, 0.7, 0.92), (0.62, 0.65, 0.7), (0.05, 0.8, 0.98)]
+_MADDER = [(0.03, 0.6, 0.5), (0.0, 0.72, 0.3), (0.13, 0.45, 0.96), (0.5, 0.65, 0.52), (0.07, 0.78, 0.92)]
+_COPPER = [(0.46, 0.32, 0.76), (0.48, 0.42, 0.56), (0.06, 0.55, 0.8), (0.03, 0.62, 0.42), (0.12, 0.25, 0.95)]
+_AUTUMN = [(0.91, 0.52, 0.86), (0.83, 0.55, 0.46), (0.2, 0.76, 0.82), (0.87, 0.76, 0.32), (0.52, 0.42, 0.95)]
+_FERN = [(0.27, 0.48, 0.6), (0.33, 0.52, 0.4), (0.06, 0.78, 0.96), (0.0, 0.65, 0.68), (0.15, 0.5, 1.0)]
+_ORCHID = [(0.68, 0.52, 0.78), (0.69, 0.64, 0.5), (0.18, 0.6, 0.97), (0.9, 0.52, 0.9), (0.45, 0.5, 0.95)]
+
 STYLES: tuple[Style, ...] = (
     Style("engraving", "training", "textured", _EARTH, 0.02, papers.engraving),
     Style("watercolour", "training", "textured", _PALE, 0.15, papers.watercolour),
@@ -72,35 +89,57 @@ STYLES: tuple[Style, ...] = (
     Style("blueprint", "training", "flat", _NIGHT, 0.02, crafts.blueprint),
     Style("fauve", "training", "textured", _BRIGHT, 0.25, papers.fauve),
     Style("sepia", "training", "textured", _EARTH, 0.02, papers.sepia),
-    Style("swirl", "development", "textured", _SEA, 0.04, artists.swirl),
-    Style("crosshatch", "development", "textured", _PALE, 0.05, artists.crosshatch),
-    Style("stained glass", "development", "flat", _BRIGHT, 0.08, artists.stained_glass),
-    Style("stencil", "development", "flat", _CLAY, 0.05, artists.stencil),
-    Style("vellmar", "artists", "textured", _NIGHT, 0.03, artists.vellmar),
-    Style("ostrava", "artists", "textured", _WARM, 0.03, artists.ostrava),
-    Style("kirin", "artists", "textured", _SEA, 0.03, artists.kirin),
-    Style("dunmore", "artists", "textured", _MOSS, 0.03, artists.dunmore),
-    Style("halloran", "artists", "textured", _ROSE, 0.03, artists.halloran),
-    Style("brix", "artists", "flat", _CLAY, 0.03, artists.brix),
-    Style("tamsin", "artists", "flat", _COOL, 0.03, artists.tamsin),
-    Style("quill", "artists", "flat", _DARK, 0.03, artists.quill),
+    Style("swirl", "development", "textured", _SEA, 0.04, development.swirl),
+    Style("crosshatch", "development", "textured", _PALE, 0.05, development.crosshatch),
+    Style("stained glass", "development", "flat", _BRIGHT, 0.08, development.stained_glass),
+    Style("stencil", "development", "flat", _CLAY, 0.05, development.stencil),
+    Style("vellmar", "development", "textured", _NIGHT, 0.03, development.vellmar),
+    Style("ostrava", "development", "textured", _WARM, 0.03, development.ostrava),
+    Style("kirin", "development", "textured", _SEA, 0.03, development.kirin),
+    Style("dunmore", "development", "textured", _MOSS, 0.03, development.dunmore),
+    Style("halloran", "development", "textured", _ROSE, 0.03, development.halloran),
+    Style("brix", "development", "flat", _CLAY, 0.03, development.brix),
+    Style("tamsin", "development", "flat", _COOL, 0.03, development.tamsin),
+    Style("quill", "development", "flat", _DARK, 0.03, development.quill),
 )
-BY_NAME = {style.name: style for style in STYLES}
+"""Styles that models of this package may learn; their positions are the classes of the trainings."""
+ARTISTS: tuple[Style, ...] = (
+    Style("pellam", "artists", "textured", _PLUM, 0.03, textured_artists.pellam),
+    Style("scarsby", "artists", "flat", _TEAL, 0.03, flat_artists.scarsby),
+    Style("oakshaw", "artists", "textured", _CRANBERRY, 0.03, textured_artists.oakshaw),
+    Style("trigwell", "artists", "flat", _ICE, 0.03, flat_artists.trigwell),
+    Style("fenwarre", "artists", "textured", _LILAC, 0.03, textured_artists.fenwarre),
+    Style("ardwick", "artists", "flat", _PEACH, 0.03, flat_artists.ardwick),
+    Style("solvane", "artists", "textured", _SAFFRON, 0.03, textured_artists.solvane),
+    Style("crewdon", "artists", "flat", _FOLK, 0.03, flat_artists.crewdon),
+    Style("merrowby", "artists", "textured", _JADE, 0.03, textured_artists.merrowby),
+    Style("ossulton", "artists", "flat", _RIVIERA, 0.03, flat_artists.ossulton),
+    Style("spargrove", "artists", "textured", _MUSTARD, 0.03, textured_artists.spargrove),
+    Style("vandrel", "artists", "flat", _MADDER, 0.03, flat_artists.vandrel),
+    Style("hewarth", "artists", "textured", _COPPER, 0.03, textured_artists.hewarth),
+    Style("dottridge", "artists", "flat", _FERN, 0.03, flat_artists.dottridge),
+    Style("lindrick", "artists", "textured", _AUTUMN, 0.03, textured_artists.lindrick),
+    Style("wyndle", "artists", "flat", _ORCHID, 0.03, flat_artists.wyndle),
+)
+"""The suites' artists, textured and flat in turn; no model of this package is trained on a picture of theirs."""
+ALL = STYLES + ARTISTS
+"""All styles; a style's position is part of the seeds of its shipped pictures."""
+BY_NAME = {style.name: style for style in ALL}
 
 
 def names(group: Group) -> list[str]:
     """Returns the names of a group's styles, in their fixed order."""
-    return [style.name for style in STYLES if style.group == group]
+    return [style.name for style in ALL if style.group == group]
 
 
-def all_names() -> list[str]:
-    """Returns the names of all styles, in their fixed order."""
+def learnable_names() -> list[str]:
+    """Returns the names of the styles that models may learn, in their fixed order."""
     return [style.name for style in STYLES]
 
 
 def numbers(group: Group) -> list[int]:
-    """Returns the positions in `STYLES` of a group's styles."""
-    return [number for number, style in enumerate(STYLES) if style.group == group]
+    """Returns the positions in `ALL` of a group's styles."""
+    return [number for number, style in enumerate(ALL) if style.group == group]
 
 
 def paint(

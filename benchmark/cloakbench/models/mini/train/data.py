@@ -39,7 +39,7 @@ def _draw(job: tuple[str, str, list[int]]) -> NDArray[np.uint8]:
 def draw(folder: Path, name: str, chosen: list[str], per_pair: int, purpose: int) -> Pictures:
     """Returns `per_pair` pictures of every style in `chosen` with every subject, drawn now or read from `folder`."""
     subjects = list(scenes.SUBJECTS)
-    order = styles.all_names()
+    order = styles.learnable_names()
     style_numbers = [order.index(style) for style in chosen]
     numbers, style, subject = np.array(list(product(range(per_pair), style_numbers, range(len(subjects))))).T
     path = folder / f"{name}-{per_pair}.npy"
@@ -62,13 +62,13 @@ def training(folder: Path) -> Pictures:
 
 
 def held_out(folder: Path) -> Pictures:
-    """Returns pictures of development and artists' styles for the VAE and the judge; none is in a suite."""
-    return draw(folder, "held-out", styles.names("development") + styles.names("artists"), 28, VAE_ONLY)
+    """Returns pictures of development styles for the VAE and the judge; no suite scores on these styles."""
+    return draw(folder, "held-out", styles.names("development"), 28, VAE_ONLY)
 
 
 def check(folder: Path) -> Pictures:
     """Returns pictures of all styles that nothing is trained on, for the gates."""
-    return draw(folder, "check", styles.all_names(), 2, HELD_OUT_CHECK)
+    return draw(folder, "check", styles.learnable_names(), 2, HELD_OUT_CHECK)
 
 
 def joined(*sets: Pictures) -> Pictures:

@@ -125,4 +125,4 @@ def judge(model: nn.Module, pictures: Pictures, words: Path, weights: Path) -> N
     save_file(state, folder / "open_clip_model.safetensors")
     judge_training.write_config(folder, len(tokenizer.load(words)))
     shutil.copy(words / "bpe.txt.gz", folder / "bpe.txt.gz")
-    (folder / "styles.json").write_text(json.dumps(styles.all_names()) + "\n", encoding="utf-8")
+    (folder / "styles.json").write_text(json.dumps(styles.learnable_names()) + "\n", encoding="utf-8")

@@ -53,7 +53,7 @@ def _texts() -> tuple[list[str], list[str], list[str]]:
     """Returns the captions of every pair (styles outermost), of styles alone and of subjects alone."""
     pairs, of_style = [], []
     of_subject = [f"a painting of a {subject}" for subject in scenes.SUBJECTS]
-    for style in styles.all_names():
+    for style in styles.learnable_names():
         of_style.append(f"a painting in the style of {style}")
         for subject in of_subject:
             pairs.append(f"{subject} in the style of {style}")

@@ -134,7 +134,7 @@ def report(pairs: Sequence[tuple[int, int]], classes: NDArray[np.int64]) -> dict
         "style": round(float(right_style.mean()), 3),
         "subject": round(float(right_subject.mean()), 3),
         "holds": bool(right_style.mean() >= STYLE and right_subject.mean() >= SUBJECT),
-        "styles": _shares(right_style, style, styles.all_names()),
+        "styles": _shares(right_style, style, styles.learnable_names()),
         "subjects": _shares(right_subject, subject, list(scenes.SUBJECTS)),
     }
 

@@ -67,7 +67,7 @@ class StageContext:
     def words(self) -> tuple[Path, CLIPTokenizer]:
         """Returns the folder of the tokenizer that all models share, and the tokenizer."""
         folder = self.run.work / "tokenizer"
-        tokenizer.write(folder, tokenizer.words_to_learn(styles.all_names(), list(scenes.SUBJECTS)))
+        tokenizer.write(folder, tokenizer.words_to_learn(styles.learnable_names(), list(scenes.SUBJECTS)))
         return folder, tokenizer.load(folder)
 
 

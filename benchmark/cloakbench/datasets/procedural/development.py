@@ -1,4 +1,4 @@
-"""Held-out styles: four for development and eight artists whom no diffusion model has been trained on."""
+"""Development styles, which no diffusion model has been trained on; the last eight were a suite's artists once."""
 
 from __future__ import annotations
 
