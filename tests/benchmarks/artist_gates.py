@@ -1,4 +1,4 @@
-"""Gates of the suites' artists: `python tests/benchmarks/artist_gates.py MODEL --cache FOLDER [STYLE ...]`.
+"""Gates of the suites' artists: `python -m tests.benchmarks.artist_gates MODEL --cache FOLDER [STYLE ...]`.
 
 MODEL is a folder of StableDiffusionPipeline. Draws one picture of each subject in every style and prints a line of JSON
 per development style and artist, then the ranges of the development styles and the artists that leave them. No picture
@@ -18,7 +18,6 @@ import pandas as pd
 import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
-from paint_gates import LAYERS, grams
 from scipy import ndimage
 from skimage.color import rgb2lab
 from torch import Tensor
@@ -26,6 +25,7 @@ from torchvision.models import vgg16
 
 from cloakbench.datasets.procedural import scenes, styles
 from cloakbench.images import Pixels
+from tests.benchmarks.paint_gates import LAYERS, grams
 
 PURPOSE = 109
 """First seed component of the pictures; nothing is trained on them."""

@@ -52,7 +52,7 @@ def measure(sets: Mapping[str, Sequence[Pixels]], references: Sequence[Pixels]) 
 def main() -> None:
     """Prints a line per artist."""
     parser = argparse.ArgumentParser(description=__doc__)
-    titles = styles.names("development") + styles.names("artists")
+    titles = styles.names("development")
     parser.add_argument("artists", nargs="*", default=[title.replace(" ", "-") for title in titles])
     options = parser.parse_args()
     torch.set_num_threads(1)

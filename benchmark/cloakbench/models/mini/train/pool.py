@@ -17,15 +17,15 @@ from cloakbench.models.mini.train import teacher
 
 CHUNK = 128
 KNOWN, WIDE = 104, 105
-"""First seed component of pictures of training styles (close framing) and of all styles (the suites' framing)."""
+"""First seed component of pictures of training styles (close framing) and of development styles too (wide framing)."""
 WIDE_EVERY = 4
-"""Each fourth chunk holds pictures of all styles, which autoencoders learn from and base models do not."""
+"""Each fourth chunk holds pictures of development styles too, which autoencoders learn from and base models do not."""
 _EMPTY = 2.0
 """Seconds between two readings of a folder that has too few pictures yet."""
 
 
 def is_wide(number: int) -> bool:
-    """Returns whether a chunk holds pictures of all styles."""
+    """Returns whether a chunk holds pictures of development styles too."""
     return number % WIDE_EVERY == WIDE_EVERY - 1
 
 
