@@ -217,7 +217,7 @@ def disc_plate(image: Floats, rng: Rng, largest: float, smallest: float, ground:
         rows = slice(max(0, int(y - radius) - 1), max(0, int(y + radius) + 3))
         columns = slice(max(0, int(x - radius) - 1), max(0, int(x + radius) + 3))
         cover = np.clip(radius + 0.5 - np.hypot(Y[rows, columns] - y, X[rows, columns] - x), 0, 1)[..., None]
-        colour = soft[min(max(int(y), 0), SIZE - 1), min(max(int(x), 0), SIZE - 1)] + rng.normal(0, 0.13)
+        colour = soft[min(max(int(y), 0), SIZE - 1), min(max(int(x), 0), SIZE - 1)] + rng.normal(0, 0.15)
         canvas[rows, columns] += (colour - canvas[rows, columns]) * cover
     return np.clip(canvas, 0, 1).astype(np.float32)
 
