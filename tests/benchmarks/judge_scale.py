@@ -40,7 +40,7 @@ class ShownArtist:
 
 
 def artists(paintings: Path | None = None) -> list[ShownArtist]:
-    """Returns all artists that the package ships, and the painter of a folder of real paintings.
+    """Returns the development artists that the package ships, and the painter of a folder of real paintings.
 
     None of the pictures was in mini-viewer's training. Paintings are cut to squares of 128 pixels.
     """
@@ -48,8 +48,8 @@ def artists(paintings: Path | None = None) -> list[ShownArtist]:
     if paintings is not None:
         images = [fit_square(image, 128) for image in read_folder(paintings).values()]
         loaded.append(ShownArtist("paintings", images[::2], images[1::4], images[3::4]))
-    for folder in sorted(filter(Path.is_dir, MINI.iterdir())):
-        style, subjects = folder.name.replace("-", " "), list(scenes.SUBJECTS)
+    for style in sorted(styles.names("development")):
+        folder, subjects = MINI / style.replace(" ", "-"), list(scenes.SUBJECTS)
         own = [styles.paint(style, subject, [SEED, n]) for n, subject in enumerate(subjects)]
         images = list(read_folder(folder / "images").values())
         loaded.append(ShownArtist(folder.name, list(read_folder(folder / "references").values()), own, images))

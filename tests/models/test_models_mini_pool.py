@@ -18,14 +18,14 @@ from cloakbench.models.mini.train.run import Casting
 TAESD = Path(os.environ.get(teacher.ASSETS, "../shared/assets")) / "taesd" / "taesd"
 
 
-def test_a_chunk_is_drawn_again_alike_and_only_the_fourth_knows_all_styles():
+def test_a_chunk_is_drawn_again_alike_and_only_the_fourth_has_development_styles():
     images, labels = draw(0, 6)
     again, _ = draw(0, 6)
     assert np.array_equal(images, again)
     assert {styles.STYLES[n].group for n in labels[0]} == {"training"}
     assert [is_wide(n) for n in range(5)] == [False, False, False, True, False]
     groups = {styles.STYLES[n].group for n in draw(3, 24)[1][0]}
-    assert groups == {"training", "development", "artists"}
+    assert groups == {"training", "development"}
 
 
 def test_a_close_subject_fills_more_of_the_picture():
