@@ -62,7 +62,7 @@ def stitches(image: Floats, rng: Rng, width: float, height: float) -> Floats:
     colour = sample(image, Y - down, X - across, width / 5)
     yarn = np.cos(np.pi * down / height) * (1 - 0.55 * np.exp(-((np.abs(across) / 1.1) ** 2)))
     yarn = yarn * (1 - 0.6 * np.exp(-(((width / 2 - np.abs(across)) / 1.1) ** 2)))
-    return np.clip(colour * (0.42 + 0.75 * yarn[..., None]), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(colour * (0.42 + 0.75 * yarn[..., None]), 0, 1), np.float32)
 
 
 def creases(rng: Rng, pitch: float) -> Floats:
@@ -153,7 +153,8 @@ def triangles(image: Floats, rng: Rng, side: float, spread: float) -> Floats:
     colour = sample(image, Y + down * rise, X + (right + down / 2) * side, side / 6)
     tints = rng.normal(0, spread, (64, 64, 2))
     tint = tints[np.floor(a).astype(int) % 64, np.floor(b).astype(int) % 64, points_down.astype(int)]
-    return np.clip(colour * np.where(points_down, 0.75, 1.17)[..., None] + tint[..., None], 0, 1).astype(np.float32)
+    lit = colour * np.where(points_down, 0.75, 1.17)[..., None] + tint[..., None]
+    return np.asarray(np.clip(lit, 0, 1), np.float32)
 
 
 def prints(rng: Rng, pitch: float) -> list[Floats]:

@@ -44,7 +44,8 @@ def fenwarre(image: Floats, scene: Scene, rng: Rng) -> Floats:
     """Crumpled paper: large sloping facets with bright folds, and smaller ones in them."""
     soft = blur(shade(image, scene.tone, 0.3), 0.7)
     light = blur(creases(rng, 27.0) + 0.4 * creases(rng, 15.0), 0.5)
-    return np.clip(shade(soft, 0.5 + 0.5 * light, 0.42) + grain(rng, 1.2, 0.035)[..., None], 0, 1)
+    folded = shade(soft, 0.5 + 0.5 * light, 0.42) + grain(rng, 1.2, 0.035)[..., None]
+    return np.asarray(np.clip(folded, 0, 1), np.float32)
 
 
 def solvane(image: Floats, scene: Scene, rng: Rng) -> Floats:
