@@ -114,7 +114,7 @@ def test_any_two_are_compared_as_the_board_does_and_the_address_holds_the_choice
 def test_a_comparison_shows_pictures_of_an_artist_that_all_chosen_have(page, built):
     page.goto((built / "compare.html").as_uri() + "#impasto&glaze")
     captions = page.locator("#chooser .strip figcaption").all_inner_texts()
-    assert captions[:2] == ["original", "imitation of clean"]
+    assert captions[:2] == ["original", "imitation of the original"]
     assert [caption.partition(":")[0] for caption in captions[2:]] == ["impasto", "impasto", "glaze", "glaze"]
     image = page.locator("#chooser .strip img").last
     page.wait_for_function("image => image.complete", arg=image.element_handle())

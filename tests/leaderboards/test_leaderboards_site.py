@@ -173,7 +173,7 @@ def test_the_only_complete_entry_has_no_rank():
 def test_findings_follow_from_the_numbers():
     words = " ".join(Page(rendered(loaded(two_entries()))).words)
     # P of x: mean of 0.1 ... 0.6, half-width 0.196; y is 0.3 for all
-    assert "x takes away 35 % (15 to 55)" in words
+    assert "x takes away 35 % (95 % interval 15 to 55)" in words
     assert "y 30 %" in words
     assert "x is not told apart from y" in words
     apart = [*six_artists(), *(record("y", name, (n + 1) / 10 - 0.09) for n, name in enumerate(NAMES))]

@@ -123,7 +123,8 @@ def _gold(evidence: Evidence) -> GoldRun | None:
             failed.append(condition.name.lower())
     banner = ""
     if failed:
-        banner = f"Unofficial: {len(failed)} of {len(conditions)} checks of the test itself fail: {'; '.join(failed)}."
+        banner = f"Unofficial: {len(failed)} of {len(conditions)} checks of the benchmark itself do not hold. "
+        banner += f"They should show: {'; '.join(failed)}."
     shown = []
     for check in conditions:
         shown.append(CheckView(check.name, check.holds, text.plain(check.words)))

@@ -63,13 +63,14 @@ def _lead(evidence: Evidence) -> BoardFinding:
         return BoardFinding("No protection can be compared yet.", words)
     estimates = [plain_number(evidence, entry.name)[1] for entry in entries]
     tied = _tied_with_first(evidence, entries)
-    shown = [f"{entries[0].label} takes away {share_words(estimates[0])} of what a copycat learns"]
+    first = share_words(estimates[0], "95 % interval ")
+    shown = [f"{entries[0].label} takes away {first} of what a copycat learns"]
     for entry, estimate in zip(entries[1:LISTED], estimates[1:LISTED], strict=True):
         shown.append(f"{entry.label} {percent(estimate.value)}")
     numbers = f"At {_limit_words(evidence)} and without cleaning, {', '.join(shown)}."
     if tied:
         scored = int(np.isfinite(plain_number(evidence, entries[0].name)[0].artists).sum())
-        numbers += f" On {scored} of {len(evidence.artists)} artists {entries[0].label} is not told apart from "
+        numbers += f" Measured on {scored} of {len(evidence.artists)} artists, {entries[0].label} is not told apart from "
         numbers += f"{text.listed(tied, LISTED)}."
     numbers += _noise_words(evidence)
     is_clear = estimates[0].has_interval and estimates[0].low > 0
@@ -178,8 +179,8 @@ def percent(value: float) -> str:
     return f"{round(100 * value) + 0:d} %".replace("-", text.MINUS)
 
 
-def share_words(estimate: Estimate) -> str:
-    """Returns a share with its interval, no limit above 100 per cent.
+def share_words(estimate: Estimate, name: str = "") -> str:
+    """Returns a share with its interval, no limit above 100 per cent; `name` stands before the limits.
 
     Example:
         >>> share_words(Estimate(0.43, 0.16, 1.2, 8, ""))
@@ -189,4 +190,4 @@ def share_words(estimate: Estimate) -> str:
     if not estimate.has_interval:
         return shown
     low, high = (percent(min(limit, 1.0)).removesuffix(" %") for limit in (estimate.low, estimate.high))
-    return f"{shown} ({low} to {high})"
+    return f"{shown} ({name}{low} to {high})"
