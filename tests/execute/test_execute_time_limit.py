@@ -15,6 +15,7 @@ from cloakbench.execute.schedule import CellQueue
 from cloakbench.execute.time_limit import CostEstimator, Deadline
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
+from cloakbench.schemas.kinds import Status
 from tests import tiny
 from tests.running import Quiet
 
@@ -44,7 +45,7 @@ class Clock:
 
     def run(self, cell):
         self.now += 10
-        return Outcome(cell.key, "ok")
+        return Outcome(cell.key, Status.OK)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_several_workers_finish_what_they_have_begun():
     assert not schedule.is_done
     schedule.put_back(second)  # its machine is lost
     schedule.stop()
-    schedule.finish(first, Outcome(first.key, "ok"))
+    schedule.finish(first, Outcome(first.key, Status.OK))
     assert schedule.is_done
     assert [outcome.key for outcome in schedule.outcomes()] == [first.key]
 

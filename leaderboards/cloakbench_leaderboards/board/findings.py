@@ -70,8 +70,8 @@ def _lead(evidence: Evidence) -> BoardFinding:
     numbers = f"At {_limit_words(evidence)} and without cleaning, {', '.join(shown)}."
     if tied:
         scored = int(np.isfinite(plain_number(evidence, entries[0].name)[0].artists).sum())
-        numbers += f" Measured on {scored} of {len(evidence.artists)} artists, {entries[0].label} is not told apart from "
-        numbers += f"{text.listed(tied, LISTED)}."
+        numbers += f" Measured on {scored} of {len(evidence.artists)} artists, {entries[0].label} is not told apart"
+        numbers += f" from {text.listed(tied, LISTED)}."
     numbers += _noise_words(evidence)
     is_clear = estimates[0].has_interval and estimates[0].low > 0
     if not is_clear:

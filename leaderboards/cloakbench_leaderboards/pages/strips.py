@@ -15,7 +15,7 @@ from cloakbench_leaderboards.scores.evidence import BoardEntry
 OVERVIEW = (0, 1, 4, 5)
 """Pictures of a cell that show an entry: original, protected, imitation of the original, imitation of protected."""
 CLEANING = (1, 3, 4, 5)
-"""Pictures of a cell that show a countermeasure: protected, cleaned, imitation of the original, imitation of protected."""
+"""Those that show a countermeasure: protected, cleaned, imitation of the original, imitation of protected."""
 
 
 def cell_strip(lookup: Lookup, pictures: PictureFinder, record: Record) -> tuple[Picture, ...]:
