@@ -136,7 +136,7 @@ def run(
         protections: Which protections; all installed ones by default. Controls are added.
         images: Folder of images, for suites that ship none.
         store: Folder of the records; ./results or $CLOAKBENCH_STORE by default.
-        only: Restrictions such as `artist=pellam`.
+        only: Restrictions such as `artist=oakshaw`.
         limit: Run at most this many cells.
         model: Base model in place of the suite's, for the suite `folder`.
         workers: Number of processes that run cells.

@@ -1,6 +1,6 @@
 """The meaning test: do mimicry and protection mean anything on mini's artists? Run on demand, resumes from the store.
 
-    python tests/benchmarks/meaning.py [--artists pellam scarsby] [--store results]
+    python tests/benchmarks/meaning.py [--artists oakshaw trigwell] [--store results]
     python tests/benchmarks/meaning.py --table
 
 Suite `mini` with one attack (dreambooth), strengths 0.5 and 1.0, PhotoGuard and every control, five seeds per arm. Keys
@@ -151,7 +151,7 @@ def over_noise(values: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     """Runs what is missing and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--artists", nargs="+", default=[], help="only these, such as `pellam scarsby`")
+    parser.add_argument("--artists", nargs="+", default=[], help="only these, such as `oakshaw trigwell`")
     parser.add_argument("--store", type=Path, default=default_store())
     parser.add_argument("--table", action="store_true", help="run nothing, print what the store holds")
     arguments = parser.parse_args()
