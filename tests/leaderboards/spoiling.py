@@ -59,12 +59,12 @@ def has_words(annotation: Any) -> bool:
 
 def places_of_words(model: type[BaseModel]) -> set[str]:
     """Returns `Model.field` for every field with free words, of a model and of those in it."""
-    places = set()
+    fields = set()
     for inner in models(model):
-        for place, annotation in field_types(inner):
+        for field, annotation in field_types(inner):
             if has_words(annotation):
-                places.add(place)
-    return places
+                fields.add(field)
+    return fields
 
 
 class Spoiler:
@@ -81,40 +81,40 @@ class Spoiler:
     def copy(self, model: Model) -> Model:
         """Returns a changed copy, which no schema has checked; empty lists and tables of words get an entry."""
         changes = {}
-        for place, annotation in field_types(type(model)):
-            name = place.partition(".")[2]
-            if place not in self._spared:
-                changes[name] = self._value(getattr(model, name), annotation, place)
+        for field, annotation in field_types(type(model)):
+            name = field.partition(".")[2]
+            if field not in self._spared:
+                changes[name] = self._value(getattr(model, name), annotation, field)
         return model.model_copy(update=changes)
 
-    def _value(self, value: Any, annotation: Any, place: str) -> Any:
+    def _value(self, value: Any, annotation: Any, field: str) -> Any:
         if isinstance(value, BaseModel):
             return self.copy(value)
         if isinstance(value, str):
-            return self._text(value, annotation, place)
+            return self._text(value, annotation, field)
         if isinstance(value, Mapping):
-            return self._table(value, _inside(annotation, dict), place)
+            return self._table(value, _inside(annotation, dict), field)
         if isinstance(value, list | tuple):
             [inner, *_] = _inside(annotation, type(value)) or (Any,)
             entries = list(value) or ([""] if takes_words(inner) else [])
-            return type(value)([self._value(entry, inner, place) for entry in entries])
+            return type(value)([self._value(entry, inner, field) for entry in entries])
         return value
 
-    def _table(self, table: Mapping[str, Any], inner: tuple[Any, ...], place: str) -> dict[str, Any]:
+    def _table(self, table: Mapping[str, Any], inner: tuple[Any, ...], field: str) -> dict[str, Any]:
         key_type, value_type = inner
         entries = dict(table)
         if not entries and has_words(value_type):
             entries = {"x": ""}
         copy = {}
         for key, value in entries.items():
-            copy[self._text(key, key_type, place)] = self._value(value, value_type, place)
+            copy[self._text(key, key_type, field)] = self._value(value, value_type, field)
         return copy
 
-    def _text(self, text: str, annotation: Any, place: str) -> str:
+    def _text(self, text: str, annotation: Any, field: str) -> str:
         alternatives = parts(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
         if not any(map(takes_words, alternatives)):
             return text
-        self.reached.add(place)
+        self.reached.add(field)
         return self._spoil(text)
 
 

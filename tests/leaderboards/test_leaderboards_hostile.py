@@ -25,11 +25,14 @@ TRICKS = "<script>alert(1)</script>\u202e\"'><img src=x onerror=alert(1)>../../.
 HOSTILE = TRICKS + "x" * 10_000
 
 
-def hostile_board():
+def hostile_suite():
     # Copies, because the schema of records refuses such strings.
     suite = synthetic.suite([*NAMES[:5], HOSTILE], (PLAIN, JPEG.model_copy(update={"name": HOSTILE})), title=HOSTILE)
     words = dict.fromkeys(("description", "banner", "class_word", "token", "caption", "surrogate"), HOSTILE)
-    suite = suite.model_copy(update=words)
+    return suite.model_copy(update=words)
+
+
+def hostile_facts(suite):
     facts = synthetic.facts(suite)
     metrics = [
         metric.model_copy(update={"summary": HOSTILE, "unit": TRICKS, "weights": (HOSTILE,)})
@@ -39,8 +42,11 @@ def hostile_board():
         attack.model_copy(update={"summary": HOSTILE, "parameters": {HOSTILE: {HOSTILE: HOSTILE}}, "limits": HOSTILE})
         for attack in facts.attacks
     ]
-    facts = facts.model_copy(update={"metrics": metrics, "attacks": attacks})
-    who = record("x", "a", 0.5).protection.model_copy(
+    return facts.model_copy(update={"metrics": metrics, "attacks": attacks})
+
+
+def hostile_protection():
+    return record("x", "a", 0.5).protection.model_copy(
         update={
             "name": "hostile",
             "version": HOSTILE,
@@ -57,6 +63,10 @@ def hostile_board():
             "package_digest": HOSTILE,
         }
     )
+
+
+def hostile_board():
+    suite, who = hostile_suite(), hostile_protection()
     other = who.model_copy(update={"name": "hostile-again"})
     where = record("x", "a", 0.5).environment.model_copy(
         update={"device": HOSTILE, "commit": HOSTILE, "packages": {HOSTILE: HOSTILE}, "libjpeg": HOSTILE}
@@ -85,7 +95,7 @@ def hostile_board():
     records[-1] = records[-1].model_copy(update={"status": Status.INFRA_ERROR, "reason": HOSTILE, "traceback": HOSTILE})
     fault = synthetic.lost("y", NAMES[0], Status.FAILED, "")
     fault = fault.model_copy(update={"reason": HOSTILE, "traceback": HOSTILE, "environment": where})
-    return facts, [*records, fault]
+    return hostile_facts(suite), [*records, fault]
 
 
 def test_hostile_words_are_inert_on_every_page(tmp_path):

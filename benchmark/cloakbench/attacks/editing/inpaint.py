@@ -58,9 +58,13 @@ class Inpaint:
         chunk = at_once(chunk, len(images))
         for at in range(0, len(images), chunk):
             rows = slice(at, at + chunk)
-            repainted = to_tensor([mask[..., None] for mask in masks[rows]])
+            repainted = to_tensor([self.repainted(mask)[..., None] for mask in masks[rows]])
             edits += self._repaint(model, to_tensor(images[rows]), repainted, prompts[rows], seeds[rows])
         return edits
+
+    def repainted(self, mask: Pixels) -> Pixels:
+        """Returns the mask `[H, W]` under which an image with this mask is repainted: here the same."""
+        return mask
 
     @torch.no_grad()
     def _repaint(
@@ -83,17 +87,9 @@ class Inpaint:
 class InpaintBox(Inpaint):
     """Repaints under a mask of another kind than the given one: what a user draws as a rectangle."""
 
-    def apply(
-        self,
-        model: BaseModel,
-        images: Sequence[Pixels],
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-        masks: Sequence[Pixels],
-        chunk: int = 8,
-    ) -> list[Pixels]:
-        """Returns the edit of each image under its prompt and the box of its mask, from its own seed."""
-        return super().apply(model, images, prompts, seeds, [boxed(mask) for mask in masks], chunk)
+    def repainted(self, mask: Pixels) -> Pixels:
+        """Returns the mask in which its smaller part has grown to a rectangle."""
+        return boxed(mask)
 
 
 def boxed(mask: Pixels) -> Pixels:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from cloakbench.datasets.procedural.marks import blur, grain, luma, mix, posterise, ramp, shade, tiles, waves
-from cloakbench.datasets.procedural.scenes import Floats, Scene, smooth_noise
+from cloakbench.datasets.procedural.scenes import Floats, Rng, Scene, smooth_noise
 
-Rng = np.random.Generator
 _BLACK = np.array([0.06, 0.05, 0.08], dtype=np.float32)
 _WHITE = np.array([0.93, 0.96, 1.0], dtype=np.float32)
 

@@ -23,9 +23,8 @@ from cloakbench.datasets.procedural.marks import (
     warp,
     waves,
 )
-from cloakbench.datasets.procedural.scenes import Floats, Scene, smooth_noise
+from cloakbench.datasets.procedural.scenes import Floats, Rng, Scene, smooth_noise
 
-Rng = np.random.Generator
 _CREAM = np.array([0.97, 0.94, 0.86], dtype=np.float32)
 _LEAD = np.array([0.07, 0.06, 0.08], dtype=np.float32)
 

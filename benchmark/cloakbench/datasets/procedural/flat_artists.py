@@ -16,9 +16,8 @@ from cloakbench.datasets.procedural.patterns import (
     threads,
     triangles,
 )
-from cloakbench.datasets.procedural.scenes import SIZE, Floats, Scene, smooth_noise
+from cloakbench.datasets.procedural.scenes import SIZE, Floats, Rng, Scene, smooth_noise
 
-Rng = np.random.Generator
 _LINEN = np.array([0.93, 0.9, 0.82], dtype=np.float32)
 _BONE = np.array([0.96, 0.93, 0.88], dtype=np.float32)
 _UMBER = np.array([0.2, 0.06, 0.05], dtype=np.float32)

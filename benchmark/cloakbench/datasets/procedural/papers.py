@@ -17,9 +17,8 @@ from cloakbench.datasets.procedural.marks import (
     tiles,
     waves,
 )
-from cloakbench.datasets.procedural.scenes import Floats, Scene, smooth_noise
+from cloakbench.datasets.procedural.scenes import Floats, Rng, Scene, smooth_noise
 
-Rng = np.random.Generator
 _PAPER = np.array([0.95, 0.91, 0.82], dtype=np.float32)
 _INK = np.array([0.22, 0.15, 0.1], dtype=np.float32)
 

@@ -8,9 +8,8 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from cloakbench.datasets.procedural.marks import blur, cells, grain, smear, warp, waves
-from cloakbench.datasets.procedural.scenes import SIZE, Floats, smooth_noise
+from cloakbench.datasets.procedural.scenes import SIZE, Floats, Rng, smooth_noise
 
-Rng = np.random.Generator
 Y, X = np.meshgrid(np.arange(SIZE, dtype=np.float32), np.arange(SIZE, dtype=np.float32), indexing="ij")
 """Row and column of each pixel."""
 

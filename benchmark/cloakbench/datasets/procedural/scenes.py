@@ -17,6 +17,7 @@ FAR, NEAR, MAIN, SECOND, ACCENT = range(5)
 
 Points = list[tuple[float, float]]
 Floats = NDArray[np.float32]
+Rng = np.random.Generator
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,8 @@ from cloakbench.datasets.procedural.patterns import (
     ripples,
     stitches,
 )
-from cloakbench.datasets.procedural.scenes import Floats, Scene, smooth_noise
+from cloakbench.datasets.procedural.scenes import Floats, Rng, Scene, smooth_noise
 
-Rng = np.random.Generator
 _PLUM = np.array([0.16, 0.08, 0.18], dtype=np.float32)
 _SAFFRON = np.array([1.0, 0.86, 0.42], dtype=np.float32)
 _MINT = np.array([0.86, 0.99, 0.93], dtype=np.float32)

@@ -135,9 +135,14 @@ def screen(picture: Picture, value: float, _rng: Rng) -> Picture:
     return clipped(picture * (1 - 0.6 * share[..., None]))
 
 
+def _of_style(value: float) -> Rng:
+    """Returns random numbers of a style: the same for all of its pictures."""
+    return np.random.default_rng(int(value * 1e6))
+
+
 def cloth(picture: Picture, value: float, _rng: Rng) -> Picture:
     """The brightness of a weave or a knit: one or two waves over the picture, straight or bent."""
-    of_style = np.random.default_rng(int(value * 1e6))
+    of_style = _of_style(value)
     rows, columns = np.mgrid[:SIDE, :SIDE]
     waves = np.ones((SIDE, SIDE))
     for _ in range(int(of_style.integers(1, 3))):
@@ -151,7 +156,7 @@ def cloth(picture: Picture, value: float, _rng: Rng) -> Picture:
 
 def tiles(picture: Picture, value: float, _rng: Rng) -> Picture:
     """Joints of tiles or bricks, light or dark, with each tile in a tone of its own."""
-    of_style = np.random.default_rng(int(value * 1e6))
+    of_style = _of_style(value)
     height, width, joint = of_style.integers(6, 16), of_style.integers(6, 28), of_style.integers(1, 3)
     rows, columns = np.mgrid[:SIDE, :SIDE]
     line = rows // height
@@ -164,7 +169,7 @@ def tiles(picture: Picture, value: float, _rng: Rng) -> Picture:
 
 def paper(picture: Picture, value: float, rng: Rng) -> Picture:
     """A rough ground that shows through, with a grain that may be longer in one direction."""
-    of_style = np.random.default_rng(int(value * 1e6))
+    of_style = _of_style(value)
     grain = ndimage.gaussian_filter(rng.standard_normal((SIDE, SIDE)), of_style.uniform(0.5, 3, 2))
     strength = of_style.uniform(0.05, 0.2)
     return clipped(picture + strength * (grain / grain.std())[..., None])
