@@ -43,6 +43,8 @@ class Clock:
 
     def calibrate(self, cells, say): ...
 
+    def expect(self, cells): ...
+
     def run(self, cell):
         self.now += 10
         return Outcome(cell.key, Status.OK)

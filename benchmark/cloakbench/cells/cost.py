@@ -73,6 +73,18 @@ class Meter:
             energy_j=None if now is None or joules is None else round(now - joules, 3),
         )
 
+    def add_share(self, name: str, cost: StageCost, count: int) -> None:
+        """Adds one of `count` equal shares of a cost to that of a stage that has been measured."""
+        own = self.costs[name]
+        joules = None if own.energy_j is None or cost.energy_j is None else own.energy_j + cost.energy_j / count
+        shared = {
+            "wall_s": round(own.wall_s + cost.wall_s / count, 4),
+            "device_s": round(own.device_s + cost.device_s / count, 4),
+            "peak_bytes": max(own.peak_bytes, cost.peak_bytes),
+            "energy_j": joules,
+        }
+        self.costs[name] = own.model_copy(update=shared)
+
     def cached(self, name: str, cost: StageCost) -> None:
         """Notes that a stage's output came from the store, with what it cost to compute it."""
         self.costs[name] = cost.model_copy(update={"cached": True})

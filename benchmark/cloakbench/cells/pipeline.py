@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from cloakbench.attacks import catalogue
 from cloakbench.cells.calibration import NotReached
 from cloakbench.cells.package_attacks import AttackFault
+from cloakbench.cells.packs import Packs, largest
 from cloakbench.cells.plan import Cell, Planner
 from cloakbench.cells.stages import Stages
 from cloakbench.cells.state import CellState
@@ -54,6 +55,7 @@ class Pipeline:
         self.environment = environment
         self.keep_images = keep_images
         self.stages = Stages(planner, store, environment, device, metrics)
+        self._packs = Packs(self.stages, largest(self.stages.device))
         self._references: dict[str, FeatureImages] = {}
 
     @property
@@ -84,6 +86,10 @@ class Pipeline:
                 raise
             except Exception as error:
                 _log.debug("%s", error)
+
+    def expect(self, cells: Sequence[Cell]) -> None:
+        """Notes the cells that are going to run in this process: those alike can be trained together."""
+        self._packs.expect(cells)
 
     def run(self, cell: Cell) -> Record:
         """Returns the cell's record, after it is in the store; a submission's fault becomes its status.
@@ -136,6 +142,7 @@ class Pipeline:
             self.stages.protect(work)
             self.stages.clean(work)
         if catalogue.is_ranked(work.cell.attack):
+            self._packs.train(work)
             self.stages.imitate(work)
             work.meter.run("measure", self._measure, work)
         else:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from cloakbench import images
 from cloakbench.attacks import catalogue
-from cloakbench.attacks.mimicry import sampling
+from cloakbench.attacks.mimicry import packed, sampling
+from cloakbench.attacks.mimicry.lora import LoRA
 from cloakbench.attacks.mimicry.personalised import MimicryStage, Personalised, TrainingSet, require_token
 from cloakbench.cells import orders
 from cloakbench.cells.calibrator import Calibrator
@@ -190,19 +191,35 @@ class Stages:
         mimic = Personalised(self.model(cell.attack.model))
         require_token(mimic.model, prompts, self.suite.token)
         if "personalise" in cell.keys:
-            mimic = work.meter.run("personalise", self._personalise, cell, work.cleaned)
+            mimic = work.meter.run("personalise", self._personalise, work)
+            if work.pack is not None:
+                work.meter.add_share("personalise", work.pack.cost, work.pack.count)
             if mimic.adapters:
                 self.store.write_adapter(cell.keys["personalise"], self.environment.env_class, mimic.adapter())
         seeds = self._seeds(cell.artist, cell.seed, "generate", len(prompts))
         work.generated = work.meter.run("generate", sampling.generate, mimic, prompts, seeds, plan)
 
-    def _personalise(self, cell: Cell, cleaned: Sequence[Pixels]) -> Personalised:
-        facts, suite, recipe = catalogue.imitation(cell.attack), self.suite, cell.recipes.personalise
+    def _personalise(self, work: CellState) -> Personalised:
+        stage, model, recipe = (
+            self.mimicry(work.cell),
+            self.model(work.cell.attack.model),
+            work.cell.recipes.personalise,
+        )
         assert recipe is not None
-        stage: MimicryStage = facts.build(catalogue.settings(facts, suite))
-        captions, pixels = cell.artist.captions, images.to_tensor(cleaned)
-        data = TrainingSet(pixels, captions, suite.token, suite.class_word, suite.sampling)
-        return stage.personalise(self.model(cell.attack.model), data, recipe.seed)
+        if work.pack is not None and isinstance(stage, LoRA):
+            return packed.mimic(model, stage, work.pack.adapters)
+        return stage.personalise(model, self.training_set(work), recipe.seed)
+
+    def mimicry(self, cell: Cell) -> MimicryStage:
+        """Returns the mimicry of a cell's attack with the suite's parameters."""
+        facts = catalogue.imitation(cell.attack)
+        stage: MimicryStage = facts.build(catalogue.settings(facts, self.suite))
+        return stage
+
+    def training_set(self, work: CellState) -> TrainingSet:
+        """Returns what a cell's mimic learns from."""
+        suite, pixels = self.suite, images.to_tensor(work.cleaned)
+        return TrainingSet(pixels, work.cell.artist.captions, suite.token, suite.class_word, suite.sampling)
 
     def edit(self, work: CellState) -> None:
         """Fills in the edits of the cleaned images, and the same edits of the artist's clean images."""

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from cloakbench.attacks.mimicry.packed import Adapters
 from cloakbench.cells.cost import Meter
 from cloakbench.cells.plan import Cell
 from cloakbench.images import Pixels
+from cloakbench.schemas.record import StageCost
+
+
+@dataclass(frozen=True, slots=True)
+class PackShare:
+    """What a cell has of a pack: its trained adapters, and the cost that `count` cells share."""
+
+    adapters: Adapters
+    cost: StageCost
+    count: int
 
 
 @dataclass
@@ -24,6 +35,8 @@ class CellState:
     """What the countermeasures do to clean images, by metric; of the clean arm alone."""
     detection: dict[str, list[float]] = field(default_factory=dict)
     """Scores of an attack's detector, of the protected and of the clean images."""
+    pack: PackShare | None = None
+    """None where the mimic learns for this cell alone."""
     generated: list[Pixels] = field(default_factory=list)
     clean_edits: list[Pixels] = field(default_factory=list)
     """The same edits of the artist's clean images; empty for other attacks."""

@@ -22,6 +22,9 @@ class CellPipeline(Protocol):
     def calibrate(self, cells: Iterable[Cell], say: Callable[[str], None]) -> None:
         """Seeks the strengths that cells need; errors are ignored here, because each affected cell records them."""
 
+    def expect(self, cells: Sequence[Cell]) -> None:
+        """Notes the cells that are going to run in this process: those alike can be trained together."""
+
     def run(self, cell: Cell) -> Record:
         """Runs a cell in this process, with the search for its strength where it is missing; returns its record."""
 
@@ -56,6 +59,7 @@ class InlineExecutor:
         """
         outcomes = []
         pipeline.calibrate(takewhile(lambda _: may_start(), cells), report.say)
+        pipeline.expect(cells)
         report.begin(len(cells))
         try:
             for cell in takewhile(lambda _: may_start(), cells):

@@ -63,7 +63,7 @@ def within(work: Callable[[], T]) -> tuple[T, int | None]:
             most = limit.largest // 2
         finally:
             _limit.reset(token)
-        _release()  # not above: the error's traceback holds what the work held
+        release()  # not above: the error's traceback holds what the work held
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -73,7 +73,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch's CPU allocator
 
 
-def _release() -> None:
+def release() -> None:
+    """Gives back what nothing refers to any more."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
@@ -60,9 +60,7 @@ class LoRA:
     def personalise(self, model: BaseModel, data: TrainingSet, seed: int) -> Personalised:
         """Returns the model with a copy of its denoiser whose adapters have learned `data`, and the adapters alone."""
         learner = replace(model, unet=copy.deepcopy(model.unet))
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)  # peft draws the adapters from the global generator
-            learner.unet.add_adapter(self.adapters)
+        self.add_adapters(learner.unet, seed)
         learner.unet.train()
         if self.gradient_checkpointing:
             learner.unet.enable_gradient_checkpointing()
@@ -72,8 +70,18 @@ class LoRA:
         captions = keep_token(model, data.captions, data.token)
         examples = Examples(*posterior(model, data.images), fixed_contexts(model, captions))
         losses = finetune(weights, drawn_loss(learner, examples, self.recipe.batch), self.recipe, seed)
-        finished(learner.unet, model)
-        return Personalised(learner, losses, adapters=self._state(learner.unet), metadata=self._metadata())
+        return self.mimic(model, learner.unet, losses)
+
+    def add_adapters(self, unet: Any, seed: int, name: str = "default") -> None:
+        """Adds untrained adapters to a denoiser, drawn from the seed."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)  # peft draws the adapters from the global generator
+            unet.add_adapter(self.adapters, adapter_name=name)
+
+    def mimic(self, model: BaseModel, unet: Any, losses: tuple[float, ...] = ()) -> Personalised:
+        """Returns the model with a denoiser whose adapters are trained, and these alone."""
+        finished(unet, model)
+        return Personalised(replace(model, unet=unet), losses, adapters=self._state(unet), metadata=self._metadata())
 
     @staticmethod
     def _state(unet: nn.Module) -> dict[str, torch.Tensor]:
