@@ -3,11 +3,13 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
+import formula
 import inpainting
+import numpy as np
 import pytest
 import tiny
 import torch
-from torch._dynamo.testing import CompileCounter
+from torch._dynamo.testing import CompileCounter, CompileCounterWithBackend
 
 from cloakbench.attacks import catalogue
 from cloakbench.attacks.mimicry import sampling
@@ -84,6 +86,52 @@ def test_nothing_is_compiled_again_from_cell_to_cell(model, programs):
     for count in (2, 3, 4):  # the second size is compiled for all further ones
         draw(other_cell(model), count)
         assert programs.frame_count == 3
+
+
+def mimic(model, name, seed):
+    """What a cell's mimic has learned from two pictures in one step."""
+    adapters = {"rank": 2, "alpha": 2.0} if name == "lora" else {}
+    recipe = {"steps": 1, "batch": 1, "learning_rate": 1e-3}
+    stage = catalogue.find("mimicry", name).build({**adapters, **recipe})
+    return stage.personalise(model, formula.data(2), seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+def test_cells_of_two_mimicries_are_drawn_by_one_program_each(model, monkeypatch, backend):
+    """Whatever the number of their images is; the denoiser is compiled by the machine's own compiler too."""
+    counter = CompileCounterWithBackend(backend)
+    torch._dynamo.reset()
+    monkeypatch.setattr(sampling, "compiled", lambda network, *_: torch.compile(network, backend=counter))
+    monkeypatch.setattr(sampling, "is_possible", lambda *_: True)
+    counts = []
+    cells = [("dreambooth", 3), ("dreambooth", 5), ("lora", 3), ("lora", 5), ("lora", 2), ("dreambooth", 4)]
+    for seed, (name, images) in enumerate(cells):
+        settings = Diffusing(steps=2, guidance=3.0)
+        sampling.generate(mimic(model, name, seed), ["a boat"] * images, range(images), settings, chunk=2)
+        counts.append(counter.frame_count)
+    torch._dynamo.reset()
+    assert counts == [1, 1, 2, 2, 2, 2]
+
+
+def test_a_shorter_part_is_filled_up_and_cut_off_again(model, monkeypatch):
+    learned, seen = mimic(model, "lora", 1), []
+    expected = sampling.generate(learned, ["a boat"] * 3, range(3), Diffusing(steps=2, guidance=3.0), chunk=2)
+
+    def counted(network, *_):
+        def run(latents, *others, **named):
+            seen.append(len(latents))
+            return network(latents, *others, **named)
+
+        return run
+
+    monkeypatch.setattr(sampling, "compiled", counted)
+    monkeypatch.setattr(sampling, "is_possible", lambda *_: True)
+    ours = sampling.generate(learned, ["a boat"] * 3, range(3), Diffusing(steps=2, guidance=3.0), chunk=2)
+    assert seen == [4] * 4  # two images with guidance, two parts, two steps
+    assert len(ours) == 3
+    for pixels, plain in zip(ours, expected, strict=True):
+        assert np.abs(pixels.astype(int) - plain).max() <= 1
 
 
 @pytest.mark.long

@@ -2,7 +2,8 @@
 
 The compiler keeps what it made by a network's code and its inputs' shapes, not by its weights: the denoiser of another
 artist, a copy with other weights, takes it over in a fraction of a second. A denoiser with adapters is other code, and
-compiled once more for all cells with adapters. The second number of images is compiled for all further numbers.
+compiled once more for all cells with adapters: merged into weights of half precision, adapters would be rounded away.
+A set's last part is filled up to the size of the others. A size of another stage is compiled for all further ones.
 """
 
 from __future__ import annotations

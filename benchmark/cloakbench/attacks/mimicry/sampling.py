@@ -12,7 +12,7 @@ from torch import Tensor
 from cloakbench import progress
 from cloakbench.attacks.mimicry.personalised import Personalised
 from cloakbench.images import Pixels, quantise
-from cloakbench.models.compiled import compiled
+from cloakbench.models.compiled import compiled, is_possible
 from cloakbench.models.loader import BaseModel
 from cloakbench.schemas.suite import Diffusing
 from cloakbench.streams import seeded
@@ -95,8 +95,20 @@ def generate(
     noise, guided, empty = starting_noise(model, seeds), mimic.guided(prompts), mimic.unguided()
     noise = noise * schedule(model, settings).init_noise_sigma
     pairs = zip(torch.split(noise, chunk), torch.split(guided, chunk, dim=1), strict=True)
-    latents = [denoise(model, part, (empty, context), settings) for part, context in pairs]
+    latents = []
+    for part, context in pairs:
+        rows = _rows(model, len(part), chunk).to(part.device)
+        latents.append(denoise(model, part[rows], (empty, context[:, rows]), settings)[: len(part)])
     return quantise(model.decode(torch.cat(latents)))
+
+
+def _rows(model: BaseModel, count: int, chunk: int) -> Tensor:
+    """Returns which of `count` rows to denoise: each once, and where the denoiser is compiled the last until `chunk`.
+
+    So the last, shorter part of a set has the shape of the others, and nothing is compiled for it.
+    """
+    size = chunk if is_possible(model.device, model.dtype) else count
+    return torch.arange(size).clamp(max=count - 1)
 
 
 @torch.no_grad()
