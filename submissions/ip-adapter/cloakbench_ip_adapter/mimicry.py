@@ -89,9 +89,9 @@ class IPAdapter(Mimicry):
         folder, name = ADAPTER.rsplit("/", 1)
         pipeline.load_ip_adapter(str(self.folder), subfolder=folder, weight_name=name, local_files_only=True)
         pipeline.set_progress_bar_config(disable=True)
-        for place, processor in pipeline.unet.attn_processors.items():
+        for layer, processor in pipeline.unet.attn_processors.items():
             if hasattr(processor, "scale"):
-                processor.scale = [self.scale if place.startswith(STYLE) else 0.0]
+                processor.scale = [self.scale if layer.startswith(STYLE) else 0.0]
         return pipeline
 
 
