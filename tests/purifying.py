@@ -22,7 +22,9 @@ PICTURES = [tiny.picture(0), tiny.picture(1), tiny.picture(2)]
 SEEDS = (11, 12, 13)
 IMPRESS = {"model": "mini-a", "steps": 4}
 DIFFPURE = {"model": "mini-a", "strength": 0.5, "steps": 4, "prompt": "a painting"}
+IN_PIXELS = {"purifier": "", "strength": 0.1, "steps": 40}
 BY_MODEL = {"sigma": 0.1, "model": "mini-a", "strength": 0.5, "steps": 4, "guidance": 2.0}
+SMALL = {"sigma": 0.1, "purifier": "", "strength": 0.1, "steps": 40, "scale": 0.75}
 BY_UPSCALER = {"sigma": 0.1, "upscaler": "", "steps": 2, "guidance": 2.0}
 
 

@@ -8,7 +8,20 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from purifying import BY_MODEL, BY_UPSCALER, DIFFPURE, IMPRESS, PICTURES, SEEDS, TAESD, apart, around, build
+from purifying import (
+    BY_MODEL,
+    BY_UPSCALER,
+    DIFFPURE,
+    IMPRESS,
+    IN_PIXELS,
+    PICTURES,
+    SEEDS,
+    SMALL,
+    TAESD,
+    apart,
+    around,
+    build,
+)
 
 from cloakbench import images
 from cloakbench.attacks.context import Context
@@ -16,16 +29,18 @@ from cloakbench.attacks.countermeasures.framing import in_frames
 from cloakbench.errors import UserError
 from cloakbench.models import loader
 
-NAMES = ["impress", "diffpure", "vae-trans", "noisy-upscale", "upscaler"]
+NAMES = ["impress", "diffpure", "pixel-diffpure", "vae-trans", "noisy-upscale", "upscaler", "small"]
 SEEDED = [name for name in NAMES if name != "vae-trans"]
 
 
 @pytest.fixture
-def stage(stand_ins, upscaler):
+def stage(stand_ins, upscaler, purifier_folder):
     """Builds one of NAMES on stand-ins."""
     known = {
         "impress": lambda: build("impress", **IMPRESS),
         "diffpure": lambda: build("diffpure", **DIFFPURE),
+        "pixel-diffpure": lambda: build("diffpure", **{**IN_PIXELS, "purifier": str(purifier_folder)}),
+        "small": lambda: build("noisy-upscale", **{**SMALL, "purifier": str(purifier_folder)}),
         "vae-trans": lambda: build("vae-trans", vae="mini-vae-c"),
         "noisy-upscale": lambda: build("noisy-upscale", **BY_MODEL),
         "upscaler": lambda: build("noisy-upscale", **{**BY_UPSCALER, "upscaler": str(upscaler)}),
@@ -82,7 +97,8 @@ def test_the_context_says_how_much_is_computed_at_once(stage, name, monkeypatch)
         seen.append(at_once)
         return list(pictures)
 
-    monkeypatch.setattr(f"cloakbench.attacks.countermeasures.{name.replace('-', '_')}.in_frames", framed)
+    module = {"pixel-diffpure": "diffpure", "small": "diffpure"}.get(name, name.replace("-", "_"))
+    monkeypatch.setattr(f"cloakbench.attacks.countermeasures.{module}.in_frames", framed)
     stage(name).apply(PICTURES, replace(around(), pixels_at_once=777))
     assert seen == [777]
 
@@ -109,11 +125,14 @@ def test_captions_reach_the_model(stage):
         ("diffpure", {**DIFFPURE, "strength": 0.1}, "at least one of the steps"),
         ("diffpure", {**DIFFPURE, "steps": 0}, "strength must lie in"),
         ("diffpure", {**DIFFPURE, "scheduler": "euler"}, "scheduler"),
-        ("diffpure", {**DIFFPURE, "model": ""}, "model must name a model"),
+        ("diffpure", {**DIFFPURE, "model": ""}, "one of model and purifier must name a model"),
+        ("diffpure", {**DIFFPURE, "purifier": "x"}, "one of model and purifier must name a model"),
+        ("diffpure", {**IN_PIXELS, "purifier": "x", "strength": 0.0}, "strength must lie in"),
+        ("noisy-upscale", {**SMALL, "purifier": "x", "scale": 0.0}, "scale must be above 0"),
         ("vae-trans", {"vae": ""}, "vae must name a model"),
         ("noisy-upscale", {**BY_MODEL, "sigma": 0}, "sigma must be above 0"),
-        ("noisy-upscale", {**BY_MODEL, "upscaler": "x"}, "one of model and upscaler"),
-        ("noisy-upscale", BY_UPSCALER, "one of model and upscaler"),
+        ("noisy-upscale", {**BY_MODEL, "upscaler": "x"}, "one of model, upscaler and purifier"),
+        ("noisy-upscale", BY_UPSCALER, "one of model, upscaler and purifier"),
         ("noisy-upscale", {**BY_MODEL, "strength": 0.0}, "strength must lie in"),
         ("noisy-upscale", {**BY_MODEL, "guidance": 0.5}, "guidance"),
         ("noisy-upscale", {**BY_UPSCALER, "upscaler": "x", "noise_level": -1}, "noise_level and added_level must be"),

@@ -39,15 +39,19 @@ SETTINGS: dict[str, list[dict[str, float | int | str]]] = {
     "resize": [{"scale": s, "filter": f} for s, f in itertools.product((0.75, 0.5), ("bicubic", "lanczos"))],
     "vae-trans": [{"vae": "mini-vae-c"}],
     "diffpure": [
-        {"model": "mini-a", "strength": s, "steps": 20, "prompt": "a painting"} for s in (0.05, 0.1, 0.2, 0.3)
+        *({"purifier": "mini-purifier", "strength": s, "steps": 100} for s in (0.03, 0.05, 0.08)),
+        {"model": "mini-a", "strength": 0.1, "steps": 20, "prompt": "a painting"},
     ],
     "noisy-upscale": [
-        {"sigma": sigma, "model": "mini-a", "strength": s, "steps": 20, "guidance": 3.0}
-        for sigma, s in itertools.product((0.05, 0.1), (0.1, 0.2, 0.3))
+        *(
+            {"sigma": sigma, "purifier": "mini-purifier", "scale": scale, "strength": 0.04, "steps": 100}
+            for sigma, scale in itertools.product((0.03, 0.05), (0.75, 0.85))
+        ),
+        {"sigma": 0.1, "model": "mini-a", "strength": 0.1, "steps": 20, "guidance": 3.0},
     ],
     "impress": [
         {"model": "mini-a", "steps": n, "learning_rate": rate, "noise": 0.0}
-        for rate, n in itertools.product((0.01, 0.03), (20, 40))
+        for rate, n in itertools.product((0.01, 0.03), (20, 60))
     ],
 }
 

@@ -108,12 +108,13 @@ STAGES: tuple[StageFacts, ...] = (
     ),
     countermeasure(
         "diffpure",
-        "The mimic adds noise to the images' latents and has the diffusion model take it off again.",
-        "DiffPure itself works on pixels. Here the encoder comes first, which protections of PhotoGuard's kind "
-        "attack, so that the noise hides a latent that is already wrong. On the embedded model it leaves latents "
-        "further from the clean ones: no threat there.",
+        "The mimic adds noise to the images and has a diffusion model take it off again (DiffPure).",
+        "Suites of the embedded models run it on pixels, as the paper does. Suites of Stable Diffusion run it in the "
+        "latent: the encoder comes first, which protections of PhotoGuard's kind attack, so that the noise hides a "
+        "latent that is already wrong.",
         "DiffPure",
         "model",
+        "purifier",
         version=2,
     ),
     countermeasure(
@@ -126,12 +127,13 @@ STAGES: tuple[StageFacts, ...] = (
     ),
     countermeasure(
         "noisy-upscale",
-        "The mimic adds noise to the images and has a diffusion model clear them up under their captions.",
-        "The images keep their size, where the authors train on the enlarged ones. Without an upscaler it is "
-        "image-to-image, which on the embedded model leaves latents further from the clean ones: no threat there.",
+        "The mimic adds noise to the images and has a diffusion model clear them up.",
+        "The images keep their size, where the authors train on the enlarged ones. Suites of the embedded models have "
+        "no upscaler: a denoiser of pixels works on the shrunk image, which is then enlarged.",
         "NoisyUpscale",
         "model",
         "upscaler",
+        "purifier",
         version=2,
     ),
     mimicry(

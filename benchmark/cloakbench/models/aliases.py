@@ -71,6 +71,14 @@ MODELS: tuple[ModelFacts, ...] = (
         "Apache-2.0",
     ),
     ModelFacts(
+        "mini-purifier",
+        1,
+        "Embedded denoiser of pixels, for diffpure and noisy-upscale",
+        "pixels",
+        128,
+        "Apache-2.0",
+    ),
+    ModelFacts(
         "sd15",
         1,
         "Stable Diffusion 1.5, from a hub: the usual white-box surrogate",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cloakbench import progress
 from cloakbench.attacks.context import Context
+from cloakbench.attacks.countermeasures.diffpure import in_pixels
 from cloakbench.attacks.countermeasures.framing import at_rows, in_frames
 from cloakbench.attacks.countermeasures.noise import Noise
 from cloakbench.attacks.mimicry import sampling
@@ -23,24 +24,30 @@ class NoisyUpscale:
     """Adds Gaussian noise of `sigma` (of a [0, 1] image), then removes noise from each image under its caption.
 
     By the diffusion upscaler `upscaler` where one is named, the result shrunk to the image's size: it is told that the
-    noise is of `noise_level`, and adds some of `added_level` itself, of the level told where none is named. Else by
-    image-to-image of `model`, noised to `strength` of the schedule.
+    noise is of `noise_level`, and adds some of `added_level` itself, of the level told where none is named. By the
+    denoiser of pixels `purifier` where that is named: it denoises the image shrunk to `scale` of its sides, which is
+    then enlarged; no caption plays a part. Else by image-to-image of `model`. The last two noise to `strength` of the
+    schedule.
     """
 
     def __init__(
         self,
         sigma: float,
         steps: int,
-        guidance: float,
+        guidance: float = 1.0,
         model: str = "",
         strength: float = 0.0,
         scheduler: str = "dpm++",
         upscaler: str = "",
         noise_level: int = 20,
         added_level: int | None = None,
+        purifier: str = "",
+        scale: float = 1.0,
     ) -> None:
-        if bool(model) == bool(upscaler):
-            raise ValueError("one of model and upscaler must name a model")
+        if sum(map(bool, (model, upscaler, purifier))) != 1:
+            raise ValueError("one of model, upscaler and purifier must name a model")
+        if not 0 < scale <= 1:
+            raise ValueError("scale must be above 0 and at most 1")
         added = noise_level if added_level is None else added_level
         if min(noise_level, added) < 0:
             raise ValueError("noise_level and added_level must be at least 0")
@@ -48,10 +55,12 @@ class NoisyUpscale:
         self.model = model
         self.strength = strength
         self.upscaler = upscaler
+        self.purifier = purifier
+        self.scale = scale
         self.noise_level = noise_level
         self.added_level = added
         # The upscaler starts from nothing but noise, as at full strength.
-        self.settings = sampling.redrawing(strength if model else 1.0, steps, guidance, scheduler)
+        self.settings = sampling.redrawing(1.0 if upscaler else strength, steps, guidance, scheduler)
 
     def apply(self, images: Sequence[Pixels], context: Context) -> list[Pixels]:
         """Returns the images after both, same sizes, each from its own seed."""
@@ -60,6 +69,8 @@ class NoisyUpscale:
             pipe = upscalers.adding(upscalers.load(self.upscaler, context.device, context.dtype), self.added_level)
             drawn = zip(noisy, context.captions, context.seeds, strict=True)
             return [self._upscaled(pipe, *arguments) for arguments in progress.track(drawn, len(noisy), "images")]
+        if self.purifier:
+            return self._denoised_small(noisy, context)
         model = context.load(self.model)
 
         def clear(batch: Tensor, rows: list[int]) -> list[Pixels]:
@@ -67,6 +78,15 @@ class NoisyUpscale:
             return sampling.image_to_image(model, batch, captions, seeds, self.settings, self.strength)
 
         return in_frames(noisy, model.divisor, context.pixels_at_once, clear)
+
+    def _denoised_small(self, noisy: Sequence[Pixels], context: Context) -> list[Pixels]:
+        small = []
+        for pixels in noisy:
+            height, width = pixels.shape[:2]
+            small.append(_resized(pixels, max(1, round(width * self.scale)), max(1, round(height * self.scale))))
+        denoised = in_pixels(self.purifier, small, context, self.strength, self.settings.steps)
+        sizes = [(pixels.shape[1], pixels.shape[0]) for pixels in noisy]
+        return [_resized(pixels, *size) for pixels, size in zip(denoised, sizes, strict=True)]
 
     def _upscaled(self, pipe: Any, pixels: Pixels, caption: str, seed: int) -> Pixels:
         result = pipe(
@@ -80,4 +100,8 @@ class NoisyUpscale:
         )
         [large] = quantise(result.images)
         height, width = pixels.shape[:2]
-        return np.array(Image.fromarray(large).resize((width, height), Image.Resampling.LANCZOS), dtype=np.uint8)
+        return _resized(large, width, height)
+
+
+def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
+    return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS), dtype=np.uint8)

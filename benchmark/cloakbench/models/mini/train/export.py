@@ -13,6 +13,7 @@ import torch
 from diffusers import (
     AutoencoderKL,
     AutoencoderTiny,
+    DDPMPipeline,
     DiffusionPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
@@ -100,6 +101,18 @@ def autoencoder(model: AutoencoderTiny, folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     del config["block_out_channels"]  # the class writes it down and then warns that it does not know it
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def purifier(folder: Path, weights: Path) -> None:
+    """Writes the denoiser of pixels, where `folder` has it, as a folder that `DDPMPipeline.from_pretrained` loads."""
+    path = folder / "purifier.safetensors"
+    if not path.exists():
+        return
+    unet = architecture.purifier()
+    stages.read(path, unet)
+    pipe = DDPMPipeline(unet=unet.half(), scheduler=architecture.purifier_scheduler())
+    shutil.rmtree(weights / "mini-purifier", ignore_errors=True)
+    pipe.save_pretrained(weights / "mini-purifier", safe_serialization=True)
 
 
 def distance(model: MiniLPIPS, weights: Path) -> None:

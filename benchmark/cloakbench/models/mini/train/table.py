@@ -134,6 +134,7 @@ def _purifier(context: StageContext) -> object:
 
 def _export(context: StageContext) -> None:
     export.everything(context.folder, context.words()[0], context.weights)
+    export.purifier(context.folder, context.weights)
 
 
 def _pictures(context: StageContext) -> data.Pictures:
