@@ -7,9 +7,13 @@ import torch
 from diffusers import UNet2DModel
 from purifying import PICTURES, SMALL, around, build
 
+from cloakbench import submissions
+from cloakbench.datasets.artists import mini_artist
 from cloakbench.errors import UserError
 from cloakbench.images import to_tensor
-from cloakbench.models import purifiers
+from cloakbench.models import loader, purifiers
+from cloakbench.submissions import guard
+from cloakbench.suites import load as suites
 
 CPU, FLOAT = torch.device("cpu"), torch.float32
 
@@ -57,3 +61,40 @@ def test_a_shrunk_image_is_denoised_and_enlarged_again(purifier_folder, monkeypa
 def test_a_folder_without_a_denoiser_of_pixels_is_refused(tmp_path, sd_weights):
     with pytest.raises(UserError, match="expected a DDPMPipeline in"):
         purifiers.load(str(sd_weights / "sd-x4-upscaler"), CPU, FLOAT)
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """Two images of each of two development artists, clean and after PhotoGuard."""
+    suite, surrogate = suites.load("mini"), loader.load("mini-a").surrogate()
+    clean, captions = [], []
+    for name in ("swirl", "stained-glass"):
+        artist = mini_artist(name, suite)
+        clean += artist.images[:2]
+        captions += artist.captions[:2]
+    call = guard.Call(
+        strength=1.0, budget_255=16, surrogate=surrogate, seed=0, class_word=suite.class_word, captions=captions
+    )
+    return clean, guard.run(submissions.load("photoguard[steps=20]").instance, clean, call).images
+
+
+def latents_apart(first, second):
+    model = loader.load("mini-a")
+    with torch.no_grad():
+        a, b = (model.vae.encode(to_tensor(images) * 2 - 1).latent_dist.mean for images in (first, second))
+    return (a - b).square().mean((1, 2, 3)).sqrt().mean()
+
+
+def squared_error(first, second):
+    return float((to_tensor(first) - to_tensor(second)).square().mean())
+
+
+@pytest.mark.parametrize("name", ["diffpure", "noisy-upscale"])
+def test_the_shipped_denoiser_undoes_more_than_blur_and_damages_less(name, pairs):
+    clean, protected = pairs
+    tables, context = suites.load("mini").countermeasures, around((1, 2, 3, 4))
+    purify, blur = (build(stage, **tables[stage]) for stage in (name, "blur"))
+    left = latents_apart(clean, purify.apply(protected, context))
+    assert left < latents_apart(clean, blur.apply(protected, context))
+    assert left < 0.8 * latents_apart(clean, protected)
+    assert squared_error(clean, purify.apply(clean, context)) < squared_error(clean, blur.apply(clean, context))

@@ -12,7 +12,7 @@ from cloakbench.models.mini.train.loop import Recipe, generator, train
 from cloakbench.models.mini.train.pool import Pool
 from cloakbench.models.mini.train.run import Run
 
-RECIPE = Recipe(steps=12_000, batch=12, lr=1e-3, muon_lr=4e-3, seed=61, decay_share=0.4)
+RECIPE = Recipe(steps=2_800, batch=12, lr=1e-3, muon_lr=4e-3, seed=61, decay_share=0.4)
 SIDE = 64
 LAST_TIME = 400
 """Purification starts from a little noise, so later times are not learned."""
