@@ -210,7 +210,7 @@ def test_the_demonstration_is_small():
 
 def test_mini_is_what_the_protocol_says():
     suite = suites.load("mini")
-    assert (suite.budget_255, suite.strengths) == (16, [0.25, 0.5, 1.0])
+    assert (suite.budget_255, suite.strengths) == (16, [1.0])
     assert (suite.seeds.protected, suite.seeds.controls) == (1, 3)
     assert [attack.name for attack in suite.attacks] == EVERY_ATTACK
     assert len(suite.artists) == 12

@@ -98,9 +98,9 @@ STAGES: tuple[StageFacts, ...] = (
         "impress",
         "The mimic optimises the images until an autoencoder reconstructs them again (IMPRESS).",
         "The loss is about the autoencoder, not about the clean image, and falls where blur pleases the "
-        "autoencoder too. Settings tuned at one size make shorter steps on larger images. `mini` stops after 20 "
-        "steps while the loss still falls: on development artists more of them brought the latent no closer to "
-        "the clean one. The authors computed in half precision, where most steps round to nothing: this attack is "
+        "autoencoder too. Settings tuned at one size make shorter steps on larger images. `mini` stops after 30 "
+        "steps while the loss still falls: on development artists 60 undid no more. The "
+        "authors computed in half precision, where most steps round to nothing: this attack is "
         "the stronger one, and their figures are no target.",
         "Impress",
         "model",
