@@ -11,7 +11,7 @@ from cloakbench_leaderboards.scores.evidence import gather
 from cloakbench_leaderboards.scores.standings import stop_key
 from tests.independent_scores import numbers
 
-MINI = Path(__file__).parents[1] / "leaderboards" / "reference" / "mini"
+MINI = Path(__file__).parents[1] / "leaderboards" / "reference" / "mini-3"
 
 
 @pytest.mark.long

@@ -23,7 +23,7 @@ from cloakbench_leaderboards.scores import aggregates, resolution
 from cloakbench_leaderboards.scores.evidence import gather
 from cloakbench_leaderboards.scores.statistics import Array
 
-RECORDS = Path(__file__).parents[2] / "leaderboards" / "reference" / "mini"
+RECORDS = Path(__file__).parents[2] / "leaderboards" / "reference" / "mini-3"
 CEILING_H = 20.0
 CELL_S = (10.0, 12.5, 15.0)
 SEED_SHARE = 0.15

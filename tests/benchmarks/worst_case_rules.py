@@ -23,7 +23,7 @@ from cloakbench_leaderboards.scores import ranking, statistics, worst_case
 from cloakbench_leaderboards.scores.evidence import Evidence, gather
 from cloakbench_leaderboards.scores.statistics import Array
 
-RECORDS = Path(__file__).parents[2] / "leaderboards" / "reference" / "mini"
+RECORDS = Path(__file__).parents[2] / "leaderboards" / "reference" / "mini-3"
 ATTACKS = ("dreambooth", "blur", "resize", "impress", "vae-trans")
 SEED_SHARE = 0.15
 """Share of a protected entry's variance over artists that is the seed's: the median over pairs of entries."""

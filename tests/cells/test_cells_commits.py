@@ -16,7 +16,7 @@ from cloakbench.upkeep.commits import CommitChecker, Unchecked
 from tests import fingerprints
 from tests.programs import git, needs_git
 
-MINI = Path(__file__).parents[2] / "leaderboards" / "reference" / "mini"
+MINI = Path(__file__).parents[2] / "leaderboards" / "reference" / "mini-3"
 
 
 @pytest.fixture(scope="module")

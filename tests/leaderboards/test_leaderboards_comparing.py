@@ -23,7 +23,7 @@ from cloakbench_leaderboards.versions.references import parse
 from cloakbench_leaderboards.versions.sides import SideRequest, sides
 from cloakbench_leaderboards.versions.verdicts import Verdict, judge
 
-MINI = Path(__file__).parents[2] / "leaderboards/reference/mini"
+MINI = Path(__file__).parents[2] / "leaderboards/reference/mini-3"
 MIRROR = {Verdict.REGRESSED: Verdict.IMPROVED, Verdict.IMPROVED: Verdict.REGRESSED}
 
 
@@ -79,7 +79,7 @@ def test_half_of_the_budget_is_found_in_five_paired_seeds():
 
 def test_a_quarter_of_the_budget_is_found_under_the_attacks_that_it_weakens():
     """One seed: worth finding is what changes by at least twice what so many artists show."""
-    comparison = planted("mini", 0.25)
+    comparison = planted("mini-3", 0.25)
     assert all(attack.change < -0.1 for attack in comparison.attacks)
     worth = {attack.attack: attack.verdict for attack in comparison.attacks if -attack.change >= 2 * attack.least}
     assert set(worth.values()) <= {Verdict.REGRESSED}
