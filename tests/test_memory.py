@@ -147,7 +147,7 @@ def context(model):
 WORK = {
     "sampling": lambda m: sampling.generate(Personalised(m), ["a boat"] * 4, range(4), formula.SAMPLING),
     "editing": lambda m: Edit(0.5, 2, 3.0).apply(m, PICTURES, ["a boat"] * 4, range(4)),
-    "diffpure": lambda m: DiffPure("mini-a", 0.5, 4, "a painting").apply(PICTURES, context(m)),
+    "diffpure": lambda m: DiffPure(0.5, 4, "mini-a", "a painting").apply(PICTURES, context(m)),
     "impress": lambda m: Impress("mini-a", steps=2, noise=0.0).apply(PICTURES, context(m)),
 }
 

@@ -40,7 +40,7 @@ def contributed(grid, strength, *, seeds=False):
 @pytest.fixture(scope="module")
 def model():
     """Means of P at the three strengths, their covariance over artists, and the standard deviation of a seed."""
-    grid = gather(load(REFERENCE / "mini")).scores.grid
+    grid = gather(load(REFERENCE / "mini-3")).scores.grid
     values = np.asarray([contributed(grid, strength) for strength in STRENGTHS])
     meaning = gather(load(REFERENCE / "mini-meaning")).scores.grid
     by_seed = contributed(meaning, 1.0, seeds=True)
