@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import secrets
 import stat
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
 from typing import Any
 
 PARTIAL = ".partial-"
@@ -28,18 +29,55 @@ def write_whole(path: Path, data: bytes) -> None:
 
     The file's permissions are those that the process's umask leaves to any new file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f"{PARTIAL}{secrets.token_hex(8)}"
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    write_below(path.parent, PurePath(path.name), data)
+
+
+def write_below(root: Path, name: PurePath, data: bytes) -> None:
+    """Writes the file `name` below a folder as `write_whole` does, and follows no symbolic link below that folder."""
+    root.mkdir(parents=True, exist_ok=True)
+    with open_folder(root, name.parent, makes=True) as folder:
+        partial = f"{PARTIAL}{secrets.token_hex(8)}"
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, name.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(partial, dir_fd=folder)
+            raise
+
+
+def remove_below(root: Path, name: PurePath) -> None:
+    """Removes the file `name` below a folder, if it is there; raises OSError for a symbolic link on the way."""
+    with contextlib.suppress(FileNotFoundError), open_folder(root, name.parent) as folder:
+        os.unlink(name.name, dir_fd=folder)
+
+
+@contextlib.contextmanager
+def open_folder(root: Path, inside: PurePath, makes: bool = False) -> Iterator[int]:
+    """Yields a descriptor of a folder below `root`; raises OSError where a folder on the way is a symbolic link.
+
+    Args:
+        root: May be a link itself: the user names it.
+        inside: The folder, relative to `root`.
+        makes: Whether folders that are absent are made.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    descriptor = os.open(root, flags)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        for part in inside.parts:
+            if makes:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=descriptor)
+            below = os.open(part, flags | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def read_regular(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -72,6 +110,19 @@ def _read(descriptor: int, path: Path, most: int) -> bytes:
         if facts.st_size > most:
             raise OSError(errno.EFBIG, f"has more than {most} bytes", str(path))
         return file.read(most)
+
+
+def find_irregular(folder: Path) -> Path | None:
+    """Returns a path below a folder that is neither a file nor a folder, such as a symbolic link; None without one."""
+    folders = [str(folder)]
+    while folders:
+        with contextlib.suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:  # others may remove it
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False):
+                    return Path(entry.path)
+    return None
 
 
 def find_special(folder: Path) -> list[Path]:

@@ -128,15 +128,15 @@ def test_files_that_the_layout_does_not_know_stay_where_they_are(source, tmp_pat
 
 def test_an_error_while_files_are_staged_leaves_no_trace(source, tmp_path, monkeypatch):
     store, written = Store(tmp_path / "target"), []
-    real = staging.write_whole
+    real = staging.write_below
 
-    def fill(path, data):
-        written.append(path)
+    def fill(root, name, data):
+        written.append(name)
         if len(written) > 5:
             raise OSError(28, "No space left on device")
-        real(path, data)
+        real(root, name, data)
 
-    monkeypatch.setattr(staging, "write_whole", fill)
+    monkeypatch.setattr(staging, "write_below", fill)
     with pytest.raises(InfrastructureError, match="no space is left"):
         merge([source.root], store)
     assert [name for name in files(store.root) if name != "merge.lock"] == []
@@ -171,16 +171,15 @@ def kill_after(moves):
     if moves == 0:
         staging.Staging.commit = lambda _self: os.kill(os.getpid(), signal.SIGKILL)
         return
-    real, count = staging.Path.replace, []
+    real, count = staging._move_file, []
 
-    def replace(path, target):
-        if staging.COMMITTED in str(path):
-            count.append(path)
-            if len(count) > moves:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return real(path, target)
+    def move(name, target, root):
+        count.append(name)
+        if len(count) > moves:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(name, target, root)
 
-    staging.Path.replace = replace
+    staging._move_file = move
 
 
 @pytest.mark.finding("B5")

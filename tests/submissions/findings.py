@@ -107,4 +107,8 @@ FINDINGS = {
     "D26": Finding("an environment whose start-up files, metadata or links name folders outside, which it would see"),
     "D27": Finding("a link among the folders of a store, so that gc removes what lies elsewhere"),
     "D28": Finding("an attack's record, or a suite's words, which end everybody's board or reorder its text"),
+    "D29": Finding("a store with links or pipes, into which a maintainer runs, merges, adopts, signs or cleans up"),
+    "D30": _kernel(
+        "start-up files or a cloakbench of an environment's own, which run before the worker restricts itself"
+    ),
 }

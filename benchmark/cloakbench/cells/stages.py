@@ -131,7 +131,7 @@ class Stages:
         name = cell.keys["protect"]
         if calibrator.fitted(cell) is None:
             # Images whose strength is unknown are computed anew.
-            self.store.manifest_path(name, self.environment.env_class).unlink(missing_ok=True)
+            self.store.forget_images(name, self.environment.env_class)
         work.protected = self._get_or_compute(work, "protect", name, calibrator.fit, work)
         strength = calibrator.fitted(cell)
         assert strength is not None

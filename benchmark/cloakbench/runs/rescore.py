@@ -61,9 +61,10 @@ def rescore(name: str, root: Path, images: Path | None = None) -> Rescored:
     metrics that were skipped is filled in place. Values whose metric, version and sources are the same are taken over
     as they are; the others are computed from the kept half-precision features, or from kept images. Where neither is
     there, no record is written and the metric is named; missing weights skip a metric, as in a run. Raises UserError
-    for an unknown suite, or for artists' images that are not here.
+    for an unknown suite, for artists' images that are not here, and for a store that holds a link.
     """
     suite = suites.load(name)
+    Store(root).require_store()
     size = registry.find(suite.surrogate).image_size
     planner = Planner(suite, digests(suite), PUBLIC_SALT, artists.for_calibration(suite, images, size))
     loaded = {}

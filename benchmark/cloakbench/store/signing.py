@@ -6,10 +6,10 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from cloakbench.errors import InfrastructureError, UserError
-from cloakbench.files import read_regular, read_unlinked, write_whole
+from cloakbench.files import read_regular, read_unlinked, write_below, write_whole
 from cloakbench.schemas.record import Record
 from cloakbench.store import key as keys
 from cloakbench.store.paths import SIGNATURES, StorePaths, is_signature
@@ -38,21 +38,18 @@ def sign(folder: Path, records: Iterable[Record], key: Path) -> Path:
     Raises UserError where ssh-keygen is missing or can't sign with this key.
     """
     text = manifest(records)
-    path = StorePaths(folder).signatures / f"{hashlib.sha256(text).hexdigest()[:16]}.manifest"
-    write_whole(path, text)
-    signature = path.with_suffix(".manifest.sig")
-    signature.unlink(missing_ok=True)
-    done = subprocess.run(  # noqa: S603 - no shell; the key is the user's own
-        [_tool(), "-Y", "sign", "-q", "-f", str(key), "-n", NAMESPACE, str(path)], stderr=subprocess.PIPE, check=False
-    )
-    if done.returncode != 0 or not signature.is_file():
-        path.unlink()
+    name = PurePath(SIGNATURES, f"{hashlib.sha256(text).hexdigest()[:16]}.manifest")
+    command = [_tool(), "-Y", "sign", "-q", "-f", str(key), "-n", NAMESPACE]  # the signature to its output
+    done = subprocess.run(command, input=text, capture_output=True, check=False)  # noqa: S603 - no shell; the user's key
+    if done.returncode != 0 or not done.stdout:
         words = done.stderr.decode(errors="replace").strip().splitlines()
         raise UserError(
             f"expected a private key of OpenSSH, got {key}: {words[-1] if words else 'no signature'}",
             "Make one with: ssh-keygen -t ed25519 -f FILE",
         )
-    return path
+    write_below(folder, name.with_suffix(".manifest.sig"), done.stdout)
+    write_below(folder, name, text)
+    return folder / name
 
 
 def signed(folder: Path, allowed: Path) -> dict[str, str]:

@@ -13,10 +13,10 @@ import os
 import secrets
 import shutil
 import stat
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from cloakbench.errors import InfrastructureError
-from cloakbench.files import PARTIAL, write_whole
+from cloakbench.files import PARTIAL, open_folder, write_below
 from cloakbench.store import paths
 
 COMMITTED = ".committed-"
@@ -38,7 +38,7 @@ class Staging:
         """
         try:
             _require_real_folders(self.root, name)
-            write_whole(self.path / name, data)
+            write_below(self.root, self.path.name / name, data)
         except OSError as error:
             raise _explain(self.root, error) from error
         self.names.add(name.as_posix())
@@ -77,9 +77,14 @@ def _move(folder: Path, root: Path) -> None:
             with contextlib.suppress(FileNotFoundError):
                 if paths.is_of_layout(inside.as_posix()) and stat.S_ISREG(file.lstat().st_mode):
                     _require_real_folders(root, inside)
-                    (root / inside).parent.mkdir(parents=True, exist_ok=True)
-                    file.replace(root / inside)
+                    _move_file(file.relative_to(root), inside, root)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move_file(name: PurePath, target: PurePath, root: Path) -> None:
+    """Moves one file below a store; both folders are opened, so that a link put there meanwhile is not followed."""
+    with open_folder(root, name.parent) as source, open_folder(root, target.parent, makes=True) as folder:
+        os.replace(name.name, target.name, src_dir_fd=source, dst_dir_fd=folder)
 
 
 def _require_real_folders(root: Path, name: PurePosixPath) -> None:

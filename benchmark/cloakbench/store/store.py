@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from cloakbench import images
 from cloakbench.errors import InfrastructureError, UserError
-from cloakbench.files import read_regular, to_json, write_whole
+from cloakbench.files import find_irregular, read_regular, remove_below, to_json, write_below
 from cloakbench.images import Pixels
 from cloakbench.schemas.record import Calibration, Record
 from cloakbench.schemas.suite import SuiteFacts
@@ -40,15 +40,34 @@ class Store(StorePaths):
     """Records by key and environment class, images of stages, and the facts that pages need."""
 
     def require_store(self) -> None:
-        """Raises UserError where the folder is one of reference records: a run neither reads nor writes these."""
+        """Raises UserError for a folder that no command may write to as a store; nothing is written before.
+
+        That is one of reference records, which a run neither reads nor writes, and one that holds a symbolic link or
+        anything else but files and folders: what is written there could change files elsewhere.
+        """
+        self._require_regular()
         if self.is_reference:
             raise UserError(
                 f"expected a store, got the reference folder {self.root}",
                 f"Give another folder with --store or {STORE_VARIABLE}, and take the records over: cloakbench adopt.",
             )
 
+    def _require_regular(self) -> None:
+        try:
+            other = find_irregular(self.root) if self.root.is_dir() else None
+        except OSError as error:
+            raise UserError(
+                f"expected a store that can be read, got {self.root}: {error.strerror}", "Correct its rights."
+            ) from error
+        if other is not None:
+            kind = "a symbolic link" if other.is_symlink() else "neither a file nor a folder"
+            raise UserError(
+                f"expected files and folders only in the store {self.root}, got {other}, which is {kind}",
+                f"Remove it, or give another folder with --store or {STORE_VARIABLE}.",
+            )
+
     def prepare(self) -> None:
-        """Creates the store; raises UserError where it cannot be written, or is a folder of reference records."""
+        """Creates the store; raises UserError where it cannot be written, or as `require_store` does."""
         self.require_store()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -64,12 +83,20 @@ class Store(StorePaths):
     def _write(self, path: Path, data: bytes) -> None:
         """Writes a file whole: temporary name, flush to disk, rename. A full disk leaves the old state."""
         try:
-            write_whole(path, data)
+            write_below(self.root, path.relative_to(self.root), data)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             what = "no space is left" if full else str(error.strerror)
             raise InfrastructureError(
                 f"could not write {path}: {what}", "Free space or choose another --store; finished cells are kept."
+            ) from error
+
+    def _remove(self, path: Path) -> None:
+        try:
+            remove_below(self.root, path.relative_to(self.root))
+        except OSError as error:
+            raise InfrastructureError(
+                f"could not remove {path}: {error.strerror}", "Correct its rights, or choose another --store."
             ) from error
 
     def write_file(self, name: PurePosixPath, data: bytes) -> None:
@@ -105,7 +132,7 @@ class Store(StorePaths):
 
     def mark_own(self, key: str, env_class: str) -> None:
         """Marks the output under a key as computed here; call it after the output was written."""
-        self.origin_path(key, env_class).unlink(missing_ok=True)
+        self._remove(self.origin_path(key, env_class))
 
     def copy_origin(self, key: str, successor: str, env_class: str) -> None:
         """Copies the origin of the output under `key`, if it has one, to the key `successor`."""
@@ -153,6 +180,10 @@ class Store(StorePaths):
             self._write(self.image_path(key, env_class, n), images.encode(image))
         manifest = {"digests": [images.digest(p) for p in pixels], **facts}
         self._write(self.manifest_path(key, env_class), to_json(manifest))
+
+    def forget_images(self, key: str, env_class: str) -> None:
+        """Removes what says that a stage's images are whole, so that they are computed anew."""
+        self._remove(self.manifest_path(key, env_class))
 
     def read_images(self, key: str, env_class: str) -> tuple[list[Pixels], dict[str, Any]] | None:
         """Returns a stage's images and facts, None where there are none; raises CorruptFile where a digest differs."""

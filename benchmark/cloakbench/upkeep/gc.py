@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from cloakbench.errors import UserError
+from cloakbench.files import open_folder
 from cloakbench.store import key, reading
 from cloakbench.store.store import Store
 
@@ -23,10 +26,12 @@ class Cleared:
 def clear(store: Store, dry_run: bool = False) -> Cleared:
     """Removes images and features of stages that no readable record names, and files that were never finished.
 
-    Nothing is removed while a record is damaged: what it refers to is not known. Raises UserError then.
+    Nothing is removed while a record is damaged: what it refers to is not known. Raises UserError then,
+    and where the store holds a link.
     """
     if not store.root.is_dir():
         raise UserError(f"expected a store, got {store.root}", "Correct --store.")
+    store.require_store()
     referred = _referred(store)
     unused = [folder for folder in store.stage_folders() if folder.name not in referred]
     partial = store.unfinished()
@@ -34,7 +39,7 @@ def clear(store: Store, dry_run: bool = False) -> Cleared:
     size = sum(file.stat().st_size for file in files)
     if not dry_run:
         for path in (*unused, *partial):
-            _remove(path)
+            _remove(store.root, path)
     return Cleared(len(unused), len(partial), size)
 
 
@@ -46,11 +51,13 @@ def _files(paths: list[Path]) -> list[Path]:
     return list(filter(Path.is_file, below))
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+def _remove(root: Path, path: Path) -> None:
+    """Removes a file or folder of a store, but nothing through a link that was put on the way meanwhile."""
+    with contextlib.suppress(OSError), open_folder(root, path.relative_to(root).parent) as folder:
+        if path.is_dir():
+            shutil.rmtree(path.name, ignore_errors=True, dir_fd=folder)
+        else:
+            os.unlink(path.name, dir_fd=folder)
 
 
 def _referred(store: Store) -> set[str]:

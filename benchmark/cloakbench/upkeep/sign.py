@@ -23,14 +23,16 @@ def sign_own(folder: Path, suite: str | None, key: Path) -> Signed:
     """Signs the records of a store that ran in it.
 
     Raises:
-        UserError: The folder is no store, no record ran in it, or ssh-keygen cannot sign with this key.
+        UserError: The folder is no store or holds a link, no record ran in it, or ssh-keygen cannot sign with the key.
     """
     if reading.is_reference(folder):
         raise UserError(
             f"expected the store in which the records ran, got the reference folder {folder}",
             "Sign the store, then export it: the signatures are exported too.",
         )
-    records, store = reading.load(folder, suite).records, Store(folder)
+    store = Store(folder)
+    store.require_store()
+    records = reading.load(folder, suite).records
     own = [record for record in records if store.is_own(record.key, record.environment.env_class)]
     if not own:
         raise UserError(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cloakbench.files import read_regular, to_json, write_whole
+from cloakbench.files import read_regular, to_json, write_below
 from cloakbench.schemas.record import Record
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.data.selection import CellAddress, cell
@@ -106,7 +106,7 @@ def read(store: Path, suite: str) -> LastBoard | None:
 
 def write(store: Path, board: LastBoard) -> None:
     """Writes the board that the next one is compared with."""
-    write_whole(store / BOARDS / f"{board.state.suite}.json", to_json(board.model_dump(mode="json")))
+    write_below(store, PurePath(BOARDS, f"{board.state.suite}.json"), to_json(board.model_dump(mode="json")))
 
 
 def state(evidence: Evidence) -> State:

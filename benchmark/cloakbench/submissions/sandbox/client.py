@@ -27,7 +27,7 @@ from cloakbench.submissions.attacking import AttackOrder
 from cloakbench.submissions.discovery import EntryKind
 from cloakbench.submissions.guard import Order, Protected, SubmissionFault
 from cloakbench.submissions.loading import Claims
-from cloakbench.submissions.sandbox import bubblewrap, folders, messages, secrecy, visible
+from cloakbench.submissions.sandbox import bubblewrap, confining, folders, messages, secrecy, visible
 from cloakbench.submissions.sandbox.faults import call_error, loading_error
 from cloakbench.submissions.sandbox.interpreter import interpreter
 from cloakbench.submissions.sandbox.messages import Answer
@@ -219,7 +219,8 @@ class SandboxedSubmission:
         inside = bubblewrap.BOX if is_walled else box
         variables = bubblewrap.environment(inside, box.name, self._has_own_environment)
         self._shown = [*visible.folders(self._python, variables), *self._models.values()]
-        wall = bubblewrap.wall(self._shown, self._hidden, self.limits.file_bytes)
+        start = confining.start_order(inside, self._shown, self._hidden, self._threads, self.limits.file_bytes)
+        wall = confining.wall(start, self._shown, self._has_own_environment)
         if not is_walled:
             (box / "tmp").mkdir()
             self._secrecy.enter_context(secrecy.hidden_from_others())
@@ -228,20 +229,10 @@ class SandboxedSubmission:
         except OSError as error:
             raise InfrastructureError(f"expected a process, got {error}", "Run it again.") from error
         running.set_overhead(2 if is_walled else 1)
-        self._confine(running, inside, is_walled)
+        self._confine(running, start)
         return running
 
-    def _confine(self, running: RunningWorker, inside: Path, is_walled: bool) -> None:
-        readable = () if is_walled else (*self._shown, *visible.KERNEL)
-        start = messages.Start(
-            threads=self._threads,
-            hidden=list(map(str, self._hidden)),
-            readable=list(map(str, readable)),
-            writable=list(map(str, visible.writable(inside, is_walled))),
-            file_bytes=self.limits.file_bytes,
-            confines_itself=not is_walled,
-            local_sockets=is_walled or bool(visible.devices()),
-        )
+    def _confine(self, running: RunningWorker, start: messages.Start) -> None:
         try:
             answer = running.ask(messages.frame(start), [], replace(self.limits, seconds=READY_S))
             if answer.kind != "ready":

@@ -88,7 +88,9 @@ def landlock_version() -> int:
     return _call(_LANDLOCK_CREATE, None, 0, 1)
 
 
-def restrict_files(readable: Iterable[Path], writable: Iterable[Path], hidden: Sequence[Path] = ()) -> bool:
+def restrict_files(
+    readable: Iterable[Path], writable: Iterable[Path], hidden: Sequence[Path] = (), listed: Iterable[Path] = ()
+) -> bool:
     """Restricts this process and its children to some files by Landlock; call it before any thread starts.
 
     TCP, signals to other processes and tracing them are refused as well where the kernel's Landlock can.
@@ -97,6 +99,7 @@ def restrict_files(readable: Iterable[Path], writable: Iterable[Path], hidden: S
         readable: Files and folders that may be read and run.
         writable: Files and folders in which anything may be changed; devices among them.
         hidden: Folders whose files may not be read, though they lie in readable ones.
+        listed: Folders of which only the names of files may be read.
 
     Returns:
         Whether the restriction holds.
@@ -115,6 +118,8 @@ def restrict_files(readable: Iterable[Path], writable: Iterable[Path], hidden: S
             _allow_around(rules, path, rights & _READING, [Path(os.path.realpath(folder)) for folder in hidden])
         for path in writable:
             _allow(rules, path, rights)
+        for path in listed:
+            _allow(rules, path, rights & _READ_DIRECTORY)
         return _prctl(_SET_NO_NEW_PRIVILEGES) and _call(_LANDLOCK_RESTRICT, rules, 0) == 0
     finally:
         os.close(rules)

@@ -1,0 +1,101 @@
+"""Code of an environment that runs before the worker: start-up files and a cloakbench of its own."""
+
+from __future__ import annotations
+
+import site
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import cloakbench
+from cloakbench.submissions.package import package_digest
+from cloakbench.submissions.sandbox import kernel
+from cloakbench.submissions.sandbox.client import Limits, SandboxedSubmission
+from tests import roots
+from tests.submissions import hostile, sandboxes
+from tests.submissions.findings import FINDINGS, Outcome
+
+SOURCE = """
+import builtins
+from cloakbench import Protection
+
+
+class Hostile(Protection):
+    title = " ".join(builtins.outcome)
+    licence = "none"
+
+    def protect(self, images, request):
+        return images
+"""
+"""Its title says how each attempt of the start-up code ended."""
+ATTEMPTS = """
+import builtins, os, socket
+
+
+def ends(name, act):
+    try:
+        act()
+    except OSError:
+        return name + ":refused"
+    return name + ":done"
+
+
+if not hasattr(builtins, "outcome"):
+    ends("writes", lambda: open({note!r}, "w").close())  # bubblewrap: in a /tmp of its own
+    builtins.outcome = [
+        ends("reads", lambda: open({secret!r}).read()),
+        ends("connects", lambda: socket.socket(socket.AF_INET).connect(("127.0.0.1", {port}))),
+        ends("chmods", lambda: os.chmod({secret!r}, 0o777)),
+    ]
+"""
+
+
+def by_a_start_up_file(packages: Path, code: str) -> None:
+    (packages / "early_deeds.py").write_text(code)
+    (packages / "early.pth").write_text("import early_deeds\n")
+
+
+def by_a_site_module(packages: Path, code: str) -> None:
+    (packages / "sitecustomize.py").write_text(code)
+
+
+def by_a_cloakbench_of_its_own(packages: Path, code: str) -> None:
+    real = Path(cloakbench.__file__)
+    (packages / "cloakbench").mkdir()
+    (packages / "cloakbench" / "__init__.py").write_text(
+        f"{code}\n__path__ = [{str(real.parent)!r}]\nexec(open({str(real)!r}).read())\n"
+    )
+
+
+@pytest.mark.finding("D30")
+@pytest.mark.parametrize("isolation", sandboxes.MODES)
+@pytest.mark.parametrize("place", [by_a_start_up_file, by_a_site_module, by_a_cloakbench_of_its_own])
+def test_code_that_runs_before_the_worker_meets_the_walls(
+    isolation: str, place: Callable[[Path, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if isolation == "process" and kernel.landlock_version() < 1:
+        pytest.skip("the kernel has no Landlock")
+    secret, note = tmp_path / "secret", tmp_path / "note"
+    secret.write_text("private")
+    secret.chmod(0o600)
+    own = tmp_path / "environments" / "early"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", own], check=True)
+    [packages] = own.glob("lib/python*/site-packages")
+    (packages / "lent.pth").write_text("\n".join([*site.getsitepackages(), *roots.IMPORTABLE]) + "\n")
+    hostile.install(packages, "early", SOURCE)
+    monkeypatch.setenv("CLOAKBENCH_ENVIRONMENTS", str(own.parent))
+    package_digest.cache_clear()
+    sandboxes.choose(isolation, monkeypatch)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place(packages, ATTEMPTS.format(secret=str(secret), note=str(note), port=server.getsockname()[1]))
+        with SandboxedSubmission("early", Limits(seconds=600)) as worker:
+            title = worker.load().title
+    is_held = FINDINGS["D30"].plain is Outcome.HELD or isolation != "plain"
+    ending = "refused" if is_held else "done"
+    assert title == f"reads:{ending} connects:{ending} chmods:{ending}"
+    assert secret.stat().st_mode & 0o777 == (0o600 if is_held else 0o777)
+    assert note.exists() is not is_held
