@@ -151,7 +151,7 @@ class Suite(_Frozen):
     random_noise_band: tuple[float, float] | None = None
     """Lowest and highest P that random noise at full strength may have in a gold run."""
     equivalence_margin: float = Field(default=0.1, gt=0)
-    """Differences of P under this count as none when versions are compared; 0.1 of the scale is project-defined."""
+    """Differences of P under this count as none; `scores/sensitivity.py` of the leaderboards says why it is 0.1."""
     published: list[PublishedFigure] = []
     """What papers report of the experiment that the suite repeats."""
     rank_by: str
