@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from cloakbench_leaderboards import text
@@ -192,3 +192,58 @@ def half_width(estimate: Estimate) -> float:
 def exact(value: float) -> float:
     """Returns the value to ten digits: the last bits of a sum differ between processors."""
     return float(f"{value:.10g}")
+
+
+def without_empty_columns(table: Table) -> Table:
+    """Returns the table without the columns in which every row has a dash; a note names them."""
+    is_filled = _filled_columns(table)
+    if all(is_filled):
+        return table
+    columns, empty = [], []
+    for number, (column, filled) in enumerate(zip(table.columns, is_filled, strict=True)):
+        if filled:
+            columns.append(column)
+        else:
+            empty.append(f"{column.label}{_details(table, number)}")
+    rows = []
+    for row in table.rows:
+        rows.append(replace(row, cells=_cells_of(row.cells, is_filled)))
+    note = f"Left out, because every row has a dash: {', '.join(empty)}."
+    return replace(table, columns=tuple(columns), rows=tuple(rows), notes=(*table.notes, note))
+
+
+def _filled_columns(table: Table) -> list[bool]:
+    """Returns for each column whether a row has more than a dash in it; a table without rows keeps its columns."""
+    is_filled = [not table.rows] * len(table.columns)
+    for row in table.rows:
+        start = 0
+        for cell in row.cells:
+            if cell.text != text.NONE:
+                is_filled[start : start + cell.span] = [True] * cell.span
+            start += cell.span
+    return is_filled
+
+
+def _cells_of(cells: tuple[TableCell, ...], is_kept: list[bool]) -> tuple[TableCell, ...]:
+    """Returns the cells of the kept columns; a cell over several columns becomes as wide as what is kept of them."""
+    kept, start = [], 0
+    for cell in cells:
+        width = sum(is_kept[start : start + cell.span])
+        start += cell.span
+        if width:
+            kept.append(replace(cell, span=width))
+    return tuple(kept)
+
+
+def _details(table: Table, number: int) -> str:
+    """Returns in brackets what stands beside the dashes of a column; nothing where the dashes stand alone."""
+    details = set()
+    for row in table.rows:
+        end = 0
+        for cell in row.cells:
+            end += cell.span
+            if number < end:
+                details |= {cell.detail, cell.flag}
+                break
+    words = ", ".join(sorted(details - {""}))
+    return f" ({words})" if words else ""

@@ -16,6 +16,7 @@ from cloakbench_leaderboards.board.completeness import Completeness, Provisional
 from cloakbench_leaderboards.board.curves import quality_metrics
 from cloakbench_leaderboards.board.findings import BoardFinding, findings
 from cloakbench_leaderboards.board.ranking_words import no_ranking
+from cloakbench_leaderboards.board.tables import without_empty_columns
 from cloakbench_leaderboards.board.view import Board, Pair, TradeOffCurve
 from cloakbench_leaderboards.board.words import GLOSSARY, stop_name
 from cloakbench_leaderboards.pages import cell, changes, front_parts, missing
@@ -84,6 +85,7 @@ def pages(material: Material) -> Iterator[Page | Asset]:
         yield Asset(INTERACTIVE, partial(_compiled_plot, curve))
     beside = {"board": board, "flags": front.flags, "front": front, "fill": commands.fill(evidence.suite)}
     beside["fill_ranks"] = commands.fill_ranks(evidence.setting)
+    beside["headline"] = without_empty_columns(board.headline)
     yield Page(NUMBERS, "numbers.html", "All numbers", beside, section=INDEX)
     yield Page(EQUAL, "equal.html", "Equal strength, equal protection", beside, section=INDEX)
     lacking = {**beside, "missing": missing.entries(lookup, completeness(evidence))}
@@ -134,9 +136,9 @@ def _trust(evidence: Evidence) -> str:
 
 def _order_words(evidence: Evidence, arranged: ProvisionalOrder) -> str:
     if arranged.has_ranking:
-        return f"Ranked by {evidence.standings.rank_column.title}; entries below the rule are incomplete."
+        return f"Ranked by {evidence.standings.rank_column.title}; protections below the rule are incomplete."
     if not evidence.submissions:
-        return "No protection was run yet, only the controls."
+        return "No protection was run yet, only the references."
     words = no_ranking(evidence)
     if len(arranged.complete) > 1:
         words += " The order is provisional: by P without cleaning."
