@@ -167,7 +167,7 @@ def test_a_run_is_taken_up_counted_and_shown(cloakbench, python, tiny_suite, tmp
     assert "identity: 2 ok" in cloakbench("status", tiny_suite, "--protection", "placebo").out
     refused = cloakbench("board", "--out", tmp_path / "site")
     assert refused.code == 2
-    assert "expected a gold run that holds" in refused.err
+    assert "expected checks with known answers that hold" in refused.err
     assert not (tmp_path / "site").exists()
     board = cloakbench("board", "--out", tmp_path / "site", "--unofficial", "--json")
     assert board.code == 0

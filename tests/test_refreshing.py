@@ -86,7 +86,7 @@ def test_a_failing_gold_run_publishes_nothing_without_unofficial(board, cloakben
     before, page = board.files(), (board.site / "index.html").read_bytes()
     result = cloakbench(*board.arguments)
     assert result.code == 2
-    assert "expected a gold run that holds" in result.err
+    assert "expected checks with known answers that hold" in result.err
     assert (board.files(), (board.site / "index.html").read_bytes()) == (before, page)
 
 

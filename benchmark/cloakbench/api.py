@@ -224,11 +224,11 @@ def board(
         store: A store or a folder of reference records; ./results or $CLOAKBENCH_STORE by default.
         out: Folder of the site.
         suite: Which suite, where records hold several.
-        unofficial: Build it though conditions of the gold run fail; the page says which.
+        unofficial: Build it though checks with known answers fail; the page says which.
         survey: Add `survey/index.html`, which asks viewers about pairs of imitations.
 
     Raises:
-        UserError: There are no records, the gold run fails, or a survey finds no pictures.
+        UserError: There are no records, a check with known answers fails, or a survey finds no pictures.
     """
     from cloakbench_leaderboards.site.site import build
 

@@ -118,7 +118,7 @@ def test_an_entry_without_an_edit_says_so():
 
 def test_a_suite_that_ranks_by_the_worst_case_shows_its_first_ranked_attack():
     shown_board = view([*learned(), *edits()], attacks=(EDIT, PLAIN), rank_by="worst-case")
-    assert shown_board.headline.caption == "All entries at equal strength, against “dreambooth”"
+    assert shown_board.headline.caption == "All protections at equal strength, against “dreambooth”"
     assert [section.name for section in shown_board.attacks] == ["dreambooth"]
 
 

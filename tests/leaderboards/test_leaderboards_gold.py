@@ -67,7 +67,7 @@ def test_missing_controls_are_refused(tmp_path):
     records = gold_run()
     records.remove(next(r for r in records if r.protection.name == "placebo" and r.seed == 1))
     assert failed(records) == {
-        "Controls complete": "Cells of the controls are missing, 1 in all: placebo against dreambooth."
+        "References complete": "Cells of the references are missing, 1 in all: placebo against dreambooth."
     }
     assert "are missing, 1 in all" in refusal(tmp_path, records)
 

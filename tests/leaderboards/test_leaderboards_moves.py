@@ -104,7 +104,7 @@ def test_an_entry_that_others_pass_and_one_that_goes_and_comes():
     before = board(protected("cloak", 0.6), protected("old", 0.5))
     moves = between(before, board(protected("cloak", 0.6), protected("new", 0.7)))
     assert {name: move.what for name, move in moves.items()} == {"cloak": "moved", "old": "gone", "new": "new"}
-    assert moves["cloak"].causes == {"others": ["other entries moved"]}
+    assert moves["cloak"].causes == {"others": ["other protections moved"]}
     assert (moves["cloak"].rank_before, moves["cloak"].rank) == (1, 2)
 
 
@@ -120,7 +120,7 @@ def test_more_cells_and_moved_controls_are_causes():
     ]
     judged = [r.model_copy(update={"components": changed("measure", judge="e" * 64)}) for r in stronger]
     moved = between(board(protected("cloak", 0.6)), board(protected("cloak", 0.6), control=judged))["cloak"]
-    assert any(weight.startswith("controls: ") and "judge" in weight for weight in moved.causes["weights"])
+    assert any(weight.startswith("references: ") and "judge" in weight for weight in moved.causes["weights"])
 
 
 def test_the_page_and_its_data_say_it(tmp_path):

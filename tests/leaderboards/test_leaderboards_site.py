@@ -147,7 +147,7 @@ def test_hostile_words_are_inert():
 
 def test_one_entry_alone_has_no_rank():
     [rank_cell] = [row(board(loaded(six_artists())), "x").cells[0]]
-    assert (rank_cell.value, "second entry" in rank_cell.note) == (None, True)
+    assert (rank_cell.value, "second protection" in rank_cell.note) == (None, True)
 
 
 def test_six_artists_carry_a_rank_and_five_do_not():

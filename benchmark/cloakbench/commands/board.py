@@ -73,7 +73,7 @@ def board(
 
     Args:
         out: Folder of the site.
-        unofficial: Build the board even if conditions of the gold run fail; the page names them.
+        unofficial: Build the board even if checks with known answers fail; the page names them.
         survey: Add survey/index.html, which asks viewers about pairs of imitations.
         open_: Open the page in a browser.
         json: Print an object with the path of the page.
@@ -104,7 +104,7 @@ def boards(folder: Path, /, *, out: Path = Path("site"), unofficial: Flag = Fals
     Args:
         folder: Folder of reference folders, such as leaderboards/reference.
         out: Folder of the site.
-        unofficial: Build boards even if conditions of their gold run fail; each page names them.
+        unofficial: Build boards even if checks with known answers fail; each page names them.
         json: Print an object with the path of the page that lists the boards.
     """
     progress.say(f"reading the records in {folder}")

@@ -36,7 +36,7 @@ def refresh(
     Args:
         out: Folder of the site.
         workers: Number of processes that run cells, each with the suite's threads.
-        unofficial: Build the board even if conditions of the gold run fail; the page names them.
+        unofficial: Build the board even if checks with known answers fail; the page names them.
         dry_run: Print what is missing or stale; run and write nothing.
         json: Print the result as JSON.
     """

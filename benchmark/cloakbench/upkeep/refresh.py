@@ -60,8 +60,8 @@ def refresh(choice: Choice, root: Path, out: Path, options: ExecutorOptions, uno
     """Brings records and board of a suite up to date; a second call at the same time does nothing.
 
     Records whose metrics alone are old are measured again from what the store kept; then only what is missing runs.
-    It may be killed at any moment and called again. Raises UserError where the board's gold run fails, unless
-    `unofficial`.
+    It may be killed at any moment and called again. Raises UserError where a check with known
+    answers fails, unless `unofficial`.
     """
     Store(root).prepare()
     lock = FileLock(root / LOCK, blocking=False)

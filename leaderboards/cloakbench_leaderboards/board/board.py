@@ -87,7 +87,7 @@ def _demonstration(evidence: Evidence) -> str:
     if not evidence.suite.demonstration:
         return ""
     artists = len(evidence.artists)
-    return f"Demonstration, no intervals: {artists} artists show that the path works, not which entry is better."
+    return f"Demonstration, no intervals: {artists} artists show that the path works, not which protection is better."
 
 
 def _damaged(evidence: Evidence) -> tuple[GapView, ...]:

@@ -47,7 +47,7 @@ def at_strength(evidence: Evidence) -> Table:
             rows.append(_strength_row(evidence, entry, strengths))
     notes = [
         f"Raw values and effect stand at strength {evidence.middle:g}; identity, placebo and floor have none. A dash: "
-        "the entry was not run at this strength."
+        "the protection was not run at this strength."
     ]
     left_out = [entry.label for entry in evidence.entries if entry.facts.budget == PERCEPTUAL]
     if left_out:

@@ -59,7 +59,7 @@ def _on_few_artists(evidence: Evidence, order: ProvisionalOrder) -> tuple[BoardF
 def _lead(evidence: Evidence) -> BoardFinding:
     entries = _by_plain_number(evidence)
     if not entries:
-        words = f"No entry has a complete score at {_limit_words(evidence)} without cleaning."
+        words = f"No protection has a complete score at {_limit_words(evidence)} without cleaning."
         return BoardFinding("No protection can be compared yet.", words)
     estimates = [plain_number(evidence, entry.name)[1] for entry in entries]
     tied = _tied_with_first(evidence, entries)
@@ -126,7 +126,7 @@ def _cleaning(evidence: Evidence, order: ProvisionalOrder, runs: Mapping[str, Co
     whole = _worst_cases(evidence, order)
     rest = _incomplete(order, runs)
     if not whole:
-        words = f"No entry has a complete score under the best cleaning trick.{rest}"
+        words = f"No protection has a complete score under the best cleaning trick.{rest}"
         return BoardFinding("What cleaning leaves is not known yet.", words)
     shown = []
     survivors = []
@@ -166,7 +166,7 @@ def _incomplete(order: ProvisionalOrder, runs: Mapping[str, Completeness]) -> st
 
 def _counted(count: int) -> str:
     number = NUMBERS[count] if count < len(NUMBERS) else str(count)
-    return f"{number.capitalize()} {'entry' if count == 1 else 'entries'}"
+    return f"{number.capitalize()} {'protection' if count == 1 else 'protections'}"
 
 
 def percent(value: float) -> str:

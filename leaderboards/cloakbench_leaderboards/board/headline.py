@@ -37,7 +37,7 @@ HINTS = {
     "area": ("Area", "under the curve"),
     best_known.KEY: ("Best known", "of all attacks"),
 }
-TIE_NOTE = "Entries of a tie group do not differ significantly from its first."
+TIE_NOTE = "Protections of a tie group do not differ significantly from its first."
 
 
 def headline(evidence: Evidence, flags: Flags) -> Table:
@@ -63,7 +63,7 @@ def headline(evidence: Evidence, flags: Flags) -> Table:
         cells += [TableCell(words, kind=CellKind.WORDS), _trust(evidence, entry)]
         rows.append(Row(entry.label, version_words(entry), entry.is_control, tuple(cells)))
     at = "equal quality" if evidence.suite.matching else "equal strength"
-    caption = f"All entries at {at}, against “{text.name(evidence.rank_attack)}”"
+    caption = f"All protections at {at}, against “{text.name(evidence.rank_attack)}”"
     return Table(caption, "Protection", tuple(columns), tuple(rows), _notes(evidence))
 
 
@@ -86,7 +86,7 @@ def rank_cell(evidence: Evidence, entry: BoardEntry) -> TableCell:
     if standing is None:
         reason = evidence.standings.unranked.get(entry.name)  # the floor has none
         detail = "" if entry.is_control or evidence.suite.demonstration else "unranked"
-        return TableCell(text.NONE, detail=detail, note=text.plain(reason.words if reason else "control"))
+        return TableCell(text.NONE, detail=detail, note=text.plain(reason.words if reason else "reference"))
     interval = f"{standing.best} to {standing.worst}" if standing.best < standing.worst else ""
     decisive = evidence.standings.decisive[entry.name]
     flag = note = ""
@@ -156,14 +156,14 @@ def _notes(evidence: Evidence) -> tuple[str, ...]:
     title = standing.rank_column.title
     against = "" if suite.rank_by == WORST_CASE else f" against “{text.name(evidence.rank_attack)}”"
     notes = [
-        f"Ranked by {title}{against}; other columns carry no rank, nor do controls.",
+        f"Ranked by {title}{against}; other columns carry no rank, nor do references.",
         "The second line is the 95 % interval over artists; digits are rounded to it.",
     ]
     if len(evidence.artists) < MIN_ARTISTS:
         notes[1] = f"No intervals and no ranks: {statistics.too_few(len(evidence.artists))}."
     elif len(standing.places) > 1:
         notes.append(
-            "Ranks with an interval, and tie groups: entries are told apart by paired differences over artists, "
+            "Ranks with an interval, and tie groups: protections are told apart by paired differences over artists, "
             f"false discoveries kept to {RATE:.0%} of the pairs."
         )
         notes += _agreement_notes(evidence)
@@ -192,8 +192,8 @@ def _order_note(evidence: Evidence) -> str:
         if swapped:
             swaps.append(f"{swapped} of {pairs} under {evidence.standings.columns[key].title}")
     if swaps:
-        return f"Pairs of entries in another order under another column: {'; '.join(swaps)}."
-    return "Every pair of entries has the same order under all columns."
+        return f"Pairs of protections in another order under another column: {'; '.join(swaps)}."
+    return "Every pair of protections has the same order under all columns."
 
 
 def _definitions(evidence: Evidence) -> list[str]:

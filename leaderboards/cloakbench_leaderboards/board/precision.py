@@ -34,7 +34,7 @@ def precision(evidence: Evidence) -> tuple[Pair, ...]:
         pairs.append(Pair("Placebo", f"P {shown}: the noise floor under the same seeds"))
     if math.isfinite(noise.null):
         words = f"P of unprotected images trained anew: 0, standard deviation {noise.null:.2g}"
-        pairs.append(Pair("Null entries", words))
+        pairs.append(Pair("Null protections", words))
     if math.isfinite(noise.seed):
         pairs.append(Pair("Another seed", f"moves an artist's share of P by {text.number(noise.seed, noise.seed)}"))
     return tuple(pairs)

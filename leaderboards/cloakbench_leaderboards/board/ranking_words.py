@@ -44,7 +44,7 @@ def no_ranking(evidence: Evidence) -> str:
     for barrier, (singular, plural) in _OWN_BARRIERS.items():
         if counts[barrier]:
             parts.append(f"{counts[barrier]} {singular if counts[barrier] == 1 else plural}")
-    return f"No ranking yet: it needs {LEAST_RANKED} complete entries, and {'; '.join(parts)}."
+    return f"No ranking yet: it needs {LEAST_RANKED} complete protections, and {'; '.join(parts)}."
 
 
 def _runs_words(evidence: Evidence, entries: int) -> str:

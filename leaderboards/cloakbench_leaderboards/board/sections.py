@@ -90,7 +90,7 @@ def _table(evidence: Evidence, attack: str) -> Table:
 
 def control_word(entry: BoardEntry) -> str:
     """Returns `control` for a control, else nothing."""
-    return "control" if entry.is_control else ""
+    return "reference" if entry.is_control else ""
 
 
 def _cells(evidence: Evidence, entry: BoardEntry, strength: float, attack: str) -> tuple[TableCell, ...]:

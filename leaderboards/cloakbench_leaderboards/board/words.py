@@ -8,18 +8,18 @@ STOP_NAMES = ("faint", "visible", "strong")
 """The three visibility limits, from less to more visible."""
 CONTROL_WORDS = MappingProxyType(
     {
-        "identity": "The unchanged images: the clean arm that all entries are compared with. P is 0 without cleaning.",
+        "identity": "The unchanged images: which all protections are compared with. P is 0 without cleaning.",
         "placebo": "Noise of 1/255, which does not protect: its score is the noise of the measurement.",
         "random-noise": "Random noise with the budget of the protections: any real method has to beat it.",
         "floor": "The base model, never trained on the artist: P is 1, the strongest protection possible.",
     }
 )
-"""The controls, which every board holds."""
+"""The references, which every board holds."""
 CAVEATS = MappingProxyType(
     {
-        "limited": "a second quality metric stopped the entry before the matched one did",
+        "limited": "a second quality metric stopped the protection before the matched one did",
         "few points": "the curve was drawn from fewer strengths than planned",
-        "less visible": "even at full strength the entry is less visible than the limit, which is good for the image",
+        "less visible": "less visible than the limit even at full strength, which is good for the image",
         "partial": "some attacks have no score, and the value can only fall when they have one",
     }
 )
@@ -32,11 +32,11 @@ GLOSSARY = MappingProxyType(
         "as they are.",
         "P, best cleaning": "Protection score under the cleaning trick that helps the copycat most, the worst case. "
         "The trick is chosen on other training seeds, or on the other artists, than it is scored on.",
-        "Coverage": "Share of the planned runs that are measured. An entry without all runs of the worst case has no "
-        "rank.",
-        "Visibility": "Change of the images that was reached, by perceptual distance: 0 is unchanged. Entries are "
+        "Coverage": "Share of the planned runs that are measured. A protection without all runs of the worst case has "
+        "no rank.",
+        "Visibility": "Change of the images that was reached, by perceptual distance: 0 is unchanged. Protections are "
         "compared at equal limits of this distance.",
-        "Interval": "95 % interval over artists. Where two entries differ by less than the intervals suggest, the "
+        "Interval": "95 % interval over artists. Where two protections differ by less than the intervals suggest, the "
         "order may be chance.",
         "Effect": "Distance to clean images under the same attack, on the scale of P.",
         "Retention": "Share of the protection that is left after cleaning.",
@@ -44,13 +44,14 @@ GLOSSARY = MappingProxyType(
         "Mean": "Average P over all attacks.",
         "Countermeasure": "A cleaning trick that the copycat applies to the protected images before training.",
         "Attack": "Cleaning, training and generation by a copycat with fixed settings.",
-        "Control": "A row that must behave in a known way: unchanged images, invisible noise, random noise, and a "
+        "Reference": "A row that must behave in a known way: unchanged images, invisible noise, random noise, and a "
         "model that never saw the artist.",
         "Placebo": "Noise of 1/255, which does not protect. Its score is the noise of the measurement.",
         "Floor": "The base model that never saw the artist. It defines P = 1.",
-        "Gold run": "The checks that the controls of a board have to pass before it is official.",
-        "Tie group": "Entries that do not differ significantly.",
-        "Trust": "Who ran an entry: self-reported means run once, by its submitter; not repeated or signed.",
+        "Checks with known answers": "The scores of unprotected images, of random noise and of the model that never "
+        "saw the artist are known beforehand. A board is official only if it finds them.",
+        "Tie group": "Protections that do not differ significantly.",
+        "Trust": "Who ran a protection: self-reported means run once, by its submitter; not repeated or signed.",
     }
 )
 

@@ -219,10 +219,10 @@ def _why(
     why = _causes(old.records, new.records, records)
     if _differs(old.p, new.p) and name not in ARMS:
         for kind, words in _causes(*arms, records).items():
-            why.setdefault(kind, []).extend(f"controls: {cause}" for cause in words)
+            why.setdefault(kind, []).extend(f"references: {cause}" for cause in words)
     if why:
         return why
-    return {"data": ["values filled in"]} if _differs(old.p, new.p) else {"others": ["other entries moved"]}
+    return {"data": ["values filled in"]} if _differs(old.p, new.p) else {"others": ["other protections moved"]}
 
 
 def _causes(old: Sequence[str], new: Sequence[str], records: Mapping[str, Record]) -> dict[str, list[str]]:

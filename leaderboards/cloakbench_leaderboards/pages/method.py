@@ -34,7 +34,7 @@ def pages(lookup: Lookup, noise: tuple[Pair, ...]) -> Iterator[Page]:
         tables.attacks(lookup),
         tables.metrics(lookup),
         _published(lookup),
-        Section("controls", "Controls", pairs=pairs(CONTROL_WORDS)),
+        Section("controls", "References", pairs=pairs(CONTROL_WORDS)),
         tables.missing(),
         tables.security(),
         Section("glossary", "Glossary", pairs=pairs(GLOSSARY)),
@@ -56,7 +56,7 @@ def _protocol(lookup: Lookup) -> Section:
         Pair("Budget", f"L∞ of {suite.budget_255}/255 at strength 1, checked on the saved 8-bit PNG"),
         Pair("Strengths", text.numbers(sorted(suite.strengths))),
         Pair("Surrogate", f"{text.name(suite.surrogate)}: the model whose gradients a protection may use"),
-        Pair("Seeds", f"{suite.seeds.protected} for each protection, {suite.seeds.controls} for the controls"),
+        Pair("Seeds", f"{suite.seeds.protected} for each protection, {suite.seeds.controls} for the references"),
         Pair("Captions", f"{text.plain(suite.caption)}, token {text.name(suite.token)}"),
         Pair("Prompts", text.plain("; ".join(suite.sampling.prompts), 1000)),
         Pair(
@@ -98,7 +98,7 @@ def _scores(lookup: Lookup) -> Section:
     )
     sentences = (
         "P is 0 where the mimic gets what clean images give it, 1 where it is as if it had never seen the artist, and "
-        "below 0 where it comes closer than from clean images. No other entry is part of it.",
+        "below 0 where it comes closer than from clean images. No other protection is part of it.",
         "Where an attack has no signal on an artist it did not learn, so there is nothing to protect against: shown, "
         "counted, not scored.",
     )
@@ -119,11 +119,11 @@ def _matching(lookup: Lookup) -> Section:
     title = "How strengths are matched"
     if rules is None:
         strengths = text.numbers(sorted(lookup.evidence.suite.strengths))
-        return Section("quality", title, sentences=(f"Entries are compared at equal strengths: {strengths}.",))
+        return Section("quality", title, sentences=(f"Protections are compared at equal strengths: {strengths}.",))
     artists = text.listed(list(map(text.name, rules.artists))) or "none"
     sentences = (
-        f"Entries are compared where they are equally visible by {text.name(rules.metric)}. A calibrated strength is "
-        f"found on images of other artists ({artists}); there it is better than the target by at most "
+        f"Protections are compared where they are equally visible by {text.name(rules.metric)}. A calibrated strength "
+        f"is found on images of other artists ({artists}); there it is better than the target by at most "
         f"{rules.tolerance:g}. Other strengths are read from a straight line between two measured points. Past the "
         "last point the target is “not reached”: nothing is extrapolated. A curve stops at the first limit that it "
         "meets.",
@@ -167,7 +167,7 @@ def _aggregates(lookup: Lookup) -> Section:
         _formula(
             "area", "average P over all visibilities up to the middle target, minus that of the unprotected images"
         ),
-        _formula("front", "at some measured point no other entry protects more at its visibility"),
+        _formula("front", "at some measured point no other protection protects more at its visibility"),
         _formula("rank", f"decided by {ranks}"),
     )
     return Section("aggregates", "Aggregates", formulas)
@@ -177,9 +177,9 @@ def _uncertainty(noise: tuple[Pair, ...]) -> Section:
     sentences = (
         f"The artist is the unit of replication. Intervals hold {LEVEL:.0%}: t over artists, corrected for skewness "
         f"by Hall's transformation (1992). Below {MIN_ARTISTS} artists there is neither interval nor rank.",
-        "Every pair of ranked entries is compared by a t-test of its paired differences over artists; false "
+        "Every pair of ranked protections is compared by a t-test of its paired differences over artists; false "
         f"discoveries are kept to {RATE:.0%} over all pairs (Benjamini and Hochberg 1995). A rank runs from 1 + "
-        "entries told apart above to the number of entries less those told apart below.",
+        "protections told apart above to the number of protections less those told apart below.",
     )
     return Section("uncertainty", "Uncertainty", sentences=sentences, pairs=noise)
 

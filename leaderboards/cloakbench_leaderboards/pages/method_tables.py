@@ -136,7 +136,7 @@ def missing() -> Section:
     sentences = (
         f"Nothing is filled in. A submission's own fault ({counted}) counts as P = 0 on that artist. A cell that is "
         "absent, skipped or lost by the infrastructure is not scored: the number stands on what is there, says what "
-        "is missing, and the entry carries no rank.",
+        "is missing, and the protection carries no rank.",
     )
     return Section("missing", "Outcome of a single run", sentences=sentences, pairs=pairs(STATUSES))
 

@@ -23,17 +23,17 @@ from cloakbench_leaderboards.scores.statistics import Estimate
 COLUMNS = {
     "suite": "name of the suite",
     "suite_version": "version of the suite",
-    "protection": "name of the entry or control",
-    "protection_version": "version of the entry",
+    "protection": "name of the protection or reference",
+    "protection_version": "version of the protection",
     "attack": "name of the attack; empty for a number over several attacks",
-    "strength": "strength of the protection; empty where entries meet at equal visibility",
+    "strength": "strength of the protection; empty where protections meet at equal visibility",
     "quantity": "`P`, `effect` or the distance at a strength; else the key of a number of the board, such as `mean`",
     "value": "mean over artists, unrounded; empty where there is none",
     "low": "lower end of the 95 % interval over artists; empty where there is none",
     "high": "upper end of the interval",
     "artists": "number of artists behind the value",
     "state": "how the value came about, or why there is none",
-    "gate": "quality metric that limited the entry before the matched one; empty where none did",
+    "gate": "quality metric that limited the protection before the matched one; empty where none did",
     "note": "what is missing in the value",
 }
 """The columns of `results.csv` and `results.parquet`."""

@@ -149,7 +149,7 @@ def retention(setting: Setting, subject: EntryPoints, stop: OperatingPoint) -> V
     Effect, not P: what a countermeasure alone does to the artist's images is no protection. The interval is Fieller's.
     """
     if subject.role != Role.SUBMISSION:  # a quotient of two noises says nothing
-        return Value(_nothing(setting), PointState.NOT_DEFINED, "a control protects nothing that could be retained")
+        return Value(_nothing(setting), PointState.NOT_DEFINED, "a reference protects nothing that could be retained")
     family = _live(setting, setting.worst_attacks)
     plain: list[AttackSpec] = []
     cleaned: list[AttackSpec] = []

@@ -42,7 +42,9 @@ class Unranked(NamedTuple):
     words: str
 
 
-ALONE = Unranked(Barrier.ALONE, f"a rank needs {LEAST_RANKED} complete entries, and no second entry is complete")
+ALONE = Unranked(
+    Barrier.ALONE, f"a rank needs {LEAST_RANKED} complete protections, and no second protection is complete"
+)
 
 
 def barrier(setting: Setting, subject: EntryPoints, value: Value, estimate: Estimate) -> Unranked | None:

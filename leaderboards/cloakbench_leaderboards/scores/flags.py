@@ -18,7 +18,7 @@ SANDBOX = "bubblewrap"
 FRONT, OVER, FAILED, MISSING = "front", "over target", "failed", "missing"
 NO_WALL, VARIES, READY, NO_LIMIT, SUPERSEDED = "no wall", "varies", "ready-made", "no L∞ limit", "superseded"
 MEANINGS = {
-    FRONT: "on the Pareto front: at some measured point no less visible entry protects as much",
+    FRONT: "on the Pareto front: at some measured point no less visible protection protects as much",
     OVER: "at a calibrated strength the artists' own images are worse than the target allows; it has no rank",
     FAILED: "cells lost by the submission's own fault (failed, too slow or invalid images): each counts as P 0",
     MISSING: "cells that were not run yet; nothing is filled in",
@@ -31,7 +31,7 @@ MEANINGS = {
     "without it may have failed for another reason, as with masked gradients",
     NOISE: "random noise that costs the images as much protects as well, as far as these artists can tell: the "
     "interval of the paired difference in the number that decides the rank is not above 0",
-    SUPERSEDED: "another entry of the same distribution was measured in a newer version",
+    SUPERSEDED: "another protection of the same distribution was measured in a newer version",
 }
 """What each flag means; the page shows those that occur."""
 

@@ -1,4 +1,4 @@
-"""The gold run: conditions that the controls have to meet before a board may call itself official."""
+"""The checks with known answers: conditions that the controls have to meet before a board may call itself official."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def checks(evidence: Evidence) -> list[GoldCondition]:
 
 def _controls(evidence: Evidence) -> GoldCondition:
     """All cells of identity, placebo and floor that the suite plans have a record."""
-    name = "Controls complete"
+    name = "References complete"
     absent = _absent_controls(evidence)
     if not absent:
         seeds = evidence.suite.seeds.controls
         return GoldCondition(name, True, f"Identity, placebo and floor are there at all {seeds} seeds.")
     where = text.listed(list(dict.fromkeys(absent)))
-    return GoldCondition(name, False, f"Cells of the controls are missing, {len(absent)} in all: {where}.")
+    return GoldCondition(name, False, f"Cells of the references are missing, {len(absent)} in all: {where}.")
 
 
 def _absent_controls(evidence: Evidence) -> list[str]:

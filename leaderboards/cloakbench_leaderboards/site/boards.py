@@ -26,7 +26,7 @@ class BoardRow:
     updated: str
     protections: int
     gold: str
-    """Whether the conditions of the gold run hold; empty for a board without one."""
+    """Whether the checks with known answers hold; empty for a board without one."""
     notice: str
 
 
@@ -36,7 +36,7 @@ def build(source: Path, out: Path, unofficial: bool = False) -> Path:
     Args:
         source: Folder of reference folders; other folders in it are passed over.
         out: Folder of the site; replaced as a whole. The board of `source/NAME` is written to `out/NAME`.
-        unofficial: Whether to build boards whose gold run fails.
+        unofficial: Whether to build boards whose checks with known answers fail.
 
     Returns:
         The path of the page that lists the boards.

@@ -60,7 +60,7 @@ def build(source: Path, out: Path, suite: str | None = None, unofficial: bool = 
         source: Store or reference folder.
         out: Folder of the site; replaced as a whole.
         suite: Name of the suite; needed where the source holds more than one.
-        unofficial: Whether to build a board whose gold run fails.
+        unofficial: Whether to build a board whose checks with known answers fail.
         survey: Whether to add the page of a survey of viewers.
 
     Returns:
@@ -81,7 +81,7 @@ def material(source: Path, suite: str | None = None, unofficial: bool = False) -
     """Returns the input of all pages.
 
     Raises:
-        UserError: There are no records, or a condition of the gold run fails and the board is not `unofficial`.
+        UserError: There are no records, or a check with known answers fails and the board is not `unofficial`.
     """
     evidence = gather(load(source, suite))
     board = view(evidence)
@@ -91,7 +91,7 @@ def material(source: Path, suite: str | None = None, unofficial: bool = False) -
             if not check.holds:
                 failed.append(f"{check.name}: {check.words}")
         raise UserError(
-            f"expected a gold run that holds, got conditions that fail. {' '.join(failed)}",
+            f"expected checks with known answers that hold, got checks that fail. {' '.join(failed)}",
             "Run what is missing, or build an unofficial leaderboard that says so: "
             f"cloakbench board {evidence.suite.name} --store {source} --unofficial",
         )

@@ -156,7 +156,7 @@
     const title = document.getElementById("plot-title");
     const points = pointsOf(received.get(attack.name), place, metric.isReversed);
     if (!points.length) {
-      holder.textContent = `Nothing to draw: no entry has a score against ${attack.name} and a value of ${metric.name}.`;
+      holder.textContent = `Nothing to draw: no protection has a score against ${attack.name} and a value of ${metric.name}.`;
     } else {
       const fresh = document.createElement("div");
       fresh.className = "vega-embed";

@@ -187,7 +187,7 @@ def _notes(before: Side, after: Side, shared: Pairs) -> Iterator[str]:
     if before.env_class != after.env_class:
         yield (
             f"the environment classes differ ({before.env_class}, {after.env_class}): "
-            "each side is scored against its own controls, and the difference holds what the environment changes"
+            "each side is scored against its own references, and the difference holds what the environment changes"
         )
     if (old.suite, old.salt_digest) != (new.suite, new.salt_digest):
         yield "the attack seeds differ, because the suite's name or the salt does: paired by artist alone"
