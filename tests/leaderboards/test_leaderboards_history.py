@@ -187,7 +187,7 @@ def test_the_page_and_the_feed_tell_of_it(folder, tmp_path):
     assert text.count("One value so far") == 4  # the other protections
     assert "script" not in parsed.tags
     assert "2026-03-01, version 1.2" in text
-    assert "No control cell has run again yet." in text
+    assert "No cell of a reference has run again yet." in text
     assert page.PATH in Links((out / "index.html").read_text()).links
     feed_entries = entries(out / page.FEED)
     assert "photoguard fell under dreambooth" in feed_entries.values()

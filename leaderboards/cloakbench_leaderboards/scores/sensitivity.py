@@ -67,8 +67,9 @@ def equivalent(differences: Array, margin: float) -> npt.NDArray[np.bool_]:
 
     Why the margin of the suites is 0.1 and not 0.05: the differences of two protections in suite `mini` 3 had a
     standard deviation over artists of 0.18 (median over 66 pairs). Twelve artists then show a difference of 0.16 with
-    80 % power, and the 90 % interval reaches 0.094 to both sides. It fits into a margin of 0.1 where the measured difference is
-    under 0.006, and never into one of 0.05: that needs 38 artists, or a pair whose standard deviation is under 0.096.
+    80 % power, and the 90 % interval reaches 0.094 to both sides. It fits into a margin of 0.1 where the measured
+    difference is under 0.006, and never into one of 0.05: that needs 38 artists, or a pair whose standard deviation is
+    under 0.096.
     With 12 artists most pairs are therefore neither apart nor equal, and the board says so.
     """
     interval = statistics.difference_estimates(differences, level=2 * LEVEL - 1)
