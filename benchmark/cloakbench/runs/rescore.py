@@ -58,10 +58,9 @@ def rescore(name: str, root: Path, images: Path | None = None) -> Rescored:
     """Writes a record with the present metrics of the suite `name` beside each older record in the store at `root`.
 
     A record is older where everything but its measures is the suite's present recipe; one that is up to date but for
-    metrics that were skipped is filled in place. Values of the same metric, version and sources stay; the others are
-    computed from the kept half-precision features, or from kept images. Where neither is there, no record is written and
-    the metric is named; missing weights skip a metric, as in a run. Raises UserError for an unknown suite, artists'
-    images that are not here, and a store that holds a link.
+    metrics that were skipped is filled in place. Values of the same metric, version and sources stay; the others come
+    from kept half-precision features or images. Where neither is there, no record is written and the metric is named;
+    missing weights skip a metric. Raises UserError for an unknown suite, missing images, and a store with a link.
     """
     suite = suites.load(name)
     Store(root).require_store()
