@@ -290,13 +290,13 @@ def system_v_queue(images, text):
 def shared_memory(images, text):
     """A name under /dev/shm that another entry could find."""
     _lower_hook()
-    Path("/dev/shm/cloakbench-note").write_text("left")
+    Path("/dev/shm", text).write_text("left")
     raise Got("left")
 
 
 def shared_memory_found(images, text):
     _lower_hook()
-    raise Got(Path("/dev/shm/cloakbench-note").read_text())
+    raise Got(Path("/dev/shm", text).read_text())
 
 
 def _fill(folder):

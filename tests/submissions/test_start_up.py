@@ -1,4 +1,4 @@
-"""Code of an environment that runs before the worker: start-up files and a cloakbench of its own."""
+"""Code of an environment that runs before the worker: its interpreter, start-up files and a cloakbench of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import cloakbench
+from cloakbench.submissions.guard import SubmissionFault
 from cloakbench.submissions.package import package_digest
 from cloakbench.submissions.sandbox import kernel
 from cloakbench.submissions.sandbox.client import Limits, SandboxedSubmission
@@ -71,6 +72,20 @@ def by_a_cloakbench_of_its_own(packages: Path, code: str) -> None:
     )
 
 
+def make_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Returns the folder of packages of a new environment for the submission `early`, beside a secret file."""
+    (tmp_path / "secret").write_text("private")
+    (tmp_path / "secret").chmod(0o600)
+    own = tmp_path / "environments" / "early"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", own], check=True)
+    [packages] = own.glob("lib/python*/site-packages")
+    (packages / "lent.pth").write_text("\n".join([*site.getsitepackages(), *roots.IMPORTABLE]) + "\n")
+    hostile.install(packages, "early", SOURCE)
+    monkeypatch.setenv("CLOAKBENCH_ENVIRONMENTS", str(own.parent))
+    package_digest.cache_clear()
+    return packages
+
+
 @pytest.mark.finding("D30")
 @pytest.mark.parametrize("isolation", sandboxes.MODES)
 @pytest.mark.parametrize("place", [by_a_start_up_file, by_a_site_module, by_a_cloakbench_of_its_own])
@@ -80,15 +95,7 @@ def test_code_that_runs_before_the_worker_meets_the_walls(
     if isolation == "process" and kernel.landlock_version() < 1:
         pytest.skip("the kernel has no Landlock")
     secret, note = tmp_path / "secret", tmp_path / "note"
-    secret.write_text("private")
-    secret.chmod(0o600)
-    own = tmp_path / "environments" / "early"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", own], check=True)
-    [packages] = own.glob("lib/python*/site-packages")
-    (packages / "lent.pth").write_text("\n".join([*site.getsitepackages(), *roots.IMPORTABLE]) + "\n")
-    hostile.install(packages, "early", SOURCE)
-    monkeypatch.setenv("CLOAKBENCH_ENVIRONMENTS", str(own.parent))
-    package_digest.cache_clear()
+    packages = make_environment(tmp_path, monkeypatch)
     sandboxes.choose(isolation, monkeypatch)
     with socket.create_server(("127.0.0.1", 0)) as server:
         place(packages, ATTEMPTS.format(secret=str(secret), note=str(note), port=server.getsockname()[1]))
@@ -97,5 +104,25 @@ def test_code_that_runs_before_the_worker_meets_the_walls(
     is_held = FINDINGS["D30"].plain is Outcome.HELD or isolation != "plain"
     ending = "refused" if is_held else "done"
     assert title == f"reads:{ending} connects:{ending} chmods:{ending}"
+    assert secret.stat().st_mode & 0o777 == (0o600 if is_held else 0o777)
+    assert note.exists() is not is_held
+
+
+@pytest.mark.finding("D30")
+@pytest.mark.parametrize("isolation", sandboxes.MODES)
+def test_a_program_in_place_of_its_interpreter_meets_the_walls(
+    isolation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if isolation == "process" and kernel.landlock_version() < 1:
+        pytest.skip("the kernel has no Landlock")
+    secret, note = tmp_path / "secret", tmp_path / "note"
+    python = make_environment(tmp_path, monkeypatch).parents[2] / "bin" / "python"
+    python.unlink()
+    python.write_text(f"#!/bin/sh\ncat '{secret}' > '{note}'\nchmod 777 '{secret}'\nexit 3\n")
+    python.chmod(0o755)
+    sandboxes.choose(isolation, monkeypatch)
+    with SandboxedSubmission("early", Limits(seconds=600)) as worker, pytest.raises(SubmissionFault):
+        worker.load()
+    is_held = FINDINGS["D30"].plain is Outcome.HELD or isolation != "plain"
     assert secret.stat().st_mode & 0o777 == (0o600 if is_held else 0o777)
     assert note.exists() is not is_held

@@ -29,7 +29,7 @@ from tests.waiting import has_ended, wait_until
 
 LONGEST_SOCKET = 107
 """Bytes of a path that a Unix socket can have on Linux."""
-NOTES = (Path("/dev/shm/cloakbench-note"), Path("/dev/shm/fill"))
+NOTES = (Path(f"/dev/shm/cloakbench-note-{os.getpid()}"), Path("/dev/shm/fill"))
 """What deeds leave in the shared memory of the machine where they may."""
 
 
@@ -259,10 +259,10 @@ def test_no_other_process_leads_to_files_outside(mode: str, worker: SandboxedSub
 def test_entries_leave_nothing_for_each_other_in_shared_memory(mode: str, worker: SandboxedSubmission) -> None:
     """Under bubblewrap each process has a /dev/shm of its own; Landlock lets nobody write to the common one."""
     outcome = expect(mode, worker, "A9")
-    attempt(worker, "shared_memory", expected=Outcome.HELD if mode == "process" else Outcome.PASSES)
+    attempt(worker, "shared_memory", NOTES[0].name, expected=Outcome.HELD if mode == "process" else Outcome.PASSES)
     assert NOTES[0].exists() == (outcome is Outcome.PASSES)
     worker.close()
-    attempt(worker, "shared_memory_found", expected=outcome)
+    attempt(worker, "shared_memory_found", NOTES[0].name, expected=outcome)
 
 
 @pytest.mark.parametrize("deed", ["fills_shared_memory", "fills_box"])
