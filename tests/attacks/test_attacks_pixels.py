@@ -48,9 +48,12 @@ def test_an_image_is_noised_and_denoised_by_the_reverse_process(purifier_folder)
 def test_a_shrunk_image_is_denoised_and_enlarged_again(purifier_folder, monkeypatch):
     sizes = []
     redraw = purifiers.Purifier.redraw
-    monkeypatch.setattr(
-        purifiers.Purifier, "redraw", lambda self, x, *more: (sizes.append(tuple(x.shape)), redraw(self, x, *more))[1]
-    )
+
+    def noted(purifier, images, *settings):
+        sizes.append(tuple(images.shape))
+        return redraw(purifier, images, *settings)
+
+    monkeypatch.setattr(purifiers.Purifier, "redraw", noted)
     picture = PICTURES[0][:64, :32]
     settings = {**SMALL, "purifier": str(purifier_folder), "scale": 0.5}
     [cleaned] = build("noisy-upscale", **settings).apply([picture], around((7,)))

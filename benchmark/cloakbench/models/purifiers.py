@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,9 +12,7 @@ import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from torch import Tensor
 
-from cloakbench.errors import UserError
-from cloakbench.models import registry
-from cloakbench.models.loader import silence
+from cloakbench.models import pipelines, registry
 from cloakbench.streams import seeded
 from cloakbench.whitebox import autocast
 
@@ -58,18 +55,9 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> Purifier:
 
 @lru_cache(maxsize=1)
 def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> Purifier:
-    silence()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of `torch_dtype`, as for the base models
-            pipe = DDPMPipeline.from_pretrained(folder, torch_dtype=dtype, local_files_only=True, use_safetensors=True)
-        if not isinstance(pipe.unet, UNet2DModel):
-            raise TypeError(f"its denoiser is a {type(pipe.unet).__name__}")
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"expected a DDPMPipeline in {folder}, got one that does not load: {type(error).__name__}: {error}",
-            "Name a folder that `save_pretrained` of diffusers wrote, weights as .safetensors.",
-        ) from error
+    pipe = pipelines.load(DDPMPipeline, folder, dtype)
+    if not isinstance(pipe.unet, UNet2DModel):
+        raise pipelines.not_loading(DDPMPipeline, folder, f"its denoiser is a {type(pipe.unet).__name__}")
     unet = pipe.unet.to(device).eval().requires_grad_(False)
     if device.type == "cpu":
         unet.to(memory_format=torch.channels_last)

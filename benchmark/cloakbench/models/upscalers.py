@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,7 @@ from typing import Any
 import torch
 from diffusers import StableDiffusionUpscalePipeline
 
-from cloakbench.errors import UserError
-from cloakbench.models import registry
-from cloakbench.models.loader import silence
+from cloakbench.models import pipelines, registry
 
 
 def load(name: str, device: torch.device, dtype: torch.dtype) -> Any:
@@ -35,24 +32,7 @@ def adding(pipe: Any, level: int) -> Any:
 
 @lru_cache(maxsize=1)
 def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
-    silence()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of `torch_dtype`, as for the base models
-            pipe = StableDiffusionUpscalePipeline.from_pretrained(
-                folder,
-                torch_dtype=dtype,
-                local_files_only=True,
-                use_safetensors=True,
-                watermarker=None,
-                safety_checker=None,
-            )
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"expected a StableDiffusionUpscalePipeline in {folder}, got one that does not load: "
-            f"{type(error).__name__}: {error}",
-            "Name a folder that `save_pretrained` of diffusers wrote, weights as .safetensors.",
-        ) from error
+    pipe = pipelines.load(StableDiffusionUpscalePipeline, folder, dtype, watermarker=None, safety_checker=None)
     for part in (pipe.vae, pipe.unet, pipe.text_encoder):
         part.to(device).eval().requires_grad_(False)
     pipe.set_progress_bar_config(disable=True)

@@ -226,13 +226,13 @@ def _filled_columns(table: Table) -> list[bool]:
 
 def _cells_of(cells: tuple[TableCell, ...], is_kept: list[bool]) -> tuple[TableCell, ...]:
     """Returns the cells of the kept columns; a cell over several columns becomes as wide as what is kept of them."""
-    kept, start = [], 0
+    kept_cells, start = [], 0
     for cell in cells:
         width = sum(is_kept[start : start + cell.span])
         start += cell.span
         if width:
-            kept.append(replace(cell, span=width))
-    return tuple(kept)
+            kept_cells.append(replace(cell, span=width))
+    return tuple(kept_cells)
 
 
 def _details(table: Table, number: int) -> str:
