@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,10 +14,9 @@ from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import Tensor
 
 from cloakbench.errors import UserError
-from cloakbench.models import hub, registry
+from cloakbench.models import hub, pretrained, registry
 from cloakbench.models.aliases import ModelFacts
 from cloakbench.models.compiled import is_possible
-from cloakbench.models.loader import silence
 from cloakbench.models.registry import Located
 from cloakbench.whitebox import autocast
 
@@ -79,18 +77,9 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> Autoencoder:
 
 @lru_cache(maxsize=3)
 def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> Autoencoder:
-    silence()
     try:
-        kind = json.loads((folder / "config.json").read_bytes())["_class_name"]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of `torch_dtype`, as for the base models
-            module = _KINDS[kind].from_pretrained(
-                folder,
-                torch_dtype=dtype,
-                local_files_only=True,
-                use_safetensors=True,
-                variant=hub.variant(folder),
-            )
+        kind = _KINDS[json.loads((folder / "config.json").read_bytes())["_class_name"]]
+        module = pretrained.read(kind, folder, dtype, variant=hub.variant(folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"expected an {' or '.join(_KINDS)} in {folder}, got one that does not load: "

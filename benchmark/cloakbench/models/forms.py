@@ -19,7 +19,7 @@ from diffusers import (
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from cloakbench.errors import UserError
-from cloakbench.models import hub
+from cloakbench.models import hub, pretrained
 from cloakbench.models.xl import XlDenoiser
 
 
@@ -75,7 +75,5 @@ def own_parts(form: Form, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     for name, kind in form.weighted.items():
         variant = hub.variant(folder / name)
         if variant or kind is XlDenoiser:
-            parts[name] = kind.from_pretrained(
-                folder / name, torch_dtype=dtype, local_files_only=True, use_safetensors=True, variant=variant
-            )
+            parts[name] = pretrained.read(kind, folder / name, dtype, variant=variant)
     return parts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,15 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import transformers
 from diffusers import DDPMScheduler, StableDiffusionXLPipeline
-from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
 
 from cloakbench import whitebox
 from cloakbench.contract import Surrogate
 from cloakbench.errors import UserError
-from cloakbench.models import forms, hub, registry
+from cloakbench.models import forms, hub, pretrained, registry
 from cloakbench.models.aliases import ModelFacts
 from cloakbench.models.mini import perceptual
 from cloakbench.models.registry import Located
@@ -82,16 +79,8 @@ class BaseModel:
             )
         if self.dtype == torch.float32 or self.folder is None:
             return copy.deepcopy(own).float()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of `torch_dtype`, as for the pipeline
-            part = type(own).from_pretrained(
-                self.folder / name,
-                torch_dtype=torch.float32,
-                local_files_only=True,
-                use_safetensors=True,
-                variant=hub.variant(self.folder / name),
-            )
-        return part.to(self.device)
+        folder = self.folder / name
+        return pretrained.read(type(own), folder, torch.float32, variant=hub.variant(folder)).to(self.device)
 
     @property
     def divisor(self) -> int:
@@ -166,21 +155,10 @@ def _load(facts: ModelFacts, located: Located, device: str, dtype: torch.dtype) 
 
 
 def _pipeline(name: str, folder: Path, dtype: torch.dtype) -> Any:
-    silence()
     form = forms.find(name, folder)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is the name that old and new diffusers know
-            return form.pipeline.from_pretrained(
-                folder,
-                torch_dtype=dtype,
-                local_files_only=True,
-                use_safetensors=True,  # other weights are pickles, which may run code
-                feature_extractor=None,
-                image_encoder=None,
-                **forms.without_extras(form),
-                **forms.own_parts(form, folder, dtype),
-            )
+        parts = {**forms.without_extras(form), **forms.own_parts(form, folder, dtype)}
+        return pretrained.read(form.pipeline, folder, dtype, feature_extractor=None, image_encoder=None, **parts)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(
@@ -207,12 +185,6 @@ def _text_encoder(name: str, folder: Path, pipe: Any) -> Any:
             "Name a model of Stable Diffusion XL's form.",
         )
     return XlTextEncoder(pipe.text_encoder, pipe.text_encoder_2, first.eos_token_id, second.pad_token_id)
-
-
-def silence() -> None:
-    """Turns off the progress bars of diffusers and transformers: a run has its own."""
-    diffusers_logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
 
 
 def training_schedule(sampler: Any) -> DDPMScheduler:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cloakbench.errors import UserError
-from cloakbench.models.loader import silence
+from cloakbench.models import pretrained
 
 
 def load(kind: Any, folder: Path, dtype: torch.dtype, **parts: Any) -> Any:
@@ -17,11 +16,8 @@ def load(kind: Any, folder: Path, dtype: torch.dtype, **parts: Any) -> Any:
 
     Raises UserError where the folder holds none that loads.
     """
-    silence()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of `torch_dtype`, as for the base models
-            return kind.from_pretrained(folder, torch_dtype=dtype, local_files_only=True, use_safetensors=True, **parts)
+        return pretrained.read(kind, folder, dtype, **parts)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise not_loading(kind, folder, f"{type(error).__name__}: {error}") from error
 

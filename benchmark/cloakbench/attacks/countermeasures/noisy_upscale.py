@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ from cloakbench.attacks.countermeasures.noise import Noise
 from cloakbench.attacks.mimicry import sampling
 from cloakbench.images import Pixels, quantise, to_tensor
 from cloakbench.models import upscalers
+from cloakbench.schemas.suite import Diffusing
+
+Removal = Callable[[Sequence[Pixels], Context], list[Pixels]]
+"""Takes the noise off images and returns them in the same sizes, each from its own seed."""
 
 
 class NoisyUpscale:
@@ -52,55 +57,65 @@ class NoisyUpscale:
         if min(noise_level, added) < 0:
             raise ValueError("noise_level and added_level must be at least 0")
         self.noise = Noise(sigma)
-        self.model = model
-        self.strength = strength
-        self.upscaler = upscaler
-        self.purifier = purifier
-        self.scale = scale
-        self.noise_level = noise_level
-        self.added_level = added
         # The upscaler starts from nothing but noise, as at full strength.
-        self.settings = sampling.redrawing(1.0 if upscaler else strength, steps, guidance, scheduler)
+        settings = sampling.redrawing(1.0 if upscaler else strength, steps, guidance, scheduler)
+        if upscaler:
+            self.remove: Removal = partial(_by_upscaler, upscaler, noise_level, added, settings)
+        elif purifier:
+            self.remove = partial(_by_purifier, purifier, scale, strength, settings)
+        else:
+            self.remove = partial(_by_model, model, strength, settings)
 
     def apply(self, images: Sequence[Pixels], context: Context) -> list[Pixels]:
         """Returns the images after both, same sizes, each from its own seed."""
-        noisy = self.noise.apply(images, context)
-        if self.upscaler:
-            pipe = upscalers.adding(upscalers.load(self.upscaler, context.device, context.dtype), self.added_level)
-            drawn = zip(noisy, context.captions, context.seeds, strict=True)
-            return [self._upscaled(pipe, *arguments) for arguments in progress.track(drawn, len(noisy), "images")]
-        if self.purifier:
-            return self._denoised_small(noisy, context)
-        model = context.load(self.model)
+        return self.remove(self.noise.apply(images, context), context)
 
-        def clear(batch: Tensor, rows: list[int]) -> list[Pixels]:
-            captions, seeds = at_rows(context.captions, rows), at_rows(context.seeds, rows)
-            return sampling.image_to_image(model, batch, captions, seeds, self.settings, self.strength)
 
-        return in_frames(noisy, model.divisor, context.pixels_at_once, clear)
+def _by_upscaler(
+    name: str, noise_level: int, added_level: int, settings: Diffusing, noisy: Sequence[Pixels], context: Context
+) -> list[Pixels]:
+    pipe = upscalers.adding(upscalers.load(name, context.device, context.dtype), added_level)
 
-    def _denoised_small(self, noisy: Sequence[Pixels], context: Context) -> list[Pixels]:
-        small = []
-        for pixels in noisy:
-            height, width = pixels.shape[:2]
-            small.append(_resized(pixels, max(1, round(width * self.scale)), max(1, round(height * self.scale))))
-        denoised = in_pixels(self.purifier, small, context, self.strength, self.settings.steps)
-        sizes = [(pixels.shape[1], pixels.shape[0]) for pixels in noisy]
-        return [_resized(pixels, *size) for pixels, size in zip(denoised, sizes, strict=True)]
-
-    def _upscaled(self, pipe: Any, pixels: Pixels, caption: str, seed: int) -> Pixels:
-        result = pipe(
+    def upscale(pixels: Pixels, caption: str, seed: int) -> Pixels:
+        result: Any = pipe(
             prompt=[caption],
             image=to_tensor([pixels]),
-            num_inference_steps=self.settings.steps,
-            guidance_scale=self.settings.guidance,
-            noise_level=self.noise_level,
+            num_inference_steps=settings.steps,
+            guidance_scale=settings.guidance,
+            noise_level=noise_level,
             generator=torch.Generator().manual_seed(seed),
             output_type="pt",
         )
         [large] = quantise(result.images)
         height, width = pixels.shape[:2]
         return _resized(large, width, height)
+
+    rows = zip(noisy, context.captions, context.seeds, strict=True)
+    return [upscale(*row) for row in progress.track(rows, len(noisy), "images")]
+
+
+def _by_purifier(
+    name: str, scale: float, strength: float, settings: Diffusing, noisy: Sequence[Pixels], context: Context
+) -> list[Pixels]:
+    small = []
+    for pixels in noisy:
+        height, width = pixels.shape[:2]
+        small.append(_resized(pixels, max(1, round(width * scale)), max(1, round(height * scale))))
+    denoised = in_pixels(name, small, context, strength, settings.steps)
+    sizes = [(pixels.shape[1], pixels.shape[0]) for pixels in noisy]
+    return [_resized(pixels, *size) for pixels, size in zip(denoised, sizes, strict=True)]
+
+
+def _by_model(
+    name: str, strength: float, settings: Diffusing, noisy: Sequence[Pixels], context: Context
+) -> list[Pixels]:
+    model = context.load(name)
+
+    def redraw(batch: Tensor, rows: list[int]) -> list[Pixels]:
+        captions, seeds = at_rows(context.captions, rows), at_rows(context.seeds, rows)
+        return sampling.image_to_image(model, batch, captions, seeds, settings, strength)
+
+    return in_frames(noisy, model.divisor, context.pixels_at_once, redraw)
 
 
 def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
