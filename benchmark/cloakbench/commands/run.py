@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -128,7 +129,8 @@ def adopt(source: Records, *, suite: WhichSuite = None, store: StoreFolder = Non
     """Copies the records of another store or a reference folder, so that a run goes on from them.
 
     Args:
-        json: Print an object with the number of records that were added, already there, and damaged.
+        json: Print an object with the numbers of records that were added, already there, and damaged, and of searches
+            for strengths that came with them.
     """
     require_source(source)
     progress.say(f"reading the records in {source}")
@@ -136,7 +138,7 @@ def adopt(source: Records, *, suite: WhichSuite = None, store: StoreFolder = Non
     from cloakbench.upkeep.adopt import adopt as take
 
     done = take(source, suite, Store(store or default_store()))
-    return print_values({"added": done.added, "known": done.known, "damaged": done.damaged}, json)
+    return print_values(asdict(done), json)
 
 
 def planned(choice: Choice, store: Path) -> Session:

@@ -19,14 +19,17 @@ class Adopted:
     added: int
     known: int
     damaged: int = 0
+    searches: int = 0
+    """Searches for strengths that came with the records."""
 
 
 def adopt(path: Path, suite: str | None, store: Store) -> Adopted:
     """Copies the records of `suite` in `path` (a store or a reference folder) that `store` lacks.
 
-    All records arrive, or none, also where the process is killed. Damaged ones are left out and counted. What `path`
-    had merged counts as merged, so that a run does not go on from it. Raises UserError where a cell of one environment
-    class has two different results, in `path` or in `path` and `store`.
+    The searches for strengths that the records tell of come with them, so that a further cell of their artist and
+    protection needs no search. All records arrive, or none, also where the process is killed. Damaged ones are left out
+    and counted. What `path` had merged counts as merged, so that a run does not go on from it. Raises UserError where a
+    cell of one environment class has two different results, in `path` or in `path` and `store`.
     """
     require_regular(path)
     source = Source(path, path, suite, origins=origins.read(path))
@@ -37,4 +40,5 @@ def adopt(path: Path, suite: str | None, store: Store) -> Adopted:
     with open_intake(store, Verb.ADOPT) as intake:
         intake.add_facts(loaded.facts)
         intake.add_records(source, loaded)
-    return Adopted(intake.added, intake.known, len(loaded.damaged))
+        intake.add_searches(source, loaded)
+    return Adopted(intake.added, intake.known, len(loaded.damaged), intake.searches)

@@ -20,6 +20,7 @@ from cloakbench.store.origins import Origin, Origins, Verb
 from cloakbench.store.paths import StorePaths
 from cloakbench.store.staging import Staging
 from cloakbench.store.store import CorruptFile, Store
+from cloakbench.upkeep import searches
 
 LOCK = "merge.lock"
 LOCK_WAIT_S = 60
@@ -60,6 +61,7 @@ class Intake:
         self.known = 0
         self.files = 0
         self.left_out = 0
+        self.searches = 0
         self._named: set[str] = set()
         self._own: set[str] = set()
         self._collected: dict[tuple[str, str], reading.FiledRecord] = {}
@@ -75,7 +77,7 @@ class Intake:
             entry = reading.FiledRecord(f"{source.path}/{path}", record)
             stages = _stage_keys(record)
             self._named |= stages
-            cell = (record.key, record.environment.env_class)
+            cell = _address(record)
             other = self._collected.get(cell) or self._read_own(*cell)
             if other is None:
                 self.added += 1
@@ -114,6 +116,19 @@ class Intake:
         path = self.store.facts_path(facts.suite.name, facts.suite.version)
         if not path.exists():
             self._write(path, to_json(facts.model_dump(mode="json")))
+
+    def add_searches(self, source: Source, loaded: reading.Loaded) -> None:
+        """Collects the searches for strengths that records tell of and the store lacks.
+
+        Records that the source had merged are passed over: a run does not go on from them.
+        """
+        ran = [record for record in loaded.records if _address(record) not in source.origins]
+        for address, search in searches.restore(ran).items():
+            path = self.store.calibration_path(*address)
+            if not path.exists():
+                self._write(path, to_json(search.model_dump(mode="json")))
+                self._note_origin(source, *address)
+                self.searches += 1
 
     def add_files(self, source: Source) -> None:
         """Collects images, features and signatures that the store lacks; whole stages of images, or none of them.
@@ -157,6 +172,10 @@ def _read_copied(path: Path) -> bytes:
             f"expected files of their own in a folder to merge, got {path}, which {error.strerror}",
             "Merge a copy of the folder: cp -r makes one without hard links.",
         ) from error
+
+
+def _address(record: Record) -> tuple[str, str]:
+    return record.key, record.environment.env_class
 
 
 def _stage_keys(record: Record) -> set[str]:
