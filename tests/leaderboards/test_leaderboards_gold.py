@@ -124,6 +124,11 @@ def test_an_attack_that_learns_from_few_is_refused(tmp_path):
     assert "dreambooth on mini-b (0)" in refusal(tmp_path, records, plan)
 
 
+def test_an_attack_that_has_not_run_is_not_said_to_learn_from_no_artist():
+    words = failed(gold_run(), suite(attacks=(PLAIN, TRANSFER)))["Attacks learn"]
+    assert words == "Not run on enough artists to know it: dreambooth on mini-b."
+
+
 @pytest.mark.parametrize("changes", [{"demonstration": True}, {"dataset": "folder", "artists": []}])
 def test_demonstrations_and_folders_have_no_gold_run(tmp_path, changes):
     plan = suite(random_noise_band=None, **changes)

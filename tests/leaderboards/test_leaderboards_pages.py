@@ -11,15 +11,19 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import synthetic
 from seen import KINDS, SeenPage, kind, made, pages, words
-from synthetic import JPEG, arms, record
+from synthetic import JPEG, LORA, PLAIN, arms, record
 
 from cloakbench.cells.ordering import SELECTABLE
 from cloakbench.schemas.kinds import Status
+from cloakbench.schemas.suite_tables import Matching
 from cloakbench.store.reading import Loaded
 from cloakbench.store.seeds import salt_digest
+from cloakbench_leaderboards.board.board import view
+from cloakbench_leaderboards.pages import method
 from cloakbench_leaderboards.pages.method_tables import STATUSES
 from cloakbench_leaderboards.parts import addresses, commands, recipes
 from cloakbench_leaderboards.parts.differences import Differences
+from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.scores.evidence import gather
 
 NAMES = [f"artist{n}" for n in range(6)]
@@ -136,6 +140,30 @@ def test_no_signal_is_told_with_its_reason():
         assert "the attack did not learn" in words(page) + " ".join(page.all("title")), path
     assert "no signal" in words(site_pages["protections/x.html"])
     assert "No protection of this board has a rank" in words(site_pages["compare.html"])
+
+
+def test_an_attack_that_has_not_run_is_not_said_to_have_learned_nothing():
+    records = [cell_record for name in NAMES for cell_record in [*arms(name, 0.2, 1.0, 0.21), record("x", name, 0.6)]]
+    site_pages = pages(made(synthetic.facts(synthetic.suite(NAMES, (PLAIN, LORA))), records))
+    league = words(site_pages["attacks/index.html"])
+    assert "6 of 6" in league
+    assert "not run yet" in league
+    assert "0 of 6" not in league
+    assert "learned nothing" not in words(site_pages["protections/x.html"])
+    assert "not tested" in words(site_pages["missing.html"])
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_the_method_page_says_on_whose_images_strengths_are_found(is_own):
+    targets = [0.05, 0.1, 0.2]
+    matching = Matching(metric="mini-lpips", targets=targets, tolerance=0.01, artists=["stencil"], own_images=is_own)
+    records = [cell_record for name in NAMES for cell_record in [*arms(name, 0.2, 1.0, 0.21), record("x", name, 0.6)]]
+    evidence = gather(Loaded(synthetic.facts(synthetic.suite(NAMES, matching=matching)), records, []))
+    [page] = method.pages(Lookup(evidence, view(evidence)), ())
+    [section] = [part for part in page.context["sections"] if part.anchor == "quality"]
+    told = " ".join(section.sentences)
+    assert ("artist's own images" in told) is is_own
+    assert ("images of other artists (stencil)" in told) is not is_own
 
 
 def test_the_method_page_names_all_that_the_facts_hold(whole, board):

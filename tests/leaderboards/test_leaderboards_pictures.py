@@ -28,19 +28,27 @@ def stage(root, key, side, rng, gallery=False):
     Image.fromarray(rng.integers(0, 256, (side, side * (4 if gallery else 1), 3), dtype=np.uint8)).save(path)
 
 
-def with_images(root, artists, strengths, side, attack=JPEG):
-    """Records whose stages have pictures of pure noise, the hardest to make small."""
+SAME = {"identity": 0.5, "floor": 0.5, "x": 0.5}
+
+
+def with_images(root, artists, strengths, side, attack=JPEG, distances=SAME):
+    """Records whose stages have pictures of pure noise, the hardest to make small; entries with their distance."""
     rng = np.random.default_rng(0)
     (root / "images").mkdir(parents=True)
     suite = synthetic.suite(artists, (PLAIN, JPEG), strengths)
     records = []
     for artist in artists:
-        plan = [("identity", attack, None), ("floor", synthetic.FLOOR, None), *(("x", attack, s) for s in strengths)]
+        plan = []
+        for entry in distances:
+            spec = synthetic.FLOOR if entry == "floor" else attack
+            plan += [(entry, spec, strength) for strength in ((None,) if entry in synthetic.ROLES else strengths)]
         for entry, spec, strength in plan:
             keys = {name: hashlib.sha256(f"{name} {len(records)}".encode()).hexdigest() for name in STAGES}
             for name, key in keys.items():
                 stage(root, key, side, rng, name == "generate")
-            records.append(record(entry, artist, 0.5, spec, strength, components=synthetic.components(keys)))
+            records.append(
+                record(entry, artist, distances[entry], spec, strength, components=synthetic.components(keys))
+            )
     return synthetic.facts(suite), records
 
 
@@ -173,3 +181,18 @@ def test_a_reference_folder_ships_small_pictures_and_its_front_page_shows_them(t
     shown = [attrs["src"] for tag, attrs in SeenPage(built.read_text()).tags if tag == "img"]
     assert len(shown) == 4
     assert all((tmp_path / "site" / source).is_file() for source in shown)
+
+
+def test_the_first_pictures_are_those_of_the_first_protection_also_after_the_script(browser, tmp_path):
+    artists = [f"artist{n}" for n in range(6)]
+    distances = {"identity": 0.2, "floor": 1.0, "placebo": 0.21, "alpha": 0.4, "zeta": 0.9}
+    facts, records = with_images(tmp_path / "store", artists, (1.0,), 16, PLAIN, distances)
+    synthetic.save(tmp_path / "store", facts, records)
+    built = site.build(tmp_path / "store", tmp_path / "site", unofficial=True)
+    assert "zeta, artist artist0" in built.read_text()
+    page = browser.new_page()
+    page.goto(built.as_uri())
+    assert page.locator("#strip-caption").text_content() == "zeta, artist artist0"
+    page.select_option("#strip-choice [name=entry]", "alpha")
+    assert page.locator("#strip-caption").text_content() == "alpha, artist artist0"
+    page.close()

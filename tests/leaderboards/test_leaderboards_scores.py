@@ -117,7 +117,7 @@ def test_placebo_noise_pools_artists_and_seeds():
 
 @pytest.mark.parametrize(
     ("left_out", "reason"),
-    [("floor", "both clean and floor"), ("identity", "both clean and floor"), ("placebo", "nor a placebo")],
+    [("floor", "no seed has both"), ("identity", "no seed has both"), ("placebo", "nor a placebo")],
 )
 def test_without_an_arm_nothing_is_scored_and_the_reason_is_given(left_out, reason):
     records = [cell_record for cell_record in arms("a", 0.4, 0.8) if cell_record.protection.role != left_out]

@@ -200,15 +200,17 @@ def _gap(gap: Gap) -> GapView:
 
 
 def no_signal(signals: list[Signal]) -> tuple[GapView, ...]:
-    """Returns the artists that a mimicry did not learn from, grouped by mimicry, model and reason."""
-    grouped: dict[tuple[str, str, str], list[str]] = {}
+    """Returns the artists on whom a mimicry is not scored, grouped by mimicry, model and reason."""
+    grouped: dict[tuple[str, str, str, str], list[str]] = {}
     for signal in signals:
         if signal.reason:
-            grouped.setdefault((signal.mimicry, signal.model, signal.reason), []).append(text.name(signal.artist))
+            status = "no signal" if signal.is_tested else "not tested"
+            group = (signal.mimicry, signal.model, status, signal.reason)
+            grouped.setdefault(group, []).append(text.name(signal.artist))
     views = []
-    for (mimicry, model, reason), artists in grouped.items():
+    for (mimicry, model, status, reason), artists in grouped.items():
         what = text.name(f"{mimicry} on {model}")
-        views.append(GapView(what, text.listed(artists), "no signal", text.plain(reason)))
+        views.append(GapView(what, text.listed(artists), status, text.plain(reason)))
     return tuple(views)
 
 

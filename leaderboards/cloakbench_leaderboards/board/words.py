@@ -31,7 +31,7 @@ GLOSSARY = MappingProxyType(
         "P, no cleaning": "Protection score at the limit “visible”, where the copycat trains on the protected images "
         "as they are.",
         "P, best cleaning": "Protection score under the cleaning trick that helps the copycat most, the worst case. "
-        "The trick is chosen on other training seeds, or on the other artists, than it is scored on.",
+        "The trick is chosen on other artists than it is scored on.",
         "Coverage": "Share of the planned runs that are measured. A protection without all runs of the worst case has "
         "no rank.",
         "Visibility": "Change of the images that was reached, by perceptual distance: 0 is unchanged. Protections are "

@@ -42,7 +42,7 @@ class ListedAttack:
     remaining: str
     """Mean P that they keep; a dash where none was run."""
     learned: str
-    """The number of artists that it learned from; empty for one that edits."""
+    """The number of artists that it learned from, of those on whom that was tested; empty for one that edits."""
     damage: str
     """P of the images as they are, with its interval."""
     knowledge: str
@@ -59,8 +59,6 @@ def chain(lookup: Lookup, spec: AttackSpec) -> str:
 def listed(lookup: Lookup, spec: AttackSpec) -> ListedAttack:
     """Returns an attack as the list of all shows it."""
     facts = lookup.explained.get(spec.name)
-    artists = len(lookup.evidence.artists)
-    learned = f"{artists - len(lookup.no_signal(spec))} of {artists}"
     scores = [] if lookup.is_edit(spec) else [p.value for _, p in remaining(lookup, spec)]
     total = len(lookup.evidence.submissions)
     return ListedAttack(
@@ -70,7 +68,7 @@ def listed(lookup: Lookup, spec: AttackSpec) -> ListedAttack:
         summary=text.plain(facts.summary, 1000) if facts else "",
         measured="" if lookup.is_edit(spec) else f"{len(scores)} of {total}",
         remaining=text.number(sum(scores) / len(scores), 0.05) if scores else text.NONE,
-        learned="" if lookup.is_edit(spec) else learned,
+        learned="" if lookup.is_edit(spec) else lookup.learned_words(spec),
         damage=_clean_loss(lookup, spec),
         knowledge=_knowledge(spec),
         seconds=_seconds(lookup, spec),

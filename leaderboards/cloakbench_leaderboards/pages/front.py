@@ -204,7 +204,8 @@ def _island(evidence: Evidence, curve: TradeOffCurve | None, front: FrontView) -
         "most": vega.NAMED,
         "library": bundles.PLOTS,
         "plot": INTERACTIVE if curve else None,
-        "strips": front.strips,
+        # Pairs, because the page writes an object with its keys sorted: the first protection stands first.
+        "strips": [(label, list(artists.items())) for label, artists in front.strips.items()],
     }
 
 

@@ -120,15 +120,28 @@ def _matching(lookup: Lookup) -> Section:
     if rules is None:
         strengths = text.numbers(sorted(lookup.evidence.suite.strengths))
         return Section("quality", title, sentences=(f"Protections are compared at equal strengths: {strengths}.",))
-    artists = text.listed(list(map(text.name, rules.artists))) or "none"
     sentences = (
-        f"Protections are compared where they are equally visible by {text.name(rules.metric)}. A calibrated strength "
-        f"is found on images of other artists ({artists}); there it is better than the target by at most "
-        f"{rules.tolerance:g}. Other strengths are read from a straight line between two measured points. Past the "
-        "last point the target is “not reached”: nothing is extrapolated. A curve stops at the first limit that it "
-        "meets.",
+        f"Protections are compared where they are equally visible by {text.name(rules.metric)}.",
+        _calibrated(rules),
+        "Other strengths are read from a straight line between two measured points. Past the last point the target is "
+        "“not reached”: nothing is extrapolated. A curve stops at the first limit that it meets.",
     )
     return Section("quality", title, sentences=sentences, table=_targets(rules))
+
+
+def _calibrated(rules: Matching) -> str:
+    """Returns how the strength of a calibrated target is found."""
+    if rules.own_images:
+        return (
+            f"A calibrated strength is found for each artist on {rules.images_per_artist} of the artist's own images, "
+            "in whole 8-bit levels. A share of the change at that level is then kept, the largest with which all of "
+            "the artist's images on average keep every limit."
+        )
+    artists = text.listed(list(map(text.name, rules.artists))) or "none"
+    return (
+        f"A calibrated strength is found on images of other artists ({artists}); there it is better than the target by "
+        f"at most {rules.tolerance:g}."
+    )
 
 
 def _targets(rules: Matching) -> Table:

@@ -76,12 +76,9 @@ def _versions(lookup: Lookup) -> dict[str, dict[str, int]]:
 
 def _attack_words(lookup: Lookup, spec: AttackSpec, versions: dict[str, int], has_limits: bool) -> list[str]:
     facts = lookup.explained.get(spec.name)
-    artists = len(lookup.evidence.artists)
     settings = "; ".join(f"{pair.label}: {pair.words}" for pair in sections.settings(facts))
     listed = ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
-    learned = f"{artists - len(lookup.no_signal(spec))} of {artists}"
-    if lookup.is_edit(spec):
-        learned = "edits: outside the ranking"
+    learned = "edits: outside the ranking" if lookup.is_edit(spec) else lookup.learned_words(spec)
     words = [sections.chain(spec), facts.summary if facts else "", settings, listed or "no record", learned]
     if has_limits:
         words.append(facts.limits if facts else "")

@@ -248,7 +248,7 @@ def _shade(lookup: Lookup, entry: BoardEntry, strength: float, spec: AttackSpec,
     if point is None:
         return Shade(text.NONE, "missing", "not run")
     if not math.isfinite(point.p):
-        words = "no signal" if artist in lookup.no_signal(spec) else "missing"
+        words = "no signal" if artist in lookup.not_learned(spec) else "missing"
         return Shade(words, "state", text.plain(point.reason))
     return Shade(two_digits(point.p), shade_class(point.p), text.plain(point.reason))
 
@@ -283,7 +283,7 @@ def _gaps(lookup: Lookup, entry: BoardEntry) -> Iterator[GapView]:
 def _no_signal(lookup: Lookup) -> tuple[Pair, ...]:
     by_artists: dict[str, list[str]] = {}
     for spec in lookup.evidence.ranked:
-        artists = [text.name(artist) for artist in lookup.no_signal(spec)]
+        artists = [text.name(artist) for artist in lookup.not_learned(spec)]
         if artists:
             by_artists.setdefault(text.listed(artists), []).append(text.name(spec.name))
     pairs = []

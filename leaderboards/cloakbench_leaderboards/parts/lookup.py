@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from cloakbench_leaderboards.data.coverage import Gap
 from cloakbench_leaderboards.parts import addresses
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence
 from cloakbench_leaderboards.scores.scores import ScoredPoint
+from cloakbench_leaderboards.scores.signal import Signal
 
 CellAddress = tuple[str, str]
 """Protection, attack."""
@@ -164,7 +165,7 @@ class Lookup:
 
     @cached_property
     def _reasons(self) -> Mapping[tuple[str, str], Mapping[str, str]]:
-        """Why a mimicry did not learn from an artist, by mimicry and model."""
+        """Why a mimicry has no score on an artist, by mimicry and model."""
         by_arm: dict[tuple[str, str], dict[str, str]] = {}
         for signal in self.evidence.scores.signals:
             if signal.reason:
@@ -180,8 +181,29 @@ class Lookup:
         return spec.name in self._edits
 
     def no_signal(self, spec: AttackSpec) -> Mapping[str, str]:
-        """Returns the artists that an attack did not learn from, with the reason."""
+        """Returns the artists on whom an attack is not scored, with the reason."""
         return {} if self.is_edit(spec) else self._reasons.get((spec.mimicry, spec.model), {})
+
+    def not_learned(self, spec: AttackSpec) -> Sequence[str]:
+        """Returns the artists on whom the attack was tested and learned nothing."""
+        artists = []
+        for signal in self._signals(spec):
+            if signal.is_tested and not signal.has_signal:
+                artists.append(signal.artist)
+        return artists
+
+    def learned_words(self, spec: AttackSpec) -> str:
+        """Returns the number of artists that an attack learned from, of those on whom it was tested."""
+        signals = self._signals(spec)
+        tested = sum(signal.is_tested for signal in signals)
+        if not tested:
+            return "not run yet"
+        words = f"{sum(signal.has_signal for signal in signals)} of {tested}"
+        return words if tested == len(signals) else f"{words}; {len(signals) - tested} not run yet"
+
+    def _signals(self, spec: AttackSpec) -> Sequence[Signal]:
+        arm = (spec.mimicry, spec.model)
+        return [signal for signal in self.evidence.scores.signals if (signal.mimicry, signal.model) == arm]
 
     def cell_link(self, entry: BoardEntry, spec: AttackSpec) -> str:
         """Returns the page behind a number; empty where there is no record."""

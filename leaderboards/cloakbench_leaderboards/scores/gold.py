@@ -206,16 +206,25 @@ def _competence(signals: Sequence[Signal], artists: int) -> GoldCondition:
     """Every mimicry learns, on its base model, from two thirds of the artists and from six at least."""
     name = "Attacks learn"
     learned: dict[tuple[str, str], int] = {}
+    untested: dict[tuple[str, str], int] = {}
     for signal in signals:
         arm = (signal.mimicry, signal.model)
         learned[arm] = learned.get(arm, 0) + signal.has_signal
+        untested[arm] = untested.get(arm, 0) + (not signal.is_tested)
     least = max(MIN_ARTISTS, LEAST_SHARE * artists)
-    weak = []
+    weak, unknown = [], []
     for (mimicry, model), n in learned.items():
-        if n < least:
+        if n + untested[mimicry, model] < least:
             weak.append(f"{mimicry} on {model} ({n})")
+        elif n < least:
+            unknown.append(f"{mimicry} on {model}")
+    sentences = []
     if weak:
-        return GoldCondition(name, False, f"Too few of {artists} artists were learned from by {text.listed(weak)}.")
+        sentences.append(f"Too few of {artists} artists were learned from by {text.listed(weak)}.")
+    if unknown:
+        sentences.append(f"Not run on enough artists to know it: {text.listed(unknown)}.")
+    if sentences:
+        return GoldCondition(name, False, " ".join(sentences))
     return GoldCondition(name, True, f"Each learned from at least {min(learned.values())} of {artists} artists.")
 
 

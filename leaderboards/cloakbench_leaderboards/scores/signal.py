@@ -51,6 +51,11 @@ class Signal(NamedTuple):
         return self.state is SignalState.LEARNED
 
     @property
+    def is_tested(self) -> bool:
+        """Whether the runs that show it are there, and enough of them."""
+        return self.state in (SignalState.LEARNED, SignalState.NOT_LEARNED)
+
+    @property
     def reason(self) -> str:
         """Why there is no P against it, in words; empty where there is one."""
         if self.state is SignalState.NO_PLAIN_ATTACK:
@@ -59,7 +64,9 @@ class Signal(NamedTuple):
                 "so nothing to compare with"
             )
         if self.state is SignalState.NO_SHARED_SEED:
-            return "no seed that both clean and floor have"
+            return (
+                "not known yet: no seed has both a run on clean images and one of the model that never saw the artist"
+            )
         if self.state is SignalState.NO_NOISE:
             return "neither a second seed nor a placebo to measure the noise with"
         if self.state is SignalState.NOT_LEARNED:

@@ -108,13 +108,14 @@
   // ---- pictures
 
   const stripForm = document.getElementById("strip-choice");
+  const strips = new Map(island.strips.map(([label, artists]) => [label, new Map(artists)]));
 
   function showStrip() {
     if (!stripForm) return;
-    const artists = island.strips[stripForm.entry.value];
+    const artists = strips.get(stripForm.entry.value);
     if (!artists) return;
-    fill(stripForm.artist, Object.keys(artists), stripForm.artist.value);
-    const pictures = artists[stripForm.artist.value];
+    fill(stripForm.artist, [...artists.keys()], stripForm.artist.value);
+    const pictures = artists.get(stripForm.artist.value);
     document.getElementById("strip-caption").textContent = `${stripForm.entry.value}, artist ${stripForm.artist.value}`;
     document.querySelectorAll("#strip .strip figure").forEach((figure, place) => {
       const image = figure.querySelector("img");
@@ -219,9 +220,9 @@
     for (const event of ["pointerenter", "focusin"]) plotForm.addEventListener(event, prepare, { once: true });
   }
   if (stripForm) {
-    const entries = Object.keys(island.strips);
+    const entries = [...strips.keys()];
     fill(stripForm.entry, entries, entries[0]);
-    fill(stripForm.artist, Object.keys(island.strips[entries[0]]), "");
+    fill(stripForm.artist, [...strips.get(entries[0]).keys()], "");
     stripForm.addEventListener("input", () => (showStrip(), write()));
   }
   for (const field of fields()) defaults.set(field.name, field.type === "checkbox" ? (field.checked ? "1" : "0") : field.value);
