@@ -21,6 +21,7 @@ from cloakbench.files import PARTIAL
 from cloakbench.folders import clean, mimic, outputs
 from cloakbench.submissions import guard
 from cloakbench.suites import load as suites
+from tests import refused_pictures
 from tests.waiting import wait_until
 
 SUITE = tiny.TEXT.replace(
@@ -180,19 +181,9 @@ def test_no_image_per_prompt_is_refused_before_the_training(cloakbench, photos, 
     assert f"--count of 1 or more, got {count}" in result.err
 
 
-def transparent(path):
-    Image.new("RGBA", (64, 64), (200, 0, 0, 0)).save(path)
-
-
-def animated(path):
-    Image.new("RGB", (64, 64)).save(path, save_all=True, append_images=[Image.new("RGB", (64, 64), "red")])
-
-
-def unreadable(path):
-    path.symlink_to("/proc/self/mem")
-
-
-@pytest.mark.parametrize("damage", [transparent, animated, unreadable])
+@pytest.mark.parametrize(
+    "damage", [refused_pictures.transparent, refused_pictures.animated, refused_pictures.unreadable]
+)
 @pytest.mark.parametrize(
     "verb", [["protect", "placebo"], ["clean", "jpeg"], ["mimic", "lora", "--prompt", "x"], ["measure", "psnr"]]
 )

@@ -199,7 +199,7 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path):
     with pytest.raises(UserError, match=r"x\.png: no picture") as caught:
         image_files.read_folder(tmp_path)
     assert "0x" not in str(caught.value)
-    for target in ("/nonexistent", "/proc/self/mem"):  # a broken link, and a file whose reading fails
+    for target in (tmp_path / "absent", "/proc/self/mem"):  # a broken link, and a file whose reading fails
         (tmp_path / "x.png").unlink()
         (tmp_path / "x.png").symlink_to(target)
         with pytest.raises(UserError, match=r"x\.png: "):

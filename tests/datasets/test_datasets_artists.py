@@ -14,6 +14,7 @@ from cloakbench.errors import UserError
 from cloakbench.image_files import decode
 from cloakbench.images import digest, encode
 from cloakbench.suites import load as suites
+from tests import refused_pictures
 
 SHIPPED = sorted(path.name for path in artists.MINI.iterdir() if path.is_dir())
 
@@ -147,6 +148,17 @@ def test_an_image_is_never_on_both_sides_nor_of_two_artists(tmp_path, copy):
         artists.folder_artists(tmp_path, tiny.suite(**FOLDER), 64)
     assert "01.png" in caught.value.message
     assert "copy" in caught.value.message
+
+
+LOSING = [(refused_pictures.transparent, "transparent"), (refused_pictures.animated, "2 frames")]
+
+
+@pytest.mark.parametrize(("draw", "reason"), LOSING)
+def test_a_picture_that_would_lose_something_is_refused_by_name(tmp_path, draw, reason):
+    fill(tmp_path / "monet", 6)
+    draw(tmp_path / "monet" / "zoo.png")
+    with pytest.raises(UserError, match=rf"zoo\.png: .*{reason}"):
+        artists.folder_artists(tmp_path, tiny.suite(**FOLDER), 64)
 
 
 def test_hidden_and_system_folders_are_no_artists(tmp_path, caplog):

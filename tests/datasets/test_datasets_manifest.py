@@ -15,6 +15,7 @@ from cloakbench.errors import UserError
 from cloakbench.image_files import decode
 from cloakbench.images import encode, fit_square
 from cloakbench.suites import load as suites
+from tests import refused_pictures
 
 RULE = """
 name = "few"
@@ -112,6 +113,17 @@ def test_small_long_damaged_and_repeated_images_are_passed_over(tmp_path):
         (monet / f"same {n}.png").write_bytes((monet / "painting 0.png").read_bytes())
     _, after = frozen_again(tmp_path, source, "two")
     assert [item.sha256 for item in after.items] == [item.sha256 for item in before.items]
+
+
+@pytest.mark.parametrize("draw", [refused_pictures.transparent, refused_pictures.animated])
+def test_a_painting_that_would_lose_something_is_named_and_not_chosen(tmp_path, caplog, draw):
+    source = by_artist(tmp_path / "wikiart")
+    for n in (4, 5, 6):
+        (source / "Claude Monet" / f"painting {n}.png").unlink()
+    draw(source / "Claude Monet" / "cut out.png")
+    with pytest.raises(UserError, match=r"expected 5 images of claude-monet .* got 4 of 5"):
+        frozen_again(tmp_path, source, "out")
+    assert "cut out.png: " in caplog.text
 
 
 def frozen_again(tmp_path, source, out):
