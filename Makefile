@@ -32,7 +32,7 @@ $(TEST_STAMP): $(STAMP)
 	$(BIN)/pip install -c constraints.txt -e '.[test]'
 	@touch $@
 
-demo: library ## controls and PhotoGuard through mini-quick, then the page
+demo: library ## PhotoGuard and the references through mini-quick, then the page
 	@$(BIN)/cloakbench run mini-quick --protection photoguard --workers 2
 	@$(BIN)/cloakbench board mini-quick --out site/mini-quick
 

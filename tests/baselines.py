@@ -56,7 +56,7 @@ def refresh() -> None:
 def _equal(evidence: Evidence, shown: list[BoardEntry]) -> Iterable[str]:
     """Yields the entries as visible as each other, in the order of the board."""
     yield f"**At equal quality**, mini-lpips {TARGET:g}:\n"
-    yield from _head(["entry", *COLUMNS])
+    yield from _head(["protection", *COLUMNS])
     for entry in shown:
         values = {name: evidence.standings.value(key, entry.name) for name, key in COLUMNS.items() if key}
         first, estimate = values["P against dreambooth"]

@@ -133,7 +133,7 @@ def run(
 
     Args:
         suite: Name of a suite, or path to its TOML file.
-        protections: Which protections; all installed ones by default. Controls are added.
+        protections: Which protections; all installed ones by default. References are added.
         images: Folder of images, for suites that ship none.
         store: Folder of the records; ./results or $CLOAKBENCH_STORE by default.
         only: Restrictions such as `artist=oakshaw`.

@@ -108,11 +108,11 @@ class Entry(ABC):
     authors: ClassVar[str] = ""
     """Authors of the paper as BibTeX writes them: `Liang and others`; empty: the reference names none."""
     licence: ClassVar[str] = ""
-    """Licence of the entry's code."""
+    """Licence of the submission's code."""
     contact: ClassVar[str] = ""
-    """Where the authors of the entry's code answer: address of a page, or e-mail; empty: pages name none."""
+    """Where the authors of the submission's code answer: address of a page, or e-mail; empty: pages name none."""
     needs: frozenset[str] = frozenset()
-    """What the entry cannot do without; a protection whose need is not met is skipped with the reason.
+    """What the submission cannot do without; a protection whose need is not met is skipped with the reason.
 
     `surrogate`; `mask`: `Request.masks`; `class-images`: `Request.class_images`; `clip`: `Request.clip`; `gpu`;
     `vram:24`: a GPU with 24 GiB; `model:sd21-base`: a further base model by its alias, in `Request.models`. An instance

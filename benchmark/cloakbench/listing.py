@@ -39,7 +39,7 @@ class ProtectionItem:
     name: str
     version: str
     kind: str
-    """A control, or what limits its changes; `cannot run` where its source shows that it cannot be loaded."""
+    """A reference, or what limits its changes; `cannot run` where its source shows that it cannot be loaded."""
     year: str
     paper: str
     summary: str
@@ -63,7 +63,7 @@ def _protection(offer: Offer) -> ProtectionItem:
     if problem:
         return ProtectionItem(offer.name, offer.version, "cannot run", "", "", problem)
     facts = source_facts.read(offer)
-    kind = "control" if facts.control else KINDS_BY_BUDGET.get(facts.budget, "pixel limit")
+    kind = "reference" if facts.control else KINDS_BY_BUDGET.get(facts.budget, "pixel limit")
     summary = facts.sentence or offer.summary
     if facts.required:
         values = ",".join(f"{name}=..." for name in facts.required)

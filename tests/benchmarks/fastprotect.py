@@ -68,7 +68,7 @@ def main() -> None:
             changed, seconds = protected(entry, images, surrogate)
             spent[entry].append(seconds)
             cells[entry] = moved(changed, images, surrogate)
-    print("| entry | s per image | PhotoGuard's over its | latent shift | mini-lpips |\n|---|---|---|---|---|")
+    print("| protection | s per image | PhotoGuard's over its | latent shift | mini-lpips |\n|---|---|---|---|---|")
     slow = median(spent["photoguard"])
     for entry in ENTRIES:
         own = median(spent[entry])

@@ -185,7 +185,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 def table(report: dict[str, Any]) -> str:
     """Returns the figures as a markdown table."""
     lines = [
-        "| entry | steps | ours, s per image | plain, s per image | ratio | ours, GiB | plain, GiB | the papers, s |"
+        "| protection | steps | ours, s per image | plain, s per image | ratio | ours, GiB | plain, GiB "
+        "| the papers, s |"
     ]
     lines.append("|---|" + "---:|" * 7)
     for entry, costs in report["entries"].items():

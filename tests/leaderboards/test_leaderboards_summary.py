@@ -20,10 +20,10 @@ def test_rows_hold_p_with_its_interval_the_missing_runs_and_the_rank(store):
     evidence = gather(load(store, None))
     table = summary(evidence)
     rows = {row[0]: row for row in table.rows}
-    assert table.heads[0] == "entry"
+    assert table.heads[0] == "protection"
     assert table.heads[-2:] == ["runs missing", "rank"]
     assert all(len(row) == len(table.heads) for row in table.rows)
-    assert rows["identity"][-1] == "control"
+    assert rows["identity"][-1] == "reference"
     assert "floor" not in rows
     ranks = {entry.label: str(evidence.standings.places[entry.name].rank) for entry in evidence.submissions}
     assert {label: rows[label][-1] for label in ranks} == ranks

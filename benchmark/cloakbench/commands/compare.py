@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def canaries(
     suite: SuiteName = "mini", *, images: ImageFolder = None, store: StoreFolder = None, json: Flag = False
 ) -> int:
-    """Runs a few control cells again and compares them with their records: the drift of the environment.
+    """Runs a few cells of references again and compares them with their records: the drift of the environment.
 
     Args:
         json: Print a list of objects: the cell, the stages whose images differ, the differences of the values.

@@ -47,7 +47,7 @@ class RunSelection:
     """The options of `run`, `plan`, `status` and `refresh` that say which cells a suite has and where records are.
 
     Args:
-        protection: Protections such as `photoguard[steps=50]`; all installed ones by default. Controls are added.
+        protection: Protections such as `photoguard[steps=50]`; all installed ones by default. References are added.
         attack: Attacks of installed packages to run too; the suite's scores do not change.
         model: Model alias (or folder in diffusers layout) for the suite `folder`, which takes any.
         salt_file: File with the secret salt of an official run, which needs all weights, locks and a clean commit.

@@ -24,7 +24,7 @@ def new(name: str, *, out: Path = Path(), kind: Kind = "protection") -> int:
     """Writes a working package with a simple protection or attack, which you replace by your own.
 
     Args:
-        name: Name of the package and of the entry, such as `my-cloak`.
+        name: Name of the package and of the protection or attack, such as `my-cloak`.
         out: Folder in which the package's folder is created.
         kind: What the package offers.
     """
@@ -39,11 +39,11 @@ def new(name: str, *, out: Path = Path(), kind: Kind = "protection") -> int:
 
 
 def check(name: str, *, kind: Kind = "protection", json: Flag = False) -> int:
-    """Checks an entry against the contract on the embedded model. Exit code 2: an official run would refuse it.
+    """Checks a protection or attack on the embedded model. Exit code 2: an official run would refuse it.
 
     Args:
-        name: The entry, such as `photoguard` or `photoguard[steps=200]`.
-        kind: What the entry is.
+        name: The protection or attack, such as `photoguard` or `photoguard[steps=200]`.
+        kind: What it is.
         json: Print the score card as JSON.
     """
     card = _checked(name, kind, json)
@@ -91,7 +91,7 @@ def submit(
     """Packs the records, digests and images of a protection or attack into one archive for `cloakbench merge`.
 
     Args:
-        name: The entry, such as `my-cloak` or `photoguard[steps=200]`.
+        name: The protection or attack, such as `my-cloak` or `photoguard[steps=200]`.
         out: The archive, a zip file.
         kind: What it is; an attack has to be run with `--keep images`.
         json: Print an object with the archive and its numbers of records, images and bytes.

@@ -57,7 +57,7 @@ def require_accepted(spellings: Iterable[str]) -> None:
         failed = [f"{line.name}: {line.detail}" for line in card.checks if line.required and not line.passed]
         if failed:
             raise UserError(
-                f"expected entries that `cloakbench check` accepts, got {spelling}: {'; '.join(failed)}",
+                f"expected protections that `cloakbench check` accepts, got {spelling}: {'; '.join(failed)}",
                 f"See it all: cloakbench check {spelling}. Leave it out by naming the others with --protection.",
             )
 

@@ -142,7 +142,7 @@ def _check_canaries(path: Path, loaded: reading.Loaded) -> list[str]:
             continue
         sentences = check(record, Store(path), loaded.facts.suite)[1]
         if not record.protection.role.is_control:
-            sentences.append(f"expected a control to run again, got {record.protection.name!r}")
+            sentences.append(f"expected a reference to run again, got {record.protection.name!r}")
         if (record.key, record.environment.env_class) not in cells:
             sentences.append("expected the record of the cell that ran again, got none")
         problems += [f"{entry.path}: {sentence}" for sentence in sentences]

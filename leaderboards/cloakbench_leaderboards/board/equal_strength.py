@@ -79,8 +79,8 @@ def equal_strength(evidence: Evidence, entry: BoardEntry) -> float:
 
 
 def version_words(entry: BoardEntry) -> str:
-    """Returns the second line under an entry's name: its version, or that it is a control."""
-    return "control" if entry.is_control else text.plain(entry.facts.version, 20)
+    """Returns the second line under an entry's name: its version, or that it is a reference."""
+    return "reference" if entry.is_control else text.plain(entry.facts.version, 20)
 
 
 def at_protection(evidence: Evidence) -> Table:

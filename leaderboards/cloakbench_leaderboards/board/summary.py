@@ -23,16 +23,16 @@ class Summary(NamedTuple):
 
     heads: list[str]
     rows: list[list[str]]
-    """One per entry, in the order of the front page: name, P at each point, the worst case, missing runs."""
+    """One per protection, in the order of the front page: name, P at each point, the worst case, missing runs."""
     notes: list[str]
     """What a reader has to know."""
 
 
 def summary(evidence: Evidence) -> Summary:
-    """Returns P of every entry with its 95 % interval at each operating point, the worst case and what is missing."""
+    """Returns P of every protection with its 95 % interval at each limit, the worst case and what is missing."""
     keys = [standings.stop_key(stop) for stop in evidence.setting.stops]
     keys = [key for key in [*keys, WORST] if key in evidence.standings.columns]
-    heads = ["entry"]
+    heads = ["protection"]
     for key in keys:
         heads.append(evidence.standings.columns[key].title)
     heads += ["runs missing", "rank"]
@@ -93,4 +93,4 @@ def _rank(evidence: Evidence, entry: BoardEntry) -> str:
     standing = evidence.standings.places.get(entry.name)
     if standing is not None:
         return str(standing.rank)
-    return "control" if entry.is_control else "none"
+    return "reference" if entry.is_control else "none"

@@ -203,7 +203,7 @@ def _gold(lookup: Lookup) -> Section | None:
         return None
     band = suite.random_noise_band
     pairs = (
-        Pair("controls", "identity, placebo and floor are measured at all attacks, artists and seeds"),
+        Pair("references", "identity, placebo and floor are measured at all attacks, artists and seeds"),
         Pair("placebo", "the interval of its effect holds 0 under every attack (Bonferroni over all)"),
         Pair("floor", "each seed is within noise of 1 on the scale of the others"),
         Pair(

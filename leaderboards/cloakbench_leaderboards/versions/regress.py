@@ -67,7 +67,7 @@ def sentence(results: list[Comparison]) -> str:
     verdicts = Counter(str(result.verdict) for result in results)
     regressed = verdicts.pop(str(Verdict.REGRESSED), 0)
     others = f" ({text.counts(verdicts)})" if verdicts else ""
-    noun = "entry" if len(results) == 1 else "entries"
+    noun = "protection" if len(results) == 1 else "protections"
     turning = sum(bool(result.turns_on) for result in results)
     by_one = f" Verdicts that turn on one artist: {turning}." if turning else ""
     return f"{regressed} of {len(results)} {noun} regressed{others}.{by_one}"
