@@ -11,6 +11,7 @@ import tiny
 from pydantic import ValidationError
 from roots import ROOT
 
+from cloakbench.attacks import catalogue
 from cloakbench.cells.plan import Planner
 from cloakbench.schemas.recipes import Recipes
 from cloakbench.schemas.suite import Suite
@@ -126,6 +127,19 @@ def test_prior_preservation_adds_how_the_class_is_drawn():
     ).recipes.personalise.content()
     expected = {"word": "photo", "sampling": suite_planner.suite.sampling.model_dump()}
     assert recipe == {**plain, "parameters": settings, "class": expected}
+
+
+def test_an_attack_has_values_of_its_own_in_its_mimicrys_table():
+    plain = attack(name="dreambooth")
+    slow = {**plain, "name": "slow", "recipe": {"steps": 7}}
+    suite_planner = planner(attacks=[plain, slow])
+    cells = []
+    for name in ("dreambooth", "slow"):
+        cells.append(suite_planner.cell(tiny.entry("x"), 0.5, ARTIST, suite_planner.suite.attack(name), 0))
+    expected = {**suite_planner.suite.mimicry["dreambooth"], "steps": 7}
+    assert cells[1].recipes.personalise.parameters == expected != cells[0].recipes.personalise.parameters
+    assert cells[0].keys == cell().keys
+    assert catalogue.parameters(cells[1].attack, suite_planner.suite)["dreambooth"] == expected
 
 
 def edits(**changes):

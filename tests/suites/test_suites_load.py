@@ -39,7 +39,7 @@ WRONG = {
     "no table": Wrong("[mimicry.dreambooth]", "[mimicry.lora]", r"needs a table \[mimicry.dreambooth\]"),
     "no cleaning": Wrong("[countermeasures.noise]", "[countermeasures.blur]", r"a table \[countermeasures.noise\]"),
     "rank": Wrong('rank_by = "dreambooth"', 'rank_by = "dream"', "worst-case or one of dreambooth, noise, got 'dream'"),
-    "no artist": Wrong('artists = ["vellmar"]', "artists = []", "artists must be unique, and at least one"),
+    "no artist": Wrong('artists = ["vellmar"]', "artists = []", "artists must be unique, at least one"),
     "two artists": Wrong('["vellmar"]', '["vellmar", "vellmar"]', "artists must be unique"),
     "prompt": Wrong("of a boat in the style of {token}", "of {thing}", r"sampling\.prompts: .*\{thing\}"),
     "brace": Wrong("of a boat in the style of {token}", "of {", r"sampling\.prompts: "),

@@ -76,17 +76,18 @@ def stages(spec: AttackSpec) -> list[StageFacts]:
     return [*chain(spec.countermeasure), imitation(spec)]
 
 
-def settings(stage: StageFacts, suite: Suite) -> dict[str, Scalar]:
-    """Returns a suite's parameters of a stage."""
-    tables = suite.countermeasures if stage.kind == "countermeasure" else suite.mimicry
-    return dict(tables[stage.name])
+def settings(stage: StageFacts, suite: Suite, spec: AttackSpec | None = None) -> dict[str, Scalar]:
+    """Returns a suite's parameters of a stage, with those that the attack `spec` changes in its mimicry's."""
+    if stage.kind == "countermeasure":
+        return dict(suite.countermeasures[stage.name])
+    return {**suite.mimicry[stage.name], **(spec.recipe if spec else {})}
 
 
 def attack_models(spec: AttackSpec, suite: Suite) -> set[str]:
     """Returns the aliases of all models that an attack uses: the one it imitates with, those of its countermeasures."""
     aliases = {spec.model}
     for stage in stages(spec):
-        values = settings(stage, suite)
+        values = settings(stage, suite, spec)
         for name in stage.models:
             if values.get(name):
                 aliases.add(str(values[name]))
@@ -114,7 +115,7 @@ def check(suite: Suite) -> None:
     """Builds every stage of a suite once; raises UserError where one does not take its parameters."""
     for attack in suite.attacks:
         for stage in stages(attack):
-            stage.build(settings(stage, suite))
+            stage.build(settings(stage, suite, attack))
 
 
 def explain(spec: AttackSpec) -> str:
@@ -138,7 +139,7 @@ def versions(spec: AttackSpec) -> dict[str, int]:
 
 def parameters(spec: AttackSpec, suite: Suite) -> dict[str, dict[str, Scalar]]:
     """Returns the suite's settings of each stage of an attack, by stage name."""
-    return {stage.name: settings(stage, suite) for stage in stages(spec)}
+    return {stage.name: settings(stage, suite, spec) for stage in stages(spec)}
 
 
 def knowledge(spec: AttackSpec) -> Knowledge:

@@ -202,7 +202,7 @@ class RecipeBuilder:
 
     def _personalise(self, attack: AttackSpec, artist: Artist, seed: int, before: StageRecipe) -> PersonaliseRecipe:
         suite, stage = self.suite, catalogue.find("mimicry", attack.mimicry)
-        settings = catalogue.settings(stage, suite)
+        settings = catalogue.settings(stage, suite, attack)
         is_preserving = bool(settings.get("prior_weight"))
         return PersonaliseRecipe(
             version=stage.version,
@@ -221,7 +221,7 @@ class RecipeBuilder:
         return EditRecipe(
             version=stage.version,
             name=stage.name,
-            parameters=catalogue.settings(stage, self.suite),
+            parameters=catalogue.settings(stage, self.suite, attack),
             prompts=self.suite.edit_prompts,
             class_word=self.suite.class_word,
             model=self.digests.models[attack.model],

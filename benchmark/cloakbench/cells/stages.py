@@ -213,7 +213,7 @@ class Stages:
     def mimicry(self, cell: Cell) -> MimicryStage:
         """Returns the mimicry of a cell's attack with the suite's parameters."""
         facts = catalogue.imitation(cell.attack)
-        stage: MimicryStage = facts.build(catalogue.settings(facts, self.suite))
+        stage: MimicryStage = facts.build(catalogue.settings(facts, self.suite, cell.attack))
         return stage
 
     def training_set(self, work: CellState) -> TrainingSet:
@@ -236,7 +236,7 @@ class Stages:
         repeated = _repeat(pixels, count)
         masks = _repeat(artist.masks, count) if facts.needs_masks else []
         seeds = self._seeds(artist, cell.seed, facts.name, len(repeated))
-        stage = facts.build(catalogue.settings(facts, self.suite))
+        stage = facts.build(catalogue.settings(facts, self.suite, cell.attack))
         prompts = generations.edit_texts(self.suite, len(pixels))
         return list(stage.apply(self.model(cell.attack.model), repeated, prompts, seeds, masks))
 

@@ -52,8 +52,10 @@ def _external(spelling: str, suite: Suite, store: Path) -> ExternalAttack:
 def on_suite(package: AttackPackage, suite: Suite) -> ExternalAttack:
     """Returns a package's attack as a suite runs it; raises UserError where all its attacks have countermeasures."""
     plain = _plain(suite)
-    mimicry = package.spelling if package.kind == "mimicry" else plain.mimicry
-    return ExternalAttack(name=package.spelling, mimicry=mimicry, model=plain.model, package=package)
+    if package.kind == "mimicry":
+        return ExternalAttack(name=package.spelling, mimicry=package.spelling, model=plain.model, package=package)
+    shared = plain.model_dump(include={"mimicry", "model", "recipe"})
+    return ExternalAttack(name=package.spelling, package=package, **shared)
 
 
 def find_kind(name: str) -> EntryKind:

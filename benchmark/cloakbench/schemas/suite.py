@@ -43,6 +43,8 @@ class AttackSpec(_Frozen):
     countermeasure: str | None = None
     mimicry: str
     model: str
+    recipe: dict[str, Scalar] = {}
+    """Values of the mimicry's table that are others for this attack, whose model may learn more slowly."""
 
     @property
     def countermeasures(self) -> list[str]:
@@ -194,9 +196,7 @@ class Suite(_Frozen):
         if set(self.worst_case) - set(names):
             raise ValueError(f"worst_case must name attacks of the suite ({', '.join(names)}), got {self.worst_case}")
         if self.dataset != "folder" and (not self.artists or len(set(self.artists)) != len(self.artists)):
-            raise ValueError(
-                f"artists must be unique, and at least one for the dataset {self.dataset}, got {self.artists}"
-            )
+            raise ValueError(f"artists must be unique, at least one for dataset {self.dataset}, got {self.artists}")
         if (self.dataset == "manifest") != bool(self.selection):
             raise ValueError(f"selection belongs to the dataset manifest, and only to it, got {self.selection!r}")
         return self

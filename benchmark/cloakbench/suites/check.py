@@ -47,7 +47,7 @@ def _check_text_encoders(suite: Suite) -> None:
     """Raises UserError where a mimicry would train the text encoder of a model that has two."""
     for attack in suite.attacks:
         stage = catalogue.imitation(attack)
-        is_training = stage.needs_one_text_encoder or catalogue.settings(stage, suite).get("train_text_encoder")
+        is_training = stage.needs_one_text_encoder or catalogue.settings(stage, suite, attack).get("train_text_encoder")
         if is_training and registry.find(attack.model).has_two_text_encoders:
             raise UserError(
                 f"expected a model with one text encoder for the attack {attack.name!r}, got {attack.model!r} with two",
