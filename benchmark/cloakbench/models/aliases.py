@@ -55,7 +55,7 @@ MODELS: tuple[ModelFacts, ...] = (
     ),
     ModelFacts(
         "mini-b",
-        2,
+        3,
         "Embedded transfer target, v-prediction; stands in for SD v2.1",
         "mini",
         128,

@@ -109,9 +109,8 @@ def _decoder(teacher_name: str, suffix: str, whole: bool) -> Callable[[StageCont
 
 def _decoder_b(context: StageContext) -> object:
     context.run.origin = assemble.newest(context.folder, *assemble.decoders(""))
-    encoders, recipe = [context.teacher("taesd")], context.sized(decoder.SQUARED)
-    pool = context.pool("taesd")
-    return decoder.train_decoder(architecture.vae(), encoders, pool, context.run, recipe, perceptual=False)
+    encoders, recipe = [context.teacher("taesd")], context.sized(decoder.CONTINUED)
+    return decoder.train_decoder(architecture.vae(), encoders, context.pool("taesd"), context.run, recipe)
 
 
 def _base(base: Base, teacher_name: str) -> Callable[[StageContext], object]:
