@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline, UNet2DModel
+from roots import ROOT
 from training import SHORT, a_run
 
 from cloakbench.models.mini import architecture, tokenizer
@@ -89,6 +90,13 @@ def test_all_shipped_weights_fit_into_64_megabytes():
     kept = [gates.stages.FOLDER.parents[1] / "weights" / name for name in ("mini-clip", "mini-vae-c")]
     old = sum(path.stat().st_size for folder in kept for path in folder.rglob("*.safetensors"))
     assert new + old < 63e6
+
+
+def test_all_weights_in_the_repository_fit_into_64_megabytes():
+    sizes = []
+    for folder in ("benchmark", "submissions"):
+        sizes += [path.stat().st_size for path in (ROOT / folder).rglob("*.safetensors")]
+    assert 40e6 < sum(sizes) < 64e6
 
 
 def test_every_stage_is_offered_and_the_device_is_cpu_unless_asked(capsys):
