@@ -19,7 +19,7 @@ RECIPE = Recipe(steps=7_000, batch=12, lr=1e-3, muon_lr=6e-3, seed=53, decay_sha
 WHOLE = Recipe(steps=1_500, batch=4, lr=5e-4, muon_lr=2e-3, seed=54, decay_share=0.8)
 """Whole pictures last, half of them by way of the trained encoder, whose latents differ a little from the teacher's."""
 CONTINUED = Recipe(steps=500, batch=12, lr=4e-4, muon_lr=2e-3, seed=55)
-"""For the decoder of `mini-b`: that of `mini-a`, trained on. By squared error it blurred strokes, and no mimic imitated."""
+"""For the decoder of `mini-b`: that of `mini-a`, trained on. Squared error made it blur, and no mimic imitated."""
 PIXEL_WEIGHT, PERCEPTUAL_WEIGHT = 0.5, 1.25
 """LPIPS leads. With weights 1 and 0.5 the artists' marks came back paler than from TAESD's decoder."""
 LATENT_NOISE = 0.05
