@@ -114,11 +114,14 @@ class Helper:
         socket.send_fds(self._line, [json.dumps(request).encode()], descriptors)
         return json.loads(self._line.recv(MESSAGE))
 
-    def start_worker(self, _command: object, ends: Sequence[int], folder: Path, env: dict[str, str]) -> Worker:
+    def start_worker(self, command: Sequence[str], ends: Sequence[int], folder: Path, env: dict[str, str]) -> Worker:
         """Starts a worker with its three descriptors in place of the command that the sandbox would run."""
+        from cloakbench.submissions.sandbox import launcher
+
+        confinement = command[command.index(str(launcher.FILE)) + 1]
         output, theirs = os.pipe()
         try:
-            pid = self.ask({"worker": str(folder), "variables": env}, [*ends, theirs])
+            pid = self.ask({"worker": str(folder), "variables": env, "confinement": confinement}, [*ends, theirs])
         finally:
             os.close(theirs)
         return Worker(self, pid, output)
@@ -263,8 +266,10 @@ def become(request: dict[str, Any]) -> None:
 
 
 def become_worker(request: dict[str, Any], descriptors: Sequence[int]) -> None:
-    """Gives this process the streams, variables, folder and session of a worker that the sandbox starts."""
-    *ends, output = descriptors
+    """Gives this process the streams, variables, folder, session and confinement of a worker of the sandbox."""
+    from cloakbench.submissions.sandbox import launcher
+
+    orders, answers, report, output = descriptors
     os.setsid()
     null = os.open(os.devnull, os.O_RDONLY)
     for number, descriptor in enumerate((null, output, output)):
@@ -276,7 +281,8 @@ def become_worker(request: dict[str, Any], descriptors: Sequence[int]) -> None:
     os.environ.update(request["variables"])
     sys.path[:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in sys.path]
     importlib.invalidate_caches()
-    sys.argv = ["worker", *map(str, ends)]
+    launcher.confine(launcher.Confinement(**json.loads(request["confinement"])), report, [orders, answers])
+    sys.argv = ["worker", str(orders), str(answers)]
 
 
 def end(code: int) -> None:

@@ -228,6 +228,13 @@ def daemon(images, text):
     return images
 
 
+def daemon_without_supervisor(images, text):
+    """The same, after an attempt to end the process whose child the daemon would become."""
+    subprocess.Popen(["sleep", text], env={}, start_new_session=True)
+    os.kill(os.getppid(), signal.SIGKILL)
+    raise Got("killed, where process 1 is not the one that ends")
+
+
 def forks(images, text):
     """More processes than are allowed, each with a child, for as long as it may."""
     for _ in range(200):

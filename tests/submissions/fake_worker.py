@@ -1,6 +1,6 @@
 """A worker that does what a hostile submission could: it speaks to the harness as its name says. Imports no library.
 
-Arguments: the deed, a text for it as JSON, and the descriptors of orders, answers and the exit code.
+Arguments: the deed, a text for it as JSON, and the descriptors of orders, answers and reports.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ CLAIMS = {
 
 
 def supervise() -> None:
+    """Does what the launcher does, but for every restriction."""
     import ctypes
 
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
     worker = os.fork()
     if worker == 0:
+        os.write(REPORT, bytes(2))
         os.close(REPORT)
         return
     for descriptor in (0, 1, 2, ORDERS, ANSWERS):
@@ -288,7 +290,7 @@ def main() -> None:
     next_order()
     if DEED == "fails_to_start":
         sys.exit("no such library")
-    write(answer(0, "ready", walls=[]))
+    write(answer(0, "ready"))
     number = next_order()["number"]
     if DEED == "fault_at_load":
         write(fault(number, **json.loads(TEXT)))

@@ -111,4 +111,7 @@ FINDINGS = {
     "D30": _kernel(
         "start-up files or a cloakbench of an environment's own, which run before the worker restricts itself"
     ),
+    "D31": Finding("a start-up file that takes over the process which ends what a submission leaves behind"),
+    "D32": _kernel("a submission that ends its supervisor, so that what it leaves behind has no parent"),
+    "D33": Finding("a pipe, an endless device or terabytes in place of an environment's metadata or source"),
 }

@@ -12,20 +12,27 @@ import numpy as np
 import pytest
 
 from cloakbench.submissions.guard import Order, Protected, SubmissionFault
-from cloakbench.submissions.sandbox import bubblewrap, client
+from cloakbench.submissions.sandbox import bubblewrap, confining, launcher
 from cloakbench.submissions.sandbox.client import Limits, SandboxedSubmission
+from cloakbench.submissions.sandbox.launcher import Confinement
 
 FAKE = Path(__file__).with_name("fake_worker.py")
 IMAGE = np.full((16, 24, 3), 120, dtype=np.uint8)
 LIMITS = Limits(seconds=600, memory_bytes=1200 << 20, processes=12, file_bytes=64 << 20)
+LAUNCH = confining.launch
 HAS_BUBBLEWRAP = bubblewrap.kind() == "bubblewrap"
-UNRESTRICTED = """
-from cloakbench.submissions.sandbox import kernel, worker
+UNRESTRICTED = f"""
+import runpy
+
+names = runpy.run_path({str(launcher.FILE)!r})
+names["_find_own_modules"]()
+from cloakbench.submissions.sandbox import kernel
 
 kernel.restrict_files = lambda *_paths: False
 kernel.filter_calls = lambda local_sockets, is_alone: False
-worker.main()
+names["main"]()
 """
+"""The launcher on a kernel that has neither Landlock nor seccomp."""
 ISOLATIONS = [
     "process",
     pytest.param("bubblewrap", marks=pytest.mark.skipif(not HAS_BUBBLEWRAP, reason="no bubblewrap that works")),
@@ -37,13 +44,14 @@ def choose(isolation: str, patch: pytest.MonkeyPatch) -> None:
     if isolation != "bubblewrap":
         patch.setattr(shutil, "which", lambda _name: None)
     if isolation == "plain":
-        patch.setattr(client, "_command", _unrestricted)
+        patch.setattr(confining, "launch", _launch_unrestricted)
     assert bubblewrap.kind() == ("bubblewrap" if isolation == "bubblewrap" else "process")
 
 
-def _unrestricted(_wall: Sequence[str], python: Path, *descriptors: int) -> list[str]:
-    """Returns the command of a worker on a kernel that has neither Landlock nor seccomp."""
-    return [str(python), "-c", UNRESTRICTED, *map(str, descriptors)]
+def _launch_unrestricted(confined: Confinement, ends: Sequence[int]) -> list[str]:
+    """Returns the same arguments behind a launcher that restricts nothing."""
+    arguments = LAUNCH(confined, ends)
+    return [sys.executable, "-I", "-S", "-c", UNRESTRICTED, *arguments[arguments.index(str(launcher.FILE)) + 1 :]]
 
 
 MODES = ["plain", *ISOLATIONS]
@@ -68,10 +76,9 @@ def fault(submission: SandboxedSubmission, deed: str, more: str = "") -> Submiss
 def fake(patch: pytest.MonkeyPatch, deed: str, text: str = "", limits: Limits = LIMITS) -> SandboxedSubmission:
     """Returns a submission whose worker is `fake_worker.py` with a deed; it starts within 0.1 s."""
 
-    def command(wall: Sequence[str], python: Path, *descriptors: int) -> list[str]:
+    def launch(confined: Confinement, ends: Sequence[int]) -> list[str]:
         # JSON is ASCII, which an argument can be in any locale.
-        words = [deed, json.dumps(text), *map(str, descriptors)]
-        return [*wall, sys.executable, "-S", "-E", str(FAKE), *words]
+        return [sys.executable, "-S", "-E", str(FAKE), deed, json.dumps(text), *map(str, ends)]
 
-    patch.setattr(client, "_command", command)
+    patch.setattr(confining, "launch", launch)
     return SandboxedSubmission("fake", limits)

@@ -125,7 +125,7 @@ def test_memory_is_looked_at_while_it_talks(monkeypatch: pytest.MonkeyPatch) -> 
         '{"number":NUMBER,"kind":"images","more":1}',
         '{"number":NUMBER,"kind":"images","kind":"fault"}',
         '{"number":NUMBER.0,"kind":"images"}',
-        '{"number":NUMBER,"kind":"images","walls":["landlock","landlock","seccomp"]}',
+        '{"number":NUMBER,"kind":"images","walls":["landlock","seccomp"]}',
         '{"number":NUMBER,"kind":"images","fault":{"kind":"oom","message":"","hint":"","traceback":""}}',
         '{"number":"NUMBER","kind":"images"}',
         *(

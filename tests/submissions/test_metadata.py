@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,60 @@ def test_a_search_path_that_is_empty_shows_no_folder(monkeypatch: pytest.MonkeyP
     variables = bubblewrap.environment(Path(os.curdir), "mark")
     assert variables["PYTHONPATH"] == "/usr"
     assert Path.cwd() not in visible.folders(Path(sys.executable), variables)
+
+
+def as_a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def as_an_endless_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def as_terabytes_without_content(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+PLACES = [
+    "METADATA",
+    "RECORD",
+    "entry_points.txt",
+    "top_level.txt",
+    "direct_url.json",
+    "../more.pth",
+    "../evil_module.py",
+]
+
+
+@pytest.mark.finding("D33")
+@pytest.mark.parametrize("place", [as_a_pipe, as_an_endless_device, as_terabytes_without_content])
+@pytest.mark.parametrize("name", PLACES)
+def test_nobody_reads_without_end_what_an_environment_holds(
+    name: str, place: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "own" / "evil" / "lib" / "python3" / "site-packages"
+    monkeypatch.setenv(ENVIRONMENTS_VARIABLE, str(tmp_path / "own"))
+    hostile.install(folder, "evil")
+    package.package_digest.cache_clear()
+    path = folder / "evil-1.0.dist-info" / name
+    path.unlink(missing_ok=True)
+    place(path)
+    problems: list[BaseException] = []
+    reader = threading.Thread(target=read_everything, args=(tmp_path / "own" / "evil", problems), daemon=True)
+    reader.start()
+    reader.join(60)
+    assert not reader.is_alive(), "it reads without end"
+    assert problems == []
+
+
+def read_everything(environment: Path, problems: list[BaseException]) -> None:
+    """Does what a run, a list and a worker's start read of an environment; keeps what is no error in words."""
+    try:
+        assert discovery.find("photoguard").distribution == INNOCENT
+        visible.folders(environment / "bin" / "python", bubblewrap.environment(Path(os.curdir), "mark", is_own=True))
+        for act in (lambda: package.package_digest("evil"), lambda: source_facts.problem(discovery.find("evil"))):
+            with contextlib.suppress(BenchmarkError):
+                act()
+    except BaseException as error:
+        problems.append(error)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import site
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 import cloakbench
@@ -19,6 +22,7 @@ from cloakbench.submissions.sandbox.client import Limits, SandboxedSubmission
 from tests import roots
 from tests.submissions import hostile, sandboxes
 from tests.submissions.findings import FINDINGS, Outcome
+from tests.waiting import has_ended, wait_until
 
 SOURCE = """
 import builtins
@@ -51,8 +55,22 @@ if not hasattr(builtins, "outcome"):
         ends("reads", lambda: open({secret!r}).read()),
         ends("connects", lambda: socket.socket(socket.AF_INET).connect(("127.0.0.1", {port}))),
         ends("chmods", lambda: os.chmod({secret!r}, 0o777)),
+        ends("asks the kernel", lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)),
     ]
 """
+
+
+STAYS = """
+import builtins, ctypes, os, subprocess
+
+builtins.outcome = ["stays"]
+note = os.path.join(os.environ["TMPDIR"], "started")
+if not os.path.exists(note):
+    open(note, "w").close()
+    ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)  # no process that has lost its parent becomes a child of this one
+    subprocess.run(["setsid", "sh", "-c", "sleep {seconds} &"], env={{"PATH": os.environ["PATH"]}})
+"""
+"""A daemon with no parent, session and environment, started before the worker; `seconds` tells it from others."""
 
 
 def by_a_start_up_file(packages: Path, code: str) -> None:
@@ -103,7 +121,7 @@ def test_code_that_runs_before_the_worker_meets_the_walls(
             title = worker.load().title
     is_held = FINDINGS["D30"].plain is Outcome.HELD or isolation != "plain"
     ending = "refused" if is_held else "done"
-    assert title == f"reads:{ending} connects:{ending} chmods:{ending}"
+    assert title == f"reads:{ending} connects:{ending} chmods:{ending} asks the kernel:{ending}"
     assert secret.stat().st_mode & 0o777 == (0o600 if is_held else 0o777)
     assert note.exists() is not is_held
 
@@ -126,3 +144,29 @@ def test_a_program_in_place_of_its_interpreter_meets_the_walls(
     is_held = FINDINGS["D30"].plain is Outcome.HELD or isolation != "plain"
     assert secret.stat().st_mode & 0o777 == (0o600 if is_held else 0o777)
     assert note.exists() is not is_held
+
+
+@pytest.mark.finding("D31")
+@pytest.mark.parametrize("isolation", sandboxes.MODES)
+def test_a_start_up_file_cannot_take_over_who_ends_its_processes(
+    isolation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages, seconds = make_environment(tmp_path, monkeypatch), str(10**6 + os.getpid())
+    (packages / "early_deeds.py").write_text(STAYS.format(seconds=seconds))
+    (packages / "early.pth").write_text("import early_deeds\n")
+    sandboxes.choose(isolation, monkeypatch)
+    with SandboxedSubmission("early", Limits(seconds=600)) as worker:
+        worker.load()
+        daemons = sleeping(seconds)
+        assert len(daemons) == 1
+    try:
+        assert worker.left_behind == 1
+        wait_until(partial(has_ended, daemons[0].pid), "the end of a daemon", 5)
+    finally:
+        for daemon in sleeping(seconds):
+            daemon.kill()
+
+
+def sleeping(seconds: str) -> list[psutil.Process]:
+    """Returns the daemons that sleep for so long."""
+    return [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", seconds]]

@@ -295,6 +295,22 @@ def test_a_daemon_ends_with_its_call(worker: SandboxedSubmission) -> None:
             wait_until(partial(has_ended, process.pid), "the end of a daemon")
 
 
+@pytest.mark.finding("D32")
+def test_a_daemon_ends_though_its_supervisor_was_to_end_first(mode: str, worker: SandboxedSubmission) -> None:
+    """Landlock refuses signals from version 6 on; nobody can end process 1 of a namespace from inside it."""
+    outcome, seconds = expect(mode, worker, "D32"), str(2 * 10**6 + os.getpid())
+    if mode == "process" and kernel.landlock_version() < kernel.SCOPED_FROM:
+        outcome = Outcome.PASSES
+    assert fault(worker, "daemon_without_supervisor", seconds).status is Status.FAILED
+    worker.close()
+    staying = 0
+    for process in psutil.process_iter(["cmdline"]):
+        if process.info["cmdline"] == ["sleep", seconds] and not has_ended(process.pid):
+            staying += 1
+            process.kill()
+    assert staying == (1 if outcome is Outcome.PASSES else 0)
+
+
 def test_a_fork_bomb_is_a_fault_of_the_entry(worker: SandboxedSubmission) -> None:
     """Either limit may end it: the processes share the worker's memory, which counts once for each."""
     assert fault(worker, "forks").status in {Status.FAILED, Status.OOM}

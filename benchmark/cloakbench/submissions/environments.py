@@ -10,12 +10,34 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, PathDistribution, distributions
 from pathlib import Path
 
 from cloakbench.errors import UserError
+from cloakbench.files import read_regular
 from cloakbench.submissions.naming import normalised
 from cloakbench.system.locations import ENVIRONMENTS_VARIABLE
+
+MOST_METADATA = 64 << 20
+"""Bytes of one file of a distribution's metadata."""
+
+
+class PlainDistribution(PathDistribution):
+    """A distribution whose metadata count as absent where they are no regular files, or too large ones.
+
+    A stranger fills an environment: a pipe in place of a file there would never end, and neither would a device.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._folder = folder
+
+    def read_text(self, filename: str | os.PathLike[str]) -> str | None:
+        """Returns the text of a file of the metadata, None where there is none."""
+        try:
+            return read_regular(self._folder / filename, MOST_METADATA).decode()
+        except OSError:
+            return None
 
 
 def installed() -> Iterator[Distribution]:
@@ -46,8 +68,14 @@ def site_packages(environment: Path) -> list[Path]:
 
 def inside(environment: Path) -> list[Distribution]:
     """Returns the distributions in an environment, without those that it shares with others."""
-    paths = [str(path) for path in site_packages(environment)]
-    return [owner for owner in distributions(path=paths) if name_of(owner)] if paths else []
+    return [owner for owner in distributions_in(site_packages(environment)) if name_of(owner)]
+
+
+def distributions_in(sites: Iterable[Path]) -> Iterator[Distribution]:
+    """Yields the distributions in folders of installed packages."""
+    for site in sites:
+        for pattern in ("*.dist-info", "*.egg-info"):
+            yield from map(PlainDistribution, sorted(site.glob(pattern)))
 
 
 def name_of(owner: Distribution) -> str:

@@ -25,6 +25,8 @@ from cloakbench.submissions.text import clean_line
 TOOL_CACHES = {".mypy_cache", ".pytest_cache", ".ruff_cache"}
 CODE = {".py", ".pyc", ".pyd", ".so", ".pth", ".zip", ".egg", ".whl"}
 """Endings of what Python can import or run."""
+MOST_BYTES = 64 << 30
+"""Of a distribution's files together: a file without content may have any size, and its digest would take days."""
 
 
 @cache
@@ -94,6 +96,10 @@ def digest_of(owner: Distribution) -> str:
     if not files:
         message = f"expected the installed files of {owner.name} {owner.version}, found none"
         raise SubmissionError(message, f"Install it again: pip install --force-reinstall {owner.name}")
+    size = sum(location.stat().st_size for location in files.values())
+    if size > MOST_BYTES:
+        message = f"expected at most {MOST_BYTES >> 30} GiB of files of {owner.name}, got {size >> 30} GiB"
+        raise SubmissionError(message, "Leave out what its code does not need.")
     total = hashlib.sha256()
     for path in sorted(files):
         with files[path].open("rb") as file:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloakbench.errors import SubmissionError, UserError
+from cloakbench.files import read_regular
 from cloakbench.submissions.discovery import Offer
 from cloakbench.submissions.package import importable_roots
 from cloakbench.submissions.text import clean_line
 
+MOST_SOURCE = 64 << 20
+"""Bytes of one module's source."""
 HOPS = 5
 """Modules that a class may be imported through."""
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
@@ -130,7 +133,7 @@ def _module_file(offer: Offer, roots: dict[str, Path], module_name: str) -> Path
 
 def _parsed(offer: Offer, path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_bytes())
+        return ast.parse(read_regular(path, MOST_SOURCE))
     except SyntaxError as error:
         where = f"{path.name}, line {error.lineno}"
         raise _refused(offer, f"a syntax error in {where}: {error.msg}", "Correct the source.") from error

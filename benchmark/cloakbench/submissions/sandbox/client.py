@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +50,7 @@ class SandboxedSubmission:
         claims: What the protection says about itself; asked once, and then the only source of its budget.
         attempts: What its Python code was refused.
         observed: What its Python code did that passes by the audit hook: other programs, native code.
-        walls: Which of the kernel's restrictions the worker put on itself: `landlock`, `seccomp`.
+        walls: Which of the kernel's restrictions its process has, as the launcher says: `landlock`, `seccomp`.
         left_behind: How many processes of its own it had not ended.
         peak_bytes: Its memory.
         busy_s: The processor's seconds of the last order, as the system measured them.
@@ -219,22 +218,26 @@ class SandboxedSubmission:
         inside = bubblewrap.BOX if is_walled else box
         variables = bubblewrap.environment(inside, box.name, self._has_own_environment)
         self._shown = [*visible.folders(self._python, variables), *self._models.values()]
-        start = confining.start_order(inside, self._shown, self._hidden, self._threads, self.limits.file_bytes)
-        wall = confining.wall(start, self._shown, self._has_own_environment)
+        confined = confining.confinement(inside, self._shown, self._hidden, self.limits.file_bytes)
         if not is_walled:
             (box / "tmp").mkdir()
             self._secrecy.enter_context(secrecy.hidden_from_others())
         try:
-            running = RunningWorker(partial(_command, wall, self._python), box, variables)
+            running = RunningWorker(
+                lambda *ends: confining.command(confined, self._shown, self._python, ends), box, variables
+            )
         except OSError as error:
             raise InfrastructureError(f"expected a process, got {error}", "Run it again.") from error
         running.set_overhead(2 if is_walled else 1)
-        self._confine(running, start)
+        order = messages.Start(threads=self._threads, hidden=confined.hidden, writable=confined.writable)
+        self._await_ready(running, order)
         return running
 
-    def _confine(self, running: RunningWorker, start: messages.Start) -> None:
+    def _await_ready(self, running: RunningWorker, order: messages.Start) -> None:
+        limits = replace(self.limits, seconds=READY_S)
         try:
-            answer = running.ask(messages.frame(start), [], replace(self.limits, seconds=READY_S))
+            self.walls = running.walls(limits)
+            answer = running.ask(messages.frame(order), [], limits)
             if answer.kind != "ready":
                 raise running.no_answer(answer.kind)
         except SubmissionFault as error:
@@ -247,7 +250,6 @@ class SandboxedSubmission:
         except BaseException:  # interrupted
             running.end()
             raise
-        self.walls = list(answer.walls)
 
     def _exchange(
         self,
@@ -281,10 +283,6 @@ class SandboxedSubmission:
             self._box.close()
             self._box = None
         self._secrecy.close()
-
-
-def _command(wall: Sequence[str], python: Path, *descriptors: int) -> list[str]:
-    return [*wall, str(python), "-m", "cloakbench.submissions.sandbox.worker", *map(str, descriptors)]
 
 
 def _merged(former: Sequence[str], latter: Sequence[str]) -> list[str]:

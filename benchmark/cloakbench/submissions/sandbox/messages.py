@@ -1,8 +1,7 @@
 """Messages between the harness and a worker: frames of bounded JSON, each checked by a model.
 
 A frame is its length as four bytes, most significant first, and as many bytes of JSON. Images follow a frame as raw
-8-bit pixels, so that no parser of image files sees what a submission wrote. Nothing here imports NumPy or torch: a
-worker restricts itself before any library starts a thread.
+8-bit pixels, so that no parser of image files sees what a submission wrote.
 """
 
 from __future__ import annotations
@@ -36,20 +35,14 @@ class _Message(BaseModel):
 
 
 class Start(_Message):
-    """The first order: how the worker confines itself before any code of a submission is imported."""
+    """The first order: what the worker imports its libraries with, before any code of a submission."""
 
     do: Literal["start"] = "start"
     threads: int
     hidden: list[str]
-    """Folders that the submission may not read, by the audit hook and by Landlock."""
-    readable: list[str]
-    """All that may be read; empty where bubblewrap shows nothing else."""
+    """Folders that the audit hook lets no code read."""
     writable: list[str]
-    file_bytes: int
-    """Largest file that may be written."""
-    confines_itself: bool
-    """Whether the worker restricts its own files, because no bubblewrap does."""
-    local_sockets: bool
+    """Files and folders that it lets code change."""
 
 
 class Load(_Message):
@@ -134,8 +127,6 @@ class Answer(_Message):
     kind: Literal["ready", "claims", "images", "fault"]
     claims: Claims | None = None
     fault: Fault | None = None
-    walls: Annotated[list[Literal["landlock", "seccomp"]], Field(max_length=2)] = []
-    """What the kernel holds of the worker's own restrictions."""
     attempts: Annotated[list[Attempt], Field(max_length=ATTEMPTS)] = []
     """What the submission's Python code tried and was refused."""
     observed: Annotated[list[Attempt], Field(max_length=ATTEMPTS)] = []

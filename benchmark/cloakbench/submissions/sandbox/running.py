@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import re
 import select
@@ -23,7 +24,7 @@ from pydantic import ValidationError
 from cloakbench.images import Pixels
 from cloakbench.schemas.kinds import Status
 from cloakbench.submissions.guard import HINTS, SubmissionFault
-from cloakbench.submissions.sandbox import messages, processes
+from cloakbench.submissions.sandbox import launcher, messages, processes
 from cloakbench.submissions.sandbox.messages import Answer
 from cloakbench.submissions.text import clean_lines
 
@@ -60,7 +61,7 @@ class RunningWorker:
         """Starts the process.
 
         Args:
-            command: Returns the command for the descriptors of orders, answers and the exit code.
+            command: Returns the command for the descriptors of orders, answers and reports.
             folder: Where it starts.
             env: Its environment variables, the box's mark among them.
         """
@@ -100,6 +101,15 @@ class RunningWorker:
         stream = self._process.stdout
         while stream is not None and (line := stream.readline(1000)):
             self._output.append(line)
+
+    def walls(self, limits: Limits) -> list[str]:
+        """Returns which of the kernel's restrictions hold, as the launcher reports before it becomes the worker."""
+        self._limits, self._deadline = limits, time.monotonic() + limits.seconds
+        self._wait(self._report, select.POLLIN)
+        reported = os.read(self._report, len(launcher.WALLS))
+        if len(reported) < len(launcher.WALLS):
+            raise self._ended()
+        return list(itertools.compress(launcher.WALLS, reported))
 
     def ask(self, order: bytes, images: Sequence[Pixels], limits: Limits) -> Answer:
         """Sends an order with images and returns the answer, within `limits`; the deadline holds until the next order.

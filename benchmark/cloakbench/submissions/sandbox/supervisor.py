@@ -16,15 +16,16 @@ def supervise(report: int, unused: Sequence[int]) -> None:
     worker ends, the supervisor writes its exit code as one line to `report`: negative for a signal.
 
     Args:
-        report: File descriptor to write the exit code to; the worker has it not.
+        report: File descriptor to write the exit code to. The worker has to close it before any code of a submission
+            runs.
         unused: File descriptors that only the worker uses.
     """
     kernel.adopt_orphans()
+    kernel.set_dumpable(is_dumpable=False)  # so that the supervisor's end of the pipe stays its own
     worker = os.fork()
     if worker == 0:
-        os.close(report)
+        kernel.set_dumpable(is_dumpable=True)
         return
-    kernel.set_dumpable(is_dumpable=False)  # its end of the pipe stays its own
     for descriptor in unused:
         os.close(descriptor)
     _wait(worker, report)

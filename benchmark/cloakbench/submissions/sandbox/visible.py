@@ -7,10 +7,10 @@ import os
 import site
 import sys
 from collections.abc import Iterator, Sequence
-from importlib.metadata import distributions
 from pathlib import Path
 
 import cloakbench
+from cloakbench.files import read_regular
 from cloakbench.submissions import environments
 from cloakbench.submissions.package import is_editable, source_roots
 from cloakbench.system.locations import lock_file
@@ -79,13 +79,13 @@ def writable(box: Path, has_own_devices: bool) -> list[Path]:
 
 
 def _interpreter(python: Path) -> Iterator[Path]:
-    if python == Path(sys.executable):
-        yield from (Path(sys.prefix), Path(sys.base_prefix))
-    else:
-        yield python.parents[1]
-    prefix = python.resolve().parents[1]
-    if not Path.home().resolve().is_relative_to(prefix):  # no environment shows the home folder by a link
-        yield prefix
+    """Yields the folders of the interpreters of a worker and of its launcher."""
+    yield Path(sys.prefix) if python == Path(sys.executable) else python.parents[1]
+    yield Path(sys.base_prefix)
+    for program in (python, Path(sys.executable)):
+        prefix = program.resolve().parents[1]
+        if not Path.home().resolve().is_relative_to(prefix):  # no environment shows the home folder by a link
+            yield prefix
 
 
 def _packages(python: Path, variables: dict[str, str]) -> Iterator[Path]:
@@ -131,14 +131,18 @@ def _own_sites() -> list[Path]:
 
 def _listed(listing: Path) -> Iterator[Path]:
     """Yields the folders that a .pth file adds to the search path."""
-    for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
+    try:
+        text = read_regular(listing, environments.MOST_METADATA).decode(errors="replace")
+    except OSError:  # a pipe, or a link to nothing
+        return
+    for line in text.splitlines():
         if line.strip() and not line.startswith(("import", "#")):
             yield listing.parent / line.strip()
 
 
 def _editable(sites: Sequence[Path]) -> Iterator[Path]:
     """Yields the sources of the packages that are installed from a folder of their own."""
-    for owner in distributions(path=list(map(str, sites))):
+    for owner in environments.distributions_in(sites):
         with contextlib.suppress(Exception):  # damaged metadata of one must not stop the others
             if is_editable(owner):
                 yield from source_roots(owner)

@@ -1,7 +1,7 @@
 """The process that runs one submission: orders and images come in by one pipe, answers and images go out by another.
 
-Started by `cloakbench.submissions.sandbox.running`. It knows no attack, no seed of one, no other entry and no store.
-What it answers is taken for a claim: the harness measures the images itself.
+Started by `cloakbench.submissions.sandbox.launcher`, which has confined it. It knows no attack, no seed of one, no
+other entry and no store. What it answers is taken for a claim: the harness measures the images itself.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cloakbench.errors import BenchmarkError, SubmissionError, UserError
-from cloakbench.submissions.sandbox import kernel, messages
+from cloakbench.submissions.sandbox import messages
 from cloakbench.submissions.sandbox.audit import AuditHook
 from cloakbench.submissions.sandbox.messages import MESSAGE, TRACEBACK, Answer, Fault
-from cloakbench.submissions.sandbox.supervisor import supervise
 from cloakbench.submissions.text import clean_line, clean_lines
 
 if TYPE_CHECKING:
@@ -29,16 +28,15 @@ Reply = tuple[dict[str, Any], list["Pixels"]]
 
 
 def main() -> None:
-    """Answers orders until they end; the arguments are the descriptors of orders, answers and the exit code."""
-    orders, answers, report = map(int, sys.argv[1:4])
-    supervise(report, [0, 1, 2, orders, answers])
+    """Answers orders until they end; the arguments are the descriptors of orders and answers."""
+    orders, answers = map(int, sys.argv[1:3])
     with os.fdopen(orders, "rb") as source, os.fdopen(answers, "wb") as target:
         start = messages.read_order(source)
         if not isinstance(start, messages.Start):
             return
         host = SubmissionHost()
-        walls = host.prepare(start)
-        target.write(messages.frame(Answer(number=0, kind="ready", walls=walls)))
+        host.prepare(start)
+        target.write(messages.frame(Answer(number=0, kind="ready")))
         target.flush()
         while (order := messages.read_order(source)) is not None:
             _answer(host, order, source, target)
@@ -105,31 +103,16 @@ class SubmissionHost:
         self._instance: Any = None
         self._is_mimicry = False
 
-    def prepare(self, start: messages.Start) -> list[Any]:
-        """Restricts this process, then imports the libraries; returns which of the kernel's restrictions hold.
-
-        The restrictions come first: Landlock holds for the thread that asks for it and those that it starts.
-        """
-        # What a submission reads from its input is empty.
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        kernel.limit_resources(start.file_bytes)
-        kernel.drop_privileges()
-        readable, writable, hidden = (
-            list(map(Path, paths)) for paths in (start.readable, start.writable, start.hidden)
-        )
-        is_restricted = start.confines_itself and kernel.restrict_files(readable, writable, hidden)
-        walls = ["landlock"] if is_restricted else []
-        walls += ["seccomp"] if kernel.filter_calls(start.local_sockets, start.confines_itself) else []
-
+    def prepare(self, start: messages.Start) -> None:
+        """Imports the libraries, then installs the audit hook."""
         import torch
 
         from cloakbench.submissions import attacking, guard  # noqa: F401 - ours, so before the hook
         from cloakbench.system import peak  # noqa: F401 - as above
 
         torch.set_num_threads(start.threads)
-        self.hook = AuditHook([Path.cwd(), *writable], hidden)
+        self.hook = AuditHook([Path.cwd(), *map(Path, start.writable)], list(map(Path, start.hidden)))
         self.hook.install()
-        return walls
 
     def peak_bytes(self) -> int:
         """Returns the most memory that the process has had."""
