@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -15,12 +17,17 @@ from cloakbench.cli import GROUPS
 from cloakbench.listing import ListItem
 from cloakbench.printable import clean, encodable
 from cloakbench_leaderboards.versions import references
+from tests.submissions import hostile
 
 HOSTILE = "a\x1b]0;title\x07\x1b[2J\x9b2J\u202eb\u2066\udce9\r"
 
 
-def run(*arguments: str, shell: str = "", **variables: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-c", "from cloakbench.cli import main; main()", *arguments]
+IN_THE_LOCALE = "import locale; locale.setlocale(locale.LC_ALL, ''); assert locale.localeconv()['decimal_point'] == ','"
+"""As a library may, and as Python does not on its own: all of the locale holds, not only its letters."""
+
+
+def run(*arguments: str, shell: str = "", setup: str = "pass", **variables: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-c", f"{setup}; from cloakbench.cli import main; main()", *arguments]
     environment = {**os.environ, **variables}
     if shell:
         command = ["/bin/sh", "-c", f'exec "$@" {shell}', "sh", *command]
@@ -54,9 +61,8 @@ def test_lists_warnings_and_errors_are_cleaned(cloakbench, monkeypatch, tmp_path
         {"PYTHONIOENCODING": "latin-1"},
         {"PYTHONIOENCODING": "ascii:strict"},
         {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-        {"LANG": "tr_TR.UTF-8", "LC_ALL": "tr_TR.UTF-8"},
-        {"COLUMNS": "40", "NO_COLOR": "1"},
-        {"COLUMNS": "40", "TERM": "dumb"},
+        {"NO_COLOR": "1"},
+        {"TERM": "dumb"},
     ],
 )
 @pytest.mark.parametrize("arguments", [["--help"], ["list", "metrics"], ["run", "--help"]])
@@ -64,6 +70,52 @@ def test_any_terminal_can_show_it(variables, arguments):
     done = run(*arguments, **variables)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
+def test_help_is_as_narrow_as_the_terminal_and_says_the_same(arguments):
+    narrow, wide = (run(*arguments, COLUMNS=columns, NO_COLOR="1").stdout.decode() for columns in ("40", "200"))
+    assert max(map(len, narrow.splitlines())) == 40
+    assert max(map(len, wide.splitlines())) == 200
+    assert option_names(narrow) == option_names(wide)
+
+
+def option_names(text):
+    """The verbs of a help text, and those of its options that fit into the first column of the narrowest one."""
+    return set(re.findall(r"(?<=[ │])--[a-z-]{1,11}(?= )|(?<=│ )[a-z]+(?=  )", text))
+
+
+def test_a_row_of_a_list_stays_a_line_at_any_width():
+    narrow, wide = (run("list", "metrics", COLUMNS=columns).stdout for columns in ("40", "200"))
+    assert narrow == wide
+
+
+@pytest.fixture(scope="module")
+def turkish(tmp_path_factory):
+    """Variables of a Turkish locale, in which programs of C write 0,5 and fold I to a dotless i."""
+    tool = shutil.which("localedef")
+    folder = tmp_path_factory.mktemp("locales")
+    if tool is None or subprocess.run([tool, "-i", "tr_TR", "-f", "UTF-8", folder / "tr_TR.UTF-8"]).returncode:
+        pytest.skip("no localedef, or no source of tr_TR: apt-get install locales")
+    return {"LOCPATH": str(folder), "LANG": "tr_TR.UTF-8", "LC_ALL": "tr_TR.UTF-8"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list", "metrics"], ["list", "protections"], ["plan", "--help"]])
+def test_a_turkish_locale_changes_no_word(turkish, arguments):
+    done = run(*arguments, setup=IN_THE_LOCALE, **turkish)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == run(*arguments).stdout
+
+
+def test_a_turkish_locale_folds_names_as_any_other(turkish, tmp_path):
+    """The name of a distribution is found in any case: `I` stays the capital of `i`."""
+    packages = tmp_path / "Ink-PAINTING" / "lib" / "python3.11" / "site-packages"
+    hostile.install(packages, "INK-painting", "")
+    words = "import sys; from cloakbench.submissions import environments; print(environments.folder(sys.argv[1]))"
+    command = [sys.executable, "-c", f"{IN_THE_LOCALE}; {words}", "INK_painting"]
+    environment = {**os.environ, **turkish, "CLOAKBENCH_ENVIRONMENTS": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{tmp_path / 'Ink-PAINTING'}\n"
 
 
 @pytest.mark.finding("C2", "C3")

@@ -120,7 +120,6 @@ def examine(root, source):
     assert state(root) == outside
 
 
-@given(data=st.data())
 def records_and_facts(base, root, data):
     shutil.rmtree(root, ignore_errors=True)
     source = root / "source"
@@ -138,7 +137,6 @@ def records_and_facts(base, root, data):
     examine(root, source)
 
 
-@given(data=st.data())
 def archives(base, root, data):
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
@@ -183,10 +181,12 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_s
 
 @pytest.mark.parametrize("test", [records_and_facts, archives])
 def test_nothing_gets_out_or_half_in(test, base, tmp_path):
-    settings(max_examples=100, suppress_health_check=SLOW, derandomize=True)(test)(base, tmp_path / "f")
+    fuzzed = given(data=st.data())(test)
+    settings(max_examples=100, suppress_health_check=SLOW, derandomize=True)(fuzzed)(base, tmp_path / "f")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("test", [records_and_facts, archives])
 def test_nothing_gets_out_or_half_in_of_many(test, base, tmp_path):
-    settings(max_examples=2000, suppress_health_check=SLOW)(test)(base, tmp_path / "f")
+    fuzzed = given(data=st.data())(test)
+    settings(max_examples=2000, suppress_health_check=SLOW)(fuzzed)(base, tmp_path / "f")

@@ -128,3 +128,43 @@ def test_a_file_that_is_no_key_is_told(store, tmp_path, cloakbench):
     assert result.code == 2
     assert "expected a private key of OpenSSH" in result.err
     assert not list(store.glob("signatures/*"))
+
+
+def as_a_line(key, revoked):
+    revoked.write_text(key.with_suffix(".pub").read_text())
+
+
+def as_a_list_of_openssh(key, revoked):
+    subprocess.run(["ssh-keygen", "-q", "-k", "-f", revoked, key.with_suffix(".pub")], check=True)
+
+
+def by_its_fingerprint(key, revoked):
+    command = ["ssh-keygen", "-l", "-f", key.with_suffix(".pub")]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    (revoked.parent / "told").write_text(f"hash: {shown.split()[1]}\n")
+    subprocess.run(["ssh-keygen", "-q", "-k", "-f", revoked, revoked.parent / "told"], check=True)
+
+
+@needs_openssh
+@pytest.mark.finding("B9")
+@pytest.mark.parametrize("revoke", [as_a_line, as_a_list_of_openssh, by_its_fingerprint])
+def test_a_revoked_key_counts_for_nothing_though_it_is_still_listed(store, key, allowed, cloakbench, revoke, tmp_path):
+    assert cloakbench("sign", store, "--key", key).code == 0
+    other = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
+    revoke(other, tmp_path / "revoked_keys")
+    assert reading.load(store).signed, "another key is revoked"
+    (tmp_path / "revoked_keys").unlink()
+    revoke(key, tmp_path / "revoked_keys")
+    loaded = reading.load(store)
+    assert loaded.signed == {}
+    assert of(loaded.records, loaded.signed) == SELF_REPORTED
+
+
+@needs_openssh
+def test_nobody_is_trusted_where_the_list_of_revoked_keys_breaks_off(store, key, allowed, cloakbench, tmp_path):
+    cloakbench("sign", store, "--key", key)
+    as_a_list_of_openssh(key, tmp_path / "revoked_keys")
+    whole = (tmp_path / "revoked_keys").read_bytes()
+    (tmp_path / "revoked_keys").write_bytes(whole[:-8])
+    assert reading.load(store).signed == {}

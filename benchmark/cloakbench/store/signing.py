@@ -16,6 +16,8 @@ from cloakbench.store.paths import SIGNATURES, StorePaths, is_signature
 
 NAMESPACE = "cloakbench"
 """A signature that was made for something else does not count."""
+REVOKED = "revoked_keys"
+"""OpenSSH's list of revoked keys: public keys, one a line, or what `ssh-keygen -k` writes."""
 _VOLATILE = {"traceback", "suite_version"}
 """What an export leaves out, and what a newer version of a suite takes over."""
 
@@ -55,8 +57,8 @@ def sign(folder: Path, records: Iterable[Record], key: Path) -> Path:
 def signed(folder: Path, allowed: Path) -> dict[str, str]:
     """Returns who signed which record digest, by the manifests in `folder` whose signature is by an `allowed` key.
 
-    A manifest without such a signature, or that cannot be read, counts for nothing, and nothing is verified without
-    ssh-keygen.
+    A manifest without such a signature, or that cannot be read, counts for nothing, and so does a key in the file
+    `revoked_keys` beside the list of those that are allowed. Nothing is verified without ssh-keygen.
     """
     signers: dict[str, str] = {}
     for path in StorePaths(folder).signed_manifests():
@@ -97,6 +99,9 @@ def _signer(text: bytes, signature: Path, allowed: Path) -> str:
         return ""
     options = ["-s", str(signature), "-f", str(allowed)]
     named = _run([tool, "-Y", "find-principals", *options], b"")
+    revoked = allowed.with_name(REVOKED)
+    if revoked.exists():
+        options += ["-r", str(revoked)]
     for name in (named or "").split():
         if _run([tool, "-Y", "verify", *options, "-I", name, "-n", NAMESPACE], text) is not None:
             return name
