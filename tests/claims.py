@@ -117,7 +117,8 @@ def table(evidence: Evidence) -> list[str]:
         if math.isfinite(result.p):
             half = (result.difference.high - result.difference.low) / 2
             interval = text.interval(result.difference.low, result.difference.high)
-            shown, p = f"{text.number(result.difference.value, half)} ({interval})", f"{result.p:.2f}"
+            shown = f"{text.number(result.difference.value, half)} ({interval})"
+            p = f"{result.p:.2f}" if result.p >= 0.01 else "< 0.01"
         artists = text.listed(list(result.turns_on)) if result.turns_on else text.NONE
         lines.append(f"| {result.claim.key}: {result.claim.words} | {shown} | {p} | {result.verdict} | {artists} |")
     lines.append(f"| C2: {UNMEASURABLE} | {text.NONE} | {text.NONE} | {ClaimVerdict.NOT_MEASURED} | {text.NONE} |")
