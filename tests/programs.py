@@ -1,4 +1,4 @@
-"""Programs that some tests need, with marks that skip without them."""
+"""What some tests need of the machine, programs and names of files, with marks that skip without it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ def has_openssh() -> bool:
 
 needs_openssh = pytest.mark.skipif(not has_openssh(), reason="no OpenSSH, or no entry of this user in passwd")
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+needs_utf8_names = pytest.mark.skipif(
+    sys.getfilesystemencoding() != "utf-8", reason="file names are not UTF-8 in this locale"
+)
 
 
 def git(folder: Path, *arguments: str) -> None:

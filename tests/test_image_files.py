@@ -6,7 +6,6 @@ import errno
 import io
 import logging
 import struct
-import sys
 import zlib
 
 import numpy as np
@@ -19,6 +18,7 @@ from cloakbench.datasets import artists
 from cloakbench.errors import UserError
 from cloakbench.image_files import decode
 from cloakbench.suites import load as suites
+from tests.programs import needs_utf8_names
 
 
 def saved(image: Image.Image, form: str = "PNG", **options) -> bytes:
@@ -206,7 +206,7 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path):
             image_files.read_folder(tmp_path)
 
 
-@pytest.mark.skipif(sys.getfilesystemencoding() != "utf-8", reason="file names are not UTF-8 in this locale")
+@needs_utf8_names
 @pytest.mark.parametrize("pair", [("Boat.png", "boat.PNG"), ("\u00e9.png", "e\u0301.png")])
 def test_names_that_differ_only_in_case_or_normal_form_are_refused(tmp_path, pair):
     for name in pair:

@@ -15,6 +15,7 @@ from cloakbench.image_files import decode
 from cloakbench.images import digest, encode
 from cloakbench.suites import load as suites
 from tests import refused_pictures
+from tests.programs import needs_utf8_names
 
 SHIPPED = sorted(path.name for path in artists.MINI.iterdir() if path.is_dir())
 
@@ -170,7 +171,7 @@ def test_hidden_and_system_folders_are_no_artists(tmp_path, caplog):
     assert "loose.png" in caplog.text
 
 
-HIDDEN = [b"caf\xe9", b"two\nlines", b"\x1b[2J", "\u202egnp".encode()]
+HIDDEN = [pytest.param(b"caf\xe9", marks=needs_utf8_names), b"two\nlines", b"\x1b[2J", "\u202egnp".encode()]
 
 
 @pytest.mark.parametrize("name", HIDDEN)
@@ -185,6 +186,7 @@ def test_a_folder_or_file_whose_name_cannot_be_printed_is_refused(tmp_path, name
     assert "Rename" in caught.value.hint
 
 
+@needs_utf8_names
 def test_names_of_any_language_and_of_a_mac_are_read(tmp_path):
     fill(tmp_path / "Cl\u00e9ment \u2014 \u68b5\u9ad8", 6)
     (tmp_path / "Cl\u00e9ment \u2014 \u68b5\u9ad8" / "01.png").rename(
