@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cloakbench.submissions.guard import Protected
 
 LARGE_PIXELS = 1 << 22
-"""Beyond this area a protection that follows gradients may need more memory than there is: `photoguard` takes 1.1 GiB
+"""Beyond this area a protection that follows gradients may need more memory than there is: `photoguard` takes 1.4 GiB
 per megapixel (tests/benchmarks/README.md)."""
 
 
