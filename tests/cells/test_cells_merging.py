@@ -24,6 +24,7 @@ from cloakbench.store.features import StoredFeatures
 from cloakbench.store.paths import CANARIES_FILE
 from cloakbench.store.store import Store
 from cloakbench.suites import load as suites
+from cloakbench.upkeep import recompute, record_checks
 from cloakbench.upkeep.adopt import adopt
 from cloakbench.upkeep.merge import merge
 from cloakbench.upkeep.recompute import Recomputer
@@ -253,3 +254,19 @@ def test_nothing_is_fetched_for_a_record(alias: str, good_run: Session, monkeypa
     recomputer = Recomputer(good_run.store, good_run.suite)
     [problem] = recomputer.find_other_recipes(record.model_copy(update={"protection": facts}))
     assert "models of the suite" in problem
+
+
+def test_a_fractional_step_may_round_up_to_the_next_level_and_no_further() -> None:
+    records = reading.load(REFERENCE).records
+    assert [record_checks.limits(record) for record in records if record_checks.limits(record)] == []
+    fractional = 0
+    for record in records:
+        levels, allowed = 16 * record.strength, recompute.allowed_levels(record)
+        if record.target is None or record.protection.name != "photoguard" or allowed is None:
+            continue
+        assert levels - 1e-4 <= allowed < levels + 1
+        fractional += allowed > levels + 0.01
+        more = record.model_copy(update={"quality": {**record.quality, "linf": [allowed + 1.0]}})
+        [problem] = record_checks.limits(more)
+        assert f"at most {allowed} levels, got {allowed + 1}" in problem
+    assert fractional > 10

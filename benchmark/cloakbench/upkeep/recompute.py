@@ -233,11 +233,17 @@ def find_over_budget(record: Record, protected: Sequence[Pixels], originals: Seq
 
 
 def allowed_levels(record: Record) -> int | None:
-    """Returns by how many 8-bit levels a pixel may differ; None where the entry has no such limit."""
+    """Returns by how many 8-bit levels a pixel may differ; None where the protection has no such limit.
+
+    A fractional step changes values by the level below or the one above, which is decided at random.
+    """
     recipes = record.recipes
     if record.protection.budget is not BudgetKind.LINF or recipes is None or recipes.protect is None:
         return None
-    return round(recipes.protect.budget_255 * record.strength)
+    levels = recipes.protect.budget_255 * record.strength
+    if recipes.calibrate is None or recipes.calibrate.levels is None:
+        return round(levels)
+    return math.ceil(round(levels, 3))  # strengths are stored with six digits
 
 
 def _measure(names: Sequence[str], subject: MeasuredSet) -> dict[str, list[float]]:
