@@ -239,6 +239,7 @@ def test_each_size_is_named_before_its_steps(cloakbench, stand_ins, photos, tmp_
     (photos / "three.png").write_bytes((photos / "two.png").read_bytes())
     ended = cloakbench("protect", "placebo", "--in", photos, "--out", tmp_path / "out")
     assert ended.code == 0
+    assert "3 images of 2 sizes" in ended.err
     assert "131 x 93 pixels: one.png" in ended.err
     assert "three.png and 1 more" in ended.err
 

@@ -60,6 +60,16 @@ def encodable(text: str, encoding: str | None) -> str:
     return text.encode(name, "backslashreplace").decode(name)
 
 
+def count(number: int, noun: str) -> str:
+    """Returns a number with its noun, in the plural unless there is one.
+
+    Example:
+        >>> count(1, "image"), count(2, "image")
+        ('1 image', '2 images')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _escaped(match: re.Match[str]) -> str:
     colour: str | None = match.group(1)
     return colour or match.group().encode("unicode_escape").decode("ascii")

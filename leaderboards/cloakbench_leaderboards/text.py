@@ -30,6 +30,18 @@ def number(value: float, half_width: float = math.nan) -> str:
     return _fixed(value, _decimals(value, half_width))
 
 
+def quality(value: float) -> str:
+    """Returns the value of a metric of quality: three digits, but no decimal after the fourth, which no limit has.
+
+    Example:
+        >>> quality(0.07981), quality(0.000275), quality(49.912), quality(0.0)
+        ('0.0798', '0.0003', '49.9', '0')
+    """
+    if not math.isfinite(value):
+        return NONE
+    return _fixed(value, min(_decimals(value, math.nan), 4))
+
+
 def interval(low: float, high: float) -> str:
     """Returns an interval with the digits of `number`; empty where there is none.
 

@@ -9,6 +9,9 @@ from synthetic import arms, record
 
 from cloakbench.errors import UserError
 from cloakbench.store.reading import export_reference, load
+from cloakbench.submissions.discovery import EntryKind
+from cloakbench.upkeep.archive import pack
+from cloakbench_leaderboards.versions import references
 
 FACTS = synthetic.facts(synthetic.suite(["a"]))
 RECORDS = [*arms("a", 0.4, 0.8), record("x", "a", 0.5)]
@@ -79,8 +82,22 @@ def test_errors_say_what_is_there_and_what_to_do(store, tmp_path):
     synthetic.save(store, synthetic.facts(synthetic.suite(["a"], name="mini-quick")), [])
     with pytest.raises(UserError, match="several suites: mini, mini-quick"):
         load(store)
-    with pytest.raises(UserError, match="no record of suite 'mini-quick'"):
+    with pytest.raises(UserError, match="no record of suite 'mini-quick'") as caught:
         load(store, "mini-quick")
+    assert caught.value.hint == "Run it first: cloakbench run mini-quick --protection NAME"
+
+
+def test_an_advice_to_run_names_the_protection_that_is_missing(store, tmp_path):
+    synthetic.save(store, synthetic.facts(synthetic.suite(["a"], name="mini-quick")), [])
+    for words in ("cloak[steps=5]", "protection:cloak[steps=5]"):
+        with pytest.raises(UserError, match=r"run mini-quick --protection 'cloak\[steps=5\]'"):
+            references.parse(words).load(store, "mini-quick")
+    with pytest.raises(UserError, match=r"run mini-quick --protection cloak$"):
+        pack("cloak", "mini-quick", store, tmp_path / "a.zip")
+    with pytest.raises(UserError, match=r"It holds: x\. Run it first: cloakbench run mini --protection cloak$"):
+        pack("cloak", "mini", store, tmp_path / "a.zip")
+    with pytest.raises(UserError, match="run mini-quick --keep images --attack blur --store"):
+        pack("blur", None, tmp_path / "nowhere", tmp_path / "a.zip", EntryKind.COUNTERMEASURE)
 
 
 def test_unreadable_facts_are_an_error(store):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloakbench import progress, submissions
+from cloakbench import printable, progress, submissions
 from cloakbench.errors import UserError
 from cloakbench.folders import images, outputs, settings
 from cloakbench.folders.images import Changed
@@ -128,7 +128,8 @@ def protect_folder(name: str, source: Path, target: Path, options: ProtectOption
         protect = _protector(name, options)
         groups = _by_size(originals)
         progress.say(
-            f"{len(originals)} images of {len(groups)} sizes; those of one size are protected together, then written"
+            f"{printable.count(len(originals), 'image')} of {printable.count(len(groups), 'size')}; "
+            "those of one size are protected together, then written"
         )
         _warn_of_size(originals)
         for group in progress.track(groups, len(groups), "sizes"):

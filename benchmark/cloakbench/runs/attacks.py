@@ -74,7 +74,7 @@ def find_kind(name: str) -> EntryKind:
     if not offering:
         raise UserError(
             f"expected an installed countermeasure or mimicry, got {name!r}",
-            f"Installed: {', '.join(sorted(names)) or 'none'}. Add one with pip install PATH_OR_NAME.",
+            submissions.describe_installed(names),
         )
     return offering[0]
 

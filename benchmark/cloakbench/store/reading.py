@@ -26,6 +26,8 @@ RANGE_TOLERANCE = 1e-4
 """How far rounding may take a value out of its metric's range, per unit of the limit, and at least so much."""
 MAX_LINE = 8 << 20
 """The largest number of bytes of a record."""
+ANY_PROTECTION = "--protection NAME"
+"""Option of `cloakbench run` in an advice; without it, the command would run every installed protection."""
 _log = logging.getLogger(__name__)
 _BOM, _LFS = b"\xef\xbb\xbf", b"version https://git-lfs"
 
@@ -59,13 +61,13 @@ class Loaded(NamedTuple):
     """The file or line of each of `records`, relative to the folder that was read."""
 
 
-def load(path: Path, suite: str | None = None) -> Loaded:
+def load(path: Path, suite: str | None = None, wanted: str = ANY_PROTECTION) -> Loaded:
     """Returns facts and records of `suite` (its highest version) from a store or a reference folder.
 
-    Damaged records are listed, and a warning names the first. Raises UserError where there is nothing to show, or no
-    way to tell which of several suites is meant.
+    Damaged records are listed, and a warning names the first. `wanted` are the options of `cloakbench run` that an
+    error advises. Raises UserError where there is nothing to show, or no way to tell which of several suites is meant.
     """
-    facts = _choose(_all_facts(path), suite, path)
+    facts = _choose(_all_facts(path, wanted), suite, path)
     name_and_version = (facts.suite.name, facts.suite.version)
     filed, damaged = [], []
     for origin, text in _documents(path, RECORDS_FILE, StorePaths(path).records):
@@ -81,15 +83,13 @@ def load(path: Path, suite: str | None = None) -> Loaded:
     elif not filed:
         raise UserError(
             f"{path} holds no record of suite {facts.suite.name!r} version {facts.suite.version}",
-            f"run it first: cloakbench run --suite {facts.suite.name}",
+            f"Run it first: cloakbench run {facts.suite.name} {wanted}",
         )
     filed.sort(key=lambda entry: _order(entry.record))
     signed = signing.signed(path, locations.signers_file())
-    records, paths = [], []
-    for entry in filed:
-        records.append(entry.record)
-        paths.append(entry.path)
-    return Loaded(facts, records, damaged, signed, tuple(find_conflicts(filed)), tuple(paths))
+    records = [entry.record for entry in filed]
+    paths = tuple(entry.path for entry in filed)
+    return Loaded(facts, records, damaged, signed, tuple(find_conflicts(filed)), paths)
 
 
 def _describe_damage(damaged: Sequence[DamagedLine]) -> str:
@@ -196,13 +196,13 @@ def _to_lines(records: Iterable[Record]) -> bytes:
     return "".join(record.model_dump_json() + "\n" for record in records).encode()
 
 
-def _all_facts(path: Path) -> list[SuiteFacts]:
+def _all_facts(path: Path, wanted: str = ANY_PROTECTION) -> list[SuiteFacts]:
     files = [path / FACTS_FILE] if is_reference(path) else StorePaths(path).facts()
     if not files:
         raise UserError(
             f"expected a store or a folder of reference records, got {path}, which has neither facts/*.json nor "
             f"{FACTS_FILE}",
-            f"Name another folder, or run a suite first: cloakbench run mini-quick --store {path}",
+            f"Name another folder, or run a suite first: cloakbench run mini-quick {wanted} --store {path}",
         )
     return list(map(_read_facts, files))
 

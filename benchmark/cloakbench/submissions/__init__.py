@@ -3,7 +3,7 @@
 Nothing here imports torch; `cloakbench.submissions.guard` does, because it runs protections.
 """
 
-from cloakbench.submissions.discovery import GROUP, EntryKind, Listing, Offer, discover, find
+from cloakbench.submissions.discovery import GROUP, EntryKind, Listing, Offer, describe_installed, discover, find
 from cloakbench.submissions.loading import LoadedEntry, load, load_entry
 from cloakbench.submissions.naming import Parameter, Variant, canonical, parse
 from cloakbench.submissions.package import package_digest
@@ -17,6 +17,7 @@ __all__ = [
     "Parameter",
     "Variant",
     "canonical",
+    "describe_installed",
     "discover",
     "find",
     "load",

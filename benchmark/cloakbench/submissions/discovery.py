@@ -79,7 +79,23 @@ class Listing:
     def _advice(self, name: str) -> str:
         close = difflib.get_close_matches(name, self.names, n=3, cutoff=0.5)
         meant = f"Did you mean {' or '.join(close)}? " if close else ""
-        return f"{meant}Installed: {', '.join(self.names) or 'none'}. Add one with pip install PATH_OR_NAME."
+        return f"{meant}{describe_installed(self.names)}"
+
+
+def describe_installed(names: Iterable[str]) -> str:
+    """Returns which names are installed, sorted, and how one more is added.
+
+    Example:
+        >>> describe_installed(["photoguard", "mist"])
+        'Installed: mist, photoguard. Add one with pip install PATH_OR_NAME.'
+    """
+    ordered = sorted(names)
+    if not ordered:
+        return (
+            "Installed: none. In a clone of the project, run make library and wait for its end; it installs those of "
+            "the project. Elsewhere, add one with pip install PATH_OR_NAME."
+        )
+    return f"Installed: {', '.join(ordered)}. Add one with pip install PATH_OR_NAME."
 
 
 def discover(provider: Provider | None = None, kind: EntryKind = EntryKind.PROTECTION) -> Listing:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shlex
 import stat
 import tempfile
 import zipfile
@@ -59,14 +60,15 @@ def pack(name: str, suite: str | None, store: Path, out: Path, kind: EntryKind =
     Raises:
         UserError: The store lacks a record or an image.
     """
-    loaded = reading.load(store, suite)
+    option = "--protection" if kind is EntryKind.PROTECTION else "--keep images --attack"
+    wanted = f"{option} {shlex.quote(name)}"
+    loaded = reading.load(store, suite, wanted)
     own = [record for record in loaded.records if _spelling(record, kind) == name]
     if not own:
-        option = "--protection" if kind is EntryKind.PROTECTION else "--keep images --attack"
         raise UserError(
             f"expected a {kind} with records of {loaded.facts.suite.name} in {store}, got {name!r}",
             f"It holds: {', '.join(_list_names(loaded.records, kind)) or 'none'}. Run it first: "
-            f"cloakbench run {option} {name}",
+            f"cloakbench run {loaded.facts.suite.name} {wanted}",
         )
     require_submission(loaded._replace(records=own))
     files = dict(_files(loaded, own, Store(store)))

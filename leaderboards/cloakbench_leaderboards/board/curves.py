@@ -165,5 +165,5 @@ def _alternative(attack: str, label: str, metric: str, series: Sequence[CurveSer
     ends = []
     for line in series[:NAMED_ENDS]:
         last = line.points[-1]
-        ends.append(f"{line.label} reaches {label} {text.number(last.y)} at {metric} {text.number(last.x)}")
+        ends.append(f"{line.label} reaches {label} {text.number(last.y)} at {metric} {text.quality(last.x)}")
     return f"Plot of {label} against {metric}, attack {text.name(attack)}. {'; '.join(ends)}."

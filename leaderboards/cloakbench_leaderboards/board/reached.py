@@ -52,7 +52,7 @@ def table(evidence: Evidence, entry: BoardEntry) -> Table | None:
 def _row(head: str, metric: str, share: float, values: Sequence[float]) -> Row:
     cells = [TableCell(text.name(metric) if metric else "", kind=CellKind.WORDS), TableCell(f"{share:.0%}", share)]
     for value in values:
-        cells.append(TableCell(text.number(value), value))
+        cells.append(TableCell(text.quality(value), value))
     return Row(head, "", False, tuple(cells))
 
 

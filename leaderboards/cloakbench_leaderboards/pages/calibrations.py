@@ -31,4 +31,4 @@ def sentences(lookup: Lookup, entry: BoardEntry) -> Iterator[Pair]:
 
 
 def _tried(quality: dict[str, float], calibrated: CalibratedStrength) -> str:
-    return ", ".join(text.number(quality[name]) for name in calibrated.limits if name in quality)
+    return ", ".join(text.quality(quality[name]) for name in calibrated.limits if name in quality)

@@ -185,8 +185,8 @@ def _visibility(evidence: Evidence, entry: BoardEntry) -> TableCell:
         return TableCell(text.NONE, note=text.plain(match.note))
     gates = []
     for name, value in shown[1:]:
-        gates.append(f"{text.name(name)} {text.number(value)}")
-    return TableCell(text.number(first), first, detail=", ".join(gates))
+        gates.append(f"{text.name(name)} {text.quality(value)}")
+    return TableCell(text.quality(first), first, detail=", ".join(gates))
 
 
 def heat(lookup: Lookup, order: ProvisionalOrder) -> AttackHeat:

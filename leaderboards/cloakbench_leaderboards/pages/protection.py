@@ -219,7 +219,7 @@ def _smalls(lookup: Lookup, entry: BoardEntry) -> Iterator[Small]:
 def _alternative(spec: AttackSpec, series: CurveSeries, metric: str) -> str:
     points = []
     for point in series.points:
-        points.append(f"P {text.number(point.y)} at {metric} {text.number(point.x)}")
+        points.append(f"P {text.number(point.y)} at {metric} {text.quality(point.x)}")
     return f"P under {text.name(spec.name)}: {'; '.join(points)}."
 
 

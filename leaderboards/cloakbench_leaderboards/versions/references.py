@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from cloakbench.errors import UserError
 from cloakbench.store.paths import CANARIES_FILE, FACTS_FILE, RECORDS_FILE, StorePaths
-from cloakbench.store.reading import Loaded, load
+from cloakbench.store.reading import ANY_PROTECTION, Loaded, load
 from cloakbench.submissions.naming import parse as parse_spelling
 
 FORMS = (
@@ -39,7 +40,10 @@ class Reference:
     def load(self, default: Path, suite: str | None) -> Loaded:
         """Returns the records; raises UserError where there are none or git does not know the commit."""
         folder = self.folder or default
-        return _committed(self.revision, folder, suite) if self.revision else load(folder, suite)
+        if self.revision:
+            return _committed(self.revision, folder, suite)
+        wanted = f"--protection {shlex.quote(self.protection)}" if self.protection else ANY_PROTECTION
+        return load(folder, suite, wanted)
 
     def where(self, default: Path) -> str:
         """Returns the folder in the user's words."""

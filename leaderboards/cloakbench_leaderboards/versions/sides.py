@@ -86,7 +86,8 @@ def _entry(request: SideRequest) -> list[Record]:
     if request.name not in by_name:
         expected = f"a folder of records, or a protection with records in {request.where}"
         error = unknown(expected, request.name, sorted(by_name), "protections")
-        raise UserError(error.message, f"{error.hint} One that is installed gets records by `cloakbench run`.")
+        command = f"cloakbench run {request.loaded.facts.suite.name} --protection NAME"
+        raise UserError(error.message, f"{error.hint} One that is installed gets records by `{command}`.")
     if request.version is None:
         return by_name[request.name]
     by_version: dict[str, list[Record]] = defaultdict(list)
