@@ -114,4 +114,8 @@ FINDINGS = {
     "D31": Finding("a start-up file that takes over the process which ends what a submission leaves behind"),
     "D32": _kernel("a submission that ends its supervisor, so that what it leaves behind has no parent"),
     "D33": Finding("a pipe, an endless device or terabytes in place of an environment's metadata or source"),
+    "D34": Finding("numbers of more digits, moments out of range and names given twice in a record"),
+    "D35": Finding("names of files that are no text, or that a terminal would obey"),
+    "D36": Finding("a store that is merged into itself, or that lies in the one it is merged into"),
+    "D37": Finding("an archive whose list leads to the content of another file, or to none"),
 }
