@@ -183,6 +183,26 @@ def test_a_run_is_taken_up_counted_and_shown(cloakbench, python, tiny_suite, tmp
     assert shown.splitlines()[-2:] == [f"leaderboard: {(tmp_path / 'site' / 'index.html').as_uri()}", "[]"]
 
 
+def test_sources_without_records_are_refused_before_the_libraries_load(python, tmp_path):
+    (tmp_path / "words.zip").write_text("no archive")
+    (tmp_path / "empty").mkdir()
+    commands = [
+        ["merge", str(tmp_path / "words.zip")],
+        ["merge", str(tmp_path / "empty")],
+        ["verify", str(tmp_path / "words.zip")],
+        ["submit", "my-cloak", "--out", str(tmp_path / "a.zip"), "--store", str(tmp_path / "empty")],
+    ]
+    shown = python(
+        "import contextlib, io, sys\n"
+        "from cloakbench.cli import main\n"
+        f"for words in {commands!r}:\n"
+        "    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.suppress(SystemExit):\n"
+        "        main(words)\n"
+        "    print('expected a' in said.getvalue(), sorted({'torch', 'pandas', 'scipy'} & set(sys.modules)))"
+    )
+    assert shown.splitlines() == ["True []"] * len(commands)
+
+
 @pytest.mark.usefixtures("stand_ins")
 def test_failed_cells_end_with_2_and_the_others_are_kept(cloakbench, tiny_suite, tmp_path, monkeypatch):
     monkeypatch.setattr(

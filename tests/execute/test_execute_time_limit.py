@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,14 +11,15 @@ from cloakbench.cells.costing import Costs, MedianCost, steps
 from cloakbench.errors import UserError
 from cloakbench.execute.duration import seconds
 from cloakbench.execute.inline import InlineExecutor
-from cloakbench.execute.progress import Outcome
+from cloakbench.execute.pool import Dispatcher
+from cloakbench.execute.progress import Lines, Outcome
 from cloakbench.execute.schedule import CellQueue
-from cloakbench.execute.time_limit import CostEstimator, Deadline
+from cloakbench.execute.time_limit import PASSED, CostEstimator, Deadline
 from cloakbench.runs import session as sessions
 from cloakbench.runs.choice import Choice
 from cloakbench.schemas.kinds import Status
 from tests import tiny
-from tests.running import Quiet
+from tests.running import Quiet, Then
 
 CELLS = tiny.planner().cells([tiny.entry("one"), tiny.entry("two")], [tiny.artist()])
 """Of each entry dreambooth and noise; both share the protected images."""
@@ -48,6 +50,30 @@ class Clock:
     def run(self, cell):
         self.now += 10
         return Outcome(cell.key, Status.OK)
+
+
+class Pool(SimpleNamespace):
+    """Workers that are ready at once and end one cell after the other."""
+
+    def __init__(self, clock):
+        super().__init__(clock=clock, started=[])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_): ...
+
+    def start(self):
+        return SimpleNamespace(is_ready=True, cell=None)
+
+    def submit(self, worker, cell):
+        self.started.append(worker)
+
+    def wait(self, workers, seconds):
+        return [self.started.pop(0)]
+
+    def result(self, worker):
+        return self.clock.run(worker.cell)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +114,37 @@ def test_no_cell_begins_when_the_time_is_over(monkeypatch):
     deadline = Deadline(25, Costs("cpu", 1), clock=clock)
     ended = InlineExecutor().run(CELLS, clock, Quiet(), deadline.may_start)
     assert [outcome.key for outcome in ended] == [cell.key for cell in CELLS[:3]]  # the third began at 20 s
+
+
+def test_it_is_said_once_that_the_time_is_over(monkeypatch):
+    monkeypatch.setattr(Outcome, "of", lambda outcome, _primary: outcome)
+    for limit, times in ((25, 1), (1000, 0)):
+        clock, report = Clock(), Then()
+        InlineExecutor().run(CELLS, clock, report, Deadline(limit, Costs("cpu", 1), clock=clock).may_start)
+        assert report.said == [PASSED] * times
+
+
+def test_workers_finish_and_it_is_said_once():
+    clock, report = Clock(), Then()
+    deadline = Deadline(15, Costs("cpu", 1), clock=clock)
+    ended = Dispatcher(Pool(clock), clock, report, deadline.may_start).run(CELLS, 2)
+    assert report.said == [PASSED]
+    assert 2 <= len(ended) < len(CELLS)
+
+
+def test_the_first_cells_are_named_when_they_start_and_no_other(capsys):
+    lines = Lines()
+    lines.begin(len(CELLS))
+    lines.start(CELLS[0])
+    lines.start(CELLS[3])
+    lines.finish(CELLS[0], Outcome(CELLS[0].key, Status.OK))
+    lines.start(CELLS[1])
+    said = capsys.readouterr().err.splitlines()
+    assert said[:2] == [
+        f"[0/4] started {CELLS[0].label}: protects, fine-tunes, generates, measures",
+        f"[0/4] started {CELLS[3].label}: protects, cleans, fine-tunes, generates, measures",
+    ]
+    assert len(said) == 3
 
 
 def test_several_workers_finish_what_they_have_begun():

@@ -79,6 +79,23 @@ def test_a_placebo_that_protects_is_refused(tmp_path):
     assert "not within noise of 0 against dreambooth" in refusal(tmp_path, records)
 
 
+def test_a_refusal_has_a_line_for_each_condition_that_fails(tmp_path):
+    records = gold_run(floor=0.1, placebo=0.05)
+    conditions = failed(records)
+    head, *lines, advice = refusal(tmp_path, records).splitlines()
+    assert head == f"expected checks with known answers that hold, got {len(conditions)} that fail:"
+    assert lines == [f"  {name}: {words}" for name, words in conditions.items()]
+    assert len(lines) > 1
+    assert "--unofficial" in advice
+
+
+def test_absent_references_are_named_up_to_five_and_counted():
+    attacks = tuple(PLAIN.model_copy(update={"name": f"attack-{n}", "mimicry": f"attack-{n}"}) for n in range(7))
+    words = failed(gold_run(), suite(attacks=(PLAIN, *attacks)))["References complete"]
+    assert words.count("attack-") == 5
+    assert "and 16 more" in words
+
+
 def test_a_floor_that_comes_out_otherwise_is_refused(tmp_path):
     records = gold_run(floor=0.1)
     assert failed(records) == {"Floor drawn again": "2 of 2 draws are not within noise of 1."}

@@ -32,7 +32,10 @@ def verify(
         seed: Seed of the sample; a random number by default.
         json: Print an object with the numbers of checked records and images, and the problems.
     """
+    from cloakbench.upkeep import archive
+
     require_source(source)
+    archive.require_records(source)
     progress.say(f"verifying the records in {source}; loading the libraries takes some seconds")
     from cloakbench.upkeep.verify import verify as check
 
@@ -77,8 +80,11 @@ def merge(
         sources: Stores, folders of reference records, or archives that `cloakbench submit` made.
         json: Print an object with the numbers of records and files that were added.
     """
+    from cloakbench.upkeep import archive
+
     for source in sources:
         require_source(source)
+        archive.require_records(source)
     progress.say(f"verifying {len(sources)} sources; loading the libraries takes some seconds")
     from cloakbench.store.store import Store
     from cloakbench.upkeep.merge import merge as take

@@ -100,11 +100,12 @@ def submit(
     progress.say(f"packing the records of {name} in {source}")
     from cloakbench.submissions import EntryKind
     from cloakbench.upkeep.archive import pack
-    from cloakbench_leaderboards.board.summary import lacks
 
     packed = pack(name, suite, source, out, EntryKind(kind))
     if json:
         return print_values(asdict(packed), True)
+    from cloakbench_leaderboards.board.summary import lacks  # loads libraries, which takes seconds
+
     for line in lacks(source, suite, name) if kind == "protection" else ():
         print(line)
     print_values(asdict(packed), False)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from cloakbench.cells.plan import Cell
 from cloakbench.execute.progress import Outcome, Reporter
-from cloakbench.execute.time_limit import MayStart, always
+from cloakbench.execute.time_limit import PASSED, MayStart, always
 from cloakbench.schemas.record import Record
 
 
@@ -62,7 +62,10 @@ class InlineExecutor:
         pipeline.expect(cells)
         report.begin(len(cells))
         try:
-            for cell in takewhile(lambda _: may_start(), cells):
+            for cell in cells:
+                if not may_start():
+                    report.say(PASSED)
+                    break
                 report.start(cell)
                 outcome = Outcome.of(pipeline.run(cell), pipeline.primary)
                 report.finish(cell, outcome)

@@ -12,7 +12,7 @@ from cloakbench.execute.inline import CellPipeline
 from cloakbench.execute.job import IncompatibleWorker
 from cloakbench.execute.progress import Outcome, Reporter
 from cloakbench.execute.schedule import CellQueue
-from cloakbench.execute.time_limit import MayStart, always
+from cloakbench.execute.time_limit import PASSED, MayStart, always
 
 PATIENCE_S = 30.0
 """Seconds without a ready worker after which a run reports that it waits."""
@@ -90,9 +90,12 @@ class Dispatcher(Generic[H]):
         return schedule.outcomes()
 
     def _go(self, schedule: CellQueue) -> None:
-        is_reported = False
+        is_reported = is_over = False
         while not schedule.is_done:
             if not self.may_start():
+                if not is_over:
+                    self.report.say(PASSED)
+                is_over = True
                 schedule.stop()
             for worker in self.workers:
                 self._submit(worker, schedule)

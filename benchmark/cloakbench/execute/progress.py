@@ -57,8 +57,24 @@ class Reporter(Protocol):
         """Notes that no more cells follow."""
 
 
+_DOES = {
+    "calibrate": "seeks the strength",
+    "protect": "protects",
+    "countermeasure": "cleans",
+    "personalise": "fine-tunes",
+    "generate": "generates",
+    "measure": "measures",
+}
+"""What a stage does, in a word."""
+
+
+def _describe_work(cell: Cell) -> str:
+    """Returns what a cell does, in the order of its stages."""
+    return ", ".join(_DOES[stage] for stage in cell.keys if stage in _DOES)
+
+
 class Lines:
-    """A line per finished cell, for logs."""
+    """A line per finished cell, for logs; and one for each cell that starts before any has ended."""
 
     def say(self, text: str) -> None:
         """Writes a line."""
@@ -70,7 +86,9 @@ class Lines:
         self._total, self._done, self._began = total, 0, time.monotonic()
 
     def start(self, cell: Cell) -> None:
-        """Writes nothing: the line comes when the cell ends."""
+        """Writes a line while no other cell has ended: the first takes minutes on a slow machine."""
+        if not self._done:
+            self.say(f"[0/{self._total}] started {cell.label}: {_describe_work(cell)}")
 
     def finish(self, cell: Cell, outcome: Outcome) -> None:
         """Writes the cell's line, with the time left by the pace so far."""

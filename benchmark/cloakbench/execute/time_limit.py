@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from cloakbench.cells.costing import Costs, StageStep, steps
 from cloakbench.cells.plan import Cell
 
+PASSED = "the time limit has passed: cells that run are finished, no other starts"
 MayStart = Callable[[], bool]
 """An executor calls it before it starts a cell; after one False it starts no further cell."""
 

@@ -22,8 +22,8 @@ from cloakbench.files import write_whole
 from cloakbench.schemas.kinds import Status
 from cloakbench.schemas.record import Record
 from cloakbench.store import key, paths, reading
+from cloakbench.store.paths import StorePaths
 from cloakbench.store.reading import Loaded
-from cloakbench.store.store import Store
 from cloakbench.submissions.discovery import EntryKind
 
 SUMS = "SHA256SUMS"
@@ -71,7 +71,7 @@ def pack(name: str, suite: str | None, store: Path, out: Path, kind: EntryKind =
             f"cloakbench run {loaded.facts.suite.name} {wanted}",
         )
     require_submission(loaded._replace(records=own))
-    files = dict(_files(loaded, own, Store(store)))
+    files = dict(_files(loaded, own, StorePaths(store)))
     images = sum(file.endswith(".png") for file in files)
     sums = ""
     for file, data in sorted(files.items()):
@@ -101,7 +101,7 @@ def _list_names(records: Sequence[Record], kind: EntryKind) -> list[str]:
     return sorted(names - {""})
 
 
-def _files(loaded: Loaded, own: list[Record], store: Store) -> Iterator[tuple[str, bytes]]:
+def _files(loaded: Loaded, own: list[Record], store: StorePaths) -> Iterator[tuple[str, bytes]]:
     suite = loaded.facts.suite
     files = [store.facts_path(suite.name, suite.version)]
     for record in own:
@@ -121,7 +121,7 @@ def _packed_stages(record: Record) -> list[str]:
     return [stage for stage in ("protect", "countermeasure", "generate") if stage in record.components]
 
 
-def _images_of(record: Record, stage: str, store: Store) -> list[Path]:
+def _images_of(record: Record, stage: str, store: StorePaths) -> list[Path]:
     """Returns the files of a stage's images; raises UserError where the store lacks them."""
     name, env_class = key.digest(record.components[stage]), record.environment.env_class
     if not store.manifest_path(name, env_class).is_file():
@@ -147,6 +147,19 @@ def opened(source: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="cloakbench-archive-") as folder:
         unpack(source, Path(folder))
         yield Path(folder)
+
+
+def require_records(source: Path) -> None:
+    """Raises UserError for a source that holds no records at all: a folder without any, or a file that is no archive.
+
+    It reads a few bytes only, before the models' libraries are loaded: a wrong path is known at once.
+    """
+    folder = StorePaths(source)
+    if source.is_file():
+        if not zipfile.is_zipfile(source):
+            raise _refused(source, "expected an archive of `cloakbench submit`, got File is not a zip file")
+    elif not (folder.is_store or folder.is_reference):
+        reading.suite_names(source)
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -250,7 +263,7 @@ def images(loaded: Loaded, folder: Path) -> list[str]:
 
     The latter would be taken for the output of another protection by a run that goes on from them.
     """
-    store = Store(folder)
+    store = StorePaths(folder)
     expected: dict[Path, str] = {}
     for record in loaded.records:
         for stage in _packed_stages(record) if record.status is Status.OK else ():

@@ -23,6 +23,9 @@ LEAST_SHARE = 2 / 3
 FAMILY_ERROR = 1 - LEVEL
 """Chance that a sound run fails a condition that is tested several times, over all its tests (Bonferroni)."""
 
+MOST_NAMED = 5
+"""Attacks that the finding of a condition names; the others are counted."""
+
 
 class GoldCondition(NamedTuple):
     """One condition and its verdict."""
@@ -57,7 +60,7 @@ def _controls(evidence: Evidence) -> GoldCondition:
     if not absent:
         seeds = evidence.suite.seeds.controls
         return GoldCondition(name, True, f"Identity, placebo and floor are there at all {seeds} seeds.")
-    where = text.listed(list(dict.fromkeys(absent)))
+    where = text.listed(list(dict.fromkeys(absent)), MOST_NAMED)
     return GoldCondition(name, False, f"Cells of the references are missing, {len(absent)} in all: {where}.")
 
 
@@ -100,7 +103,8 @@ def _placebo(evidence: Evidence) -> GoldCondition:
         if is_out:
             failed.append(attack)
     if failed:
-        return GoldCondition(name, False, f"Its effect is not within noise of 0 against {text.listed(failed)}.")
+        against = text.listed(failed, MOST_NAMED)
+        return GoldCondition(name, False, f"Its effect is not within noise of 0 against {against}.")
     return GoldCondition(name, True, f"Its effect is within noise of 0 against {len(rows)} attacks.")
 
 
@@ -117,7 +121,7 @@ def _again(name: str, expected: str, cells: pd.DataFrame, evidence: Evidence) ->
     if not values and not alone:
         return GoldCondition(name, False, f"There is no such arm, or no attack learned from {MIN_ARTISTS} artists.")
     if alone:
-        return GoldCondition(name, False, f"It was drawn once only for {text.listed(alone)}.")
+        return GoldCondition(name, False, f"It was drawn once only for {text.listed(alone, MOST_NAMED)}.")
     outside = _outside(np.concatenate(_same_width(values)))
     if outside.any():
         words = f"{int(outside.sum())} of {len(outside)} draws are not within noise of {expected}."
@@ -220,9 +224,9 @@ def _competence(signals: Sequence[Signal], artists: int) -> GoldCondition:
             unknown.append(f"{mimicry} on {model}")
     sentences = []
     if weak:
-        sentences.append(f"Too few of {artists} artists were learned from by {text.listed(weak)}.")
+        sentences.append(f"Too few of {artists} artists were learned from by {text.listed(weak, MOST_NAMED)}.")
     if unknown:
-        sentences.append(f"Not run on enough artists to know it: {text.listed(unknown)}.")
+        sentences.append(f"Not run on enough artists to know it: {text.listed(unknown, MOST_NAMED)}.")
     if sentences:
         return GoldCondition(name, False, " ".join(sentences))
     return GoldCondition(name, True, f"Each learned from at least {min(learned.values())} of {artists} artists.")

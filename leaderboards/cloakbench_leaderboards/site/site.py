@@ -89,9 +89,9 @@ def material(source: Path, suite: str | None = None, unofficial: bool = False) -
         failed = []
         for check in board.gold.checks:
             if not check.holds:
-                failed.append(f"{check.name}: {check.words}")
+                failed.append(f"  {check.name}: {check.words}")
         raise UserError(
-            f"expected checks with known answers that hold, got checks that fail. {' '.join(failed)}",
+            f"expected checks with known answers that hold, got {len(failed)} that fail:\n{chr(10).join(failed)}",
             "Run what is missing, or build an unofficial leaderboard that says so: "
             f"cloakbench board {evidence.suite.name} --store {source} --unofficial",
         )
