@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards import text
@@ -31,6 +32,7 @@ from cloakbench_leaderboards.data.coverage import Gap
 from cloakbench_leaderboards.scores import flags, gold
 from cloakbench_leaderboards.scores.evidence import BoardEntry, Evidence, gather
 from cloakbench_leaderboards.scores.flags import Flags
+from cloakbench_leaderboards.scores.gold import GoldCondition, GoldVerdict
 from cloakbench_leaderboards.scores.signal import Signal
 
 LEVELS = {
@@ -117,18 +119,28 @@ def _gold(evidence: Evidence) -> GoldRun | None:
     if not gold.has_gold_run(evidence.suite):
         return None
     conditions = gold.checks(evidence)
-    failed = []
-    for condition in conditions:
-        if not condition.holds:
-            failed.append(condition.name.lower())
-    banner = ""
-    if failed:
-        banner = f"Unofficial: {len(failed)} of {len(conditions)} checks of the benchmark itself do not hold. "
-        banner += f"They should show: {'; '.join(failed)}."
     shown = []
     for check in conditions:
-        shown.append(CheckView(check.name, check.holds, text.plain(check.words)))
-    return GoldRun(not failed, text.plain(banner, 2000), tuple(shown))
+        shown.append(CheckView(check.name, check.verdict, text.plain(check.words)))
+    return GoldRun(gold.overall(conditions), text.plain(_unofficial(conditions), 2000), tuple(shown))
+
+
+def _unofficial(conditions: Sequence[GoldCondition]) -> str:
+    """Returns which checks fail and which are not known yet; empty where all hold."""
+    sentences = []
+    for verdict, one, several in (
+        (GoldVerdict.FAILS, "does not hold", "do not hold"),
+        (GoldVerdict.UNKNOWN, "is not known yet", "are not known yet"),
+    ):
+        names = []
+        for condition in conditions:
+            if condition.verdict is verdict:
+                names.append(condition.name.lower())
+        if names:
+            sentences.append(f"{len(names)} {one if len(names) == 1 else several}: {'; '.join(names)}.")
+    if not sentences:
+        return ""
+    return f"Unofficial. Of {len(conditions)} checks of the benchmark itself, {' '.join(sentences)}"
 
 
 def _points(evidence: Evidence) -> tuple[PointView, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cloakbench_leaderboards.board.tables import Interval, Table
+from cloakbench_leaderboards.scores.gold import GoldVerdict
 
 
 class Measure(StrEnum):
@@ -195,7 +196,7 @@ class CheckView:
     """One condition of the gold run."""
 
     name: str
-    holds: bool
+    verdict: GoldVerdict
     words: str
 
 
@@ -203,9 +204,9 @@ class CheckView:
 class GoldRun:
     """Whether the controls behave, so that the board is official."""
 
-    holds: bool
+    verdict: GoldVerdict
     banner: str
-    """Which conditions fail; empty where all hold."""
+    """Which conditions fail or are not known yet; empty where all hold."""
     checks: tuple[CheckView, ...]
 
 

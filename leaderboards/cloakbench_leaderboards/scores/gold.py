@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -27,11 +28,19 @@ MOST_NAMED = 5
 """Attacks that the finding of a condition names; the others are counted."""
 
 
+class GoldVerdict(StrEnum):
+    """What the records say of a condition; `UNKNOWN` where too few are there."""
+
+    HOLDS = "holds"
+    FAILS = "fails"
+    UNKNOWN = "not known yet"
+
+
 class GoldCondition(NamedTuple):
     """One condition and its verdict."""
 
     name: str
-    holds: bool
+    verdict: GoldVerdict
     words: str
     """The finding, in a sentence."""
 
@@ -53,15 +62,26 @@ def checks(evidence: Evidence) -> list[GoldCondition]:
     ]
 
 
+def overall(conditions: Sequence[GoldCondition]) -> GoldVerdict:
+    """Returns `FAILS` where a condition fails, `HOLDS` where all hold."""
+    verdicts = [condition.verdict for condition in conditions]
+    for verdict in (GoldVerdict.FAILS, GoldVerdict.UNKNOWN):
+        if verdict in verdicts:
+            return verdict
+    return GoldVerdict.HOLDS
+
+
 def _controls(evidence: Evidence) -> GoldCondition:
     """All cells of identity, placebo and floor that the suite plans have a record."""
     name = "References complete"
     absent = _absent_controls(evidence)
     if not absent:
         seeds = evidence.suite.seeds.controls
-        return GoldCondition(name, True, f"Identity, placebo and floor are there at all {seeds} seeds.")
+        words = f"Identity, placebo and floor are there at all {seeds} seeds."
+        return GoldCondition(name, GoldVerdict.HOLDS, words)
     where = text.listed(list(dict.fromkeys(absent)), MOST_NAMED)
-    return GoldCondition(name, False, f"Cells of the references are missing, {len(absent)} in all: {where}.")
+    words = f"Cells of the references are missing, {len(absent)} in all: {where}."
+    return GoldCondition(name, GoldVerdict.UNKNOWN, words)
 
 
 def _absent_controls(evidence: Evidence) -> list[str]:
@@ -94,18 +114,20 @@ def _placebo(evidence: Evidence) -> GoldCondition:
         if entry in entries and a in grid.learned:
             rows[a] = row
     if not rows:
-        return GoldCondition(name, False, "There is no placebo, or no attack learned.")
+        return GoldCondition(name, GoldVerdict.UNKNOWN, "There is no placebo, or no attack learned.")
     numbers = list(rows.values())
     weights = grid.denominator[numbers]
-    outside = _outside(statistics.contributions(grid.effect[numbers] * weights, weights))
-    failed = []
-    for attack, is_out in zip(rows, outside, strict=True):
-        if is_out:
-            failed.append(attack)
-    if failed:
-        against = text.listed(failed, MOST_NAMED)
-        return GoldCondition(name, False, f"Its effect is not within noise of 0 against {against}.")
-    return GoldCondition(name, True, f"Its effect is within noise of 0 against {len(rows)} attacks.")
+    verdicts = _around_zero(statistics.contributions(grid.effect[numbers] * weights, weights))
+    attacks: dict[GoldVerdict, list[str]] = {verdict: [] for verdict in GoldVerdict}
+    for attack, verdict in zip(rows, verdicts, strict=True):
+        attacks[verdict].append(attack)
+    if attacks[GoldVerdict.FAILS]:
+        where = text.listed(attacks[GoldVerdict.FAILS], MOST_NAMED)
+        return GoldCondition(name, GoldVerdict.FAILS, f"Its effect is not within noise of 0 against {where}.")
+    if attacks[GoldVerdict.UNKNOWN]:
+        where = text.listed(attacks[GoldVerdict.UNKNOWN], MOST_NAMED)
+        return GoldCondition(name, GoldVerdict.UNKNOWN, f"Not measured on enough artists to know it against {where}.")
+    return GoldCondition(name, GoldVerdict.HOLDS, f"Its effect is within noise of 0 against {len(rows)} attacks.")
 
 
 def _again(name: str, expected: str, cells: pd.DataFrame, evidence: Evidence) -> GoldCondition:
@@ -119,14 +141,19 @@ def _again(name: str, expected: str, cells: pd.DataFrame, evidence: Evidence) ->
     """
     values, alone = _draws(cells, evidence.scores.signals)
     if not values and not alone:
-        return GoldCondition(name, False, f"There is no such arm, or no attack learned from {MIN_ARTISTS} artists.")
+        words = f"There is no such arm, or no attack learned from {MIN_ARTISTS} artists."
+        return GoldCondition(name, GoldVerdict.UNKNOWN, words)
     if alone:
-        return GoldCondition(name, False, f"It was drawn once only for {text.listed(alone, MOST_NAMED)}.")
-    outside = _outside(np.concatenate(_same_width(values)))
-    if outside.any():
-        words = f"{int(outside.sum())} of {len(outside)} draws are not within noise of {expected}."
-        return GoldCondition(name, False, words)
-    return GoldCondition(name, True, f"All {len(outside)} draws are within noise of {expected}.")
+        return GoldCondition(name, GoldVerdict.UNKNOWN, f"It was drawn once only for {text.listed(alone, MOST_NAMED)}.")
+    verdicts = _around_zero(np.concatenate(_same_width(values)))
+    outside, unknown = verdicts.count(GoldVerdict.FAILS), verdicts.count(GoldVerdict.UNKNOWN)
+    if outside:
+        words = f"{outside} of {len(verdicts)} draws are not within noise of {expected}."
+        return GoldCondition(name, GoldVerdict.FAILS, words)
+    if unknown:
+        words = f"{unknown} of {len(verdicts)} draws are of too few artists to know it."
+        return GoldCondition(name, GoldVerdict.UNKNOWN, words)
+    return GoldCondition(name, GoldVerdict.HOLDS, f"All {len(verdicts)} draws are within noise of {expected}.")
 
 
 def _clean_cells(evidence: Evidence) -> pd.DataFrame:
@@ -194,16 +221,18 @@ def _random_noise(evidence: Evidence) -> GoldCondition:
     name = "Random noise in its band"
     band = evidence.suite.random_noise_band
     if band is None:
-        return GoldCondition(name, False, "The suite records no band for it.")
+        return GoldCondition(name, GoldVerdict.UNKNOWN, "The suite records no band for it.")
     entries = [entry.name for entry in evidence.entries_with(Role.RANDOM_NOISE)]
     strength = max(evidence.suite.strengths)
     attack = evidence.rank_attack
     point = evidence.scores.summary.get((entries[0], strength, attack)) if entries else None
     if point is None or point.reason:
-        return GoldCondition(name, False, f"It was not measured against {attack} at strength {strength:g}.")
+        words = f"It was not measured against {attack} at strength {strength:g}."
+        return GoldCondition(name, GoldVerdict.UNKNOWN, words)
     low, high = band
     words = f"P is {text.number(point.p.value)} at strength {strength:g}, the band {low:g} to {high:g}."
-    return GoldCondition(name, low <= point.p.value <= high, words)
+    is_inside = low <= point.p.value <= high
+    return GoldCondition(name, GoldVerdict.HOLDS if is_inside else GoldVerdict.FAILS, words)
 
 
 def _competence(signals: Sequence[Signal], artists: int) -> GoldCondition:
@@ -228,8 +257,9 @@ def _competence(signals: Sequence[Signal], artists: int) -> GoldCondition:
     if unknown:
         sentences.append(f"Not run on enough artists to know it: {text.listed(unknown, MOST_NAMED)}.")
     if sentences:
-        return GoldCondition(name, False, " ".join(sentences))
-    return GoldCondition(name, True, f"Each learned from at least {min(learned.values())} of {artists} artists.")
+        return GoldCondition(name, GoldVerdict.FAILS if weak else GoldVerdict.UNKNOWN, " ".join(sentences))
+    words = f"Each learned from at least {min(learned.values())} of {artists} artists."
+    return GoldCondition(name, GoldVerdict.HOLDS, words)
 
 
 def _arms(attacks: Sequence[AttackSpec]) -> list[tuple[str, str]]:
@@ -239,10 +269,16 @@ def _arms(attacks: Sequence[AttackSpec]) -> list[tuple[str, str]]:
     return list(arms)
 
 
-def _outside(values: Array) -> np.ndarray:
-    """Returns whether 0 is outside of each row's interval; a row without one counts as outside."""
+def _around_zero(values: Array) -> list[GoldVerdict]:
+    """Returns per row whether its interval holds 0; not known where it has none."""
     estimates = statistics.difference_estimates(values, 1 - FAMILY_ERROR / max(len(values), 1))
-    return ~((estimates.low <= 0) & (estimates.high >= 0))
+    verdicts = []
+    for low, high in zip(estimates.low, estimates.high, strict=True):
+        if np.isnan(low) or np.isnan(high):
+            verdicts.append(GoldVerdict.UNKNOWN)
+        else:
+            verdicts.append(GoldVerdict.HOLDS if low <= 0 <= high else GoldVerdict.FAILS)
+    return verdicts
 
 
 def _same_width(blocks: Sequence[Array]) -> list[Array]:

@@ -72,9 +72,7 @@ def _files(materials: dict[str, Material]) -> Iterator[File]:
 
 def _row(folder: str, material: Material) -> BoardRow:
     board = material.board
-    gold = ""
-    if board.gold:
-        gold = "holds" if board.gold.holds else "fails"
+    gold = str(board.gold.verdict) if board.gold else ""
     protections = len(material.evidence.submissions)
     return BoardRow(
         folder, board.title, board.suite, board.version, board.updated, protections, gold, notice(material.source)

@@ -23,6 +23,7 @@ from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.parts.page import INDEX, Asset, Kind, Material, Page
 from cloakbench_leaderboards.parts.pictures import PictureFinder
 from cloakbench_leaderboards.scores.evidence import gather
+from cloakbench_leaderboards.scores.gold import GoldVerdict
 from cloakbench_leaderboards.site.rendering import Renderer
 from cloakbench_leaderboards.site.writing import File, publish
 from cloakbench_leaderboards.survey import page as survey_page
@@ -85,13 +86,13 @@ def material(source: Path, suite: str | None = None, unofficial: bool = False) -
     """
     evidence = gather(load(source, suite))
     board = view(evidence)
-    if board.gold and not board.gold.holds and not unofficial:
+    if board.gold and board.gold.verdict is not GoldVerdict.HOLDS and not unofficial:
         failed = []
         for check in board.gold.checks:
-            if not check.holds:
+            if check.verdict is not GoldVerdict.HOLDS:
                 failed.append(f"  {check.name}: {check.words}")
         raise UserError(
-            f"expected checks with known answers that hold, got {len(failed)} that fail:\n{chr(10).join(failed)}",
+            f"expected checks with known answers that hold, got {len(failed)} that do not:\n{chr(10).join(failed)}",
             "Run what is missing, or build an unofficial leaderboard that says so: "
             f"cloakbench board {evidence.suite.name} --store {source} --unofficial",
         )
