@@ -76,6 +76,16 @@ def plain(text: str, limit: int = REASON_LIMIT) -> str:
     return f"{safe[:limit]}… ({hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:6]})"
 
 
+def unmarked(text: str, limit: int = 1000) -> str:
+    """Returns one line without the backticks that mark names in a text of a suite or an attack.
+
+    Example:
+        >>> unmarked("like `mini`")
+        'like mini'
+    """
+    return plain(text.replace("`", ""), limit)
+
+
 def name(text: str) -> str:
     """Returns a name short enough for a table."""
     return plain(text, NAME_LIMIT) or "(no name)"

@@ -191,7 +191,7 @@ def test_a_check_without_runs_is_not_known_and_not_said_to_fail(tmp_path):
     }
     store = synthetic.save(tmp_path / "store", synthetic.facts(suite()), records)
     page = site.build(store, tmp_path / "site", unofficial=True).read_text()
-    assert "Of 6 checks of the benchmark itself, 1 is not known yet: random noise in its band." in page
+    assert "Of 6 checks with known answers, 1 is not known yet: “random noise in its band”." in page
     assert "not all are known yet" in page
     assert "does not hold" not in page
 

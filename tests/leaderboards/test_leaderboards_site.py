@@ -356,7 +356,9 @@ def test_the_header_says_what_the_board_can_tell_apart():
     records = [*six_artists(), *(record("y", name, 0.3) for name in NAMES)]
     words_by_label = {pair.label: pair.words for pair in board(loaded(records)).noise}
     # x - y has the sd of 0.1 ... 0.6, 0.18708: (t(0.975) 2.5706 + t(0.8) 0.9195) * 0.18708 / root 6 = 0.2666
-    assert words_by_label["Least difference"].startswith("0.27 of P, with 6 artists; 30 artists for 0.1")
+    assert words_by_label["Least difference"].startswith(
+        "less than 0.27 of P cannot be told from chance with 6 artists; 0.1 takes 30"
+    )
     assert "Another seed" not in words_by_label  # there is one seed
     assert board(loaded(records, artists=NAMES[:5])).noise == ()
 

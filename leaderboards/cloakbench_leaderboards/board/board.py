@@ -55,8 +55,8 @@ def view(evidence: Evidence) -> Board:
         suite=suite.name,
         version=suite.version,
         title=text.plain(suite.title),
-        description=_unmarked(suite.description),
-        banner=_unmarked(suite.banner),
+        description=text.unmarked(suite.description),
+        banner=text.unmarked(suite.banner),
         demonstration=_demonstration(evidence),
         updated=evidence.updated[:10],
         explanation=_explanation(evidence),
@@ -78,11 +78,6 @@ def view(evidence: Evidence) -> Board:
         points=_points(evidence),
         entries=_entries(evidence),
     )
-
-
-def _unmarked(words: str) -> str:
-    """Returns a text of the suite without the backticks that mark names in it."""
-    return text.plain(words.replace("`", ""), 1000)
 
 
 def _demonstration(evidence: Evidence) -> str:
@@ -135,12 +130,12 @@ def _unofficial(conditions: Sequence[GoldCondition]) -> str:
         names = []
         for condition in conditions:
             if condition.verdict is verdict:
-                names.append(condition.name.lower())
+                names.append(f"“{condition.name.lower()}”")
         if names:
             sentences.append(f"{len(names)} {one if len(names) == 1 else several}: {'; '.join(names)}.")
     if not sentences:
         return ""
-    return f"Unofficial. Of {len(conditions)} checks of the benchmark itself, {' '.join(sentences)}"
+    return f"Unofficial. Of {len(conditions)} checks with known answers, {' '.join(sentences)}"
 
 
 def _points(evidence: Evidence) -> tuple[PointView, ...]:

@@ -118,7 +118,7 @@ def _noise_words(evidence: Evidence) -> str:
         if entry.facts.role == Role.RANDOM_NOISE:
             estimate = plain_number(evidence, entry.name)[1]
             if math.isfinite(estimate.value):
-                return f" Random noise: {percent(estimate.value)}."
+                return f" Random noise, for comparison: {percent(estimate.value)}."
     return ""
 
 
@@ -126,8 +126,9 @@ def _cleaning(evidence: Evidence, order: ProvisionalOrder, runs: Mapping[str, Co
     whole = _worst_cases(evidence, order)
     rest = _incomplete(order, runs)
     if not whole:
-        words = f"No protection has a complete score under the best cleaning trick.{rest}"
-        return BoardFinding("What cleaning leaves is not known yet.", words)
+        so_far = _so_far(evidence, order)
+        words = f"No protection has a complete score under the best cleaning trick.{so_far}{rest}"
+        return BoardFinding("What cleaning leaves is not known for sure yet.", words)
     shown = []
     survivors = []
     for entry, estimate in whole:
@@ -152,6 +153,16 @@ def _worst_cases(evidence: Evidence, order: ProvisionalOrder) -> list[tuple[Boar
     return sorted(whole, key=lambda pair: -pair[1].value)
 
 
+def _so_far(evidence: Evidence, order: ProvisionalOrder) -> str:
+    """Returns a sentence with the worst cases that stand on a part of the runs; or nothing."""
+    shown = []
+    for entry in (*order.complete, *order.incomplete):
+        value = evidence.standings.value(WORST, entry.name)[1].value
+        if math.isfinite(value):
+            shown.append(f"{entry.label} {percent(value)}")
+    return f" What incomplete runs leave: {', '.join(shown[:LISTED])}." if shown else ""
+
+
 def _incomplete(order: ProvisionalOrder, runs: Mapping[str, Completeness]) -> str:
     """Returns a sentence that says how many entries cannot be ranked, and how many runs that takes; or nothing."""
     entries, cells = 0, 0
@@ -161,7 +172,8 @@ def _incomplete(order: ProvisionalOrder, runs: Mapping[str, Completeness]) -> st
             cells += runs[entry.name].needed
     if not entries:
         return ""
-    return f" {_counted(entries)} cannot be ranked yet: {cells:,} runs are missing."
+    runs = "1 run is" if cells == 1 else f"{cells:,} runs are"
+    return f" {_counted(entries)} cannot be ranked yet: {runs} missing."
 
 
 def _counted(count: int) -> str:

@@ -31,22 +31,24 @@ def precision(evidence: Evidence) -> tuple[Pair, ...]:
     if math.isfinite(noise.placebo.value):
         limits = text.interval(noise.placebo.low, noise.placebo.high) or "no interval"
         shown = f"{text.number(noise.placebo.value, half_width(noise.placebo))} ({limits})"
-        pairs.append(Pair("Placebo", f"P {shown}: the noise floor under the same seeds"))
+        pairs.append(Pair("Placebo", f"invisible noise has P {shown}; a test that invents no protection gives it 0"))
     if math.isfinite(noise.null):
-        words = f"P of unprotected images trained anew: 0, standard deviation {noise.null:.2g}"
-        pairs.append(Pair("Null protections", words))
+        words = f"unprotected images have P 0; trained on again with other random numbers, it moves by {noise.null:.2g}"
+        pairs.append(Pair("No protection", f"{words} (standard deviation)"))
     if math.isfinite(noise.seed):
-        pairs.append(Pair("Another seed", f"moves an artist's share of P by {text.number(noise.seed, noise.seed)}"))
+        words = f"other random numbers move the P of one artist by about {text.number(noise.seed, noise.seed)}"
+        pairs.append(Pair("Another seed", words))
     return tuple(pairs)
 
 
 def _least_difference(noise: Resolution) -> str:
-    shown = f"{text.number(noise.least_difference, noise.least_difference)} of P, with {noise.artists} artists"
+    least = text.number(noise.least_difference, noise.least_difference)
+    shown = f"less than {least} of P cannot be told from chance with {noise.artists} artists"
     plans = []
     for goal in GOALS:
         count = resolution.artists_needed(noise, goal, noise.seeds)
         if count:
-            plans.append(f"{count} artists for {goal:g}")
+            plans.append(f"{goal:g} takes {count}")
     return f"{shown}; {', '.join(plans)}" if plans else shown
 
 
@@ -55,10 +57,11 @@ def pair_words(counts: PairCounts) -> str:
 
     Example:
         >>> pair_words(PairCounts(66, 29, 0, 34, 11, 0.1, "kirin"))
-        '29 of 66 at a false discovery rate of 5 %; 0 to 34 if one artist is left out (fewest without kirin); 11 equal within 0.1 of P'
+        '29 of 66 differ beyond chance (5 % false discoveries); 0 to 34 if one artist is left out (fewest without kirin); 11 are equal within 0.1 of P'
     """  # noqa: E501 - one line of output
     without = f"{counts.least} to {counts.most} if one artist is left out"
     if counts.least < counts.apart:
         without += f" (fewest without {text.name(counts.artist)})"
-    apart = f"{counts.apart} of {counts.pairs} at a false discovery rate of {100 * RATE:g} %"
-    return f"{apart}; {without}; {counts.equivalent} equal within {counts.margin:g} of P"
+    apart = f"{counts.apart} of {counts.pairs} differ beyond chance ({100 * RATE:g} % false discoveries)"
+    verb = "is" if counts.equivalent == 1 else "are"
+    return f"{apart}; {without}; {counts.equivalent} {verb} equal within {counts.margin:g} of P"

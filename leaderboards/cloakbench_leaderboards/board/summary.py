@@ -9,6 +9,7 @@ from typing import NamedTuple
 from cloakbench.store.reading import load
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.completeness import completeness, order
+from cloakbench_leaderboards.board.headline import column
 from cloakbench_leaderboards.board.number_cells import WORST, entry_number
 from cloakbench_leaderboards.board.ranking_words import no_ranking
 from cloakbench_leaderboards.board.tables import TableCell
@@ -34,7 +35,7 @@ def summary(evidence: Evidence) -> Summary:
     keys = [key for key in [*keys, WORST] if key in evidence.standings.columns]
     heads = ["protection"]
     for key in keys:
-        heads.append(evidence.standings.columns[key].title)
+        heads.append(_title(evidence, key))
     heads += ["runs missing", "rank"]
     entries = order(evidence)
     runs = completeness(evidence)
@@ -83,6 +84,13 @@ def lacks(source: Path, suite: str | None, protection: str) -> list[str]:
     else:
         sentences.append(f"These records give {protection} no rank: {text.plain(reason.words)}.")
     return sentences
+
+
+def _title(evidence: Evidence, key: str) -> str:
+    """Returns the head of a column: P at a stop by the name of its visibility limit."""
+    if key == WORST:
+        return evidence.standings.columns[key].title
+    return column(evidence, key).label
 
 
 def _words(cell: TableCell) -> str:

@@ -44,6 +44,12 @@ GLOSSARY = MappingProxyType(
         "Mean": "Average P over all attacks.",
         "Countermeasure": "A cleaning trick that the copycat applies to the protected images before training.",
         "Attack": "Cleaning, training and generation by a copycat with fixed settings.",
+        "P left": "Mean protection score at the limit “visible” over the protections that were run under an attack. "
+        "Attacks that met other protections are not comparable.",
+        "Learned from": "The artists from whose clean images an attack learned more than noise, of those on whom that "
+        "was tested. Where it did not learn there is nothing to protect against, and nothing is scored.",
+        "Damage": "Protection score of unprotected images under an attack. Above 0 the cleaning spoils the imitation.",
+        "Seconds": "Time of one run of an attack without the protection, each stage's median.",
         "Reference": "A row that must behave in a known way: unchanged images, invisible noise, random noise, and a "
         "model that never saw the artist.",
         "Placebo": "Noise of 1/255, which does not protect. Its score is the noise of the measurement.",

@@ -75,7 +75,7 @@ def _reproduced(
         count += expected is not None and p is not None and abs(p - expected) <= AGREES
     if count > 1:
         return Trust(f"{REPRODUCED} in {count} environments", f"every cell; P differs by at most {AGREES:g}")
-    return Trust(SELF_REPORTED, "from one environment, without an accepted signature")
+    return Trust(SELF_REPORTED, "run once, by its submitter; nobody has repeated or signed it")
 
 
 def _have_same_ends(needed: Sequence[Record], records: Mapping[str, Record]) -> bool:

@@ -13,7 +13,7 @@ from cloakbench_leaderboards.board.equal_strength import metric_columns
 from cloakbench_leaderboards.board.tables import Table, clipped, estimate_cell
 from cloakbench_leaderboards.board.view import GapView, Measure, Pair, TradeOffCurve
 from cloakbench_leaderboards.data import coverage
-from cloakbench_leaderboards.pages.attack_list import chain, listed, remaining
+from cloakbench_leaderboards.pages.attack_list import chain, league_place, listed, remaining
 from cloakbench_leaderboards.pages.strips import of_attack
 from cloakbench_leaderboards.parts import addresses, svg
 from cloakbench_leaderboards.parts.lookup import Lookup
@@ -60,7 +60,7 @@ class AttackView:
 
 def pages(lookup: Lookup, pictures: PictureFinder) -> Iterator[Page]:
     """Yields the list of attacks and a page for each."""
-    rows = tuple(listed(lookup, spec) for spec in lookup.attacks)
+    rows = tuple(sorted((listed(lookup, spec) for spec in lookup.attacks), key=league_place))
     yield Page(addresses.ATTACKS, "attacks.html", "Attacks", {"attacks": rows}, section=addresses.ATTACKS)
     crumbs = (Crumb("Attacks", addresses.ATTACKS),)
     for spec in lookup.attacks:
@@ -80,10 +80,10 @@ def view(lookup: Lookup, spec: AttackSpec) -> AttackView:
     charts = () if is_edit else _charts(lookup, spec, _first_metric(lookup))
     return AttackView(
         name=text.name(spec.name),
-        summary=text.plain(facts.summary, 1000) if facts else "",
+        summary=text.unmarked(facts.summary) if facts else "",
         chain=chain(lookup, spec),
         settings=_settings(lookup, spec),
-        limits=text.plain(facts.limits, 2000) if facts else "",
+        limits=text.unmarked(facts.limits, 2000) if facts else "",
         extremes="" if is_edit else _extremes(lookup, spec),
         notes=editing.EXPLANATION if is_edit else (),
         charts=charts,
@@ -131,8 +131,8 @@ def _extremes(lookup: Lookup, spec: AttackSpec) -> str:
     (least, low), (most, high) = measured[0], measured[-1]
     total = len(lookup.evidence.submissions)
     return (
-        f"Of {total} protections {len(measured)} were run under it. {most} keeps most, {_p_words(high)}; "
-        f"{least} keeps least, {_p_words(low)}."
+        f"{len(measured)} of {total} protections were run under this attack. Most is left of {most}, {_p_words(high)}; "
+        f"least of {least}, {_p_words(low)}."
     )
 
 

@@ -41,6 +41,8 @@ class ListedAttack:
     """The number of protections that were run under it."""
     remaining: str
     """Mean P that they keep; a dash where none was run."""
+    value: float | None
+    """The same as a number."""
     learned: str
     """The number of artists that it learned from, of those on whom that was tested; empty for one that edits."""
     damage: str
@@ -60,19 +62,26 @@ def listed(lookup: Lookup, spec: AttackSpec) -> ListedAttack:
     """Returns an attack as the list of all shows it."""
     facts = lookup.explained.get(spec.name)
     scores = [] if lookup.is_edit(spec) else [p.value for _, p in remaining(lookup, spec)]
+    mean = sum(scores) / len(scores) if scores else None
     total = len(lookup.evidence.submissions)
     return ListedAttack(
         name=text.name(spec.name),
         link=addresses.attack(spec.name),
         chain=chain(lookup, spec),
-        summary=text.plain(facts.summary, 1000) if facts else "",
+        summary=text.unmarked(facts.summary) if facts else "",
         measured="" if lookup.is_edit(spec) else f"{len(scores)} of {total}",
-        remaining=text.number(sum(scores) / len(scores), 0.05) if scores else text.NONE,
+        remaining=text.number(mean, 0.05) if mean is not None else text.NONE,
+        value=mean,
         learned="" if lookup.is_edit(spec) else lookup.learned_words(spec),
         damage=_clean_loss(lookup, spec),
         knowledge=_knowledge(spec),
         seconds=_seconds(lookup, spec),
     )
+
+
+def league_place(attack: ListedAttack) -> tuple[bool, float]:
+    """Returns a sort key for the league: the attack that leaves least first, those without a number last."""
+    return attack.value is None, attack.value or 0.0
 
 
 def _clean_loss(lookup: Lookup, spec: AttackSpec) -> str:

@@ -209,7 +209,7 @@ def _data(
         quantiles[str(count)] = round(quantile, 10)
     columns = []
     for column in differences.columns:
-        columns.append({"title": column.title, "carries": column is ranking})
+        columns.append({"title": standing.title(lookup, column), "carries": column is ranking})
     for spec in lookup.evidence.ranked:
         columns.append({"title": f"P under {text.name(spec.name)}", "carries": False})
     for metric in lookup.evidence.standings.metrics:

@@ -186,7 +186,7 @@ def _visibility(evidence: Evidence, entry: BoardEntry) -> TableCell:
     gates = []
     for name, value in shown[1:]:
         gates.append(f"{text.name(name)} {text.quality(value)}")
-    return TableCell(text.quality(first), first, detail=", ".join(gates))
+    return TableCell(text.quality(first), first, detail=", ".join([text.name(names[0]), *gates]))
 
 
 def heat(lookup: Lookup, order: ProvisionalOrder) -> AttackHeat:

@@ -8,6 +8,7 @@ from functools import partial
 
 from cloakbench.store.reading import canaries
 from cloakbench_leaderboards import text
+from cloakbench_leaderboards.data.points import PointAddress, PointKind
 from cloakbench_leaderboards.history import history
 from cloakbench_leaderboards.history.feed import Event, atom
 from cloakbench_leaderboards.history.tracking import LevelChange, ScoreHistory, Track, tracks
@@ -158,7 +159,7 @@ def _line(series: ScoreHistory) -> LineView:
     steps = "; ".join(map(_step_words, series.steps))
     return LineView(
         attack=text.name(series.attack),
-        at=series.at.words,
+        at=_point_words(series.at),
         spark=spark(series),
         first=text.number(first.p, _half_width(first.low, first.high)),
         last=text.number(last.p, _half_width(last.low, last.high)),
@@ -166,6 +167,10 @@ def _line(series: ScoreHistory) -> LineView:
         has_regressed=series.has_regressed,
         values=count,
     )
+
+
+def _point_words(at: PointAddress) -> str:
+    return f"the limit {at.value:g}" if at.kind is PointKind.TARGET else at.words
 
 
 def _half_width(low: float | None, high: float | None) -> float:

@@ -79,9 +79,15 @@ def _attack_words(lookup: Lookup, spec: AttackSpec, versions: dict[str, int], ha
     settings = "; ".join(f"{pair.label}: {pair.words}" for pair in sections.settings(facts))
     listed = ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
     learned = "edits: outside the ranking" if lookup.is_edit(spec) else lookup.learned_words(spec)
-    words = [sections.chain(spec), facts.summary if facts else "", settings, listed or "no record", learned]
+    words = [
+        sections.chain(spec),
+        text.unmarked(facts.summary) if facts else "",
+        settings,
+        listed or "no record",
+        learned,
+    ]
     if has_limits:
-        words.append(facts.limits if facts else "")
+        words.append(text.unmarked(facts.limits, 2000) if facts else "")
     return words
 
 

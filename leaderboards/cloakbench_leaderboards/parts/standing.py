@@ -26,15 +26,18 @@ def numbers(lookup: Lookup, entry: BoardEntry) -> tuple[Number, ...]:
     """Returns the rank, then every column of the board, the one that decides the rank among them."""
     standings = lookup.evidence.standings
     columns = {**standings.columns, standings.rank_column.key: standings.rank_column}
-    names = {}
-    for number, stop in enumerate(lookup.evidence.setting.stops):
-        if stop.limits:
-            names[stop_key(stop)] = f"P, {stop_name(number)} ({stop.label})"
     views = [Number("Rank", rank_cell(lookup.evidence, entry), False)]
     for column in columns.values():
-        label = names.get(column.key, column.title)
-        views.append(Number(label, _cell(lookup, column, entry), column is standings.rank_column))
+        views.append(Number(title(lookup, column), _cell(lookup, column, entry), column is standings.rank_column))
     return tuple(views)
+
+
+def title(lookup: Lookup, column: RankColumn) -> str:
+    """Returns the name of a column: P at a visibility limit by the name of the limit."""
+    for number, stop in enumerate(lookup.evidence.setting.stops):
+        if stop.limits and stop_key(stop) == column.key:
+            return f"P, {stop_name(number)} ({stop.label})"
+    return column.title
 
 
 def _cell(lookup: Lookup, column: RankColumn, entry: BoardEntry) -> TableCell:

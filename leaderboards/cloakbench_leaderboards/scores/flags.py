@@ -18,7 +18,7 @@ SANDBOX = "bubblewrap"
 FRONT, OVER, FAILED, MISSING = "front", "over target", "failed", "missing"
 NO_WALL, VARIES, READY, NO_LIMIT, SUPERSEDED = "no wall", "varies", "ready-made", "no L∞ limit", "superseded"
 MEANINGS = {
-    FRONT: "on the Pareto front: at some measured point no less visible protection protects as much",
+    FRONT: "best of its visibility: at some measured point no protection that is less visible protects as much",
     OVER: "at a calibrated strength the artists' own images are worse than the target allows; it has no rank",
     FAILED: "cells lost by the submission's own fault (failed, too slow or invalid images): each counts as P 0",
     MISSING: "cells that were not run yet; nothing is filled in",
