@@ -123,7 +123,7 @@ def _gold(evidence: Evidence) -> GoldRun | None:
 def _unofficial(conditions: Sequence[GoldCondition]) -> str:
     """Returns which checks fail and which are not known yet; empty where all hold."""
     sentences = []
-    for verdict, one, several in (
+    for verdict, singular, plural in (
         (GoldVerdict.FAILS, "does not hold", "do not hold"),
         (GoldVerdict.UNKNOWN, "is not known yet", "are not known yet"),
     ):
@@ -132,7 +132,7 @@ def _unofficial(conditions: Sequence[GoldCondition]) -> str:
             if condition.verdict is verdict:
                 names.append(f"“{condition.name.lower()}”")
         if names:
-            sentences.append(f"{len(names)} {one if len(names) == 1 else several}: {'; '.join(names)}.")
+            sentences.append(f"{len(names)} {singular if len(names) == 1 else plural}: {'; '.join(names)}.")
     if not sentences:
         return ""
     return f"Unofficial. Of {len(conditions)} checks with known answers, {' '.join(sentences)}"

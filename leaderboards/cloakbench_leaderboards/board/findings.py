@@ -110,7 +110,7 @@ def _limit_words(evidence: Evidence) -> str:
     stop = evidence.setting.middle
     if stop.target is None:
         return f"strength {stop.label}"
-    return f"equal visibility (the limit “{stop_name(len(evidence.setting.stops) // 2)}”)"
+    return f"the largest strength within the limit “{stop_name(len(evidence.setting.stops) // 2)}”"
 
 
 def _noise_words(evidence: Evidence) -> str:
@@ -172,8 +172,8 @@ def _incomplete(order: ProvisionalOrder, runs: Mapping[str, Completeness]) -> st
             cells += runs[entry.name].needed
     if not entries:
         return ""
-    runs = "1 run is" if cells == 1 else f"{cells:,} runs are"
-    return f" {_counted(entries)} cannot be ranked yet: {runs} missing."
+    missing = "1 run is" if cells == 1 else f"{cells:,} runs are"
+    return f" {_counted(entries)} cannot be ranked yet: {missing} missing."
 
 
 def _counted(count: int) -> str:
