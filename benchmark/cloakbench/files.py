@@ -90,7 +90,7 @@ def read_lines(path: Path) -> list[bytes]:
     return read_regular(path).splitlines() if path.exists() else []
 
 
-def read_unlinked(path: Path) -> bytes:
+def read_unlinked(path: Path, most: int = MOST_BYTES) -> bytes:
     """Returns the content of a file that will be copied; raises OSError as `read_regular` does, and for links.
 
     A symbolic link, or a hard link as a second name of a file, could give away a file that lies elsewhere.
@@ -99,7 +99,7 @@ def read_unlinked(path: Path) -> bytes:
     if os.fstat(descriptor).st_nlink > 1:
         os.close(descriptor)
         raise OSError(errno.EMLINK, "is a hard link, whose other name may lie elsewhere", str(path))
-    return _read(descriptor, path, MOST_BYTES)
+    return _read(descriptor, path, most)
 
 
 def _read(descriptor: int, path: Path, most: int) -> bytes:

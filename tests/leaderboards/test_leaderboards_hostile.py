@@ -15,9 +15,8 @@ from synthetic import JPEG, PLAIN, arms, record
 
 from cloakbench.errors import UserError
 from cloakbench.schemas.kinds import Status
-from cloakbench.store.paths import StorePaths
+from cloakbench.store.paths import NOTICE_FILE, StorePaths
 from cloakbench_leaderboards.parts import pictures
-from cloakbench_leaderboards.site.rendering import NOTICE
 from cloakbench_leaderboards.site.writing import publish
 
 NAMES = [f"artist{n}" for n in range(6)]
@@ -101,7 +100,7 @@ def hostile_board():
 def test_hostile_words_are_inert_on_every_page(tmp_path):
     facts, records = hostile_board()
     (tmp_path / "store/images").mkdir(parents=True)
-    (tmp_path / "store" / NOTICE).write_text(HOSTILE, encoding="utf-8")
+    (tmp_path / "store" / NOTICE_FILE).write_text(HOSTILE, encoding="utf-8")
     files = made(facts, records, tmp_path / "store")
     site_pages = pages(files)
     assert {kind(path) for path in site_pages} == KINDS
@@ -131,7 +130,7 @@ def test_hostile_words_are_inert_on_every_page(tmp_path):
 
 @pytest.mark.finding("D2", "D25")
 @pytest.mark.parametrize("make", [Path.symlink_to, Path.hardlink_to, lambda path, _private: os.mkfifo(path)])
-@pytest.mark.parametrize("name", [NOTICE, "boards/mini.json", "history.jsonl"])
+@pytest.mark.parametrize("name", [NOTICE_FILE, "boards/mini.json", "history.jsonl"])
 def test_a_page_shows_no_file_that_a_link_leads_to_and_waits_for_no_pipe(tmp_path, make, name):
     facts, records = hostile_board()
     (tmp_path / "private").write_text("PRIVATE")

@@ -12,8 +12,11 @@ from PIL import EpsImagePlugin, Image
 from seen import SeenPage, made
 from synthetic import JPEG, PLAIN, record
 
-from cloakbench.store.paths import StorePaths
+from cloakbench.store.paths import NOTICE_FILE, StorePaths
 from cloakbench.store.reading import export_reference
+from cloakbench.store.store import Store
+from cloakbench.upkeep.adopt import adopt
+from cloakbench.upkeep.for_pages import MOST_OF_A_FILE
 from cloakbench_leaderboards.parts import pictures
 from cloakbench_leaderboards.site import shipping, site
 from cloakbench_leaderboards.site.writing import publish
@@ -181,6 +184,48 @@ def test_a_reference_folder_ships_small_pictures_and_its_front_page_shows_them(t
     shown = [attrs["src"] for tag, attrs in SeenPage(built.read_text()).tags if tag == "img"]
     assert len(shown) == 4
     assert all((tmp_path / "site" / source).is_file() for source in shown)
+
+
+def test_a_store_that_adopts_a_reference_folder_shows_its_pictures_and_its_note(tmp_path):
+    artists = [f"artist{n}" for n in range(6)]
+    facts, records = with_images(tmp_path / "store", artists, (0.5, 1.0), 128, attack=PLAIN)
+    synthetic.save(tmp_path / "store", facts, records)
+    export_reference(tmp_path / "store", None, tmp_path / "reference")
+    count = shipping.ship(tmp_path / "store", None, tmp_path / "reference")
+    (tmp_path / "reference" / NOTICE_FILE).write_text("The run is in progress.")
+    adopted, fresh = [], Store(tmp_path / "fresh")
+    for _ in range(2):
+        adopted.append(adopt(tmp_path / "reference", None, fresh))
+    assert [(done.pictures, done.left_out) for done in adopted] == [(count, ()), (0, ())]
+    page = site.build(fresh.root, tmp_path / "site", unofficial=True).read_text()
+    assert "The run is in progress." in page
+    assert len([attrs["src"] for tag, attrs in SeenPage(page).tags if tag == "img"]) == 4
+
+
+def test_pictures_and_a_note_that_are_strange_stay_outside(tmp_path):
+    facts, records = with_images(tmp_path / "store", ["artist0"], (1.0,), 16, attack=PLAIN)
+    synthetic.save(tmp_path / "store", facts, records)
+    reference, private = tmp_path / "reference", tmp_path / "private"
+    export_reference(tmp_path / "store", None, reference)
+    shipping.ship(tmp_path / "store", None, reference)
+    private.write_bytes(b"secret")
+    first, second, *others = sorted((reference / "pictures").iterdir())
+    first.unlink()
+    first.hardlink_to(private)
+    second.write_bytes(b"0" * (MOST_OF_A_FILE + 1))
+    (reference / "pictures" / f"{'0' * 32}-0123456789ab-image.webp").write_bytes(b"of no record")
+    (reference / "pictures" / "more.webp").write_bytes(b"of no record")
+    (reference / NOTICE_FILE).hardlink_to(private)
+    fresh = Store(tmp_path / "fresh")
+    done = adopt(reference, None, fresh)
+    assert done.pictures == len(others) == len(fresh.pictures())
+    assert "pictures left out: 4" in done.left_out[0]
+    assert "notice.txt left out: expected a text of its own" in done.left_out[1]
+    assert not fresh.notice.exists()
+    (reference / NOTICE_FILE).unlink()
+    (reference / NOTICE_FILE).write_text("Superseded.")
+    assert "the store holds others" in adopt(reference, None, fresh).left_out[1]
+    assert not fresh.notice.exists()
 
 
 def test_the_first_pictures_are_those_of_the_first_protection_also_after_the_script(browser, tmp_path):

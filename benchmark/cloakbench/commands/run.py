@@ -129,8 +129,8 @@ def adopt(source: Records, *, suite: WhichSuite = None, store: StoreFolder = Non
     """Copies the records of another store or a reference folder, so that a run goes on from them.
 
     Args:
-        json: Print an object with the numbers of records that were added, already there, and damaged, and of searches
-            for strengths that came with them.
+        json: Print an object with the numbers of records that were added, already there, and damaged, of searches
+            for strengths and small pictures that came with them, and what was left out.
     """
     require_source(source)
     progress.say(f"reading the records in {source}")
@@ -138,7 +138,14 @@ def adopt(source: Records, *, suite: WhichSuite = None, store: StoreFolder = Non
     from cloakbench.upkeep.adopt import adopt as take
 
     done = take(source, suite, Store(store or default_store()))
-    return print_values(asdict(done), json)
+    values = asdict(done)
+    if json:
+        return print_values(values, True)
+    del values["left_out"]
+    print_values(values, False)
+    for sentence in done.left_out:
+        print(sentence)
+    return 0
 
 
 def planned(choice: Choice, store: Path) -> Session:

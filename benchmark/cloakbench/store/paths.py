@@ -16,6 +16,10 @@ ORIGINS_FILE = "origins.jsonl"
 """What a reference folder holds in place of a store's folders."""
 SIGNATURES = "signatures"
 """Folder of `*.manifest`, each with its `*.manifest.sig`, in a store or a reference folder."""
+NOTICE_FILE = "notice.txt"
+"""A maintainer's note on the records beside it, in a store or a reference folder; every page shows it."""
+PICTURES = "pictures"
+"""Folder with small pictures for pages, in a reference folder or in a store that adopted one."""
 STAGE_KINDS = ("images", "gallery", "adapters", "features", "calibrations", "canaries")
 """Folders of images and features; each file's path holds the key of the stage that made it."""
 _ENDINGS = {
@@ -32,6 +36,11 @@ _STAGE_FILES = {kind: re.compile(f"{kind}/{_KEY_AND_CLASS}{ending}") for kind, e
 _FACTS_NAME = re.compile(r"facts/[a-z0-9][a-z0-9-]*-[0-9]+\.json")
 _ORIGIN_NAME = re.compile(rf"origins/{_KEY_AND_CLASS}\.json")
 _SIGNATURE_NAME = re.compile(r"signatures/[0-9a-f]{16}\.manifest(\.sig)?")
+
+
+_PICTURE_NAME = re.compile(r"pictures/(?P<key>[0-9a-f]{32})-[0-9a-f]{12}-[a-z]{1,20}\.webp")
+PICTURE_KEY = 32
+"""Characters of a stage's key in the name of a small picture."""
 
 
 class StageFile(NamedTuple):
@@ -66,10 +75,24 @@ def is_signature(name: str) -> bool:
     return _SIGNATURE_NAME.fullmatch(name) is not None
 
 
+def picture_key(name: str) -> str:
+    """Returns the first half of the key of the stage that a small picture shows; empty for any other path.
+
+    Example:
+        >>> picture_key("pictures/" + "0f" * 16 + "-0123456789ab-mosaic.webp") == "0f" * 16
+        True
+        >>> picture_key("pictures/../notice.txt")
+        ''
+    """
+    match = _PICTURE_NAME.fullmatch(name)
+    return match["key"] if match else ""
+
+
 def is_of_layout(name: str) -> bool:
-    """Returns whether a path below a store is one that a merge writes."""
+    """Returns whether a path below a store is one that a merge or an adoption writes."""
     is_origin = _ORIGIN_NAME.fullmatch(name) is not None
-    return parse(name) is not None or is_facts(name) or is_signature(name) or is_origin
+    is_for_pages = name == NOTICE_FILE or picture_key(name) != ""
+    return parse(name) is not None or is_facts(name) or is_signature(name) or is_origin or is_for_pages
 
 
 def write_order(name: str) -> tuple[bool, bool, str]:
@@ -187,6 +210,15 @@ class StorePaths:
     def origins(self) -> list[Path]:
         """Returns the path of every origin, sorted."""
         return sorted((self.root / "origins").glob("*/*/*.json"))
+
+    @property
+    def notice(self) -> Path:
+        """The file with a maintainer's note."""
+        return self.root / NOTICE_FILE
+
+    def pictures(self) -> list[Path]:
+        """Returns the path of every small picture for pages, sorted."""
+        return sorted((self.root / PICTURES).glob("*.webp"))
 
     def facts_path(self, suite: str, version: int) -> Path:
         """Returns the path of a suite's facts."""

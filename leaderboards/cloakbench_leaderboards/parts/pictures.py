@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from cloakbench.files import read_regular
 from cloakbench.schemas.record import Record
-from cloakbench.store.paths import StorePaths, of_gallery
+from cloakbench.store.paths import PICTURES, StorePaths, of_gallery
 from cloakbench_leaderboards.parts import addresses
 from cloakbench_leaderboards.parts.page import Asset
 
@@ -27,8 +27,6 @@ LADDER = ((256, 82), (256, 65), (192, 65), (160, 60), (128, 55), (96, 50), (96, 
 """Longest side and WebP quality that are tried until a picture keeps to its share of the bytes."""
 MOSAIC = 3
 """Shares of the bytes that a mosaic of generations gets; a single image gets one."""
-SHIPPED = "pictures"
-"""Folder of a reference folder with small pictures; `shipping` writes it."""
 MAX_PIXELS = 1 << 24
 """Of a picture in a store, such as four generations of 2048 pixels a side; a larger one is shown as damaged."""
 MAX_BYTES = 64 << 20
@@ -63,7 +61,7 @@ class PictureFinder:
     @property
     def has_any(self) -> bool:
         """Whether the source holds pictures: a store its images, a reference folder those that it ships."""
-        return self.store.has_images or (self.store.root / SHIPPED).is_dir()
+        return self.store.has_images or (self.store.root / PICTURES).is_dir()
 
     def strip(
         self, record: Record, clean: Record | None, floor: Record | None, unprotected: Record | None
@@ -104,7 +102,7 @@ class PictureFinder:
         address = stage_address(record, stage) if record else None
         if address is not None:
             name, where = address
-            file = self.store.root / SHIPPED / PurePosixPath(addresses.image(name, f"{where}-{kind}")).name
+            file = self.store.root / PICTURES / PurePosixPath(addresses.image(name, f"{where}-{kind}")).name
             if file.is_file() and not file.is_symlink():
                 return Picture(label, self._add(name, where, kind, partial(single, file, self.allowance)), words, ())
         return Picture(label, "", "not in this store", ())

@@ -9,6 +9,7 @@ import jinja2
 
 from cloakbench.files import read_unlinked
 from cloakbench.printable import replace_hidden
+from cloakbench.store.paths import NOTICE_FILE
 from cloakbench_leaderboards import text
 from cloakbench_leaderboards.board.board import commits
 from cloakbench_leaderboards.board.words import GLOSSARY
@@ -25,8 +26,6 @@ NAVIGATION = (
     ("method.html", "Method"),
     ("artists.html", "For artists"),
 )
-NOTICE = "notice.txt"
-"""File in a store or reference folder with a maintainer's note."""
 NOTICE_LIMIT = 600
 OPTIONAL = {"changes.html"}
 """Pages that a board may lack."""
@@ -114,6 +113,6 @@ def _navigation(all_boards: str, absent: set[str]) -> tuple[tuple[str, str], ...
 def notice(source: Path) -> str:
     """Returns the maintainer's note of a store or reference folder; empty where there is none, or a link."""
     try:
-        return text.plain(read_unlinked(source / NOTICE).decode("utf-8", "replace"), NOTICE_LIMIT)
+        return text.plain(read_unlinked(source / NOTICE_FILE).decode("utf-8", "replace"), NOTICE_LIMIT)
     except OSError:
         return ""

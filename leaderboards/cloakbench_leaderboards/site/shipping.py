@@ -6,12 +6,12 @@ import re
 from pathlib import Path, PurePosixPath
 
 from cloakbench.files import write_whole
-from cloakbench.store.paths import StorePaths
+from cloakbench.store.paths import PICTURES, StorePaths
 from cloakbench.store.reading import load
 from cloakbench_leaderboards.board.board import view
 from cloakbench_leaderboards.pages.strips import by_artist, of_attack
 from cloakbench_leaderboards.parts.lookup import Lookup
-from cloakbench_leaderboards.parts.pictures import MOSAIC, SHIPPED, PictureFinder
+from cloakbench_leaderboards.parts.pictures import MOSAIC, PictureFinder
 from cloakbench_leaderboards.scores.evidence import gather
 
 TOTAL = 1_500_000
@@ -45,9 +45,9 @@ def ship(source: Path, suite: str | None, folder: Path) -> int:
     for spec in lookup.attacks:
         _, pictures = of_attack(lookup, finder, spec)
         sources.update(picture.source for picture in pictures)
-    _remove_others(folder / SHIPPED, {PurePosixPath(path).name for path in sources})
+    _remove_others(folder / PICTURES, {PurePosixPath(path).name for path in sources})
     for path in sorted(sources):
-        write_whole(folder / SHIPPED / PurePosixPath(path).name, finder.files[path].read())
+        write_whole(folder / PICTURES / PurePosixPath(path).name, finder.files[path].read())
     return len(sources)
 
 
