@@ -41,7 +41,10 @@ def committed() -> str:
 def current() -> str:
     """Returns what it should hold by the committed records."""
     evidence = gather(load(RECORDS))
-    shown = [entry for entry in evidence.entries if not entry.is_control or entry.facts.role == Role.RANDOM_NOISE]
+    shown = []
+    for entry in evidence.entries:
+        if not entry.is_control or entry.facts.role == Role.RANDOM_NOISE:
+            shown.append(entry)
     head = "**Directions that papers report**, paired over artists and corrected together (`python -m tests.claims`):"
     tables = [*_equal(evidence, shown), "", *_whole(evidence, shown), "", head, "", *table(evidence)]
     return "\n".join(["", *tables, "", ""])
@@ -58,7 +61,10 @@ def _equal(evidence: Evidence, shown: list[BoardEntry]) -> Iterable[str]:
     yield f"**At equal quality**, mini-lpips {TARGET:g}:\n"
     yield from _head(["protection", *COLUMNS])
     for entry in shown:
-        values = {name: evidence.standings.value(key, entry.name) for name, key in COLUMNS.items() if key}
+        values = {}
+        for name, key in COLUMNS.items():
+            if key:
+                values[name] = evidence.standings.value(key, entry.name)
         first, estimate = values["P against dreambooth"]
         cells = {name: _format(number, value.lacks) for name, (value, number) in values.items()}
         how = first.note if first.state is PointState.OVER_TARGET else str(first.state)

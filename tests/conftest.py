@@ -39,6 +39,7 @@ SLOWEST_FILES = (
     "test_refreshing_kill.py",
     "test_jupyter.py",
     "test_cells_intake.py",
+    "test_cells_verifying.py",
     "test_metrics_golden.py",
 )
 """Files of about twenty processor seconds and more, first, because one that begins last runs alone at the end."""

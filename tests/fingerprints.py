@@ -60,8 +60,12 @@ class Fingerprint(NamedTuple):
 
 
 def versioned() -> list[Versioned]:
-    stages = [Versioned(f"{s.kind} {s.name}", s.version, s.target.partition(":")[0]) for s in attacks.STAGES]
-    measures = [Versioned(f"metric {m.name}", m.facts.version, module_of(m)) for m in metrics.METRICS]
+    stages = []
+    for s in attacks.STAGES:
+        stages.append(Versioned(f"{s.kind} {s.name}", s.version, s.target.partition(":")[0]))
+    measures = []
+    for m in metrics.METRICS:
+        measures.append(Versioned(f"metric {m.name}", m.facts.version, module_of(m)))
     harness = [
         Versioned("stage calibrate", recipes.CALIBRATION_VERSION, "cloakbench.cells.calibration"),
         Versioned("stage calibrate on own images", recipes.OWN_CALIBRATION_VERSION, "cloakbench.cells.fitting"),
@@ -125,7 +129,9 @@ def committed() -> dict[str, Fingerprint]:
 
 def faults(before: Mapping[str, Fingerprint], now: Mapping[str, Fingerprint]) -> list[str]:
     """Returns what is wrong, one sentence each: a change of code without one of version, or a stale file."""
-    problems = [f"{name} is gone: refresh the fingerprints ({REFRESH})" for name in sorted(before.keys() - now.keys())]
+    problems = []
+    for name in sorted(before.keys() - now.keys()):
+        problems.append(f"{name} is gone: refresh the fingerprints ({REFRESH})")
     for name, fingerprint in now.items():
         known = before.get(name)
         if known is None or known.version != fingerprint.version:

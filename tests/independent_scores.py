@@ -70,7 +70,10 @@ def numbers(folder: Path) -> Numbers:
     clean = own[(own["role"] == "identity") & own["countermeasure"].isna()].set_index(["artist", "seed"])
     floor = own[own["role"] == "floor"].drop_duplicates(["artist", "seed"]).set_index(["artist", "seed"])
     weights = _weights(clean["distance"], floor["distance"])
-    family = [attack["name"] for attack in suite["attacks"] if (attack["mimicry"], attack["model"]) == arm]
+    family = []
+    for attack in suite["attacks"]:
+        if (attack["mimicry"], attack["model"]) == arm:
+            family.append(attack["name"])
     listed = suite.get("worst_case") or family
     options = [name for name in family if name == headline or name in listed]
     seeds = range(suite["seeds"]["protected"])
@@ -151,7 +154,10 @@ def _ranks(values: dict[str, pd.Series[float]]) -> dict[str, tuple[int, int, int
     pairs = list(itertools.combinations(values, 2))
     p = [stats.ttest_rel(values[first], values[second]).pvalue for first, second in pairs]
     order = np.argsort(p)
-    passing = [number for number, pair in enumerate(order, start=1) if p[pair] <= 0.05 * number / len(pairs)]
+    passing = []
+    for number, pair in enumerate(order, start=1):
+        if p[pair] <= 0.05 * number / len(pairs):
+            passing.append(number)
     apart = {frozenset(pairs[pair]) for pair in order[: max(passing, default=0)]}
     means = {entry: series.mean() for entry, series in values.items()}
     ranks = {}

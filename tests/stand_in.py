@@ -79,7 +79,10 @@ def _judge(words: Path, folder: Path) -> None:
         },
     }
     model = open_clip.CLIP(**config)
-    state = {name: weight.contiguous() for name, weight in model.state_dict().items() if name != "attn_mask"}
+    state = {}
+    for name, weight in model.state_dict().items():
+        if name != "attn_mask":
+            state[name] = weight.contiguous()
     state["projection"] = torch.linalg.qr(torch.randn(16, 8))[0].contiguous()
     save_file(state, folder / "open_clip_model.safetensors")
     (folder / "open_clip_config.json").write_text(json.dumps(config))

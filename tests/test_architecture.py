@@ -42,7 +42,10 @@ def test_every_module_has_its_layer():
         for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
         if contract["type"] == "layers"
     ]
-    placed = {name.strip() for layer in layers for name in layer.split("|")}
+    placed = set()
+    for layer in layers:
+        for name in layer.split("|"):
+            placed.add(name.strip())
     missing = []
     for path in SOURCES:
         folder, *parts = path.relative_to(ROOT).with_suffix("").parts
@@ -72,16 +75,18 @@ def test_what_must_stay_light_does(python, module):
 @pytest.mark.parametrize("path", SOURCES, ids=named)
 def test_modules_and_functions_are_small(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES
-    long = {
-        f.name: f.end_lineno - f.lineno + 1 for f in functions(path) if f.end_lineno - f.lineno + 1 > FUNCTION_LINES
-    }
+    long = {}
+    for f in functions(path):
+        if f.end_lineno - f.lineno + 1 > FUNCTION_LINES:
+            long[f.name] = f.end_lineno - f.lineno + 1
     assert long == {}
 
 
 def test_every_package_says_what_it_is():
-    undocumented = [
-        named(p) for p in SOURCES if "tests" not in p.parts and not ast.get_docstring(ast.parse(p.read_text()))
-    ]
+    undocumented = []
+    for p in SOURCES:
+        if "tests" not in p.parts and not ast.get_docstring(ast.parse(p.read_text())):
+            undocumented.append(named(p))
     assert undocumented == []
 
 
@@ -90,19 +95,26 @@ def test_nobody_seeds_the_whole_process():
     # peft and the initial weights of a module are drawn from the global generator; it is forked around them
     forking = ("mimicry/lora.py", "mimicry/cat.py", "countermeasures/learned_remover.py")
     allowed = {f"benchmark/cloakbench/attacks/{name}" for name in forking}
-    assert all("fork_rng" in (ROOT / name).read_text(encoding="utf-8") for name in allowed)
+    for name in allowed:
+        assert "fork_rng" in (ROOT / name).read_text(encoding="utf-8")
     seeding = {"torch.manual_seed", "torch.cuda.manual_seed_all", "random.seed", "np.random.seed", "set_seed"}
     names_seen = set()
     for path in SOURCES:
         if "train" not in path.parts and "tests" not in path.parts and path.name != "conftest.py":
-            calls = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
+            calls = []
+            for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(n, ast.Call):
+                    calls.append(n)
             names_seen |= {named(path) for call in calls if ast.unparse(call.func) in seeding}
     assert names_seen <= allowed
 
 
 def test_test_files_have_names_of_their_own():
     """There are no packages of tests, so that two files of one name would hide each other."""
-    names = [path.name for folder in ("tests", "submissions") for path in (ROOT / folder).rglob("test_*.py")]
+    names = []
+    for folder in ("tests", "submissions"):
+        for path in (ROOT / folder).rglob("test_*.py"):
+            names.append(path.name)
     assert sorted(set(names)) == sorted(names)
 
 
@@ -111,8 +123,13 @@ def test_text_files_do_not_depend_on_the_locale():
     dependent = []
     for path in SOURCES:
         if "tests" not in path.parts:
-            calls = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
-            dependent += [f"{named(path)}:{call.lineno}" for call in calls if has_no_encoding(call)]
+            calls = []
+            for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(n, ast.Call):
+                    calls.append(n)
+            for call in calls:
+                if has_no_encoding(call):
+                    dependent.append(f"{named(path)}:{call.lineno}")
     assert dependent == []
 
 

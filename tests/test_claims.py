@@ -49,5 +49,7 @@ def test_a_claim_at_equal_quality_has_to_be_shown_by_each_metric():
     checks = np.stack([np.stack([clear, clear]), np.stack([clear, np.linspace(-0.5, 0.6, 8)])])
     verdicts = [verdict for _, _, verdict in claims.judge(differences, checks)]
     assert verdicts == [ClaimVerdict.HOLDS, ClaimVerdict.UNDECIDED]
-    verdicts = [verdict for _, _, verdict in claims.judge(differences, np.stack([checks[0], -checks[0]]))]
+    verdicts = []
+    for _, _, verdict in claims.judge(differences, np.stack([checks[0], -checks[0]])):
+        verdicts.append(verdict)
     assert verdicts == [ClaimVerdict.UNDECIDED, ClaimVerdict.UNDECIDED]

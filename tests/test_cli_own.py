@@ -1,16 +1,14 @@
-"""The verbs for a user's own images: attack and mimic (protect has its tests in test_cli.py)."""
+"""The verbs for a user's own images: attack and mimic (protect has its tests in test_cli_protect.py)."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import signal
 
 import numpy as np
 import pytest
 import tiny
-from PIL import Image
 from safetensors import safe_open
 
 from cloakbench import images
@@ -22,28 +20,8 @@ from cloakbench.folders import clean, mimic, outputs
 from cloakbench.submissions import guard
 from cloakbench.suites import load as suites
 from tests import refused_pictures
+from tests.own_images import SUITE, as_jpeg, fails_from, pixels, written_files
 from tests.waiting import wait_until
-
-SUITE = tiny.TEXT.replace(
-    "[mimicry.dreambooth]",
-    """[countermeasures.jpeg]
-quality = 40
-
-[mimicry.lora]
-rank = 2
-alpha = 4.0
-steps = 1
-batch = 1
-learning_rate = 1e-3
-
-[mimicry.textual-inversion]
-initial = "painting"
-steps = 1
-batch = 1
-learning_rate = 1e-2
-
-[mimicry.dreambooth]""",
-)
 
 
 @pytest.fixture
@@ -60,16 +38,6 @@ def photos(tmp_path):
     (folder / "one.png").write_bytes(images.encode(tiny.picture(1, 93, 131)))
     (folder / "two.png").write_bytes(images.encode(tiny.picture(2)))
     return folder
-
-
-def pixels(path):
-    return np.asarray(Image.open(path).convert("RGB"))
-
-
-def as_jpeg(picture, quality):
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer).convert("RGB"))
 
 
 def test_a_countermeasure_cleans_own_images_of_any_size(cloakbench, photos, suite, tmp_path):
@@ -113,7 +81,8 @@ def test_a_mimic_learns_own_images_and_generates(cloakbench, stand_ins, photos, 
     rows = json.loads(result.out)
     image_rows = [row for row in rows if row["prompt"]]
     assert [row["prompt"] for row in image_rows] == ["a boat in the style of sks"] * 2 + ["a painting"] * 2
-    assert all(pixels(out / row["file"]).shape == (128, 128, 3) for row in image_rows)
+    for row in image_rows:
+        assert pixels(out / row["file"]).shape == (128, 128, 3)
     assert (out / "adapter.safetensors").exists() == (name != "dreambooth")
     assert {row["file"] for row in rows} == {path.name for path in out.iterdir() if not path.name.startswith(".")}
 
@@ -196,23 +165,6 @@ def test_every_verb_refuses_the_same_pictures_by_name(cloakbench, stand_ins, pho
     assert result.code == 2
     assert "zoo.png" in result.err
     assert not (tmp_path / "out").exists()
-
-
-def fails_from(call, number, monkeypatch, owner, name):
-    """Replaces a function by one that raises from its call of this number on."""
-    calls = []
-
-    def replacement(*arguments, **values):
-        calls.append(arguments)
-        if len(calls) >= number:
-            raise UserError("expected a second one, got none", "Nothing helps.")
-        return call(*arguments, **values)
-
-    monkeypatch.setattr(owner, name, replacement)
-
-
-def written_files(folder):
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def test_a_countermeasure_that_fails_leaves_the_images_cleaned_before(
@@ -322,6 +274,11 @@ def test_a_killed_command_leaves_whole_pictures(forks, tmp_path):
     command.communicate()
     names = written_files(out)
     assert 0 < len(names) < 10
-    assert all(pixels(out / name).shape == (1024, 1024, 3) for name in names)
-    others = {path.name for path in out.iterdir() if path.name not in names}
-    assert all(name.startswith(PARTIAL) or name == ".cloakbench-clean.json" for name in others)
+    for name in names:
+        assert pixels(out / name).shape == (1024, 1024, 3)
+    others = set()
+    for path in out.iterdir():
+        if path.name not in names:
+            others.add(path.name)
+    for name in others:
+        assert name.startswith(PARTIAL) or name == ".cloakbench-clean.json"

@@ -47,11 +47,14 @@ def test_lists_warnings_and_errors_are_cleaned(cloakbench, monkeypatch, tmp_path
     monkeypatch.setattr("cloakbench.listing.KINDS", {"protections": lambda: [ListItem("x\ny", "1", "kind", HOSTILE)]})
     plain = cloakbench("list").out
     assert len(plain.splitlines()) == 2  # the head and one item
-    assert all(line.isprintable() for line in plain.splitlines())
-    assert all(character.isprintable() or character == "\n" for character in cloakbench("list", "--json").out)
+    for line in plain.splitlines():
+        assert line.isprintable()
+    for character in cloakbench("list", "--json").out:
+        assert character.isprintable() or character == "\n"
     result = cloakbench("protect", "placebo", "--in", f"{HOSTILE}", "--out", tmp_path / "out")
     assert result.code == 2
-    assert all(character.isprintable() or character == "\n" for character in result.err)
+    for character in result.err:
+        assert character.isprintable() or character == "\n"
 
 
 @pytest.mark.finding("A24")
@@ -152,7 +155,8 @@ def test_completion_of_bash_names_verbs_and_options(cloakbench, tmp_path):
 
 def test_help_shows_groups_and_exit_codes(cloakbench):
     text = cloakbench("--help").out
-    assert all(title in text for title in GROUPS)
+    for title in GROUPS:
+        assert title in text
     assert "Exit codes:" in text
     assert "│ attack " not in text
 

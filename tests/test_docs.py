@@ -36,7 +36,9 @@ def commands_of(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8")
     lines = _COMMAND.findall(text)
     for block in _FENCE.findall(text):
-        lines += [line for line in block.replace("\\\n", " ").splitlines() if line.startswith("cloakbench ")]
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("cloakbench "):
+                lines.append(line)
     return [shlex.join(shlex.split(line, comments=True)) for line in lines]
 
 
@@ -88,7 +90,10 @@ def test_each_module_that_a_document_runs_exists():
     for document in DOCUMENTS:
         modules.update(_MODULE.findall(document.read_text(encoding="utf-8")))
     assert len(modules) > 20
-    missing = [name for name in sorted(modules) if importlib.util.find_spec(name.rstrip(".")) is None]
+    missing = []
+    for name in sorted(modules):
+        if importlib.util.find_spec(name.rstrip(".")) is None:
+            missing.append(name)
     assert missing == []
 
 

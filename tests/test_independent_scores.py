@@ -26,7 +26,9 @@ def test_p_worst_case_ranks_and_header_are_what_another_program_computes():
     assert set(whole) <= expected.worst.keys()
     for entry in whole:
         assert standings.value("worst case", entry)[1].value == pytest.approx(expected.worst[entry], abs=1e-9), entry
-    ranks = {name: (standing.rank, standing.best, standing.worst) for name, standing in standings.places.items()}
+    ranks = {}
+    for name, standing in standings.places.items():
+        ranks[name] = (standing.rank, standing.best, standing.worst)
     assert ranks == {name: limits for name, limits in expected.ranks.items() if name in ranks}
     assert len(ranks) == (len(whole) if len(whole) > 1 else 0)
     assert evidence.noise.least_difference == pytest.approx(expected.least_difference, abs=1e-9)

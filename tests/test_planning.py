@@ -26,7 +26,8 @@ def test_without_records_everything_is_said_to_be_unknown(session, monkeypatch, 
     plan = forecast.forecast(session)
     assert (plan.cells, plan.missing, plan.hours, plan.peak_gib, plan.disk_gib) == (7, 2, {1: 0.0}, None, None)
     assert plan.unknown == ["protect identity", "personalise dreambooth", "generate dreambooth", "measure"]
-    assert all(line.unknown == line.runs for line in plan.lines)
+    for line in plan.lines:
+        assert line.unknown == line.runs
 
 
 def test_what_is_recorded_is_summed_and_what_is_made_costs_nothing(session, tiny_suite):
@@ -59,7 +60,8 @@ def test_costs_of_other_devices_and_settings_are_rough_and_named(session):
     assert plan.unknown == []
     assert plan.rough == ["protect identity", "personalise dreambooth", "generate dreambooth", "measure"]
     assert plan.hours[1] > 0
-    assert all(line.rough == line.runs for line in plan.lines)
+    for line in plan.lines:
+        assert line.rough == line.runs
 
 
 def test_the_search_for_one_strength_is_not_shared():

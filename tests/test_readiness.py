@@ -111,7 +111,9 @@ def test_an_entry_without_its_perturbations_is_known_before(on_sd15, tmp_path, m
     listing = submissions.discover()
     alone = replace(listing, offers=tuple(offer for offer in listing.offers if offer.name == "fastprotect"))
     monkeypatch.setattr(submissions, "discover", lambda: alone)
-    checks = {finding.name: finding for finding in doctor.examine(tmp_path / "store", str(on_sd15), fetch=Hub({}))}
+    checks = {}
+    for finding in doctor.examine(tmp_path / "store", str(on_sd15), fetch=Hub({})):
+        checks[finding.name] = finding
     assert checks["protection fastprotect"] == doctor.Finding("protection fastprotect", "warning", sentence)
     assert sentence in list(to_lines(forecast.forecast(session)))
     mine = [cell for cell in session.cells if cell.entry.facts.name == "fastprotect"]

@@ -37,9 +37,10 @@ class Board:
 
     def files(self) -> dict[str, bytes]:
         """All but the canaries, of which every refresh adds some."""
-        content_by_path = {
-            p.relative_to(self.store).as_posix(): p.read_bytes() for p in self.store.rglob("*") if p.is_file()
-        }
+        content_by_path = {}
+        for p in self.store.rglob("*"):
+            if p.is_file():
+                content_by_path[p.relative_to(self.store).as_posix()] = p.read_bytes()
         return {name: data for name, data in content_by_path.items() if not name.startswith("canaries/")}
 
 

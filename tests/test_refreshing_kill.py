@@ -28,7 +28,10 @@ def timeless(value):
 
 def contents(store: Path) -> dict[str, object]:
     """Every file of a store but canaries, which are filed by their time: JSON without times, others byte for byte."""
-    files = [path for path in sorted(store.rglob("*")) if path.is_file() and "canaries" not in path.parts]
+    files = []
+    for path in sorted(store.rglob("*")):
+        if path.is_file() and "canaries" not in path.parts:
+            files.append(path)
     return {path.relative_to(store).as_posix(): content(path) for path in files}
 
 

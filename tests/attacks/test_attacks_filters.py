@@ -155,7 +155,9 @@ def test_wrong_settings_are_refused(name, wrong):
 def test_an_attack_knows_what_its_best_informed_stage_does(monkeypatch):
     from dataclasses import replace
 
-    stages = [replace(stage, knowledge="pairs") if stage.name == "median" else stage for stage in catalogue.STAGES]
+    stages = []
+    for stage in catalogue.STAGES:
+        stages.append(replace(stage, knowledge="pairs") if stage.name == "median" else stage)
     monkeypatch.setattr(catalogue, "STAGES", stages)
     plain = AttackSpec(name="a", mimicry="lora", model="mini-a", countermeasure="jpeg")
     chained = plain.model_copy(update={"countermeasure": "jpeg+median"})

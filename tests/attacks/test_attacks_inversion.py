@@ -41,7 +41,9 @@ class Plain:
         return self.encoder(formula.text_ids(self.tokenizer, texts)).last_hidden_state
 
     def loss(self, drawn, words):
-        texts = [DATA.captions[row].replace("sks", word) for row, word in zip(drawn.rows.tolist(), words, strict=True)]
+        texts = []
+        for row, word in zip(drawn.rows.tolist(), words, strict=True):
+            texts.append(DATA.captions[row].replace("sks", word))
         return formula.loss(self.base, self.base.unet, drawn, self.context(texts))
 
     @property
@@ -100,7 +102,9 @@ def test_only_the_new_words_change(base):
     texts = ["a painting of a boat", "", "boat"]
     assert torch.equal(learned.model.embed(texts), base.embed(texts))
     for part in (base.unet, base.text_encoder, learned.model.text_encoder):
-        assert all(p.grad is None for name, p in part.named_parameters() if not name.endswith("vectors"))
+        for name, p in part.named_parameters():
+            if not name.endswith("vectors"):
+                assert p.grad is None
 
 
 def test_each_word_gets_gradients_from_its_own_stretch_alone(model):
@@ -131,7 +135,9 @@ def test_in_training_the_first_word_has_the_noisiest_stretch(six):
     learner, words = six
     contexts = staged_contexts(learner, [[f"a boat by {word}", f"{word} painting"] for word in words])
     rows = torch.tensor([n % 2 for n in range(len(TIMES))])
-    texts = [f"{words[w]} painting" if row else f"a boat by {words[w]}" for w, row in zip(WORDS, rows, strict=True)]
+    texts = []
+    for w, row in zip(WORDS, rows, strict=True):
+        texts.append(f"{words[w]} painting" if row else f"a boat by {words[w]}")
     assert torch.allclose(contexts(rows, torch.tensor(TIMES)), learner.embed(texts), atol=1e-5)
     assert [stretch(time, 6) for time in TIMES] == WORDS
 
@@ -160,7 +166,9 @@ def test_dreamstyler_with_one_stage_is_textual_inversion(base):
     assert learned.losses == other.losses
     assert learned.words == other.words
     assert formula.same(dict(learned.adapters), dict(other.adapters))
-    pictures_by_seed = [generate(mimic, ["a boat by sks"], [1], PLAN)[0] for mimic in (learned, other)]
+    pictures_by_seed = []
+    for mimic in (learned, other):
+        pictures_by_seed.append(generate(mimic, ["a boat by sks"], [1], PLAN)[0])
     assert np.array_equal(*pictures_by_seed)
 
 

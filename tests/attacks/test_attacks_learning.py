@@ -17,7 +17,9 @@ PROMPTS = 6
 def distances(mimicry):
     """Mean style distance to the artist's references: of the base model's images, and of the mimic's."""
     suite = mimicry.suite
-    prompts = [p.format(token=suite.token, class_word=suite.class_word) for p in suite.sampling.prompts[:PROMPTS]]
+    prompts = []
+    for p in suite.sampling.prompts[:PROMPTS]:
+        prompts.append(p.format(token=suite.token, class_word=suite.class_word))
     references = mimicry.judge.features(mimicry.artist.references)
     by_name = {}
     for arm, mimic in (("floor", Personalised(mimicry.model)), ("mimic", mimicry.learned)):
@@ -34,7 +36,8 @@ def test_the_denoiser_fits_the_artist_better_than_before(mimicry):
 
 def test_the_base_model_is_as_it_was(mimicry):
     now = mimicry.model.unet.state_dict()
-    assert all(torch.equal(now[name], weight) for name, weight in mimicry.before.items())
+    for name, weight in mimicry.before.items():
+        assert torch.equal(now[name], weight)
 
 
 def test_the_mimic_comes_nearer_to_the_artist(distances):

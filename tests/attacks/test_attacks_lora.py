@@ -67,8 +67,10 @@ def test_adapters_start_as_the_paper_says(model):
         attack().personalise(model, DATA, 1)
     downs, ups = seen.before[0][::2], seen.before[0][1::2]
     assert len(downs) == len(ups) == len(projections(model.unet)) > 0
-    assert all(a.shape[0] == b.shape[1] == RANK for a, b in zip(downs, ups, strict=True))
-    assert not any(b.any() for b in ups)
+    for a, b in zip(downs, ups, strict=True):
+        assert a.shape[0] == b.shape[1] == RANK
+    for b in ups:
+        assert not b.any()
     assert torch.cat([a.flatten() for a in downs]).std().item() == pytest.approx(1 / RANK, rel=0.1)
 
 
@@ -82,8 +84,10 @@ def test_only_adapters_train(model):
         assert torch.equal(now[inner], weight), name
     assert len(now) == len(before) + len(adapters)
     assert len(adapters) == len(seen.before[0])
-    assert all(torch.equal(a, b) for a, b in zip(adapters, seen.after[-1], strict=True))
-    assert all(not torch.equal(a, b) for a, b in zip(adapters, seen.before[0], strict=True))
+    for a, b in zip(adapters, seen.after[-1], strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(adapters, seen.before[0], strict=True):
+        assert not torch.equal(a, b)
 
 
 def test_nothing_changes_before_it_is_trained(model, monkeypatch):
@@ -103,12 +107,15 @@ def test_adapters_train_in_float32_on_a_bfloat16_model(stand_ins):
     noted = [*seen.before[0], *seen.gradients[0], *seen.states[0]]
     assert {tensor.dtype for tensor in noted} == {torch.float32}
     large = [a.abs() > 0.05 for a in seen.before[0]]
-    moved = [(new != old)[kept] for new, old, kept in zip(seen.after[-1], seen.before[0], large, strict=True)]
+    moved = []
+    for new, old, kept in zip(seen.after[-1], seen.before[0], large, strict=True):
+        moved.append((new != old)[kept])
     # In bfloat16 none would; those with next to no gradient rest in float32 too.
     assert torch.cat(moved).float().mean() > 0.5
     assert {p.dtype for p in learned.model.unet.parameters()} == {torch.bfloat16}
     assert {p.dtype for p in half.unet.parameters()} == {torch.bfloat16}
-    assert all(math.isfinite(loss) for loss in learned.losses)
+    for loss in learned.losses:
+        assert math.isfinite(loss)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +179,9 @@ def test_the_file_holds_the_adapters_alone(model, saved):
         assert file.metadata()["format"] == "pt"
     assert names == set(mimic.adapters)
     assert len(names) == 2 * len(projections(model.unet))
-    assert all(name.startswith("unet.") and "lora" in name for name in names)
+    for name in names:
+        assert name.startswith("unet.")
+        assert "lora" in name
 
 
 @pytest.mark.parametrize("wrong", [{"rank": 0}, {"alpha": 0.0}, {"steps": 0}, {"colour": "red"}])

@@ -37,7 +37,9 @@ def test_an_autoencoder_comes_from_a_pipeline_or_a_bare_folder(stand_ins):
     mean, deviation = bare.posterior(pictures)
     assert mean.shape == (3, 3, 32, 32)
     assert not deviation.any()
-    assert not any(p.requires_grad for purified_set in (inside, bare) for p in purified_set.module.parameters())
+    for purified_set in (inside, bare):
+        for p in purified_set.module.parameters():
+            assert not p.requires_grad
 
 
 def test_the_shipped_autoencoder_is_small_and_knows_the_art(monkeypatch):

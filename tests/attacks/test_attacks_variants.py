@@ -34,10 +34,9 @@ def unprotected(images, first_seed=0, name="some-clean", share=0.25):
     """Which of the images the mimic has without protection."""
     context = replace(around(range(first_seed, first_seed + len(CLEAN))), originals=CLEAN)
     mixed = build(name, share=share).apply(images, context)
-    kinds = [
-        (np.array_equal(result, clean), np.array_equal(result, image))
-        for result, clean, image in zip(mixed, CLEAN, images, strict=True)
-    ]
+    kinds = []
+    for result, clean, image in zip(mixed, CLEAN, images, strict=True):
+        kinds.append((np.array_equal(result, clean), np.array_equal(result, image)))
     assert {sum(kind) for kind in kinds} == {1}
     return {number for number, (is_clean, _) in enumerate(kinds) if is_clean}
 
@@ -75,10 +74,12 @@ def test_augmented_images_are_blurred_and_mirrored():
     attack = DreamBoothAugmented(copies=1, sigma_low=1.5, sigma_high=1.5, **ONE_STEP)
     variants = attack.augment(to_tensor(pictures), torch.Generator().manual_seed(1))
     expected = [blurred_by_hand(pixels, 1.5) for pixels in pictures]
-    mirrored = [
-        torch.allclose(variant, plain.flip(-1), atol=1e-5) for variant, plain in zip(variants, expected, strict=True)
-    ]
-    straight = [torch.allclose(variant, plain, atol=1e-5) for variant, plain in zip(variants, expected, strict=True)]
+    mirrored = []
+    for variant, plain in zip(variants, expected, strict=True):
+        mirrored.append(torch.allclose(variant, plain.flip(-1), atol=1e-5))
+    straight = []
+    for variant, plain in zip(variants, expected, strict=True):
+        straight.append(torch.allclose(variant, plain, atol=1e-5))
     assert [a != b for a, b in zip(mirrored, straight, strict=True)] == [True] * 20
     assert 3 < sum(mirrored) < 17
 

@@ -114,12 +114,14 @@ def scored(places: pd.DataFrame, rows: pd.DataFrame, suite: Suite) -> Standings:
     cells = frames.cells(places, rows, "distance")
     scores = score(cells, suite.attacks, suite.artists)
     names = places.loc[places["role"] == "submission", "protection"].unique()
-    quality = {
-        (str(name), strength, QUALITY): 0.25 * strength for name, strength in itertools.product(names, STRENGTHS)
-    }
+    quality = {}
+    for name, strength in itertools.product(names, STRENGTHS):
+        quality[str(name), strength, QUALITY] = 0.25 * strength
     quality |= {("identity", 0.0, QUALITY): 0.0, ("placebo", 1.0, QUALITY): 0.001}
     setting = Setting(suite, suite.attacks, scores.grid, quality, {QUALITY: False})
-    subjects = [EntryPoints(str(name), Role.SUBMISSION, tuple(STRENGTHS), {}, tuple(STRENGTHS)) for name in names]
+    subjects = []
+    for name in names:
+        subjects.append(EntryPoints(str(name), Role.SUBMISSION, tuple(STRENGTHS), {}, tuple(STRENGTHS)))
     controls = [
         EntryPoints("identity", Role.IDENTITY, (0.0,), {}, ()),
         EntryPoints("placebo", Role.PLACEBO, (1.0,), {}, ()),

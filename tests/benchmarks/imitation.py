@@ -53,7 +53,9 @@ def artist(name: str, count: int) -> Artist:
     """Returns an artist of the suite with `count` unseen pictures, drawn anew."""
     names = list(scenes.SUBJECTS)
     title = next(style.name for style in styles.ALL if style.name.replace(" ", "-") == name)
-    unseen = [styles.paint(title, names[n % len(names)], [UNSEEN, n], scenes.WIDE) for n in range(count)]
+    unseen = []
+    for n in range(count):
+        unseen.append(styles.paint(title, names[n % len(names)], [UNSEEN, n], scenes.WIDE))
     subjects = json.loads((FROZEN / name / "subjects.json").read_text(encoding="utf-8"))
     return Artist(name, _read(FROZEN / name / "images"), _read(FROZEN / name / "references"), unseen, subjects)
 

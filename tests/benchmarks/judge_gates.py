@@ -265,7 +265,9 @@ def main() -> None:
         scales = []
         for artist in artists(options.paintings):
             scales.append(Scale(artist, strips.get(artist.name, {}).get(FLOOR, floor), DISTANCES[name]))
-        ends = {scale.artist.name: [round(scale.own, 3), round(scale.floor, 3)] for scale in scales}
+        ends = {}
+        for scale in scales:
+            ends[scale.artist.name] = [round(scale.own, 3), round(scale.floor, 3)]
         print(json.dumps({"distance": name, **ends}))
         for number, figures in GATES.items():
             for gate in figures(scales, strips) if number in options.gates else ():

@@ -92,7 +92,9 @@ def rows(session: Session) -> Iterator[dict[str, object]]:
     for cell in session.cells:
         record = session.store.read_record(cell.key, session.environment.env_class)
         if record is not None and record.status is Status.OK:
-            means = {m.metric: float(pd.Series(record.generations[m.metric]).mean()) for m in MEASURES}
+            means = {}
+            for m in MEASURES:
+                means[m.metric] = float(pd.Series(record.generations[m.metric]).mean())
             yield {"artist": cell.artist.name, "arm": arm(cell, session.suite.budget_255), "seed": cell.seed, **means}
 
 
@@ -143,8 +145,13 @@ def report(session: Session) -> str:
 
 def over_noise(values: pd.DataFrame) -> pd.DataFrame:
     """Returns artist x budget: the mean over shared seeds of the protection less random noise."""
-    budgets = [column.split()[1] for column in values.columns if column.startswith(PROTECTION)]
-    pairs = {budget: values[f"{PROTECTION} {budget}"] - values[f"random-noise {budget}"] for budget in budgets}
+    budgets = []
+    for column in values.columns:
+        if column.startswith(PROTECTION):
+            budgets.append(column.split()[1])
+    pairs = {}
+    for budget in budgets:
+        pairs[budget] = values[f"{PROTECTION} {budget}"] - values[f"random-noise {budget}"]
     return pd.DataFrame(pairs).groupby("artist").mean()
 
 

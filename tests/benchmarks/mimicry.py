@@ -74,7 +74,9 @@ def speeds(turns: Sequence[tuple[Seconds, Seconds]]) -> dict[str, dict[str, floa
 def use(bench: Bench, name: str, rate: float, best: float) -> dict[str, Any]:
     """Returns what our training takes of the device: memory, operations per step, share of its peak at `rate`."""
     device = bench.model.device
-    memory = {arm.__name__: peak(partial(arm, name, 3), device) for arm in (bench.ours, bench.plain)}
+    memory = {}
+    for arm in (bench.ours, bench.plain):
+        memory[arm.__name__] = peak(partial(arm, name, 3), device)
     per_step = operations(partial(bench.ours, name, 2)) - operations(partial(bench.ours, name, 1))
     return {"memory_gib": memory, "step_tflop": per_step / 1e12, "share_of_peak": per_step * rate / best}
 
@@ -99,7 +101,9 @@ def generation(bench: Bench, extent: Extent, best: float) -> dict[str, Any]:
 def draw(bench: Bench, mimic: Personalised, extent: Extent) -> list[Pixels]:
     """Generates as a cell of the suite does."""
     settings = bench.suite.sampling.model_copy(update={"steps": extent.sampling_steps})
-    prompts = [p.format(token=bench.suite.token, class_word=bench.suite.class_word) for p in settings.prompts]
+    prompts = []
+    for p in settings.prompts:
+        prompts.append(p.format(token=bench.suite.token, class_word=bench.suite.class_word))
     return sampling.generate(
         mimic, [prompts[n % len(prompts)] for n in range(extent.images)], range(extent.images), settings
     )
@@ -154,10 +158,9 @@ def table(report: dict[str, Any]) -> str:
     lines = [" | ".join(titles), " | ".join(["---", *["---:"] * (len(titles) - 1)])]
     for name, costs in report["mimicry"].items():
         speeds = costs["own"]
-        ratios = [
-            f"{speeds[r]['median']:.2f} ({speeds[r]['least']:.2f} to {speeds[r]['most']:.2f})"
-            for r in ("ratio", "ratio_with_setup")
-        ]
+        ratios = []
+        for r in ("ratio", "ratio_with_setup"):
+            ratios.append(f"{speeds[r]['median']:.2f} ({speeds[r]['least']:.2f} to {speeds[r]['most']:.2f})")
         rates = [f"{speeds[arm]['median']:.2f}" for arm in ("ours", "plain")]
         setup = f"{speeds['setup_seconds']['median']:.2f}"
         lines.append(" | ".join([f"`{name}`", str(costs["batch"]), *rates, ratios[0], setup, ratios[1]]))

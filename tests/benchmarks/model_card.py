@@ -73,7 +73,9 @@ def samples(_work: Path) -> None:
     """Writes a grid of mini-a's generations: a row a training style, a column a subject; both models are named."""
     subjects, names = list(scenes.SUBJECTS), styles.names("training")
     generations = _generations("mini-a", subjects, names)
-    rows = [np.concatenate(generations[n : n + len(subjects)], 1) for n in range(0, len(generations), len(subjects))]
+    rows = []
+    for n in range(0, len(generations), len(subjects)):
+        rows.append(np.concatenate(generations[n : n + len(subjects)], 1))
     path = registry.WEIGHTS.parent / "samples.png"
     grid = Image.fromarray(np.concatenate(rows)).resize((64 * len(subjects), 64 * len(names)), Image.Resampling.LANCZOS)
     grid.quantize(128).save(path, optimize=True)

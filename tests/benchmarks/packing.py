@@ -87,10 +87,11 @@ def _cell(learned: Personalised, suite: Any, report: dict[str, Any], tiny: bool)
     """Returns seconds of one packed cell: its share of the training, and its images."""
     settings: Sampling = suite.sampling.model_copy(update={"steps": 2}) if tiny else suite.sampling
     count = 2 if tiny else len(settings.prompts) * settings.per_prompt
-    prompts = [
-        settings.prompts[n % len(settings.prompts)].format(token=suite.token, class_word=suite.class_word)
-        for n in range(count)
-    ]
+    prompts = []
+    for n in range(count):
+        prompts.append(
+            settings.prompts[n % len(settings.prompts)].format(token=suite.token, class_word=suite.class_word)
+        )
     sampling.generate(learned, prompts, range(count), settings.model_copy(update={"steps": 2}))  # compiled by the first
     began = now(learned.model.device).wall
     sampling.generate(learned, prompts, range(count), settings)

@@ -90,7 +90,9 @@ def distances() -> dict[str, Distance]:
 def drawn(style: int, count: int, purpose: int) -> list[Pixels]:
     """Returns `count` pictures of a style, its subjects in turn."""
     names = list(scenes.SUBJECTS)
-    jobs = [(styles.STYLES[style].name, names[n % len(names)], [purpose, style, n]) for n in range(count)]
+    jobs = []
+    for n in range(count):
+        jobs.append((styles.STYLES[style].name, names[n % len(names)], [purpose, style, n]))
     return [styles.paint(*job, scenes.CLOSE) for job in jobs]
 
 

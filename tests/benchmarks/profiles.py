@@ -65,9 +65,10 @@ def seen(work: Callable[[], Any], trace: Path | None) -> dict[str, Any]:
         work()
     if trace:
         profiler.export_chrome_trace(str(trace))
-    events = [
-        e for e in profiler.events() or () if e.device_type == DeviceType.CUDA and not e.name.startswith("Memcpy")
-    ]
+    events = []
+    for e in profiler.events() or ():
+        if e.device_type == DeviceType.CUDA and not e.name.startswith("Memcpy"):
+            events.append(e)
     if not events:
         return {}
     spent, begun, ended = {}, min(e.time_range.start for e in events), max(e.time_range.end for e in events)

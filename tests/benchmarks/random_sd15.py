@@ -99,6 +99,8 @@ def _tokenizer(vocabulary: int) -> CLIPTokenizer:
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.write(Path(folder), ["painting", "style", "sks"])
         learned: dict[str, int] = json.loads((Path(folder) / "vocab.json").read_text())
-        merges = [tuple(line.split()) for line in (Path(folder) / "merges.txt").read_text().splitlines()[1:]]
+        merges = []
+        for line in (Path(folder) / "merges.txt").read_text().splitlines()[1:]:
+            merges.append(tuple(line.split()))
     filled = learned | {f"<unused-{n}>": n for n in range(len(learned), vocabulary)}
     return CLIPTokenizer(vocab=filled, merges=merges, model_max_length=TOKENS)

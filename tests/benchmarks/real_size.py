@@ -255,7 +255,10 @@ def to_toml(table: Table) -> str:
 
 
 def _tables(name: str, table: Table) -> str:
-    inner = [_tables(f"{name}.{key}", value) for key, value in table.items() if isinstance(value, dict)]
+    inner = []
+    for key, value in table.items():
+        if isinstance(value, dict):
+            inner.append(_tables(f"{name}.{key}", value))
     return "\n".join([f"[{name}]", _values({k: v for k, v in table.items() if not isinstance(v, dict)}), *inner])
 
 

@@ -138,7 +138,10 @@ def compare_calls(isolation: str, older: Path, pairs: int, environment: dict[str
     old.close()
     for field in Spent._fields:
         times = [(getattr(a, field), getattr(b, field)) for a, b in spent]
-        ratios = [a / b for a, b in times if b]
+        ratios = []
+        for a, b in times:
+            if b:
+                ratios.append(a / b)
         ours, theirs = zip(*times, strict=True)
         print(
             f"{isolation}: a call, {field}: {describe(ours)}, of the older checkout {describe(theirs)}, ratio of pairs "

@@ -135,7 +135,9 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ.update(RAY_AUTH_MODE="disabled", PYTHONPATH=roots.PYTHONPATH)
     rows_by_task: dict[str, list[dict[str, object]]] = {"trivial": [], "real": []}
-    runs = [(kind, workers) for workers, kind in itertools.product(arguments.workers, arguments.executors)]
+    runs = []
+    for workers, kind in itertools.product(arguments.workers, arguments.executors):
+        runs.append((kind, workers))
     if arguments.trivial:
         cells = trivial_cells(arguments.trivial)
         for kind, workers in runs:

@@ -44,7 +44,9 @@ class Built(NamedTuple):
 def attacks() -> list[AttackSpec]:
     """Returns 13 attacks: one without countermeasure, eight that clean first, four that learn otherwise."""
     plain = AttackSpec(name="dreambooth", mimicry="dreambooth", model="mini-a")
-    cleaned = [plain.model_copy(update={"name": name, "countermeasure": name}) for name in CLEANERS]
+    cleaned = []
+    for name in CLEANERS:
+        cleaned.append(plain.model_copy(update={"name": name, "countermeasure": name}))
     return [plain, *cleaned, *(AttackSpec(name=name, mimicry=name, model="mini-a") for name in OTHERS)]
 
 
@@ -88,7 +90,10 @@ def measure(protections: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         first = built(evidence, out)
-        sizes = {path: path.stat().st_size for path in (out / "site").rglob("*") if path.is_file()}
+        sizes = {}
+        for path in (out / "site").rglob("*"):
+            if path.is_file():
+                sizes[path] = path.stat().st_size
         pages = [size for path, size in sizes.items() if path.suffix == ".html"]
         behind = max(size for path, size in sizes.items() if "cells" in path.parts)
         shared = sum(sizes[out / "site" / name] for name in SHARED)

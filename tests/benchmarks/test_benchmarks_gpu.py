@@ -54,12 +54,15 @@ def test_a_captured_training_has_the_losses_and_gradients_of_one_kernel_by_kerne
 def test_gradients_of_a_captured_training_are_given_back():
     model = loader.load("mini-a", "cuda")
     learned = ATTACKS["dreambooth"].personalise(model, formula.data(), 1).model
-    assert all(weight.grad is None for weight in learned.unet.parameters())
+    for weight in learned.unet.parameters():
+        assert weight.grad is None
 
 
 def test_a_compiled_denoiser_draws_the_same_and_serves_other_weights():
     torch.manual_seed(0)
-    models = [random_sd15.build(random_sd15.NARROW, torch.device("cuda"), torch.bfloat16) for _ in range(2)]
+    models = []
+    for _ in range(2):
+        models.append(random_sd15.build(random_sd15.NARROW, torch.device("cuda"), torch.bfloat16))
     settings = Sampling(prompts=["a {class_word}"], per_prompt=1, steps=4, guidance=3.0)
     for model in models:
         drawn = np.stack(sampling.generate(Personalised(model), ["a painting"] * 4, range(4), settings))

@@ -37,7 +37,9 @@ def test_a_plain_loop_moves_the_images_as_far_as_it_may(entry, surrogate, images
     if "glaze" not in entry:  # which has no such limit
         assert float(moved.max()) <= protections.EPSILON + 1e-6
     for part in (surrogate.vae, surrogate.unet, surrogate.text_encoder):
-        assert not any(p.requires_grad or p.grad is not None for p in part.parameters())
+        for p in part.parameters():
+            assert not p.requires_grad
+            assert p.grad is None
 
 
 def test_ours_lowers_what_the_plain_photoguard_lowers_and_no_less(surrogate, images):

@@ -68,10 +68,11 @@ def test_every_role_gets_its_operating_points():
     perceptual = PlannedEntry(tiny.entry("free").facts.model_copy(update={"budget": BudgetKind.PERCEPTUAL}), Fixed(8))
     roles = ["identity", "placebo", "random-noise", "submission"]
     entries = [tiny.FLOOR_ENTRY, perceptual, *(tiny.entry(role, role=role) for role in roles)]
-    points_by_entry = {
-        name: {(c.strength, c.target) for c in planner().cells(entries, [tiny.artist()]) if c.entry.facts.name == name}
-        for name in ("free", "floor", *roles)
-    }
+    points_by_entry = {}
+    for name in ("free", "floor", *roles):
+        points_by_entry[name] = {
+            (c.strength, c.target) for c in planner().cells(entries, [tiny.artist()]) if c.entry.facts.name == name
+        }
     both = {(0.5, None), (None, 8.0)}
     assert points_by_entry == {
         "free": {(None, 8.0)},
@@ -113,7 +114,8 @@ def test_one_search_serves_all_artists_and_attacks():
 )
 def test_what_the_search_depends_on_enters_every_key(other):
     first = cell(planner())
-    assert all(other.keys[stage] != first.keys[stage] for stage in first.keys)
+    for stage in first.keys:
+        assert other.keys[stage] != first.keys[stage]
 
 
 def test_attacks_draw_as_at_any_strength():
@@ -140,7 +142,10 @@ def calibrated(stand_ins, tmp_path):
         path.write_text(tiny.TEXT + tiny.MATCHING + gates)
         session = tiny.session(path, tmp_path / "store", entries)
         names = {entry.facts.name for entry in entries}
-        kept = [c for c in session.cells if c.entry.facts.name in names and c.attack.name == "dreambooth"]
+        kept = []
+        for c in session.cells:
+            if c.entry.facts.name in names and c.attack.name == "dreambooth":
+                kept.append(c)
         return replace(session, cells=kept)
 
     return planned
@@ -175,7 +180,8 @@ def test_a_gate_stops_the_search_where_the_target_does_not(calibrated):
     tries = {round(strength * 64): quality for strength, quality in record.calibration}
     at = round(record.strength * 64)
     assert tries[at]["psnr"] >= 38 > tries[at + 1]["psnr"]
-    assert all(quality.keys() == {"linf", "psnr"} for quality in tries.values())
+    for quality in tries.values():
+        assert quality.keys() == {"linf", "psnr"}
 
 
 def test_all_strengths_are_sought_before_anything_is_learned(calibrated, monkeypatch):

@@ -35,12 +35,16 @@ def test_canaries_are_cheap_controls_chosen_by_the_plan_alone(good_run):
 
 
 def test_a_rerun_stands_beside_its_original_and_gives_the_same_here(session):
-    before = {path: path.read_bytes() for path in session.store.root.rglob("*") if path.is_file()}
+    before = {}
+    for path in session.store.root.rglob("*"):
+        if path.is_file():
+            before[path] = path.read_bytes()
     ran = canaries.rerun(session, Quiet())
     assert [(record.key, record.attack.name) for record in ran] == [
         (c.key, c.attack.name) for c in canaries.choose(session)
     ]
-    assert all(path.read_bytes() == data for path, data in before.items())
+    for path, data in before.items():
+        assert path.read_bytes() == data
     assert not any(cost.cached for cost in ran[0].cost.values())  # the second shares its protected images
     assert reading.canaries(session.store.root) == sorted(ran, key=lambda r: (r.created, r.key))
     drifts = drift(reading.load(session.store.root).records, ran, session.suite.metrics.primary)

@@ -48,7 +48,9 @@ def planned(folder):
     (folder / "tiny.toml").write_text(TWO_SEEDS)
     session = tiny.session(folder / "tiny.toml", folder / "store", [tiny.entry("same", Same()), tiny.entry("good")])
     chosen = [c for c in session.cells if c.attack.name == "edit"]
-    chosen += [c for c in session.cells if c.attack.name == "chain" and c.entry.facts.name == "placebo"]
+    for c in session.cells:
+        if c.attack.name == "chain" and c.entry.facts.name == "placebo":
+            chosen.append(c)
     return replace(session, cells=chosen)
 
 
@@ -109,7 +111,10 @@ def test_the_clean_edit_is_made_once_for_an_artist_and_seed(edited):
     session, calls = edited
     records = found(session, "edit")
     assert calls == [6] * (len(EDITED) + 2)
-    computing = [address for address, record in records.items() if not record.cost["clean-edit"].cached]
+    computing = []
+    for address, record in records.items():
+        if not record.cost["clean-edit"].cached:
+            computing.append(address)
     assert sorted(seed for _, seed in computing) == [0, 1]
     for seed in (0, 1):
         assert len({tuple(r.digests["clean-edit"]) for (_, s), r in records.items() if s == seed}) == 1
@@ -147,10 +152,13 @@ def test_a_chain_applies_one_countermeasure_after_the_other(edited, stand_ins):
     where = session.environment.env_class
     protected, _ = session.store.read_images(cells[0].keys["protect"], where)
     cleaned, _ = session.store.read_images(cells[0].keys["countermeasure"], where)
-    drawn = [session.planner.seed(cells[0].artist.name, 0, "countermeasure:noise", n) for n in range(3)]
+    drawn = []
+    for n in range(3):
+        drawn.append(session.planner.seed(cells[0].artist.name, 0, "countermeasure:noise", n))
     around = Context(drawn, cells[0].artist.captions, loader.load, loader.mini_lpips())
     expected = Blur(3, 0.8).apply(Noise(0.05).apply(protected, around), around)
-    assert all(np.array_equal(a, b) for a, b in zip(cleaned, expected, strict=True))
+    for a, b in zip(cleaned, expected, strict=True):
+        assert np.array_equal(a, b)
 
 
 def test_a_repeated_countermeasure_draws_further_noise(edited, tmp_path):
@@ -161,12 +169,15 @@ def test_a_repeated_countermeasure_draws_further_noise(edited, tmp_path):
     stages = Stages(session.planner, Store(tmp_path), session.environment, "cpu", weights.find_usable([]))
     state = CellState(cell, protected=list(cell.artist.images))
     stages.clean(state)
-    drawn = [session.planner.seed(cell.artist.name, 0, "countermeasure:noise", n) for n in range(6)]
+    drawn = []
+    for n in range(6):
+        drawn.append(session.planner.seed(cell.artist.name, 0, "countermeasure:noise", n))
     first, second = (
         Context(part, cell.artist.captions, loader.load, loader.mini_lpips()) for part in (drawn[:3], drawn[3:])
     )
     expected = Noise(0.05).apply(Noise(0.05).apply(cell.artist.images, first), second)
-    assert all(np.array_equal(a, b) for a, b in zip(state.cleaned, expected, strict=True))
+    for a, b in zip(state.cleaned, expected, strict=True):
+        assert np.array_equal(a, b)
 
 
 def test_only_a_stage_that_knows_clean_images_gets_the_originals(edited, tmp_path):
@@ -200,7 +211,9 @@ def test_seeds_share_the_cleaned_images_and_learn_apart(edited):
 def test_the_adapters_of_each_mimic_are_kept(edited):
     session, _ = edited
     cells = [c for c in session.cells if c.attack.name == "chain"]
-    paths = [session.store.adapter_path(c.keys["personalise"], session.environment.env_class) for c in cells]
+    paths = []
+    for c in cells:
+        paths.append(session.store.adapter_path(c.keys["personalise"], session.environment.env_class))
     first, second = (load_file(path) for path in paths)
     assert first.keys() == second.keys()
     assert any("lora" in name for name in first)
@@ -221,7 +234,10 @@ def test_a_new_metric_of_edits_comes_from_kept_images(edited, later):
     suite, store = later
     done = rescore(suite, store.root)
     assert done.left == []
-    new = [r for r in map(read, store.records()) if r.suite_version == 2 and r.attack.name == "edit"]
+    new = []
+    for r in map(read, store.records()):
+        if r.suite_version == 2 and r.attack.name == "edit":
+            new.append(r)
     assert len(new) == len(EDITED)
     old = found(edited[0], "edit")
     for record in new:

@@ -29,76 +29,9 @@ from cloakbench.upkeep.merge import merge
 from cloakbench.upkeep.verify import verify
 from cloakbench_leaderboards.scores.evidence import gather
 from tests import tiny
+from tests.cells.attacks_of_packages import BRIGHTENS, IMITATES, REMEMBERS, install_copier
 from tests.running import of, record_of, run
 from tests.submissions import hostile
-
-SOURCE = """
-from cloakbench import Countermeasure
-
-
-class Hostile(Countermeasure):
-    title = "Brightens"
-    knowledge = "tool"
-
-    def clean(self, images, request):
-        assert len(request.captions) == len(images) == 3
-        assert request.model.unet is not None
-        return (images + 10 / 255).clamp(0, 1)
-"""
-
-
-IMITATOR = """
-import torch
-from cloakbench import Mimicry
-
-
-class Hostile(Mimicry):
-    title = "Draws what it is asked for"
-    knowledge = "pairs"
-
-    def imitate(self, images, request):
-        assert len(request.captions) == len(images) == 3
-        assert request.model.unet is not None
-        levels = torch.tensor([len(prompt) / 255 for prompt in request.prompts])
-        return levels.view(-1, 1, 1, 1).expand(-1, 3, 128, 128) + images.mean() * 0
-"""
-REMEMBERER = """
-from cloakbench import Countermeasure
-
-MEMORY = []
-
-
-class Hostile(Countermeasure):
-    title = "Returns what it was shown first"
-
-    def clean(self, images, request):
-        MEMORY.append(images.clone())
-        return (MEMORY[0] + 1 / 255).clamp(0, 1)
-"""
-COPIER = """
-from pathlib import Path
-
-import numpy as np
-import torch
-import cloakbench
-
-KEPT = torch.from_numpy(np.load(Path(__file__).with_name("{name}.npy")) / np.float32(255)).permute(0, 3, 1, 2)
-
-
-class Hostile(cloakbench.{base}):
-    title = "Returns pictures that it has brought along"
-
-    def clean(self, images, request):
-        return KEPT[: len(images)]
-
-    def imitate(self, images, request):
-        return KEPT[:1].expand(len(request.prompts), -1, -1, -1)
-"""
-
-
-def install_copier(site, name, base, group, pictures):
-    hostile.install(site, name, COPIER.format(name=name, base=base), group)
-    np.save(site / f"{name}.npy", np.stack(pictures))
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +39,15 @@ def planned(weights, forks, tmp_path_factory):
     """Plans the tiny suite with the named attacks of packages, which run in forks of a helper."""
     folder = tmp_path_factory.mktemp("external")
     site = folder / "site"
-    hostile.install(site, "brightens", SOURCE, "cloakbench.countermeasures")
-    hostile.install(site, "imitator", IMITATOR, "cloakbench.mimicry")
-    hostile.install(site, "remembers", REMEMBERER, "cloakbench.countermeasures")
+    hostile.install(site, "brightens", BRIGHTENS, "cloakbench.countermeasures")
+    hostile.install(site, "imitator", IMITATES, "cloakbench.mimicry")
+    hostile.install(site, "remembers", REMEMBERS, "cloakbench.countermeasures")
     artist = artists.mini_artist("vellmar", tiny.suite())
     install_copier(site, "restores", "Countermeasure", "cloakbench.countermeasures", artist.images)
     # One level off, so that no digest gives it away.
-    nearly = [np.clip(pixels.astype(int) + 1, 0, 255).astype(np.uint8) for pixels in artist.references]
+    nearly = []
+    for pixels in artist.references:
+        nearly.append(np.clip(pixels.astype(int) + 1, 0, 255).astype(np.uint8))
     install_copier(site, "copies", "Mimicry", "cloakbench.mimicry", nearly)
     (folder / "tiny.toml").write_text(tiny.TEXT)
     with hostile.installed(folder, weights), forks.workers():
@@ -192,7 +127,10 @@ def test_a_package_imitates_in_place_of_the_suites_mimicry(ran):
 @pytest.mark.parametrize("name", ["restores", "copies"])
 def test_an_attack_that_returns_images_it_was_not_given_ends_its_cell(name, planned, tmp_path):
     session = planned(name)
-    cells = [cell for cell in session.cells if cell.attack.name == name and cell.entry.facts.name == "random-noise"]
+    cells = []
+    for cell in session.cells:
+        if cell.attack.name == name and cell.entry.facts.name == "random-noise":
+            cells.append(cell)
     run(replace(session, cells=cells, store=Store(tmp_path / "store")))
     record = Store(tmp_path / "store").read_record(cells[0].key, session.environment.env_class)
     assert record.status is Status.SKIPPED
@@ -249,7 +187,10 @@ def target(ran, tmp_path):
 def rewritten(path, out, change):
     """Returns an archive whose records, and images by their digests, a dishonest author has changed."""
     with zipfile.ZipFile(path) as opened:
-        files = {name: opened.read(name) for name in opened.namelist() if name != archive.SUMS}
+        files = {}
+        for name in opened.namelist():
+            if name != archive.SUMS:
+                files[name] = opened.read(name)
     change(files)
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
     with zipfile.ZipFile(out, "w") as opened:
@@ -301,7 +242,8 @@ def test_an_attack_is_submitted_verified_and_merged(name, kind, ran, target, tmp
     assert (merged.records, merged.known) == (3, 0)
     arrived = [record for record in load(target.root).records if record.attack.package]
     assert {record.attack.name for record in arrived} == {name}
-    assert not any(target.is_own(record.key, record.environment.env_class) for record in arrived)
+    for record in arrived:
+        assert not target.is_own(record.key, record.environment.env_class)
     evidence = gather(load(target.root))
     assert [record for record in evidence.records if record.attack.package] == []
 

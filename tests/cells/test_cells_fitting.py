@@ -106,7 +106,9 @@ def test_a_run_seeks_each_artists_strength_and_records_it(own):
     assert {tuple(record.quality["linf"]) for record in records} == {(8.0,) * 3}
     recipes = [cell.recipes.calibrate for cell in session.cells]
     assert {recipe.levels for recipe in recipes} == {16}
-    assert all(len(recipe.orders) == 1 and len(recipe.orders[0].images) == 1 for recipe in recipes)
+    for recipe in recipes:
+        assert len(recipe.orders) == 1
+        assert len(recipe.orders[0].images) == 1
     # Again from the store, after the records are gone: nothing is asked anew, and the strength is the same.
     for path in session.store.records():
         path.unlink()

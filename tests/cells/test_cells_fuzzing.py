@@ -69,7 +69,9 @@ def base(good_run, tmp_path_factory):
     archive.pack("good", None, good_run.store.root, folder / "good.zip")
     with zipfile.ZipFile(folder / "good.zip") as opened:
         contents = {name: opened.read(name) for name in opened.namelist()}
-    records = [json.loads(line) for line in (folder / "reference" / "records.jsonl").read_text().splitlines()]
+    records = []
+    for line in (folder / "reference" / "records.jsonl").read_text().splitlines():
+        records.append(json.loads(line))
     return Base(json.loads((folder / "reference" / "facts.json").read_text()), records, contents)
 
 

@@ -21,5 +21,8 @@ def test_keys_are_the_committed_ones(current, suite):
 
 
 def test_every_kind_of_recipe_is_among_them(current):
-    stages = {stage for keys in current.values() for stage in keys}
+    stages = set()
+    for keys in current.values():
+        for stage in keys:
+            stages.add(stage)
     assert stages == {"calibrate", "protect", "countermeasure", "personalise", "generate", "measure"}

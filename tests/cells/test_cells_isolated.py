@@ -46,11 +46,17 @@ def apart(planned):
 
 def kept(session):
     """What the store holds, but for how the code was kept apart."""
-    return {key: {k: v for k, v in record.items() if k != "isolation"} for key, record in told(session.store).items()}
+    records = {}
+    for key, record in told(session.store).items():
+        records[key] = {k: v for k, v in record.items() if k != "isolation"}
+    return records
 
 
 def test_a_process_of_its_own_gives_the_bytes_of_the_harness(apart, planned):
-    isolated = {record.isolation for record in map(apart.finished, apart.cells) if record.protection.name == PHOTOGUARD}
+    isolated = set()
+    for record in map(apart.finished, apart.cells):
+        if record.protection.name == PHOTOGUARD:
+            isolated.add(record.isolation)
     assert isolated <= {"bubblewrap", "process"}
     assert isolated
     together = planned("together", PHOTOGUARD)
@@ -74,7 +80,10 @@ def test_a_hostile_entry_ends_as_a_status_and_leaves_the_others_as_they_were(apa
     among = planned("among", *names, PHOTOGUARD)
     run(among)
     found = told(among.store)
-    statuses = {r["protection"]["name"]: r["status"] for r in found.values() if r["protection"]["name"] in names}
+    statuses = {}
+    for r in found.values():
+        if r["protection"]["name"] in names:
+            statuses[r["protection"]["name"]] = r["status"]
     assert list(map(statuses.get, names)) == list(statuses_of.values())
     undisturbed = kept(apart)
     assert {key: record for key, record in kept(among).items() if key in undisturbed} == undisturbed

@@ -151,7 +151,9 @@ def test_a_suite_of_the_package_comes_in_an_older_version_alone(
 ) -> None:
     rewrite_facts(reference, lambda facts: facts["suite"].update(name="mini", version=version))
     lines = (reference / "records.jsonl").read_text().splitlines()
-    changed = [json.dumps({**json.loads(line), "suite": "mini", "suite_version": version}) for line in lines]
+    changed = []
+    for line in lines:
+        changed.append(json.dumps({**json.loads(line), "suite": "mini", "suite_version": version}))
     (reference / "records.jsonl").write_text("\n".join(changed) + "\n")
     with pytest.raises(UserError) as caught:  # seeds follow the suite's name, so that these records do not verify
         merge([reference], Store(tmp_path / "target"))

@@ -53,9 +53,10 @@ def contents(archive):
 def packed(path, files, sums=True):
     """An archive of any files; its digests are right unless `sums` says otherwise."""
     if sums:
-        lines = [
-            f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items() if name != "SHA256SUMS"
-        ]
+        lines = []
+        for name, data in files.items():
+            if name != "SHA256SUMS":
+                lines.append(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
         files = {**files, "SHA256SUMS": "".join(lines).encode()}
     with zipfile.ZipFile(path, "w") as opened:
         for name, data in files.items():

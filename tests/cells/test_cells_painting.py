@@ -31,7 +31,9 @@ def shortened(rule: Path) -> Suite:
         return {name: SHORT.get(name, value) for name, value in table.items()}
 
     tables = {"countermeasures": suite.countermeasures, "mimicry": suite.mimicry}
-    changes = {kind: {name: short(table) for name, table in found.items()} for kind, found in tables.items()}
+    changes = {}
+    for kind, found in tables.items():
+        changes[kind] = {name: short(table) for name, table in found.items()}
     changes["countermeasures"]["diffpure"] |= {"steps": 2, "strength": 0.5}
     changes["mimicry"]["edit"] |= {"steps": 2}
     few = {"selection": str(rule), "artists": ["claude-monet"], "images_per_artist": 2, "strengths": [1.0]}
@@ -83,7 +85,10 @@ def planned(suite, folder):
 
 def checked(records, suite):
     assert {(r.status, r.reason) for r in records} == {(Status.OK, "")}
-    edits = {record.key for record in records if record.attack.name == "edit"}
+    edits = set()
+    for record in records:
+        if record.attack.name == "edit":
+            edits.add(record.key)
     for record in records:
         values = record.generations["edit-ssim" if record.key in edits else "style-distance"]
         assert len(values) == (2 * len(suite.edit_prompts) if record.key in edits else 1)

@@ -55,18 +55,25 @@ def test_all_arms_share_their_attack_seeds():
             if recipe is not None:
                 found.setdefault((cell.artist.name, cell.seed, recipe.stage), set()).add(recipe.seed)
     assert len(found) == 2 * 3 * 2
-    assert all(len(seeds) == 1 for seeds in found.values())
+    for seeds in found.values():
+        assert len(seeds) == 1
     assert len(set.union(*found.values())) == len(found)
 
 
 def test_the_seed_of_a_countermeasure_does_not_depend_on_the_protection():
-    cells = [c for c in planned() if c.attack.name == "noise" and c.artist.name == "kirin" and c.seed == 0]
+    cells = []
+    for c in planned():
+        if c.attack.name == "noise" and c.artist.name == "kirin" and c.seed == 0:
+            cells.append(c)
     assert len({c.recipes.countermeasure.seed for c in cells}) == 1
     assert len({c.entry.facts.name for c in cells}) == 4
 
 
 def test_attacks_with_one_mimicry_share_seeds_and_differ_in_parents():
-    cells = {c.attack.name: c for c in planned() if c.entry.facts.role == "identity" and c.seed == 0}
+    cells = {}
+    for c in planned():
+        if c.entry.facts.role == "identity" and c.seed == 0:
+            cells[c.attack.name] = c
     plain, cleaned = cells["dreambooth"], cells["noise"]
     assert plain.recipes.personalise.seed == cleaned.recipes.personalise.seed
     assert plain.keys["protect"] == cleaned.keys["protect"]

@@ -24,7 +24,9 @@ SD = {**tiny.DIGESTS.models, "mini-vae-c": "1" * 64, "other": "2" * 64}
 
 def planner(**changes):
     document = tomllib.loads(tiny.WHOLE)
-    tables = {name: {**document[name], **changes.pop(name, {})} for name in ("countermeasures", "mimicry", "metrics")}
+    tables = {}
+    for name in ("countermeasures", "mimicry", "metrics"):
+        tables[name] = {**document[name], **changes.pop(name, {})}
     suite = Suite.model_validate({**document, **tables, **changes})
     return Planner(suite, replace(tiny.DIGESTS, models=SD), "public")
 
@@ -60,19 +62,25 @@ def test_a_chain_nests_the_recipes_of_its_parts():
 
 def test_a_repeated_countermeasure_continues_the_draws_of_its_name():
     parts = cell("noise+blur+noise").recipes.countermeasure.chain
-    drawn = [planner().seed(ARTIST.name, 0, "countermeasure:noise", n) for n in (0, len(ARTIST.images))]
+    drawn = []
+    for n in (0, len(ARTIST.images)):
+        drawn.append(planner().seed(ARTIST.name, 0, "countermeasure:noise", n))
     assert [part.seed for part in parts[::2]] == drawn
     assert parts[0] == cell("noise+blur").recipes.countermeasure.chain[0]
 
 
 def test_the_order_of_a_chain_is_part_of_its_key():
-    keys = {cell(name).keys["countermeasure"] for name in ("noise", "blur", "noise+blur", "blur+noise")}
+    keys = set()
+    for name in ("noise", "blur", "noise+blur", "blur+noise"):
+        keys.add(cell(name).keys["countermeasure"])
     assert len(keys) == 4
 
 
 @pytest.mark.parametrize("name", ["noise", "noise+blur", "impress"])
 def test_all_seeds_share_the_cleaned_images(name):
-    seeded_cells = [cell(name, seed=seed, countermeasures={"impress": IMPRESS}) for seed in (0, 1, 2)]
+    seeded_cells = []
+    for seed in (0, 1, 2):
+        seeded_cells.append(cell(name, seed=seed, countermeasures={"impress": IMPRESS}))
     assert len({seeded_cell.keys["countermeasure"] for seeded_cell in seeded_cells}) == 1
     assert len({seeded_cell.keys["personalise"] for seeded_cell in seeded_cells}) == 3
     assert len({seeded_cell.key for seeded_cell in seeded_cells}) == 3

@@ -15,44 +15,9 @@ from cloakbench.errors import UserError
 from cloakbench.image_files import decode
 from cloakbench.images import encode, fit_square
 from cloakbench.suites import load as suites
-from tests import refused_pictures
+from tests.datasets.paintings import ARTISTS, by_artist, frozen, paintings, suite
 
-RULE = """
-name = "few"
-version = 3
-rule = "The first two are protected, the next three are references."
-protect = 2
-references = 3
-least_side = 40
-most_ratio = 2.0
-
-[artists]
-claude-monet = "tests"
-paul-cezanne = "tests"
-"""
 HUB = collection.HUB
-ARTISTS = ["claude-monet", "paul-cezanne"]
-
-
-def suite(folder: Path, **changes):
-    rule = folder / "few.toml"
-    if not rule.exists():
-        rule.write_text(RULE)
-    plan = {"dataset": "manifest", "selection": str(rule), "artists": ARTISTS, "images_per_artist": 2}
-    return tiny.suite(**{**plan, **changes})
-
-
-def paintings(start: int = 0, count: int = 7) -> list[bytes]:
-    return [encode(tiny.picture(start + n, 50 + n, 44)) for n in range(count)]
-
-
-def by_artist(folder: Path) -> Path:
-    """One folder an artist, with spaces and accents as people have them."""
-    for name, start in (("Claude Monet", 0), ("Paul Cézanne", 100)):
-        (folder / name).mkdir(parents=True)
-        for n, data in enumerate(paintings(start)):
-            (folder / name / f"painting {n}.png").write_bytes(data)
-    return folder
 
 
 def by_genre(folder: Path) -> Path:
@@ -67,11 +32,6 @@ def by_genre(folder: Path) -> Path:
     return folder
 
 
-def frozen(tmp_path: Path, **changes):
-    chosen = suite(tmp_path, **changes)
-    return chosen, freeze.freeze(chosen, str(by_artist(tmp_path / "wikiart")), tmp_path / "out")
-
-
 def rows():
     for name, start in (("paul-cezanne", 100), ("Unknown Artist", 500), ("claude-monet", 0)):
         for n, data in enumerate(paintings(start)):
@@ -82,71 +42,18 @@ def rows():
 def test_every_layout_and_the_hub_give_the_same_choice(tmp_path):
     chosen = suite(tmp_path)
     sources = [str(by_artist(tmp_path / "a")), str(by_genre(tmp_path / "b")), collection.HUB]
-    manifests = [freeze.freeze(chosen, s, tmp_path / f"out{n}", rows) for n, s in enumerate(sources)]
-    files = [[(i.artist, i.role, i.sha256, i.caption) for i in m.items] for m in manifests]
+    manifests = []
+    for n, s in enumerate(sources):
+        manifests.append(freeze.freeze(chosen, s, tmp_path / f"out{n}", rows))
+    files = []
+    for m in manifests:
+        files.append([(i.artist, i.role, i.sha256, i.caption) for i in m.items])
     assert files[0] == files[1]
     assert [f[:3] for f in files[2]] == [f[:3] for f in files[0]]
     assert (tmp_path / "out0" / manifest.FILE).read_bytes() == (tmp_path / "out1" / manifest.FILE).read_bytes()
     assert sorted(p.name for p in tmp_path.glob(".*")) == []
     for round_number in range(3):
         assert len(list((tmp_path / f"out{round_number}").glob("*/*"))) == 10
-
-
-def test_the_order_is_that_of_the_digests_and_roles_follow_it(tmp_path):
-    _, made = frozen(tmp_path)
-    for name in ARTISTS:
-        mine = [item for item in made.items if item.artist == name]
-        assert [item.role for item in mine] == ["protect"] * 2 + ["reference"] * 3
-        assert [item.sha256 for item in mine] == sorted(item.sha256 for item in mine)
-    assert (made.selection, made.version) == ("few", 3)
-    assert json.loads((tmp_path / "out" / manifest.FILE).read_text()) == made.model_dump()
-
-
-def test_small_long_damaged_and_repeated_images_are_passed_over(tmp_path):
-    source = by_artist(tmp_path / "wikiart")
-    _, before = frozen_again(tmp_path, source, "one")
-    monet = source / "Claude Monet"
-    for n in range(20):
-        (monet / f"small {n}.png").write_bytes(encode(tiny.picture(n, 39, 60)))
-        (monet / f"long {n}.png").write_bytes(encode(tiny.picture(n, 40, 81)))
-        (monet / f"broken {n}.jpg").write_bytes(bytes([n]) * 9)
-        (monet / f"same {n}.png").write_bytes((monet / "painting 0.png").read_bytes())
-    _, after = frozen_again(tmp_path, source, "two")
-    assert [item.sha256 for item in after.items] == [item.sha256 for item in before.items]
-
-
-@pytest.mark.parametrize("draw", [refused_pictures.transparent, refused_pictures.animated])
-def test_a_painting_that_would_lose_something_is_named_and_not_chosen(tmp_path, caplog, draw):
-    source = by_artist(tmp_path / "wikiart")
-    for n in (4, 5, 6):
-        (source / "Claude Monet" / f"painting {n}.png").unlink()
-    draw(source / "Claude Monet" / "cut out.png")
-    with pytest.raises(UserError, match=r"expected 5 images of claude-monet .* got 4 of 5"):
-        frozen_again(tmp_path, source, "out")
-    assert "cut out.png: " in caplog.text
-
-
-def frozen_again(tmp_path, source, out):
-    chosen = suite(tmp_path)
-    return chosen, freeze.freeze(chosen, str(source), tmp_path / out)
-
-
-def test_captions_come_from_beside_the_images(tmp_path):
-    source = by_artist(tmp_path / "wikiart")
-    texts = {f"Claude Monet/painting {n}.png": f"water  lilies {n}\n" for n in range(7)}
-    (source / "captions.json").write_text(json.dumps(texts))
-    for n in range(7):
-        (source / "Paul Cézanne" / f"painting {n}.txt").write_text(f"{{token}} apples {n}\n")
-    chosen, made = frozen_again(tmp_path, source, "out")
-    for item in made.items:
-        number = item.title.removeprefix("painting ")
-        words = {
-            "claude-monet": f"water lilies {number} in the style of {{token}}",
-            "paul-cezanne": f"{{token}} apples {number}",
-        }
-        assert item.caption == (words[item.artist] if item.role == "protect" else "")
-    monet, _ = artists.load(chosen, tmp_path / "out", 32)
-    assert all(c.startswith("water lilies") and c.endswith("in the style of sks") for c in monet.captions)
 
 
 def test_what_is_frozen_loads_as_artists(tmp_path):
@@ -156,10 +63,16 @@ def test_what_is_frozen_loads_as_artists(tmp_path):
     for artist in loaded:
         assert (len(artist.images), len(artist.captions), len(artist.references)) == (2, 2, 3)
         assert set(artist.captions) == {"a painting in the style of sks"}
-        files = [item.file for item in made.items if item.artist == artist.name]
-        expected = [fit_square(decode((tmp_path / "out" / file).read_bytes()), 32) for file in files]
+        files = []
+        for item in made.items:
+            if item.artist == artist.name:
+                files.append(item.file)
+        expected = []
+        for file in files:
+            expected.append(fit_square(decode((tmp_path / "out" / file).read_bytes()), 32))
         all_images = (*artist.images, *artist.references)
-        assert all(np.array_equal(a, b) for a, b in zip(all_images, expected, strict=True))
+        for a, b in zip(all_images, expected, strict=True):
+            assert np.array_equal(a, b)
     assert manifest.check(tmp_path / "out", chosen) == 10
 
 
@@ -251,13 +164,6 @@ def test_what_cannot_be_frozen_is_explained(tmp_path):
     assert not out.exists()
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"a": 1}'])
-def test_captions_that_are_none_are_explained(tmp_path, text):
-    (by_artist(tmp_path / "wikiart") / "captions.json").write_text(text)
-    with pytest.raises(UserError, match=r"in .*captions\.json"):
-        freeze.freeze(suite(tmp_path), str(tmp_path / "wikiart"), tmp_path / "out")
-
-
 def test_the_hub_needs_a_package_that_may_be_absent(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(UserError, match="expected the package datasets for huggan/wikiart, found none") as caught:
@@ -292,7 +198,8 @@ def test_the_painting_suite_and_its_rule_agree():
     assert set(suite.collected) == rule.artists.keys()
     assert (len(suite.artists), suite.images_per_artist, rule.protect) == (15, 10, 10)
     assert sum("IMPRESS" in who for who in rule.artists.values()) == 8
-    assert all(name == collection.slug(name) for name in suite.artists)
+    for name in suite.artists:
+        assert name == collection.slug(name)
     assert (suite.surrogate, suite.budget_255, suite.strengths) == ("sd15", 16, [0.25, 0.5, 1.0])
     assert {(a.name, a.model) for a in suite.attacks if a.model != "sd15"} == {("sd21-transfer", "sd21-base")}
 
@@ -311,7 +218,10 @@ def test_every_value_of_painting_has_a_source():
 def test_masks_lie_beside_the_chosen_files(tmp_path):
     chosen, made = frozen(tmp_path)
     assert [artist.masks for artist in artists.load(chosen, tmp_path / "out", 32)] == [(), ()]
-    shown = [item for item in made.items if (item.artist, item.role) == ("paul-cezanne", "protect")]
+    shown = []
+    for item in made.items:
+        if (item.artist, item.role) == ("paul-cezanne", "protect"):
+            shown.append(item)
     for n, item in enumerate(shown):
         path = (tmp_path / "out" / item.file).with_suffix(".png")
         height, width = decode(path.read_bytes()).shape[:2]
@@ -325,37 +235,6 @@ def test_masks_lie_beside_the_chosen_files(tmp_path):
     assert len(set(cezanne.mask_digests)) == 2
 
 
-def again(path: Path, to: Path) -> None:
-    """Writes the same pixels as another file."""
-    Image.fromarray(decode(path.read_bytes())).save(to, compress_level=1)
-
-
-def test_pictures_with_equal_pixels_are_chosen_once(tmp_path):
-    source = by_artist(tmp_path / "wikiart")
-    for path in sorted((source / "Claude Monet").iterdir()):
-        again(path, path.with_name(f"again {path.name}"))
-    _, made = frozen_again(tmp_path, source, "out")
-    digests = [tiny_digest(tmp_path / "out" / item.file) for item in made.items]
-    assert len(set(digests)) == len(digests) == 10
-
-
-def tiny_digest(path: Path) -> bytes:
-    return decode(path.read_bytes()).tobytes()
-
-
-def test_a_picture_of_two_artists_is_chosen_for_neither(tmp_path):
-    source = by_artist(tmp_path / "wikiart")
-    _, before = frozen_again(tmp_path, source, "before")
-    item = next(item for item in before.items if item.artist == "claude-monet")
-    again(tmp_path / "before" / item.file, source / "Paul Cézanne" / "shared.png")
-    extra = [encode(tiny.picture(900 + n, 60, 50)) for n in range(4)]
-    for n, data in enumerate(extra):
-        (source / "Paul Cézanne" / f"extra {n}.png").write_bytes(data)
-    _, after = frozen_again(tmp_path, source, "after")
-    digests = [tiny_digest(tmp_path / "after" / item.file) for item in after.items]
-    assert len(set(digests)) == len(digests)
-
-
 def test_a_frozen_folder_with_equal_pictures_is_refused(tmp_path):
     chosen, made = frozen(tmp_path)
     first, second = (tmp_path / "out" / item.file for item in (made.items[0], made.items[2]))
@@ -364,44 +243,3 @@ def test_a_frozen_folder_with_equal_pictures_is_refused(tmp_path):
     (tmp_path / "out" / manifest.FILE).write_text(text)
     with pytest.raises(UserError, match="expected different pictures"):
         artists.load(chosen, tmp_path / "out", 32)
-
-
-@pytest.mark.parametrize(
-    ("data", "got"),
-    [
-        ("un bateau à voile".encode("latin-1"), "byte 0xe0 at 10"),
-        ("a boat".encode("utf-16"), "UTF-16"),
-    ],
-)
-def test_a_caption_that_is_not_utf_8_is_refused_by_name(tmp_path, data, got):
-    source = by_artist(tmp_path / "wikiart")
-    (source / "Claude Monet" / "painting 0.txt").write_bytes(data)
-    with pytest.raises(UserError, match=rf"painting 0\.txt, got {got}"):
-        frozen_again(tmp_path, source, "out")
-
-
-def test_a_byte_order_mark_is_no_part_of_a_caption(tmp_path):
-    source = by_artist(tmp_path / "wikiart")
-    for n in range(7):
-        (source / "Claude Monet" / f"painting {n}.txt").write_bytes("\ufeffa boat".encode())
-    _, made = frozen_again(tmp_path, source, "out")
-    captions = {item.caption for item in made.items if item.artist == "claude-monet" and item.role == "protect"}
-    assert captions == {"a boat in the style of {token}"}
-
-
-def test_a_painting_that_cannot_be_read_is_named(tmp_path):
-    source = by_artist(tmp_path / "wikiart")
-    (source / "Claude Monet" / "bad.png").symlink_to("/proc/self/mem")
-    with pytest.raises(UserError, match=r"bad\.png: Input/output error"):
-        frozen_again(tmp_path, source, "out")
-
-
-def test_hidden_folders_of_a_collection_are_not_entered(tmp_path):
-    source = by_artist(tmp_path / "wikiart")
-    _, before = frozen_again(tmp_path, source, "before")
-    hidden = source / ".cache" / "Claude Monet"
-    hidden.mkdir(parents=True)
-    for n in range(9):
-        (hidden / f"{n}.png").write_bytes(encode(tiny.picture(700 + n, 60, 50)))
-    _, after = frozen_again(tmp_path, source, "after")
-    assert after == before

@@ -37,7 +37,9 @@ def test_every_cell_runs_once_in_order_and_no_image_is_made_twice_at_once():
             order.append(cell.key)
             new = [key for key in shared(cell) if not makers[key]]
             makers.update(new)
-            others = [key for other in running[:-1] for key in shared(other)]
+            others = []
+            for other in running[:-1]:
+                others += shared(other)
             assert not set(new) & set(others)
         schedule.finish(running[0], ended(running.pop(0)))
     assert sorted(order) == sorted(cell.key for cell in plan)
@@ -55,7 +57,10 @@ def test_what_is_made_may_be_used_by_several_at_once():
 
 
 def test_a_strength_is_sought_by_one_cell_while_those_of_others_are_by_theirs():
-    plan = [cell for cell in cells(matching=tomllib.loads(tiny.MATCHING)["matching"]) if cell.target]
+    plan = []
+    for cell in cells(matching=tomllib.loads(tiny.MATCHING)["matching"]):
+        if cell.target:
+            plan.append(cell)
     schedule = CellQueue(plan)
     first, second = schedule.take(), schedule.take()
     assert {cell.entry.facts.name for cell in (first, second)} == {"one", "two"}

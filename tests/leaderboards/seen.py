@@ -60,7 +60,12 @@ class SeenPage(HTMLParser):
         self.words.append(data)
 
     def all(self, *attributes: str) -> list[str]:
-        return [attrs[attribute] or "" for _, attrs in self.tags for attribute in attributes if attribute in attrs]
+        values = []
+        for _, attrs in self.tags:
+            for attribute in attributes:
+                if attribute in attrs:
+                    values.append(attrs[attribute] or "")
+        return values
 
 
 def material_of(facts, records, source=Path("nowhere")):

@@ -222,25 +222,6 @@ def save(folder: Path, facts: SuiteFacts, records: list[Record]) -> Path:
     return folder
 
 
-def with_edits(facts_: SuiteFacts, records: list[Record]) -> tuple[SuiteFacts, list[Record]]:
-    """The same board with an attack that edits beside its others."""
-    old = facts_.suite
-    plan = old.model_copy(
-        update={
-            "attacks": [*old.attacks, EDIT],
-            "mimicry": {**old.mimicry, "edit": {"strength": 0.5, "steps": 20}},
-            "edit_prompts": ["a painting of a boat at night", "a painting of a boat in snow"],
-            "metrics": EDIT_METRICS,
-        }
-    )
-    cells = sorted({(r.protection.name, r.artist, r.strength, r.seed) for r in records if r.strength})
-    cell_records = [
-        edited(name, artist, [_similarity(name, artist, strength, n) for n in range(2)], strength=strength, seed=seed)
-        for name, artist, strength, seed in cells
-    ]
-    return facts(plan), [*records, *cell_records]
-
-
 def demonstration(artists: int = 8, seeds: int = 3) -> tuple[SuiteFacts, list[Record]]:
     """A whole board: four protections, three strengths, five attacks; smooth numbers with a little spread."""
     names = [f"artist-{n}" for n in range(1, artists + 1)]
@@ -255,27 +236,23 @@ def demonstration(artists: int = 8, seeds: int = 3) -> tuple[SuiteFacts, list[Re
         for seed in range(seeds):
             for mimicry in ("dreambooth", "lora"):
                 arm = FLOOR.model_copy(update={"mimicry": mimicry})
-                made.append(record("floor", artist, base + reach + _spread("floor", a, seed, mimicry), arm, seed=seed))
+                made.append(record("floor", artist, base + reach + spread("floor", a, seed, mimicry), arm, seed=seed))
         for attack in ALL_ATTACKS:
             for seed in range(seeds):
                 clean = base + 0.01 * seed + (0.03 if attack.countermeasure else 0)
                 made.append(record("identity", artist, clean, attack, seed=seed))
-                moved = clean + _spread("placebo", a, seed, attack.name)
+                moved = clean + spread("placebo", a, seed, attack.name)
                 made.append(record("placebo", artist, moved, attack, seed=seed))
             for name in ("random-noise", "photoguard", "impasto", "glaze", "mist"):
                 for strength in plan.strengths:
                     gain = power[name] * keeps[attack.name] * strength**0.7 * reach
                     clean = base + (0.03 if attack.countermeasure else 0)
-                    value = clean + gain + 3 * _spread(name, a, strength, attack.name)
+                    value = clean + gain + 3 * spread(name, a, strength, attack.name)
                     made.append(record(name, artist, value, attack, strength=strength))
     return facts(plan), made
 
 
-def _similarity(name: str, artist: str, strength: float, index: int) -> float:
-    return 1 - (0.03 if name == "placebo" else 0.4 * strength) + _spread(name, artist, index)
-
-
-def _spread(*parts: object) -> float:
+def spread(*parts: object) -> float:
     """A reproducible number of about a hundredth."""
     return (hashlib.sha256(repr(parts).encode()).digest()[0] / 255 - 0.5) * 0.03
 

@@ -116,7 +116,10 @@ CHANGES = {
 @pytest.mark.finding("D11")
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_an_attack_on_something_else_lowers_nothing(change):
-    many = [cell.model_copy(update={"seed": seed}) for seed in range(9) for cell in hostile(change)]
+    many = []
+    for seed in range(9):
+        for cell in hostile(change):
+            many.append(cell.model_copy(update={"seed": seed}))
     changed = evidence(*many)
     assert numbers(changed) == numbers(evidence())
     assert changed.standings.value(best_known.KEY, "x")[1].value == pytest.approx(0.5)
@@ -157,7 +160,9 @@ def test_damage_is_the_mean_over_the_images_of_the_clean_arm():
 def test_detectability_pools_the_artists_of_an_entry_and_strength():
     detector = AttackSpec(name="remover", mimicry="dreambooth", model="mini-a")
     scores = [{"clean": [0.1, 0.2], "protected": [0.15, 0.9]}, {"clean": [0.3, 0.0], "protected": [0.5, 0.6]}]
-    records = [record("x", artist, 0.5, attack=detector, detection=s) for artist, s in zip("ab", scores, strict=True)]
+    records = []
+    for artist, s in zip("ab", scores, strict=True):
+        records.append(record("x", artist, 0.5, attack=detector, detection=s))
     clean_arm = record("identity", "a", 0.5, attack=detector, detection=scores[0])
     [rates] = side_effects.detectability([*records, clean_arm], "remover")
     # The highest clean score of both artists is 0.3: three of four protected images lie above it.

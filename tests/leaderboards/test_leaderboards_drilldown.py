@@ -33,7 +33,9 @@ def built(tmp_path_factory):
             JPEG.name,
         )
         is_shown = is_entry or cell_record.protection.name == "identity"
-        keys = {stage: f"{index}{n:063x}" for index, stage in enumerate(("protect", "countermeasure", "generate"))}
+        keys = {}
+        for index, stage in enumerate(("protect", "countermeasure", "generate")):
+            keys[stage] = f"{index}{n:063x}"
         shown.append(
             cell_record.model_copy(update={"components": synthetic.components(keys)}) if is_shown else cell_record
         )

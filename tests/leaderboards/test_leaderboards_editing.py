@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import synthetic
+import synthetic_edits
 from synthetic import EDIT, EDIT_METRICS, JPEG, PLAIN, arms, edited, lost, record
 
 from cloakbench.schemas.kinds import Status
@@ -26,7 +27,10 @@ def edits(names=NAMES):
 
 
 def learned(names=NAMES):
-    return [cell_record for name in names for cell_record in [*arms(name, 0.0, 1.0), record("x", name, 0.5)]]
+    records = []
+    for name in names:
+        records += [*arms(name, 0.0, 1.0), record("x", name, 0.5)]
+    return records
 
 
 def view(records, names=NAMES, attacks=(PLAIN, EDIT), **changes):
@@ -72,9 +76,8 @@ def test_below_six_artists_there_is_no_interval_and_the_reason_is_given():
 
 def test_editing_moves_no_score_and_no_section():
     facts, records = synthetic.demonstration(artists=6, seeds=2)
-    before, after = (
-        board(Loaded(*cell_record, [])) for cell_record in ((facts, records), synthetic.with_edits(facts, records))
-    )
+    before = board(Loaded(facts, records, []))
+    after = board(Loaded(*synthetic_edits.with_edits(facts, records), []))
     assert before.editing is None
     assert len(after.editing.attacks) == 1
     for part in ("headline", "attacks", "no_signal", "gaps"):
@@ -87,7 +90,8 @@ def test_an_entry_that_only_edits_has_no_score():
     y = next(row for row in shown_board.headline.rows if row.head == "y")
     assert y.cells[0].value is None
     assert (y.cells[2].text, y.cells[2].note) == (text.NONE, "no record at this strength")
-    assert all(point.label != "y" for point in shown_board.attacks[0].curve.series)
+    for point in shown_board.attacks[0].curve.series:
+        assert point.label != "y"
     assert cells(shown_board.editing.attacks[0].table, "y")["edit-ssim"].value == 0.5
 
 

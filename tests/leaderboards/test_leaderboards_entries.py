@@ -2,25 +2,19 @@ from __future__ import annotations
 
 import doctest
 import math
-import random
 
-import numpy as np
 import pytest
 import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic import BLUR, FLOOR, JPEG, LORA, PLAIN, arms, record
+from synthetic import FLOOR, JPEG, LORA, PLAIN, arms, record
 
-from cloakbench.schemas.suite import Seeds
 from cloakbench.schemas.suite_tables import Matching
 from cloakbench.store.reading import Loaded
 from cloakbench_leaderboards.scores import aggregates, ranking, resolution, standings
-from cloakbench_leaderboards.scores.evidence import Evidence, gather
+from cloakbench_leaderboards.scores.evidence import gather
 from tests.benchmarks import growth
-
-TWO = ["a", "b"]
-SIX = [f"artist{n}" for n in range(6)]
-RULES = Matching(metric="mini-lpips", targets=[0.075, 0.15, 0.3], tolerance=0.01)
+from tests.leaderboards.few_artists import FAMILY, RULES, SIX, TWO, evidence, number
 
 # artist  clean  floor  denominator
 # a       0.4    0.8    0.4
@@ -28,16 +22,6 @@ RULES = Matching(metric="mini-lpips", targets=[0.075, 0.15, 0.3], tolerance=0.01
 # mini-lpips of a synthetic record is 0.3 x strength: the targets are those of strengths 0.25, 0.5 and 1.
 CLEAN = {"a": 0.4, "b": 0.3}
 ARMS = [*arms("a", 0.4, 0.8), *arms("b", 0.3, 0.9)]
-
-
-def evidence(records, artists=TWO, attacks=(PLAIN,), strengths=(0.5, 1.0), **changes) -> Evidence:
-    plan = synthetic.suite(artists, attacks, strengths, **{"matching": RULES, **changes})
-    return gather(Loaded(synthetic.facts(plan), records, []))
-
-
-def number(found: Evidence, key: str, name: str = "x"):
-    value, estimate = found.standings.value(key, name)
-    return estimate.value, value.state
 
 
 def at(target: float) -> str:
@@ -49,11 +33,11 @@ def test_examples_in_docstrings():
 
 
 def two_strengths(half=(0.5, 0.6), full=(0.6, 0.9)):
-    return [
-        record("x", name, distances[i], strength=s)
-        for s, distances in ((0.5, half), (1.0, full))
-        for i, name in enumerate(TWO)
-    ]
+    records = []
+    for s, distances in ((0.5, half), (1.0, full)):
+        for i, name in enumerate(TWO):
+            records.append(record("x", name, distances[i], strength=s))
+    return records
 
 
 def test_p_at_three_targets_by_interpolation():
@@ -105,62 +89,15 @@ def test_a_gate_that_stopped_the_search_is_named():
 
 
 def test_where_no_strength_meets_the_target_it_is_not_reached():
-    skipped = [
-        record("x", name, [], strength=0.0, target=0.15, status="skipped", reason="past it", quality={}, sets={})
-        for name in TWO
-    ]
+    skipped = []
+    for name in TWO:
+        skipped.append(
+            record("x", name, [], strength=0.0, target=0.15, status="skipped", reason="past it", quality={}, sets={})
+        )
     board = evidence([*ARMS, *two_strengths(), *skipped], matching=RULES_CALIBRATED)
     assert number(board, at(0.15))[1] == "not reached"
     assert board.standings.value(at(0.15), "x")[0].note == "past it"
     assert ("x", 0.0, "dreambooth") not in board.scores.grid.rows
-
-
-FAMILY = (PLAIN, JPEG, BLUR)
-
-
-def seeds_of(name, artist, values, attack=PLAIN):
-    """One record per seed."""
-    strength = 1.0 if name == "x" else None
-    return [record(name, artist, value, attack, strength, seed) for seed, value in enumerate(values)]
-
-
-def test_worst_case_is_chosen_on_the_other_artist_over_all_seeds():
-    clean, mine = [], []
-    for name in TWO:
-        clean += [cell_record for attack in FAMILY for cell_record in seeds_of("identity", name, (0.4, 0.4), attack)]
-        clean += [record("floor", name, 0.8, FLOOR, seed=seed) for seed in (0, 1)]
-    first, second = TWO
-    mine += seeds_of("x", first, (0.70, 0.60))  # P of the seeds: 0.75, 0.5
-    mine += seeds_of("x", first, (0.48, 0.56), JPEG)  # 0.2, 0.4
-    mine += seeds_of("x", first, (0.52, 0.50), BLUR)  # 0.3, 0.25
-    mine += seeds_of("x", second, (0.60, 0.60))  # 0.5
-    mine += seeds_of("x", second, (0.40, 0.48), JPEG)  # 0, 0.2
-    mine += seeds_of("x", second, (0.50, 0.54), BLUR)  # 0.25, 0.35
-    seeds = Seeds(protected=2, controls=2)
-    board = evidence([*clean, *mine], TWO, FAMILY, (1.0,), matching=None, seeds=seeds)
-    # Least on the first artist: blur, 0.3 on the second. Least on the second: jpeg, 0.3 on the first. The least mean
-    # over both is that of jpeg, 0.2.
-    assert number(board, "worst case")[0] == pytest.approx(0.3)
-    # Means over both artists: 0.5625, 0.2 and 0.2875.
-    assert number(board, "mean")[0] == pytest.approx((0.5625 + 0.2 + 0.2875) / 3)
-    assert number(board, "retention")[0] == pytest.approx((0.2 + 0.2875) / 2 / 0.5625)
-
-
-def test_with_one_seed_the_countermeasure_is_chosen_on_the_other_artists_of_the_frozen_list():
-    names = ["a", "b", "c"]
-    clean = [cell_record for name in names for cell_record in arms(name, 0.0, 1.0)]
-    clean += [record("identity", name, value, JPEG) for name, value in zip(names, (0.1, 0.0, 0.2), strict=True)]
-    clean += [record("identity", name, 0.0, BLUR) for name in names]
-    mine = []
-    for attack, values in ((PLAIN, (0.9, 0.8, 0.9)), (JPEG, (0.2, 0.6, 0.7)), (BLUR, (0.0, 0.0, 0.0))):
-        mine += [record("x", name, value, attack) for name, value in zip(names, values, strict=True)]
-    changes = {"matching": None, "rank_by": "worst-case", "worst_case": ["jpeg"]}
-    board = evidence([*clean, *mine], names, FAMILY, (1.0,), **changes)
-    # Blur is not on the list. Jpeg is lower than no countermeasure on any two artists: 0.2, 0.6, 0.7. Unprotected
-    # images: without a countermeasure 0, with jpeg above on any two artists; so nothing is taken off.
-    assert number(board, "worst case")[0] == pytest.approx(0.5)
-    assert number(board, "worst case", "identity")[0] == pytest.approx(0.0)
-    assert board.standings.value("worst case", "x")[0].attacks.planned == 2
 
 
 def test_every_column_caps_a_point_before_it_interpolates():
@@ -176,26 +113,24 @@ def test_every_column_caps_a_point_before_it_interpolates():
         assert number(board, column) == (pytest.approx(0.6), "interpolated")
 
 
-def test_a_worst_case_without_all_unprotected_images_is_not_whole():
-    records = [*(cell_record for name in SIX for cell_record in arms(name, 0.0, 1.0))]
-    records += [record("identity", name, 0.0, JPEG) for name in SIX[1:]]
-    records += [record("x", name, 0.5, attack) for name in SIX for attack in (PLAIN, JPEG)]
-    value, estimate = evidence(records, SIX, (PLAIN, JPEG), (1.0,), matching=None).standings.value("worst case", "x")
-    assert (estimate.value, value.is_whole) == (pytest.approx(0.5), False)
-    assert [words.split()[:4] for words in value.lacks] == [["unprotected", "images", "of", "1"]]
-
-
 def test_what_has_a_rank_is_listed_before_what_has_more_and_lacks_something():
-    whole = [record(name, artist, [value, value]) for name, value in (("x", 0.2), ("y", 0.3)) for artist in SIX]
+    whole = []
+    for name, value in (("x", 0.2), ("y", 0.3)):
+        for artist in SIX:
+            whole.append(record(name, artist, [value, value]))
     lacking = [record("z", artist, [0.9, 0.9]) for artist in SIX[1:]]
-    clean = [cell_record for artist in SIX for cell_record in arms(artist, 0.0, 1.0)]
+    clean = []
+    for artist in SIX:
+        clean += arms(artist, 0.0, 1.0)
     board = evidence([*clean, *whole, *lacking], SIX, (PLAIN,), (1.0,), matching=None)
     assert board.standings.unranked["z"].words == "1 artist missing"
     assert [entry.name for entry in board.entries][:3] == ["y", "x", "z"]
 
 
 def test_a_missing_countermeasure_is_told_and_leaves_the_entry_unranked():
-    records = [cell_record for name in SIX for cell_record in [*arms(name, 0.0, 1.0), record("x", name, [0.5, 0.5])]]
+    records = []
+    for name in SIX:
+        records += [*arms(name, 0.0, 1.0), record("x", name, [0.5, 0.5])]
     board = evidence(records, SIX, FAMILY, (1.0,), matching=None, rank_by="worst-case")
     value, estimate = board.standings.value("worst case", "x")
     assert (value.note, estimate.value) == ("over 1 of 3 attacks", 0.5)
@@ -229,10 +164,12 @@ def test_area_is_the_mean_of_p_over_quality_to_the_middle_target():
 
 
 def test_attacks_that_learn_from_other_artists_are_averaged_without_moving_their_ratios():
-    lora = [
-        cell_record for n, d in zip(SIX, (0.5, 0.5, 0.5, 0.5, 0.5, 0.0), strict=True) for cell_record in learned(n, d)
-    ]
-    records = [cell_record for name in SIX for cell_record in [*arms(name, 0.0, 1.0), record("x", name, 0.2)]]
+    lora = []
+    for n, d in zip(SIX, (0.5, 0.5, 0.5, 0.5, 0.5, 0.0), strict=True):
+        lora += learned(n, d)
+    records = []
+    for name in SIX:
+        records += [*arms(name, 0.0, 1.0), record("x", name, 0.2)]
     records += [*lora, *(record("x", name, 0.2, LORA) for name in SIX)]
     board = evidence(records, SIX, (PLAIN, LORA), (1.0,), matching=None)
     # dreambooth 0.2 over six artists, lora 0.2 / 0.5 = 0.4 over the five that it learned from
@@ -255,25 +192,6 @@ def test_scores_start_from_frames_too():
     assert measured.rows == measured.cells * growth.GENERATIONS
 
 
-def test_placebos_worst_case_is_0_within_noise():
-    draw = random.Random(1)
-    names = [f"artist{n}" for n in range(30)]
-    records = [record("floor", name, 1.0, FLOOR) for name in names]
-    records += [
-        record(entry, name, [0.3 + draw.gauss(0, 0.05) for _ in range(20)], attack)
-        for name in names
-        for attack in FAMILY
-        for entry in ("identity", "placebo")
-    ]
-    board = evidence(records, names, FAMILY, (1.0,), matching=None)
-    _, estimate = board.standings.value("worst case", "placebo")
-    assert abs(estimate.value) < 0.02 < estimate.high - estimate.low + 0.01
-    # A plain minimum over three noisy values would not be 0.
-    grid = board.scores.grid
-    plain = np.min([grid.p[grid.rows["placebo", 1.0, attack.name]] for attack in FAMILY], axis=0)
-    assert plain.mean() < -0.01
-
-
 DEMONSTRATION = synthetic.demonstration(artists=6, seeds=2)
 
 
@@ -285,17 +203,18 @@ def test_order_duplicates_and_labels_change_no_number(draw):
     shuffled = [*records, *records[::7]]
     draw.shuffle(shuffled)
     names = {name: f"z{name}" for name in ("impasto", "mist")}
-    renamed = [
-        shuffled_record.model_copy(
-            update={
-                "key": shuffled_record.key[::-1],
-                "protection": shuffled_record.protection.model_copy(
-                    update={"name": names.get(shuffled_record.protection.name, shuffled_record.protection.name)}
-                ),
-            }
+    renamed = []
+    for shuffled_record in shuffled:
+        renamed.append(
+            shuffled_record.model_copy(
+                update={
+                    "key": shuffled_record.key[::-1],
+                    "protection": shuffled_record.protection.model_copy(
+                        update={"name": names.get(shuffled_record.protection.name, shuffled_record.protection.name)}
+                    ),
+                }
+            )
         )
-        for shuffled_record in shuffled
-    ]
     again = gather(Loaded(facts, renamed, [])).standings.frame
     again["protection"] = again["protection"].replace({new: old for old, new in names.items()})
     order = ["protection", "column"]

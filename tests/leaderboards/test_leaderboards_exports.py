@@ -65,7 +65,10 @@ def test_a_hostile_text_stays_within_its_field(text):
 def test_every_plot_is_a_file_of_its_own_with_title_and_version():
     facts, records = synthetic.demonstration(artists=2, seeds=1)
     files = made(facts, records)
-    plots = {path: file.content() for path, file in files.items() if path.startswith("plots/")}
+    plots = {}
+    for path, file in files.items():
+        if path.startswith("plots/"):
+            plots[path] = file.content()
     assert {"plots/trade-off.svg", "plots/jpeg-1.svg"} <= plots.keys()
     for content in plots.values():
         root = ElementTree.fromstring(content)

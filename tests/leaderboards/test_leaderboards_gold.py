@@ -30,7 +30,10 @@ def arms_of(number, seed, attack=PLAIN, **moved):
 
 
 def gold_run(**moved):
-    records = [cell_record for n in range(6) for seed in range(2) for cell_record in arms_of(n, seed, **moved)]
+    records = []
+    for n in range(6):
+        for seed in range(2):
+            records += arms_of(n, seed, **moved)
     records += [record("random-noise", name, 0.3 + moved.get("noise", 0.07)) for name in NAMES]
     return [*records, *(record("x", name, 0.6) for name in NAMES)]
 
@@ -121,19 +124,19 @@ def test_a_suite_without_a_band_and_a_run_without_random_noise_are_refused():
     assert failed(gold_run(), suite(random_noise_band=None)) == {
         "Random noise in its band": "The suite records no band for it."
     }
-    without = [cell_record for cell_record in gold_run() if cell_record.protection.name != "random-noise"]
+    without = []
+    for cell_record in gold_run():
+        if cell_record.protection.name != "random-noise":
+            without.append(cell_record)
     assert "was not measured" in failed(without)["Random noise in its band"]
 
 
 def test_an_attack_that_learns_from_few_is_refused(tmp_path):
     # On mini-b the floor is where clean is, so that nothing was learned.
     records = gold_run()
-    records += [
-        cell_record
-        for n in range(6)
-        for s in range(2)
-        for cell_record in arms_of(n, s, TRANSFER, clean=1.0, placebo=0.7)
-    ]
+    for n in range(6):
+        for s in range(2):
+            records += arms_of(n, s, TRANSFER, clean=1.0, placebo=0.7)
     plan = suite(attacks=(PLAIN, TRANSFER))
     assert failed(records, plan) == {
         "Attacks learn": "Too few of 6 artists were learned from by dreambooth on mini-b (0)."
@@ -176,7 +179,9 @@ def test_a_clean_arm_that_moves_by_more_than_noise_is_refused():
     records = []
     for number, record_ in enumerate(gold_run()):
         if record_.protection.role == "identity" and record_.seed == 1:
-            moved = {name: [value - 0.1 - number % 7 / 1e4 for value in v] for name, v in record_.generations.items()}
+            moved = {}
+            for name, v in record_.generations.items():
+                moved[name] = [value - 0.1 - number % 7 / 1e4 for value in v]
             record_ = record_.model_copy(update={"generations": moved})
         records.append(record_)
     assert "Clean arm drawn again" in failed(records, suite())

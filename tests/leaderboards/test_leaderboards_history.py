@@ -30,20 +30,24 @@ ATOM = {"a": feed.ATOM}
 
 def versioned(records, number, created, move=0.0):
     """The records with PhotoGuard in another version, measured at another time."""
-    return [
-        cell_record.model_copy(
-            update={
-                "protection": cell_record.protection.model_copy(
-                    update={"version": number, "package_digest": number[-1] * 64}
-                ),
-                "created": created,
-                "key": f"{number.replace('.', '')}{cell_record.key}"[:64],
-                "generations": {"style-distance": [v + move for v in cell_record.generations["style-distance"]]},
-            }
-        )
-        for cell_record in records
-        if cell_record.protection.name == "photoguard"
-    ]
+    moved = []
+    for cell_record in records:
+        if cell_record.protection.name == "photoguard":
+            moved.append(
+                cell_record.model_copy(
+                    update={
+                        "protection": cell_record.protection.model_copy(
+                            update={"version": number, "package_digest": number[-1] * 64}
+                        ),
+                        "created": created,
+                        "key": f"{number.replace('.', '')}{cell_record.key}"[:64],
+                        "generations": {
+                            "style-distance": [v + move for v in cell_record.generations["style-distance"]]
+                        },
+                    }
+                )
+            )
+    return moved
 
 
 @pytest.fixture
@@ -77,7 +81,10 @@ def test_remembering_tells_every_version_once(folder):
     before = (folder / HISTORY_FILE).read_bytes()
     assert remember(folder) == 0
     assert (folder / HISTORY_FILE).read_bytes() == before
-    versions = [history_point.version for history_point in read(folder) if history_point.protection == "photoguard"]
+    versions = []
+    for history_point in read(folder):
+        if history_point.protection == "photoguard":
+            versions.append(history_point.version)
     assert versions == ["1.0", "1.1", "1.2"]
 
 
@@ -118,18 +125,19 @@ def test_layers_never_mix_versions_or_environments():
     moved = [cell_record.model_copy(update={"environment": elsewhere}) for cell_record in RECORDS]
     more = versioned(RECORDS, "1.1", "2026-02-01T00:00:00+00:00")
     layers_of_records = list(layers(reading.Loaded(FACTS, [*RECORDS, *moved, *more], [])))
-    kinds = [
-        (
-            {cell_record.environment.env_class for cell_record in layer.records},
-            {
-                cell_record.protection.version
-                for cell_record in layer.records
-                if cell_record.protection.name == "photoguard"
-            },
-            {cell_record.protection.role for cell_record in layer.records} >= {"identity", "floor", "placebo"},
+    kinds = []
+    for layer in layers_of_records:
+        kinds.append(
+            (
+                {cell_record.environment.env_class for cell_record in layer.records},
+                {
+                    cell_record.protection.version
+                    for cell_record in layer.records
+                    if cell_record.protection.name == "photoguard"
+                },
+                {cell_record.protection.role for cell_record in layer.records} >= {"identity", "floor", "placebo"},
+            )
         )
-        for layer in layers_of_records
-    ]
     here = {RECORDS[0].environment.env_class}
     assert kinds == [(here, {"1.1"}, True), (here, {"1.0"}, True), ({"other"}, {"1.0"}, True)]
 
@@ -191,7 +199,8 @@ def test_the_page_and_the_feed_tell_of_it(folder, tmp_path):
     assert page.PATH in Links((out / "index.html").read_text()).links
     feed_entries = entries(out / page.FEED)
     assert "photoguard fell under dreambooth" in feed_entries.values()
-    assert all(re.fullmatch(r"urn:uuid:[0-9a-f-]{36}", name) for name in feed_entries)
+    for name in feed_entries:
+        assert re.fullmatch(r"urn:uuid:[0-9a-f-]{36}", name)
     root = ElementTree.fromstring((out / page.FEED).read_bytes())
     anchors = {link.get("href").partition("#")[2] for link in root.findall("a:entry/a:link", ATOM)}
     assert anchors <= parsed.ids
@@ -228,14 +237,15 @@ def test_drift_of_canaries_is_shown(tmp_path):
 
 def test_hostile_names_stay_text(tmp_path):
     bad = '<script>alert("x")</script>'
-    records = [
-        cell_record.model_copy(
-            update={"protection": cell_record.protection.model_copy(update={"name": bad, "version": bad})}
+    records = []
+    for cell_record in RECORDS:
+        records.append(
+            cell_record.model_copy(
+                update={"protection": cell_record.protection.model_copy(update={"name": bad, "version": bad})}
+            )
+            if cell_record.protection.name == "photoguard"
+            else cell_record
         )
-        if cell_record.protection.name == "photoguard"
-        else cell_record
-        for cell_record in RECORDS
-    ]
     store = synthetic.save(tmp_path / "store", FACTS, records)
     remember(store)
     out = build(store, tmp_path / "site", unofficial=True).parent

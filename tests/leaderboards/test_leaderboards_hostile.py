@@ -33,14 +33,16 @@ def hostile_suite():
 
 def hostile_facts(suite):
     facts = synthetic.facts(suite)
-    metrics = [
-        metric.model_copy(update={"summary": HOSTILE, "unit": TRICKS, "weights": (HOSTILE,)})
-        for metric in facts.metrics
-    ]
-    attacks = [
-        attack.model_copy(update={"summary": HOSTILE, "parameters": {HOSTILE: {HOSTILE: HOSTILE}}, "limits": HOSTILE})
-        for attack in facts.attacks
-    ]
+    metrics = []
+    for metric in facts.metrics:
+        metrics.append(metric.model_copy(update={"summary": HOSTILE, "unit": TRICKS, "weights": (HOSTILE,)}))
+    attacks = []
+    for attack in facts.attacks:
+        attacks.append(
+            attack.model_copy(
+                update={"summary": HOSTILE, "parameters": {HOSTILE: {HOSTILE: HOSTILE}}, "limits": HOSTILE}
+            )
+        )
     return facts.model_copy(update={"metrics": metrics, "attacks": attacks})
 
 
@@ -90,7 +92,8 @@ def hostile_board():
             records.append(both[1].model_copy(update={**named, **tricks, "protection": who}))
             second = record("z", name, 0.2 + n / 100, attack)
             records.append(second.model_copy(update={**named, **tricks, "protection": other}))
-        records += [cell_record.model_copy(update=fields) for cell_record in arms(name, 0.0, 1.0)[1:]]
+        for cell_record in arms(name, 0.0, 1.0)[1:]:
+            records.append(cell_record.model_copy(update=fields))
     records[-1] = records[-1].model_copy(update={"status": Status.INFRA_ERROR, "reason": HOSTILE, "traceback": HOSTILE})
     fault = synthetic.lost("y", NAMES[0], Status.FAILED, "")
     fault = fault.model_copy(update={"reason": HOSTILE, "traceback": HOSTILE, "environment": where})
@@ -110,10 +113,8 @@ def test_hostile_words_are_inert_on_every_page(tmp_path):
         assert len(path) < 220
         assert page.broken == [], path
         scripts = [attrs for tag, attrs in page.tags if tag == "script"]
-        assert all(
-            (attrs.get("src") or "").startswith(("static/", "../")) or attrs.get("type") == "application/json"
-            for attrs in scripts
-        )
+        for attrs in scripts:
+            assert (attrs.get("src") or "").startswith(("static/", "../")) or attrs.get("type") == "application/json"
         assert not [tag for tag, _ in page.tags if tag in ("img", "iframe", "object", "embed", "base")], path
         assert not page.all("action", "formaction"), path
         assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")], path

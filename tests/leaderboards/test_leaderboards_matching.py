@@ -159,7 +159,8 @@ def test_interpolation_never_leaves_what_was_measured(quality, limit, data):
         assert met.state == "not reached"
         return
     assert sum(weight for _, weight in met.weights) == pytest.approx(1)
-    assert all(weight >= 0 for _, weight in met.weights)
+    for _, weight in met.weights:
+        assert weight >= 0
     assert min(p) - 1e-9 <= reached(met, p, drawn.strengths) <= max(p) + 1e-9
 
 
@@ -173,7 +174,8 @@ def test_a_dominated_curve_never_beats_its_dominator(quality, limit, data):
     if met.weights:
         assert reached(met, worse, drawn.strengths) <= reached(met, better, drawn.strengths) + 1e-9
     weights = matching.area(drawn.quality["lpips"], limit)
-    assert all(weight >= -1e-12 for weight in weights)
+    for weight in weights:
+        assert weight >= -1e-12
     assert not weights or sum(weights) == pytest.approx(1)
 
 

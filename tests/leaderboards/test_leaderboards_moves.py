@@ -31,11 +31,9 @@ def changed(stage, **fields):
 
 
 def arms(seed=0):
-    cell_records = [
-        cell_record
-        for n, name in enumerate(NAMES)
-        for cell_record in synthetic.arms(name, 0.3 + n / 100, 0.8, seed=seed)
-    ]
+    cell_records = []
+    for n, name in enumerate(NAMES):
+        cell_records += synthetic.arms(name, 0.3 + n / 100, 0.8, seed=seed)
     return [record.model_copy(update={"components": RECIPE}) for record in cell_records]
 
 
@@ -73,10 +71,12 @@ def test_equal_boards_have_no_moves_and_a_first_board_has_only_new_entries():
 )
 def test_each_kind_of_cause_is_named(fields, kind, words):
     before = board(protected("cloak", 0.6), protected("other", 0.55))
-    control = [r.model_copy(update={k: v for k, v in fields.items() if k == "salt_digest"}) for r in arms()]
-    other = [
-        r.model_copy(update={k: v for k, v in fields.items() if k == "salt_digest"}) for r in protected("other", 0.55)
-    ]
+    control = []
+    for r in arms():
+        control.append(r.model_copy(update={k: v for k, v in fields.items() if k == "salt_digest"}))
+    other = []
+    for r in protected("other", 0.55):
+        other.append(r.model_copy(update={k: v for k, v in fields.items() if k == "salt_digest"}))
     after = board(protected("cloak", 0.5, "f", **fields), other, control=control)
     move = between(before, after)["cloak"]
     assert (move.what, move.rank_before, move.rank) == ("moved", 1, 2)
@@ -112,13 +112,16 @@ def test_more_cells_and_moved_controls_are_causes():
     before = board(protected("cloak", 0.6)[:-1])
     moves = between(before, board(protected("cloak", 0.6)))
     assert moves["cloak"].causes == {"cells": ["1 more"]}
-    stronger = [
-        r.model_copy(update={"key": "9" + r.key[1:], "generations": {**r.generations, "style-distance": [0.9]}})
-        if r.protection.role == "floor"
-        else r
-        for r in arms()
-    ]
-    judged = [r.model_copy(update={"components": changed("measure", judge="e" * 64)}) for r in stronger]
+    stronger = []
+    for r in arms():
+        stronger.append(
+            r.model_copy(update={"key": "9" + r.key[1:], "generations": {**r.generations, "style-distance": [0.9]}})
+            if r.protection.role == "floor"
+            else r
+        )
+    judged = []
+    for r in stronger:
+        judged.append(r.model_copy(update={"components": changed("measure", judge="e" * 64)}))
     moved = between(board(protected("cloak", 0.6)), board(protected("cloak", 0.6), control=judged))["cloak"]
     assert any(weight.startswith("references: ") and "judge" in weight for weight in moved.causes["weights"])
 

@@ -10,8 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import synthetic
+import synthetic_edits
 from seen import KINDS, SeenPage, kind, made, pages, words
-from synthetic import JPEG, LORA, PLAIN, arms, record
+from synthetic import JPEG, arms, record
 
 from cloakbench.cells.ordering import SELECTABLE
 from cloakbench.schemas.kinds import Status
@@ -25,13 +26,12 @@ from cloakbench_leaderboards.parts import addresses, commands, recipes
 from cloakbench_leaderboards.parts.differences import Differences
 from cloakbench_leaderboards.parts.lookup import Lookup
 from cloakbench_leaderboards.scores.evidence import gather
-
-NAMES = [f"artist{n}" for n in range(6)]
+from tests.leaderboards.small_boards import NAMES
 
 
 @pytest.fixture(scope="module")
 def board():
-    facts, records = synthetic.with_edits(*synthetic.demonstration(artists=6, seeds=2))
+    facts, records = synthetic_edits.with_edits(*synthetic.demonstration(artists=6, seeds=2))
     records = [r for r in records if not (r.protection.name == "glaze" and r.artist == "artist-1")]
     records += [
         synthetic.lost("glaze", "artist-1", Status.FAILED, "RuntimeError: no gradient", strength=1.0),
@@ -57,13 +57,16 @@ def test_every_kind_of_page_is_there(whole):
 
 def test_a_protections_page_names_licence_contact_and_authors(whole):
     shown = words(whole["protections/mist.html"])
-    assert all(stated in shown for stated in ("Apache-2.0", "people@example.org", "Liang and Wu"))
+    for stated in ("Apache-2.0", "people@example.org", "Liang and Wu"):
+        assert stated in shown
     assert "none named" in words(whole["protections/photoguard.html"])
 
 
 def test_every_link_leads_somewhere(whole, board):
     files = set(made(*board))
-    ids = {path: {attrs["id"] for _, attrs in page.tags if "id" in attrs} for path, page in whole.items()}
+    ids = {}
+    for path, page in whole.items():
+        ids[path] = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
     for path, page in whole.items():
         for link in page.all("href", "src"):
             parts = urlsplit(link)
@@ -90,7 +93,10 @@ def test_every_page_is_whole_and_readable_without_script(whole):
     for path, page in whole.items():
         assert page.broken == [], path
         assert sum(tag == "h1" for tag, _ in page.tags) == 1, path
-        ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+        ids = []
+        for _, attrs in page.tags:
+            if "id" in attrs:
+                ids.append(attrs["id"])
         assert len(ids) == len(set(ids)), path
         assert all(attrs.get("scope") in ("col", "row") for tag, attrs in page.tags if tag == "th"), path
         assert all(attrs.get("aria-label") for _, attrs in page.tags if attrs.get("role") == "img"), path
@@ -115,49 +121,25 @@ def test_a_cell_page_says_why_it_has_no_images_and_how_to_make_them(whole):
     assert "0123456789ab" in page
 
 
-def test_cells_show_their_own_interval():
-    values = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
-    records = [cell_record for name in NAMES for cell_record in [*arms(name, 0.0, 1.0), record("x", name, values)]]
-    site_pages = pages(made(synthetic.facts(synthetic.suite(NAMES)), records))["cells/x/dreambooth.html"]
-    # mean 0.35, and t(5) = 2.571 times the standard error 0.0764
-    assert "0.35 0.15 to 0.55" in words(site_pages)
-
-
 def test_what_breaks_a_protection_stands_first(whole):
     page = whole["protections/impasto.html"]
     heads = [words for words in page.words if words in ("dreambooth", "jpeg", "blur", "noise", "lora")]
     assert heads[:5] == ["noise", "jpeg", "blur", "lora", "dreambooth"]
     assert "The strongest attack at strength 0.5 is “noise”" in words(page)
-    shades = {attrs["class"] for tag, attrs in page.tags if tag == "td" and re.fullmatch(r"h\d", attrs["class"] or "")}
+    shades = set()
+    for tag, attrs in page.tags:
+        if tag == "td" and re.fullmatch(r"h\d", attrs["class"] or ""):
+            shades.add(attrs["class"])
     assert {"h2", "h4", "h6"} <= shades
-
-
-def test_no_signal_is_told_with_its_reason():
-    records = [cell_record for name in NAMES for cell_record in [*arms(name, 0.5, 0.5), record("x", name, 0.6)]]
-    site_pages = pages(made(synthetic.facts(synthetic.suite(NAMES)), records))
-    for path in ("cells/x/dreambooth.html", "attacks/dreambooth.html", "protections/x.html"):
-        page = site_pages[path]
-        assert "the attack did not learn" in words(page) + " ".join(page.all("title")), path
-    assert "no signal" in words(site_pages["protections/x.html"])
-    assert "No protection of this board has a rank" in words(site_pages["compare.html"])
-
-
-def test_an_attack_that_has_not_run_is_not_said_to_have_learned_nothing():
-    records = [cell_record for name in NAMES for cell_record in [*arms(name, 0.2, 1.0, 0.21), record("x", name, 0.6)]]
-    site_pages = pages(made(synthetic.facts(synthetic.suite(NAMES, (PLAIN, LORA))), records))
-    league = words(site_pages["attacks/index.html"])
-    assert "6 of 6" in league
-    assert "not run yet" in league
-    assert "0 of 6" not in league
-    assert "learned nothing" not in words(site_pages["protections/x.html"])
-    assert "not tested" in words(site_pages["missing.html"])
 
 
 @pytest.mark.parametrize("is_own", [True, False])
 def test_the_method_page_says_on_whose_images_strengths_are_found(is_own):
     targets = [0.05, 0.1, 0.2]
     matching = Matching(metric="mini-lpips", targets=targets, tolerance=0.01, artists=["stencil"], own_images=is_own)
-    records = [cell_record for name in NAMES for cell_record in [*arms(name, 0.2, 1.0, 0.21), record("x", name, 0.6)]]
+    records = []
+    for name in NAMES:
+        records += [*arms(name, 0.2, 1.0, 0.21), record("x", name, 0.6)]
     evidence = gather(Loaded(synthetic.facts(synthetic.suite(NAMES, matching=matching)), records, []))
     [page] = method.pages(Lookup(evidence, view(evidence)), ())
     [section] = [part for part in page.context["sections"] if part.anchor == "quality"]
@@ -190,7 +172,9 @@ def test_the_method_page_holds_the_document_on_security(whole):
 
 def test_limits_of_attacks_are_shown_where_the_store_says_them(whole, board):
     facts, records = board
-    explained = [attack.model_copy(update={"limits": f"Never {attack.name}."}) for attack in facts.attacks]
+    explained = []
+    for attack in facts.attacks:
+        explained.append(attack.model_copy(update={"limits": f"Never {attack.name}."}))
     files = made(facts.model_copy(update={"attacks": explained}), records)
     method = words(SeenPage(files["method.html"].content().decode()))
     for attack in facts.attacks:
@@ -201,8 +185,12 @@ def test_limits_of_attacks_are_shown_where_the_store_says_them(whole, board):
 
 def test_differences_are_paired_and_told_apart_as_in_the_ranking():
     gains = {"x": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], "y": [0.05, 0.15, 0.25, 0.35, 0.45, 0.56], "z": [0.0, 0.6, 0.1] * 2}
-    records = [cell_record for name in NAMES for cell_record in arms(name, 0.0, 1.0)]
-    records += [record(entry, name, values[n]) for entry, values in gains.items() for n, name in enumerate(NAMES)]
+    records = []
+    for name in NAMES:
+        records += arms(name, 0.0, 1.0)
+    for entry, values in gains.items():
+        for n, name in enumerate(NAMES):
+            records.append(record(entry, name, values[n]))
     loaded = Loaded(synthetic.facts(synthetic.suite(NAMES)), records, [])
     differences = Differences(gather(loaded))
     assert differences.names == ["x", "y", "z"]
@@ -244,12 +232,12 @@ def test_commands_are_safe_and_ask_for_one_cell():
 
 def test_pages_of_a_large_board_stay_small():
     entries = {f"p{n:02}": n / 100 for n in range(25)}
-    records = [cell_record for name in NAMES for cell_record in arms(name, 0.0, 1.0)]
-    records += [
-        record(entry, name, value + 0.01 * ((3 * n + position) % 5))
-        for entry, value in entries.items()
-        for position, (n, name) in enumerate(enumerate(NAMES))
-    ]
+    records = []
+    for name in NAMES:
+        records += arms(name, 0.0, 1.0)
+    for entry, value in entries.items():
+        for position, (n, name) in enumerate(enumerate(NAMES)):
+            records.append(record(entry, name, value + 0.01 * ((3 * n + position) % 5)))
     files = made(synthetic.facts(synthetic.suite(NAMES)), records)
     middle = SeenPage(files["compare/p12.html"].content().decode())
     assert sum(tag == "tr" for tag, _ in middle.tags) == 1 + 1 + 20
@@ -277,4 +265,6 @@ def test_the_comparison_holds_its_data_as_inert_json(whole):
     [island] = [text for text in page.words if text.lstrip().startswith('{"apart"')]
     data = json.loads(island)
     assert [entry["key"] for entry in data["entries"]][:2] == ["impasto", "mist"]
-    assert all(len(values) == 6 for entry in data["entries"] for values in entry["values"])
+    for entry in data["entries"]:
+        for values in entry["values"]:
+            assert len(values) == 6

@@ -85,7 +85,9 @@ def test_an_archive_is_packed_with_the_true_reason(tmp_path, artists, word):
 def test_what_is_missing_stands_by_entry_with_a_command_each():
     found = loaded(EIGHT, partial=("z",), attacks=(PLAIN, JPEG), rank_by=PLAIN.name)
     evidence = gather(found)
-    pages = {file.path: file for file in site.files(Material(evidence, view(evidence), Path("none")), (front.pages,))}
+    pages = {}
+    for file in site.files(Material(evidence, view(evidence), Path("none")), (front.pages,)):
+        pages[file.path] = file
     shown = html.unescape(pages["missing.html"].content().decode())
     blocks = re.findall(r'<details class="entry">.*?</details>', shown, flags=re.DOTALL)
     labels = [re.search(r"<summary><b>(.*?)</b>", block)[1] for block in blocks]

@@ -85,7 +85,10 @@ def test_wrong_sides_end_with_2_and_say_why(store, cloakbench, tmp_path, argumen
 
 
 def test_equal_recipes_with_other_results_end_with_2_and_are_named(store, cloakbench, tmp_path):
-    clean = {(r.artist, r.attack.name): r.generations for r in FEW if r.protection.role == "identity"}
+    clean = {}
+    for r in FEW:
+        if r.protection.role == "identity":
+            clean[r.artist, r.attack.name] = r.generations
     artists = sorted({cell_record.artist for cell_record in FEW})[:2]
 
     def fallen(record):
@@ -106,7 +109,10 @@ def test_equal_recipes_with_other_results_end_with_2_and_are_named(store, cloakb
 @pytest.mark.parametrize("part", ["artists", "attacks", "strengths"])
 def test_no_shared_cell_is_one_sentence_and_code_2(store, cloakbench, tmp_path, part):
     artist = min(record.artist for record in FEW)
-    fixed = [record for record in FEW if record.protection.role in ("identity", "floor", "placebo")]
+    fixed = []
+    for record in FEW:
+        if record.protection.role in ("identity", "floor", "placebo"):
+            fixed.append(record)
     own = [record for record in FEW if record.protection.name == "photoguard"]
     if part == "artists":
         chosen, other = ([record for record in own if (record.artist == artist) is side] for side in (True, False))

@@ -32,11 +32,8 @@ def test_a_signal_is_three_times_the_spread_over_seeds_whatever_the_placebo_says
     records = []
     for seed, step in enumerate((-1, 0, 1)):
         # Floor minus clean is 0.5 at every seed; the placebo never differs from the clean arm.
-        records += [
-            cell_record
-            for name in EIGHT
-            for cell_record in arms(name, 0.3 + step * spread, 0.8 + step * spread, seed=seed)
-        ]
+        for name in EIGHT:
+            records += arms(name, 0.3 + step * spread, 0.8 + step * spread, seed=seed)
     shown_board = board(records)
     assert {signal.state for signal in shown_board.scores.signals} == {state}
     # Standard deviation of -s, 0, s.
@@ -134,13 +131,16 @@ def test_more_artists_never_resolve_less_however_large_the_noise_of_a_seed():
 def test_null_entries_are_the_clean_arm_of_one_seed_against_another():
     records = []
     for seed, clean in enumerate((0.3, 0.32)):
-        records += [cell_record for name in EIGHT for cell_record in arms(name, clean, 0.8, seed=seed)]
+        for name in EIGHT:
+            records += arms(name, clean, 0.8, seed=seed)
     # Denominators (0.5 + 0.48) / 2 = 0.49; P of either seed against the other is 0.02 / 0.49 and its negative.
     assert board(records).noise.null == pytest.approx(0.02 / 0.49)
 
 
 def test_one_whole_entry_alone_has_no_rank():
-    records = [cell_record for name in EIGHT for cell_record in arms(name, 0.3, 0.8)]
+    records = []
+    for name in EIGHT:
+        records += arms(name, 0.3, 0.8)
     lone = [record("x", name, 0.5 + n / 100) for n, name in enumerate(EIGHT)]
     partial = [record("y", name, 0.6 + n / 100) for n, name in enumerate(EIGHT)][1:]
     standings = board([*records, *lone, *partial]).standings

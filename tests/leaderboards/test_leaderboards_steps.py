@@ -54,7 +54,9 @@ def test_noise_alone_seldom_steps_and_a_step_of_four_times_the_noise_is_found_wh
     rng = np.random.default_rng(1)
     flat = [len(fit(rng.normal(0.5, 0.05, 20), 0.02)) > 1 for _ in range(200)]
     assert np.mean(flat) <= 0.1
-    stepped = [fit(rng.normal(0, 0.05, 20) + 0.2 * (np.arange(20) >= 12), 0.02) for _ in range(100)]
+    stepped = []
+    for _ in range(100):
+        stepped.append(fit(rng.normal(0, 0.05, 20) + 0.2 * (np.arange(20) >= 12), 0.02))
     assert np.mean([any(abs(piece.start - 12) <= 1 for piece in pieces[1:]) for pieces in stepped]) >= 0.9
 
 

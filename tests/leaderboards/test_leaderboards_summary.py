@@ -22,10 +22,13 @@ def test_rows_hold_p_with_its_interval_the_missing_runs_and_the_rank(store):
     rows = {row[0]: row for row in table.rows}
     assert table.heads[0] == "protection"
     assert table.heads[-2:] == ["runs missing", "rank"]
-    assert all(len(row) == len(table.heads) for row in table.rows)
+    for row in table.rows:
+        assert len(row) == len(table.heads)
     assert rows["identity"][-1] == "reference"
     assert "floor" not in rows
-    ranks = {entry.label: str(evidence.standings.places[entry.name].rank) for entry in evidence.submissions}
+    ranks = {}
+    for entry in evidence.submissions:
+        ranks[entry.label] = str(evidence.standings.places[entry.name].rank)
     assert {label: rows[label][-1] for label in ranks} == ranks
     assert any(" to " in cell for cell in rows["photoguard"])
     assert "95 % interval" in table.notes[0]
@@ -33,7 +36,10 @@ def test_rows_hold_p_with_its_interval_the_missing_runs_and_the_rank(store):
 
 def test_a_partial_protection_is_told_what_a_rank_needs(tmp_path):
     facts, records = synthetic.demonstration()
-    kept = [record for record in records if record.protection.name != "photoguard" or record.artist != "artist-1"]
+    kept = []
+    for record in records:
+        if record.protection.name != "photoguard" or record.artist != "artist-1":
+            kept.append(record)
     assert len(kept) < len(records)
     store = synthetic.save(tmp_path / "store", facts, kept)
     sentences = lacks(store, None, "photoguard")

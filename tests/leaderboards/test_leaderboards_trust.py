@@ -19,7 +19,9 @@ ELSEWHERE = "gpu-torch2.9-diffusers0.35-t1"
 
 
 def board(protected=0.6):
-    arms = [cell_record for n, artist in enumerate(NAMES) for cell_record in synthetic.arms(artist, 0.3 + n / 100, 0.8)]
+    arms = []
+    for n, artist in enumerate(NAMES):
+        arms += synthetic.arms(artist, 0.3 + n / 100, 0.8)
     return [*arms, *(synthetic.record("cloak", artist, protected) for artist in NAMES)]
 
 

@@ -21,7 +21,9 @@ def by_hand(values, weights):
         others = [other for other in artists if other != artist]
         scores = []
         for half in itertools.combinations(others, len(weights) // 2):
-            sums = [sum(option[other] * weights[other] for other in half) for option in values]
+            sums = []
+            for option in values:
+                sums.append(sum(option[other] * weights[other] for other in half))
             scores.append(values[sums.index(min(sums))][artist])
         total += weights[artist] * sum(scores) / len(scores)
     return total / sum(weights)

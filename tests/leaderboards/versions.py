@@ -35,7 +35,10 @@ def version(records, number, change=lambda record, value: value, name="photoguar
 
 def weaker(share, attacks=("dreambooth", "jpeg", "lora")):
     """Takes a share of what the protection adds to the distance away, under some attacks."""
-    clean = {(r.artist, r.attack.name): r for r in RECORDS if r.protection.role == "identity" and r.seed == 0}
+    clean = {}
+    for r in RECORDS:
+        if r.protection.role == "identity" and r.seed == 0:
+            clean[r.artist, r.attack.name] = r
 
     def change(each, value):
         [base] = clean[each.artist, each.attack.name].generations["style-distance"]

@@ -45,10 +45,9 @@ def by_loops(model, picture, texts, samples, survivors):
                 if model.scheduler.config.prediction_type == "v_prediction":
                     out = a.sqrt() * out + (1 - a).sqrt() * noised
                 errors[text, t] = float(((out - noise) ** 2).mean())
-        means = {
-            text: sum(e for (n, _), e in errors.items() if n == text) / sum(n == text for n, _ in errors)
-            for text in left
-        }
+        means = {}
+        for text in left:
+            means[text] = sum(e for (n, _), e in errors.items() if n == text) / sum(n == text for n, _ in errors)
         left = sorted(left, key=means.__getitem__)[:stay]
     return left
 
@@ -67,7 +66,8 @@ def test_no_image_depends_on_another_nor_on_the_chunk(model):
     pictures = [tiny.picture(0), tiny.picture(1, 160, 140)]
     together = most_likely(model, pictures, TEXTS, samples=(3, 6), survivors=(4, 3))
     assert together == [most_likely(model, [picture], TEXTS, (3, 6), (4, 3), chunk=2)[0] for picture in pictures]
-    assert all(len(positions) == 3 for positions in together)
+    for positions in together:
+        assert len(positions) == 3
 
 
 def test_texts_that_fall_behind_are_not_tried_again(model, monkeypatch):

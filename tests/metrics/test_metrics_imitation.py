@@ -57,7 +57,9 @@ def test_the_parts_make_the_distance(stand_ins):
     values = generations.measure(["imitation-distance", "style", "soundness"], subject).values
     parts = zip(values["style"], values["soundness"], strict=True)
     assert values["imitation-distance"] == pytest.approx([1 - style * sound for style, sound in parts], abs=1e-6)
-    assert all(0 <= value <= 1 for column in values.values() for value in column)
+    for column in values.values():
+        for value in column:
+            assert 0 <= value <= 1
 
 
 def test_one_reference_is_too_few(stand_ins):
@@ -98,4 +100,7 @@ def test_measure_gives_all_parts_with_words(stand_ins, tmp_path):
     names = ["imitation-distance", "style", "soundness", "subject"]
     results = measuring.measure_paths(names, tmp_path / "generated", tmp_path / "references")
     assert [result.metric for result in results] == names
-    assert all(0 <= result.value <= 1 and result.n == 3 and len(result.meaning) > 20 for result in results)
+    for result in results:
+        assert 0 <= result.value <= 1
+        assert result.n == 3
+        assert len(result.meaning) > 20

@@ -110,10 +110,11 @@ def test_clip_iqa_is_the_share_of_the_good_prompts(small_clip):
     for image, value in zip(images, naturalness, strict=True):
         x = (to_tensor([image]) - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(deviation).view(3, 1, 1)
         with torch.no_grad():
-            scores = [
-                small_clip(x, clip.tokenize([good_value, other]), pos_embedding=False)[0].softmax(1)[0, 0]
-                for good_value, other in zip(good, bad, strict=True)
-            ]
+            scores = []
+            for good_value, other in zip(good, bad, strict=True):
+                scores.append(
+                    small_clip(x, clip.tokenize([good_value, other]), pos_embedding=False)[0].softmax(1)[0, 0]
+                )
         assert value == pytest.approx(float(torch.stack(scores).mean()), rel=1e-5)
         assert 0 < value < 1
 

@@ -115,7 +115,9 @@ def test_two_aliases_of_one_model_are_refused():
 
 
 def test_a_folder_has_the_size_that_its_denoiser_draws(sd_weights, weights):
-    sizes = [registry.find(str(path)).image_size for path in (sd_weights / "sd15", sd_weights / "sd21")]
+    sizes = []
+    for path in (sd_weights / "sd15", sd_weights / "sd21"):
+        sizes.append(registry.find(str(path)).image_size)
     assert sizes == [512, 768]
     assert registry.find(str(weights / "mini-a")).image_size == 128
 
@@ -144,10 +146,10 @@ def test_a_folder_with_half_precision_weights_alone_loads(folder, sd_weights, pa
     model, whole = loader.load(str(folder)), loader.load(str(sd_weights / "sd15"))
     for name in ("unet", "vae", "text_encoder"):
         ours, theirs = getattr(model, name).state_dict(), getattr(whole, name).state_dict()
-        assert all(torch.equal(weight, theirs[key]) for key, weight in ours.items())
-    assert all(
-        torch.equal(p, q) for p, q in zip(model.in_single("unet").parameters(), whole.unet.parameters(), strict=True)
-    )
+        for key, weight in ours.items():
+            assert torch.equal(weight, theirs[key])
+    for p, q in zip(model.in_single("unet").parameters(), whole.unet.parameters(), strict=True):
+        assert torch.equal(p, q)
 
 
 def test_the_digest_is_of_the_weights_that_load(folder):

@@ -16,13 +16,16 @@ def test_a_model_is_frozen_and_whole(model, weights):
     assert isinstance(model.unet, UNet2DConditionModel)
     for part in (model.vae, model.unet, model.text_encoder):
         assert not part.training
-        assert not any(p.requires_grad for p in part.parameters())
+        for p in part.parameters():
+            assert not p.requires_grad
         assert {p.dtype for p in part.parameters()} == {torch.float32}
 
 
 @pytest.mark.usefixtures("stand_ins")
 def test_prediction_types_are_the_models_own():
-    prediction_types = {name: loader.load(name).scheduler.config.prediction_type for name in ("mini-a", "mini-b")}
+    prediction_types = {}
+    for name in ("mini-a", "mini-b"):
+        prediction_types[name] = loader.load(name).scheduler.config.prediction_type
     assert prediction_types == {"mini-a": "epsilon", "mini-b": "v_prediction"}
 
 

@@ -30,7 +30,9 @@ def test_a_chunk_is_drawn_again_alike_and_only_the_fourth_has_development_styles
 
 def test_a_close_subject_fills_more_of_the_picture():
     def filled(framing: scenes.Framing) -> float:
-        shown = [scenes.compose("vase", np.random.default_rng(n), framing).slots for n in range(12)]
+        shown = []
+        for n in range(12):
+            shown.append(scenes.compose("vase", np.random.default_rng(n), framing).slots)
         return float(np.mean([np.isin(slots, [scenes.MAIN]).mean() for slots in shown]))
 
     assert filled(scenes.CLOSE) > 1.1 * filled(scenes.WIDE)

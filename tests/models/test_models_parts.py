@@ -40,7 +40,8 @@ def test_the_upscaler_loads_and_is_locked(sd_stand_ins, tmp_path):
     loaded = upscalers.load("sd-x4-upscaler", CPU, torch.float32)
     assert isinstance(loaded, StableDiffusionUpscalePipeline)
     assert loaded.scheduler.config.prediction_type == "v_prediction"
-    assert not any(p.requires_grad for p in loaded.unet.parameters())
+    for p in loaded.unet.parameters():
+        assert not p.requires_grad
     locked = json.loads((tmp_path / "lock.json").read_text())
     assert locked["sd-x4-upscaler"]["digest"] == registry.digest(sd_stand_ins / "sd-x4-upscaler")
 

@@ -221,7 +221,8 @@ def test_a_mimicry_that_cheats_is_stopped(imitator: SandboxedSubmission) -> None
 def test_no_program_reads_the_clean_images(cleaner: SandboxedSubmission, mode: str) -> None:
     cleaned = cleaner.attack(IMAGES, order("reads_by_program"))
     assert FINDINGS["D1"].plain is Outcome.PASSES
-    assert all((pixels == 255).all() == (mode == "plain") for pixels in cleaned)
+    for pixels in cleaned:
+        assert (pixels == 255).all() == (mode == "plain")
 
 
 @pytest.mark.usefixtures("forked_workers")

@@ -81,7 +81,9 @@ def protected(protection, images, surrogate, strength=1.0, seed=3):
 @pytest.mark.parametrize("spelling", BASELINES)
 def test_the_measured_budget_is_used_and_kept_and_grows_with_the_strength(spelling, of_velocity, images):
     protection = load(spelling).instance
-    runs = [protected(protection, images[:2], of_velocity, strength).budgets for strength in (0.25, 0.5, 1.0)]
+    runs = []
+    for strength in (0.25, 0.5, 1.0):
+        runs.append(protected(protection, images[:2], of_velocity, strength).budgets)
     assert [max(budget.max_255 for budget in budgets) for budgets in runs] == [2, 4, 8]
     for budgets in zip(*runs, strict=True):
         weak, middle, strong = (budget.mean_255 for budget in budgets)
@@ -93,29 +95,32 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(spelling, of
     protection = load(spelling).instance
     first, again, other = (protected(protection, images[:2], of_noise, seed=seed).pngs for seed in (3, 3, 4))
     assert first == again
-    assert all(a != b for a, b in zip(first, other, strict=True))
+    for a, b in zip(first, other, strict=True):
+        assert a != b
 
 
 def test_every_baseline_is_checked_here():
     checked = {spelling.partition("[")[0] for spelling in (*BASELINES, *OTHERS)}
     left_out = {"identity", "placebo", "random-noise", "images"}
-    shipped = {
-        name
-        for project in Path(__file__).parents[2].glob("submissions/*/pyproject.toml")
-        for name in tomllib.loads(project.read_text())["project"]["entry-points"].get("cloakbench.protections", {})
-    }
+    shipped = set()
+    for project in Path(__file__).parents[2].glob("submissions/*/pyproject.toml"):
+        for name in tomllib.loads(project.read_text())["project"]["entry-points"].get("cloakbench.protections", {}):
+            shipped.add(name)
     assert checked == shipped - left_out
 
 
 @pytest.mark.parametrize("spelling", OTHERS)
 def test_more_strength_moves_every_image_further_within_the_budget(spelling, surrogate, images):
     protection = load(spelling).instance
-    runs = [protected(protection, images[:2], surrogate, strength).budgets for strength in (0.25, 0.5, 1.0)]
+    runs = []
+    for strength in (0.25, 0.5, 1.0):
+        runs.append(protected(protection, images[:2], surrogate, strength).budgets)
     for budgets in zip(*runs, strict=True):
         weak, middle, strong = (budget.mean_255 for budget in budgets)
         assert 0 < weak < middle < strong
         if protection.budget == "linf":
-            assert all(budget.max_255 <= limit for budget, limit in zip(budgets, (2, 4, 8), strict=True))
+            for budget, limit in zip(budgets, (2, 4, 8), strict=True):
+                assert budget.max_255 <= limit
 
 
 @pytest.mark.parametrize("spelling", OTHERS)
@@ -140,7 +145,9 @@ def test_an_image_does_not_depend_on_those_beside_it_or_after_it(spelling, of_no
 @pytest.mark.parametrize("spelling", BASELINES)
 def test_the_surrogate_and_the_images_stay_as_they_were(spelling, of_velocity, images):
     parts = (of_velocity.vae, of_velocity.unet, of_velocity.text_encoder)
-    weights = [[p.clone() for p in part.parameters()] for part in parts]
+    weights = []
+    for part in parts:
+        weights.append([p.clone() for p in part.parameters()])
     given = to_tensor(images[:1])
     before = given.clone()
     request = Request(1.0, 8 / 255, of_velocity, torch.Generator().manual_seed(1), "painting", ("a painting",))

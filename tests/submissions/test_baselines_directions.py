@@ -44,10 +44,9 @@ def protected(spelling, images, surrogate):
 def held_out_loss(images, surrogate):
     """Each image's diffusion loss at draws of its own, the same at every call."""
     context, own = whitebox.contexts(surrogate, ["a painting"]), streams(torch.Generator().manual_seed(99), 2)
-    losses = [
-        whitebox.diffusion_loss(surrogate, whitebox.sampled(surrogate, images, own), context, own)
-        for _ in range(HELD_OUT)
-    ]
+    losses = []
+    for _ in range(HELD_OUT):
+        losses.append(whitebox.diffusion_loss(surrogate, whitebox.sampled(surrogate, images, own), context, own))
     return torch.stack(losses).mean(0)
 
 

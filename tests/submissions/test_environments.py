@@ -163,7 +163,9 @@ def test_an_environment_shows_no_folder_outside(
     (packages / "lent.pth").write_text("\n".join(own) + "\n")
     name(packages, private)
     variables = {"HF_HOME": "/nowhere", "TORCH_HOME": "/nowhere"}
-    shown = [Path(os.path.realpath(path)) for path in visible.folders(tmp_path / "own/bin/python", variables)]
+    shown = []
+    for path in visible.folders(tmp_path / "own/bin/python", variables):
+        shown.append(Path(os.path.realpath(path)))
     assert not [path for path in shown if private.is_relative_to(path) or path.is_relative_to(private)]
     assert {Path(os.path.realpath(path)) for path in own} <= set(shown)
 

@@ -17,7 +17,9 @@ NOISE = {"pack/__pycache__/code.cpython-311.pyc": "?", "pack/.mypy_cache/3.11/co
 
 
 def expected(files: dict[str, str]) -> str:
-    lines = [f"{hashlib.sha256(text.encode()).hexdigest()}  {path}\n" for path, text in sorted(files.items())]
+    lines = []
+    for path, text in sorted(files.items()):
+        lines.append(f"{hashlib.sha256(text.encode()).hexdigest()}  {path}\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

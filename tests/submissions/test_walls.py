@@ -238,7 +238,10 @@ def test_entries_leave_nothing_for_each_other_by_number(
     outcome, number = expect(mode, worker, "D19"), os.getpid() + (1 << 24)
     attempt(worker, deed, str(number), expected=Outcome.HELD if mode == "process" else Outcome.PASSES)
     rows = [line.split() for line in listing.read_text().splitlines()]
-    left = [int(row[1]) for row in rows if row[0] == str(number)]
+    left = []
+    for row in rows:
+        if row[0] == str(number):
+            left.append(int(row[1]))
     for identity in left:
         remove = ctypes.CDLL(None).shmctl if table == "shm" else ctypes.CDLL(None).msgctl
         remove(identity, 0, None)
