@@ -77,6 +77,12 @@ def three():
     return gather(Loaded(synthetic.facts(synthetic.suite(NAMES)), records, []))
 
 
+def test_a_limit_of_visibility_is_named_only_where_the_suite_has_one(three):
+    for material, has_limit in ((crowd(2), True), (Material(three, view(three), Path("nowhere")), False)):
+        [page] = [file for file in site.files(material, (front.pages,)) if file.path == "index.html"]
+        assert ("at the limit “visible”" in _bytes(page.content).decode()) is has_limit
+
+
 def test_flags_come_from_records(three):
     words_by_entry = {}
     for name, entry_flags in flags.flags(three).items():

@@ -28,8 +28,7 @@ GLOSSARY = MappingProxyType(
     {
         "P": "Protection score. 0: the copycat imitates as well as from unprotected images. 1: it learned nothing of "
         "the style. 0.3: about a third of what it would have learned is lost.",
-        "P, no cleaning": "Protection score at the limit “visible”, where the copycat trains on the protected images "
-        "as they are.",
+        "P, no cleaning": "Protection score where the copycat trains on the protected images as they are.",
         "P, best cleaning": "Protection score under the cleaning trick that helps the copycat most, the worst case. "
         "The trick is chosen on other artists than it is scored on.",
         "Coverage": "Share of the planned runs that are measured. A protection without all runs of the worst case has "
@@ -44,7 +43,7 @@ GLOSSARY = MappingProxyType(
         "Mean": "Average P over all attacks.",
         "Countermeasure": "A cleaning trick that the copycat applies to the protected images before training.",
         "Attack": "Cleaning, training and generation by a copycat with fixed settings.",
-        "P left": "Mean protection score at the limit “visible” over the protections that were run under an attack. "
+        "P left": "Mean protection score over the protections that were run under an attack. "
         "Attacks that met other protections are not comparable.",
         "Learned from": "The artists from whose clean images an attack learned more than noise, of those on whom that "
         "was tested. Where it did not learn there is nothing to protect against, and nothing is scored.",
