@@ -11,3 +11,14 @@ def lines(reference):
 
 def rewrite(reference, documents):
     (reference / "records.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
+
+
+def spoil(store, change):
+    """Changes the first good record of the good protection in place."""
+    for path in store.records():
+        document = json.loads(path.read_bytes())
+        if document["protection"]["name"] == "good":
+            change(document)
+            path.write_text(json.dumps(document))
+            return
+    raise AssertionError("expected a record to spoil")

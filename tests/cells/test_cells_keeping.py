@@ -14,6 +14,7 @@ from cloakbench.store.store import Store
 from cloakbench.upkeep.gc import clear
 from cloakbench.upkeep.merge import merge
 from cloakbench.upkeep.verify import verify
+from tests.cells.folders import spoil
 from tests.running import told
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
@@ -24,17 +25,6 @@ pytestmark = pytest.mark.usefixtures("stand_ins")
 def store(good_run, tmp_path):
     shutil.copytree(good_run.store.root, tmp_path / "store")
     return Store(tmp_path / "store")
-
-
-def spoil(store, change):
-    """Changes the first good record of the good protection in place."""
-    for path in store.records():
-        document = json.loads(path.read_bytes())
-        if document["protection"]["name"] == "good":
-            change(document)
-            path.write_text(json.dumps(document))
-            return
-    raise AssertionError("expected a record to spoil")
 
 
 def test_a_runs_own_store_and_its_reference_verify(good_run, tmp_path):

@@ -15,7 +15,7 @@ from cloakbench.store.store import Store
 from cloakbench.upkeep import archive
 from cloakbench.upkeep.merge import merge
 from cloakbench.upkeep.verify import verify
-from tests.cells.folders import lines, rewrite
+from tests.cells.folders import lines, rewrite, spoil
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 """The weights that the run measured with: a merge compares recipes, which name them."""
@@ -30,14 +30,6 @@ def protected_image(store):
         if record.protection.name == "good":
             return store.image_path(keys.digest(record.components["protect"]), path.stem, 0), record
     raise AssertionError("expected a record of the good protection")
-
-
-def spoil(store, change):
-    for path in store.records():
-        document = json.loads(path.read_bytes())
-        if document["protection"]["name"] == "good":
-            change(document)
-            path.write_text(json.dumps(document))
 
 
 @pytest.mark.finding("B6")
